@@ -1,0 +1,1 @@
+"""Everything between bytes and decision that needs no Kafka: features, simulation, networks, training, bundles, scoring."""

@@ -1,0 +1,48 @@
+"""Writes a bundle directory: all of it or nothing."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from models.bundle.files import BYTES_MAX, MANIFEST, MODEL, REFERENCE, BundleError
+from schemas.manifest import Manifest
+from schemas.reference import Reference
+
+
+def pack_bundle(path: Path, manifest: Manifest, model: bytes, reference: Reference) -> None:
+    """Write the bundle to the directory `path`, replacing a bundle that is there.
+
+    `manifest.files` is filled in here. The bundle is complete before it takes its name, so a reader meets the old one, the
+    new one or, for the moment between two renames, none; never a mixture. Raises BundleError.
+    """
+    files = {MODEL: model, REFERENCE: _json(reference)}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files[MANIFEST] = _json(manifest.model_copy(update={"files": digests}))
+    for name, content in files.items():
+        if len(content) > BYTES_MAX[name]:
+            raise BundleError(f"{name} has {len(content)} bytes; a bundle takes {BYTES_MAX[name]} at most.")
+    if path.exists() and not (path / MANIFEST).is_file() and any(path.iterdir()):
+        raise BundleError(f"{path} holds other files, not a bundle: choose another directory.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
+        fresh = Path(scratch) / "new"
+        fresh.mkdir(mode=0o755)
+        for name, content in files.items():
+            _write(fresh / name, content)
+        if path.exists():
+            path.rename(Path(scratch) / "old")
+        fresh.rename(path)
+
+
+def _json(message: BaseModel) -> bytes:
+    return (message.model_dump_json(indent=1, exclude_none=True) + "\n").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

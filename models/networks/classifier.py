@@ -1,0 +1,40 @@
+"""The classifier: a multilayer perceptron with one sigmoid output, the probability of fraud or default."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierShape:
+    """Widths: `inputs`, then each hidden layer (ReLU), then one output."""
+
+    inputs: int
+    hidden: tuple[int, ...]
+
+
+REFERENCE = ClassifierShape(inputs=8, hidden=(10,))
+"""The reference network: 8 -> 10 ReLU -> 1 sigmoid."""
+
+
+class Classifier(nn.Module):
+    """A binary multilayer perceptron. `forward` gives logits, which is what the loss is stable on."""
+
+    def __init__(self, shape: ClassifierShape = REFERENCE) -> None:
+        super().__init__()
+        self.shape = shape
+        widths = (shape.inputs, *shape.hidden)
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.output = nn.Linear(widths[-1], 1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """float32[n, inputs] to float32[n] logits."""
+        for layer in self.hidden:
+            inputs = torch.relu(layer(inputs))
+        logits: Tensor = self.output(inputs)
+        return logits.squeeze(1)
+
+    def probability(self, inputs: Tensor) -> Tensor:
+        """float32[n, inputs] to float32[n] in [0, 1]."""
+        return torch.sigmoid(self(inputs))

@@ -1,0 +1,64 @@
+"""Everything a bundle computes, as one module: the PyTorch twin of the exported graph."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from models.networks.classifier import Classifier
+from models.networks.encoding import Encoding, PiecewiseLinear
+from models.networks.vae import Vae
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Platt scaling: probability = sigmoid(slope * logit + intercept)."""
+
+    slope: float
+    intercept: float
+
+
+@dataclass(frozen=True, slots=True)
+class PercentileCurve:
+    """Reconstruction error to percentile, linear between knots: errors rise strictly, percentiles never fall."""
+
+    errors: tuple[float, ...]
+    percentiles: tuple[float, ...]
+
+
+class Outputs(NamedTuple):
+    """The graph's outputs, in order: float32[n] three times, then float32[n, F]."""
+
+    probability: Tensor
+    reconstruction_error: Tensor
+    anomaly_percentile: Tensor
+    feature_errors: Tensor
+
+
+class Fused(nn.Module):
+    """Raw features in; calibrated probability, reconstruction error, its percentile and per-feature errors out."""
+
+    def __init__(
+        self, encoding: Encoding, classifier: Classifier, calibration: Calibration, vae: Vae, curve: PercentileCurve
+    ) -> None:
+        super().__init__()
+        self.encode = PiecewiseLinear(encoding)
+        self.classifier = classifier
+        self.calibration = calibration
+        self.vae = vae
+        errors, percentiles = (torch.tensor(v, dtype=torch.float32) for v in (curve.errors, curve.percentiles))
+        self.register_buffer("bin_share", torch.from_numpy(encoding.bin_share))
+        self.register_buffer("error_knots", errors[:-1])
+        self.register_buffer("inverse_error_step", 1.0 / (errors[1:] - errors[:-1]))
+        self.register_buffer("percentile_step", percentiles[1:] - percentiles[:-1])
+
+    def forward(self, features: Tensor) -> Outputs:
+        """float32[n, F], in the feature spec's order and units."""
+        encoded = self.encode(features)
+        logits = self.calibration.slope * self.classifier(encoded) + self.calibration.intercept
+        squared_errors = (self.vae.reconstruct(encoded) - encoded) ** 2
+        error = squared_errors.mean(dim=1)
+        passed = ((error[:, None] - self.error_knots) * self.inverse_error_step).clamp(0.0, 1.0)
+        percentile = (passed @ self.percentile_step).clamp(0.0, 100.0)
+        return Outputs(torch.sigmoid(logits), error, percentile, squared_errors @ self.bin_share)

@@ -1,0 +1,74 @@
+"""The variational autoencoder: what legitimate traffic looks like; what it reconstructs badly is an anomaly.
+
+Kingma, Welling, "Auto-Encoding Variational Bayes", 2014.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class VaeShape:
+    """Widths of the encoder, mirrored in the decoder: `inputs`, `hidden` (ReLU), `latent` (mean and log-variance)."""
+
+    inputs: int
+    hidden: tuple[int, ...]
+    latent: int
+
+
+REFERENCE = VaeShape(inputs=100, hidden=(256, 128, 64), latent=32)
+"""The reference network: 100 -> 256 -> 128 -> 64 -> 32 -> 64 -> 128 -> 256 -> 100."""
+
+
+def _stack(widths: tuple[int, ...]) -> nn.ModuleList:
+    return nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+
+
+class Vae(nn.Module):
+    """Encoder, two heads, decoder with a sigmoid, for inputs in [0, 1]."""
+
+    def __init__(self, shape: VaeShape = REFERENCE) -> None:
+        super().__init__()
+        self.shape = shape
+        self.encoder = _stack((shape.inputs, *shape.hidden))
+        self.mean = nn.Linear(shape.hidden[-1], shape.latent)
+        self.log_variance = nn.Linear(shape.hidden[-1], shape.latent)
+        self.decoder = _stack((shape.latent, *reversed(shape.hidden)))
+        self.output = nn.Linear(shape.hidden[0], shape.inputs)
+
+    def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """float32[n, inputs] to mean and log-variance, float32[n, latent] each."""
+        for layer in self.encoder:
+            inputs = torch.relu(layer(inputs))
+        return self.mean(inputs), self.log_variance(inputs)
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """float32[n, latent] to float32[n, inputs] in [0, 1]."""
+        for layer in self.decoder:
+            latent = torch.relu(layer(latent))
+        return torch.sigmoid(self.output(latent))
+
+    def forward(self, inputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction, mean and log-variance, with the latent drawn by the reparameterisation trick.
+
+        noise: float32[n, latent], standard normal; given by the caller, so that every draw has its seed.
+        """
+        mean, log_variance = self.encode(inputs)
+        return self.decode(mean + torch.exp(0.5 * log_variance) * noise), mean, log_variance
+
+    def reconstruct(self, inputs: Tensor) -> Tensor:
+        """The reconstruction from the latent's mean: no draw, so the same input always gives the same error."""
+        return self.decode(self.encode(inputs)[0])
+
+
+def negative_elbo(inputs: Tensor, reconstruction: Tensor, mean: Tensor, log_variance: Tensor, beta: float) -> Tensor:
+    """Negative evidence lower bound, mean over the batch: summed squared error plus `beta` times the KL divergence.
+
+    The squared error is a Gaussian likelihood of fixed variance, up to a constant; `beta` holds that variance and, while it
+    rises from zero, keeps the latent from collapsing (KL warm-up).
+    """
+    squared_error = ((reconstruction - inputs) ** 2).sum(dim=1)
+    divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1.0).sum(dim=1)
+    return (squared_error + beta * divergence).mean()

@@ -1,0 +1,158 @@
+"""Reasons for alerts: Shapley values of a score, estimated for all alerts of a batch in one extra run of the model.
+
+KernelSHAP (Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", 2017) with paired coalitions (Covert,
+Lee, "Improving KernelSHAP", 2021). The coalitions depend only on the number of features, so the least-squares problem is
+solved once, as a matrix; an alert then costs a fixed number of rows and one small product, the same bits in any batch.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.bundle.load import Bundle
+from models.scoring.session import Scores
+from schemas.alert import Reason, Trigger
+
+COALITIONS_MAX = 96
+"""Rows per alert and background row. Below 2 ** F - 2 the values are estimates; their sum is exact all the same."""
+
+REASONS_MAX = 4
+SEED = 0
+
+UNIT: dict[Trigger, float] = {"probability": 1.0, "anomaly_percentile": 100.0}
+"""Full range of each score, by which contributions to different scores compare. The first wins a tie."""
+
+
+class Session(Protocol):
+    """What `explain` needs of a ModelSession."""
+
+    bundle: Bundle
+
+    def run(self, matrix: NDArray[np.float32]) -> Scores:
+        """Score float32[n, F]."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """Coalitions of F features and the matrix that turns a score's values at them into Shapley values.
+
+    masks: bool[C, F], True where the feature is the alert's own, else the background's.
+    weights: float64[F, C + 1]: Shapley values = weights @ (values above the background's, of each coalition and of all).
+    """
+
+    masks: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+
+
+@functools.cache
+def design(features: int, coalitions_max: int = COALITIONS_MAX) -> Design:
+    """The coalitions for `features` features, F >= 2: all of them if they are few enough, else the heaviest, then a draw.
+
+    Pairs of complements: so all first- and second-order effects are met without sampling error.
+    """
+    masks, kernel = _coalitions(features, coalitions_max)
+    used = masks.astype(np.float64)
+    gram_inverse = np.linalg.inv((used * kernel[:, None]).T @ used)
+    free = gram_inverse @ (used * kernel[:, None]).T
+    # The constraint that the values sum to the whole difference, by one Lagrange multiplier.
+    shift = gram_inverse.sum(axis=1) / gram_inverse.sum()
+    constrained = free - np.outer(shift, free.sum(axis=0))
+    return Design(masks, np.column_stack([constrained, shift]))
+
+
+def _coalitions(features: int, coalitions_max: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Masks and their weights in the least squares."""
+    # Weight of all coalitions of a size together; of one coalition: divided by their number.
+    size_weight = {size: (features - 1) / (size * (features - size)) for size in range(1, features)}
+    masks: list[NDArray[np.bool_]] = []
+    kernel: list[float] = []
+    open_sizes = list(range(1, features // 2 + 1))
+    while open_sizes:
+        size = open_sizes[0]
+        both = 1 if 2 * size == features else 2
+        if len(masks) + both * comb(features, size) > coalitions_max:
+            break
+        open_sizes.pop(0)
+        for members in combinations(range(features), size):
+            mask = np.isin(np.arange(features), members)
+            masks += [mask, ~mask][:both]
+            kernel += [size_weight[size] / comb(features, size)] * both
+    pairs = (coalitions_max - len(masks)) // 2
+    if open_sizes and pairs > 0:
+        generator = np.random.default_rng(SEED)
+        share = np.array([size_weight[size] * (1.0 if 2 * size == features else 2.0) for size in open_sizes])
+        sizes = generator.choice(open_sizes, size=pairs, p=share / share.sum())
+        for size in sizes:
+            mask = np.zeros(features, np.bool_)
+            mask[generator.choice(features, size=size, replace=False)] = True
+            masks += [mask, ~mask]
+        kernel += [share.sum() / (2 * pairs)] * (2 * pairs)
+    return np.array(masks), np.array(kernel)
+
+
+def explain(
+    session: Session, rows: NDArray[np.float32], triggers: Sequence[Sequence[Trigger]]
+) -> list[tuple[Reason, ...]]:
+    """The strongest reasons behind each alert, four at most, strongest first; ties go to the earlier feature.
+
+    rows: float32[k, F], the alerts' features; triggers: which scores each crossed, whose contributions are given. Per score
+    the contributions of all F features sum to score(row) - mean score(background). One call of `session.run`.
+    """
+    if not len(rows):
+        return []
+    background = np.array(session.bundle.reference.background, np.float32)
+    plan = design(rows.shape[1])
+    inputs = np.where(plan.masks[None, :, None, :], rows[:, None, None, :], background[None, None, :, :])
+    scores = session.run(np.concatenate([inputs.reshape(-1, rows.shape[1]), rows, background]))
+    values = {t: shapley_values(plan, getattr(scores, t), len(rows), len(background)) for t in UNIT}
+    return [_strongest(session.bundle, row, i, values, triggers[i]) for i, row in enumerate(rows)]
+
+
+def shapley_values(plan: Design, score: NDArray[np.float32], alerts: int, background: int) -> list[NDArray[np.float64]]:
+    """Per alert float64[F], from one score of all rows: alerts x coalitions x background, then alerts, then background."""
+    coalitions = alerts * len(plan.masks) * background
+    above = score[-background:].astype(np.float64).mean()
+    means = score[:coalitions].reshape(alerts, -1, background).astype(np.float64).mean(axis=2)
+    gains = np.column_stack([means, score[coalitions : coalitions + alerts]]) - above
+    # Sums of one alert at a time: a matrix product's bits could depend on how many alerts share it.
+    return [np.asarray((plan.weights * gain).sum(axis=1)) for gain in gains]
+
+
+def _strongest(
+    bundle: Bundle, row: NDArray[np.float32], alert: int, values: dict[Trigger, list[NDArray[np.float64]]], triggers: Sequence[Trigger]
+) -> tuple[Reason, ...]:
+    """The factors that raised the scores most, each score measured in parts of its own range."""
+    raised = [
+        (-float(contribution) / UNIT[trigger], feature, trigger)
+        for trigger in UNIT
+        if trigger in triggers
+        for feature, contribution in enumerate(values[trigger][alert])
+        if contribution > 0
+    ]
+    return tuple(
+        Reason(
+            feature=bundle.manifest.feature_spec.names[feature],
+            value=float(row[feature]),
+            contribution=-strength * UNIT[trigger],
+            score=trigger,
+            text=_text(bundle, feature, float(row[feature])),
+        )
+        for strength, feature, trigger in sorted(raised)[:REASONS_MAX]
+    )
+
+
+def _text(bundle: Bundle, feature: int, value: float) -> str:
+    """The feature in words, its value, and what is typical."""
+    median = bundle.reference.features[feature].median
+    return f"{bundle.manifest.feature_spec.descriptions[feature]}: {_number(value)} (typical: {_number(median)})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.2f}".rstrip("0").rstrip(".")

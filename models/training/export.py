@@ -1,0 +1,131 @@
+"""One ONNX graph per bundle, written node by node: standard operators only, no external data, raw features in.
+
+Written by hand rather than traced, so that the graph holds exactly what is meant: every linear layer one Gemm, the
+calibration folded into the classifier's last one, the encoding four elementwise operators.
+"""
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from models.bundle.graph import INPUT, OPERATORS, OUTPUTS
+from models.networks.fused import Fused
+
+OPSET = 18
+IR_VERSION = 9
+TOLERANCE = 1e-5
+"""PyTorch and ONNX Runtime agree to this: absolutely, and relative to values above 1 (percentiles: to their 100)."""
+
+
+class ExportError(ValueError):
+    """The exported graph does not say what the PyTorch modules say."""
+
+
+class _Graph:
+    """Nodes and weights in the order they were added."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+
+    def weight(self, name: str, values: Tensor | NDArray[np.generic]) -> str:
+        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
+        return output
+
+    def linear(self, layer: nn.Linear, inputs: str, output: str, slope: float = 1.0, intercept: float = 0.0) -> str:
+        """slope * layer(inputs) + intercept, as one Gemm."""
+        weight = self.weight(f"{output}.weight", layer.weight.T * slope)
+        bias = self.weight(f"{output}.bias", layer.bias * slope + intercept)
+        return self.node("Gemm", [inputs, weight, bias], output)
+
+    def relu_stack(self, layers: nn.ModuleList, inputs: str, prefix: str) -> str:
+        for index, layer in enumerate(layers):
+            inputs = self.node("Relu", [self.linear(layer, inputs, f"{prefix}.{index}")], f"{prefix}.{index}.relu")
+        return inputs
+
+
+def export(model: Fused, name: str) -> bytes:
+    """The fused graph as ONNX bytes, checked against `model`. Raises ExportError."""
+    graph = _Graph()
+    encoded = _encoding(graph, model)
+    _classifier(graph, model, encoded)
+    _autoencoder(graph, model, encoded)
+    features = model.bin_share.shape[1]
+    shapes = {name: ["n"] for name in OUTPUTS} | {"feature_errors": ["n", features]}
+    body = helper.make_graph(
+        graph.nodes,
+        name,
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["n", features])],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape) for output, shape in shapes.items()],
+        graph.weights,
+    )
+    proto = helper.make_model(
+        body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="assay"
+    )
+    onnx.checker.check_model(proto, full_check=True)
+    if strangers := {node.op_type for node in graph.nodes} - OPERATORS:
+        raise ExportError(f"Operators off the allow-list in the exported graph: {sorted(strangers)}.")
+    content: bytes = proto.SerializeToString(deterministic=True)
+    return content
+
+
+def _encoding(graph: _Graph, model: Fused) -> str:
+    gathered = graph.node("Gather", [INPUT, graph.weight("bin.feature", model.encode.feature)], "bin.raw", axis=1)
+    above = graph.node("Sub", [gathered, graph.weight("bin.lower", model.encode.lower)], "bin.above")
+    inverse_width = graph.weight("bin.inverse_width", model.encode.inverse_width)
+    zero, one = graph.weight("zero", np.float32(0)), graph.weight("one", np.float32(1))
+    return graph.node("Clip", [graph.node("Mul", [above, inverse_width], "bin.linear"), zero, one], "encoded")
+
+
+def _classifier(graph: _Graph, model: Fused, encoded: str) -> None:
+    hidden = graph.relu_stack(model.classifier.hidden, encoded, "classifier")
+    calibration = model.calibration
+    logit = graph.linear(model.classifier.output, hidden, "logit", calibration.slope, calibration.intercept)
+    column = graph.node("Sigmoid", [logit], "probability.column")
+    graph.node("Squeeze", [column, graph.weight("axis", np.array([1]))], "probability")
+
+
+def _autoencoder(graph: _Graph, model: Fused, encoded: str) -> None:
+    hidden = graph.relu_stack(model.vae.encoder, encoded, "encoder")
+    hidden = graph.relu_stack(model.vae.decoder, graph.linear(model.vae.mean, hidden, "latent"), "decoder")
+    reconstruction = graph.node("Sigmoid", [graph.linear(model.vae.output, hidden, "reconstruction.logit")], "reconstruction")
+    residual = graph.node("Sub", [reconstruction, encoded], "residual")
+    squared = graph.node("Mul", [residual, residual], "squared_errors")
+    graph.node("MatMul", [squared, graph.weight("bin.share", model.bin_share)], "feature_errors")
+    bins = len(model.encode.feature)
+    mean = graph.weight("mean", np.full((bins, 1), 1 / bins, np.float32))
+    error = graph.node("MatMul", [squared, mean], "error.column")
+    graph.node("Squeeze", [error, "axis"], "reconstruction_error")
+    above = graph.node("Sub", [error, graph.weight("error.knots", model.error_knots)], "error.above")
+    linear = graph.node("Mul", [above, graph.weight("error.inverse_step", model.inverse_error_step)], "error.linear")
+    passed = graph.node("Clip", [linear, "zero", "one"], "error.passed")
+    sums = graph.node("MatMul", [passed, graph.weight("percentile.step", model.percentile_step[:, None])], "percentile.sum")
+    hundred = graph.weight("hundred", np.float32(100))
+    graph.node("Squeeze", [graph.node("Clip", [sums, "zero", hundred], "percentile.column"), "axis"], "anomaly_percentile")
+
+
+def largest_difference(model: Fused, content: bytes, features: NDArray[np.float32]) -> float:
+    """The largest difference between PyTorch and ONNX Runtime over all outputs, relative where values exceed 1."""
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = model(torch.from_numpy(features))
+    actual = session.run(list(OUTPUTS), {INPUT: features})
+    pairs = [(e.numpy(), a) for e, a in zip(expected, actual, strict=True)]
+    return max(float(np.max(np.abs(e - a) / np.maximum(1.0, np.abs(e)))) for e, a in pairs)
+
+
+def check_agreement(model: Fused, content: bytes, features: NDArray[np.float32]) -> float:
+    """`largest_difference`, or ExportError if it is above TOLERANCE."""
+    difference = largest_difference(model, content, features)
+    if not difference <= TOLERANCE:
+        raise ExportError(f"PyTorch and ONNX differ by {difference:.2e}, more than {TOLERANCE:.0e}: the export is wrong.")
+    return difference

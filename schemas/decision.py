@@ -1,0 +1,29 @@
+"""The audit record of a decision, on `decisions`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.alert import Reason
+from schemas.base import EventTimeMs, Probability
+from schemas.score import Score
+
+Outcome = Literal["pass", "alert"]
+RecordedBecause = Literal["alert", "application", "sample"]
+
+
+class Decision(Score):
+    """Everything needed to explain later why a decision was what it was (EU AI Act art. 12, ECOA/Reg B).
+
+    Kept for every alert, every credit application and a share of the rest.
+    """
+
+    decision_id: str = Field(description="Source topic, partition and offset: transactions-3-1042.")
+    decided_at_ms: EventTimeMs = Field(description="Wall-clock time of the decision, ms since 1970 UTC.")
+    bundle_digest: str = Field(description="SHA-256 over the bundle's files, hex.")
+    features: tuple[float, ...] = Field(description="The feature vector as scored, in the order of the feature spec.")
+    probability_threshold: Probability = Field(description="An alert is raised from this probability on.")
+    anomaly_percentile_threshold: float = Field(description="An alert is raised from this percentile on.")
+    outcome: Outcome = Field(description="What was decided.")
+    recorded_because: RecordedBecause = Field(description="Why this decision was recorded.")
+    reasons: tuple[Reason, ...] = Field((), description="For alerts: the strongest factors first.")

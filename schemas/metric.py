@@ -1,0 +1,28 @@
+"""Partial sums of one partition over about a second, on `scoring-metrics`."""
+
+from pydantic import Field
+
+from schemas.base import Count, EventTimeMs, Message
+
+
+class ScoringMetric(Message):
+    """Sums that add up: over partitions, over time, over processes. Written in the transaction whose records it counts.
+
+    So the sums over `scoring-metrics` equal the records on the other topics, exactly.
+    """
+
+    source_topic: str = Field(description="Input topic.")
+    source_partition: Count = Field(description="Input partition.")
+    first_offset: Count = Field(description="First input offset counted.")
+    last_offset: Count = Field(description="Last input offset counted.")
+    until_ms: EventTimeMs = Field(description="Wall-clock time of the last batch counted, ms since 1970 UTC.")
+    model: str = Field(description="Bundle name, version and execution provider.")
+    records: Count = Field(description="Inputs consumed.")
+    scored: Count = Field(description="Scores written.")
+    alerts: Count = Field(description="Alerts written.")
+    dead_letters: Count = Field(description="Dead letters written.")
+    late: Count = Field(description="Scored, but later than the allowed lateness.")
+    amount_sum: float = Field(description="Sum of the amounts scored, in main units, whatever the currency.")
+    alert_amount_sum: float = Field(description="Sum of the amounts alerted.")
+    probability_histogram: tuple[int, ...] = Field(description="Counts in 20 equal bins over 0 to 1.")
+    anomaly_percentile_histogram: tuple[int, ...] = Field(description="Counts in 20 equal bins over 0 to 100.")

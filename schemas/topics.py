@@ -1,0 +1,58 @@
+"""Every topic: name, key, schema, partitions, retention, cleanup. The only list of them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.alert import Alert
+from schemas.base import Message
+from schemas.dead_letter import DeadLetter
+from schemas.decision import Decision
+from schemas.label import Label
+from schemas.metric import ScoringMetric
+from schemas.score import Score
+from schemas.transaction import Transaction
+
+DAY_MS = 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic's contract.
+
+    partitions: "input" means as many as the input topic has, so that a card's records stay together and in order.
+    retention_ms: how long the broker keeps records; None keeps them until compaction.
+    """
+
+    name: str
+    schema: type[Message]
+    key: str
+    written_by: str
+    retention_ms: int | None
+    partitions: Literal["input", "one"] = "input"
+    cleanup: Literal["delete", "compact"] = "delete"
+
+
+TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS)
+SCORES = Topic("scores", Score, "card_id", "scorer", 7 * DAY_MS)
+ALERTS = Topic("alerts", Alert, "card_id", "scorer", 30 * DAY_MS)
+DECISIONS = Topic("decisions", Decision, "card_id", "scorer", 180 * DAY_MS)
+DEAD_LETTERS = Topic("dead-letters", DeadLetter, "none", "scorer", 30 * DAY_MS)
+SCORING_METRICS = Topic("scoring-metrics", ScoringMetric, "none", "scorer", 7 * DAY_MS)
+LABELS = Topic("labels", Label, "transaction_id", "the user's systems", 200 * DAY_MS)
+
+TOPICS = (TRANSACTIONS, SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, LABELS)
+SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS)
+
+SOURCE_TOPIC_HEADER = "assay-source-topic"
+SOURCE_PARTITION_HEADER = "assay-source-partition"
+SOURCE_OFFSET_HEADER = "assay-source-offset"
+"""On every output record: the input position it comes from, as ASCII. For `scoring-metrics` the last one counted."""
+
+
+def source_headers(topic: str, partition: int, offset: int) -> list[tuple[str, bytes]]:
+    """Headers that tie an output record to its input position."""
+    return [
+        (SOURCE_TOPIC_HEADER, topic.encode()),
+        (SOURCE_PARTITION_HEADER, b"%d" % partition),
+        (SOURCE_OFFSET_HEADER, b"%d" % offset),
+    ]

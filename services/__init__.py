@@ -1,0 +1,1 @@
+"""The processes: each folder is one service, started by `python -m services.NAME`; they meet through topics only."""

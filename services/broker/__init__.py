@@ -1,0 +1,5 @@
+"""The embedded broker: a real Apache Kafka as a child process, with nothing but pip. For demo, tests and trying out."""
+
+from services.broker.server import EmbeddedKafka
+
+__all__ = ["EmbeddedKafka"]

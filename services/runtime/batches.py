@@ -1,0 +1,64 @@
+"""What flows through a partition worker: records in, writes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+Record = Any
+"""An aiokafka ConsumerRecord: topic, partition, offset, timestamp, key, value."""
+
+Headers = list[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class Write:
+    """Records for one output topic, in order, as parallel lists."""
+
+    topic: str
+    keys: list[bytes | None] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
+    timestamps_ms: list[int] = field(default_factory=list)
+    headers: list[Headers] = field(default_factory=list)
+
+    def add(self, source: Record, headers: Headers, value: bytes, key: bytes | None = None) -> None:
+        """Append a record that carries its source's timestamp and the given headers."""
+        self.keys.append(key)
+        self.values.append(value)
+        self.timestamps_ms.append(max(source.timestamp, 0))
+        self.headers.append(headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one micro-batch."""
+
+    writes: Sequence[Write]
+    records: int
+    dead_letters: int
+
+
+class Processor(Protocol):
+    """A service's part of one partition: its state, and what it makes of a batch. Never shared between partitions."""
+
+    state_key: str
+    """Names the layout and meaning of the state. A snapshot under another key is not loaded."""
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take over the state of a snapshot. Raises ValueError or KeyError, its own state untouched, where it does not fit."""
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """A copy of the state as arrays."""
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Fold records into the state exactly as `process` does, without output."""
+
+    async def process(self, records: Sequence[Record]) -> Result:
+        """Fold and judge records. The state moves on; if the outputs are not committed, the worker throws it away."""
+
+    def committed(self, result: Result) -> None:
+        """The result's outputs and offsets are committed."""
+
+    def flush(self, *, force: bool = False) -> Result | None:
+        """Outputs that are due although no record came, if any; with `force` all that are held back."""

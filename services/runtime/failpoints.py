@@ -1,0 +1,43 @@
+"""Named points at which a test can end the process, as kill -9 would.
+
+`ASSAY_FAILPOINT=after_sends:3` kills the process the third time it passes `after_sends`. Without the variable `reach` is a
+function that does nothing.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from services.runtime.errors import SettingsError
+
+Point = Literal[
+    "after_poll", "after_process", "between_sends", "after_sends", "after_offsets", "after_commit", "during_restore"
+]
+
+
+def _nothing(point: Point) -> None:
+    pass
+
+
+def _killer(setting: str) -> Callable[[Point], None]:
+    name, _, times = setting.partition(":")
+    if name not in get_args(Point) or not (times or "1").isdigit():
+        raise SettingsError(
+            f"ASSAY_FAILPOINT={setting} is not one of {', '.join(get_args(Point))}, or its count is no number."
+        )
+    left = int(times or "1")
+
+    def kill(point: Point) -> None:
+        nonlocal left
+        if point == name:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return kill
+
+
+_setting = os.environ.get("ASSAY_FAILPOINT", "")
+reach: Callable[[Point], None] = _killer(_setting) if _setting else _nothing
+"""Say that execution has reached a point."""

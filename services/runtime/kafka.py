@@ -1,0 +1,152 @@
+"""Connections to Kafka: the one place that knows the client library's knobs and oddities.
+
+The letters are the rules of ARCHITECTURE.md, "Exactly once".
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Iterable
+from typing import Any
+
+import aiokafka.producer.sender
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+
+from services.runtime.errors import SettingsError
+from services.runtime.settings import KafkaSettings, RuntimeSettings
+
+__all__ = [
+    "ConsumerRebalanceListener",
+    "TopicPartition",
+    "admin",
+    "connection",
+    "input_consumer",
+    "plain_producer",
+    "reader",
+    "transactional_producer",
+]
+
+RETRY_BACKOFF_MS = 5
+"""H: the first produce of a transaction is often answered NOT_ENOUGH_REPLICAS; 100 ms, the default, would be a spike."""
+
+aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.001
+"""H: the wait while the coordinator finishes the last transaction, 20 ms as shipped. Guarded by a test."""
+
+
+def connection(kafka: KafkaSettings) -> dict[str, Any]:
+    """Keyword arguments that every client takes: brokers, TLS, SASL. Raises SettingsError."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": kafka.bootstrap,
+        "security_protocol": kafka.security_protocol,
+    }
+    if kafka.security_protocol in ("SSL", "SASL_SSL"):
+        arguments["ssl_context"] = _ssl_context(kafka)
+    if kafka.security_protocol.startswith("SASL"):
+        if kafka.sasl_username is None or kafka.sasl_password is None:
+            raise SettingsError(
+                "ASSAY_KAFKA_SASL_USERNAME and ASSAY_KAFKA_SASL_PASSWORD are needed with ASSAY_KAFKA_SECURITY_PROTOCOL="
+                f"{kafka.security_protocol}: set both."
+            )
+        arguments["sasl_mechanism"] = kafka.sasl_mechanism
+        arguments["sasl_plain_username"] = kafka.sasl_username
+        arguments["sasl_plain_password"] = kafka.sasl_password.get_secret_value()
+    return arguments
+
+
+def _ssl_context(kafka: KafkaSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(kafka.ssl_ca_file) if kafka.ssl_ca_file else None)
+        if kafka.ssl_certificate_file:
+            password = kafka.ssl_key_password.get_secret_value() if kafka.ssl_key_password else None
+            key_file = str(kafka.ssl_key_file) if kafka.ssl_key_file else None
+            context.load_cert_chain(str(kafka.ssl_certificate_file), key_file, password)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"The TLS files of ASSAY_KAFKA_SSL_* cannot be used ({error}): check paths and password."
+        ) from None
+    return context
+
+
+def input_consumer(kafka: KafkaSettings, runtime: RuntimeSettings) -> AIOKafkaConsumer:
+    """The consumer of a stream processor: no auto-commit, committed records only, raw bytes (G: we decode ourselves)."""
+    return AIOKafkaConsumer(
+        **connection(kafka),
+        group_id=runtime.group,
+        group_instance_id=runtime.group_instance_id,
+        client_id=runtime.group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",  # a position is always one that we set: a gap is seen, not skipped
+        isolation_level="read_committed",
+        partition_assignment_strategy=(StickyPartitionAssignor,),
+        session_timeout_ms=int(runtime.session_timeout_s * 1000),
+        heartbeat_interval_ms=int(runtime.session_timeout_s * 1000 / 5),
+        request_timeout_ms=int(runtime.request_timeout_s * 1000),
+        retry_backoff_ms=50,
+        fetch_max_wait_ms=20,
+        max_partition_fetch_bytes=max(runtime.batch_bytes_max, 1 << 20),
+        fetch_max_bytes=32 << 20,
+        check_crcs=True,
+    )
+
+
+def transactional_producer(kafka: KafkaSettings, runtime: RuntimeSettings, transactional_id: str) -> AIOKafkaProducer:
+    """A partition's own producer. Its start fences the last one of the same id and settles its transaction (C)."""
+    return AIOKafkaProducer(
+        **connection(kafka),
+        transactional_id=transactional_id,
+        transaction_timeout_ms=int(runtime.transaction_timeout_s * 1000),
+        **_producer_arguments(runtime),
+    )
+
+
+def plain_producer(kafka: KafkaSettings, runtime: RuntimeSettings, linger_ms: int = 0) -> AIOKafkaProducer:
+    """An idempotent producer without transactions, for at-least-once delivery and for the simulator."""
+    return AIOKafkaProducer(**connection(kafka), enable_idempotence=True, **_producer_arguments(runtime, linger_ms))
+
+
+def _producer_arguments(runtime: RuntimeSettings, linger_ms: int = 0) -> dict[str, Any]:
+    return {
+        "client_id": runtime.group,
+        "acks": "all",
+        "linger_ms": linger_ms,
+        "max_batch_size": 1 << 20,
+        "request_timeout_ms": int(runtime.request_timeout_s * 1000),
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
+    }
+
+
+def reader(
+    kafka: KafkaSettings, topics: Iterable[str] = (), *, group: str | None = None, latest: bool = False
+) -> AIOKafkaConsumer:
+    """A read_committed consumer for people and checks; never commits."""
+    return AIOKafkaConsumer(
+        *topics,
+        **connection(kafka),
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="latest" if latest else "earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=4 << 20,
+    )
+
+
+def admin(kafka: KafkaSettings) -> AIOKafkaAdminClient:
+    """An admin client."""
+    return AIOKafkaAdminClient(**connection(kafka))
+
+
+async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
+    """Close a producer within a bound. Its own `stop` first waits for everything unsent, which may never go out."""
+    stopping = asyncio.ensure_future(producer.stop())
+    done, _ = await asyncio.wait([stopping], timeout=timeout_s)
+    if not done:
+        stopping.cancel()
+        with contextlib.suppress(Exception):  # what is thrown away may fail
+            await producer._sender.close()
+            await producer.client.close()
+    with contextlib.suppress(Exception, asyncio.CancelledError):
+        await stopping

@@ -1,0 +1,107 @@
+"""The life of a stream processor's process: settings, checks, workers, signals, a clean end."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Collection, Coroutine
+from typing import Any
+
+import structlog
+import uvloop
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.topics import Topic
+from services.runtime import kafka as connections
+from services.runtime.batches import Processor
+from services.runtime.delivery import AtLeastOnce, Delivery, ExactlyOnce
+from services.runtime.errors import AssayError, fatal_sentence
+from services.runtime.group import WorkerGroup
+from services.runtime.health import HealthServer
+from services.runtime.metrics import Metrics
+from services.runtime.pacing import Pacer
+from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
+from services.runtime.snapshots import SnapshotStore
+from services.runtime.topics_admin import describe_topics
+from services.runtime.worker import Parts
+
+log = structlog.get_logger(__name__)
+
+
+def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a service; a mistake of the user's ends in one sentence and status 2."""
+    try:
+        uvloop.run(start())
+    except AssayError as error:
+        print(f"assay: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+async def run_processor(
+    source: Topic,
+    outputs: Collection[Topic],
+    make_processor: Callable[[TopicPartition], Processor],
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    runtime: RuntimeSettings,
+    metrics: Metrics,
+) -> None:
+    """Work a topic until SIGTERM or SIGINT. Raises AssayError."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    consumer = connections.input_consumer(kafka, runtime)
+    try:
+        source_name = topics.topic_prefix + source.name
+        partitions = await _partitions(kafka, topics, [source, *outputs])
+
+        def make_delivery(partition: TopicPartition) -> Delivery:
+            if runtime.delivery == "exactly_once":
+                return ExactlyOnce(kafka, runtime, partition, partitions)
+            return AtLeastOnce(kafka, runtime, partition, partitions, consumer)
+
+        await consumer.start()
+        parts = Parts(
+            consumer=consumer,
+            make_delivery=make_delivery,
+            make_processor=make_processor,
+            make_snapshots=lambda partition, key: SnapshotStore(
+                runtime.snapshot_dir, runtime.group, partition.topic, partition.partition, key
+            ),
+            pacer=Pacer(runtime.transactions_per_s_max),
+            metrics=metrics,
+            settings=runtime,
+        )
+        group = WorkerGroup(source_name, parts)
+        health = HealthServer(
+            runtime.http_host, runtime.http_port, metrics.registry, lambda: group.ready, lambda: group.alive
+        )
+        log.info(
+            "process.started", topic=source_name, group=runtime.group, delivery=runtime.delivery, http=health.address
+        )
+        try:
+            await group.run(stop)
+        finally:
+            health.close()
+    except KafkaError as error:
+        raise AssayError(
+            fatal_sentence(error)
+            or f"Kafka at {kafka.bootstrap} does not work for us ({error!r}): check ASSAY_KAFKA_BOOTSTRAP and that it runs."
+        ) from error
+    finally:
+        await consumer.stop()
+    log.info("process.stopped")
+
+
+async def _partitions(kafka: KafkaSettings, topics: TopicSettings, wanted: Collection[Topic]) -> dict[str, int]:
+    """Number of partitions of each topic, by full name. Raises AssayError where one is missing."""
+    states = await describe_topics(kafka, topics, wanted)
+    missing = sorted(state.name for state in states if not state.partitions)
+    if missing:
+        raise AssayError(
+            f"Topics {', '.join(missing)} do not exist or are hidden from us: create them with `assay topics create`."
+        )
+    return {state.name: state.partitions for state in states}

@@ -1,0 +1,48 @@
+"""python -m services.scorer: wiring only. Settings come from the environment (docs/settings.md)."""
+
+import structlog
+from aiokafka import TopicPartition
+
+from models.features.fold import warm
+from schemas.topics import SCORER_OUTPUTS, TRANSACTIONS
+from services.runtime import logs
+from services.runtime.dead_letters import DeadLetterWriter, privacy_key
+from services.runtime.metrics import Metrics
+from services.runtime.process import main, run_processor
+from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
+from services.scorer.emit import Emitter
+from services.scorer.model import load_model
+from services.scorer.processor import Limits, ScoringProcessor
+
+log = structlog.get_logger(__name__)
+
+
+async def start() -> None:
+    """Read settings, load the model, work `transactions` until told to stop."""
+    kafka, topics, runtime, scorer = (
+        load(KafkaSettings),
+        load(TopicSettings),
+        load(RuntimeSettings),
+        load(ScorerSettings),
+    )
+    metrics = Metrics()
+    logs.configure(runtime, metrics)
+    if runtime.privacy_key is None:
+        log.warning(
+            "privacy.ephemeral_key", next_step="set ASSAY_PRIVACY_KEY, so that hashes in dead letters stay comparable"
+        )
+    model = load_model(scorer, metrics)
+    warm(model.feature_spec)
+    limits = Limits(runtime.message_bytes_max, runtime.duplicate_window_records, scorer.cards_max)
+    emitter = Emitter(
+        topics.topic_prefix, model.identity, scorer.decision_share, DeadLetterWriter(privacy_key(runtime))
+    )
+
+    def make_processor(source: TopicPartition) -> ScoringProcessor:
+        return ScoringProcessor(source.topic, source.partition, model, limits, emitter, metrics)
+
+    await run_processor(TRANSACTIONS, SCORER_OUTPUTS, make_processor, kafka, topics, runtime, metrics)
+
+
+if __name__ == "__main__":
+    main(start)

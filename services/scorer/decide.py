@@ -1,0 +1,47 @@
+"""Stage 4: scores to outcomes. Pure, and the same wherever it runs."""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.scoring.session import Scores
+from schemas.alert import Trigger
+from schemas.manifest import Thresholds
+
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Which thresholds each transaction crossed: three boolean arrays of one length."""
+
+    by_probability: BoolArray
+    by_anomaly: BoolArray
+
+    @property
+    def alert(self) -> BoolArray:
+        """Whether either was crossed."""
+        return self.by_probability | self.by_anomaly
+
+    def triggers(self, place: int) -> tuple[Trigger, ...]:
+        """Which thresholds the transaction at `place` crossed."""
+        crossed: tuple[tuple[Trigger, BoolArray], ...] = (
+            ("probability", self.by_probability),
+            ("anomaly_percentile", self.by_anomaly),
+        )
+        return tuple(trigger for trigger, where in crossed if where[place])
+
+
+def decide(scores: Scores, thresholds: Thresholds) -> Outcomes:
+    """Compare in float32, the scores' own precision, so that every reader of the score finds the same outcome."""
+    return Outcomes(
+        by_probability=scores.probability >= np.float32(thresholds.probability),
+        by_anomaly=scores.anomaly_percentile >= np.float32(thresholds.anomaly_percentile),
+    )
+
+
+def sampled(transaction_id: str, share: float) -> bool:
+    """Whether this transaction is in a random share of all: by its id, so that every run agrees."""
+    return zlib.crc32(transaction_id.encode()) < share * 2**32

@@ -1,0 +1,73 @@
+"""Stage 1: bytes to transactions. What is not one is a fault, and its neighbours never notice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from schemas import codec
+from schemas.dead_letter import DeadLetterReason
+from schemas.privacy import is_card_number
+from schemas.transaction import Transaction
+from services.runtime.batches import Record
+
+_REASONS: dict[type[codec.RejectedError], DeadLetterReason] = {
+    codec.UndecodableError: DeadLetterReason.UNDECODABLE,
+    codec.TooDeepError: DeadLetterReason.TOO_DEEP,
+    codec.SchemaError: DeadLetterReason.SCHEMA,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One record that is not to be scored, and why."""
+
+    record: Record
+    reason: DeadLetterReason
+    detail: str
+
+
+class Decoder:
+    """Parses and validates. Keeps nothing between batches."""
+
+    def __init__(self, message_bytes_max: int) -> None:
+        self._message_bytes_max = message_bytes_max
+        self._parse = codec.decoder(Transaction)
+        self._parse_all = codec.batch_decoder(Transaction)
+
+    def decode(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
+        """Good records with their transactions, in order, and the faults."""
+        payloads = [record.value for record in records]
+        if None not in payloads and max(map(len, payloads)) <= self._message_bytes_max:
+            transactions = self._parse_all(payloads)
+            if transactions is not None and not any(_suspect(t.card_id) for t in transactions):
+                return list(records), transactions, []
+        return self._one_by_one(records)
+
+    def _one_by_one(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
+        good, transactions, faults = [], [], []
+        for record in records:
+            outcome = self._judge(record)
+            if isinstance(outcome, Fault):
+                faults.append(outcome)
+            else:
+                good.append(record)
+                transactions.append(outcome)
+        return good, transactions, faults
+
+    def _judge(self, record: Record) -> Transaction | Fault:
+        payload: bytes | None = record.value
+        if not payload:
+            return Fault(record, DeadLetterReason.EMPTY, "no payload")
+        if len(payload) > self._message_bytes_max:
+            return Fault(record, DeadLetterReason.TOO_LARGE, f"more than {self._message_bytes_max} bytes")
+        try:
+            transaction = self._parse(payload)
+        except codec.RejectedError as error:
+            return Fault(record, _REASONS[type(error)], str(error))
+        if is_card_number(transaction.card_id):
+            return Fault(record, DeadLetterReason.CARD_NUMBER, "card_id is a card number: send a keyed pseudonym")
+        return transaction
+
+
+def _suspect(card_id: str) -> bool:
+    """Most pseudonyms begin with a letter, which settles it at once."""
+    return not card_id[0].isalpha() and is_card_number(card_id)

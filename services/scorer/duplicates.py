@@ -1,0 +1,59 @@
+"""Stage 2: transaction ids seen before. Part of the state, since it decides what is scored."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class DuplicateWindow:
+    """The ids of the last `records_max` accepted records of a partition. The cut into batches makes no difference."""
+
+    def __init__(self, records_max: int) -> None:
+        self._records_max = records_max
+        self._order: deque[str] = deque()
+        self._seen: set[str] = set()
+
+    def repeated(self, ids: Sequence[str]) -> list[int]:
+        """Take in ids, in order; returns the places of those that were seen before, which are not taken in."""
+        if self._records_max == 0:
+            return []
+        if len(set(ids)) == len(ids) and self._seen.isdisjoint(ids):
+            self._order.extend(ids)
+            self._seen.update(ids)
+            self._forget()
+            return []
+        places = []
+        for place, transaction_id in enumerate(ids):
+            if transaction_id in self._seen:
+                places.append(place)
+                continue
+            self._order.append(transaction_id)
+            self._seen.add(transaction_id)
+            self._forget()
+        return places
+
+    def _forget(self) -> None:
+        for _ in range(len(self._order) - self._records_max):
+            self._seen.discard(self._order.popleft())
+
+    def to_arrays(self) -> Arrays:
+        """The window as arrays: UTF-8 of all ids, and where each ends."""
+        encoded = [transaction_id.encode() for transaction_id in self._order]
+        return {
+            "duplicates_text": np.frombuffer(b"".join(encoded), np.uint8),
+            "duplicates_end": np.cumsum([len(text) for text in encoded], dtype=np.int64),
+        }
+
+    def load(self, arrays: Arrays) -> None:
+        """Take over a window. Raises KeyError or ValueError, itself untouched, where the arrays do not fit."""
+        text = arrays["duplicates_text"].tobytes()
+        ends = arrays["duplicates_end"].tolist()
+        ids = [text[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
+        if len(set(ids)) != len(ids) or len(ids) > self._records_max:
+            raise ValueError("the duplicate window has another size")
+        self._order, self._seen = deque(ids), set(ids)

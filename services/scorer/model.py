@@ -1,0 +1,43 @@
+"""Loads the bundle that scores."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from models.bundle.files import BundleError
+from models.bundle.load import load_bundle
+from models.scoring.devices import DeviceError
+from models.scoring.session import ModelSession
+from services.runtime.errors import AssayError
+from services.runtime.metrics import Metrics
+from services.runtime.settings import ScorerSettings
+from services.scorer.emit import Identity
+from services.scorer.processor import Model
+
+log = structlog.get_logger(__name__)
+
+
+def load_model(settings: ScorerSettings, metrics: Metrics) -> Model:
+    """Verify and load the bundle on the chosen device. Raises AssayError."""
+    try:
+        bundle = load_bundle(settings.bundle)
+        session = ModelSession(bundle, settings.device)
+    except (BundleError, DeviceError) as error:
+        raise AssayError(str(error)) from error
+    manifest = bundle.manifest
+    metrics.model.labels(f"{manifest.name}/{manifest.version}", session.provider).set(1)
+    log.info(
+        "model.loaded", bundle=f"{manifest.name}/{manifest.version}", digest=bundle.digest, provider=session.provider
+    )
+    return Model(
+        session=session,
+        identity=Identity(
+            model=session.model_name,
+            bundle_digest=bundle.digest,
+            thresholds=manifest.thresholds,
+            every_decision=manifest.product == "credit",
+        ),
+        feature_spec=manifest.feature_spec,
+        executor=ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model"),
+    )

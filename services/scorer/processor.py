@@ -1,0 +1,179 @@
+"""The scorer's part of one partition: the stages in order, and the state that belongs to them."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from models.features.columns import TransactionColumns
+from models.features.fold import fold
+from models.features.state import FeatureState
+from models.scoring.session import ModelSession
+from models.scoring.shapley import explain
+from schemas.alert import Reason
+from schemas.dead_letter import DeadLetterReason
+from schemas.feature_spec import FeatureSpec
+from schemas.transaction import Transaction
+from services.runtime.batches import Record, Result, Write
+from services.runtime.clock import monotonic_s, wall_ms
+from services.runtime.metrics import Metrics
+from services.runtime.snapshots import Arrays
+from services.scorer.decide import decide
+from services.scorer.decode import Decoder, Fault
+from services.scorer.duplicates import DuplicateWindow
+from services.scorer.emit import Emitter, Identity, Scored
+from services.scorer.sums import PartialSums
+
+T = TypeVar("T")
+
+STATE_VERSION = 1
+"""Grows when the meaning of the state changes, so that older snapshots are not loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded bundle, shared by the partitions of a process."""
+
+    session: ModelSession
+    identity: Identity
+    feature_spec: FeatureSpec
+    executor: Executor
+    """Where models run: outside the event loop's thread; ONNX Runtime releases the GIL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds one partition."""
+
+    message_bytes_max: int
+    duplicate_window_records: int
+    cards_max: int
+
+
+class ScoringProcessor:
+    """Decode, drop duplicates, fold, score, decide, emit."""
+
+    def __init__(
+        self, topic: str, partition: int, model: Model, limits: Limits, emitter: Emitter, metrics: Metrics
+    ) -> None:
+        self._model = model
+        self._limits = limits
+        self._emitter = emitter
+        self._metrics = metrics
+        self._label = str(partition)
+        self._decoder = Decoder(limits.message_bytes_max)
+        self._duplicates = DuplicateWindow(limits.duplicate_window_records)
+        self._features = FeatureState(model.feature_spec, limits.cards_max)
+        self._sums = PartialSums(topic, partition, model.identity.model, monotonic_s())
+        self._last: Record | None = None
+        self._batch: Scored | None = None
+        self._faults: Counter[str] = Counter()
+        self.state_key = (
+            f"scorer-{STATE_VERSION}:{model.feature_spec.digest()}:{limits.cards_max}:{limits.duplicate_window_records}"
+        )
+
+    def snapshot(self) -> Arrays:
+        """A copy of the state as arrays."""
+        return {**self._features.to_arrays(), **self._duplicates.to_arrays()}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
+        duplicates = DuplicateWindow(self._limits.duplicate_window_records)
+        duplicates.load(arrays)
+        self._features = FeatureState.from_arrays(self._model.feature_spec, self._limits.cards_max, arrays)
+        self._duplicates = duplicates
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Fold records into the state exactly as `process` does, without output."""
+        _, transactions, _ = self._admit(records)
+        if transactions:
+            fold(self._features, columns(transactions))
+
+    async def process(self, records: Sequence[Record]) -> Result:
+        """Fold and judge records."""
+        good, transactions, faults = self._admit(records)
+        self._faults = Counter(fault.reason.value for fault in faults)
+        writes: list[Write] = [self._emitter.faults(faults)] if faults else []
+        now_ms = wall_ms()
+        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records), len(faults))
+        self._last = records[-1]
+        if transactions:
+            self._batch = await self._score(good, transactions)
+            writes += self._emitter.judged(self._batch, now_ms)
+        writes += self._due_sums(force=False)
+        return Result(writes, len(records), len(faults))
+
+    def flush(self, *, force: bool = False) -> Result | None:
+        """The partial sums, when they are due although no record came."""
+        writes = self._due_sums(force=force)
+        return Result(writes, 0, 0) if writes else None
+
+    def committed(self, result: Result) -> None:
+        """Count what is committed."""
+        metrics, label = self._metrics, self._label
+        metrics.records.labels(label).inc(result.records)
+        metrics.batch.observe(float(result.records))
+        metrics.state_keys.labels(label).set(self._features.cards)
+        if self._batch is not None:
+            alert, late, timestamps_ms = self._batch.outcomes.alert, self._batch.late, self._batch.timestamps_ms
+            metrics.scores.labels(label).inc(len(alert))
+            metrics.alerts.labels(label).inc(int(np.count_nonzero(alert)))
+            metrics.late.labels(label).inc(int(np.count_nonzero(late)))
+            metrics.latency.observe((wall_ms() - timestamps_ms) / 1000)
+        for reason, count in self._faults.items():
+            metrics.dead_letters.labels(reason).inc(count)
+        self._batch, self._faults = None, Counter()
+
+    def _admit(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
+        """Decode and drop duplicates: what is left enters the history."""
+        good, transactions, faults = self._decoder.decode(records)
+        repeated = self._duplicates.repeated([t.transaction_id for t in transactions])
+        if repeated:
+            detail = f"id seen within the last {self._limits.duplicate_window_records} records of its partition"
+            faults += [Fault(good[place], DeadLetterReason.DUPLICATE, detail) for place in repeated]
+            faults.sort(key=lambda fault: int(fault.record.offset))
+            dropped = set(repeated)
+            good = [record for place, record in enumerate(good) if place not in dropped]
+            transactions = [transaction for place, transaction in enumerate(transactions) if place not in dropped]
+        return good, transactions, faults
+
+    async def _score(self, records: Sequence[Record], transactions: Sequence[Transaction]) -> Scored:
+        started_s = monotonic_s()
+        batch = columns(transactions)
+        features, late = fold(self._features, batch)
+        folded_s = monotonic_s()
+        scores = await self._in_executor(self._model.session.run, features)
+        self._metrics.stage.observe(folded_s - started_s, "fold")
+        self._metrics.stage.observe(monotonic_s() - folded_s, "model")
+        outcomes = decide(scores, self._model.identity.thresholds)
+        places = np.flatnonzero(outcomes.alert).tolist()
+        reasons: dict[int, tuple[Reason, ...]] = {}
+        if places:
+            triggers = [outcomes.triggers(place) for place in places]
+            found = await self._in_executor(explain, self._model.session, features[places], triggers)
+            reasons = dict(zip(places, found, strict=True))
+        self._sums.count_scores(scores, outcomes.alert, late, batch.amount)
+        return Scored(records, transactions, features, late, scores, outcomes, reasons)
+
+    async def _in_executor(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._model.executor, function, *arguments)
+
+    def _due_sums(self, *, force: bool) -> list[Write]:
+        now_s = monotonic_s()
+        if self._last is None or self._sums.empty or not (force or self._sums.due(now_s)):
+            return []
+        return [self._emitter.metric(self._last, self._sums.take(now_s))]
+
+
+def columns(transactions: Sequence[Transaction]) -> TransactionColumns:
+    """Transactions as the fold takes them."""
+    return TransactionColumns(
+        card_id=[t.card_id for t in transactions],
+        terminal_id=[t.terminal_id for t in transactions],
+        event_time_ms=np.array([t.event_time_ms for t in transactions], np.int64),
+        amount=np.array([t.amount for t in transactions], np.float64),
+    )

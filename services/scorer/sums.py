@@ -1,0 +1,90 @@
+"""Partial sums of a partition, written to `scoring-metrics` about once a second inside the transaction they count."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.scoring.session import Scores
+from schemas import codec
+from schemas.metric import ScoringMetric
+
+BINS = 20
+INTERVAL_S = 1.0
+
+
+class PartialSums:
+    """Sums since the last record written. A batch that is not committed is thrown away with its worker's state."""
+
+    def __init__(self, topic: str, partition: int, model: str, now_s: float) -> None:
+        self._topic, self._partition, self._model = topic, partition, model
+        self._metric = codec.record_type(ScoringMetric)
+        self._reset(now_s)
+
+    def _reset(self, now_s: float) -> None:
+        self._since_s = now_s
+        self._first_offset = -1
+        self._last_offset = -1
+        self._until_ms = 0
+        self._records = self._scored = self._alerts = self._dead_letters = self._late = 0
+        self._amount = self._alert_amount = 0.0
+        self._probability = np.zeros(BINS, np.int64)
+        self._percentile = np.zeros(BINS, np.int64)
+
+    def count(self, first_offset: int, last_offset: int, until_ms: int, records: int, dead_letters: int) -> None:
+        """Count a batch's inputs."""
+        if self._first_offset < 0:
+            self._first_offset = first_offset
+        self._last_offset, self._until_ms = last_offset, until_ms
+        self._records += records
+        self._dead_letters += dead_letters
+
+    def count_scores(
+        self, scores: Scores, alert: NDArray[np.bool_], late: NDArray[np.bool_], amount: NDArray[np.float64]
+    ) -> None:
+        """Count a batch's scores."""
+        self._scored += len(amount)
+        self._alerts += int(np.count_nonzero(alert))
+        self._late += int(np.count_nonzero(late))
+        self._amount += float(amount.sum())
+        self._alert_amount += float(amount[alert].sum())
+        self._probability += _histogram(scores.probability, 1.0)
+        self._percentile += _histogram(scores.anomaly_percentile, 100.0)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was counted since the last record."""
+        return self._records == 0
+
+    def due(self, now_s: float) -> bool:
+        """Whether it is time to write."""
+        return not self.empty and now_s - self._since_s >= INTERVAL_S
+
+    def take(self, now_s: float) -> bytes:
+        """The record to write; the sums begin anew."""
+        value = codec.encode(
+            self._metric(
+                source_topic=self._topic,
+                source_partition=self._partition,
+                first_offset=self._first_offset,
+                last_offset=self._last_offset,
+                until_ms=self._until_ms,
+                model=self._model,
+                records=self._records,
+                scored=self._scored,
+                alerts=self._alerts,
+                dead_letters=self._dead_letters,
+                late=self._late,
+                amount_sum=self._amount,
+                alert_amount_sum=self._alert_amount,
+                probability_histogram=tuple(self._probability.tolist()),
+                anomaly_percentile_histogram=tuple(self._percentile.tolist()),
+            )
+        )
+        self._reset(now_s)
+        return value
+
+
+def _histogram(
+    values: np.ndarray[tuple[int], np.dtype[np.float32]], top: float
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    places = np.minimum((values * (BINS / top)).astype(np.int64), BINS - 1)
+    return np.bincount(places, minlength=BINS)

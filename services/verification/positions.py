@@ -1,0 +1,53 @@
+"""Where the group and the topics stand."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from services.runtime.clock import monotonic_s
+from services.runtime.kafka import admin, connection, reader
+from services.runtime.settings import KafkaSettings
+
+POLL_S = 0.05
+
+Offsets = dict[TopicPartition, int]
+
+
+async def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int, int]:
+    """The group's committed offset of each partition of the topic that it has committed."""
+    client = admin(kafka)
+    try:
+        await client.start()
+        offsets = await client.list_consumer_group_offsets(group)
+    finally:
+        await client.close()
+    return {source.partition: at.offset for source, at in offsets.items() if source.topic == topic and at.offset >= 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How far partitions can be read, and which of them hold a transaction that neither commits nor aborts."""
+
+    offsets: Offsets
+    hanging: tuple[TopicPartition, ...]
+
+
+async def settled_ends(kafka: KafkaSettings, partitions: Sequence[TopicPartition], settle_s_max: float) -> Ends:
+    """Today's high watermarks, once every transaction below them is settled; after `settle_s_max`, as far as it is."""
+    stable, latest = reader(kafka), AIOKafkaConsumer(**connection(kafka), isolation_level="read_uncommitted")
+    try:
+        await stable.start()
+        await latest.start()
+        high: Offsets = await latest.end_offsets(partitions)
+        deadline_s = monotonic_s() + settle_s_max
+        while True:
+            ends: Offsets = await stable.end_offsets(partitions)
+            hanging = tuple(tp for tp in partitions if ends[tp] < high[tp])
+            if not hanging or monotonic_s() > deadline_s:
+                return Ends({tp: min(high[tp], ends[tp]) for tp in partitions}, hanging)
+            await asyncio.sleep(POLL_S)
+    finally:
+        await stable.stop()
+        await latest.stop()

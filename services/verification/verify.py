@@ -1,0 +1,233 @@
+"""The oracle's run: input and outputs of a group, from Kafka to the verdict.
+
+The order of its steps makes a running scorer raise no false alarm:
+
+1. The group's committed offsets: the inputs below them are judged.
+2. The outputs' high watermarks. A transaction that committed such an offset had written its outputs before, so they lie
+   below. They may still be invisible for a moment, so we wait until the last stable offset gets there: where it does
+   not, a transaction hangs.
+3. The input's end offsets: the outputs below the high watermarks were made of inputs below them.
+4. Inputs and outputs, up to these.
+5. The group's committed offsets again: an output from there on was written without its offset.
+"""
+
+import asyncio
+from typing import Any
+
+import numpy as np
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas import codec
+from schemas.base import Message
+from schemas.decision import RecordedBecause
+from schemas.metric import ScoringMetric
+from schemas.topics import (
+    ALERTS,
+    DEAD_LETTERS,
+    DECISIONS,
+    SCORER_OUTPUTS,
+    SCORES,
+    SOURCE_OFFSET_HEADER,
+    SOURCE_PARTITION_HEADER,
+    SOURCE_TOPIC_HEADER,
+    TRANSACTIONS,
+)
+from services.runtime.clock import monotonic_s
+from services.runtime.kafka import reader
+from services.runtime.settings import KafkaSettings, TopicSettings
+from services.runtime.topics_admin import describe_topics
+from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
+from services.verification.positions import POLL_S, committed_offsets, settled_ends
+from services.verification.read import Progress, Span, VerificationError, read
+from services.verification.verdict import Verdict
+
+COMMIT_WAIT_S_MAX = 10.0
+"""How long after its outputs a group's offset may become visible: brokers write commit markers one by one."""
+
+MARKS = {
+    SCORES.name: Mark.SCORE,
+    DEAD_LETTERS.name: Mark.DEAD_LETTER,
+    ALERTS.name: Mark.ALERT,
+    DECISIONS.name: Mark.DECISION,
+}
+
+
+class _Flag(Message):
+    """All that is decoded of a score."""
+
+    alert: bool
+
+
+class _Because(Message):
+    """All that is decoded of a decision."""
+
+    recorded_because: RecordedBecause
+
+
+_decode_flag = codec.decoder(_Flag)
+_decode_because = codec.decoder(_Because)
+_decode_metric = codec.decoder(ScoringMetric)
+
+
+async def verify(
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    group: str,
+    *,
+    settle_s_max: float = 60.0,
+    from_first_output: bool = False,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Judge everything that the group has committed.
+
+    settle_s_max: how long to wait for open transactions; more than the brokers need to abort one that was left behind.
+    from_first_output: leave out what lies before each partition's first output, for a group that began at `latest`.
+    Raises VerificationError.
+    """
+    try:
+        verification = _Verification(kafka, topics, group)
+        return await verification.run(settle_s_max, from_first_output, progress)
+    except KafkaError as error:
+        raise VerificationError(
+            f"Kafka at {kafka.bootstrap} cannot be read ({type(error).__name__}): check ASSAY_KAFKA_BOOTSTRAP."
+        ) from None
+
+
+class _Verification:
+    """One run. The ledgers are those of the input's partitions, by number."""
+
+    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, group: str) -> None:
+        self._kafka, self._topics, self._group = kafka, topics, group
+        self._input = topics.topic_prefix + TRANSACTIONS.name
+        self._marks = {topics.topic_prefix + name: mark for name, mark in MARKS.items()}
+        self._partitions: dict[str, int] = {}
+        self._ledgers: dict[int, Ledger] = {}
+        self._first_sources: dict[tuple[TopicPartition, int], int] = {}
+        self._loose = Verdict()
+
+    async def run(self, settle_s_max: float, from_first_output: bool, progress: Progress | None) -> Verdict:
+        """All steps, in the order that the module's docstring explains."""
+        await self._find_topics()
+        every = [TopicPartition(name, number) for name, count in self._partitions.items() for number in range(count)]
+        outputs = [tp for tp in every if tp.topic != self._input]
+        committed = await self._committed()
+        if not committed:
+            raise VerificationError(
+                f"Group {self._group} has committed nothing on {self._input}: is ASSAY_GROUP (or --group) the scorer's?"
+            )
+        ends = await settled_ends(self._kafka, outputs, settle_s_max)
+        for tp in ends.hanging:
+            self._loose.note("hanging", 1, f"{tp.topic}-{tp.partition}@{ends.offsets[tp]}: open transaction")
+        consumer = reader(self._kafka)
+        try:
+            await consumer.start()
+            last = ends.offsets | await consumer.end_offsets([tp for tp in every if tp.topic == self._input])
+            begins = await consumer.beginning_offsets(every)
+            spans = {tp: Span(begins[tp], max(last[tp], begins[tp])) for tp in every}
+            for tp, span in spans.items():
+                if tp.topic == self._input:
+                    self._ledgers[tp.partition] = Ledger(f"{tp.topic}-{tp.partition}", span.begin, span.end)
+            async for tp, records in read(consumer, spans, progress):
+                self._take(tp, records)
+        finally:
+            await consumer.stop()
+        after = await self._committed_after()
+        parts = [self._loose]
+        for number, ledger in self._ledgers.items():
+            floor = ledger.first_output() if from_first_output else self._retained_from(number, spans)
+            parts.append(ledger.judge(committed.get(number, 0), after.get(number, 0), floor))
+        return total(parts)
+
+    async def _find_topics(self) -> None:
+        for state in await describe_topics(self._kafka, self._topics, (TRANSACTIONS, *SCORER_OUTPUTS)):
+            if not state.partitions:
+                raise VerificationError(f"Topic {state.name} does not exist: `assay topics create` makes it.")
+            self._partitions[state.name] = state.partitions
+
+    async def _committed(self) -> dict[int, int]:
+        return await committed_offsets(self._kafka, self._group, self._input)
+
+    async def _committed_after(self) -> dict[int, int]:
+        """Committed offsets once they cover every output read, or as they are after a while."""
+        deadline_s = monotonic_s() + COMMIT_WAIT_S_MAX
+        while True:
+            after = await self._committed()
+            covered = all(ledger.next_output() <= after.get(number, 0) for number, ledger in self._ledgers.items())
+            if covered or monotonic_s() > deadline_s:
+                return after
+            await asyncio.sleep(POLL_S)
+
+    def _retained_from(self, number: int, spans: dict[TopicPartition, Span]) -> int:
+        """From which input offset on every output is still there: retention deletes the older ones."""
+        nothing_left = spans[TopicPartition(self._input, number)].end
+        trimmed = [
+            self._first_sources.get((tp, number), nothing_left)
+            for tp, span in spans.items()
+            if tp.topic in self._marks and span.begin > 0 and number % self._partitions[tp.topic] == tp.partition
+        ]
+        return max(trimmed, default=0)
+
+    def _take(self, tp: TopicPartition, records: list[Any]) -> None:
+        """Enter a chunk of one partition into the ledgers."""
+        if tp.topic == self._input:
+            self._ledgers[tp.partition].add_inputs(np.fromiter((r.offset for r in records), np.int64, len(records)))
+            return
+        sources = [self._source(record) for record in records]
+        ours = [record for record, source in zip(records, sources, strict=True) if source]
+        if tp.topic not in self._marks:
+            self._take_metrics(ours, [source[0] for source in sources if source])
+            return
+        positions = np.array([source for source in sources if source], np.int64).reshape(-1, 2)
+        flags = self._flags(self._marks[tp.topic], ours)
+        for number in np.unique(positions[:, 0]).tolist():
+            chosen = positions[:, 0] == number
+            self._enter(tp, number, positions[chosen, 1], None if flags is None else flags[chosen])
+
+    def _enter(self, tp: TopicPartition, number: int, offsets: Any, flags: Mask | None) -> None:
+        mark, ledger = self._marks[tp.topic], self._ledgers[number]
+        self._first_sources.setdefault((tp, number), int(offsets[0]))
+        if number % self._partitions[tp.topic] != tp.partition:
+            ledger.misplaced(mark, offsets)
+        ledger.add_outputs(mark, offsets, flags)
+
+    def _flags(self, mark: Mark, records: list[Any]) -> Mask | None:
+        """Which records say alert, where the kind has such a field."""
+        if mark is Mark.SCORE:
+            return np.fromiter((self._field(_decode_flag, r, "alert") is True for r in records), np.bool_, len(records))
+        if mark is Mark.DECISION:
+            because = (self._field(_decode_because, r, "recorded_because") == "alert" for r in records)
+            return np.fromiter(because, np.bool_, len(records))
+        return None
+
+    def _take_metrics(self, records: list[Any], partitions: list[int]) -> None:
+        for record, number in zip(records, partitions, strict=True):
+            metric = self._decoded(_decode_metric, record)
+            if metric is not None:
+                self._ledgers[number].add_metric(getattr(metric, name) for name in METRIC_FIELDS)
+
+    def _field(self, decode: Any, record: Any, name: str) -> Any:
+        return getattr(self._decoded(decode, record), name, None)
+
+    def _decoded(self, decode: Any, record: Any) -> Any:
+        """The output's fields; None, and counted, where it is not of its schema."""
+        try:
+            return decode(record.value or b"")
+        except codec.RejectedError as error:
+            self._loose.note("torn", 1, f"{record.topic}-{record.partition}@{record.offset}: {error}")
+            return None
+
+    def _source(self, record: Any) -> tuple[int, int] | None:
+        """Input partition and offset; None where the output is of another input, or (counted) of nobody knows which."""
+        headers = dict(record.headers)
+        partition = offset = -1
+        if SOURCE_TOPIC_HEADER in headers and headers[SOURCE_TOPIC_HEADER] != self._input.encode():
+            return None
+        try:
+            partition, offset = int(headers[SOURCE_PARTITION_HEADER]), int(headers[SOURCE_OFFSET_HEADER])
+        except (KeyError, ValueError):
+            partition = -1
+        if partition not in self._ledgers or offset < 0:
+            self._loose.note("torn", 1, f"{record.topic}-{record.partition}@{record.offset}: its headers name no input")
+            return None
+        return partition, offset

@@ -1,0 +1,28 @@
+"""What every test may use: one Apache Kafka for the whole run, and topic names that nobody else has."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from services.broker import EmbeddedKafka
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the broker, so that `-m "not broker"` runs without Java."""
+    for item in items:
+        if "kafka_bootstrap" in getattr(item, "fixturenames", ()):
+            item.add_marker("broker")
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap() -> Iterator[str]:
+    """Address of an embedded Kafka, started when the first test asks for it and shared by all."""
+    with EmbeddedKafka() as kafka:
+        yield kafka.bootstrap
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix for this test's topics, groups and transactional ids."""
+    return f"t-{uuid.uuid4().hex[:12]}."

@@ -1,0 +1,230 @@
+"""Drives real scorer processes against the real broker."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka import TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
+
+from schemas.topics import TOPICS, TRANSACTIONS
+from services.runtime.kafka import plain_producer, reader
+from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
+from services.runtime.topics_admin import create_topics
+from services.verification.positions import settled_ends
+from services.verification.verdict import Verdict
+from services.verification.verify import verify
+
+ROOT = Path(__file__).parents[2]
+WAIT_S_MAX = 90.0
+BASE_TIME_MS = 1_767_225_600_000  # 2026-01-01
+
+
+def payment(i: int, *, card: str | None = None, amount: float = 25.0, **changes: Any) -> dict[str, Any]:
+    """One good transaction, the i-th; `changes` spoil it."""
+    return {
+        "transaction_id": f"tx-{i:09d}",
+        "event_time_ms": BASE_TIME_MS + i * 1000,
+        "card_id": card or f"card-{i % 50:04d}",
+        "terminal_id": f"terminal-{i % 20:03d}",
+        "amount": amount + i % 7,
+        **changes,
+    }
+
+
+@dataclass
+class Stream:
+    """One test's topics on the broker, and its scorers."""
+
+    bootstrap: str
+    prefix: str
+    directory: Path
+    partitions: int = 4
+    environment: dict[str, str] = field(default_factory=dict)
+    processes: list["Scorer"] = field(default_factory=list)
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        return KafkaSettings(bootstrap=self.bootstrap)
+
+    @property
+    def topics(self) -> TopicSettings:
+        return TopicSettings(topic_prefix=self.prefix, partitions=self.partitions)
+
+    @property
+    def group(self) -> str:
+        return f"{self.prefix}scorer"
+
+    async def create(self) -> None:
+        """Create every topic."""
+        await create_topics(self.kafka, self.topics, TOPICS)
+
+    async def send(self, payloads: Iterable[bytes | None], keys: Iterable[bytes] | None = None) -> None:
+        """Write payloads to `transactions`; without keys round robin over partitions, in order."""
+        producer = plain_producer(self.kafka, RuntimeSettings(), linger_ms=5)
+        await producer.start()
+        try:
+            topic, key_list = self.prefix + TRANSACTIONS.name, list(keys) if keys is not None else None
+            futures = [
+                await producer.send(topic, payload, key=key_list[i])
+                if key_list
+                else await producer.send(topic, payload, partition=i % self.partitions, key=b"k")
+                for i, payload in enumerate(payloads)
+            ]
+            await asyncio.gather(*futures)
+        finally:
+            await producer.stop()
+
+    def scorer(self, **environment: str) -> "Scorer":
+        """Start one more scorer process."""
+        process = Scorer(self, {**self.environment, **environment}, len(self.processes))
+        self.processes.append(process)
+        return process
+
+    async def caught_up(self, scorers: Sequence["Scorer"] = ()) -> None:
+        """Wait until every input is committed. Fails when a scorer that should live has ended."""
+        deadline = time.monotonic() + WAIT_S_MAX
+        consumer = reader(self.kafka, group=self.group)
+        await consumer.start()
+        try:
+            sources = [TopicPartition(self.prefix + TRANSACTIONS.name, p) for p in range(self.partitions)]
+            ends = await consumer.end_offsets(sources)
+            while True:
+                committed = {source: await consumer.committed(source) or 0 for source in sources}
+                if all(committed[source] >= ends[source] for source in sources):
+                    return
+                for scorer in scorers:
+                    assert scorer.returncode is None, f"the scorer ended: {scorer.log()[-2000:]}"
+                assert time.monotonic() < deadline, f"not caught up: {committed} of {ends}: {[s.log()[-1500:] for s in scorers]}"
+                await asyncio.sleep(0.1)
+        finally:
+            await consumer.stop()
+
+    async def read(self, topic: str) -> list[Any]:
+        """All committed records of a topic, in partition and offset order."""
+        consumer = reader(self.kafka)
+        await consumer.start()
+        try:
+            name = self.prefix + topic
+            partitions = sorted((await consumer._client.fetch_all_metadata()).partitions_for_topic(name))
+            sources = [TopicPartition(name, p) for p in partitions]
+            consumer.assign(sources)
+            ends = (await settled_ends(self.kafka, sources, WAIT_S_MAX)).offsets
+            await consumer.seek_to_beginning(*sources)
+            records: list[Any] = []
+            deadline = time.monotonic() + WAIT_S_MAX
+            while any([await consumer.position(source) < ends[source] for source in sources]):
+                for fetched in (await consumer.getmany(timeout_ms=200)).values():
+                    records += fetched
+                assert time.monotonic() < deadline, f"{name} cannot be read to its end"
+            return sorted(records, key=lambda record: (record.partition, record.offset))
+        finally:
+            await consumer.stop()
+
+    async def verdict(self) -> Verdict:
+        """What the oracle says."""
+        return await verify(self.kafka, self.topics, self.group)
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in self.processes:
+            process.kill()
+
+
+class Scorer:
+    """One `python -m services.scorer`."""
+
+    def __init__(self, stream: Stream, environment: dict[str, str], number: int) -> None:
+        self._log = stream.directory / f"scorer-{number}.log"
+        settings = {
+            "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
+            "ASSAY_TOPIC_PREFIX": stream.prefix,
+            "ASSAY_GROUP": stream.group,
+            "ASSAY_SNAPSHOT_DIR": str(stream.directory / "snapshots"),
+            "ASSAY_SNAPSHOT_INTERVAL_S": "1",
+            "ASSAY_HTTP_PORT": "0",
+            "ASSAY_SESSION_TIMEOUT_S": "6",
+            "ASSAY_LOG_FORMAT": "json",
+            "ASSAY_CARDS_MAX": "10000",
+        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "services.scorer"],
+                cwd=ROOT,
+                env={**kept, **settings, **environment},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    @property
+    def returncode(self) -> int | None:
+        return self._process.poll()
+
+    def log(self) -> str:
+        """Everything that it printed."""
+        return self._log.read_text()
+
+    def address(self) -> str:
+        """Where it serves metrics and health. Waits until it has said so."""
+        self.wait_for_log('"http": "')
+        return self.log().split('"http": "')[1].split('"')[0]
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of an HTTP request to it."""
+        try:
+            with urllib.request.urlopen(f"http://{self.address()}{path}", timeout=10) as answer:  # noqa: S310 (loopback)
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A sample's value on /metrics, summed over the labels not given."""
+        families = text_string_to_metric_families(self.get("/metrics")[1])
+        samples = [s for family in families for s in family.samples if s.name == name]
+        return sum(s.value for s in samples if labels.items() <= s.labels.items())
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until `text` was printed."""
+        deadline = time.monotonic() + WAIT_S_MAX
+        while text not in self.log():
+            assert self.returncode is None, f"the scorer ended: {self.log()[-2000:]}"
+            assert time.monotonic() < deadline, f"{text!r} not printed: {self.log()[-2000:]}"
+            time.sleep(0.05)
+
+    def wait_ready(self) -> None:
+        """Wait until /readyz says yes."""
+        deadline = time.monotonic() + WAIT_S_MAX
+        while self.get("/readyz")[0] != 200:
+            assert self.returncode is None, f"the scorer ended: {self.log()[-2000:]}"
+            assert time.monotonic() < deadline, f"not ready: {self.log()[-2000:]}"
+            time.sleep(0.1)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Exit status, once it has ended."""
+        return self._process.wait(WAIT_S_MAX)
+
+    def terminate(self) -> int:
+        """SIGTERM, and its exit status."""
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL, if it still runs."""
+        if self.returncode is None:
+            self._process.kill()
+            self._process.wait()

@@ -1,0 +1,63 @@
+"""What we rely on inside the Kafka library: these fail when it changes."""
+
+import inspect
+import logging
+
+import aiokafka.producer.sender
+import pytest
+
+from services.runtime import kafka, logs
+from services.runtime.errors import SettingsError
+from services.runtime.metrics import Metrics
+from services.runtime.settings import KafkaSettings, RuntimeSettings
+
+
+def test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses() -> None:
+    """Rule H: 20 ms as shipped would halve the throughput of small batches."""
+    assert kafka.RETRY_BACKOFF_MS == 5
+    assert aiokafka.producer.sender.BACKOFF_OVERRIDE == 0.001
+    assert "BACKOFF_OVERRIDE" in inspect.getsource(aiokafka.producer.sender.AddPartitionsToTxnHandler)
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING"])
+def test_the_library_never_logs_below_info_whatever_our_own_level_is(level: str) -> None:
+    """Rule G: at DEBUG it prints keys and values."""
+    root = logging.getLogger()
+    before = root.level, root.handlers[:]
+    try:
+        logs.configure(RuntimeSettings(log_level=level), Metrics())  # type: ignore[arg-type]
+        assert logging.getLogger("aiokafka.producer.sender").getEffectiveLevel() >= logging.INFO
+    finally:
+        root.setLevel(before[0])
+        root.handlers[:] = before[1]
+
+
+def test_known_retriable_errors_are_counted_and_kept_out_of_the_log() -> None:
+    """Rule H: many times a second at full speed."""
+    metrics = Metrics()
+    noise = logs.NoiseFilter(metrics)
+    text = "Got error produce response on topic-partition %s, retrying. Error: %s"
+    known = logging.LogRecord("aiokafka", logging.WARNING, "", 0, text, ("t-0", "[Error 19] NotEnoughReplicasError"), None)
+    unknown = logging.LogRecord("aiokafka", logging.WARNING, "", 0, text, ("t-0", "[Error 7] RequestTimedOutError"), None)
+    assert not noise.filter(known)
+    assert noise.filter(unknown)
+    assert metrics.registry.get_sample_value("assay_client_retries_total", {"error": "NotEnoughReplicasError"}) == 1
+
+
+def test_sasl_without_user_is_refused_in_one_sentence() -> None:
+    """A bad setting says which."""
+    with pytest.raises(SettingsError, match="ASSAY_KAFKA_SASL_USERNAME"):
+        kafka.connection(KafkaSettings(security_protocol="SASL_SSL"))
+
+
+def test_tls_files_that_are_not_there_are_refused_in_one_sentence() -> None:
+    """A bad path says which variables to look at."""
+    with pytest.raises(SettingsError, match="ASSAY_KAFKA_SSL"):
+        kafka.connection(KafkaSettings(security_protocol="SSL", ssl_ca_file="/nowhere.pem"))  # type: ignore[arg-type]
+
+
+def test_secrets_are_not_in_the_representation_of_settings() -> None:
+    """They would end in logs and tracebacks."""
+    settings = KafkaSettings(sasl_username="u", sasl_password="very-secret")  # type: ignore[arg-type]
+    assert "very-secret" not in repr(settings)
+    assert "very-secret" not in settings.model_dump_json()

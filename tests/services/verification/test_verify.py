@@ -1,0 +1,182 @@
+"""The oracle against a real Kafka, with outputs made by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from schemas import topics as declared
+from schemas.topics import source_headers
+from services.runtime.kafka import plain_producer, transactional_producer
+from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
+from services.runtime.topics_admin import create_topics
+from services.verification.read import VerificationError
+from services.verification.verdict import Verdict
+from services.verification.verify import verify
+
+RECORDS = 20
+ALERTED = 7
+DEAD = 4
+
+Outputs = dict[str, list[tuple[int, bytes]]]
+
+
+def outputs(sources: Sequence[int]) -> Outputs:
+    """What a right scorer writes for these offsets, cut down to what the oracle reads."""
+    made: Outputs = {name: [] for name in ("scores", "dead-letters", "alerts", "decisions")}
+    for source in sources:
+        if source == DEAD:
+            made["dead-letters"].append((source, b"{}"))
+            continue
+        made["scores"].append((source, b'{"alert":%s,"new_field":1}' % (b"true" if source == ALERTED else b"false")))
+        if source == ALERTED:
+            made["alerts"].append((source, b"{}"))
+            made["decisions"].append((source, b'{"recorded_because":"alert"}'))
+    return made
+
+
+@dataclass
+class HandScorer:
+    """Writes outputs to partition 0 of a topic set of its own."""
+
+    kafka: KafkaSettings
+    topics: TopicSettings
+    runtime: RuntimeSettings
+
+    @property
+    def input(self) -> str:
+        return self.topics.topic_prefix + "transactions"
+
+    async def create(self, records: int = RECORDS) -> None:
+        await create_topics(self.kafka, self.topics, declared.TOPICS)
+        producer = plain_producer(self.kafka, self.runtime)
+        await producer.start()
+        for number in range(records):
+            await producer.send(self.input, b"%d" % number, partition=0)
+        await producer.stop()
+
+    async def start(self) -> AIOKafkaProducer:
+        producer = transactional_producer(self.kafka, self.runtime, f"{self.topics.topic_prefix}tx")
+        await producer.start()
+        return producer
+
+    async def write(self, producer: AIOKafkaProducer, made: Outputs) -> None:
+        for name, records in made.items():
+            for source, value in records:
+                headers = source_headers(self.input, 0, source)
+                await producer.send_and_wait(self.topics.topic_prefix + name, value, partition=0, headers=headers)
+
+    async def commit(self, producer: AIOKafkaProducer, made: Outputs, next_offset: int) -> None:
+        async with producer.transaction():
+            await self.write(producer, made)
+            await producer.send_offsets_to_transaction({TopicPartition(self.input, 0): next_offset}, self.runtime.group)
+
+    async def verdict(self, **options: Any) -> Verdict:
+        return await verify(self.kafka, self.topics, self.runtime.group, **options)
+
+
+@pytest.fixture
+async def scorer(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[HandScorer]:
+    made = HandScorer(
+        KafkaSettings(bootstrap=kafka_bootstrap),
+        TopicSettings(topic_prefix=topic_prefix, partitions=2),
+        RuntimeSettings(group=f"{topic_prefix}group"),
+    )
+    await made.create()
+    yield made
+
+
+async def test_transactions_and_an_aborted_one_are_clean(scorer: HandScorer) -> None:
+    """The aborted outputs are invisible, their inputs scored again; the second partition is empty."""
+    producer = await scorer.start()
+    await scorer.commit(producer, outputs(range(5)), 5)
+    await producer.begin_transaction()
+    await scorer.write(producer, outputs(range(5, 9)))
+    await producer.abort_transaction()
+    await scorer.commit(producer, outputs(range(5, RECORDS)), RECORDS)
+    await producer.stop()
+    seen: list[tuple[int, int]] = []
+    verdict = await scorer.verdict(progress=lambda done, whole: seen.append((done, whole)))
+    assert verdict.clean, verdict
+    assert (verdict.inputs, verdict.scores, verdict.dead_letters, verdict.alerts) == (RECORDS, RECORDS - 1, 1, 1)
+    assert seen[-1][0] == seen[-1][1] > RECORDS
+
+
+async def test_damage_of_every_kind_is_found_at_its_place(scorer: HandScorer) -> None:
+    """Missing, duplicate, out of order and torn outputs, and one that names no input."""
+    producer = await scorer.start()
+    made = outputs(range(RECORDS - 1))
+    del made["scores"][2]
+    made["scores"].append((11, b'{"alert":false}'))
+    made["scores"][14:16] = reversed(made["scores"][14:16])
+    made["alerts"].clear()
+    await scorer.commit(producer, made, RECORDS - 1)
+    await scorer.commit(producer, {"scores": [(RECORDS - 1, b"not JSON")]}, RECORDS - 1)
+    await producer.stop()
+    verdict = await scorer.verdict()
+    name = f"{scorer.input}-0"
+    assert (verdict.missing, verdict.duplicate, verdict.out_of_order) == (1, 1, 1)
+    assert verdict.examples["missing"] == [f"{name}@2: no score and no dead letter"]
+    assert verdict.examples["duplicate"] == [f"{name}@11: score"]
+    assert verdict.examples["out_of_order"] == [f"{name}@16: score"]
+    assert any(f"{name}@{ALERTED}: the score says alert" in at for at in verdict.examples["torn"])
+    assert any(f"{name}@{RECORDS - 1}: output, but its offset was not committed" in at for at in verdict.examples["torn"])
+    assert any("not well-formed JSON" in at for at in verdict.examples["torn"])
+
+
+async def test_an_output_without_source_headers_is_torn(scorer: HandScorer) -> None:
+    """Nobody can tell what it answers."""
+    producer = await scorer.start()
+    await scorer.commit(producer, outputs(range(RECORDS)), RECORDS)
+    async with producer.transaction():
+        await producer.send_and_wait(f"{scorer.topics.topic_prefix}alerts", b"{}", partition=0)
+    await producer.stop()
+    verdict = await scorer.verdict()
+    assert (verdict.torn, verdict.missing, verdict.duplicate) == (1, 0, 0)
+
+
+async def test_an_open_transaction_hangs_until_it_is_settled(scorer: HandScorer) -> None:
+    """A producer that neither commits nor aborts is reported; a restart of the same id settles it."""
+    producer = await scorer.start()
+    await scorer.commit(producer, outputs(range(5)), 5)
+    await producer.begin_transaction()
+    await scorer.write(producer, outputs(range(5, 6)))
+    verdict = await scorer.verdict(settle_s_max=0.2)
+    assert (verdict.hanging, verdict.missing) == (1, 0)
+    successor = await scorer.start()
+    assert (await scorer.verdict()).clean
+    await successor.stop()
+    await producer.stop()
+
+
+async def test_a_running_scorer_raises_no_false_alarm(scorer: HandScorer) -> None:
+    """Verified again and again between and during commits."""
+    producer = await scorer.start()
+    await scorer.commit(producer, outputs([0]), 1)
+
+    async def score() -> None:
+        for source in range(1, RECORDS):
+            await scorer.commit(producer, outputs([source]), source + 1)
+
+    scoring = asyncio.create_task(score())
+    while not scoring.done():
+        verdict = await scorer.verdict()
+        assert verdict.clean, verdict
+    await scoring
+    await producer.stop()
+    assert (await scorer.verdict()).inputs == RECORDS
+
+
+async def test_a_group_that_committed_nothing_is_a_sentence(scorer: HandScorer) -> None:
+    """Most likely the group's name is wrong."""
+    with pytest.raises(VerificationError, match="has committed nothing"):
+        await scorer.verdict()
+
+
+async def test_a_missing_topic_is_a_sentence(kafka_bootstrap: str, topic_prefix: str) -> None:
+    """It names the topic and the command that makes it."""
+    with pytest.raises(VerificationError, match=r"scores does not exist: `assay topics create`|transactions does not exist"):
+        await verify(KafkaSettings(bootstrap=kafka_bootstrap), TopicSettings(topic_prefix=topic_prefix), "nobody")
