@@ -15,7 +15,9 @@ class Reason(Message):
 
     feature: str = Field(description="Name of the feature in the bundle's feature spec.")
     value: float = Field(description="The feature's value for this transaction, in the feature's own unit.")
-    contribution: float = Field(description="Shapley value: how much it moved `score` from the background, in its unit.")
+    contribution: float = Field(
+        description="Shapley value: how much it moved `score` from the background, in its unit."
+    )
     score: Trigger = Field(description="Which of the two scores the contribution is of.")
     text: str = Field(description="The factor in words.")
 

@@ -60,7 +60,9 @@ class _Feature(_Part):
     """What every feature has."""
 
     name: Name = Field(description="Column name, unique in the spec.")
-    description: str | None = Field(None, description="The feature in words, as alert reasons quote it. Default: derived.")
+    description: str | None = Field(
+        None, description="The feature in words, as alert reasons quote it. Default: derived."
+    )
 
     def words(self) -> str:
         """The feature in words."""
@@ -99,7 +101,9 @@ class SinceFeature(_Feature):
     kind: Literal["since"] = Field(description="Seconds since another payment of the same key.")
     key: Name = Field(description="Whose payments.")
     event: Literal["last", "first"] = Field(description="Since the last payment before, or the first one known.")
-    at_most: Duration = Field("30d", description="Larger values become this; so does `last` where there is none before.")
+    at_most: Duration = Field(
+        "30d", description="Larger values become this; so does `last` where there is none before."
+    )
     transform: Transform = Field("none", description="log1p: natural logarithm of 1 + seconds.")
 
     @property
@@ -115,7 +119,9 @@ class SinceFeature(_Feature):
 class WindowFeature(_Feature):
     """An aggregation over the key's payments in a window that ends with the present payment, which it includes."""
 
-    kind: Literal["window"] = Field(description="An aggregation over the key's recent payments, the present one included.")
+    kind: Literal["window"] = Field(
+        description="An aggregation over the key's recent payments, the present one included."
+    )
     key: Name = Field(description="Whose payments.")
     aggregation: Aggregation = Field(description="ratio: the present value divided by the window's mean.")
     window: Duration = Field(description="One of the spec's windows.")
@@ -157,13 +163,16 @@ class FeatureSpec(_Part):
     version: Literal[1] = Field(description="Version of this format.")
     time_zone: str = Field("UTC", description="IANA time zone of the calendar features.")
     allowed_lateness: Duration = Field(
-        "5m", description="A payment older than the newest one by more than this is scored, flagged late and not remembered."
+        "5m",
+        description="A payment older than the newest one by more than this is scored, flagged late and not remembered.",
     )
     keys: dict[Name, Literal["card_id"]] = Field(
         min_length=1, max_length=1, description="Whose history is kept: a name and the field that holds the id."
     )
     windows: tuple[Window, ...] = Field((), description="The windows that features may name.")
-    features: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=512)] = Field(description="The inputs, in order.")
+    features: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=512)] = Field(
+        description="The inputs, in order."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "FeatureSpec":
@@ -176,7 +185,10 @@ class FeatureSpec(_Part):
         try:
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            yield ("time_zone",), f"{self.time_zone!r} is not a known time zone; write an IANA name such as Europe/Paris"
+            yield (
+                ("time_zone",),
+                f"{self.time_zone!r} is not a known time zone; write an IANA name such as Europe/Paris",
+            )
         yield from self._window_problems()
         declared = {window.duration for window in self.windows}
         names: set[str] = set()
@@ -186,10 +198,16 @@ class FeatureSpec(_Part):
                 yield (*path, "name"), f"the name {feature.name!r} is taken by an earlier feature; choose another"
             names.add(feature.name)
             if isinstance(feature, SinceFeature | WindowFeature) and feature.key not in self.keys:
-                yield (*path, "key"), f"{feature.key!r} is not one of the keys ({', '.join(self.keys)}); declare it under keys"
+                yield (
+                    (*path, "key"),
+                    f"{feature.key!r} is not one of the keys ({', '.join(self.keys)}); declare it under keys",
+                )
             if isinstance(feature, WindowFeature) and feature.window not in declared:
                 known = ", ".join(window.duration for window in self.windows) or "none"
-                yield (*path, "window"), f"{feature.window!r} is not one of the windows ({known}); declare it under windows"
+                yield (
+                    (*path, "window"),
+                    f"{feature.window!r} is not one of the windows ({known}); declare it under windows",
+                )
 
     def _window_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         lengths: set[int] = set()

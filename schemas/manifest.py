@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from schemas.base import Count, EventTimeMs, Message, Probability
 from schemas.feature_spec import FeatureSpec
@@ -28,7 +28,7 @@ class TrainingRun(Message):
     validation_records: Count = Field(description="Transactions in the validation cut.")
     test_records: Count = Field(description="Transactions in the test cut.")
     seed: Count = Field(description="Seed of every random draw.")
-    settings: dict[str, int | float | str] = Field(description="Everything else that the run was started with.")
+    settings: dict[str, JsonValue] = Field(description="Everything else that the run was started with.")
     libraries: dict[str, str] = Field(description="Versions of the libraries that trained it.")
 
 
@@ -39,7 +39,9 @@ class Manifest(Message):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = Field(description="Name of the model line.")
     version: Annotated[int, Field(ge=1)] = Field(description="Grows with each release of the line.")
     product: Product = Field(description="What it scores.")
-    created_at_ms: EventTimeMs = Field(description="Given by the trainer; the same run with the same seed gives the same.")
+    created_at_ms: EventTimeMs = Field(
+        description="Given by the trainer; the same run with the same seed gives the same."
+    )
     owner: str = Field(description="Who answers for it.")
     licence: str = Field(description="Under which licence it may be used.")
     permitted_use: str = Field(description="What it may be used for.")

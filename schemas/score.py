@@ -22,4 +22,6 @@ class Score(Message):
     )
     alert: bool = Field(description="Whether a threshold was crossed; then a record on `alerts` belongs to it.")
     model: str = Field(description="Bundle name, version and execution provider that scored it: fraud/3@cpu.")
-    late: bool = Field(False, description="Arrived later than the allowed lateness: scored, but not part of the history.")
+    late: bool = Field(
+        False, description="Arrived later than the allowed lateness: scored, but not part of the history."
+    )

@@ -49,10 +49,13 @@ SOURCE_OFFSET_HEADER = "assay-source-offset"
 """On every output record: the input position it comes from, as ASCII. For `scoring-metrics` the last one counted."""
 
 
+def position_headers(topic: str, partition: int, offsets: list[int]) -> list[list[tuple[str, bytes]]]:
+    """Headers that tie output records to their input positions on one partition, one list a record."""
+    where = (SOURCE_TOPIC_HEADER, topic.encode())
+    number = (SOURCE_PARTITION_HEADER, b"%d" % partition)
+    return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset)] for offset in offsets]
+
+
 def source_headers(topic: str, partition: int, offset: int) -> list[tuple[str, bytes]]:
-    """Headers that tie an output record to its input position."""
-    return [
-        (SOURCE_TOPIC_HEADER, topic.encode()),
-        (SOURCE_PARTITION_HEADER, b"%d" % partition),
-        (SOURCE_OFFSET_HEADER, b"%d" % offset),
-    ]
+    """The same for one record."""
+    return position_headers(topic, partition, [offset])[0]

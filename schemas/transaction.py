@@ -12,10 +12,16 @@ class Transaction(Message):
 
     transaction_id: Identifier = Field(description="Unique id of the payment; a repeated one is a dead letter.")
     event_time_ms: EventTimeMs = Field(description="When the payment happened, ms since 1970 UTC.")
-    card_id: Identifier = Field(description="Keyed pseudonym of the card; never a card number (a card number is refused).")
+    card_id: Identifier = Field(
+        description="Keyed pseudonym of the card; never a card number (a card number is refused)."
+    )
     terminal_id: Identifier = Field(description="Id of the terminal or merchant outlet.")
     amount: Annotated[float, Field(ge=0.0, le=1e9)] = Field(description="Amount in the currency's main unit.")
     currency: Annotated[str, Field(min_length=3, max_length=3)] | None = Field(None, description="ISO 4217 code.")
     mcc: Annotated[str, Field(max_length=4)] | None = Field(None, description="ISO 18245 merchant category code.")
-    country: Annotated[str, Field(max_length=3)] | None = Field(None, description="ISO 3166 code of the terminal's country.")
-    channel: Annotated[str, Field(max_length=16)] | None = Field(None, description="How it was made: pos, online, atm, ...")
+    country: Annotated[str, Field(max_length=3)] | None = Field(
+        None, description="ISO 3166 code of the terminal's country."
+    )
+    channel: Annotated[str, Field(max_length=16)] | None = Field(
+        None, description="How it was made: pos, online, atm, ..."
+    )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 INPUT = "features"
 OUTPUTS = ("probability", "reconstruction_error", "anomaly_percentile", "feature_errors")
 
-OPERATORS = frozenset({"Clip", "Gather", "Gemm", "MatMul", "Mul", "Relu", "Sigmoid", "Squeeze", "Sub"})
+OPERATORS = frozenset({"Clip", "Concat", "Gather", "Gemm", "MatMul", "Mul", "Relu", "Sigmoid", "Squeeze", "Sub"})
 """Standard operators that a fused graph is made of."""
 
 NODES_MAX = 200

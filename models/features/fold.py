@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import kernel
+from models.features import index, kernel
 from models.features.columns import TransactionColumns
-from models.features.layout import EMPTY
 from models.features.local_time import local_ms
 from models.features.state import FeatureState
 from schemas.feature_spec import FeatureSpec
@@ -22,11 +21,12 @@ def fold(state: FeatureState, columns: TransactionColumns) -> tuple[NDArray[np.f
     late, clock_ms = _late(state, times)
     matrix = np.empty((len(columns), len(state.spec.features)), dtype=np.float32)
     local = local_ms(times, state.spec.time_zone)
-    words = state.rows.reshape(-1)
-    flat = (words, words.view(np.float32), words.view(np.int64))
+    words, tags = index.keys_of(columns.card_id)
+    memory = state.rows.reshape(-1)
+    flat = (memory, memory.view(np.float32), memory.view(np.int64))
     start = 0
     while start < len(columns):
-        slots = state.resolve(columns.card_id[start:], late[start:])
+        slots = state.resolve(words[start:], tags[start:], late[start:])
         part = slice(start, start + len(slots))
         kernel.run(
             state.program,

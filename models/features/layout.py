@@ -5,31 +5,49 @@ longest window, and as many more as the allowed lateness spans, so that an out-o
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.feature_spec import CalendarFeature, Feature, FeatureSpec, FieldFeature, SinceFeature, Window, WindowFeature
+from schemas.feature_spec import (
+    CalendarFeature,
+    Feature,
+    FeatureSpec,
+    FieldFeature,
+    SinceFeature,
+    Window,
+    WindowFeature,
+)
 
-OP_AMOUNT, OP_HOUR, OP_IS_NIGHT, OP_IS_WEEKEND, OP_SINCE_LAST, OP_SINCE_FIRST = range(6)
-OP_COUNT, OP_SUM, OP_MEAN, OP_MAX, OP_STD, OP_RATIO = range(6, 12)
+AMOUNT, HOUR, IS_NIGHT, IS_WEEKEND, SINCE_LAST, SINCE_FIRST, WINDOWS = range(7)
+"""The kernel's registers: what it computes for every payment. From WINDOWS on PER_WINDOW for each window."""
 
-FIRST_MS, LAST_MS, HEADS = 0, 1, 2
-"""Columns of a row's times (int64): first and last event time of the card; from HEADS on the newest bucket of each ring."""
+COUNT, SUM, MEAN, MAX, STD, RATIO, PER_WINDOW = range(7)
+"""The registers of a window."""
+
+ID_BYTES, ID_WORDS = 64, 16
+"""A row begins with the card's id in UTF-8, padded."""
+
+FIRST_MS, LAST_MS, HEADS = 8, 9, 10
+"""Columns of a row read as int64: first and last event time; from HEADS on the newest bucket of each ring."""
+
+NOBODY = 0
+"""The row that stays empty: a late payment of an unknown card is scored from it."""
 
 EMPTY = np.iinfo(np.int64).min // 2
 """In the times: nothing yet."""
 
-_CALENDAR_OPS = {"hour": OP_HOUR, "is_night": OP_IS_NIGHT, "is_weekend": OP_IS_WEEKEND}
-_WINDOW_OPS = {"count": OP_COUNT, "sum": OP_SUM, "mean": OP_MEAN, "max": OP_MAX, "std": OP_STD, "ratio": OP_RATIO}
+_CALENDAR = {"hour": HOUR, "is_night": IS_NIGHT, "is_weekend": IS_WEEKEND}
+_WINDOW = {"count": COUNT, "sum": SUM, "mean": MEAN, "max": MAX, "std": STD, "ratio": RATIO}
 _NEEDS_SUM = {"sum", "mean", "std", "ratio"}
 
 
 class Program(NamedTuple):
     """What the kernel reads; R rings, W windows (sorted by ring, then by length), F features.
 
-    A card's row is one stretch of memory, so that a card costs few cache misses: times as int64, then for each ring its
+    A card's row is one stretch of memory, so that a card costs few cache misses: id, times as int64, then for each ring its
     planes of buckets as 4-byte words: counts (uint32), and as the spec needs sums, spreads, maxima (float32).
     """
 
@@ -38,12 +56,10 @@ class Program(NamedTuple):
     ring_start: NDArray[np.int64]  # [R] word of the ring's first count
     ring_windows: NDArray[np.int64]  # [R + 1] first window of the ring; the last entry is their number
     window_buckets: NDArray[np.int64]  # [W]
-    ops: NDArray[np.int64]  # [F] OP_*
-    arguments: NDArray[np.int64]  # [F] the window's index, or for OP_SINCE_* the cap in ms
+    source: NDArray[np.int64]  # [F] the register
+    at_most: NDArray[np.float64]  # [F] larger values become this
     log1p: NDArray[np.bool_]  # [F]
-    sum_plane: int  # the plane's number behind the counts, 0 where it is not kept; so the next two
-    spread_plane: int
-    max_plane: int
+    planes: tuple[int, int, int]  # which plane holds sums, spreads, maxima; 0 where the spec needs none
     row_words: int
 
 
@@ -70,22 +86,20 @@ def _program(canonical: str) -> Program:
     windows = sorted(used_windows(spec), key=lambda window: (order.index(window.bucket_ms), window.buckets))
     index = {window.duration: number for number, window in enumerate(windows)}
     per_ring = [sum(window.bucket_ms == width for window in windows) for width in order]
-    instructions = [_instruction(feature, index) for feature in spec.features]
-    kept = _planes(spec)
-    ends = 2 * (HEADS + len(order)) + np.cumsum(lengths * (1 + len(kept)))
+    planes = _planes(spec)
+    ring_words = lengths * (1 + max(planes))
+    ends = 2 * (HEADS + len(order)) + np.cumsum(ring_words)
     words = int(ends[-1]) if len(order) else 2 * HEADS
     return Program(
         ring_bucket_ms=np.array(order, dtype=np.int64),
         ring_buckets=lengths,
-        ring_start=ends - lengths * (1 + len(kept)),
+        ring_start=ends - ring_words,
         ring_windows=np.concatenate([[0], np.cumsum(per_ring)]).astype(np.int64),
         window_buckets=np.array([window.buckets for window in windows], dtype=np.int64),
-        ops=np.array([op for op, _ in instructions], dtype=np.int64),
-        arguments=np.array([argument for _, argument in instructions], dtype=np.int64),
+        source=np.array([_source(feature, index) for feature in spec.features], dtype=np.int64),
+        at_most=np.array([_at_most(feature) for feature in spec.features], dtype=np.float64),
         log1p=np.array([getattr(feature, "transform", "none") == "log1p" for feature in spec.features]),
-        sum_plane=kept.get("sum", 0),
-        spread_plane=kept.get("spread", 0),
-        max_plane=kept.get("max", 0),
+        planes=planes,
         row_words=words + words % 2,  # whole int64s
     )
 
@@ -95,20 +109,24 @@ def program(spec: FeatureSpec) -> Program:
     return _program(spec.model_dump_json())
 
 
-def _planes(spec: FeatureSpec) -> dict[str, int]:
-    """The planes that the spec's aggregations need besides the counts, numbered from 1."""
+def _planes(spec: FeatureSpec) -> tuple[int, int, int]:
+    """Numbers, from 1, of the planes that the spec's aggregations need besides the counts."""
     aggregations = {feature.aggregation for feature in spec.features if isinstance(feature, WindowFeature)}
-    needed = {"sum": aggregations & _NEEDS_SUM, "spread": aggregations & {"std"}, "max": aggregations & {"max"}}
-    return {name: number for number, name in enumerate((name for name in needed if needed[name]), start=1)}
+    sums, spreads, maxima = bool(aggregations & _NEEDS_SUM), "std" in aggregations, "max" in aggregations
+    return int(sums), 2 * int(spreads), (1 + sums + spreads) * int(maxima)
 
 
-def _instruction(feature: Feature, windows: dict[str, int]) -> tuple[int, int]:
+def _source(feature: Feature, windows: dict[str, int]) -> int:
     match feature:
         case FieldFeature():
-            return OP_AMOUNT, 0
+            return AMOUNT
         case CalendarFeature():
-            return _CALENDAR_OPS[feature.part], 0
+            return _CALENDAR[feature.part]
         case SinceFeature():
-            return (OP_SINCE_LAST if feature.event == "last" else OP_SINCE_FIRST), feature.at_most_ms
+            return SINCE_LAST if feature.event == "last" else SINCE_FIRST
         case WindowFeature():
-            return _WINDOW_OPS[feature.aggregation], windows[feature.window]
+            return WINDOWS + windows[feature.window] * PER_WINDOW + _WINDOW[feature.aggregation]
+
+
+def _at_most(feature: Feature) -> float:
+    return feature.at_most_ms / 1000 if isinstance(feature, SinceFeature) else math.inf

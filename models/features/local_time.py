@@ -17,9 +17,8 @@ def _offsets(time_zone: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     zone = ZoneInfo(time_zone)
 
     def offset_s(instant_s: int) -> int:
-        offset = datetime.fromtimestamp(instant_s, UTC).astimezone(zone).utcoffset()
-        assert offset is not None, "a zoned time has an offset"  # noqa: S101
-        return round(offset.total_seconds())
+        local = datetime.fromtimestamp(instant_s, UTC).astimezone(zone)
+        return round(local.replace(tzinfo=UTC).timestamp()) - instant_s
 
     changes: list[int] = []
     offsets = [offset_s(0)]

@@ -49,7 +49,7 @@ def parse_spec(text: str, source: str = "feature spec") -> FeatureSpec:
 
 def _sentence(error: ErrorDetails, root: yaml.Node | None, source: str) -> str:
     context = error.get("ctx", {})
-    path: Sequence[str | int] = context.get("path", error["loc"])
+    path: Sequence[str | int] = context.get("path", _without_kind(error["loc"]))
     line, known = _locate(root, path)
     where = ".".join(str(part) for part in known) or "the spec"
     if error["type"] == "feature_spec":
@@ -59,8 +59,13 @@ def _sentence(error: ErrorDetails, root: yaml.Node | None, source: str) -> str:
     return f"{source}, line {line}: {where}{missing}: {fix}."
 
 
+def _without_kind(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """pydantic puts a feature's kind into the path, behind its index; the file has no such level."""
+    return path[:2] + path[3:] if path[:1] == ("features",) else path
+
+
 def _locate(root: yaml.Node | None, path: Sequence[str | int]) -> tuple[int, list[str | int]]:
-    """Line (from 1) of the node at `path`, and the part of the path that exists (pydantic adds union tags to it)."""
+    """Line (from 1) of the node at `path`, or of the last one on the way that exists, and the way to it."""
     node, line, known = root, (root.start_mark.line + 1 if root else 1), []
     for part in path:
         child: yaml.Node | None = None
@@ -70,7 +75,8 @@ def _locate(root: yaml.Node | None, path: Sequence[str | int]) -> tuple[int, lis
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             child = node.value[part]
             line = child.start_mark.line + 1
-        if child is not None:
-            node = child
-            known.append(part)
+        if child is None:
+            break
+        node = child
+        known.append(part)
     return line, known

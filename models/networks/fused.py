@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.networks.classifier import Classifier
-from models.networks.encoding import Encoding, PiecewiseLinear
+from models.networks.encoding import ClassifierInputs, Encoding, Standardisation
 from models.networks.vae import Vae
 
 
@@ -40,10 +40,16 @@ class Fused(nn.Module):
     """Raw features in; calibrated probability, reconstruction error, its percentile and per-feature errors out."""
 
     def __init__(
-        self, encoding: Encoding, classifier: Classifier, calibration: Calibration, vae: Vae, curve: PercentileCurve
+        self,
+        encoding: Encoding,
+        standardisation: Standardisation,
+        classifier: Classifier,
+        calibration: Calibration,
+        vae: Vae,
+        curve: PercentileCurve,
     ) -> None:
         super().__init__()
-        self.encode = PiecewiseLinear(encoding)
+        self.inputs = ClassifierInputs(encoding, standardisation)
         self.classifier = classifier
         self.calibration = calibration
         self.vae = vae
@@ -55,8 +61,8 @@ class Fused(nn.Module):
 
     def forward(self, features: Tensor) -> Outputs:
         """float32[n, F], in the feature spec's order and units."""
-        encoded = self.encode(features)
-        logits = self.calibration.slope * self.classifier(encoded) + self.calibration.intercept
+        logits = self.calibration.slope * self.classifier(self.inputs(features)) + self.calibration.intercept
+        encoded = self.inputs.encode(features)
         squared_errors = (self.vae.reconstruct(encoded) - encoded) ** 2
         error = squared_errors.mean(dim=1)
         passed = ((error[:, None] - self.error_knots) * self.inverse_error_step).clamp(0.0, 1.0)

@@ -89,15 +89,15 @@ def _payments(
     population: Population, random: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Genuine payments of one day, sorted: customer, terminal, second of the day, amount (step 4 of the handbook)."""
-    customer = np.repeat(np.arange(len(population.daily_rate)), random.poisson(population.daily_rate))
+    customer = np.repeat(np.arange(len(population.daily_rate), dtype=np.int64), random.poisson(population.daily_rate))
     second = random.normal(NOON_S, SPREAD_S, len(customer)).astype(np.int64)
     inside = (second > 0) & (second < DAY_S)
     customer, second = customer[inside], second[inside]
     order = np.argsort(second, kind="stable")
     customer, second = customer[order], second[order]
     mean = population.mean_amount[customer]
-    amount = random.normal(mean, population.std_amount[customer])
-    amount = np.round(np.where(amount < 0.0, random.uniform(0.0, 2.0 * mean), amount), 2)
+    drawn = random.normal(mean, population.std_amount[customer])
+    amount: NDArray[np.float64] = np.where(drawn < 0.0, random.uniform(0.0, 2.0 * mean), drawn).round(2)
     first = population.reachable_start[customer]
     choice = random.integers(0, population.reachable_start[customer + 1] - first)
     return customer, population.reachable[first + choice].astype(np.int64), second, amount

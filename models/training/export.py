@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from models.bundle.graph import INPUT, OPERATORS, OUTPUTS
+from models.networks.encoding import DEVIATIONS_MAX
 from models.networks.fused import Fused
 
 OPSET = 18
@@ -79,15 +80,23 @@ def export(model: Fused, name: str) -> bytes:
 
 
 def _encoding(graph: _Graph, model: Fused) -> str:
-    gathered = graph.node("Gather", [INPUT, graph.weight("bin.feature", model.encode.feature)], "bin.raw", axis=1)
-    above = graph.node("Sub", [gathered, graph.weight("bin.lower", model.encode.lower)], "bin.above")
-    inverse_width = graph.weight("bin.inverse_width", model.encode.inverse_width)
+    encode = model.inputs.encode
+    gathered = graph.node("Gather", [INPUT, graph.weight("bin.feature", encode.feature)], "bin.raw", axis=1)
+    above = graph.node("Sub", [gathered, graph.weight("bin.lower", encode.lower)], "bin.above")
+    inverse_width = graph.weight("bin.inverse_width", encode.inverse_width)
     zero, one = graph.weight("zero", np.float32(0)), graph.weight("one", np.float32(1))
     return graph.node("Clip", [graph.node("Mul", [above, inverse_width], "bin.linear"), zero, one], "encoded")
 
 
 def _classifier(graph: _Graph, model: Fused, encoded: str) -> None:
-    hidden = graph.relu_stack(model.classifier.hidden, encoded, "classifier")
+    standardise = model.inputs.standardise
+    centred = graph.node("Sub", [INPUT, graph.weight("mean", standardise.mean)], "centred")
+    scaled = graph.node("Mul", [centred, graph.weight("inverse_deviation", standardise.inverse_deviation)], "scaled")
+    least = graph.weight("deviations.least", np.float32(-DEVIATIONS_MAX))
+    most = graph.weight("deviations.most", np.float32(DEVIATIONS_MAX))
+    standardised = graph.node("Clip", [scaled, least, most], "standardised")
+    inputs = graph.node("Concat", [encoded, standardised], "classifier.inputs", axis=1)
+    hidden = graph.relu_stack(model.classifier.hidden, inputs, "classifier")
     calibration = model.calibration
     logit = graph.linear(model.classifier.output, hidden, "logit", calibration.slope, calibration.intercept)
     column = graph.node("Sigmoid", [logit], "probability.column")
@@ -101,8 +110,8 @@ def _autoencoder(graph: _Graph, model: Fused, encoded: str) -> None:
     residual = graph.node("Sub", [reconstruction, encoded], "residual")
     squared = graph.node("Mul", [residual, residual], "squared_errors")
     graph.node("MatMul", [squared, graph.weight("bin.share", model.bin_share)], "feature_errors")
-    bins = len(model.encode.feature)
-    mean = graph.weight("mean", np.full((bins, 1), 1 / bins, np.float32))
+    bins = len(model.inputs.encode.feature)
+    mean = graph.weight("bin.mean", np.full((bins, 1), 1 / bins, np.float32))
     error = graph.node("MatMul", [squared, mean], "error.column")
     graph.node("Squeeze", [error, "axis"], "reconstruction_error")
     above = graph.node("Sub", [error, graph.weight("error.knots", model.error_knots)], "error.above")

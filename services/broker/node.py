@@ -79,7 +79,8 @@ class Node:
 
     def format_command(self, java: JavaCommand, cluster_id: str) -> list[str]:
         """Command line that prepares an empty directory."""
-        arguments = ("format", "--cluster-id", cluster_id, "--config", str(self.properties_file))
+        # one argument with =, since an id may begin with a dash
+        arguments = ("format", f"--cluster-id={cluster_id}", "--config", str(self.properties_file))
         return java.line("kafka.tools.StorageTool", *arguments, log_file=self.log_file, short=True)
 
     def start(self, java: JavaCommand) -> None:

@@ -1,1 +1,1 @@
-"""The `assay` command line: one command, one file."""
+"""The command line `assay`: one command, one file; `app` wires them. Heavy imports happen inside the commands."""

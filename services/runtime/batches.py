@@ -22,11 +22,11 @@ class Write:
     timestamps_ms: list[int] = field(default_factory=list)
     headers: list[Headers] = field(default_factory=list)
 
-    def add(self, source: Record, headers: Headers, value: bytes, key: bytes | None = None) -> None:
-        """Append a record that carries its source's timestamp and the given headers."""
+    def append(self, key: bytes | None, value: bytes, timestamp_ms: int, headers: Headers) -> None:
+        """One record more."""
         self.keys.append(key)
         self.values.append(value)
-        self.timestamps_ms.append(max(source.timestamp, 0))
+        self.timestamps_ms.append(timestamp_ms)
         self.headers.append(headers)
 
 

@@ -36,7 +36,7 @@ class Decoder:
     def decode(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
         """Good records with their transactions, in order, and the faults."""
         payloads = [record.value for record in records]
-        if None not in payloads and max(map(len, payloads)) <= self._message_bytes_max:
+        if payloads and None not in payloads and max(map(len, payloads)) <= self._message_bytes_max:
             transactions = self._parse_all(payloads)
             if transactions is not None and not any(_suspect(t.card_id) for t in transactions):
                 return list(records), transactions, []

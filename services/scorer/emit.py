@@ -13,7 +13,7 @@ from schemas.alert import Alert, Reason
 from schemas.decision import Decision, RecordedBecause
 from schemas.manifest import Thresholds
 from schemas.score import Score
-from schemas.topics import ALERTS, DEAD_LETTERS, DECISIONS, SCORES, SCORING_METRICS, source_headers
+from schemas.topics import ALERTS, DEAD_LETTERS, DECISIONS, SCORES, SCORING_METRICS, position_headers, source_headers
 from schemas.transaction import Transaction
 from services.runtime.batches import Record, Write
 from services.runtime.dead_letters import DeadLetterWriter
@@ -67,22 +67,28 @@ class Emitter:
 
     def judged(self, batch: Scored, decided_at_ms: int) -> list[Write]:
         """Scores, alerts and decisions of a batch."""
-        scores, alerts, decisions = (Write(self._prefix + topic.name) for topic in (SCORES, ALERTS, DECISIONS))
-        identity, make, encode = self._identity, self._score, codec.encode
-        rows = zip(
-            batch.records,
-            batch.transactions,
-            batch.scores.probability.tolist(),
-            batch.scores.reconstruction_error.tolist(),
-            batch.scores.anomaly_percentile.tolist(),
-            batch.outcomes.alert.tolist(),
-            batch.late.tolist(),
-            strict=True,
-        )
-        for place, (record, transaction, probability, error, percentile, alert, late) in enumerate(rows):
-            headers = source_headers(record.topic, record.partition, record.offset)
-            key = transaction.card_id.encode()  # not the input's key, which may be anything
-            score = make(
+        first = batch.records[0]
+        headers = position_headers(first.topic, first.partition, [record.offset for record in batch.records])
+        timestamps_ms = [max(record.timestamp, 0) for record in batch.records]
+        keys: list[bytes | None] = [
+            t.card_id.encode() for t in batch.transactions
+        ]  # the inputs' own keys may be anything
+        records = self._scores(batch)
+        alert = batch.outcomes.alert.tolist()
+        scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), timestamps_ms, headers)
+        alerts, decisions = Write(self._prefix + ALERTS.name), Write(self._prefix + DECISIONS.name)
+        for place in np.flatnonzero(batch.outcomes.alert).tolist():
+            value = codec.encode(self._alert_of(batch, place, records[place]))
+            alerts.append(keys[place], value, timestamps_ms[place], headers[place])
+        for place, because in self._recorded(alert, batch.transactions):
+            value = codec.encode(self._decision_of(batch, place, records[place], because, decided_at_ms))
+            decisions.append(keys[place], value, timestamps_ms[place], headers[place])
+        return [scores, alerts, decisions]
+
+    def _scores(self, batch: Scored) -> list[Score]:
+        make, model = self._score, self._identity.model
+        return [
+            make(
                 transaction_id=transaction.transaction_id,
                 event_time_ms=transaction.event_time_ms,
                 card_id=transaction.card_id,
@@ -90,38 +96,47 @@ class Emitter:
                 reconstruction_error=error,
                 anomaly_percentile=percentile,
                 alert=alert,
-                model=identity.model,
+                model=model,
                 late=late,
             )
-            scores.add(record, headers, encode(score), key)
-            if alert:
-                alerts.add(record, headers, encode(self._alert_of(batch, place, score)), key)
-            because = self._because(alert, transaction.transaction_id)
-            if because is not None:
-                decision = self._decision_of(batch, place, score, because, decided_at_ms)
-                decisions.add(record, headers, encode(decision), key)
-        return [scores, alerts, decisions]
+            for transaction, probability, error, percentile, alert, late in zip(
+                batch.transactions,
+                batch.scores.probability.tolist(),
+                batch.scores.reconstruction_error.tolist(),
+                batch.scores.anomaly_percentile.tolist(),
+                batch.outcomes.alert.tolist(),
+                batch.late.tolist(),
+                strict=True,
+            )
+        ]
+
+    def _recorded(self, alert: list[bool], transactions: Sequence[Transaction]) -> list[tuple[int, RecordedBecause]]:
+        """Places of the decisions to record, and why."""
+        if self._identity.every_decision:
+            return [(place, "alert" if alerted else "application") for place, alerted in enumerate(alert)]
+        share = self._decision_share
+        return [
+            (place, "alert" if alerted else "sample")
+            for place, (alerted, transaction) in enumerate(zip(alert, transactions, strict=True))
+            if alerted or sampled(transaction.transaction_id, share)
+        ]
 
     def faults(self, faults: Sequence[Fault]) -> Write:
         """Dead letters, in the order of the faults."""
         write = Write(self._prefix + DEAD_LETTERS.name)
         for fault in faults:
-            headers = source_headers(fault.record.topic, fault.record.partition, fault.record.offset)
-            write.add(fault.record, headers, self._dead_letters.encode(fault.record, fault.reason, fault.detail))
+            source = fault.record
+            headers = source_headers(source.topic, source.partition, source.offset)
+            value = self._dead_letters.encode(source, fault.reason, fault.detail)
+            write.append(None, value, max(source.timestamp, 0), headers)
         return write
 
     def metric(self, source: Record, value: bytes) -> Write:
         """A record of partial sums, under the position of the last input that it counts."""
         write = Write(self._prefix + SCORING_METRICS.name)
-        write.add(source, source_headers(source.topic, source.partition, source.offset), value)
+        headers = source_headers(source.topic, source.partition, source.offset)
+        write.append(None, value, max(source.timestamp, 0), headers)
         return write
-
-    def _because(self, alert: bool, transaction_id: str) -> RecordedBecause | None:
-        if alert:
-            return "alert"
-        if self._identity.every_decision:
-            return "application"
-        return "sample" if sampled(transaction_id, self._decision_share) else None
 
     def _alert_of(self, batch: Scored, place: int, score: Score) -> Alert:
         transaction, triggers = batch.transactions[place], batch.outcomes.triggers(place)

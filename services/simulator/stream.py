@@ -7,6 +7,7 @@ anywhere, here included, counts in full in a latency taken from the timestamp (n
 import asyncio
 import contextlib
 import functools
+import itertools
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ from services.simulator.payloads import Payload
 
 T = TypeVar("T")
 
-TICK_S = 0.002
+TICK_S = 0.005
 """How often records that have become due are sent."""
 
 ROUND_RECORDS_MAX = 2000
@@ -120,6 +121,9 @@ class _Loop:
         self._in_flight: deque[asyncio.Future[Any]] = deque()
 
     async def run(self, progress: Callable[[Sent], None] | None) -> Sent:
+        # the first draw takes its time, and so does the first look at the topic: nothing is due before
+        await self._producer.partitions_for(self._topic)
+        self._records = itertools.chain([*itertools.islice(self._records, 1)], self._records)
         begun_ms, begun_s = wall_ms(), monotonic_s()
         told_s = begun_s
         while not self._exhausted and self._sent != self._limit:

@@ -156,7 +156,7 @@ class Scorer:
             "ASSAY_LOG_FORMAT": "json",
             "ASSAY_CARDS_MAX": "10000",
         }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_") or name=="ASSAY_BUNDLE"}
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.scorer"],

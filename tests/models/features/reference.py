@@ -1,5 +1,6 @@
 """Features by brute force over the raw history, and the random streams they are compared on."""
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,7 +47,9 @@ features:
 """)
 """Every kind of feature, with two windows that share a ring."""
 
-START_MS = datetime(2026, 3, 28, 22, 30, tzinfo=UTC).timestamp() * 1000  # an hour and a half before Paris springs forward
+START_MS = (
+    datetime(2026, 3, 28, 22, 30, tzinfo=UTC).timestamp() * 1000
+)  # an hour and a half before Paris springs forward
 
 
 @st.composite
@@ -69,7 +72,7 @@ def fold_in_parts(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """`fold` of the stream cut at `cuts`."""
     edges = [0, *sorted(cut % (len(columns) + 1) for cut in cuts), len(columns)]
-    parts = [fold(state, columns[start:end]) for start, end in zip(edges, edges[1:], strict=False)]
+    parts = [fold(state, columns[start:end]) for start, end in itertools.pairwise(edges)]
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 

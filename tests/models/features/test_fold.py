@@ -127,7 +127,9 @@ def test_eviction_forgets_the_card_that_was_idle_longest_by_event_time() -> None
 def test_a_payment_that_is_too_late_is_scored_and_flagged() -> None:
     """It sees the history that is remembered, itself included, as of its own time."""
     state = FeatureState(DEFAULT, cards_max=10)
-    matrix, late = fold(state, columns_of(("a", 0, 10.0), ("b", HOUR_MS, 5.0), ("a", 60_000, 20.0), ("a", HOUR_MS, 1.0)))
+    matrix, late = fold(
+        state, columns_of(("a", 0, 10.0), ("b", HOUR_MS, 5.0), ("a", 60_000, 20.0), ("a", HOUR_MS, 1.0))
+    )
     assert late.tolist() == [False, False, True, False]
     count = DEFAULT.names.index("card_count_24h")
     assert matrix[:, count].tolist() == [1, 1, 2, 2]

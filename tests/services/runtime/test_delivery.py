@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
@@ -64,7 +63,7 @@ def write(topic: str, *values: bytes) -> Write:
     """Records for a topic."""
     result = Write(topic)
     for value in values:
-        result.add(SimpleNamespace(timestamp=1), [], value)
+        result.append(None, value, 1, [])
     return result
 
 

@@ -1,7 +1,7 @@
 """The oracle against a real Kafka, with outputs made by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,9 +48,11 @@ class HandScorer:
 
     @property
     def input(self) -> str:
+        """Name of the input topic."""
         return self.topics.topic_prefix + "transactions"
 
     async def create(self, records: int = RECORDS) -> None:
+        """Topics, and records on the input."""
         await create_topics(self.kafka, self.topics, declared.TOPICS)
         producer = plain_producer(self.kafka, self.runtime)
         await producer.start()
@@ -59,34 +61,38 @@ class HandScorer:
         await producer.stop()
 
     async def start(self) -> AIOKafkaProducer:
+        """A transactional producer, always of the same id."""
         producer = transactional_producer(self.kafka, self.runtime, f"{self.topics.topic_prefix}tx")
         await producer.start()
         return producer
 
     async def write(self, producer: AIOKafkaProducer, made: Outputs) -> None:
+        """Outputs with their source headers."""
         for name, records in made.items():
             for source, value in records:
                 headers = source_headers(self.input, 0, source)
                 await producer.send_and_wait(self.topics.topic_prefix + name, value, partition=0, headers=headers)
 
     async def commit(self, producer: AIOKafkaProducer, made: Outputs, next_offset: int) -> None:
+        """Outputs and offset in one transaction."""
         async with producer.transaction():
             await self.write(producer, made)
             await producer.send_offsets_to_transaction({TopicPartition(self.input, 0): next_offset}, self.runtime.group)
 
     async def verdict(self, **options: Any) -> Verdict:
+        """What the oracle says."""
         return await verify(self.kafka, self.topics, self.runtime.group, **options)
 
 
 @pytest.fixture
-async def scorer(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[HandScorer]:
+async def scorer(kafka_bootstrap: str, topic_prefix: str) -> HandScorer:
     made = HandScorer(
         KafkaSettings(bootstrap=kafka_bootstrap),
         TopicSettings(topic_prefix=topic_prefix, partitions=2),
         RuntimeSettings(group=f"{topic_prefix}group"),
     )
     await made.create()
-    yield made
+    return made
 
 
 async def test_transactions_and_an_aborted_one_are_clean(scorer: HandScorer) -> None:
@@ -105,8 +111,9 @@ async def test_transactions_and_an_aborted_one_are_clean(scorer: HandScorer) -> 
     assert seen[-1][0] == seen[-1][1] > RECORDS
 
 
-async def test_damage_of_every_kind_is_found_at_its_place(scorer: HandScorer) -> None:
-    """Missing, duplicate, out of order and torn outputs, and one that names no input."""
+async def test_damage_of_every_kind_is_found_at_its_place(scorer: HandScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing, duplicate, out of order and torn outputs, an offset not committed, and an output that is not JSON."""
+    monkeypatch.setattr("services.verification.verify.COMMIT_WAIT_S_MAX", 0.5)
     producer = await scorer.start()
     made = outputs(range(RECORDS - 1))
     del made["scores"][2]
@@ -123,7 +130,9 @@ async def test_damage_of_every_kind_is_found_at_its_place(scorer: HandScorer) ->
     assert verdict.examples["duplicate"] == [f"{name}@11: score"]
     assert verdict.examples["out_of_order"] == [f"{name}@16: score"]
     assert any(f"{name}@{ALERTED}: the score says alert" in at for at in verdict.examples["torn"])
-    assert any(f"{name}@{RECORDS - 1}: output, but its offset was not committed" in at for at in verdict.examples["torn"])
+    assert any(
+        f"{name}@{RECORDS - 1}: output, but its offset was not committed" in at for at in verdict.examples["torn"]
+    )
     assert any("not well-formed JSON" in at for at in verdict.examples["torn"])
 
 
@@ -178,5 +187,7 @@ async def test_a_group_that_committed_nothing_is_a_sentence(scorer: HandScorer) 
 
 async def test_a_missing_topic_is_a_sentence(kafka_bootstrap: str, topic_prefix: str) -> None:
     """It names the topic and the command that makes it."""
-    with pytest.raises(VerificationError, match=r"scores does not exist: `assay topics create`|transactions does not exist"):
+    with pytest.raises(
+        VerificationError, match=r"scores does not exist: `assay topics create`|transactions does not exist"
+    ):
         await verify(KafkaSettings(bootstrap=kafka_bootstrap), TopicSettings(topic_prefix=topic_prefix), "nobody")

@@ -1,0 +1,65 @@
+# Everything starts here: `make demo` and `make test` need Python >= 3.11 and a network, once; then nothing.
+
+PYTHON ?= python3
+DURATION ?= 60
+RATE ?= 2000
+JSON ?=
+
+VENV := .venv
+RUN := $(VENV)/bin
+LOCK := deploy/locks/constraints.txt
+# pip's words go to stderr: stdout belongs to what is asked for
+INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench train clean lock
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, then a check (DURATION=60 RATE=2000 JSON=1)
+	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json)
+
+test: $(VENV)/.installed-all ## every test
+	@$(RUN)/python -m pytest
+
+check: $(VENV)/.installed-all ## style, types, import contracts, the shape of the code: within a minute
+	@$(RUN)/ruff check
+	@$(RUN)/ruff format --check
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports
+	@$(RUN)/python -m pytest tests/test_tidy.py tests/test_import_names.py
+
+bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer
+	@$(RUN)/assay bench throughput
+
+train: $(VENV)/.installed-all ## train the fraud bundle
+	@$(RUN)/assay train fraud
+
+clean: ## remove the virtual environment, caches and local data
+	@rm -rf $(VENV) .venv-lock .assay build dist *.egg-info
+	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: ## resolve every dependency anew into deploy/locks/constraints.txt
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --editable '.[cpu,train,bench,dev]' >&2
+	@{ sed '/^[^#]/,$$d' $(LOCK); .venv-lock/bin/python -m pip freeze --exclude-editable \
+		| grep -v -E '^(cuda|nvidia|triton)[a-z0-9-]*=='; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
+	@rm -rf .venv-lock
+
+$(RUN)/python:
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) was not found: Assay needs Python 3.11 or newer; name one with make PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Assay needs Python 3.11 or newer, and $(PYTHON) is older: name another with make PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) >&2
+
+$(VENV)/.installed-demo: $(RUN)/python pyproject.toml $(LOCK)
+	@echo "Installing Assay into $(VENV), once ..." >&2
+	@$(INSTALL) '.[cpu]' >&2
+	@touch $@
+
+$(VENV)/.installed-all: $(RUN)/python pyproject.toml $(LOCK)
+	@echo "Installing Assay with trainer and tools into $(VENV), once ..." >&2
+	@$(INSTALL) '.[cpu,train,bench,dev]' >&2
+	@touch $(VENV)/.installed-demo $@

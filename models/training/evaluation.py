@@ -1,0 +1,80 @@
+"""What a model is worth on a cut: the figures of the manifest and of docs/results.md."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    brier_score_loss,
+    f1_score,
+    log_loss,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
+
+from models.training.data import Dataset
+from schemas.manifest import Thresholds
+
+CARDS_PER_DAY = 100
+"""How many cards investigators look at in a day, in the handbook's card precision."""
+
+
+def evaluate(
+    data: Dataset,
+    probability: NDArray[np.float32],
+    reconstruction_error: NDArray[np.float32],
+    anomaly_percentile: NDArray[np.float32],
+    thresholds: Thresholds,
+) -> dict[str, float]:
+    """Every figure by name; scores are float32[n].
+
+    `_combined` is the decision as taken: an alert by either score. `recall_scenario_k` is the combined decision's.
+    """
+    truth = data.is_fraud
+    by_classifier = probability >= thresholds.probability
+    by_anomaly = anomaly_percentile >= thresholds.anomaly_percentile
+    combined = by_classifier | by_anomaly
+    figures = {
+        "roc_auc": roc_auc_score(truth, probability),
+        "average_precision": average_precision_score(truth, probability),
+        "card_precision_at_100": card_precision(data, probability, CARDS_PER_DAY),
+        "brier": brier_score_loss(truth, probability),
+        "cross_entropy": log_loss(truth, probability.astype(np.float64)),
+        "anomaly_roc_auc": roc_auc_score(truth, reconstruction_error),
+        "anomaly_average_precision": average_precision_score(truth, reconstruction_error),
+        "reconstruction_mse_legitimate": reconstruction_error[~truth].mean(dtype=np.float64),
+        "reconstruction_mse_fraud": reconstruction_error[truth].mean(dtype=np.float64),
+        "fraud_share": truth.mean(),
+    }
+    for name, alerts in (("classifier", by_classifier), ("anomaly", by_anomaly), ("combined", combined)):
+        figures |= {
+            f"alert_share_{name}": alerts.mean(),
+            f"accuracy_{name}": accuracy_score(truth, alerts),
+            f"precision_{name}": precision_score(truth, alerts, zero_division=0.0),
+            f"recall_{name}": recall_score(truth, alerts),
+            f"f1_{name}": f1_score(truth, alerts),
+        }
+        for scenario in np.unique(data.scenario[truth]):
+            figures[f"recall_{name}_scenario_{scenario}"] = alerts[data.scenario == scenario].mean()
+    return {name: float(value) for name, value in figures.items()}
+
+
+def card_precision(data: Dataset, score: NDArray[np.float32], cards: int) -> float:
+    """Card precision@k of the handbook (chapter 4.5), mean over the days.
+
+    Each day the `cards` cards with the highest score are looked at; the share of them with a fraud on that day counts, and a
+    card found so is left out on later days. The denominator is always `cards`.
+    """
+    found: set[int] = set()
+    precisions = []
+    for day in np.unique(data.day):
+        rows = np.flatnonzero((data.day == day) & ~np.isin(data.card, list(found)))
+        card, position = np.unique(data.card[rows], return_inverse=True)
+        highest, fraud = np.full(len(card), -np.inf), np.zeros(len(card), np.bool_)
+        np.maximum.at(highest, position, score[rows])
+        np.logical_or.at(fraud, position, data.is_fraud[rows])
+        top = np.argsort(-highest, kind="stable")[:cards]
+        precisions.append(fraud[top].sum() / cards)
+        found |= set(card[top][fraud[top]].tolist())
+    return float(np.mean(precisions))

@@ -1,0 +1,78 @@
+"""Fits the classifier on the training cut, stops at the best average precision, and calibrates it, both on validation."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from torch.nn import functional
+
+from models.networks.classifier import Classifier, ClassifierShape
+from models.networks.encoding import ClassifierInputs
+from models.networks.fused import Calibration
+from models.training.data import Dataset
+from models.training.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierSettings:
+    """How the classifier is fitted.
+
+    positive_weight: how much a fraud weighs in the loss. 1 is best on the simulator: average precision is what stops the
+    fit, and the thresholds come from the alert budget, so the imbalance needs no other weight (DECISIONS.md).
+    """
+
+    hidden: tuple[int, ...] = (64, 32)
+    epochs: int = 20
+    batch_rows: int = 1024
+    learning_rate: float = 2e-3
+    positive_weight: float = 1.0
+    patience_epochs: int = 4
+
+
+def fit_classifier(
+    inputs: ClassifierInputs,
+    train: Dataset,
+    validation: Dataset,
+    settings: ClassifierSettings,
+    device: torch.device,
+    progress: Progress,
+) -> Classifier:
+    """The classifier with the best average precision on `validation`: binary cross-entropy, Adam."""
+    inputs = copy.deepcopy(inputs).to(device)
+    rows_in = inputs(torch.from_numpy(train.features).to(device))
+    held_out = inputs(torch.from_numpy(validation.features).to(device))
+    targets = torch.from_numpy(train.is_fraud.astype(np.float32)).to(device)
+    positive_weight = torch.tensor(settings.positive_weight, device=device)
+    classifier = Classifier(ClassifierShape(rows_in.shape[1], settings.hidden)).to(device)
+    optimiser = torch.optim.Adam(classifier.parameters(), lr=settings.learning_rate)
+    best_precision, best_epoch, best = -1.0, 0, copy.deepcopy(classifier.state_dict())
+    for epoch in range(settings.epochs):
+        for rows in torch.randperm(len(rows_in), device=device).split(settings.batch_rows):
+            logits = classifier(rows_in[rows])
+            loss = functional.binary_cross_entropy_with_logits(logits, targets[rows], pos_weight=positive_weight)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        progress("classifier", epoch + 1, settings.epochs)
+        with torch.no_grad():
+            precision = float(average_precision_score(validation.is_fraud, classifier(held_out).cpu().numpy()))
+        if precision > best_precision:
+            best_precision, best_epoch, best = precision, epoch, copy.deepcopy(classifier.state_dict())
+        elif epoch - best_epoch >= settings.patience_epochs:
+            break
+    classifier.load_state_dict(best)
+    return classifier.cpu()
+
+
+def calibrate(inputs: ClassifierInputs, classifier: Classifier, validation: Dataset) -> Calibration:
+    """Platt scaling, without regularisation, on `validation`.
+
+    Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
+    """
+    with torch.no_grad():
+        logits = classifier(inputs(torch.from_numpy(validation.features))).numpy().astype(np.float64)
+    fit = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(logits[:, None], validation.is_fraud)
+    return Calibration(slope=float(fit.coef_[0, 0]), intercept=float(fit.intercept_[0]))

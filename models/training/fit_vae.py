@@ -1,0 +1,81 @@
+"""Fits the autoencoder on legitimate traffic, and its errors' percentiles on legitimate traffic it has not seen."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.networks.encoding import Encoding, PiecewiseLinear
+from models.networks.fused import PercentileCurve
+from models.networks.vae import REFERENCE, Vae, VaeShape, negative_elbo
+from models.training.progress import Progress
+
+@dataclass(frozen=True, slots=True)
+class VaeSettings:
+    """How the autoencoder is fitted. beta: weight of the KL divergence, reached after `warmup_epochs`, from zero."""
+
+    shape: VaeShape = REFERENCE
+    epochs: int = 12
+    batch_rows: int = 1024
+    learning_rate: float = 2e-3
+    beta: float = 0.2
+    warmup_epochs: int = 3
+    patience_epochs: int = 3
+
+
+def fit_vae(
+    encoding: Encoding,
+    train: NDArray[np.float32],
+    validation: NDArray[np.float32],
+    settings: VaeSettings,
+    device: torch.device,
+    progress: Progress,
+) -> Vae:
+    """The autoencoder with the smallest validation error. train, validation: legitimate raw features, float32[n, F]."""
+    encode = PiecewiseLinear(encoding).to(device)
+    inputs = encode(torch.from_numpy(train).to(device))
+    held_out = encode(torch.from_numpy(validation).to(device))
+    vae = Vae(settings.shape).to(device)
+    optimiser = torch.optim.Adam(vae.parameters(), lr=settings.learning_rate)
+    best_error, best_epoch, best = float("inf"), 0, copy.deepcopy(vae.state_dict())
+    for epoch in range(settings.epochs):
+        beta = settings.beta * min(1.0, epoch / max(1, settings.warmup_epochs))
+        for rows in torch.randperm(len(inputs), device=device).split(settings.batch_rows):
+            noise = torch.randn(len(rows), settings.shape.latent, device=device)
+            loss = negative_elbo(inputs[rows], *vae(inputs[rows], noise), beta)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        progress("autoencoder", epoch + 1, settings.epochs)
+        error = float(reconstruction_errors(vae, held_out).mean())
+        if epoch < settings.warmup_epochs or error < best_error:
+            best_error, best_epoch, best = error, epoch, copy.deepcopy(vae.state_dict())
+        elif epoch - best_epoch >= settings.patience_epochs:
+            break
+    vae.load_state_dict(best)
+    return vae.cpu()
+
+
+def reconstruction_errors(vae: Vae, inputs: torch.Tensor) -> torch.Tensor:
+    """float32[n]: mean squared error of each row's reconstruction, from encoded inputs."""
+    with torch.no_grad():
+        return torch.cat([((vae.reconstruct(part) - part) ** 2).mean(dim=1) for part in inputs.split(8192)])
+
+
+CURVE_PERCENTILES = (*np.arange(0.0, 98.0, 2.0), *np.arange(98.0, 99.5, 0.25), *np.arange(99.5, 99.9, 0.1), 99.9, 99.95, 99.98)
+"""Knots of the percentile curve: dense where alerts are."""
+
+LARGEST_PERCENTILE, BEYOND = 99.99, 3.0
+"""The largest legitimate error lies at 99.99, `BEYOND` times that error and more at 100: so worse anomalies still rank."""
+
+
+def fit_percentiles(errors: NDArray[np.float32]) -> PercentileCurve:
+    """The curve from reconstruction error to percentile, from legitimate rows' errors, float32[n]."""
+    knots = np.quantile(errors.astype(np.float64), np.array(CURVE_PERCENTILES) / 100.0)
+    knots = np.concatenate([knots, np.max(errors) * np.array([1.0, BEYOND])]).astype(np.float32)
+    percentiles = np.array([*CURVE_PERCENTILES, LARGEST_PERCENTILE, 100.0])
+    # Where knots fall together the curve would jump: the highest percentile stands for them.
+    keep = np.append(np.diff(knots) > 0, True)
+    return PercentileCurve(tuple(knots[keep].tolist()), tuple(percentiles[keep].tolist()))

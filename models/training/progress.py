@@ -1,0 +1,10 @@
+"""How a fit tells how far it is."""
+
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage's name, the epochs done and the most there will be; a stage may end early."""
+
+
+def silent(stage: str, done: int, most: int) -> None:
+    """Shows nothing."""

@@ -1,0 +1,48 @@
+"""What the scorer and the monitor compare with: distributions on legitimate validation traffic, and a typical payment."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.feature_spec import FeatureSpec
+from schemas.reference import SCORE_BINS, FeatureHistogram, Reference
+
+FEATURE_BINS = 20
+
+
+def build_reference(
+    spec: FeatureSpec,
+    legitimate: NDArray[np.float32],
+    probability: NDArray[np.float32],
+    anomaly_percentile: NDArray[np.float32],
+) -> Reference:
+    """legitimate: float32[n, F]; the scores of the same rows: float32[n] each."""
+    return Reference(
+        features=tuple(_histogram(name, column) for name, column in zip(spec.names, legitimate.T, strict=True)),
+        probability_counts=_counts(probability, 1.0),
+        anomaly_percentile_counts=_counts(anomaly_percentile, 100.0),
+        background=(_typical(legitimate),),
+    )
+
+
+def _histogram(name: str, column: NDArray[np.float32]) -> FeatureHistogram:
+    """Bins of equal shares; fewer where values repeat."""
+    edges = np.unique(np.quantile(column, np.linspace(0.0, 1.0, FEATURE_BINS + 1)))
+    if len(edges) == 1:
+        edges = np.array([edges[0], edges[0] + 1.0], edges.dtype)
+    counts, _ = np.histogram(column, edges)
+    return FeatureHistogram(
+        name=name, median=float(np.median(column)), edges=tuple(edges.tolist()), counts=tuple(counts.tolist())
+    )
+
+
+def _counts(score: NDArray[np.float32], highest: float) -> tuple[int, ...]:
+    counts, _ = np.histogram(score, SCORE_BINS, (0.0, highest))
+    return tuple(counts.tolist())
+
+
+def _typical(legitimate: NDArray[np.float32]) -> tuple[float, ...]:
+    """The real payment nearest to the medians, each feature measured in its own standard deviations."""
+    deviation = legitimate.std(axis=0)
+    scaled = (legitimate - np.median(legitimate, axis=0)) / np.where(deviation > 0, deviation, 1)
+    nearest = int(np.argmin((scaled**2).sum(axis=1)))
+    return tuple(legitimate[nearest].tolist())

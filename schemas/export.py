@@ -1,0 +1,42 @@
+"""Writes the JSON Schema of every topic and of the manifest to `schemas/json/`: `python -m schemas.export`.
+
+They are for readers that are not Python; a test keeps them equal to the models.
+"""
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from schemas.manifest import Manifest
+from schemas.topics import TOPICS
+
+JSON_DIR = Path(__file__).with_name("json")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def documents() -> dict[str, str]:
+    """File name -> text of every exported schema."""
+    schemas: dict[str, type[BaseModel]] = {topic.name: topic.schema for topic in TOPICS}
+    return {f"{name}.json": _text(schema) for name, schema in (schemas | {"manifest": Manifest}).items()}
+
+
+def _text(schema: type[BaseModel]) -> str:
+    # validation, not serialization: it describes what a reader accepts, and so what a producer may leave out
+    document = {"$schema": DIALECT, **schema.model_json_schema(mode="validation")}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write them, and remove what no topic has any more."""
+    JSON_DIR.mkdir(exist_ok=True)
+    wanted = documents()
+    for stale in JSON_DIR.glob("*.json"):
+        if stale.name not in wanted:
+            stale.unlink()
+    for name, text in wanted.items():
+        (JSON_DIR / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

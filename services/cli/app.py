@@ -1,0 +1,52 @@
+"""The command line's root: wires the commands, and turns every error into one sentence and an exit status.
+
+0: done. 1: a check failed. 2: a mistake that the sentence on stderr explains. 130: interrupted by Ctrl-C.
+"""
+
+import logging
+import sys
+
+import typer
+
+from services.cli import bench, broker, demo, doctor, score, simulate, tail, topics, verify
+
+MISTAKE = 2
+
+app = typer.Typer(
+    name="assay",
+    help="Score card payments on Kafka while they happen, exactly once. Settings: ASSAY_* variables (docs/settings.md).",
+    epilog="Example: assay demo --duration 30",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command(epilog=demo.EXAMPLE)(demo.demo)
+app.add_typer(broker.app, name="broker")
+app.add_typer(topics.app, name="topics")
+app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
+app.command(epilog=score.EXAMPLE)(score.score)
+app.command(epilog=tail.EXAMPLE)(tail.tail)
+app.command(epilog=verify.EXAMPLE)(verify.verify)
+app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
+app.add_typer(bench.app, name="bench")
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    # the Kafka client logs what it also raises; a person gets the sentence
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        app()
+    except Exception as error:
+        if not _is_sentence(error):
+            raise
+        print(f"assay: {error}", file=sys.stderr)
+        sys.exit(MISTAKE)
+
+
+def _is_sentence(error: Exception) -> bool:
+    """Whether the error was written for a person: an AssayError, or a ValueError of the models' own."""
+    from services.runtime.errors import AssayError
+
+    of_models = isinstance(error, ValueError) and type(error).__module__.startswith("models.")
+    return of_models or isinstance(error, AssayError)

@@ -1,0 +1,30 @@
+"""`assay bench`: runs the benchmarks of a source checkout."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+app = typer.Typer(help="Benchmarks, run from a source checkout.", no_args_is_help=True)
+
+ROOT = Path(__file__).parents[2]
+
+
+@app.callback()
+def bench() -> None:
+    """Benchmarks, run from a source checkout."""
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog="Example: assay bench throughput --json",
+)
+def throughput(context: typer.Context) -> None:
+    """Records a second against a lean limit loop and a Faust peer, side by side. Options go to the benchmark (--json)."""
+    from services.runtime.errors import AssayError
+
+    if not (ROOT / "tests" / "benchmarks" / "throughput.py").is_file():
+        raise AssayError("The benchmarks are not part of the installed package: run this from a source checkout.")
+    command = [sys.executable, "-m", "tests.benchmarks.throughput", *context.args]
+    raise typer.Exit(subprocess.run(command, cwd=ROOT, check=False).returncode)

@@ -1,0 +1,115 @@
+"""The doctor's checks. Each gives a finding, or the sentence that says what to do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiokafka.errors import KafkaError
+from pydantic_settings import BaseSettings
+
+from models.bundle.files import BundleError
+from models.bundle.load import Bundle, load_bundle
+from models.scoring.devices import DeviceError, create_session
+from schemas.topics import TOPICS
+from services.runtime.errors import AssayError
+from services.runtime.kafka import admin
+from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
+from services.runtime.topics_admin import describe_topics
+
+ANSWER_S_MAX = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. detail: what is there, or what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+async def all_checks() -> list[Check]:
+    """Every check, in the order in which to mend. What needs something that failed is not tried."""
+    checks: list[Check] = []
+    wrong: set[type[BaseSettings]] = set()
+    for settings in (KafkaSettings, TopicSettings, RuntimeSettings, ScorerSettings):
+        try:
+            load(settings)
+        except AssayError as error:
+            wrong.add(settings)
+            checks.append(Check("settings", False, str(error)))
+    if not wrong:
+        checks.append(Check("settings", True, "every ASSAY_* variable is usable"))
+    if KafkaSettings not in wrong:
+        checks.append(await _checked("brokers", _brokers))
+        if checks[-1].ok and TopicSettings not in wrong:
+            checks.append(await _checked("topics", _topics))
+    if ScorerSettings not in wrong:
+        checks += _model(load(ScorerSettings))
+    if RuntimeSettings not in wrong:
+        checks.append(_privacy(load(RuntimeSettings)))
+    return checks
+
+
+async def _checked(name: str, find: Callable[[], Awaitable[str]]) -> Check:
+    try:
+        return Check(name, True, await asyncio.wait_for(find(), ANSWER_S_MAX))
+    except AssayError as error:
+        return Check(name, False, str(error))
+    except (KafkaError, TimeoutError) as error:
+        why = type(error).__name__
+        return Check(
+            name, False, f"Kafka at {load(KafkaSettings).bootstrap} does not answer ({why}): check ASSAY_KAFKA_*."
+        )
+
+
+async def _brokers() -> str:
+    kafka = load(KafkaSettings)
+    client = admin(kafka)
+    try:
+        await client.start()
+        brokers = len((await client.describe_cluster())["brokers"])
+    finally:
+        await client.close()
+    return f"{brokers} at {kafka.bootstrap}, {kafka.security_protocol}"
+
+
+async def _topics() -> str:
+    topics = load(TopicSettings)
+    states = await describe_topics(load(KafkaSettings), topics, TOPICS)
+    missing = [state.name for state in states if not state.partitions]
+    if missing:
+        raise AssayError(
+            f"{', '.join(missing)} {'do' if missing[1:] else 'does'} not exist: run `assay topics create`."
+        )
+    for topic, state in zip(TOPICS, states, strict=True):
+        wanted = topics.partitions if topic.partitions == "input" else 1
+        if state.partitions != wanted:
+            raise AssayError(
+                f"{state.name} has {state.partitions} partitions, not {wanted}: set ASSAY_PARTITIONS={state.partitions}, or "
+                "give all topics the input's number, so that a card's records stay in order."
+            )
+    return f"{len(states)}, with {topics.partitions} partitions"
+
+
+def _model(scorer: ScorerSettings) -> list[Check]:
+    try:
+        bundle: Bundle = load_bundle(scorer.bundle)
+    except BundleError as error:
+        return [Check("bundle", False, f"{error} Set ASSAY_BUNDLE, or make one with `assay train fraud`.")]
+    manifest = bundle.manifest
+    found = Check("bundle", True, f"{manifest.name}/{manifest.version} in {scorer.bundle}")
+    try:
+        _, provider = create_session(bundle.model, scorer.device)
+    except DeviceError as error:
+        return [found, Check("device", False, str(error))]
+    return [found, Check("device", True, f"{provider} (ASSAY_DEVICE={scorer.device})")]
+
+
+def _privacy(runtime: RuntimeSettings) -> Check:
+    if runtime.privacy_key is None:
+        advice = (
+            "Set ASSAY_PRIVACY_KEY and ASSAY_PRIVACY_KEY_ID: without them hashes in dead letters change at each start."
+        )
+        return Check("privacy key", False, advice)
+    return Check("privacy key", True, f"key {runtime.privacy_key_id}")

@@ -1,0 +1,104 @@
+"""Child processes that always end: asked first, forced after a bound, and with their parent, however it dies."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+PARENT_GONE = 'read -r _; kill -TERM "$0" 2>/dev/null'
+"""Where the kernel does not tell children of their parent's death: a shell that waits for the end of a pipe of ours."""
+
+
+@dataclass(slots=True)
+class Child:
+    """A running child in a session of its own, so that Ctrl-C in a terminal reaches it through us only.
+
+    log_file: where its output goes; None leaves it on ours.
+    """
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    log_file: Path | None
+    guard: "subprocess.Popen[bytes] | None"
+
+    @classmethod
+    def start(
+        cls,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log_file: Path | None = None,
+        guarded: bool = LIBC is None,
+    ) -> Self:
+        """Start it. guarded: end it with us by a shell on a pipe, where the kernel cannot. Call from the main thread."""
+        parent = os.getpid()
+
+        def end_with_parent() -> None:
+            if LIBC is not None and not guarded:
+                LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+                if os.getppid() != parent:  # it died before we asked
+                    os._exit(1)
+
+        log = log_file.open("ab") if log_file else None
+        try:
+            process = subprocess.Popen(
+                command,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=end_with_parent,
+            )
+        finally:
+            if log:
+                log.close()
+        guard = None
+        if guarded:
+            line = ["/bin/sh", "-c", PARENT_GONE, str(process.pid)]
+            guard = subprocess.Popen(line, stdin=subprocess.PIPE, start_new_session=True)
+        return cls(name, process, log_file, guard)
+
+    @property
+    def status(self) -> int | None:
+        """None while it runs; then its exit status, 128 + n when signal n ended it."""
+        status = self.process.poll()
+        return 128 - status if status is not None and status < 0 else status
+
+    def ask_to_end(self) -> None:
+        """SIGTERM. Does not wait."""
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def end(self, timeout_s: float) -> int:
+        """Ask, wait, force; returns the exit status. Harmless when it has ended."""
+        if self.guard is not None:
+            self.guard.kill()  # first: it holds the process id, which is free for others once we have waited
+            self.guard.wait()
+            if self.guard.stdin:
+                self.guard.stdin.close()
+            self.guard = None
+        self.ask_to_end()
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        assert self.status is not None
+        return self.status
+
+    def last_words(self) -> str:
+        """The last line of its log, for a sentence about its end."""
+        if self.log_file is None:
+            return ""
+        with self.log_file.open("rb") as log:
+            log.seek(max(0, self.log_file.stat().st_size - 4096))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""

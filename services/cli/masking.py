@@ -1,0 +1,9 @@
+"""Card ids are pseudonyms, yet not for everybody's eyes: they are shown by their ends only."""
+
+SHOWN_MAX = 4
+
+
+def masked(card_id: str) -> str:
+    """The last characters of an id: four at most, and never more than a third of it."""
+    shown = min(SHOWN_MAX, len(card_id) // 3)
+    return "***" + card_id[len(card_id) - shown :]

@@ -1,0 +1,69 @@
+"""`assay simulate`: streams generated payments."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.output import notes, print_json
+
+if TYPE_CHECKING:
+    from services.simulator.stream import Sent
+
+EXAMPLE = "Example: assay simulate --rate 5000 --duration 60 --bad-share 0.001"
+DAY_MS = 86_400_000
+
+
+def simulate(
+    rate: Annotated[float, typer.Option(min=0.1, help="Payments a second.")] = 2000.0,
+    duration: Annotated[float | None, typer.Option(min=0.0, help="Stop after this many seconds.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many payments.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same payments.")] = 7,
+    bad_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of garbage, each due a dead letter.")] = 0.0,
+    customers: Annotated[int, typer.Option(help="Cards in the simulated population.")] = 5000,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON at the end, and no progress.")] = False,
+) -> None:
+    """Stream simulated payments to `transactions` until --duration, --count or Ctrl-C."""
+    import uvloop
+
+    from models.simulation.settings import SimulationSettings
+    from models.simulation.stream import generate
+    from schemas.base import EVENT_TIME_MS_MAX
+    from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.simulator.payloads import payloads
+    from services.simulator.stream import prefetched, stream
+
+    start_day = SimulationSettings().start_day
+    settings = SimulationSettings(
+        seed=seed,
+        customers=customers,
+        terminals=2 * customers,  # as in the generator's source
+        days=EVENT_TIME_MS_MAX // DAY_MS - start_day,  # simulated days fly by; the schema's time ends one day
+    )
+    records = payloads(prefetched(generate(settings)), bad_share, seed)
+    show = None if json else _show
+    sent = uvloop.run(
+        stream(
+            load(KafkaSettings),
+            load(TopicSettings),
+            load(RuntimeSettings),
+            records,
+            rate=rate,
+            count=count,
+            duration_s=duration,
+            progress=show,
+        )
+    )
+    if json:
+        print_json(asdict(sent))
+    else:
+        _show(sent)
+
+
+def _show(sent: Sent) -> None:
+    per_s = sent.records / sent.elapsed_s if sent.elapsed_s else 0.0
+    notes.print(
+        f"{sent.records:,} sent in {sent.elapsed_s:.1f} s ({per_s:,.0f}/s), {sent.bad:,} bad, {sent.behind_s:.2f} s behind"
+    )

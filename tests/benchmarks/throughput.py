@@ -1,0 +1,183 @@
+"""Throughput of the scorer, exactly once, everything on, beside the lean limit and Faust: one run, one topic, three rounds.
+
+`python -m tests.benchmarks.throughput [--json] [--records N] [--rounds N]`
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from rich.console import Console
+from rich.table import Table
+
+from models.simulation.settings import SimulationSettings
+from models.simulation.stream import generate
+from schemas.topics import SCORES, TRANSACTIONS, Topic
+from services.broker import EmbeddedKafka
+from services.runtime.topics_admin import create_topics
+from tests.benchmarks.common import Payment
+from tests.services.harness import ROOT, Stream
+
+LIMIT_BATCHES = (500, 2000)
+FAUST_RECORDS = 20_000
+LIBRARIES = ("aiokafka", "faust-streaming", "msgspec", "numba", "numpy", "onnxruntime", "uvloop")
+
+notes = Console(stderr=True)
+
+
+async def fill(stream: Stream, records: int) -> None:
+    """Simulated payments, lz4, keyed by card; beside them the topics that the peers write to."""
+    await stream.create()
+    for name in ("bench-limit", "bench-faust"):
+        await create_topics(stream.kafka, stream.topics, [Topic(name, SCORES.schema, "card_id", "benchmark", None)])
+    producer = AIOKafkaProducer(
+        bootstrap_servers=stream.bootstrap, compression_type="lz4", linger_ms=20, max_batch_size=1 << 20
+    )
+    await producer.start()
+    topic, encode = stream.prefix + TRANSACTIONS.name, msgspec.json.Encoder().encode
+    days = generate(SimulationSettings(seed=7, customers=20_000, terminals=5_000, days=None))
+    rows = (
+        row
+        for day in days
+        for row in zip(
+            day.transaction_id,
+            day.event_time_ms.tolist(),
+            day.card_id,
+            day.terminal_id,
+            day.amount.tolist(),
+            strict=True,
+        )
+    )
+    for row in islice(rows, records):
+        await producer.send(topic, encode(Payment(*row)), key=row[2].encode())
+    await producer.stop()
+
+
+def assay(stream: Stream, records: int, **environment: str) -> float:
+    """Records a second of one scorer process, from its first committed batch to its last; a new group each time."""
+    group = f"bench-{uuid.uuid4().hex}"
+    with tempfile.TemporaryDirectory() as snapshots:
+        scorer = stream.scorer(
+            ASSAY_GROUP=group,
+            ASSAY_SNAPSHOT_DIR=snapshots,
+            ASSAY_SNAPSHOT_INTERVAL_S="30",
+            ASSAY_CARDS_MAX="250000",
+            **environment,
+        )
+        first: tuple[float, float] | None = None
+        while True:
+            done, now_s = scorer.metric("assay_records_total"), time.perf_counter()
+            if first is None and done:
+                first = now_s, done
+            if first is not None and done >= records:
+                rate = (done - first[1]) / (now_s - first[0])
+                break
+            time.sleep(0.1)
+        if scorer.terminate() != 0:
+            raise SystemExit(f"the scorer failed: {scorer.log()[-2000:]}")
+    return rate
+
+
+def child(module: str, *arguments: str, **environment: str) -> float:
+    """The number that a contender prints last."""
+    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True, timeout=600
+    )
+    return float(done.stdout.split()[-1])
+
+
+def contenders(stream: Stream, records: int) -> dict[str, Callable[[], float]]:
+    """Each by the stem of its key in the result."""
+    source, place = stream.prefix + TRANSACTIONS.name, {"BENCH_BOOTSTRAP": stream.bootstrap}
+    faust_place = {**place, "SOURCE": source, "OUT": f"{stream.prefix}bench-faust", "COUNT": str(FAUST_RECORDS)}
+    limits: dict[str, Callable[[], float]] = {
+        f"limit_batch_{size}": lambda size=size: child(  # type: ignore[misc]  # bound now, not when called
+            "limit", source, f"{stream.prefix}bench-limit", str(records), str(size), **place
+        )
+        for size in LIMIT_BATCHES
+    }
+    return {
+        **limits,
+        "assay": lambda: assay(stream, records),
+        "faust": lambda: child("peer_faust", "worker", "-l", "error", **faust_place),
+    }
+
+
+def measure(records: int, rounds: int) -> dict[str, Any]:
+    """All contenders in turn, `rounds` times."""
+    figures: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as scratch, EmbeddedKafka(heap_mb=1024) as kafka:
+        stream = Stream(kafka.bootstrap, "bench.", Path(scratch))
+        notes.print(f"writing {records:,} payments")
+        asyncio.run(fill(stream, records))
+        for turn in range(rounds):
+            for name, run in contenders(stream, records).items():
+                figures.setdefault(name, []).append(run())
+                notes.print(f"round {turn + 1}/{rounds}  {name:<18} {figures[name][-1]:>10,.0f} records/s")
+    return summary(figures, records)
+
+
+def summary(figures: dict[str, list[float]], records: int) -> dict[str, Any]:
+    """Medians and ranges, ratios, versions, machine. The limit is the better of its batch sizes."""
+    medians = {name: statistics.median(values) for name, values in figures.items()}
+    limit = max((f"limit_batch_{size}" for size in LIMIT_BATCHES), key=medians.__getitem__)
+    return {
+        "assay_records_per_s": round(medians["assay"]),
+        "limit_records_per_s": round(medians[limit]),
+        "faust_records_per_s": round(medians["faust"]),
+        "assay_to_limit": round(medians["assay"] / medians[limit], 3),
+        "assay_to_faust": round(medians["assay"] / medians["faust"], 1),
+        "limit": limit,
+        "rounds": {name: [round(value) for value in values] for name, values in figures.items()},
+        "records": records,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        "machine": {"cpus": os.cpu_count(), "system": platform.platform(terse=True), "processor": platform.machine()},
+    }
+
+
+def show(result: dict[str, Any]) -> None:
+    """The table for people."""
+    table = Table(title="Throughput, records a second (broker on the same machine)")
+    for column in ("contender", "minimum", "median", "maximum"):
+        table.add_column(column, justify="left" if column == "contender" else "right")
+    for name, values in result["rounds"].items():
+        table.add_row(name, f"{min(values):,}", f"{statistics.median(values):,.0f}", f"{max(values):,}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"of the limit: {result['assay_to_limit']:.2f} (target 0.60)   of Faust: {result['assay_to_faust']:.0f}x (target 30x)"
+    )
+
+
+def main() -> None:
+    """Arguments, measurement, output."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.add_argument("--records", type=int, default=400_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    result = measure(arguments.records, arguments.rounds)
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        show(result)
+
+
+if __name__ == "__main__":
+    main()

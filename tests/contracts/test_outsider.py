@@ -1,0 +1,63 @@
+"""What an outsider sees: another Kafka client, plain JSON, and the exported JSON Schemas."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from schemas.topics import SCORER_OUTPUTS
+from tests.services.harness import ROOT, Stream, payment
+from tests.services.scorer.conftest import stream as stream  # noqa: PLC0414 (the fixture)
+from tests.services.scorer.test_decode import BAD
+
+POSITION = {"assay-source-topic", "assay-source-partition", "assay-source-offset"}
+
+
+def read_all(stream: Stream, topic: str) -> list[Any]:
+    """Every committed record of a topic, through librdkafka."""
+    consumer = Consumer(
+        {"bootstrap.servers": stream.bootstrap, "group.id": "outsider", "isolation.level": "read_committed", "enable.partition.eof": True}
+    )
+    name = stream.prefix + topic
+    partitions = range(len(consumer.list_topics(name, 30).topics[name].partitions))
+    consumer.assign([TopicPartition(name, partition, OFFSET_BEGINNING) for partition in partitions])
+    records, ended = [], set()
+    while len(ended) < len(partitions):
+        record = consumer.poll(30)
+        assert record is not None, f"{name} did not end"
+        if record.error():
+            ended.add(record.partition())
+        else:
+            records.append(record)
+    consumer.close()
+    return records
+
+
+@pytest.mark.parametrize("topic", [topic.name for topic in SCORER_OUTPUTS])
+def test_every_topic_has_an_exported_schema(topic: str) -> None:
+    """An outsider finds it by the topic's name."""
+    assert (ROOT / "schemas/json" / f"{topic}.json").is_file()
+
+
+async def test_an_outsider_reads_every_topic_as_the_exported_schemas_say(stream: Stream) -> None:
+    """librdkafka, json and jsonschema: keys, headers and payloads."""
+    scorer = stream.scorer(ASSAY_DECISION_SHARE="0.5")
+    good = [json.dumps(payment(i, amount=900.0 if i % 50 == 0 else 25.0)).encode() for i in range(1000)]
+    await stream.send(good + [payload for payload, _ in BAD])
+    await stream.caught_up([scorer])
+    assert scorer.terminate() == 0
+    for topic in SCORER_OUTPUTS:
+        records = read_all(stream, topic.name)
+        validator = jsonschema.Draft202012Validator(json.loads(Path(ROOT / "schemas/json" / f"{topic.name}.json").read_text()))
+        assert records, topic.name
+        for record in records:
+            value = json.loads(record.value())
+            validator.validate(value)
+            headers = dict(record.headers())
+            assert set(headers) == POSITION
+            assert headers["assay-source-topic"].decode() == f"{stream.prefix}transactions"
+            assert int(headers["assay-source-partition"]) == record.partition()
+            assert record.key() == (value["card_id"].encode() if topic.key == "card_id" else None)

@@ -1,0 +1,78 @@
+"""Stage 1: every kind of bad input is one fault, and its neighbours are untouched."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from schemas.dead_letter import DeadLetterReason
+from services.scorer.decode import Decoder
+from tests.services.harness import payment
+
+TEST_CARD_NUMBER = "4111111111111111"
+
+BAD: list[tuple[bytes | None, DeadLetterReason]] = [
+    (None, DeadLetterReason.EMPTY),
+    (b"", DeadLetterReason.EMPTY),
+    (b"x" * 70_000, DeadLetterReason.TOO_LARGE),
+    (b"not json", DeadLetterReason.UNDECODABLE),
+    (b"\xff\xfe\x00", DeadLetterReason.UNDECODABLE),
+    (json.dumps(payment(1)).encode()[:-5], DeadLetterReason.UNDECODABLE),
+    (json.dumps(payment(1, amount=0.0) | {"amount": float("nan")}).encode(), DeadLetterReason.UNDECODABLE),
+    (json.dumps(payment(1) | {"amount": float("inf")}).encode(), DeadLetterReason.UNDECODABLE),
+    (json.dumps(payment(1)).replace("26.0", "1e999").encode(), DeadLetterReason.SCHEMA),
+    (b'{"a":' + b"[" * 30_000, DeadLetterReason.TOO_DEEP),
+    (b"[]", DeadLetterReason.SCHEMA),
+    (b"{}", DeadLetterReason.SCHEMA),
+    (json.dumps(payment(1) | {"amount": "26.0"}).encode(), DeadLetterReason.SCHEMA),
+    (json.dumps(payment(1) | {"amount": -1.0}).encode(), DeadLetterReason.SCHEMA),
+    (json.dumps(payment(1) | {"event_time_ms": 1.5}).encode(), DeadLetterReason.SCHEMA),
+    (json.dumps(payment(1) | {"card_id": ""}).encode(), DeadLetterReason.SCHEMA),
+    (json.dumps(payment(1) | {"transaction_id": "x" * 65}).encode(), DeadLetterReason.SCHEMA),
+    (json.dumps(payment(1) | {"card_id": TEST_CARD_NUMBER}).encode(), DeadLetterReason.CARD_NUMBER),
+    (json.dumps(payment(1) | {"card_id": " 4111 1111-1111 1111"}).encode(), DeadLetterReason.CARD_NUMBER),
+]
+
+
+def record(offset: int, value: bytes | None) -> Any:
+    """An input record."""
+    return SimpleNamespace(topic="transactions", partition=0, offset=offset, value=value, timestamp=1)
+
+
+def good(i: int) -> bytes:
+    """A good payload."""
+    return json.dumps(payment(i)).encode()
+
+
+@pytest.mark.parametrize(("payload", "reason"), BAD)
+def test_a_bad_payload_is_one_fault_between_two_good_neighbours(payload: bytes | None, reason: DeadLetterReason) -> None:
+    """Reason code as documented; neighbours decoded; order kept."""
+    records, transactions, faults = Decoder(65_536).decode([record(0, good(0)), record(1, payload), record(2, good(2))])
+    assert [(fault.record.offset, fault.reason) for fault in faults] == [(1, reason)]
+    assert [r.offset for r in records] == [0, 2]
+    assert [t.transaction_id for t in transactions] == ["tx-000000000", "tx-000000002"]
+
+
+@pytest.mark.parametrize(("payload", "reason"), [case for case in BAD if case[0]])
+def test_a_fault_says_nothing_of_the_payload(payload: bytes, reason: DeadLetterReason) -> None:
+    """Not a word of it: it may hold anything."""
+    secret = b"s3cret-" + TEST_CARD_NUMBER.encode()
+    spoiled = payload.replace(b"card-0001", secret).replace(b"26.0", b'"' + secret + b'"')
+    _, _, faults = Decoder(65_536).decode([record(0, spoiled)])
+    assert all("s3cret" not in fault.detail and TEST_CARD_NUMBER not in fault.detail for fault in faults)
+
+
+def test_a_good_batch_takes_the_fast_path_and_says_the_same_as_one_by_one() -> None:
+    """Two ways through, one result; a pseudonym may begin with a digit."""
+    decoder = Decoder(65_536)
+    records = [record(i, json.dumps(payment(i, card=f"{i}abc")).encode()) for i in range(20)]
+    fast = decoder.decode(records)
+    slow = decoder._one_by_one(records)
+    assert fast == slow
+    assert len(fast[1]) == 20
+
+
+def test_an_empty_batch_decodes_to_nothing() -> None:
+    """Restoring may end on one."""
+    assert Decoder(65_536).decode([]) == ([], [], [])
