@@ -23,6 +23,8 @@ class DeadLetterReason(StrEnum):
     """JSON, but a field is missing, of the wrong type or out of its range."""
     CARD_NUMBER = "card_number"
     """`card_id` is a payment card number in clear."""
+    FUTURE = "future"
+    """`event_time_ms` is far ahead of the record's own timestamp: taken in, it would make all that follows look late."""
     DUPLICATE = "duplicate"
     """The transaction id was seen before, within the duplicate window of its partition."""
 

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-
 from models.bundle.files import BYTES_MAX, MANIFEST, MODEL, REFERENCE, BundleError, bundle_digest
 from models.bundle.graph import GraphError, check_graph
 from schemas.manifest import Manifest

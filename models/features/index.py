@@ -10,10 +10,12 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.kernel import compiled
-from models.features.layout import EMPTY, FIRST_MS, HEADS, ID_BYTES, ID_WORDS, NOBODY
+from models.features.kernel import ID_BYTES, compiled
 
 PADDING = 0xFF  # no byte of UTF-8
+NOBODY = 0
+"""The row that stays empty: a late payment of an unknown card is scored from it."""
+
 NO_ID = np.uint32(0xFFFFFFFF)
 """First word of the id in a row that belongs to nobody."""
 
@@ -32,7 +34,7 @@ def table_for(cards_max: int) -> NDArray[np.uint64]:
 
 
 def keys_of(card_ids: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Ids as words uint32[n, ID_WORDS] and their tags uint32[n]. An id of more than 64 bytes stands as its BLAKE2b."""
+    """Ids as words uint32[n, 16] and their tags uint32[n]. An id of more than 64 bytes stands as its BLAKE2b."""
     text = "".join(card_ids)
     lengths = np.fromiter(map(len, card_ids), dtype=np.int64, count=len(card_ids))
     data = text.encode()
@@ -60,14 +62,14 @@ def _fill_keys(data, lengths, padded, words, tags):  # type: ignore[no-untyped-d
         for byte in range(lengths[row]):
             padded[row, byte] = data[at + byte]
         at += lengths[row]
-        tags[row] = _tag(words, row, 0)
+        tags[row] = _tag(words, row, words.shape[1])
 
 
 @compiled
-def _tag(words, row, start):  # type: ignore[no-untyped-def]
-    """32 bits of a multiplicative hash (splitmix64's constants) of the id that starts at words[row, start]."""
+def _tag(words, row, id_words):  # type: ignore[no-untyped-def]
+    """32 bits of a multiplicative hash (splitmix64's constants) of the id in words[row]."""
     state = np.uint64(0x9E3779B97F4A7C15)
-    for word in range(start, start + ID_WORDS):
+    for word in range(id_words):
         state = (state ^ np.uint64(words[row, word])) * np.uint64(0xBF58476D1CE4E5B9)
         state ^= state >> np.uint64(29)
     state *= np.uint64(0x94D049BB133111EB)
@@ -75,7 +77,7 @@ def _tag(words, row, start):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _find(table, rows, words, tag, key):  # type: ignore[no-untyped-def]
+def _find(table, rows, words, tag, key, id_words):  # type: ignore[no-untyped-def]
     """Place in the table of key's entry, or of the empty one where it would go."""
     mask = np.uint64(table.shape[0] - 1)
     place = np.uint64(tag) & mask
@@ -84,7 +86,7 @@ def _find(table, rows, words, tag, key):  # type: ignore[no-untyped-def]
         if entry >> TAG_SHIFT == np.uint64(tag):
             row = np.int64(entry & ROW_BITS)
             same = True
-            for word in range(ID_WORDS):
+            for word in range(id_words):
                 same &= rows[row, word] == words[key, word]
             if same:
                 return place
@@ -106,16 +108,18 @@ def _touch(table, rows, tags, first):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def resolve(table, rows, times, counters, free, words, tags, late, slots):  # type: ignore[no-untyped-def]
+def resolve(table, rows, times, blank, counters, free, words, tags, late, slots):  # type: ignore[no-untyped-def]
     """Fill slots with the rows of the keys in order, new cards placed, as far as there is room; return how many.
 
-    times: the rows as int64. free: stack of freed rows. A late payment places nobody: an unknown card's row is NOBODY.
+    times: the rows as int64; blank: (first column, end column, value) of a new card's. free: stack of freed rows.
+    A late payment places nobody: an unknown card's row is NOBODY.
     """
+    first_column, end_column, empty = blank
     touched = np.uint64(0)
     for key in range(tags.shape[0]):
         if key % AHEAD == 0:
             touched ^= _touch(table, rows, tags, key)
-        place = _find(table, rows, words, tags[key], key)
+        place = _find(table, rows, words, tags[key], key, words.shape[1])
         if table[place] != EMPTY_ENTRY:
             slots[key] = np.int64(table[place] & ROW_BITS)
         elif late[key]:
@@ -127,10 +131,9 @@ def resolve(table, rows, times, counters, free, words, tags, late, slots):  # ty
             else:
                 row = counters[USED]
                 counters[USED] += 1
-            for word in range(ID_WORDS):
+            for word in range(words.shape[1]):
                 rows[row, word] = words[key, word]
-            for column in range(FIRST_MS, HEADS):
-                times[row, column] = EMPTY
+            times[row, first_column:end_column] = empty
             table[place] = (np.uint64(tags[key]) << TAG_SHIFT) | np.uint64(row)
             slots[key] = row
         else:
@@ -139,20 +142,20 @@ def resolve(table, rows, times, counters, free, words, tags, late, slots):  # ty
 
 
 @compiled
-def insert_all(table, rows, used):  # type: ignore[no-untyped-def]
+def insert_all(table, rows, used, id_words):  # type: ignore[no-untyped-def]
     """Fill an empty table with the rows below `used` that belong to somebody."""
     for row in range(1, used):
         if rows[row, 0] != NO_ID:
-            tag = _tag(rows, row, 0)
-            table[_find(table, rows, rows, tag, row)] = (np.uint64(tag) << TAG_SHIFT) | np.uint64(row)
+            tag = _tag(rows, row, id_words)
+            table[_find(table, rows, rows, tag, row, id_words)] = (np.uint64(tag) << TAG_SHIFT) | np.uint64(row)
 
 
 @compiled
-def remove(table, rows, counters, free, slots):  # type: ignore[no-untyped-def]
+def remove(table, rows, counters, free, slots, id_words):  # type: ignore[no-untyped-def]
     """Take rows from their cards and push them onto the stack of freed ones, in order."""
     mask = np.uint64(table.shape[0] - 1)
     for row in slots:
-        hole = _find(table, rows, rows, _tag(rows, row, 0), row)
+        hole = _find(table, rows, rows, _tag(rows, row, id_words), row, id_words)
         place = (hole + np.uint64(1)) & mask
         while table[place] != EMPTY_ENTRY:  # close the gap: Knuth, TAOCP 3, 6.4, algorithm R
             home = (table[place] >> TAG_SHIFT) & mask

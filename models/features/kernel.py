@@ -9,26 +9,22 @@ import math
 import numpy as np
 from numba import njit
 
-from models.features.layout import (
-    AMOUNT,
-    COUNT,
-    EMPTY,
-    FIRST_MS,
-    HEADS,
-    HOUR,
-    IS_NIGHT,
-    IS_WEEKEND,
-    LAST_MS,
-    MAX,
-    MEAN,
-    PER_WINDOW,
-    RATIO,
-    SINCE_FIRST,
-    SINCE_LAST,
-    STD,
-    SUM,
-    WINDOWS,
-)
+# numba's cache notices a change of this file only: a constant that compiled code reads is defined beside that code.
+
+AMOUNT, HOUR, IS_NIGHT, IS_WEEKEND, SINCE_LAST, SINCE_FIRST, WINDOWS = range(7)
+"""The kernel's registers: what it computes for every payment. From WINDOWS on PER_WINDOW for each window."""
+
+COUNT, SUM, MEAN, MAX, STD, RATIO, PER_WINDOW = range(7)
+"""The registers of a window."""
+
+ID_BYTES, ID_WORDS = 64, 16
+"""A row begins with the card's id in UTF-8, padded; see `index`."""
+
+FIRST_MS, LAST_MS, HEADS = 8, 9, 10
+"""Columns of a row read as int64: first and last event time; from HEADS on the newest bucket of each ring."""
+
+EMPTY = -(2**62)
+"""In the times: nothing yet."""
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000

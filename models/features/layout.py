@@ -11,6 +11,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.features.kernel import (
+    AMOUNT,
+    COUNT,
+    HEADS,
+    HOUR,
+    IS_NIGHT,
+    IS_WEEKEND,
+    MAX,
+    MEAN,
+    PER_WINDOW,
+    RATIO,
+    SINCE_FIRST,
+    SINCE_LAST,
+    STD,
+    SUM,
+    WINDOWS,
+)
 from schemas.feature_spec import (
     CalendarFeature,
     Feature,
@@ -20,24 +37,6 @@ from schemas.feature_spec import (
     Window,
     WindowFeature,
 )
-
-AMOUNT, HOUR, IS_NIGHT, IS_WEEKEND, SINCE_LAST, SINCE_FIRST, WINDOWS = range(7)
-"""The kernel's registers: what it computes for every payment. From WINDOWS on PER_WINDOW for each window."""
-
-COUNT, SUM, MEAN, MAX, STD, RATIO, PER_WINDOW = range(7)
-"""The registers of a window."""
-
-ID_BYTES, ID_WORDS = 64, 16
-"""A row begins with the card's id in UTF-8, padded."""
-
-FIRST_MS, LAST_MS, HEADS = 8, 9, 10
-"""Columns of a row read as int64: first and last event time; from HEADS on the newest bucket of each ring."""
-
-NOBODY = 0
-"""The row that stays empty: a late payment of an unknown card is scored from it."""
-
-EMPTY = np.iinfo(np.int64).min // 2
-"""In the times: nothing yet."""
 
 _CALENDAR = {"hour": HOUR, "is_night": IS_NIGHT, "is_weekend": IS_WEEKEND}
 _WINDOW = {"count": COUNT, "sum": SUM, "mean": MEAN, "max": MAX, "std": STD, "ratio": RATIO}

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import index
-from models.features.index import FREE, NO_ID, USED
-from models.features.layout import EMPTY, FIRST_MS, LAST_MS, NOBODY, program
+from models.features.index import FREE, NO_ID, NOBODY, USED
+from models.features.kernel import EMPTY, FIRST_MS, HEADS, ID_WORDS, LAST_MS
+from models.features.layout import program
 from schemas.feature_spec import FeatureSpec
 
 EVICTED_SHARE = 64
@@ -41,6 +42,7 @@ class FeatureState:
             ) from None
         self.times = self.rows.view(np.int64)
         self.times[NOBODY, FIRST_MS:] = EMPTY
+        self._blank = (FIRST_MS, HEADS + len(self.program.ring_bucket_ms), EMPTY)  # what a new card's times are
         self._table = index.table_for(cards_max)
         self._counters = np.array([1, 0], dtype=np.int64)
         self._free = np.zeros(cards_max, dtype=np.int64)
@@ -64,7 +66,7 @@ class FeatureState:
         """
         slots = np.empty(len(tags), dtype=np.int64)
         placed, _ = index.resolve(
-            self._table, self.rows, self.times, self._counters, self._free, words, tags, late, slots
+            self._table, self.rows, self.times, self._blank, self._counters, self._free, words, tags, late, slots
         )
         return slots[:placed]
 
@@ -76,7 +78,7 @@ class FeatureState:
         older = np.flatnonzero(last_ms < limit)
         level = np.flatnonzero(last_ms == limit)[: number - len(older)]
         slots = np.sort(np.concatenate([older, level])) + 1
-        index.remove(self._table, self.rows, self._counters, self._free, slots)
+        index.remove(self._table, self.rows, self._counters, self._free, slots, ID_WORDS)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """Copies of everything: `from_arrays` makes a state of them whose every later bit is the same.
@@ -113,6 +115,6 @@ class FeatureState:
         state.rows[: len(rows)] = rows
         state._free[: len(free)] = free
         state._counters[:] = len(rows), len(free)
-        index.insert_all(state._table, state.rows, len(rows))
+        index.insert_all(state._table, state.rows, len(rows), ID_WORDS)
         state.clock_ms = int(arrays["clock_ms"][0])
         return state

@@ -1,6 +1,7 @@
 """The classifier: a multilayer perceptron with one sigmoid output, the probability of fraud or default."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ class Classifier(nn.Module):
         super().__init__()
         self.shape = shape
         widths = (shape.inputs, *shape.hidden)
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.output = nn.Linear(widths[-1], 1)
 
     def forward(self, inputs: Tensor) -> Tensor:

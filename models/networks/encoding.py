@@ -17,6 +17,9 @@ BINS = 100
 TAIL_QUANTILES = (0.99, 0.9995)
 """The last edges. The rest is even over the lower 90 %: anomalies lie above, where even bins would be too wide to show."""
 
+WIDTH_MIN = 1e-30
+"""Narrower bins become steps: their inverse would not fit a float32."""
+
 DEVIATIONS_MAX = 10.0
 """Standardised values are cut off here, so that one absurd amount cannot drive the classifier anywhere."""
 
@@ -47,7 +50,7 @@ class Encoding:
 def fit_encoding(features: NDArray[np.float32], bins: int = BINS) -> Encoding:
     """Edges at the quantiles of `features`, float32[n, F]: one bin for a binary feature, the rest spread evenly.
 
-    Fitted on legitimate traffic, what is beyond its range falls together in the outermost bins. Raises ValueError if there are fewer bins than features.
+    What lies beyond the range of `features` ends in the outermost bins. Raises ValueError with fewer bins than features.
     """
     count = features.shape[1]
     if bins < count:
@@ -62,7 +65,7 @@ def fit_encoding(features: NDArray[np.float32], bins: int = BINS) -> Encoding:
     return Encoding(
         feature=np.repeat(np.arange(count), bins_of),
         lower=np.concatenate([e[:-1] for e in edges]).astype(np.float32),
-        inverse_width=np.concatenate([1.0 / np.diff(e) for e in edges]).astype(np.float32),
+        inverse_width=np.concatenate([1.0 / np.maximum(np.diff(e), WIDTH_MIN) for e in edges]).astype(np.float32),
     )
 
 

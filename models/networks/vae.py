@@ -4,6 +4,7 @@ Kingma, Welling, "Auto-Encoding Variational Bayes", 2014.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ REFERENCE = VaeShape(inputs=100, hidden=(256, 128, 64), latent=32)
 
 
 def _stack(widths: tuple[int, ...]) -> nn.ModuleList:
-    return nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+    return nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
 
 
 class Vae(nn.Module):

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,20 +9,13 @@ from numpy.typing import NDArray
 from models.bundle.graph import INPUT
 from models.bundle.load import Bundle
 from models.scoring.devices import Device, create_session
+from models.scoring.scores import Scores
 
 ROWS_STEP = 16
 """Batches are padded to a multiple of this: whole vectors for every kernel, so a row's bits never depend on its neighbours."""
 
 SLICE_ROWS = {"cpu": 1024, "cuda": 16_384}
 """Rows per call of ONNX Runtime: more cost memory (2.5 KB a row) and gain no speed."""
-
-
-class Scores(NamedTuple):
-    """Three columns, float32[n]: probability 0 to 1, error >= 0, percentile 0 to 100. The names are the graph's outputs."""
-
-    probability: NDArray[np.float32]
-    reconstruction_error: NDArray[np.float32]
-    anomaly_percentile: NDArray[np.float32]
 
 
 class ModelSession:
@@ -45,7 +37,9 @@ class ModelSession:
         """Score float32[n, F], in the feature spec's order. On the CPU a row's bits are the same in any batch."""
         size = SLICE_ROWS[self.provider]
         parts = [self._run_slice(matrix[start : start + size]) for start in range(0, max(1, len(matrix)), size)]
-        return parts[0] if len(parts) == 1 else Scores(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        return (
+            parts[0] if len(parts) == 1 else Scores(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        )
 
     def _run_slice(self, matrix: NDArray[np.float32]) -> Scores:
         rows = len(matrix)

@@ -16,17 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle.load import Bundle
-from models.scoring.session import Scores
+from models.scoring.scores import Scores
 from schemas.alert import Reason, Trigger
 
-COALITIONS_MAX = 96
+COALITIONS_MAX = 64
 """Rows per alert and background row. Below 2 ** F - 2 the values are estimates; their sum is exact all the same."""
 
 REASONS_MAX = 4
 SEED = 0
 
 UNIT: dict[Trigger, float] = {"probability": 1.0, "anomaly_percentile": 100.0}
-"""Full range of each score, by which contributions to different scores compare. The first wins a tie."""
+"""Full range of each score, by which contributions to different scores compare."""
 
 
 class Session(Protocol):
@@ -112,7 +112,10 @@ def explain(
     inputs = np.where(plan.masks[None, :, None, :], rows[:, None, None, :], background[None, None, :, :])
     scores = session.run(np.concatenate([inputs.reshape(-1, rows.shape[1]), rows, background]))
     values = {t: shapley_values(plan, getattr(scores, t), len(rows), len(background)) for t in UNIT}
-    return [_strongest(session.bundle, row, i, values, triggers[i]) for i, row in enumerate(rows)]
+    return [
+        _strongest(session.bundle, row, {t: values[t][alert] for t in UNIT}, triggers[alert])
+        for alert, row in enumerate(rows)
+    ]
 
 
 def shapley_values(plan: Design, score: NDArray[np.float32], alerts: int, background: int) -> list[NDArray[np.float64]]:
@@ -126,14 +129,17 @@ def shapley_values(plan: Design, score: NDArray[np.float32], alerts: int, backgr
 
 
 def _strongest(
-    bundle: Bundle, row: NDArray[np.float32], alert: int, values: dict[Trigger, list[NDArray[np.float64]]], triggers: Sequence[Trigger]
+    bundle: Bundle,
+    row: NDArray[np.float32],
+    values: dict[Trigger, NDArray[np.float64]],
+    triggers: Sequence[Trigger],
 ) -> tuple[Reason, ...]:
-    """The factors that raised the scores most, each score measured in parts of its own range."""
+    """The factors that raised the scores most, each score measured in parts of its own range; ties by feature order."""
     raised = [
         (-float(contribution) / UNIT[trigger], feature, trigger)
         for trigger in UNIT
         if trigger in triggers
-        for feature, contribution in enumerate(values[trigger][alert])
+        for feature, contribution in enumerate(values[trigger])
         if contribution > 0
     ]
     return tuple(

@@ -13,6 +13,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from models.scoring.scores import Scores
 from models.training.data import Dataset
 from schemas.manifest import Thresholds
 
@@ -20,20 +21,15 @@ CARDS_PER_DAY = 100
 """How many cards investigators look at in a day, in the handbook's card precision."""
 
 
-def evaluate(
-    data: Dataset,
-    probability: NDArray[np.float32],
-    reconstruction_error: NDArray[np.float32],
-    anomaly_percentile: NDArray[np.float32],
-    thresholds: Thresholds,
-) -> dict[str, float]:
-    """Every figure by name; scores are float32[n].
+def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds) -> dict[str, float]:
+    """Every figure by name.
 
-    `_combined` is the decision as taken: an alert by either score. `recall_scenario_k` is the combined decision's.
+    `_combined` is the decision as taken: an alert by either score. `..._scenario_k`: the frauds of the simulator's scenario k alone.
     """
+    probability, reconstruction_error = scores.probability, scores.reconstruction_error
     truth = data.is_fraud
     by_classifier = probability >= thresholds.probability
-    by_anomaly = anomaly_percentile >= thresholds.anomaly_percentile
+    by_anomaly = scores.anomaly_percentile >= thresholds.anomaly_percentile
     combined = by_classifier | by_anomaly
     figures = {
         "roc_auc": roc_auc_score(truth, probability),
@@ -47,6 +43,14 @@ def evaluate(
         "reconstruction_mse_fraud": reconstruction_error[truth].mean(dtype=np.float64),
         "fraud_share": truth.mean(),
     }
+    for scenario in np.unique(data.scenario[truth]):
+        rows = ~truth | (data.scenario == scenario)
+        figures |= {
+            f"average_precision_scenario_{scenario}": average_precision_score(truth[rows], probability[rows]),
+            f"anomaly_average_precision_scenario_{scenario}": average_precision_score(
+                truth[rows], reconstruction_error[rows]
+            ),
+        }
     for name, alerts in (("classifier", by_classifier), ("anomaly", by_anomaly), ("combined", combined)):
         figures |= {
             f"alert_share_{name}": alerts.mean(),

@@ -106,7 +106,9 @@ def _classifier(graph: _Graph, model: Fused, encoded: str) -> None:
 def _autoencoder(graph: _Graph, model: Fused, encoded: str) -> None:
     hidden = graph.relu_stack(model.vae.encoder, encoded, "encoder")
     hidden = graph.relu_stack(model.vae.decoder, graph.linear(model.vae.mean, hidden, "latent"), "decoder")
-    reconstruction = graph.node("Sigmoid", [graph.linear(model.vae.output, hidden, "reconstruction.logit")], "reconstruction")
+    reconstruction = graph.node(
+        "Sigmoid", [graph.linear(model.vae.output, hidden, "reconstruction.logit")], "reconstruction"
+    )
     residual = graph.node("Sub", [reconstruction, encoded], "residual")
     squared = graph.node("Mul", [residual, residual], "squared_errors")
     graph.node("MatMul", [squared, graph.weight("bin.share", model.bin_share)], "feature_errors")
@@ -117,9 +119,13 @@ def _autoencoder(graph: _Graph, model: Fused, encoded: str) -> None:
     above = graph.node("Sub", [error, graph.weight("error.knots", model.error_knots)], "error.above")
     linear = graph.node("Mul", [above, graph.weight("error.inverse_step", model.inverse_error_step)], "error.linear")
     passed = graph.node("Clip", [linear, "zero", "one"], "error.passed")
-    sums = graph.node("MatMul", [passed, graph.weight("percentile.step", model.percentile_step[:, None])], "percentile.sum")
+    sums = graph.node(
+        "MatMul", [passed, graph.weight("percentile.step", model.percentile_step[:, None])], "percentile.sum"
+    )
     hundred = graph.weight("hundred", np.float32(100))
-    graph.node("Squeeze", [graph.node("Clip", [sums, "zero", hundred], "percentile.column"), "axis"], "anomaly_percentile")
+    graph.node(
+        "Squeeze", [graph.node("Clip", [sums, "zero", hundred], "percentile.column"), "axis"], "anomaly_percentile"
+    )
 
 
 def largest_difference(model: Fused, content: bytes, features: NDArray[np.float32]) -> float:
@@ -136,5 +142,7 @@ def check_agreement(model: Fused, content: bytes, features: NDArray[np.float32])
     """`largest_difference`, or ExportError if it is above TOLERANCE."""
     difference = largest_difference(model, content, features)
     if not difference <= TOLERANCE:
-        raise ExportError(f"PyTorch and ONNX differ by {difference:.2e}, more than {TOLERANCE:.0e}: the export is wrong.")
+        raise ExportError(
+            f"PyTorch and ONNX differ by {difference:.2e}, more than {TOLERANCE:.0e}: the export is wrong."
+        )
     return difference

@@ -29,7 +29,7 @@ class ClassifierSettings:
     batch_rows: int = 1024
     learning_rate: float = 2e-3
     positive_weight: float = 1.0
-    patience_epochs: int = 4
+    patience_epochs: int = 3
 
 
 def fit_classifier(

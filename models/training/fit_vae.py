@@ -12,9 +12,13 @@ from models.networks.fused import PercentileCurve
 from models.networks.vae import REFERENCE, Vae, VaeShape, negative_elbo
 from models.training.progress import Progress
 
+
 @dataclass(frozen=True, slots=True)
 class VaeSettings:
-    """How the autoencoder is fitted. beta: weight of the KL divergence, reached after `warmup_epochs`, from zero."""
+    """How the autoencoder is fitted.
+
+    beta: weight of the KL divergence, reached after `warmup_epochs`, from zero. rows_max: legitimate rows drawn to fit on.
+    """
 
     shape: VaeShape = REFERENCE
     epochs: int = 12
@@ -23,6 +27,7 @@ class VaeSettings:
     beta: float = 0.2
     warmup_epochs: int = 3
     patience_epochs: int = 3
+    rows_max: int = 100_000
 
 
 def fit_vae(
@@ -35,7 +40,8 @@ def fit_vae(
 ) -> Vae:
     """The autoencoder with the smallest validation error. train, validation: legitimate raw features, float32[n, F]."""
     encode = PiecewiseLinear(encoding).to(device)
-    inputs = encode(torch.from_numpy(train).to(device))
+    drawn = torch.randperm(len(train))[: settings.rows_max]
+    inputs = encode(torch.from_numpy(train)[drawn].to(device))
     held_out = encode(torch.from_numpy(validation).to(device))
     vae = Vae(settings.shape).to(device)
     optimiser = torch.optim.Adam(vae.parameters(), lr=settings.learning_rate)
@@ -44,7 +50,8 @@ def fit_vae(
         beta = settings.beta * min(1.0, epoch / max(1, settings.warmup_epochs))
         for rows in torch.randperm(len(inputs), device=device).split(settings.batch_rows):
             noise = torch.randn(len(rows), settings.shape.latent, device=device)
-            loss = negative_elbo(inputs[rows], *vae(inputs[rows], noise), beta)
+            reconstruction, mean, log_variance = vae(inputs[rows], noise)
+            loss = negative_elbo(inputs[rows], reconstruction, mean, log_variance, beta)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -64,7 +71,14 @@ def reconstruction_errors(vae: Vae, inputs: torch.Tensor) -> torch.Tensor:
         return torch.cat([((vae.reconstruct(part) - part) ** 2).mean(dim=1) for part in inputs.split(8192)])
 
 
-CURVE_PERCENTILES = (*np.arange(0.0, 98.0, 2.0), *np.arange(98.0, 99.5, 0.25), *np.arange(99.5, 99.9, 0.1), 99.9, 99.95, 99.98)
+CURVE_PERCENTILES = (
+    *np.arange(0.0, 98.0, 2.0),
+    *np.arange(98.0, 99.5, 0.25),
+    *np.arange(99.5, 99.9, 0.1),
+    99.9,
+    99.95,
+    99.98,
+)
 """Knots of the percentile curve: dense where alerts are."""
 
 LARGEST_PERCENTILE, BEYOND = 99.99, 3.0

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from models.scoring.scores import Scores
 from schemas.feature_spec import FeatureSpec
 from schemas.reference import SCORE_BINS, FeatureHistogram, Reference
 
@@ -12,14 +13,13 @@ FEATURE_BINS = 20
 def build_reference(
     spec: FeatureSpec,
     legitimate: NDArray[np.float32],
-    probability: NDArray[np.float32],
-    anomaly_percentile: NDArray[np.float32],
+    scores: Scores,
 ) -> Reference:
-    """legitimate: float32[n, F]; the scores of the same rows: float32[n] each."""
+    """legitimate: float32[n, F]; scores: of the same rows."""
     return Reference(
         features=tuple(_histogram(name, column) for name, column in zip(spec.names, legitimate.T, strict=True)),
-        probability_counts=_counts(probability, 1.0),
-        anomaly_percentile_counts=_counts(anomaly_percentile, 100.0),
+        probability_counts=_counts(scores.probability, 1.0),
+        anomaly_percentile_counts=_counts(scores.anomaly_percentile, 100.0),
         background=(_typical(legitimate),),
     )
 

@@ -1,7 +1,9 @@
 """Kafka's own settings for a laptop: loopback only, small internal topics, no waiting for members that never come."""
 
+import base64
 import random
 import socket
+import uuid
 from collections.abc import Mapping, Sequence
 
 from services.broker.node import Node
@@ -32,6 +34,11 @@ def port_is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def new_cluster_id() -> str:
+    """A random id, base64 as Kafka wants it; never with a leading dash, which its command line takes for an option."""
+    return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
 
 
 def server_properties(node: Node, nodes: Sequence[Node], extra: Mapping[str, str]) -> str:

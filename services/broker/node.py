@@ -95,7 +95,7 @@ class Node:
                 stderr=log,
                 start_new_session=True,
             )
-        assert self._guard.stdout is not None  # noqa: S101  (asked for above)
+        assert self._guard.stdout is not None
         self.pid = int(self._guard.stdout.readline() or 0) or None
 
     @property

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 from aiokafka.errors import KafkaError
 
@@ -19,12 +19,8 @@ def brokers_seen(port: int) -> int:
         socket.create_connection((HOST, port), timeout=ANSWER_TIMEOUT_S).close()
     except OSError:
         return 0
-    seen: list[int] = []
-    # a thread, so that it also works where the caller's thread already runs an event loop
-    asking = threading.Thread(target=lambda: seen.append(asyncio.run(_ask(port))))
-    asking.start()
-    asking.join()
-    return seen[0]
+    with ThreadPoolExecutor(1) as thread:  # so that it also works where the caller's thread runs an event loop
+        return thread.submit(lambda: asyncio.run(_ask(port))).result()
 
 
 async def _ask(port: int) -> int:

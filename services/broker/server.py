@@ -1,11 +1,9 @@
 """The embedded Kafka: one or three nodes as child processes, with a beginning and an end."""
 
-import base64
 import shutil
 import subprocess
 import tempfile
 import time
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +11,7 @@ from typing import Self
 
 from rich.console import Console
 
-from services.broker.config import HOST, free_port, port_is_free, server_properties
+from services.broker.config import HOST, free_port, new_cluster_id, port_is_free, server_properties
 from services.broker.jars import class_path
 from services.broker.java import find_java
 from services.broker.node import JavaCommand, Node, in_use
@@ -154,7 +152,7 @@ class EmbeddedKafka:
 
     def _format(self, java: JavaCommand) -> None:
         """Prepare the directories that are new, side by side."""
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = new_cluster_id()
         running = []
         for node in self._nodes:
             if not node.formatted:

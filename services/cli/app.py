@@ -8,9 +8,11 @@ import sys
 
 import typer
 
-from services.cli import bench, broker, demo, doctor, score, simulate, tail, topics, verify
+from services.cli import bench, broker, demo, doctor, score, simulate, tail, topics, train, verify
 
 MISTAKE = 2
+
+TRAIN_EXAMPLE = "Example: assay train fraud --out .assay/bundles/fraud"
 
 app = typer.Typer(
     name="assay",
@@ -24,6 +26,7 @@ app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
+app.command(epilog=TRAIN_EXAMPLE)(train.train)
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)

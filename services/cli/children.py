@@ -27,6 +27,7 @@ class Child:
     process: "subprocess.Popen[bytes]"
     log_file: Path | None
     guard: "subprocess.Popen[bytes] | None"
+    asked: bool = False
 
     @classmethod
     def start(
@@ -73,8 +74,9 @@ class Child:
         return 128 - status if status is not None and status < 0 else status
 
     def ask_to_end(self) -> None:
-        """SIGTERM. Does not wait."""
-        if self.process.poll() is None:
+        """SIGTERM, once: a second one could cut the child's own end short. Does not wait."""
+        if not self.asked and self.process.poll() is None:
+            self.asked = True
             self.process.terminate()
 
     def end(self, timeout_s: float) -> int:

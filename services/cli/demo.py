@@ -46,7 +46,7 @@ def _show(outcome: "Outcome") -> None:
     )
     results.print(
         f"committed end-to-end latency: p50 {outcome.latency_ms_p50} ms, p99 {outcome.latency_ms_p99} ms"
-        + (f"; the scorer was restarted {outcome.restarts} times" if outcome.restarts else "")
+        + (f"; scorers killed and started again: {outcome.restarts}" if outcome.restarts else "")
     )
     show(outcome.verdict)
     if outcome.verdict.inputs != outcome.sent:

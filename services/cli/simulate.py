@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: assay simulate --rate 5000 --duration 60 --bad-share 0.001"
 DAY_MS = 86_400_000
 
+START = "2000-01-01"
+"""Simulated days fly by, and a payment from the future is a dead letter: so they begin long ago and end today."""
+
 
 def simulate(
     rate: Annotated[float, typer.Option(min=0.1, help="Payments a second.")] = 2000.0,
@@ -30,17 +33,17 @@ def simulate(
 
     from models.simulation.settings import SimulationSettings
     from models.simulation.stream import generate
-    from schemas.base import EVENT_TIME_MS_MAX
+    from services.runtime.clock import wall_ms
     from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
     from services.simulator.payloads import payloads
     from services.simulator.stream import prefetched, stream
 
-    start_day = SimulationSettings().start_day
     settings = SimulationSettings(
         seed=seed,
         customers=customers,
         terminals=2 * customers,  # as in the generator's source
-        days=EVENT_TIME_MS_MAX // DAY_MS - start_day,  # simulated days fly by; the schema's time ends one day
+        start=START,
+        days=wall_ms() // DAY_MS - SimulationSettings(start=START).start_day,
     )
     records = payloads(prefetched(generate(settings)), bad_share, seed)
     show = None if json else _show

@@ -72,13 +72,11 @@ async def _follow(topic: "Topic", *, json: bool, from_start: bool, count: int | 
 
 def _fields(topic: "Topic", record: Any) -> dict[str, Any] | None:
     """The record's fields by its schema; None, with a note, where it has another."""
-    from pydantic import ValidationError
-
     from schemas import codec
 
     try:
         return codec.read(topic.schema, record.value or b"").model_dump(mode="json")
-    except ValidationError:
+    except codec.RejectedError:
         notes.print(f"{record.topic}-{record.partition}@{record.offset} is not a message of its schema")
         return None
 

@@ -31,7 +31,7 @@ def create(json: Json = False) -> None:
 @app.command("list", epilog="Example: assay topics list")
 def list_topics(json: Json = False) -> None:
     """Show the topics, as declared and as the brokers have them."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from schemas.topics import DAY_MS, TOPICS
     from services.runtime.settings import KafkaSettings, TopicSettings, load
@@ -42,9 +42,9 @@ def list_topics(json: Json = False) -> None:
     if json:
         print_json([{"name": s.name, "partitions": s.partitions, "replication": s.replication} for _, s in rows])
         return
-    table = Table("topic", "partitions", "replication", "key", "written by", "retention")
+    table = Table(Column("topic", overflow="fold"), "partitions", "replication", "key", "retention")
     for topic, state in rows:
         retention = "until compacted" if topic.retention_ms is None else f"{topic.retention_ms // DAY_MS} days"
         partitions = str(state.partitions) if state.partitions else "does not exist"
-        table.add_row(state.name, partitions, str(state.replication), topic.key, topic.written_by, retention)
+        table.add_row(state.name, partitions, str(state.replication), topic.key, retention)
     results.print(table)

@@ -12,10 +12,20 @@ SETTINGS: tuple[type[BaseSettings], ...] = (KafkaSettings, TopicSettings, Runtim
 
 def settings_page() -> str:
     """Every setting as a Markdown table."""
-    lines = ["# Settings", "", "Read once, at start, from the environment. Generated from `services/runtime/settings.py`.", ""]
+    lines = [
+        "# Settings",
+        "",
+        "Read once, at start, from the environment. Generated from `services/runtime/settings.py`.",
+        "",
+    ]
     for settings in SETTINGS:
         prefix = settings.model_config.get("env_prefix", "")
-        lines += [f"## {(settings.__doc__ or '').rstrip('.')}", "", "| variable | default | meaning |", "| --- | --- | --- |"]
+        lines += [
+            f"## {(settings.__doc__ or '').rstrip('.')}",
+            "",
+            "| variable | default | meaning |",
+            "| --- | --- | --- |",
+        ]
         for name, field in settings.model_fields.items():
             default = "" if field.default is None else f"`{field.default}`"
             lines.append(f"| `{prefix}{name.upper()}` | {default} | {field.description} |")

@@ -79,6 +79,9 @@ class RuntimeSettings(BaseSettings):
     message_bytes_max: Annotated[int, Field(ge=64)] = Field(
         64 << 10, description="A larger input is a dead letter (too_large)."
     )
+    event_ahead_s_max: Annotated[float, Field(ge=0)] = Field(
+        86_400.0, description="An event time further ahead of its record's Kafka timestamp is a dead letter (future)."
+    )
     duplicate_window_records: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
         100_000,
         description="A transaction id repeated within this many accepted records of its partition is a dead letter.",

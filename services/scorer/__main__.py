@@ -4,9 +4,11 @@ import structlog
 from aiokafka import TopicPartition
 
 from models.features.fold import warm
+from models.features.state import FeatureStateError
 from schemas.topics import SCORER_OUTPUTS, TRANSACTIONS
 from services.runtime import logs
 from services.runtime.dead_letters import DeadLetterWriter, privacy_key
+from services.runtime.errors import AssayError
 from services.runtime.metrics import Metrics
 from services.runtime.process import main, run_processor
 from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
@@ -33,13 +35,21 @@ async def start() -> None:
         )
     model = load_model(scorer, metrics)
     warm(model.feature_spec)
-    limits = Limits(runtime.message_bytes_max, runtime.duplicate_window_records, scorer.cards_max)
+    limits = Limits(
+        message_bytes_max=runtime.message_bytes_max,
+        event_ahead_ms_max=int(runtime.event_ahead_s_max * 1000),
+        duplicate_window_records=runtime.duplicate_window_records,
+        cards_max=scorer.cards_max,
+    )
     emitter = Emitter(
         topics.topic_prefix, model.identity, scorer.decision_share, DeadLetterWriter(privacy_key(runtime))
     )
 
     def make_processor(source: TopicPartition) -> ScoringProcessor:
-        return ScoringProcessor(source.topic, source.partition, model, limits, emitter, metrics)
+        try:
+            return ScoringProcessor(source.topic, source.partition, model, limits, emitter, metrics)
+        except FeatureStateError as error:
+            raise AssayError(f"{error} The setting is ASSAY_CARDS_MAX.") from None
 
     await run_processor(TRANSACTIONS, SCORER_OUTPUTS, make_processor, kafka, topics, runtime, metrics)
 

@@ -28,8 +28,9 @@ class Fault:
 class Decoder:
     """Parses and validates. Keeps nothing between batches."""
 
-    def __init__(self, message_bytes_max: int) -> None:
+    def __init__(self, message_bytes_max: int, event_ahead_ms_max: int) -> None:
         self._message_bytes_max = message_bytes_max
+        self._event_ahead_ms_max = event_ahead_ms_max
         self._parse = codec.decoder(Transaction)
         self._parse_all = codec.batch_decoder(Transaction)
 
@@ -38,7 +39,7 @@ class Decoder:
         payloads = [record.value for record in records]
         if payloads and None not in payloads and max(map(len, payloads)) <= self._message_bytes_max:
             transactions = self._parse_all(payloads)
-            if transactions is not None and not any(_suspect(t.card_id) for t in transactions):
+            if transactions is not None and not any(map(self._suspect, records, transactions)):
                 return list(records), transactions, []
         return self._one_by_one(records)
 
@@ -65,9 +66,17 @@ class Decoder:
             return Fault(record, _REASONS[type(error)], str(error))
         if is_card_number(transaction.card_id):
             return Fault(record, DeadLetterReason.CARD_NUMBER, "card_id is a card number: send a keyed pseudonym")
+        if self._ahead(record, transaction):
+            detail = f"event_time_ms is more than {self._event_ahead_ms_max} ms ahead of the record's timestamp"
+            return Fault(record, DeadLetterReason.FUTURE, detail)
         return transaction
 
+    def _suspect(self, record: Record, transaction: Transaction) -> bool:
+        """Whether a decoded transaction needs a closer look. Most pseudonyms begin with a letter, which settles it."""
+        card_id = transaction.card_id
+        return (not card_id[0].isalpha() and is_card_number(card_id)) or self._ahead(record, transaction)
 
-def _suspect(card_id: str) -> bool:
-    """Most pseudonyms begin with a letter, which settles it at once."""
-    return not card_id[0].isalpha() and is_card_number(card_id)
+    def _ahead(self, record: Record, transaction: Transaction) -> bool:
+        # the record's timestamp is in the log, so a replay judges the same; our own clock is not
+        return bool(transaction.event_time_ms > record.timestamp + self._event_ahead_ms_max)
+

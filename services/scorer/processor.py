@@ -50,6 +50,7 @@ class Limits:
     """What bounds one partition."""
 
     message_bytes_max: int
+    event_ahead_ms_max: int
     duplicate_window_records: int
     cards_max: int
 
@@ -65,7 +66,7 @@ class ScoringProcessor:
         self._emitter = emitter
         self._metrics = metrics
         self._label = str(partition)
-        self._decoder = Decoder(limits.message_bytes_max)
+        self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max)
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = PartialSums(topic, partition, model.identity.model, monotonic_s())
@@ -74,6 +75,7 @@ class ScoringProcessor:
         self._faults: Counter[str] = Counter()
         self.state_key = (
             f"scorer-{STATE_VERSION}:{model.feature_spec.digest()}:{limits.cards_max}:{limits.duplicate_window_records}"
+            f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}"
         )
 
     def snapshot(self) -> Arrays:

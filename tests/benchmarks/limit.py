@@ -46,7 +46,7 @@ class Limit:
         )
         consumer.subscribe([self.source])
         await consumer.start()
-        while not consumer.assignment():
+        while not consumer.assignment():  # noqa: ASYNC110 (the client has no event to wait for)
             await asyncio.sleep(0.05)
         tasks = [asyncio.create_task(self.work(consumer, tp)) for tp in consumer.assignment()]
         await self.finished.wait()

@@ -46,7 +46,7 @@ async def score(values: Any) -> None:
         await out.send(key=payment.card_id.encode(), value=ENCODE(result))
         done += 1
         if done >= COUNT:
-            print(done / (time.perf_counter() - started_s), flush=True)
+            os.write(1, b"\n%f\n" % (done / (time.perf_counter() - started_s)))  # Faust takes print away
             os._exit(0)  # nothing of it is worth a clean end
 
 

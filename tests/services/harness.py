@@ -26,7 +26,7 @@ from services.verification.verify import verify
 
 ROOT = Path(__file__).parents[2]
 WAIT_S_MAX = 90.0
-BASE_TIME_MS = 1_767_225_600_000  # 2026-01-01
+BASE_TIME_MS = 1_577_836_800_000  # 2020-01-01
 
 
 def payment(i: int, *, card: str | None = None, amount: float = 25.0, **changes: Any) -> dict[str, Any]:
@@ -54,14 +54,17 @@ class Stream:
 
     @property
     def kafka(self) -> KafkaSettings:
+        """How to reach it."""
         return KafkaSettings(bootstrap=self.bootstrap)
 
     @property
     def topics(self) -> TopicSettings:
+        """Its topics."""
         return TopicSettings(topic_prefix=self.prefix, partitions=self.partitions)
 
     @property
     def group(self) -> str:
+        """Its consumer group."""
         return f"{self.prefix}scorer"
 
     async def create(self) -> None:
@@ -104,7 +107,8 @@ class Stream:
                     return
                 for scorer in scorers:
                     assert scorer.returncode is None, f"the scorer ended: {scorer.log()[-2000:]}"
-                assert time.monotonic() < deadline, f"not caught up: {committed} of {ends}: {[s.log()[-1500:] for s in scorers]}"
+                logs = [scorer.log()[-1500:] for scorer in scorers]
+                assert time.monotonic() < deadline, f"not caught up: {committed} of {ends}: {logs}"
                 await asyncio.sleep(0.1)
         finally:
             await consumer.stop()
@@ -156,7 +160,9 @@ class Scorer:
             "ASSAY_LOG_FORMAT": "json",
             "ASSAY_CARDS_MAX": "10000",
         }
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_") or name=="ASSAY_BUNDLE"}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith("ASSAY_") or name == "ASSAY_BUNDLE"
+        }
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "services.scorer"],
@@ -169,6 +175,7 @@ class Scorer:
 
     @property
     def returncode(self) -> int | None:
+        """Exit status; None while it runs."""
         return self._process.poll()
 
     def log(self) -> str:
@@ -183,7 +190,7 @@ class Scorer:
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of an HTTP request to it."""
         try:
-            with urllib.request.urlopen(f"http://{self.address()}{path}", timeout=10) as answer:  # noqa: S310 (loopback)
+            with urllib.request.urlopen(f"http://{self.address()}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.features.local_time import local_ms
@@ -23,6 +23,7 @@ ZONES = [
 
 
 @given(st.sampled_from(ZONES), st.lists(st.integers(0, EVENT_TIME_MS_MAX), max_size=50))
+@settings(deadline=None)
 def test_local_time_equals_zoneinfo(zone: str, instants: list[int]) -> None:
     """Any instant from 1970 to 2100, in zones with all kinds of changes."""
     computed = local_ms(np.array(instants, dtype=np.int64), zone).tolist()

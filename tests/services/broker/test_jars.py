@@ -76,11 +76,13 @@ def test_a_damaged_jar_in_the_local_repository_is_refused_with_its_path(tmp_path
     damaged = tmp_path / JAR.path_in_repository
     damaged.parent.mkdir(parents=True)
     damaged.write_bytes(CONTENT[:-1])
-    with pytest.raises(JarError, match="thing-1.0.jar is not the file"):
+    with pytest.raises(JarError, match=r"thing-1\.0\.jar is not the file"):
         class_path((JAR,), tmp_path)
 
 
-def test_without_network_and_cache_one_sentence_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_network_and_cache_one_sentence_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No traceback of an HTTP library."""
     use_remote(monkeypatch, "http://127.0.0.1:1")
     with pytest.raises(JarError, match="needs the network; or set ASSAY_KAFKA_BOOTSTRAP"):
@@ -89,7 +91,7 @@ def test_without_network_and_cache_one_sentence_says_what_to_do(tmp_path: Path, 
 
 def test_a_jar_that_the_repository_does_not_have_is_the_same_sentence(remote: Path, tmp_path: Path) -> None:
     """A 404 is not a traceback either."""
-    with pytest.raises(JarError, match="org.example:thing:1.0 could not be fetched"):
+    with pytest.raises(JarError, match=r"org\.example:thing:1\.0 could not be fetched"):
         class_path((JAR,), tmp_path)
 
 

@@ -25,11 +25,11 @@ END_TIMEOUT_S = 30
 
 def java_processes(directory: Path | str) -> list[psutil.Process]:
     """Every Java that was started for this directory."""
-    found = []
-    for process in psutil.process_iter(["name", "cmdline"]):
-        if process.info["name"] == "java" and any(str(directory) in word for word in process.info["cmdline"] or ()):
-            found.append(process)
-    return found
+    return [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "java" and any(str(directory) in word for word in process.info["cmdline"] or ())
+    ]
 
 
 def create_topic(bootstrap: str, replication: int = 1) -> None:
@@ -100,7 +100,8 @@ def test_a_second_kafka_runs_beside_the_first_with_only_the_java_of_the_wheel_an
 
 def test_three_nodes_take_writes_from_all_replicas_while_one_is_dead_and_after_it_is_back() -> None:
     """Replication 3, two in sync: one crash loses nothing and stops nothing."""
-    with EmbeddedKafka(nodes=3, heap_mb=256) as kafka:
+    noticed_sooner = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
+    with EmbeddedKafka(nodes=3, heap_mb=256, properties=noticed_sooner) as kafka:
         create_topic(kafka.bootstrap, replication=3)
         assert write(kafka.bootstrap, b"three") == []
         kafka.kill_node(1)
@@ -121,7 +122,7 @@ def test_a_parent_killed_with_sigkill_leaves_no_java_and_no_directory(child: "su
     assert guard is not None
     assert os.getsid(java.pid) not in (os.getsid(child.pid), os.getsid(0)), "Ctrl-C in the terminal would reach Java"
     child.kill()
-    gone, alive = psutil.wait_procs([java, guard], timeout=END_TIMEOUT_S)
+    _, alive = psutil.wait_procs([java, guard], timeout=END_TIMEOUT_S)
     assert not alive
     assert not directory.parent.exists()
 

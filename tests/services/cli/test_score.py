@@ -50,7 +50,7 @@ def test_every_process_has_its_own_port_and_name_and_is_drained(tmp_path: Path, 
     assert sorted(settings["ASSAY_GROUP_INSTANCE_ID"] for settings in told) == ["host-0", "host-1", "host-2"]
     supervisor.send_signal(number)
     rest, _ = supervisor.communicate(timeout=30)
-    assert rest.split() == ["drained"] * 3
+    assert rest.count("drained") == 3
     assert supervisor.returncode == 0
 
 
@@ -58,7 +58,7 @@ def test_a_process_that_fails_ends_the_others(tmp_path: Path) -> None:
     """They are drained, and its status is ours."""
     supervisor = supervise(tmp_path, ASSAY_HTTP_PORT="9500", FAILS="9501")
     rest, _ = supervisor.communicate(timeout=30)
-    assert rest.split().count("drained") <= 2
+    assert rest.count("drained") <= 2  # one may end before it can listen
     assert supervisor.returncode == 5
 
 
@@ -68,4 +68,4 @@ def test_a_supervisor_that_is_killed_takes_its_processes_along(tmp_path: Path) -
     lines(supervisor, 3)
     supervisor.kill()
     rest, _ = supervisor.communicate(timeout=30)  # returns when the last holder of the pipe has ended
-    assert rest.split() == ["drained"] * 3
+    assert rest.count("drained") == 3

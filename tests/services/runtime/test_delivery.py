@@ -1,7 +1,6 @@
 """Delivery on the real broker: what a read_committed reader sees, and what is committed, after each kind of fault."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +30,16 @@ class Scene:
 
     @property
     def source(self) -> TopicPartition:
+        """The input partition."""
         return TopicPartition(f"{self.stream.prefix}in", 0)
 
     def delivery(self) -> ExactlyOnce:
+        """A fresh one, as a new owner has it."""
         return ExactlyOnce(self.stream.kafka, self.runtime, self.source, {self.out: 1, self.small: 1})
 
     @property
     def out(self) -> str:
+        """An ordinary output topic."""
         return f"{self.stream.prefix}out"
 
     @property
@@ -68,15 +70,17 @@ def write(topic: str, *values: bytes) -> Write:
 
 
 @pytest.fixture
-async def scene(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Scene]:
+async def scene(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Scene:
     """Fresh topics."""
     stream = Stream(kafka_bootstrap, topic_prefix, tmp_path)
     admin = connections.admin(stream.kafka)
     await admin.start()
     names = [NewTopic(f"{topic_prefix}{name}", 1, 1) for name in ("in", "out")]
-    await admin.create_topics([*names, NewTopic(f"{topic_prefix}small", 1, 1, topic_configs={"max.message.bytes": "200"})])
+    await admin.create_topics(
+        [*names, NewTopic(f"{topic_prefix}small", 1, 1, topic_configs={"max.message.bytes": "200"})]
+    )
     await admin.close()
-    yield Scene(stream, RuntimeSettings(group=f"{topic_prefix}group"))
+    return Scene(stream, RuntimeSettings(group=f"{topic_prefix}group"))
 
 
 async def test_outputs_and_offset_become_visible_together(scene: Scene) -> None:

@@ -37,8 +37,12 @@ def test_known_retriable_errors_are_counted_and_kept_out_of_the_log() -> None:
     metrics = Metrics()
     noise = logs.NoiseFilter(metrics)
     text = "Got error produce response on topic-partition %s, retrying. Error: %s"
-    known = logging.LogRecord("aiokafka", logging.WARNING, "", 0, text, ("t-0", "[Error 19] NotEnoughReplicasError"), None)
-    unknown = logging.LogRecord("aiokafka", logging.WARNING, "", 0, text, ("t-0", "[Error 7] RequestTimedOutError"), None)
+    known = logging.LogRecord(
+        "aiokafka", logging.WARNING, "", 0, text, ("t-0", "[Error 19] NotEnoughReplicasError"), None
+    )
+    unknown = logging.LogRecord(
+        "aiokafka", logging.WARNING, "", 0, text, ("t-0", "[Error 7] RequestTimedOutError"), None
+    )
     assert not noise.filter(known)
     assert noise.filter(unknown)
     assert metrics.registry.get_sample_value("assay_client_retries_total", {"error": "NotEnoughReplicasError"}) == 1

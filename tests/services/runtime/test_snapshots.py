@@ -26,7 +26,11 @@ def usable(directory: Path, offset_max: int = 10_000, state_key: str = "spec-1")
 
 def test_a_snapshot_comes_back_as_it_was(tmp_path: Path) -> None:
     """Names, types, values."""
-    arrays = {"a": np.arange(5, dtype=np.int64), "b": np.array([[0.1, np.inf]], np.float32), "none": np.zeros(0, np.uint8)}
+    arrays = {
+        "a": np.arange(5, dtype=np.int64),
+        "b": np.array([[0.1, np.inf]], np.float32),
+        "none": np.zeros(0, np.uint8),
+    }
     store(tmp_path).save(42, arrays)
     snapshot = next(store(tmp_path).newest(42))
     assert isinstance(snapshot, Snapshot)

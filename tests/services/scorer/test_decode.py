@@ -8,7 +8,7 @@ import pytest
 
 from schemas.dead_letter import DeadLetterReason
 from services.scorer.decode import Decoder
-from tests.services.harness import payment
+from tests.services.harness import BASE_TIME_MS, payment
 
 TEST_CARD_NUMBER = "4111111111111111"
 
@@ -32,12 +32,18 @@ BAD: list[tuple[bytes | None, DeadLetterReason]] = [
     (json.dumps(payment(1) | {"transaction_id": "x" * 65}).encode(), DeadLetterReason.SCHEMA),
     (json.dumps(payment(1) | {"card_id": TEST_CARD_NUMBER}).encode(), DeadLetterReason.CARD_NUMBER),
     (json.dumps(payment(1) | {"card_id": " 4111 1111-1111 1111"}).encode(), DeadLetterReason.CARD_NUMBER),
+    (json.dumps(payment(1) | {"event_time_ms": 4_000_000_000_000}).encode(), DeadLetterReason.FUTURE),
 ]
 
 
 def record(offset: int, value: bytes | None) -> Any:
     """An input record."""
-    return SimpleNamespace(topic="transactions", partition=0, offset=offset, value=value, timestamp=1)
+    return SimpleNamespace(topic="transactions", partition=0, offset=offset, value=value, timestamp=BASE_TIME_MS)
+
+
+def decoder() -> Decoder:
+    """With the default limits."""
+    return Decoder(65_536, 86_400_000)
 
 
 def good(i: int) -> bytes:
@@ -46,9 +52,11 @@ def good(i: int) -> bytes:
 
 
 @pytest.mark.parametrize(("payload", "reason"), BAD)
-def test_a_bad_payload_is_one_fault_between_two_good_neighbours(payload: bytes | None, reason: DeadLetterReason) -> None:
+def test_a_bad_payload_is_one_fault_between_two_good_neighbours(
+    payload: bytes | None, reason: DeadLetterReason
+) -> None:
     """Reason code as documented; neighbours decoded; order kept."""
-    records, transactions, faults = Decoder(65_536).decode([record(0, good(0)), record(1, payload), record(2, good(2))])
+    records, transactions, faults = decoder().decode([record(0, good(0)), record(1, payload), record(2, good(2))])
     assert [(fault.record.offset, fault.reason) for fault in faults] == [(1, reason)]
     assert [r.offset for r in records] == [0, 2]
     assert [t.transaction_id for t in transactions] == ["tx-000000000", "tx-000000002"]
@@ -59,20 +67,20 @@ def test_a_fault_says_nothing_of_the_payload(payload: bytes, reason: DeadLetterR
     """Not a word of it: it may hold anything."""
     secret = b"s3cret-" + TEST_CARD_NUMBER.encode()
     spoiled = payload.replace(b"card-0001", secret).replace(b"26.0", b'"' + secret + b'"')
-    _, _, faults = Decoder(65_536).decode([record(0, spoiled)])
+    _, _, faults = decoder().decode([record(0, spoiled)])
     assert all("s3cret" not in fault.detail and TEST_CARD_NUMBER not in fault.detail for fault in faults)
 
 
 def test_a_good_batch_takes_the_fast_path_and_says_the_same_as_one_by_one() -> None:
     """Two ways through, one result; a pseudonym may begin with a digit."""
-    decoder = Decoder(65_536)
+    both = decoder()
     records = [record(i, json.dumps(payment(i, card=f"{i}abc")).encode()) for i in range(20)]
-    fast = decoder.decode(records)
-    slow = decoder._one_by_one(records)
+    fast = both.decode(records)
+    slow = both._one_by_one(records)
     assert fast == slow
     assert len(fast[1]) == 20
 
 
 def test_an_empty_batch_decodes_to_nothing() -> None:
     """Restoring may end on one."""
-    assert Decoder(65_536).decode([]) == ([], [], [])
+    assert decoder().decode([]) == ([], [], [])

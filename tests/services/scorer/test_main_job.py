@@ -91,7 +91,9 @@ async def test_bad_input_gives_one_dead_letter_each_and_leaves_its_neighbours_un
     reasons = Counter(letter.reason.value for letter in letters)
     expected = Counter(reason.value for _, reason in BAD * 3) + Counter(["duplicate"])
     assert reasons == expected
-    assert [letter.source_offset for letter in letters] == [i for i in range(len(values)) if i % 3 == 1] + [len(values) - 1]
+    assert [letter.source_offset for letter in letters] == [i for i in range(len(values)) if i % 3 == 1] + [
+        len(values) - 1
+    ]
     assert "4111111111111111" not in scorer.log()
     assert "4111" not in "".join(str(letter) for letter in letters)
 
@@ -117,7 +119,9 @@ async def test_a_scorer_killed_while_it_restores_loses_and_repeats_nothing(strea
     """The third process restores what the second began to."""
     values, keys = payments()
     await stream.send(values, keys)
-    first = stream.scorer(ASSAY_FAILPOINT="after_commit:8", ASSAY_BATCH_RECORDS_MAX="200", ASSAY_SNAPSHOT_INTERVAL_S="999")
+    first = stream.scorer(
+        ASSAY_FAILPOINT="after_commit:8", ASSAY_BATCH_RECORDS_MAX="200", ASSAY_SNAPSHOT_INTERVAL_S="999"
+    )
     assert first.wait() == -signal.SIGKILL
     assert stream.scorer(ASSAY_FAILPOINT="during_restore:1").wait() == -signal.SIGKILL
     third = stream.scorer()
@@ -142,7 +146,9 @@ async def test_a_kill_changes_no_bit_of_any_score(
     for each in (stream, calm):
         await each.send(values, keys)
     undisturbed = calm.scorer()
-    doomed = stream.scorer(ASSAY_FAILPOINT="after_commit:12", ASSAY_BATCH_RECORDS_MAX="100", ASSAY_SNAPSHOT_INTERVAL_S="0.05")
+    doomed = stream.scorer(
+        ASSAY_FAILPOINT="after_commit:12", ASSAY_BATCH_RECORDS_MAX="100", ASSAY_SNAPSHOT_INTERVAL_S="0.05"
+    )
     assert doomed.wait() == -signal.SIGKILL
     heir = stream.scorer(ASSAY_BATCH_RECORDS_MAX="700")
     await stream.caught_up([heir])

@@ -1,0 +1,71 @@
+"""The index finds each card its own row, through growth, eviction and ids of any kind."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from models.features.columns import TransactionColumns
+from models.features.fold import fold
+from models.features.index import keys_of
+from models.features.spec_file import load_spec
+from models.features.state import EVICTED_SHARE, FeatureState
+
+DEFAULT = load_spec(Path("deploy/features/fraud.yaml"))
+MONTH_COUNT = DEFAULT.names.index("card_count_30d")
+
+
+def payments(cards: list[str], first_ms: int = 0) -> TransactionColumns:
+    """One payment a second."""
+    return TransactionColumns(
+        cards, cards, first_ms + np.arange(len(cards), dtype=np.int64) * 1000, np.ones(len(cards))
+    )
+
+
+def test_the_index_equals_a_dictionary_through_thousands_of_evictions() -> None:
+    """3,000 cards share 700 rows; each payment's count is that of a model which forgets the same cards."""
+    cards_max, random = 700, np.random.default_rng(5)
+    cards = [f"card-{number}" for number in (random.pareto(0.5, 40_000) % 3000).astype(int)]
+    state = FeatureState(DEFAULT, cards_max)
+    counts: Counter[str] = Counter()
+    last: dict[str, int] = {}
+    expected = []
+    for position, card in enumerate(cards):
+        if card not in last and len(last) == cards_max:
+            for idle in sorted(last, key=last.__getitem__)[: cards_max // EVICTED_SHARE]:
+                del last[idle], counts[idle]
+        last[card] = position
+        counts[card] += 1
+        expected.append(counts[card])
+    assert len(set(cards)) > 2 * cards_max
+    assert fold(state, payments(cards))[0][:, MONTH_COUNT].tolist() == expected
+    assert state.cards == len(last)
+
+
+def test_ids_of_any_length_and_script_are_told_apart() -> None:
+    """Also those that are a prefix of another, or longer than the 64 bytes that a row has for them."""
+    cards = [
+        "a",
+        "a\x00",
+        "aa",
+        "ÿ",
+        "é",
+        "a" * 63,
+        "a" * 64,
+        "a" * 65,
+        "語" * 21,
+        "語" * 22,
+        "語" * 64,
+        "語" * 63 + "誤",
+    ]
+    state = FeatureState(DEFAULT, cards_max=100)
+    assert fold(state, payments(cards))[0][:, MONTH_COUNT].tolist() == [1] * len(cards)
+    assert fold(state, payments(cards, 60_000))[0][:, MONTH_COUNT].tolist() == [2] * len(cards)
+    assert state.cards == len(cards)
+
+
+def test_a_card_is_found_whatever_company_it_comes_in() -> None:
+    """ASCII ids take a shorter way unless a neighbour in the batch is not ASCII: the keys are the same."""
+    alone, mixed = keys_of(["card-1", "card-2"]), keys_of(["card-1", "é", "card-2"])
+    assert (alone[0] == mixed[0][[0, 2]]).all()
+    assert (alone[1] == mixed[1][[0, 2]]).all()

@@ -1,0 +1,128 @@
+"""A session scores as the bundle says, the same bits in any batch, on the device that was asked for."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from models.bundle.graph import INPUT
+from models.bundle.load import load_bundle
+from models.scoring.devices import DeviceError, create_session
+from models.scoring.scores import Scores
+from models.scoring.session import SLICE_ROWS, ModelSession
+
+BUNDLE = load_bundle(Path("deploy/bundles/fraud"))
+CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+
+
+@pytest.fixture(scope="module")
+def session() -> ModelSession:
+    """The committed bundle on the CPU."""
+    return ModelSession(BUNDLE, "cpu")
+
+
+def rows(count: int) -> NDArray[np.float32]:
+    """Feature rows spread over and beyond what training saw."""
+    edges = [np.array(histogram.edges) for histogram in BUNDLE.reference.features]
+    random = np.random.default_rng(3)
+    columns = [random.uniform(e[0], e[-1] * 1.5 + 1.0, count) ** random.uniform(0.5, 1.0) for e in edges]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 16, 64, 256, 1000, 1024, 1025, 2000])
+def test_a_rows_bits_are_the_same_in_any_batch(session: ModelSession, size: int) -> None:
+    """What makes scores comparable after a replay: 2,050 rows in batches of every size."""
+    matrix = rows(2050)
+    whole = session.run(matrix)
+    parts = [session.run(matrix[start : start + size]) for start in range(0, len(matrix), size)]
+    for name in Scores._fields:
+        together = np.concatenate([getattr(part, name) for part in parts])
+        assert together.tobytes() == getattr(whole, name).tobytes()
+
+
+def test_scores_are_float32_columns_in_their_ranges(session: ModelSession) -> None:
+    """Also far outside of what training saw."""
+    matrix = np.concatenate([rows(300), rows(50) * np.float32(1e30), -rows(50)])
+    scores = session.run(matrix)
+    assert {column.dtype for column in scores} == {np.dtype(np.float32)}
+    assert {column.shape for column in scores} == {(400,)}
+    assert np.isfinite(np.stack(scores)).all()
+    assert (scores.probability >= 0).all()
+    assert (scores.probability <= 1).all()
+    assert (scores.reconstruction_error >= 0).all()
+    assert (scores.anomaly_percentile >= 0).all()
+    assert (scores.anomaly_percentile <= 100).all()
+
+
+def test_a_larger_error_never_has_a_smaller_percentile(session: ModelSession) -> None:
+    """The percentile is a monotone function of the error."""
+    scores = session.run(rows(3000))
+    by_error = scores.anomaly_percentile[np.argsort(scores.reconstruction_error)]
+    assert (np.diff(by_error) >= 0).all()
+    assert len(np.unique(by_error)) > 50
+
+
+def test_no_rows_give_no_scores(session: ModelSession) -> None:
+    """An empty batch is not an error."""
+    assert [column.shape for column in session.run(rows(0))] == [(0,)] * 3
+
+
+def test_padding_and_slices_change_nothing(session: ModelSession) -> None:
+    """The session's scores are those of the graph run at once."""
+    matrix = rows(SLICE_ROWS["cpu"] + 16)
+    plain, _ = create_session(BUNDLE.model, "cpu")
+    expected = plain.run(list(Scores._fields), {INPUT: matrix})
+    assert [a.tobytes() for a in session.run(matrix)] == [e.tobytes() for e in expected]
+
+
+def test_threads_may_share_a_session(session: ModelSession) -> None:
+    """Partitions' workers run at the same time."""
+    matrix = rows(500)
+    expected = session.run(matrix).probability.tobytes()
+    with ThreadPoolExecutor(4) as pool:
+        assert {result.probability.tobytes() for result in pool.map(lambda _: session.run(matrix), range(32))} == {
+            expected
+        }
+
+
+def test_the_model_name_tells_bundle_version_and_provider(session: ModelSession) -> None:
+    """What each score carries."""
+    assert session.provider == "cpu"
+    assert session.model_name == f"fraud/{BUNDLE.manifest.version}@cpu"
+
+
+@pytest.mark.skipif(CUDA, reason="this machine's ONNX Runtime offers CUDA")
+def test_cuda_without_a_gpu_is_refused_and_auto_takes_the_cpu() -> None:
+    """Never a silent fall back to the CPU."""
+    with pytest.raises(DeviceError, match=r"Device cuda is not usable: .*ASSAY_DEVICE=cpu\.$"):
+        ModelSession(BUNDLE, "cuda")
+    assert ModelSession(BUNDLE, "auto").provider == "cpu"
+
+
+def test_a_cuda_that_is_offered_but_does_not_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The GPU build without a GPU: ONNX Runtime then makes a CPU session without an error."""
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    real = onnxruntime.InferenceSession
+
+    def falls_back(model: bytes, options: object, providers: object) -> onnxruntime.InferenceSession:
+        return real(model, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
+    with pytest.raises(DeviceError, match="could not start CUDA"):
+        create_session(BUNDLE.model, "cuda")
+    assert create_session(BUNDLE.model, "auto")[1] == "cpu"
+
+
+@pytest.mark.skipif(not CUDA, reason="needs a CUDA device and onnxruntime-gpu")
+def test_cuda_agrees_with_the_cpu_to_1e_4(session: ModelSession) -> None:
+    """On a GPU a tolerance takes the place of equal bits."""
+    matrix = rows(2000)
+    cuda = ModelSession(BUNDLE, "cuda")
+    assert cuda.provider == "cuda"
+    for actual, expected, scale in zip(cuda.run(matrix), session.run(matrix), (1.0, 1.0, 100.0), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-4 * scale)
