@@ -1,0 +1,1 @@
+"""Tests, in the source's own layout."""

@@ -25,6 +25,9 @@ COALITIONS_MAX = 64
 REASONS_MAX = 4
 SEED = 0
 
+TIE_DIGITS = 6
+"""Contributions equal to so many digits of a score's range are a tie: the rest is rounding."""
+
 UNIT: dict[Trigger, float] = {"probability": 1.0, "anomaly_percentile": 100.0}
 """Full range of each score, by which contributions to different scores compare."""
 
@@ -134,23 +137,22 @@ def _strongest(
     values: dict[Trigger, NDArray[np.float64]],
     triggers: Sequence[Trigger],
 ) -> tuple[Reason, ...]:
-    """The factors that raised the scores most, each score measured in parts of its own range; ties by feature order."""
-    raised = [
-        (-float(contribution) / UNIT[trigger], feature, trigger)
-        for trigger in UNIT
-        if trigger in triggers
+    """The factors that raised the scores most, in parts of each score's range; a tie goes to the earlier feature."""
+    ranked = sorted(
+        (-round(float(contribution) / UNIT[trigger], TIE_DIGITS), feature, trigger)
+        for trigger in triggers
         for feature, contribution in enumerate(values[trigger])
-        if contribution > 0
-    ]
+    )
     return tuple(
         Reason(
             feature=bundle.manifest.feature_spec.names[feature],
             value=float(row[feature]),
-            contribution=-strength * UNIT[trigger],
+            contribution=float(values[trigger][feature]),
             score=trigger,
             text=_text(bundle, feature, float(row[feature])),
         )
-        for strength, feature, trigger in sorted(raised)[:REASONS_MAX]
+        for strength, feature, trigger in ranked[:REASONS_MAX]
+        if strength < 0
     )
 
 

@@ -24,7 +24,7 @@ CARDS_PER_DAY = 100
 def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds) -> dict[str, float]:
     """Every figure by name.
 
-    `_combined` is the decision as taken: an alert by either score. `..._scenario_k`: the frauds of the simulator's scenario k alone.
+    `_combined` is the decision as taken: an alert by either score. `_scenario_k`: frauds of that scenario alone.
     """
     probability, reconstruction_error = scores.probability, scores.reconstruction_error
     truth = data.is_fraud

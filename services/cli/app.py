@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from services.cli import bench, broker, demo, doctor, score, simulate, tail, topics, train, verify
+from services.cli import bench, broker, demo, doctor, features, score, simulate, tail, topics, train, verify
 
 MISTAKE = 2
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
+app.add_typer(features.app, name="features")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command(epilog=TRAIN_EXAMPLE)(train.train)
 app.command(epilog=score.EXAMPLE)(score.score)

@@ -42,7 +42,7 @@ def list_topics(json: Json = False) -> None:
     if json:
         print_json([{"name": s.name, "partitions": s.partitions, "replication": s.replication} for _, s in rows])
         return
-    table = Table(Column("topic", overflow="fold"), "partitions", "replication", "key", "retention")
+    table = Table(Column("topic", no_wrap=True), "partitions", "replicas", "key", "retention", box=None)
     for topic, state in rows:
         retention = "until compacted" if topic.retention_ms is None else f"{topic.retention_ms // DAY_MS} days"
         partitions = str(state.partitions) if state.partitions else "does not exist"

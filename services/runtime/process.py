@@ -5,11 +5,12 @@ import gc
 import signal
 import sys
 from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 import uvloop
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topic
@@ -43,49 +44,41 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         sys.exit(130)
 
 
-async def run_processor(
-    source: Topic,
-    outputs: Collection[Topic],
-    make_processor: Callable[[TopicPartition], Processor],
-    kafka: KafkaSettings,
-    topics: TopicSettings,
-    runtime: RuntimeSettings,
-    metrics: Metrics,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What makes a stream processor this one: its input, its outputs, what it does with a partition."""
+
+    source: Topic
+    outputs: Collection[Topic]
+    make_processor: Callable[[TopicPartition], Processor]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where it runs."""
+
+    kafka: KafkaSettings
+    topics: TopicSettings
+    runtime: RuntimeSettings
+    metrics: Metrics
+
+
+async def run_processor(service: Service, environment: Environment) -> None:
     """Work a topic until SIGTERM or SIGINT. Raises AssayError."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
     consumer = connections.input_consumer(kafka, runtime)
     try:
-        source_name = topics.topic_prefix + source.name
-        partitions = await _partitions(kafka, topics, [source, *outputs])
-
-        def make_delivery(partition: TopicPartition) -> Delivery:
-            if runtime.delivery == "exactly_once":
-                return ExactlyOnce(kafka, runtime, partition, partitions)
-            return AtLeastOnce(kafka, runtime, partition, partitions, consumer)
-
+        partitions = await _partitions(kafka, environment.topics, [service.source, *service.outputs])
         await consumer.start()
-        parts = Parts(
-            consumer=consumer,
-            make_delivery=make_delivery,
-            make_processor=make_processor,
-            make_snapshots=lambda partition, key: SnapshotStore(
-                runtime.snapshot_dir, runtime.group, partition.topic, partition.partition, key
-            ),
-            pacer=Pacer(runtime.transactions_per_s_max),
-            metrics=metrics,
-            settings=runtime,
-        )
-        group = WorkerGroup(source_name, parts)
+        source = environment.topics.topic_prefix + service.source.name
+        group = WorkerGroup(source, _parts(service, environment, consumer, partitions))
         health = HealthServer(
             runtime.http_host, runtime.http_port, metrics.registry, lambda: group.ready, lambda: group.alive
         )
-        log.info(
-            "process.started", topic=source_name, group=runtime.group, delivery=runtime.delivery, http=health.address
-        )
+        log.info("process.started", topic=source, group=runtime.group, delivery=runtime.delivery, http=health.address)
         try:
             await group.run(stop)
         finally:
@@ -98,6 +91,29 @@ async def run_processor(
     finally:
         await consumer.stop()
     log.info("process.stopped")
+
+
+def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]) -> Parts:
+    """What the workers are made of. partitions: of each output topic, by full name."""
+    kafka, runtime = environment.kafka, environment.runtime
+
+    def make_delivery(source: TopicPartition) -> Delivery:
+        if runtime.delivery == "exactly_once":
+            return ExactlyOnce(kafka, runtime, source, partitions)
+        return AtLeastOnce(kafka, runtime, source, partitions, consumer)
+
+    def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
+        return SnapshotStore(runtime.snapshot_dir, runtime.group, source.topic, source.partition, state_key)
+
+    return Parts(
+        consumer=consumer,
+        make_delivery=make_delivery,
+        make_processor=service.make_processor,
+        make_snapshots=make_snapshots,
+        pacer=Pacer(runtime.transactions_per_s_max),
+        metrics=environment.metrics,
+        settings=runtime,
+    )
 
 
 async def _partitions(kafka: KafkaSettings, topics: TopicSettings, wanted: Collection[Topic]) -> dict[str, int]:

@@ -123,6 +123,8 @@ def _configuration(topic: Topic, topics: TopicSettings) -> dict[str, str]:
     configuration = {
         "cleanup.policy": topic.cleanup,
         "compression.type": "producer",
+        # an output carries its input's timestamp, whatever clock made that; a refused one would stop its partition
+        "message.timestamp.after.max.ms": str(2**63 - 1),
         "retention.ms": str(-1 if topic.retention_ms is None else topic.retention_ms),
     }
     if topics.replication >= 3:

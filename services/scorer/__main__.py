@@ -10,7 +10,7 @@ from services.runtime import logs
 from services.runtime.dead_letters import DeadLetterWriter, privacy_key
 from services.runtime.errors import AssayError
 from services.runtime.metrics import Metrics
-from services.runtime.process import main, run_processor
+from services.runtime.process import Environment, Service, main, run_processor
 from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
 from services.scorer.emit import Emitter
 from services.scorer.model import load_model
@@ -51,7 +51,8 @@ async def start() -> None:
         except FeatureStateError as error:
             raise AssayError(f"{error} The setting is ASSAY_CARDS_MAX.") from None
 
-    await run_processor(TRANSACTIONS, SCORER_OUTPUTS, make_processor, kafka, topics, runtime, metrics)
+    service = Service(TRANSACTIONS, SCORER_OUTPUTS, make_processor)
+    await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 
 if __name__ == "__main__":

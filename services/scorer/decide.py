@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scoring.session import Scores
+from models.scoring.scores import Scores
 from schemas.alert import Trigger
 from schemas.manifest import Thresholds
 

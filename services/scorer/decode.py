@@ -79,4 +79,3 @@ class Decoder:
     def _ahead(self, record: Record, transaction: Transaction) -> bool:
         # the record's timestamp is in the log, so a replay judges the same; our own clock is not
         return bool(transaction.event_time_ms > record.timestamp + self._event_ahead_ms_max)
-

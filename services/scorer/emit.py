@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scoring.session import Scores
+from models.scoring.scores import Scores
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.decision import Decision, RecordedBecause

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scoring.session import Scores
+from models.scoring.scores import Scores
 from schemas import codec
 from schemas.metric import ScoringMetric
 

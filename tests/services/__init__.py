@@ -1,0 +1,1 @@
+"""Tests of the services, most of them against a real Apache Kafka."""

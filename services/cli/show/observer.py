@@ -15,7 +15,7 @@ from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.kafka import reader
 from services.runtime.settings import KafkaSettings, TopicSettings
 
-ALERTS_SHOWN = 6
+ALERTS_SHOWN = 5
 POLL_MS = 50
 PERIOD_S = 1.0
 

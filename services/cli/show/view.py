@@ -53,17 +53,21 @@ def line(seen: Seen, phase: str) -> str:
 
 
 def _alerts(seen: Seen) -> RenderableType:
-    table = Table("payment", "card", "amount", "fraud", "anomaly", "why", expand=True, title="newest alerts")
+    """Two lines for each: the payment, and why."""
+    lines = [Text("newest alerts" if seen.newest else "no alert yet", style="dim")]
     for alert in seen.newest:
-        table.add_row(
-            alert.transaction_id,
-            masked(alert.card_id),
-            f"{alert.amount:,.2f} {alert.currency or ''}",
-            f"{alert.probability:.0%}",
-            f"{alert.anomaly_percentile:.1f}",
-            Text("; ".join(reason.text for reason in alert.reasons[:2])),
+        lines.append(
+            Text(
+                f"{alert.transaction_id}  card {masked(alert.card_id)}  {alert.amount:,.2f} {alert.currency or ''}  "
+                f"fraud {alert.probability:.0%}  anomaly {alert.anomaly_percentile:.1f}",
+                style="bold",
+                no_wrap=True,
+                overflow="ellipsis",
+            )
         )
-    return table
+        why = "; ".join(reason.text for reason in alert.reasons)
+        lines.append(Text(f"  {why}", no_wrap=True, overflow="ellipsis"))
+    return Group(*lines)
 
 
 def _ms(value: int | None) -> str:

@@ -22,7 +22,7 @@ import os, sys, time
 from pathlib import Path
 from services.cli.children import Child
 child = Child.start("x", ["/bin/sh", "-c", "echo up; exec sleep 600"], os.environ, guarded={guarded})
-print(child.process.pid, flush=True)
+os.write(1, b"%d\\n" % child.process.pid)  # whole, beside the child's own line
 time.sleep(600)
 """
 

@@ -20,8 +20,8 @@ app.main()
 SCORER = """
 import json, os, signal, sys, time
 names = ("ASSAY_HTTP_PORT", "ASSAY_GROUP_INSTANCE_ID")
-signal.signal(signal.SIGTERM, lambda *_: (print("drained", flush=True), sys.exit(0)))
-print(json.dumps({name: os.environ.get(name) for name in names}), flush=True)
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"drained "), sys.exit(0)))
+os.write(1, json.dumps({name: os.environ.get(name) for name in names}).encode() + b"\\n")  # whole: others write too
 if os.environ["ASSAY_HTTP_PORT"] == os.environ.get("FAILS"):
     sys.exit(5)
 time.sleep(600)
