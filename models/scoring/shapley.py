@@ -6,11 +6,11 @@ solved once, as a matrix; an alert then costs a fixed number of rows and one sma
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,27 +114,49 @@ def explain(
     plan = design(rows.shape[1])
     inputs = np.where(plan.masks[None, :, None, :], rows[:, None, None, :], background[None, None, :, :])
     scores = session.run(np.concatenate([inputs.reshape(-1, rows.shape[1]), rows, background]))
-    values = {t: shapley_values(plan, getattr(scores, t), len(rows), len(background)) for t in UNIT}
+    probability, _ = shapley_values(plan, scores.probability, len(rows), len(background))
+    values = {
+        "probability": probability,
+        "anomaly_percentile": _percentile_values(plan, scores, len(rows), len(background)),
+    }
     return [
         _strongest(session.bundle, row, {t: values[t][alert] for t in UNIT}, triggers[alert])
         for alert, row in enumerate(rows)
     ]
 
 
-def shapley_values(plan: Design, score: NDArray[np.float32], alerts: int, background: int) -> list[NDArray[np.float64]]:
-    """Per alert float64[F], from one score of all rows: alerts x coalitions x background, then alerts, then background."""
+def _percentile_values(plan: Design, scores: Scores, alerts: int, background: int) -> NDArray[np.float64]:
+    """Shapley values of the reconstruction error, in each alert scaled to sum to its percentile's difference.
+
+    Near 100 the percentile is a step, which a bounded number of coalitions estimates badly; the error is smooth, and the
+    percentile a function of it alone: the rescale rule of Shrikumar et al., "Learning Important Features Through
+    Propagating Activation Differences", 2017.
+    """
+    values, error_gain = shapley_values(plan, scores.reconstruction_error, alerts, background)
+    _, percentile_gain = shapley_values(plan, scores.anomaly_percentile, alerts, background)
+    slope = np.divide(percentile_gain, error_gain, out=np.zeros(alerts), where=error_gain != 0.0)
+    return np.asarray(values * slope[:, None])
+
+
+def shapley_values(
+    plan: Design, score: NDArray[np.floating[Any]], alerts: int, background: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Per alert the values, float64[k, F], and their sum, float64[k]: how far the score is above the background's mean.
+
+    score: of all rows, in order: alerts x coalitions x background, then the alerts, then the background.
+    """
     coalitions = alerts * len(plan.masks) * background
-    above = score[-background:].astype(np.float64).mean()
+    level = score[-background:].astype(np.float64).mean()
     means = score[:coalitions].reshape(alerts, -1, background).astype(np.float64).mean(axis=2)
-    gains = np.column_stack([means, score[coalitions : coalitions + alerts]]) - above
+    gains = np.column_stack([means, score[coalitions : coalitions + alerts]]) - level
     # Sums of one alert at a time: a matrix product's bits could depend on how many alerts share it.
-    return [np.asarray((plan.weights * gain).sum(axis=1)) for gain in gains]
+    return np.array([(plan.weights * gain).sum(axis=1) for gain in gains]), gains[:, -1]
 
 
 def _strongest(
     bundle: Bundle,
     row: NDArray[np.float32],
-    values: dict[Trigger, NDArray[np.float64]],
+    values: Mapping[str, NDArray[np.float64]],
     triggers: Sequence[Trigger],
 ) -> tuple[Reason, ...]:
     """The factors that raised the scores most, in parts of each score's range; a tie goes to the earlier feature."""

@@ -21,13 +21,13 @@ class VaeSettings:
     """
 
     shape: VaeShape = REFERENCE
-    epochs: int = 12
-    batch_rows: int = 1024
+    epochs: int = 24
+    batch_rows: int = 512
     learning_rate: float = 2e-3
-    beta: float = 0.2
+    beta: float = 0.3
     warmup_epochs: int = 3
-    patience_epochs: int = 3
-    rows_max: int = 100_000
+    patience_epochs: int = 4
+    rows_max: int = 50_000
 
 
 def fit_vae(

@@ -14,7 +14,7 @@ from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standar
 from models.networks.fused import Fused
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
-from models.training.data import Cuts, simulate, split
+from models.training.data import Cuts, Dataset, Split, simulate, split
 from models.training.evaluation import evaluate
 from models.training.export import check_agreement, export
 from models.training.fit_classifier import ClassifierSettings, calibrate, fit_classifier
@@ -64,24 +64,12 @@ def train_fraud(
     data = simulate(simulation, settings.spec)
     cuts = split(data, settings.days, settings.cuts)
 
-    encoding = fit_encoding(cuts.train.legitimate)
-    standardisation = fit_standardisation(cuts.train.features)
-    inputs = ClassifierInputs(encoding, standardisation)
-    classifier = fit_classifier(inputs, cuts.train, cuts.validation, settings.classifier, device, progress)
-    calibration = calibrate(inputs, classifier, cuts.validation)
-    vae = fit_vae(encoding, cuts.train.legitimate, cuts.validation.legitimate, settings.vae, device, progress)
-    legitimate_errors = reconstruction_errors(vae, inputs.encode(torch.from_numpy(cuts.validation.legitimate)))
-    curve = fit_percentiles(legitimate_errors.numpy())
-
-    model = Fused(encoding, standardisation, classifier, calibration, vae, curve)
+    model = _fit(settings, cuts, device, progress)
     graph = export(model, "fraud")
     check_agreement(model, graph, cuts.test.features)
 
     validation_scores = _scores(model, cuts.validation.features)
     thresholds = choose_thresholds(validation_scores.probability, validation_scores.anomaly_percentile, settings.budget)
-    test_scores = _scores(model, cuts.test.features)
-    metrics = evaluate(cuts.test, test_scores, thresholds)
-    legitimate_scores = _scores(model, cuts.validation.legitimate)
     manifest = Manifest(
         name="fraud",
         version=settings.version,
@@ -95,24 +83,41 @@ def train_fraud(
         ),
         feature_spec=settings.spec,
         thresholds=thresholds,
-        training=TrainingRun(
-            data="Simulated payments: the project's own generator, after the Fraud Detection Handbook's description.",
-            data_digest=data.digest(),
-            train_records=len(cuts.train),
-            validation_records=len(cuts.validation),
-            test_records=len(cuts.test),
-            seed=settings.seed,
-            settings=recorded(settings),
-            libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
-        ),
-        metrics=metrics,
+        training=_run(settings, data, cuts),
+        metrics=evaluate(cuts.test, _scores(model, cuts.test.features), thresholds),
         files={},
     )
-    reference = build_reference(settings.spec, cuts.validation.legitimate, legitimate_scores)
-    pack_bundle(out, manifest, graph, reference)
+    legitimate = cuts.validation.legitimate
+    pack_bundle(out, manifest, graph, build_reference(settings.spec, legitimate, _scores(model, legitimate)))
     if results:
         write_results(results, manifest)
     return manifest
+
+
+def _fit(settings: FraudSettings, cuts: Split, device: torch.device, progress: Progress) -> Fused:
+    """Both networks with everything between them and a row of raw features."""
+    train, validation = cuts.train, cuts.validation
+    encoding = fit_encoding(train.legitimate)
+    standardisation = fit_standardisation(train.features)
+    inputs = ClassifierInputs(encoding, standardisation)
+    classifier = fit_classifier(inputs, train, validation, settings.classifier, device, progress)
+    calibration = calibrate(inputs, classifier, validation)
+    vae = fit_vae(encoding, train.legitimate, validation.legitimate, settings.vae, device, progress)
+    legitimate_errors = reconstruction_errors(vae, inputs.encode(torch.from_numpy(validation.legitimate)))
+    return Fused(encoding, standardisation, classifier, calibration, vae, fit_percentiles(legitimate_errors.numpy()))
+
+
+def _run(settings: FraudSettings, data: Dataset, cuts: Split) -> TrainingRun:
+    return TrainingRun(
+        data="Simulated payments: the project's own generator, after the Fraud Detection Handbook's description.",
+        data_digest=data.digest(),
+        train_records=len(cuts.train),
+        validation_records=len(cuts.validation),
+        test_records=len(cuts.test),
+        seed=settings.seed,
+        settings=recorded(settings),
+        libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
+    )
 
 
 def _deterministic_torch(seed: int) -> torch.device:

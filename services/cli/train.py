@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -34,9 +34,9 @@ def train(
         Path | None, typer.Option(help="Feature spec. Default: deploy/features/<product>.yaml.")
     ] = None,
     results: Annotated[Path | None, typer.Option(help="Also write the table of results to this Markdown file.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of every random draw.")] = 1,
-    days: Annotated[int, typer.Option(min=1, help="Simulated days.")] = 60,
-    customers: Annotated[int, typer.Option(min=3, help="Simulated customers.")] = 5_000,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random draw. Default: 1.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Simulated days. Default: 60.")] = None,
+    customers: Annotated[int | None, typer.Option(min=3, help="Simulated customers. Default: 5000.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data, at most, for each network.")] = None,
     version: Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")] = False,
@@ -53,7 +53,9 @@ def train(
     out = out or Path("deploy/bundles") / product
     try:
         spec = load_spec(features or Path("deploy/features") / f"{product}.yaml")
-        settings = FraudSettings(spec=spec, seed=seed, days=days, customers=customers, version=version)
+        given: dict[str, Any] = {"seed": seed, "days": days, "customers": customers}
+        given = {name: number for name, number in given.items() if number is not None}
+        settings = FraudSettings(spec=spec, version=version, **given)
         if epochs is not None:
             settings = with_epochs(settings, epochs)
         with _bars(quiet=json) as bars:

@@ -1,6 +1,7 @@
 """Stage 4: scores to outcomes. Pure, and the same wherever it runs."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,11 @@ def decide(scores: Scores, thresholds: Thresholds) -> Outcomes:
     )
 
 
-def sampled(transaction_id: str, share: float) -> bool:
-    """Whether this transaction is in a random share of all: by its id, so that every run agrees."""
-    return zlib.crc32(transaction_id.encode()) < share * 2**32
+def recorded(alert: Sequence[bool], transaction_ids: Sequence[str], share: float) -> list[int]:
+    """Places whose decision is recorded: every alert, and a random share of the rest, by id, so that every run agrees."""
+    limit = share * 2**32
+    return [
+        place
+        for place, transaction_id in enumerate(transaction_ids)
+        if alert[place] or zlib.crc32(transaction_id.encode()) < limit
+    ]

@@ -39,9 +39,19 @@ class Decoder:
         payloads = [record.value for record in records]
         if payloads and None not in payloads and max(map(len, payloads)) <= self._message_bytes_max:
             transactions = self._parse_all(payloads)
-            if transactions is not None and not any(map(self._suspect, records, transactions)):
+            if transactions is not None and self._beyond_doubt(records, transactions):
                 return list(records), transactions, []
         return self._one_by_one(records)
+
+    def _beyond_doubt(self, records: Sequence[Record], transactions: Sequence[Transaction]) -> bool:
+        """Whether no transaction of a batch needs a closer look: looks at all of them at once."""
+        latest_ms = max([t.event_time_ms for t in transactions])
+        earliest_ms = min([record.timestamp for record in records])
+        initials = "".join([t.card_id[0] for t in transactions])
+        if latest_ms > earliest_ms + self._event_ahead_ms_max:
+            return False
+        # a pseudonym that begins with a letter is no card number; most do
+        return initials.isalpha() or not any(is_card_number(t.card_id) for t in transactions)
 
     def _one_by_one(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
         good, transactions, faults = [], [], []
@@ -70,11 +80,6 @@ class Decoder:
             detail = f"event_time_ms is more than {self._event_ahead_ms_max} ms ahead of the record's timestamp"
             return Fault(record, DeadLetterReason.FUTURE, detail)
         return transaction
-
-    def _suspect(self, record: Record, transaction: Transaction) -> bool:
-        """Whether a decoded transaction needs a closer look. Most pseudonyms begin with a letter, which settles it."""
-        card_id = transaction.card_id
-        return (not card_id[0].isalpha() and is_card_number(card_id)) or self._ahead(record, transaction)
 
     def _ahead(self, record: Record, transaction: Transaction) -> bool:
         # the record's timestamp is in the log, so a replay judges the same; our own clock is not

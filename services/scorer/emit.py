@@ -17,7 +17,7 @@ from schemas.topics import ALERTS, DEAD_LETTERS, DECISIONS, SCORES, SCORING_METR
 from schemas.transaction import Transaction
 from services.runtime.batches import Record, Write
 from services.runtime.dead_letters import DeadLetterWriter
-from services.scorer.decide import Outcomes, sampled
+from services.scorer.decide import Outcomes, recorded
 from services.scorer.decode import Fault
 
 Matrix = NDArray[np.float32]
@@ -69,7 +69,7 @@ class Emitter:
         """Scores, alerts and decisions of a batch."""
         first = batch.records[0]
         headers = position_headers(first.topic, first.partition, [record.offset for record in batch.records])
-        timestamps_ms = [max(record.timestamp, 0) for record in batch.records]
+        timestamps_ms = _timestamps_ms(batch.records)
         keys: list[bytes | None] = [
             t.card_id.encode() for t in batch.transactions
         ]  # the inputs' own keys may be anything
@@ -114,12 +114,8 @@ class Emitter:
         """Places of the decisions to record, and why."""
         if self._identity.every_decision:
             return [(place, "alert" if alerted else "application") for place, alerted in enumerate(alert)]
-        share = self._decision_share
-        return [
-            (place, "alert" if alerted else "sample")
-            for place, (alerted, transaction) in enumerate(zip(alert, transactions, strict=True))
-            if alerted or sampled(transaction.transaction_id, share)
-        ]
+        places = recorded(alert, [t.transaction_id for t in transactions], self._decision_share)
+        return [(place, "alert" if alert[place] else "sample") for place in places]
 
     def faults(self, faults: Sequence[Fault]) -> Write:
         """Dead letters, in the order of the faults."""
@@ -173,3 +169,9 @@ def _fields(score: Score) -> dict[str, Any]:
 
 def _records(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
     return tuple(codec.record_of(reason) for reason in reasons)
+
+
+def _timestamps_ms(records: Sequence[Record]) -> list[int]:
+    """The records' timestamps; 0 for one that has none."""
+    timestamps_ms = [record.timestamp for record in records]
+    return timestamps_ms if min(timestamps_ms) >= 0 else [max(timestamp_ms, 0) for timestamp_ms in timestamps_ms]

@@ -170,7 +170,7 @@ def _prepare(options: Options, directory: Path, stack: ExitStack, screen: Screen
         demo = Demo(options, directory, kafka, topics, f"{prefix}scorer", port)
         screen.say(f"Using Kafka at {kafka.bootstrap}, with topics {prefix}* that stay there.")
     else:
-        screen.say("Starting Apache Kafka (the first time its jars are downloaded) ...")
+        screen.say("Starting Apache Kafka (the first time, its jars are downloaded) ...")
         console = notes if screen.talks else None
         broker = EmbeddedKafka(data_dir=directory / "kafka", log_file=directory / "kafka.log", console=console)
         stack.callback(broker.stop)

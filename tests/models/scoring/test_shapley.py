@@ -45,7 +45,8 @@ def estimated(
     plan = design(len(row), coalitions_max)
     inputs = np.where(plan.masks[:, None, :], row, background[None]).reshape(-1, len(row))
     score = function(np.concatenate([inputs, row[None], background]))
-    return shapley_values(plan, score, 1, len(background))[0]
+    values, _ = shapley_values(plan, score, 1, len(background))
+    return values[0]
 
 
 def tangled(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -134,6 +135,20 @@ def test_reasons_are_of_the_triggers_alone_at_most_four_strongest_first() -> Non
                 assert reason.score == trigger
                 assert reason.value == float(row[feature])
                 assert reason.text.startswith(BUNDLE.manifest.feature_spec.descriptions[feature])
+
+
+def test_contributions_to_the_percentile_sum_to_its_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the percentile's own unit, with all features' contributions shown that raise it and no other."""
+    monkeypatch.setattr("models.scoring.shapley.REASONS_MAX", FEATURES)
+    session, rows = Counting(), alerts(1)
+    plan, background = design(FEATURES), np.array(BUNDLE.reference.background, np.float32)
+    inputs = np.where(plan.masks, rows, background)
+    scores = session.run(np.concatenate([inputs, rows, background]))
+    errors, _ = shapley_values(plan, scores.reconstruction_error, 1, 1)
+    gain = float(scores.anomaly_percentile[-2]) - float(scores.anomaly_percentile[-1])
+    raised = errors[0][errors[0] > 0].sum() * gain / errors[0].sum()
+    reasons = explain(session, rows, [("anomaly_percentile",)])[0]
+    assert sum(reason.contribution for reason in reasons) == pytest.approx(raised, rel=1e-3)
 
 
 class Tied:

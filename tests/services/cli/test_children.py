@@ -65,11 +65,13 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed(guarded: bool) -> None
     """By the kernel, or by a shell on a pipe where the kernel does not help."""
     parent = subprocess.Popen([sys.executable, "-c", PARENT.format(guarded=guarded)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    lines = {parent.stdout.readline().strip(), parent.stdout.readline().strip()}
+    try:
+        lines = {parent.stdout.readline().strip(), parent.stdout.readline().strip()}
+    finally:
+        parent.kill()
+        parent.wait(30)
     (pid,) = lines - {"up"}
-    assert not os.path.exists(f"/proc/{pid}") or "sleep" in Path(f"/proc/{pid}/cmdline").read_text()
-    parent.kill()
-    parent.wait(30)
+    assert pid.isdigit()
     # the child, and a guarding shell, hold the pipe's other end: it closes when the last of them has ended
     assert parent.stdout.read() == ""
     parent.stdout.close()
