@@ -45,9 +45,13 @@ def decide(scores: Scores, thresholds: Thresholds) -> Outcomes:
 
 def recorded(alert: Sequence[bool], transaction_ids: Sequence[str], share: float) -> list[int]:
     """Places whose decision is recorded: every alert, and a random share of the rest, by id, so that every run agrees."""
-    limit = share * 2**32
-    return [
-        place
-        for place, transaction_id in enumerate(transaction_ids)
-        if alert[place] or zlib.crc32(transaction_id.encode()) < limit
-    ]
+    crcs = np.array([zlib.crc32(transaction_id.encode()) for transaction_id in transaction_ids], np.uint32)
+    chosen = (_mixed(crcs) < share * 2**32) | np.asarray(alert, np.bool_)
+    return [int(place) for place in np.flatnonzero(chosen)]
+
+
+def _mixed(hashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """MurmurHash3's finaliser: a CRC is linear, and ids that count upwards would all fall into a few ranges of it."""
+    hashes = (hashes ^ (hashes >> np.uint32(16))) * np.uint32(0x85EBCA6B)
+    hashes = (hashes ^ (hashes >> np.uint32(13))) * np.uint32(0xC2B2AE35)
+    return hashes ^ (hashes >> np.uint32(16))

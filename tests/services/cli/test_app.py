@@ -135,6 +135,9 @@ def test_benchmarks_run_from_the_root_with_their_options(
     """Their options and their exit status are passed through."""
     folder = tmp_path / "tests" / "benchmarks"
     folder.mkdir(parents=True)
+    # a package, or the real one would come before it
+    for package in (folder, folder.parent):
+        (package / "__init__.py").touch()
     (folder / "throughput.py").write_text("import sys; print(sys.argv[1:]); sys.exit(3)")
     monkeypatch.setattr("services.cli.bench.ROOT", tmp_path)
     assert run_main(monkeypatch, "bench", "throughput", "--json", "--rounds", "2") == 3
