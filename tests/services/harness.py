@@ -30,11 +30,11 @@ BASE_TIME_MS = 1_577_836_800_000  # 2020-01-01
 
 
 def payment(i: int, *, card: str | None = None, amount: float = 25.0, **changes: Any) -> dict[str, Any]:
-    """One good transaction, the i-th; `changes` spoil it."""
+    """One good transaction, the i-th: each card pays every 8 hours; `changes` spoil it."""
     return {
         "transaction_id": f"tx-{i:09d}",
-        "event_time_ms": BASE_TIME_MS + i * 1000,
-        "card_id": card or f"card-{i % 50:04d}",
+        "event_time_ms": BASE_TIME_MS + i * 60_000,
+        "card_id": card or f"card-{i % 500:04d}",
         "terminal_id": f"terminal-{i % 20:03d}",
         "amount": amount + i % 7,
         **changes,
