@@ -78,7 +78,9 @@ class _Producing:
             # outputs stay on the input's partition: order within a card, and one owner for each output partition
             partition = self._source.partition % self._partitions[write.topic]
             for batch in _pack(producer, write):
-                acknowledgements.append(await producer.send_batch(batch, write.topic, partition=partition))
+                acknowledgement = await producer.send_batch(batch, write.topic, partition=partition)
+                acknowledgement.add_done_callback(connections.retrieve)
+                acknowledgements.append(acknowledgement)
                 reach("between_sends")
             self._records += len(write.values)
         await asyncio.wait_for(asyncio.gather(*acknowledgements), self._runtime.request_timeout_s)

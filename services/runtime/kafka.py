@@ -26,6 +26,7 @@ __all__ = [
     "input_consumer",
     "plain_producer",
     "reader",
+    "retrieve",
     "transactional_producer",
 ]
 
@@ -141,6 +142,9 @@ def admin(kafka: KafkaSettings) -> AIOKafkaAdminClient:
 
 async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
     """Close a producer within a bound. Its own `stop` first waits for everything unsent, which may never go out."""
+    for queue in producer._message_accumulator._batches.values():
+        for batch in queue:
+            retrieve(batch._drain_waiter)  # fails with its batch, and the client itself waits for it only at times
     stopping = asyncio.ensure_future(producer.stop())
     done, _ = await asyncio.wait([stopping], timeout=timeout_s)
     if not done:
@@ -150,3 +154,11 @@ async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
             await producer.client.close()
     with contextlib.suppress(Exception, asyncio.CancelledError):
         await stopping
+    if producer._txn_manager is not None:
+        retrieve(producer._txn_manager.wait_for_transaction_end())
+
+
+def retrieve(future: asyncio.Future[Any] | None) -> None:
+    """Look at a future's exception, so that one nobody waits for any more is not logged as forgotten."""
+    if future is not None and future.done() and not future.cancelled():
+        future.exception()

@@ -14,7 +14,7 @@ from typing import Literal
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from services.runtime.batches import Processor, Record, Result
 from services.runtime.clock import monotonic_s
@@ -32,6 +32,9 @@ log = structlog.get_logger(__name__)
 
 POLL_TIMEOUT_MS = 200
 BACKOFF_S_MAX = 10.0
+
+MENDABLE = (KafkaError, TimeoutError, OSError, RevokedError, IllegalOperation, AssertionError)
+"""What a fresh start may mend. The last two: the client's own state checks, after it lost track of a transaction."""
 
 Phase = Literal["starting", "restoring", "running", "paused", "stopped"]
 
@@ -91,8 +94,7 @@ class PartitionWorker:
             while not self._stop.is_set():
                 try:
                     await self._session()
-                except (KafkaError, TimeoutError, OSError, AssertionError, RevokedError) as error:
-                    # AssertionError: the client's own state checks, after it lost track of a transaction
+                except MENDABLE as error:
                     await self._failed(error)
         finally:
             self.phase = "stopped"
@@ -113,7 +115,8 @@ class PartitionWorker:
                 f"last with {name}: look at the brokers' logs, then start this process again."
             ) from error
         # a fenced producer may be a member that has not heard yet that it lost the partition: give the group time to say so
-        fenced_s = self._settings.session_timeout_s / 2 if isinstance(error, ProducerFenced) else 0.0
+        fenced = isinstance(error, (ProducerFenced, IllegalOperation))
+        fenced_s = self._settings.session_timeout_s / 2 if fenced else 0.0
         backoff_s = min(BACKOFF_S_MAX, 0.1 * 2.0**self._failures) * random.uniform(0.5, 1.0)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), max(fenced_s, backoff_s))

@@ -1,18 +1,20 @@
 """Delivery on the real broker: what a read_committed reader sees, and what is committed, after each kind of fault."""
 
 import asyncio
+import gc
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from services.runtime import kafka as connections
 from services.runtime.batches import Write
 from services.runtime.delivery import ExactlyOnce, RevokedError
 from services.runtime.settings import RuntimeSettings
+from services.runtime.worker import MENDABLE
 from tests.services.harness import Stream
 
 
@@ -136,6 +138,33 @@ async def test_a_new_owner_fences_the_old_one_whatever_the_group_believes(scene:
     await new.deliver([write(scene.out, b"new")], 2, yes)
     await asyncio.gather(old.discard(), new.discard())
     assert await scene.values() == [b"old", b"new"]
+
+
+async def test_a_producer_fenced_between_two_sends_fails_mendably_and_forgets_nothing(scene: Scene) -> None:
+    """Rule C: the client then says IllegalOperation, not ProducerFenced; and no future's exception stays unseen."""
+    forgotten: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: forgotten.append(context))
+    old, new = scene.delivery(), scene.delivery()
+    await old.start()
+    producer = old._producer
+    assert producer is not None
+    await new.start()
+    send_batch = producer.send_batch
+
+    async def send_slowly(*arguments: object, **options: object) -> object:
+        future = await send_batch(*arguments, **options)
+        await asyncio.wait([future])
+        return future
+
+    producer.send_batch = send_slowly
+    with pytest.raises(MENDABLE) as raised:
+        await old.deliver([write(scene.out, b"zombie"), write(scene.out, b"again")], 1, yes)
+    assert isinstance(raised.value, IllegalOperation)
+    await asyncio.gather(old.discard(), new.discard())
+    del old, new, producer, raised, send_batch
+    gc.collect()
+    assert forgotten == []
+    assert await scene.values() == []
 
 
 async def test_a_new_owner_settles_the_transaction_that_the_old_one_left_open(scene: Scene) -> None:
