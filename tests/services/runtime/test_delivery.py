@@ -161,7 +161,7 @@ async def test_a_producer_fenced_between_two_sends_fails_mendably_and_forgets_no
         await old.deliver([write(scene.out, b"zombie"), write(scene.out, b"again")], 1, yes)
     assert isinstance(raised.value, IllegalOperation)
     await asyncio.gather(old.discard(), new.discard())
-    del old, new, producer, raised, send_batch
+    del old, new, producer, raised
     gc.collect()
     assert forgotten == []
     assert await scene.values() == []
