@@ -8,7 +8,8 @@ from schemas.base import Count, EventTimeMs, Message
 class ScoringMetric(Message):
     """Sums that add up: over partitions, over time, over processes. Written in the transaction whose records it counts.
 
-    So the sums over `scoring-metrics` equal the records on the other topics, exactly.
+    A process that is killed takes the sums of its last second with it; `assay verify` reports such records as `uncounted`.
+    Counters for billing are the topics themselves.
     """
 
     source_topic: str = Field(description="Input topic.")

@@ -11,7 +11,7 @@ EXAMPLE = "Example: assay doctor --json"
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False) -> None:
-    """Check settings, brokers, topics, bundle, device and privacy key. Exits with 1 if any fails."""
+    """Check settings, brokers, topics, bundle, device and privacy key. Exits with 1 if any check fails."""
     from rich.table import Table
 
     from services.cli.checks import all_checks

@@ -7,7 +7,7 @@ from rich.live import Live
 
 from services.cli.output import notes, results
 from services.cli.show.observer import Seen
-from services.cli.show.view import Addresses, line, render
+from services.cli.show.view import Addresses, alerts, line, render
 from services.runtime.clock import monotonic_s
 
 DRAW_INTERVAL_S = 0.25
@@ -34,9 +34,11 @@ class Screen:
         if not on_terminal:
             self.say(f"Kafka {addresses.bootstrap}, metrics {' '.join(addresses.metrics)}, logs {addresses.logs}")
         with Live(console=results, auto_refresh=False, transient=False) if on_terminal else _nothing() as live:
+            last: Seen | None = None
 
             def draw(seen: Seen, phase: str) -> None:
-                nonlocal drawn_s
+                nonlocal drawn_s, last
+                last = seen
                 if monotonic_s() - drawn_s < interval_s:
                     return
                 drawn_s = monotonic_s()
@@ -46,6 +48,8 @@ class Screen:
                     live.update(render(seen, addresses, phase), refresh=True)
 
             yield draw
+        if not on_terminal and self.talks and last is not None:
+            notes.print(alerts(last))
 
 
 @contextmanager

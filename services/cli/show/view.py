@@ -39,7 +39,7 @@ def render(seen: Seen, addresses: Addresses, phase: str) -> RenderableType:
     where = Text(style="dim")
     where.append(f"Kafka {addresses.bootstrap}   metrics {'  '.join(addresses.metrics)}   logs {addresses.logs}\n")
     where.append(f"topics {'  '.join(addresses.topics)}")
-    parts = (Panel(figures, title=f"Assay: {phase}", subtitle=seen.model or None), _alerts(seen), where)
+    parts = (Panel(figures, title=f"Assay: {phase}", subtitle=seen.model or None), alerts(seen), where)
     return Group(*parts)
 
 
@@ -52,7 +52,7 @@ def line(seen: Seen, phase: str) -> str:
     )
 
 
-def _alerts(seen: Seen) -> RenderableType:
+def alerts(seen: Seen) -> RenderableType:
     """Two lines for each: the payment, and why."""
     lines = [Text("newest alerts" if seen.newest else "no alert yet", style="dim")]
     for alert in seen.newest:
