@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from services.cli import bench, broker, demo, doctor, features, score, simulate, tail, topics, train, verify
+from services.cli import batch, bench, broker, demo, doctor, features, score, simulate, tail, topics, train, verify
 
 MISTAKE = 2
 
@@ -29,6 +29,7 @@ app.add_typer(features.app, name="features")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command(epilog=TRAIN_EXAMPLE)(train.train)
 app.command(epilog=score.EXAMPLE)(score.score)
+app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)

@@ -14,13 +14,13 @@ class DuplicateWindow:
     """The ids of the last `records_max` accepted records of a partition. The cut into batches makes no difference."""
 
     def __init__(self, records_max: int) -> None:
-        self._records_max = records_max
+        self.records_max = records_max
         self._order: deque[str] = deque()
         self._seen: set[str] = set()
 
     def repeated(self, ids: Sequence[str]) -> list[int]:
         """Take in ids, in order; returns the places of those that were seen before, which are not taken in."""
-        if self._records_max == 0:
+        if self.records_max == 0:
             return []
         if len(set(ids)) == len(ids) and self._seen.isdisjoint(ids):
             self._order.extend(ids)
@@ -38,7 +38,7 @@ class DuplicateWindow:
         return places
 
     def _forget(self) -> None:
-        for _ in range(len(self._order) - self._records_max):
+        for _ in range(len(self._order) - self.records_max):
             self._seen.discard(self._order.popleft())
 
     def to_arrays(self) -> Arrays:
@@ -54,6 +54,6 @@ class DuplicateWindow:
         text = arrays["duplicates_text"].tobytes()
         ends = arrays["duplicates_end"].tolist()
         ids = [text[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
-        if len(set(ids)) != len(ids) or len(ids) > self._records_max:
+        if len(set(ids)) != len(ids) or len(ids) > self.records_max:
             raise ValueError("the duplicate window has another size")
         self._order, self._seen = deque(ids), set(ids)

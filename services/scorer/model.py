@@ -20,12 +20,8 @@ log = structlog.get_logger(__name__)
 
 def load_model(settings: ScorerSettings, metrics: Metrics) -> Model:
     """Verify and load the bundle on the chosen device. Raises AssayError."""
-    try:
-        bundle = load_bundle(settings.bundle)
-        session = ModelSession(bundle, settings.device)
-    except (BundleError, DeviceError) as error:
-        raise AssayError(str(error)) from error
-    manifest = bundle.manifest
+    session = load_session(settings)
+    bundle, manifest = session.bundle, session.bundle.manifest
     metrics.model.labels(f"{manifest.name}/{manifest.version}", session.provider).set(1)
     log.info(
         "model.loaded", bundle=f"{manifest.name}/{manifest.version}", digest=bundle.digest, provider=session.provider
@@ -41,3 +37,11 @@ def load_model(settings: ScorerSettings, metrics: Metrics) -> Model:
         feature_spec=manifest.feature_spec,
         executor=ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model"),
     )
+
+
+def load_session(settings: ScorerSettings) -> ModelSession:
+    """The verified bundle on the chosen device, and nothing around it. Raises AssayError."""
+    try:
+        return ModelSession(load_bundle(settings.bundle), settings.device)
+    except (BundleError, DeviceError) as error:
+        raise AssayError(str(error)) from error

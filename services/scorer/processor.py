@@ -91,13 +91,13 @@ class ScoringProcessor:
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold records into the state exactly as `process` does, without output."""
-        _, transactions, _ = self._admit(records)
+        _, transactions, _ = admit(self._decoder, self._duplicates, records)
         if transactions:
             fold(self._features, columns(transactions))
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Fold and judge records."""
-        good, transactions, faults = self._admit(records)
+        good, transactions, faults = admit(self._decoder, self._duplicates, records)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
@@ -130,19 +130,6 @@ class ScoringProcessor:
             metrics.dead_letters.labels(reason).inc(count)
         self._batch, self._faults = None, Counter()
 
-    def _admit(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
-        """Decode and drop duplicates: what is left enters the history."""
-        good, transactions, faults = self._decoder.decode(records)
-        repeated = self._duplicates.repeated([t.transaction_id for t in transactions])
-        if repeated:
-            detail = f"id seen within the last {self._limits.duplicate_window_records} records of its partition"
-            faults += [Fault(good[place], DeadLetterReason.DUPLICATE, detail) for place in repeated]
-            faults.sort(key=lambda fault: int(fault.record.offset))
-            dropped = set(repeated)
-            good = [record for place, record in enumerate(good) if place not in dropped]
-            transactions = [transaction for place, transaction in enumerate(transactions) if place not in dropped]
-        return good, transactions, faults
-
     async def _score(self, records: Sequence[Record], transactions: Sequence[Transaction]) -> Scored:
         started_s = monotonic_s()
         batch = columns(transactions)
@@ -169,6 +156,22 @@ class ScoringProcessor:
         if self._last is None or self._sums.empty or not (force or self._sums.due(now_s)):
             return []
         return [self._emitter.metric(self._last, self._sums.take(now_s))]
+
+
+def admit(
+    decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]
+) -> tuple[list[Record], list[Transaction], list[Fault]]:
+    """Decode and drop duplicates: the records and transactions that enter the history, and the faults."""
+    good, transactions, faults = decoder.decode(records)
+    repeated = duplicates.repeated([t.transaction_id for t in transactions])
+    if repeated:
+        detail = f"id seen within the last {duplicates.records_max} records of its partition"
+        faults += [Fault(good[place], DeadLetterReason.DUPLICATE, detail) for place in repeated]
+        faults.sort(key=lambda fault: int(fault.record.offset))
+        dropped = set(repeated)
+        good = [record for place, record in enumerate(good) if place not in dropped]
+        transactions = [transaction for place, transaction in enumerate(transactions) if place not in dropped]
+    return good, transactions, faults
 
 
 def columns(transactions: Sequence[Transaction]) -> TransactionColumns:

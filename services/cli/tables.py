@@ -1,0 +1,107 @@
+"""Files of payments: CSV or Parquet, any column names, read into the stream's messages and written back as scores."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import polars as pl
+from polars.exceptions import PolarsError
+
+from schemas.transaction import Transaction
+from services.runtime.errors import AssayError
+from services.scorer.offline import Judged
+
+SUFFIXES = (".csv", ".parquet")
+FIELDS = tuple(Transaction.model_fields)
+NEEDED = tuple(name for name, field in Transaction.model_fields.items() if field.is_required())
+
+
+class TableError(AssayError):
+    """A file or a mapping that cannot be used."""
+
+
+def mapping(pairs: Sequence[str]) -> dict[str, str]:
+    """FIELD=COLUMN pairs as a dict. Raises TableError."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, column = pair.partition("=")
+        if not equals or not column or name not in FIELDS:
+            raise TableError(f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(FIELDS)}: mend it.")
+        found[name] = column
+    return found
+
+
+def check_target(path: Path) -> None:
+    """Before the work: raises TableError where the scores could not be written after it."""
+    check_suffix(path)
+    if not path.parent.is_dir():
+        raise TableError(f"{path} cannot be written, since {path.parent} is no directory: make it first.")
+
+
+def check_suffix(path: Path) -> None:
+    """Raises TableError where the name does not say CSV or Parquet."""
+    if path.suffix not in SUFFIXES:
+        raise TableError(f"{path} ends in neither .csv nor .parquet: name it after its format.")
+
+
+def read(path: Path, names: Mapping[str, str]) -> pl.DataFrame:
+    """The transactions' fields, as the stream has them, with each row's place in the file as `row`, in order of time.
+
+    Payments of one time keep the file's order. Times may be ms since 1970 or dates; without a zone they are UTC.
+    """
+    check_suffix(path)
+    try:
+        frame = pl.read_csv(path, try_parse_dates=True) if path.suffix == ".csv" else pl.read_parquet(path)
+    except (PolarsError, OSError) as error:
+        why = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read as its suffix says"
+        raise TableError(f"{path} {why}: check the path and the format.") from None
+    present = {name: names.get(name, name) for name in FIELDS if name in NEEDED or names.get(name, name) in frame}
+    present |= names
+    for name, column in present.items():
+        if column not in frame:
+            raise TableError(
+                f"{path} has no column {column}: say which one is {name} with --map {name}=COLUMN; "
+                f"there are {', '.join(frame.columns)}."
+            )
+    fields = frame.select(_typed(frame, name, column).alias(name) for name, column in present.items())
+    return fields.with_row_index("row").sort("event_time_ms", maintain_order=True, nulls_last=True)
+
+
+def _typed(frame: pl.DataFrame, name: str, column: str) -> pl.Expr:
+    if name == "amount":
+        return pl.col(column).cast(pl.Float64, strict=False)
+    if name != "event_time_ms":
+        return pl.col(column).cast(pl.String)
+    if frame[column].dtype.is_temporal():
+        return pl.col(column).cast(pl.Datetime("ms")).dt.epoch("ms")
+    return pl.col(column).cast(pl.Int64, strict=False)
+
+
+def payloads(fields: pl.DataFrame) -> list[bytes]:
+    """Each row as the JSON that the stream would carry."""
+    encode = msgspec.json.Encoder().encode
+    return [encode(row) for row in fields.drop("row").iter_rows(named=True)]
+
+
+def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:
+    """One row for each row read, in the file's order; at once or not at all. Raises TableError."""
+    frame = pl.DataFrame(
+        {
+            "transaction_id": fields["transaction_id"],
+            **judged.scores._asdict(),
+            "alert": judged.alert,
+            "rejected": pl.Series(judged.rejected, dtype=pl.String),
+            "row": fields["row"],
+        }
+    )
+    scored = pl.col("rejected").is_null()
+    outputs = [*judged.scores._fields, "alert"]
+    frame = frame.with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in outputs)
+    frame = frame.sort("row").drop("row")
+    part = path.with_name(f"{path.name}.part")
+    try:
+        frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)
+        os.replace(part, path)
+    except OSError as error:
+        raise TableError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None

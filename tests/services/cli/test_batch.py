@@ -1,0 +1,99 @@
+"""`assay batch`: names, formats, mistakes. Its scores are compared with the stream's in scorer/test_offline.py."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from tests.services.cli.test_app import run_main
+from tests.services.harness import payment
+
+OTHER_NAMES = {
+    "transaction_id": "TRANSACTION_ID",
+    "event_time_ms": "TX_DATETIME",
+    "card_id": "CUSTOMER_ID",
+    "terminal_id": "TERMINAL_ID",
+    "amount": "TX_AMOUNT",
+}
+MAPPED = [f"--map={name}={column}" for name, column in OTHER_NAMES.items()]
+
+
+@pytest.fixture
+def payments() -> pl.DataFrame:
+    """A hundred good payments."""
+    return pl.DataFrame([payment(i, card=str(i % 7)) for i in range(100)])
+
+
+def score(monkeypatch: pytest.MonkeyPatch, source: Path, *options: str) -> pl.DataFrame:
+    """The scores of a file that can be scored."""
+    target = source.with_name(f"{source.stem}-scores{source.suffix}")
+    assert run_main(monkeypatch, "batch", str(source), str(target), *options) == 0
+    return pl.read_csv(target) if target.suffix == ".csv" else pl.read_parquet(target)
+
+
+def test_names_types_order_and_format_of_the_file_make_no_difference(
+    payments: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dates for milliseconds, numbers for ids, a shuffled file, CSV: the same scores."""
+    payments.write_parquet(tmp_path / "plain.parquet")
+    plain = score(monkeypatch, tmp_path / "plain.parquet")
+    times = [datetime.fromtimestamp(ms / 1000, UTC).replace(tzinfo=None) for ms in payments["event_time_ms"]]
+    foreign = payments.with_columns(event_time_ms=pl.Series(times), card_id=pl.col("card_id").cast(pl.Int64))
+    foreign = foreign.rename(OTHER_NAMES).sample(fraction=1.0, shuffle=True, seed=1)
+    foreign.write_csv(tmp_path / "foreign.csv")
+    shuffled = score(monkeypatch, tmp_path / "foreign.csv", *MAPPED)
+    assert shuffled["transaction_id"].to_list() == foreign["TRANSACTION_ID"].to_list()
+    assert plain["probability"].is_not_nan().all()
+    shared = ["transaction_id", "probability", "reconstruction_error", "anomaly_percentile", "alert"]
+    assert_frame_equal(plain.select(shared), shuffled.select(shared).sort("transaction_id"), check_dtypes=False)
+
+
+def test_a_payment_that_cannot_be_scored_keeps_its_row_and_its_neighbours(
+    payments: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No time, no amount, a card number."""
+    bad = pl.DataFrame([payment(1000), payment(1001), payment(1002, card="4111111111111111")])
+    row = pl.int_range(pl.len())
+    bad = bad.with_columns(
+        event_time_ms=pl.when(row != 0).then("event_time_ms"), amount=pl.when(row != 1).then("amount")
+    )
+    payments.write_parquet(tmp_path / "good.parquet")
+    pl.concat([payments[:50], bad, payments[50:]]).write_parquet(tmp_path / "mixed.parquet")
+    good, mixed = score(monkeypatch, tmp_path / "good.parquet"), score(monkeypatch, tmp_path / "mixed.parquet")
+    assert mixed["rejected"][50:53].to_list() == ["schema", "schema", "card_number"]
+    assert mixed[50:53, 1:5].null_count().sum_horizontal().item() == 12
+    assert_frame_equal(pl.concat([mixed[:50], mixed[53:]]), good)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "options", "sentence"),
+    [
+        ("absent.csv", "out.csv", [], "absent.csv is not there"),
+        ("good.parquet", "out.xlsx", [], "ends in neither .csv nor .parquet"),
+        ("good.parquet", "absent/out.csv", [], "cannot be written"),
+        ("noise.parquet", "out.csv", [], "cannot be read as its suffix says"),
+        ("good.parquet", "out.csv", ["--map", "card_id=CARD"], "has no column CARD"),
+        ("good.parquet", "out.csv", ["--map", "card=card_id"], "is not FIELD=COLUMN"),
+        ("good.parquet", "out.csv", ["--bundle", "absent"], "absent"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    source: str,
+    target: str,
+    options: list[str],
+    sentence: str,
+    payments: pl.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And status 2, and no half-written file."""
+    payments.write_parquet(tmp_path / "good.parquet")
+    (tmp_path / "noise.parquet").write_bytes(b"noise" * 100)
+    assert run_main(monkeypatch, "batch", str(tmp_path / source), str(tmp_path / target), *options) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert sentence in error[-1]
+    assert not any("Traceback" in line for line in error)
+    assert not list(tmp_path.glob("out*"))
