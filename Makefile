@@ -31,8 +31,9 @@ check: $(VENV)/.installed-all ## style, types, import contracts, the shape of th
 	@$(RUN)/lint-imports
 	@$(RUN)/python -m pytest tests/test_tidy.py tests/test_import_names.py
 
-bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer
+bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer; features beside pandas, Polars and river
 	@$(RUN)/assay bench throughput
+	@$(RUN)/assay bench features
 
 train: $(VENV)/.installed-all ## train the fraud bundle
 	@$(RUN)/assay train fraud

@@ -8,6 +8,7 @@ import typer
 
 app = typer.Typer(help="Benchmarks, run from a source checkout.", no_args_is_help=True)
 
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 ROOT = Path(__file__).parents[2]
 
 
@@ -16,15 +17,22 @@ def bench() -> None:
     """Benchmarks, run from a source checkout."""
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-    epilog="Example: assay bench throughput --json",
-)
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench throughput --json")
 def throughput(context: typer.Context) -> None:
     """Records a second against a lean limit loop and a Faust peer, side by side. Options go to the benchmark (--json)."""
+    _run("throughput", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench features --json")
+def features(context: typer.Context) -> None:
+    """Cost of the features of an event, beside pandas, Polars and river, and its growth. Options go to the benchmark."""
+    _run("features", context.args)
+
+
+def _run(name: str, arguments: list[str]) -> None:
     from services.runtime.errors import AssayError
 
-    if not (ROOT / "tests" / "benchmarks" / "throughput.py").is_file():
+    if not (ROOT / "tests" / "benchmarks" / f"{name}.py").is_file():
         raise AssayError("The benchmarks are not part of the installed package: run this from a source checkout.")
-    command = [sys.executable, "-m", "tests.benchmarks.throughput", *context.args]
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *arguments]
     raise typer.Exit(subprocess.run(command, cwd=ROOT, check=False).returncode)

@@ -25,6 +25,7 @@ COMMANDS = [
     ["verify"],
     ["doctor"],
     ["bench", "throughput"],
+    ["bench", "features"],
 ]
 HEAVY = ("numpy", "onnxruntime", "torch", "numba", "pydantic_settings")
 
