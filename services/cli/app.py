@@ -8,7 +8,21 @@ import sys
 
 import typer
 
-from services.cli import batch, bench, broker, demo, doctor, features, score, simulate, tail, topics, train, verify
+from services.cli import (
+    batch,
+    bench,
+    broker,
+    demo,
+    doctor,
+    features,
+    replay,
+    score,
+    simulate,
+    tail,
+    topics,
+    train,
+    verify,
+)
 
 MISTAKE = 2
 
@@ -32,6 +46,7 @@ app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
+app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 

@@ -12,9 +12,9 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from services.runtime.batches import Record
 from services.scorer.decide import decide
-from services.scorer.decode import Decoder
+from services.scorer.decode import Decoder, Fault
 from services.scorer.duplicates import DuplicateWindow
-from services.scorer.processor import admit, columns
+from services.scorer.processor import Limits, admit, columns
 
 BATCH_RECORDS = 2000
 
@@ -29,6 +29,34 @@ class Payload:
     offset: int
     value: bytes
     timestamp: int = NO_ARRIVAL_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What became of some records: those scored with their scores and outcomes, float32[n] and bool[n], and the faults."""
+
+    records: list[Record]
+    scores: Scores
+    alert: NDArray[np.bool_]
+    faults: list[Fault]
+
+
+class OfflinePartition:
+    """One partition's stages and state. The cut of the records into parts makes no difference."""
+
+    def __init__(self, session: ModelSession, limits: Limits) -> None:
+        self._session = session
+        self._thresholds = session.bundle.manifest.thresholds
+        self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max)
+        self._duplicates = DuplicateWindow(limits.duplicate_window_records)
+        self._state = FeatureState(session.bundle.manifest.feature_spec, limits.cards_max)
+
+    def judge(self, records: Sequence[Record]) -> Part:
+        """The next records, in the log's order."""
+        good, transactions, faults = admit(self._decoder, self._duplicates, records)
+        features, _ = fold(self._state, columns(transactions))
+        scores = self._session.run(features)
+        return Part(good, scores, decide(scores, self._thresholds).alert, faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +82,15 @@ def judge(
     bytes_max: of one payload. cards_max: cards remembered. `report` is told how many are done.
     """
     judged = Judged.blank(len(payloads))
-    manifest = session.bundle.manifest
     records: list[Record] = [Payload(offset, value) for offset, value in enumerate(payloads)]
-    decoder, duplicates = Decoder(bytes_max, 0), DuplicateWindow(len(payloads))
-    state = FeatureState(manifest.feature_spec, max(1, cards_max))
+    partition = OfflinePartition(session, Limits(bytes_max, 0, len(payloads), max(1, cards_max)))
     for start in range(0, len(records), BATCH_RECORDS):
-        good, transactions, faults = admit(decoder, duplicates, records[start : start + BATCH_RECORDS])
-        for fault in faults:
+        part = partition.judge(records[start : start + BATCH_RECORDS])
+        for fault in part.faults:
             judged.rejected[fault.record.offset] = fault.reason.value
-        if good:
-            places = [record.offset for record in good]
-            features, _ = fold(state, columns(transactions))
-            scores = session.run(features)
-            for column, values in zip(judged.scores, scores, strict=True):
-                column[places] = values
-            judged.alert[places] = decide(scores, manifest.thresholds).alert
+        places = [record.offset for record in part.records]
+        for column, values in zip(judged.scores, part.scores, strict=True):
+            column[places] = values
+        judged.alert[places] = part.alert
         report(min(start + BATCH_RECORDS, len(records)))
     return judged

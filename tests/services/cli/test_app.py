@@ -23,6 +23,7 @@ COMMANDS = [
     ["batch"],
     ["tail"],
     ["verify"],
+    ["replay"],
     ["doctor"],
     ["bench", "throughput"],
     ["bench", "features"],

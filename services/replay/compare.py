@@ -1,0 +1,89 @@
+"""Emitted scores of one input partition, and how a replay compares with them. Pure."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.scoring.scores import Scores
+from schemas.score import Score
+
+EXAMPLES_MAX = 10
+COLUMNS = len(Scores._fields) + 1
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Counts of inputs. Equal when only `compared` and `other_model` are not zero.
+
+    compared: scored by both. differing: of those, how many differ in any bit. not_emitted: scored by the replay alone.
+    not_replayed: scored by the stream alone. other_model: scored by another bundle or provider, and left out.
+    """
+
+    compared: int = 0
+    differing: int = 0
+    not_emitted: int = 0
+    not_replayed: int = 0
+    other_model: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def equal(self) -> bool:
+        """Whether the replay said what the stream said, and about something."""
+        return self.compared > 0 and not (self.differing or self.not_emitted or self.not_replayed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+class Emitted:
+    """Scores of the input offsets from `base` to `end`: the bits of each score and of its alert, uint32[offsets, 4]."""
+
+    def __init__(self, name: str, base: int, end: int, model: str) -> None:
+        self._name, self._base, self._model = name, base, model
+        self._bits = np.zeros((max(0, end - base), COLUMNS), np.uint32)
+        self._state = np.zeros(max(0, end - base), np.uint8)
+
+    ABSENT, OURS, FOREIGN, SEEN = 0, 1, 2, 3
+
+    def add(self, source_offset: int, score: Score) -> None:
+        """One record of `scores`. Offsets outside are left out."""
+        place = source_offset - self._base
+        if not 0 <= place < len(self._state):
+            return
+        self._state[place] = self.OURS if score.model == self._model else self.FOREIGN
+        values = [getattr(score, name) for name in Scores._fields]
+        self._bits[place] = [*np.array(values, np.float32).view(np.uint32), score.alert]
+
+    def compare(self, offsets: NDArray[np.int64], scores: Scores, alert: NDArray[np.bool_], result: Comparison) -> None:
+        """Count replayed scores, each offset once, against the emitted ones."""
+        places = offsets - self._base
+        state, emitted = self._state[places], self._bits[places]
+        replayed = np.stack([*(column.view(np.uint32) for column in scores), alert.astype(np.uint32)], axis=1)
+        ours = state == self.OURS
+        differs = ours & (emitted != replayed).any(axis=1)
+        absent = state == self.ABSENT
+        result.compared += int(ours.sum())
+        result.differing += int(differs.sum())
+        result.not_emitted += int(absent.sum())
+        result.other_model += int((state == self.FOREIGN).sum())
+        self._note(result, offsets[differs], "differs")
+        self._note(result, offsets[absent], "was never emitted")
+        self._state[places] = self.SEEN
+
+    def leave_out(self, offsets: NDArray[np.int64]) -> None:
+        """Offsets that nobody asks about."""
+        self._state[offsets - self._base] = self.SEEN
+
+    def finish(self, result: Comparison) -> None:
+        """Count what was emitted and not replayed."""
+        left = np.flatnonzero(self._state == self.OURS)
+        result.not_replayed += len(left)
+        result.other_model += int((self._state == self.FOREIGN).sum())
+        self._note(result, left + self._base, "was not replayed")
+
+    def _note(self, result: Comparison, offsets: NDArray[np.int64], what: str) -> None:
+        room = EXAMPLES_MAX - len(result.examples)
+        result.examples += [f"{self._name}@{offset} {what}" for offset in offsets[:room].tolist()]
