@@ -1,11 +1,13 @@
 """What every test may use: one Apache Kafka for the whole run, and topic names that nobody else has."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from services.broker import EmbeddedKafka
+from tests.services.harness import Stream
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,3 +28,12 @@ def kafka_bootstrap() -> Iterator[str]:
 def topic_prefix() -> str:
     """A prefix for this test's topics, groups and transactional ids."""
     return f"t-{uuid.uuid4().hex[:12]}."
+
+
+@pytest.fixture
+async def stream(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Stream]:
+    """Topics created; every scorer ended afterwards."""
+    stream = Stream(kafka_bootstrap, topic_prefix, tmp_path)
+    await stream.create()
+    yield stream
+    stream.close()

@@ -9,7 +9,6 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from schemas.topics import SCORER_OUTPUTS
 from tests.services.harness import ROOT, Stream, payment
-from tests.services.scorer.conftest import stream as stream
 from tests.services.scorer.test_decode import BAD
 
 POSITION = {"assay-source-topic", "assay-source-partition", "assay-source-offset"}
