@@ -1,0 +1,29 @@
+"""A short run of each benchmark: that it works and prints its keys. The figures of a shared machine are not judged."""
+
+import json
+
+import pytest
+
+from tests.benchmarks import features, throughput
+
+
+def test_throughput_measures_every_contender() -> None:
+    """20,000 payments, one round."""
+    result = throughput.measure(20_000, 1)
+    for name in ("assay", "limit", "faust"):
+        assert result[f"{name}_records_per_s"] > 0
+    assert result["assay_to_faust"] > 1
+    assert json.loads(json.dumps(result)) == result
+    throughput.show(result)
+
+
+def test_features_measures_every_contender(monkeypatch: pytest.MonkeyPatch) -> None:
+    """5,000 payments, one round, few cards."""
+    monkeypatch.setattr(features, "CARDS", (100, 10_000))
+    result = features.measure(5000, 1)
+    for name in ("fold", "pandas", "polars", "river"):
+        assert result[f"{name}_ns_per_event"] > 0
+    assert result["fold_ns_per_event"] < result["river_ns_per_event"]
+    assert set(result["ns_per_event_by_cards"]) == {"100", "10000"}
+    assert json.loads(json.dumps(result)) == result
+    features.show(result)
