@@ -35,12 +35,6 @@ def replay(
     runtime, scorer = load(RuntimeSettings), load(ScorerSettings)
     everything = Period()
     period = Period(_ms(since, everything.since_ms), _ms(until, everything.until_ms))
-    limits = Limits(
-        message_bytes_max=runtime.message_bytes_max,
-        event_ahead_ms_max=int(runtime.event_ahead_s_max * 1000),
-        duplicate_window_records=runtime.duplicate_window_records,
-        cards_max=scorer.cards_max,
-    )
     session = load_session(scorer)
     with progress_bar(hidden=json) as progress:
         replayed = asyncio.run(
@@ -49,7 +43,7 @@ def replay(
                 load(TopicSettings),
                 group or runtime.group,
                 session,
-                limits,
+                Limits.of(runtime, scorer),
                 period,
                 progress,
             )

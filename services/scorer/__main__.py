@@ -35,12 +35,7 @@ async def start() -> None:
         )
     model = load_model(scorer, metrics)
     warm(model.feature_spec)
-    limits = Limits(
-        message_bytes_max=runtime.message_bytes_max,
-        event_ahead_ms_max=int(runtime.event_ahead_s_max * 1000),
-        duplicate_window_records=runtime.duplicate_window_records,
-        cards_max=scorer.cards_max,
-    )
+    limits = Limits.of(runtime, scorer)
     emitter = Emitter(
         topics.topic_prefix, model.identity, scorer.decision_share, DeadLetterWriter(privacy_key(runtime))
     )

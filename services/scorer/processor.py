@@ -21,6 +21,7 @@ from schemas.transaction import Transaction
 from services.runtime.batches import Record, Result, Write
 from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.metrics import Metrics
+from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
 from services.scorer.decide import decide
 from services.scorer.decode import Decoder, Fault
@@ -53,6 +54,16 @@ class Limits:
     event_ahead_ms_max: int
     duplicate_window_records: int
     cards_max: int
+
+    @classmethod
+    def of(cls, runtime: RuntimeSettings, scorer: ScorerSettings) -> "Limits":
+        """As the settings have them."""
+        return cls(
+            message_bytes_max=runtime.message_bytes_max,
+            event_ahead_ms_max=int(runtime.event_ahead_s_max * 1000),
+            duplicate_window_records=runtime.duplicate_window_records,
+            cards_max=scorer.cards_max,
+        )
 
 
 class ScoringProcessor:

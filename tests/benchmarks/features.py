@@ -5,8 +5,6 @@
 The peers compute count and mean of each window for each card, the costly part of the spec; the fold computes all of it.
 """
 
-import argparse
-import json
 import os
 import platform
 import statistics
@@ -32,6 +30,7 @@ from models.features.spec_file import load_spec
 from models.features.state import FeatureState
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
+from tests.benchmarks import command
 
 SPEC = load_spec(Path(__file__).parents[2] / "deploy" / "features" / "fraud.yaml")
 WINDOWS = {window.duration: window.duration_ms for window in SPEC.windows}
@@ -189,19 +188,5 @@ def show(result: dict[str, Any]) -> None:
     )
 
 
-def main() -> None:
-    """Arguments, measurement, output."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one line of JSON")
-    parser.add_argument("--records", type=int, default=400_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    result = measure(arguments.records, arguments.rounds)
-    if arguments.json:
-        print(json.dumps(result))
-    else:
-        show(result)
-
-
 if __name__ == "__main__":
-    main()
+    command.run(__doc__, measure, show)

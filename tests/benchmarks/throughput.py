@@ -3,9 +3,7 @@
 `python -m tests.benchmarks.throughput [--json] [--records N] [--rounds N]`
 """
 
-import argparse
 import asyncio
-import json
 import os
 import platform
 import statistics
@@ -30,6 +28,7 @@ from models.simulation.stream import generate
 from schemas.topics import SCORES, TRANSACTIONS, Topic
 from services.broker import EmbeddedKafka
 from services.runtime.topics_admin import create_topics
+from tests.benchmarks import command
 from tests.benchmarks.common import Payment
 from tests.services.harness import ROOT, Stream
 
@@ -165,19 +164,5 @@ def show(result: dict[str, Any]) -> None:
     )
 
 
-def main() -> None:
-    """Arguments, measurement, output."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one line of JSON")
-    parser.add_argument("--records", type=int, default=400_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    result = measure(arguments.records, arguments.rounds)
-    if arguments.json:
-        print(json.dumps(result))
-    else:
-        show(result)
-
-
 if __name__ == "__main__":
-    main()
+    command.run(__doc__, measure, show)
