@@ -9,136 +9,30 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.base import Message
+from schemas.feature_kinds import (
+    UNIT_MS,
+    Duration,
+    Feature,
+    IdField,
+    Name,
+    Part,
+    ProfileFeature,
+    SinceFeature,
+    WindowFeature,
+    duration_ms,
+)
 
-UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-UNIT_WORDS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+PROFILE_DAYS = 60
+"""So many days of each terminal are kept: a label delay and the longest window behind it must fit."""
 
-Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$")]
-"""A whole number and a unit: 30s, 10m, 24h, 7d."""
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-Transform = Literal["none", "log1p"]
-Aggregation = Literal["count", "sum", "mean", "max", "std", "ratio"]
-
-_WINDOW_WORDS: dict[Aggregation, str] = {
-    "count": "payments of this {key} in the last {window}",
-    "sum": "sum of this {key}'s {field}s in the last {window}",
-    "mean": "mean {field} of this {key} in the last {window}",
-    "max": "largest {field} of this {key} in the last {window}",
-    "std": "spread (standard deviation) of this {key}'s {field}s in the last {window}",
-    "ratio": "{field} relative to the mean of this {key} in the last {window}",
-}
-_CALENDAR_WORDS = {
-    "hour": "local time of day, in hours",
-    "is_night": "at night (local time before 07:00)",
-    "is_weekend": "on a Saturday or Sunday (local time)",
-}
+Problem = tuple[tuple[str | int, ...], str]
+"""Where (path into the spec) and what is wrong, with the fix."""
 
 
-def duration_ms(duration: str) -> int:
-    """Milliseconds in a `Duration`."""
-    return int(duration[:-1]) * UNIT_MS[duration[-1]]
-
-
-def duration_words(duration: str) -> str:
-    """A `Duration` in words: `10 minutes`, `hour`."""
-    number, unit = duration[:-1], UNIT_WORDS[duration[-1]]
-    return unit if number == "1" else f"{number} {unit}s"
-
-
-class _Part(Message):
-    """A piece of a spec: an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class _Feature(_Part):
-    """What every feature has."""
-
-    name: Name = Field(description="Column name, unique in the spec.")
-    description: str | None = Field(
-        None, description="The feature in words, as alert reasons quote it. Default: derived."
-    )
-
-    def words(self) -> str:
-        """The feature in words."""
-        return self.description or self._derived_words()
-
-    def _derived_words(self) -> str:
-        raise NotImplementedError
-
-
-class FieldFeature(_Feature):
-    """A number of the payment itself."""
-
-    kind: Literal["field"] = Field(description="A number of the payment itself.")
-    field: Literal["amount"] = Field(description="Which one.")
-    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + value.")
-
-    def _derived_words(self) -> str:
-        return self.field if self.transform == "none" else f"{self.field} (logarithm)"
-
-
-class CalendarFeature(_Feature):
-    """What the local clock and calendar said."""
-
-    kind: Literal["calendar"] = Field(description="Local clock and calendar.")
-    part: Literal["hour", "is_night", "is_weekend"] = Field(
-        description="hour: 0 to 24 with fractions; is_night: 1 from 00:00 to 06:59:59; is_weekend: 1 on Saturday and Sunday."
-    )
-
-    def _derived_words(self) -> str:
-        return _CALENDAR_WORDS[self.part]
-
-
-class SinceFeature(_Feature):
-    """Seconds since the key's last or first payment."""
-
-    kind: Literal["since"] = Field(description="Seconds since another payment of the same key.")
-    key: Name = Field(description="Whose payments.")
-    event: Literal["last", "first"] = Field(description="Since the last payment before, or the first one known.")
-    at_most: Duration = Field(
-        "30d", description="Larger values become this; so does `last` where there is none before."
-    )
-    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + seconds.")
-
-    @property
-    def at_most_ms(self) -> int:
-        """The cap in milliseconds."""
-        return duration_ms(self.at_most)
-
-    def _derived_words(self) -> str:
-        suffix = "" if self.transform == "none" else " (logarithm)"
-        return f"seconds since this {self.key}'s {self.event} payment{suffix}"
-
-
-class WindowFeature(_Feature):
-    """An aggregation over the key's payments in a window that ends with the present payment, which it includes."""
-
-    kind: Literal["window"] = Field(
-        description="An aggregation over the key's recent payments, the present one included."
-    )
-    key: Name = Field(description="Whose payments.")
-    aggregation: Aggregation = Field(description="ratio: the present value divided by the window's mean.")
-    window: Duration = Field(description="One of the spec's windows.")
-    field: Literal["amount"] = Field("amount", description="Of which number; count needs none.")
-    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + value.")
-
-    def _derived_words(self) -> str:
-        words = _WINDOW_WORDS[self.aggregation].format(
-            key=self.key, field=self.field, window=duration_words(self.window)
-        )
-        return words if self.transform == "none" else f"{words} (logarithm)"
-
-
-Feature = Annotated[FieldFeature | CalendarFeature | SinceFeature | WindowFeature, Field(discriminator="kind")]
-
-
-class Window(_Part):
+class Window(Part):
     """A length of time and its resolution."""
 
     duration: Duration = Field(description="Its length, at most.")
@@ -157,7 +51,7 @@ class Window(_Part):
         return self.duration_ms // self.buckets
 
 
-class FeatureSpec(_Part):
+class FeatureSpec(Part):
     """Every input of a model, in order, and how history is kept for it."""
 
     version: Literal[1] = Field(description="Version of this format.")
@@ -166,8 +60,14 @@ class FeatureSpec(_Part):
         "5m",
         description="A payment older than the newest one by more than this is scored, flagged late and not remembered.",
     )
-    keys: dict[Name, Literal["card_id"]] = Field(
-        min_length=1, max_length=1, description="Whose history is kept: a name and the field that holds the id."
+    keys: dict[Name, IdField] = Field(
+        {},
+        max_length=8,
+        description="Whose history is kept: a name and the field that holds the id. A history is one partition's: whole for "
+        "the field that the input topic is keyed by (card_id), for others that of the partition's share.",
+    )
+    label_delay: Duration = Field(
+        "7d", description="Whole days after which the label of a payment is taken as known, by profile features."
     )
     windows: tuple[Window, ...] = Field((), description="The windows that features may name.")
     features: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=512)] = Field(
@@ -180,8 +80,7 @@ class FeatureSpec(_Part):
             raise PydanticCustomError("feature_spec", "{problem}", {"problem": problem, "path": list(path)})
         return self
 
-    def _problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Where (path into the spec) and what is wrong, with the fix."""
+    def _problems(self) -> Iterator[Problem]:
         try:
             ZoneInfo(self.time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -190,7 +89,6 @@ class FeatureSpec(_Part):
                 f"{self.time_zone!r} is not a known time zone; write an IANA name such as Europe/Paris",
             )
         yield from self._window_problems()
-        declared = {window.duration for window in self.windows}
         names: set[str] = set()
         for index, feature in enumerate(self.features):
             path = ("features", index)
@@ -200,16 +98,35 @@ class FeatureSpec(_Part):
             if isinstance(feature, SinceFeature | WindowFeature) and feature.key not in self.keys:
                 yield (
                     (*path, "key"),
-                    f"{feature.key!r} is not one of the keys ({', '.join(self.keys)}); declare it under keys",
+                    f"{feature.key!r} is not one of the keys ({', '.join(self.keys) or 'none'}); declare it under keys",
                 )
-            if isinstance(feature, WindowFeature) and feature.window not in declared:
-                known = ", ".join(window.duration for window in self.windows) or "none"
-                yield (
-                    (*path, "window"),
-                    f"{feature.window!r} is not one of the windows ({known}); declare it under windows",
-                )
+            if isinstance(feature, WindowFeature):
+                yield from self._aggregation_problems(feature, path)
+            if isinstance(feature, ProfileFeature):
+                yield from self._profile_problems(feature, path)
 
-    def _window_problems(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    def _aggregation_problems(self, feature: WindowFeature, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        declared = [window.duration for window in self.windows]
+        if feature.window not in declared:
+            known = ", ".join(declared) or "none"
+            yield (*path, "window"), f"{feature.window!r} is not one of the windows ({known}); declare it under windows"
+        if feature.aggregation == "distinct" and feature.of is None:
+            yield (*path, "aggregation"), "distinct needs `of`, the id to count; add for example of: terminal_id"
+        if feature.aggregation != "distinct" and feature.of is not None:
+            yield (*path, "of"), f"{feature.aggregation} takes no `of`; remove it, or make the aggregation distinct"
+
+    def _profile_problems(self, feature: ProfileFeature, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        for where, duration in (((*path, "window"), feature.window), (("label_delay",), self.label_delay)):
+            if duration_ms(duration) % UNIT_MS["d"]:
+                yield where, f"{duration} is not a number of whole days; write for example 7d"
+        if feature.window_days + self.label_delay_days > PROFILE_DAYS:
+            yield (
+                (*path, "window"),
+                f"{feature.window} behind a label delay of {self.label_delay} reaches further back than the "
+                f"{PROFILE_DAYS} days that are kept; shorten one",
+            )
+
+    def _window_problems(self) -> Iterator[Problem]:
         lengths: set[int] = set()
         for index, window in enumerate(self.windows):
             if window.duration_ms in lengths:
@@ -235,6 +152,16 @@ class FeatureSpec(_Part):
     def lateness_ms(self) -> int:
         """Allowed lateness in milliseconds."""
         return duration_ms(self.allowed_lateness)
+
+    @property
+    def label_delay_days(self) -> int:
+        """Days after which a label is taken as known."""
+        return duration_ms(self.label_delay) // UNIT_MS["d"]
+
+    @property
+    def profiled(self) -> bool:
+        """Whether some feature reads the terminals' profiles."""
+        return any(isinstance(feature, ProfileFeature) for feature in self.features)
 
     def digest(self) -> str:
         """SHA-256 (hex) of the spec's canonical JSON: sorted keys, no spaces, fields at their defaults left out.

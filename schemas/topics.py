@@ -10,6 +10,7 @@ from schemas.decision import Decision
 from schemas.label import Label
 from schemas.metric import ScoringMetric
 from schemas.score import Score
+from schemas.terminal import TerminalProfile, TerminalSums
 from schemas.transaction import Transaction
 
 DAY_MS = 24 * 3600 * 1000
@@ -20,7 +21,8 @@ class Topic:
     """One topic's contract.
 
     partitions: "input" means as many as the input topic has, so that a card's records stay together and in order.
-    retention_ms: how long the broker keeps records; None keeps them until compaction.
+    retention_ms: how long the broker keeps records; None keeps them until compaction, and replaced ones for as long as
+    `transactions` are kept, so that a replay finds them.
     """
 
     name: str
@@ -38,22 +40,45 @@ ALERTS = Topic("alerts", Alert, "card_id", "scorer", 30 * DAY_MS)
 DECISIONS = Topic("decisions", Decision, "card_id", "scorer", 180 * DAY_MS)
 DEAD_LETTERS = Topic("dead-letters", DeadLetter, "none", "scorer", 30 * DAY_MS)
 SCORING_METRICS = Topic("scoring-metrics", ScoringMetric, "none", "scorer", 7 * DAY_MS)
+TERMINAL_SUMS = Topic("terminal-sums", TerminalSums, "none", "scorer, profiler", 62 * DAY_MS, partitions="one")
+TERMINAL_PROFILES = Topic(
+    "terminal-profiles", TerminalProfile, "terminal_id", "profiler", None, partitions="one", cleanup="compact"
+)
 LABELS = Topic("labels", Label, "transaction_id", "the user's systems", 200 * DAY_MS)
 
-TOPICS = (TRANSACTIONS, SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, LABELS)
-SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS)
+TOPICS = (
+    TRANSACTIONS,
+    SCORES,
+    ALERTS,
+    DECISIONS,
+    DEAD_LETTERS,
+    SCORING_METRICS,
+    TERMINAL_SUMS,
+    TERMINAL_PROFILES,
+    LABELS,
+)
+SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS)
+PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"
 SOURCE_OFFSET_HEADER = "assay-source-offset"
 """On every output record: the input position it comes from, as ASCII. For `scoring-metrics` the last one counted."""
 
+PROFILES_OFFSET_HEADER = "assay-profiles-offset"
+"""On what the scorer writes about a payment: the records of `terminal-profiles` below this offset were known to it."""
 
-def position_headers(topic: str, partition: int, offsets: list[int]) -> list[list[tuple[str, bytes]]]:
+
+def position_headers(
+    topic: str, partition: int, offsets: list[int], profiles_offset: int | None = None
+) -> list[list[tuple[str, bytes]]]:
     """Headers that tie output records to their input positions on one partition, one list a record."""
     where = (SOURCE_TOPIC_HEADER, topic.encode())
     number = (SOURCE_PARTITION_HEADER, b"%d" % partition)
-    return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset)] for offset in offsets]
+    if profiles_offset is None:
+        return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset)] for offset in offsets]
+    known = (PROFILES_OFFSET_HEADER, b"%d" % profiles_offset)
+    return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), known] for offset in offsets]
 
 
 def source_headers(topic: str, partition: int, offset: int) -> list[tuple[str, bytes]]:

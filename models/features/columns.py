@@ -1,27 +1,32 @@
 """A batch of transactions as columns."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from schemas.feature_kinds import IdField
+
+NO_VALUE = "\0"
+"""Stands for an id that the payment lacks: those without one share a history."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransactionColumns:
     """n validated transactions in log order: ids not empty, amounts finite and >= 0.
 
-    event_time_ms: int64[n], ms since 1970-01-01 UTC. amount: float64[n], currency's main unit.
+    ids: n strings for each id field that the feature spec reads (`layout.id_fields`). event_time_ms: int64[n], ms since
+    1970-01-01 UTC. amount: float64[n], currency's main unit.
     """
 
-    card_id: list[str]
-    terminal_id: list[str]
+    ids: Mapping[IdField, Sequence[str]]
     event_time_ms: NDArray[np.int64]
     amount: NDArray[np.float64]
 
     def __len__(self) -> int:
-        return len(self.card_id)
+        return len(self.event_time_ms)
 
     def __getitem__(self, rows: slice) -> "TransactionColumns":
-        return TransactionColumns(
-            self.card_id[rows], self.terminal_id[rows], self.event_time_ms[rows], self.amount[rows]
-        )
+        ids = {field: values[rows] for field, values in self.ids.items()}
+        return TransactionColumns(ids, self.event_time_ms[rows], self.amount[rows])

@@ -6,6 +6,7 @@ entry stands in the table has no influence on any result.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ def table_for(cards_max: int) -> NDArray[np.uint64]:
     return np.zeros(1 << (2 * cards_max - 1).bit_length(), dtype=np.uint64)
 
 
-def keys_of(card_ids: list[str]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+def keys_of(card_ids: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Ids as words uint32[n, 16] and their tags uint32[n]. An id of more than 64 bytes stands as its BLAKE2b."""
     text = "".join(card_ids)
     lengths = np.fromiter(map(len, card_ids), dtype=np.int64, count=len(card_ids))

@@ -11,20 +11,32 @@ from numba import njit
 
 # numba's cache notices a change of this file only: a constant that compiled code reads is defined beside that code.
 
-AMOUNT, HOUR, IS_NIGHT, IS_WEEKEND, SINCE_LAST, SINCE_FIRST, WINDOWS = range(7)
-"""The kernel's registers: what it computes for every payment. From WINDOWS on PER_WINDOW for each window."""
+AMOUNT, HOUR, IS_NIGHT, IS_WEEKEND, PLAIN = range(5)
+"""What a payment says by itself."""
 
-COUNT, SUM, MEAN, MAX, STD, RATIO, PER_WINDOW = range(7)
-"""The registers of a window."""
+SINCE_LAST, SINCE_FIRST, WINDOWS = range(3)
+"""The registers of a key's history: what is computed for every payment. From WINDOWS on, stretches of one a window."""
+
+COUNT, SUM, MEAN, MAX, STD, RATIO, DISTINCT = range(7)
+"""The registers of a window; from DISTINCT on one for each field whose different values are counted."""
 
 ID_BYTES, ID_WORDS = 64, 16
 """A row begins with the card's id in UTF-8, padded; see `index`."""
 
 FIRST_MS, LAST_MS, HEADS = 8, 9, 10
-"""Columns of a row read as int64: first and last event time; from HEADS on the newest bucket of each ring."""
+"""Columns of a row read as int64: first and last event time; from HEADS on the newest bucket of each ring.
+
+After them, a word for each ring: how many of its buckets, back from the newest, hold anything; older ones are void.
+"""
 
 EMPTY = -(2**62)
 """In the times: nothing yet."""
+
+MARKS = 64
+"""Bits of a bucket for each field whose different values are counted: linear counting, Whang et al. 1990."""
+
+ESTIMATE = np.round(MARKS * np.log(MARKS / np.maximum(MARKS - np.arange(MARKS + 1.0), 1.0)))
+"""How many different values, by the number of bits that they set."""
 
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
@@ -49,108 +61,163 @@ def _touch(words, row_words, slots, first):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _read_clock(time_ms, local_ms, first_ms, last_ms, registers):  # type: ignore[no-untyped-def]
-    """The registers of the calendar and of the card's first and last payment."""
-    of_day_ms = local_ms % DAY_MS
-    registers[HOUR] = of_day_ms / HOUR_MS
-    registers[IS_NIGHT] = 1.0 if of_day_ms // HOUR_MS <= NIGHT_HOUR_LAST else 0.0
-    registers[IS_WEEKEND] = 1.0 if (local_ms // DAY_MS + THURSDAY) % 7 >= SATURDAY else 0.0
-    registers[SINCE_LAST] = np.inf if last_ms == EMPTY else max(time_ms - last_ms, 0) / 1000.0
-    registers[SINCE_FIRST] = 0.0 if first_ms == EMPTY else max(time_ms - first_ms, 0) / 1000.0
+def run_plain(sources, columns, log1p, amounts, local_ms, matrix):  # type: ignore[no-untyped-def]
+    """Fill the columns of the features that need no history. sources: int64, which of the PLAIN ones."""
+    registers = np.empty(PLAIN, dtype=np.float64)
+    for row in range(amounts.shape[0]):
+        of_day_ms = local_ms[row] % DAY_MS
+        registers[AMOUNT] = amounts[row]
+        registers[HOUR] = of_day_ms / HOUR_MS
+        registers[IS_NIGHT] = 1.0 if of_day_ms // HOUR_MS <= NIGHT_HOUR_LAST else 0.0
+        registers[IS_WEEKEND] = 1.0 if (local_ms[row] // DAY_MS + THURSDAY) % 7 >= SATURDAY else 0.0
+        for feature in range(sources.shape[0]):
+            value = registers[sources[feature]]
+            matrix[row, columns[feature]] = math.log1p(value) if log1p[feature] else value
 
 
 @compiled
-def _read_ring(words, numbers, at, buckets, planes, now, head, amount, windows, window_buckets, registers):  # type: ignore[no-untyped-def]
+def _bits(word):  # type: ignore[no-untyped-def]
+    """How many bits of a uint32 are set."""
+    word -= (word >> np.uint32(1)) & np.uint32(0x55555555)
+    word = (word & np.uint32(0x33333333)) + ((word >> np.uint32(2)) & np.uint32(0x33333333))
+    word = (word + (word >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
+    return ((word * np.uint32(0x01010101)) >> np.uint32(24)) & np.uint32(0xFF)  # numba multiplies in 64 bits
+
+
+@compiled
+def _read_ring(words, numbers, here, planes, now, newest, amount, windows, of_window, registers):  # type: ignore[no-untyped-def]
     """The registers of a ring's windows, which end in bucket `now`; each goes on where the shorter one before it stopped.
 
-    at: word of the ring's first count. windows: first and last + 1. The present payment is included.
+    here: word of the ring's first bucket, and how many it has. newest: bucket, and how many back from it are not void.
+    windows: first and last + 1.
+    of_window: how many buckets each has, and how many registers. The present payment is included.
     """
-    sum_plane, spread_plane, max_plane = planes
-    count, total, spread, largest = 1.0, amount, 0.0, amount
+    sum_at, spread_at, max_at, _, stride = planes
+    (at, buckets), (head, span), (window_buckets, per_window) = here, newest, of_window
+    count, total, spread, largest = np.int64(1), amount, 0.0, amount
     bucket = min(now, head)
-    column = at + bucket % buckets
+    word = at + bucket % buckets * stride
     for window in range(windows[0], windows[1]):
-        oldest = max(now - window_buckets[window] + 1, head - buckets + 1)
+        oldest = max(now - window_buckets[window], head - span) + 1
         while bucket >= oldest:
-            n = words[column]
-            if spread_plane > 0 and n > 0:  # two groups merged: Chan, Golub and LeVeque 1979
-                gap = numbers[column + sum_plane * buckets] / n - total / count
-                spread += numbers[column + spread_plane * buckets] + gap * gap * count * n / (count + n)
-            if max_plane > 0:
-                largest = max(largest, np.float64(numbers[column + max_plane * buckets]))
-            if sum_plane > 0:
-                total += numbers[column + sum_plane * buckets]
-            count += n
-            column = column - 1 if column > at else at + buckets - 1
+            n = np.int64(words[word])
+            if spread_at > 0 and n > 0:  # two groups merged: Chan, Golub and LeVeque 1979
+                gap = numbers[word + sum_at] / n - total / count
+                spread += numbers[word + spread_at] + gap * gap * count * n / (count + n)
+            if max_at > 0:
+                largest = max(largest, np.float64(numbers[word + max_at]))
+            if sum_at > 0:
+                total += numbers[word + sum_at]
+            count += n  # an empty bucket adds nothing; to ask first costs more than to add
+            word = word - stride if word > at else at + (buckets - 1) * stride
             bucket -= 1
-        register = WINDOWS + window * PER_WINDOW
+        register = WINDOWS + window * per_window
         mean = total / count
         registers[register + COUNT] = count
         registers[register + SUM] = total
         registers[register + MEAN] = mean
         registers[register + MAX] = largest
-        registers[register + STD] = math.sqrt(spread / count) if spread_plane > 0 else 0.0
+        registers[register + STD] = math.sqrt(spread / count) if spread_at > 0 else 0.0
         registers[register + RATIO] = amount / mean if mean > 0.0 else 1.0  # a mean of 0: the present amount is 0 too
 
 
 @compiled
-def _remember(words, numbers, at, buckets, planes, now, head, amount):  # type: ignore[no-untyped-def]
-    """Fold one payment into a ring whose newest bucket is `head`."""
-    sum_plane, spread_plane, max_plane = planes
-    planes_kept = 1 + max(sum_plane, spread_plane, max_plane)
-    column = at + now % buckets
-    if now - head >= buckets:
-        for word in range(at, at + planes_kept * buckets):
-            words[word] = 0  # the bits of 0.0 too
-    else:
-        stale = column
-        for _ in range(now - head):
-            for plane in range(planes_kept):
-                words[stale + plane * buckets] = 0
-            stale = stale - 1 if stale > at else at + buckets - 1
-    n = words[column]
-    if spread_plane > 0 and n > 0:
-        gap = amount - numbers[column + sum_plane * buckets] / n
-        numbers[column + spread_plane * buckets] += gap * gap * n / (n + 1.0)
-    words[column] = n + 1
-    if sum_plane > 0:
-        numbers[column + sum_plane * buckets] += amount
-    if max_plane > 0:
-        largest = column + max_plane * buckets
-        numbers[largest] = max(np.float64(numbers[largest]), amount)
+def _read_marks(words, here, planes, now, newest, windows, of_window, mark, field, registers):  # type: ignore[no-untyped-def]
+    """The registers of a ring's windows that count different values of one field. mark: the present value's bit."""
+    (at, buckets), (head, span), (window_buckets, per_window) = here, newest, of_window
+    marks_at, stride = planes[3], planes[4]
+    low, high = np.uint32(mark & np.uint64(0xFFFFFFFF)), np.uint32(mark >> np.uint64(32))
+    bucket = min(now, head)
+    for window in range(windows[0], windows[1]):
+        oldest = max(now - window_buckets[window], head - span) + 1
+        while bucket >= oldest:
+            word = at + bucket % buckets * stride + marks_at + 2 * field
+            low |= words[word]
+            high |= words[word + 1]
+            bucket -= 1
+        registers[WINDOWS + window * per_window + DISTINCT + field] = ESTIMATE[_bits(low) + _bits(high)]
 
 
 @compiled
-def run(program, words, numbers, times, slots, time_ms, local_ms, amounts, late, matrix):  # type: ignore[no-untyped-def]
-    """Score and fold n payments, in order.
+def _clear(words, at, buckets, stride, last, number):  # type: ignore[no-untyped-def]
+    """Empty so many buckets, back from `last`."""
+    word = at + last % buckets * stride
+    for _ in range(number):
+        for plane in range(stride):
+            words[word + plane] = 0  # the bits of 0.0 too
+        word = word - stride if word > at else at + (buckets - 1) * stride
 
-    words uint32, numbers float32, times int64: the rows' one memory, flat. slots, time_ms, local_ms: int64[n].
-    amounts: float64[n]. late: bool[n], not folded. matrix: float32[n, F], filled.
+
+@compiled
+def _remember(words, numbers, here, planes, now, newest, amount, marks, row):  # type: ignore[no-untyped-def]
+    """Fold one payment into a ring; the newest bucket and how many are not void, afterwards."""
+    sum_at, spread_at, max_at, marks_at, stride = planes
+    (at, buckets), (head, span) = here, newest
+    if now > head:  # what lies between was without payments; nothing that is void is touched
+        near = now - head < buckets
+        _clear(words, at, buckets, stride, now, now - head if near else 1)
+        span = min(span + now - head, buckets) if near else 1
+        head = now
+    elif now <= head - span:
+        _clear(words, at, buckets, stride, head - span, head - span - now + 1)
+        span = head - now + 1
+    word = at + now % buckets * stride
+    n = words[word]
+    if spread_at > 0 and n > 0:
+        gap = amount - numbers[word + sum_at] / n
+        numbers[word + spread_at] += gap * gap * n / (n + 1.0)
+    words[word] = n + 1
+    if sum_at > 0:
+        numbers[word + sum_at] += amount
+    if max_at > 0:
+        numbers[word + max_at] = max(np.float64(numbers[word + max_at]), amount)
+    for field in range(marks.shape[1]):
+        words[word + marks_at + 2 * field + marks[row, field] // 32] |= np.uint32(1) << np.uint32(
+            marks[row, field] % 32
+        )
+    return head, span
+
+
+@compiled
+def run(program, words, numbers, times, slots, time_ms, amounts, marks, late, matrix):  # type: ignore[no-untyped-def]
+    """Score and fold n payments of one key, in order, into its columns of the matrix.
+
+    words uint32, numbers float32, times int64: the rows' one memory, flat. slots, time_ms: int64[n]. amounts: float64[n].
+    marks: uint8[n, fields], which bit stands for the value. late: bool[n], not folded. matrix: float32[n, F].
     """
-    bucket_ms, buckets, starts, ring_windows, window_buckets, source, at_most, log1p, planes, row_words = program
-    registers = np.empty(WINDOWS + window_buckets.shape[0] * PER_WINDOW, dtype=np.float64)
+    bucket_ms, buckets, starts, ring_windows, window_buckets, source, column, at_most, log1p, planes, row_words = (
+        program
+    )
+    per_window = DISTINCT + marks.shape[1]
+    of_window = (window_buckets, per_window)
+    registers = np.empty(WINDOWS + window_buckets.shape[0] * per_window, dtype=np.float64)
+    rings = bucket_ms.shape[0]
     touched = np.uint32(0)
     for row in range(slots.shape[0]):
         if row % ROWS_AHEAD == 0:
             touched ^= _touch(words, row_words, slots, row)
         at, time, amount = slots[row] * row_words, time_ms[row], amounts[row]
-        card = at // 2
-        registers[AMOUNT] = amount
-        _read_clock(time, local_ms[row], times[card + FIRST_MS], times[card + LAST_MS], registers)
-        for ring in range(bucket_ms.shape[0]):
-            now, head, ring_at = time // bucket_ms[ring], times[card + HEADS + ring], at + starts[ring]
-            windows = (ring_windows[ring], ring_windows[ring + 1])
-            _read_ring(
-                words, numbers, ring_at, buckets[ring], planes, now, head, amount, windows, window_buckets, registers
-            )
+        key = at // 2
+        spans = at + 2 * (HEADS + rings)
+        first_ms, last_ms = times[key + FIRST_MS], times[key + LAST_MS]
+        registers[SINCE_LAST] = np.inf if last_ms == EMPTY else max(time - last_ms, 0) / 1000.0
+        registers[SINCE_FIRST] = 0.0 if first_ms == EMPTY else max(time - first_ms, 0) / 1000.0
+        for ring in range(rings):
+            now, ring_at = time // bucket_ms[ring], at + starts[ring]
+            newest = (times[key + HEADS + ring], np.int64(words[spans + ring]))
+            here, windows = (ring_at, buckets[ring]), (ring_windows[ring], ring_windows[ring + 1])
+            _read_ring(words, numbers, here, planes, now, newest, amount, windows, of_window, registers)
+            for field in range(marks.shape[1]):
+                mark = np.uint64(1) << np.uint64(marks[row, field])
+                _read_marks(words, here, planes, now, newest, windows, of_window, mark, field, registers)
             if not late[row]:
-                _remember(words, numbers, ring_at, buckets[ring], planes, now, head, amount)
-                times[card + HEADS + ring] = max(now, head)
+                head, span = _remember(words, numbers, here, planes, now, newest, amount, marks, row)
+                times[key + HEADS + ring] = head
+                words[spans + ring] = span
         for feature in range(source.shape[0]):
             value = min(registers[source[feature]], at_most[feature])
-            matrix[row, feature] = math.log1p(value) if log1p[feature] else value
+            matrix[row, column[feature]] = math.log1p(value) if log1p[feature] else value
         if not late[row]:
-            first_ms = times[card + FIRST_MS]
-            times[card + FIRST_MS] = time if first_ms == EMPTY else min(first_ms, time)
-            times[card + LAST_MS] = max(times[card + LAST_MS], time)
+            times[key + FIRST_MS] = time if first_ms == EMPTY else min(first_ms, time)
+            times[key + LAST_MS] = max(last_ms, time)
     return touched  # so that the compiler keeps the loads

@@ -1,4 +1,4 @@
-"""A feature spec as numbers: where a card's history lies in memory, and the program that the kernel runs.
+"""A feature spec as numbers: where a key's history lies in memory, and the program that the kernel runs over it.
 
 A ring is a circle of buckets of one width; windows of the same bucket width share one. A ring has as many buckets as its
 longest window, and as many more as the allowed lateness spans, so that an out-of-order payment too finds its whole window.
@@ -11,121 +11,169 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.kernel import (
-    AMOUNT,
-    COUNT,
-    HEADS,
-    HOUR,
-    IS_NIGHT,
-    IS_WEEKEND,
-    MAX,
-    MEAN,
-    PER_WINDOW,
-    RATIO,
-    SINCE_FIRST,
-    SINCE_LAST,
-    STD,
-    SUM,
-    WINDOWS,
-)
-from schemas.feature_spec import (
-    CalendarFeature,
-    Feature,
-    FeatureSpec,
-    FieldFeature,
-    SinceFeature,
-    Window,
-    WindowFeature,
-)
+from models.features import kernel
+from schemas.feature_kinds import CalendarFeature, FieldFeature, IdField, SinceFeature, WindowFeature
+from schemas.feature_spec import FeatureSpec, Window
 
-_CALENDAR = {"hour": HOUR, "is_night": IS_NIGHT, "is_weekend": IS_WEEKEND}
-_WINDOW = {"count": COUNT, "sum": SUM, "mean": MEAN, "max": MAX, "std": STD, "ratio": RATIO}
+_CALENDAR = {"hour": kernel.HOUR, "is_night": kernel.IS_NIGHT, "is_weekend": kernel.IS_WEEKEND}
+_WINDOW = {
+    "count": kernel.COUNT,
+    "sum": kernel.SUM,
+    "mean": kernel.MEAN,
+    "max": kernel.MAX,
+    "std": kernel.STD,
+    "ratio": kernel.RATIO,
+}
 _NEEDS_SUM = {"sum", "mean", "std", "ratio"}
+MARK_WORDS = kernel.MARKS // 32
+LINE_WORDS = 16
+"""A cache line. Rows begin on one."""
+
+
+class Plain(NamedTuple):
+    """The P features that need no history."""
+
+    source: NDArray[np.int64]  # [P]
+    column: NDArray[np.int64]  # [P] in the matrix
+    log1p: NDArray[np.bool_]  # [P]
+
+
+class Planes(NamedTuple):
+    """Where a bucket, a stretch of 4-byte words, holds what; its word 0 is the count (uint32). 0: the spec needs none."""
+
+    sum_at: int  # float32
+    spread_at: int  # float32, sum of squared differences from the mean
+    max_at: int  # float32
+    marks_at: int  # 64 bits for each field whose different values are counted
+    stride: int
 
 
 class Program(NamedTuple):
-    """What the kernel reads; R rings, W windows (sorted by ring, then by length), F features.
+    """What the kernel reads for one key; R rings, W windows (sorted by ring, then by length), F of the features.
 
-    A card's row is one stretch of memory, so that a card costs few cache misses: id, times as int64, then for each ring its
-    planes of buckets as 4-byte words: counts (uint32), and as the spec needs sums, spreads, maxima (float32).
+    A row is one stretch of memory, so that a key costs few cache misses: id, times as int64, a word for each ring, buckets.
     """
 
     ring_bucket_ms: NDArray[np.int64]  # [R]
     ring_buckets: NDArray[np.int64]  # [R]
-    ring_start: NDArray[np.int64]  # [R] word of the ring's first count
+    ring_start: NDArray[np.int64]  # [R] word of the ring's first bucket
     ring_windows: NDArray[np.int64]  # [R + 1] first window of the ring; the last entry is their number
     window_buckets: NDArray[np.int64]  # [W]
     source: NDArray[np.int64]  # [F] the register
+    column: NDArray[np.int64]  # [F] in the matrix
     at_most: NDArray[np.float64]  # [F] larger values become this
     log1p: NDArray[np.bool_]  # [F]
-    planes: tuple[int, int, int]  # which plane holds sums, spreads, maxima; 0 where the spec needs none
+    planes: Planes
     row_words: int
 
 
-def ring_lengths(spec: FeatureSpec) -> dict[int, int]:
+def plain(spec: FeatureSpec) -> Plain:
+    """The features that a payment gives by itself."""
+    found = [
+        (column, kernel.AMOUNT if isinstance(feature, FieldFeature) else _CALENDAR[feature.part], _logarithmic(feature))
+        for column, feature in enumerate(spec.features)
+        if isinstance(feature, FieldFeature | CalendarFeature)
+    ]
+    return Plain(
+        source=np.array([source for _, source, _ in found], dtype=np.int64),
+        column=np.array([column for column, _, _ in found], dtype=np.int64),
+        log1p=np.array([logarithm for _, _, logarithm in found], dtype=np.bool_),
+    )
+
+
+def used_keys(spec: FeatureSpec) -> list[str]:
+    """The keys that some feature reads, in the spec's order: only they cost memory."""
+    read = {feature.key for _, feature in _keyed(spec)}
+    return [key for key in spec.keys if key in read]
+
+
+def counted_fields(spec: FeatureSpec, key: str) -> list[IdField]:
+    """The fields whose different values are counted for a key, in the order of the features."""
+    fields = [feature.of for _, feature in _keyed(spec, key) if isinstance(feature, WindowFeature) and feature.of]
+    return list(dict.fromkeys(fields))
+
+
+def id_fields(spec: FeatureSpec) -> frozenset[IdField]:
+    """Every id that the fold reads."""
+    fields = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
+    return frozenset(fields | ({"terminal_id"} if spec.profiled else set()))
+
+
+def ring_lengths(spec: FeatureSpec, key: str) -> dict[int, int]:
     """Bucket width in ms -> number of buckets of the ring of that width, in the order of the first window that uses it."""
     lengths: dict[int, int] = {}
-    for window in used_windows(spec):
+    for window in used_windows(spec, key):
         spare = -(-spec.lateness_ms // window.bucket_ms)
         lengths[window.bucket_ms] = max(lengths.get(window.bucket_ms, 0), window.buckets + spare)
     return lengths
 
 
-def used_windows(spec: FeatureSpec) -> list[Window]:
-    """The windows that some feature reads, in the spec's order: only they cost memory."""
-    read = {feature.window for feature in spec.features if isinstance(feature, WindowFeature)}
+def used_windows(spec: FeatureSpec, key: str) -> list[Window]:
+    """The windows that some feature of a key reads, in the spec's order."""
+    read = {feature.window for _, feature in _keyed(spec, key) if isinstance(feature, WindowFeature)}
     return [window for window in spec.windows if window.duration in read]
 
 
-@functools.lru_cache(maxsize=16)
-def _program(canonical: str) -> Program:
+@functools.lru_cache(maxsize=64)
+def _program(canonical: str, key: str) -> Program:
     spec = FeatureSpec.model_validate_json(canonical)
-    rings = ring_lengths(spec)
+    rings = ring_lengths(spec, key)
     order, lengths = list(rings), np.array(list(rings.values()), dtype=np.int64)
-    windows = sorted(used_windows(spec), key=lambda window: (order.index(window.bucket_ms), window.buckets))
+    windows = sorted(used_windows(spec, key), key=lambda window: (order.index(window.bucket_ms), window.buckets))
     index = {window.duration: number for number, window in enumerate(windows)}
     per_ring = [sum(window.bucket_ms == width for window in windows) for width in order]
-    planes = _planes(spec)
-    ring_words = lengths * (1 + max(planes))
-    ends = 2 * (HEADS + len(order)) + np.cumsum(ring_words)
-    words = int(ends[-1]) if len(order) else 2 * HEADS
+    planes, fields = planes_of(spec, key), counted_fields(spec, key)
+    head_words = 2 * (kernel.HEADS + len(order)) + len(order)
+    starts = head_words + np.concatenate([[0], np.cumsum(lengths * planes.stride)]).astype(np.int64)
+    features = _keyed(spec, key)
     return Program(
         ring_bucket_ms=np.array(order, dtype=np.int64),
         ring_buckets=lengths,
-        ring_start=ends - ring_words,
+        ring_start=starts[:-1],
         ring_windows=np.concatenate([[0], np.cumsum(per_ring)]).astype(np.int64),
         window_buckets=np.array([window.buckets for window in windows], dtype=np.int64),
-        source=np.array([_source(feature, index) for feature in spec.features], dtype=np.int64),
-        at_most=np.array([_at_most(feature) for feature in spec.features], dtype=np.float64),
-        log1p=np.array([getattr(feature, "transform", "none") == "log1p" for feature in spec.features]),
+        source=np.array([_source(feature, index, fields) for _, feature in features], dtype=np.int64),
+        column=np.array([column for column, _ in features], dtype=np.int64),
+        at_most=np.array([_at_most(feature) for _, feature in features], dtype=np.float64),
+        log1p=np.array([_logarithmic(feature) for _, feature in features], dtype=np.bool_),
         planes=planes,
-        row_words=words + words % 2,  # whole int64s
+        row_words=-(-int(starts[-1]) // LINE_WORDS) * LINE_WORDS,
     )
 
 
-def program(spec: FeatureSpec) -> Program:
-    """The program of `spec`."""
-    return _program(spec.model_dump_json())
+def program(spec: FeatureSpec, key: str) -> Program:
+    """The program of `spec` for one of its keys."""
+    return _program(spec.model_dump_json(), key)
 
 
-def _planes(spec: FeatureSpec) -> tuple[int, int, int]:
-    """Numbers, from 1, of the planes that the spec's aggregations need besides the counts."""
-    aggregations = {feature.aggregation for feature in spec.features if isinstance(feature, WindowFeature)}
-    sums, spreads, maxima = bool(aggregations & _NEEDS_SUM), "std" in aggregations, "max" in aggregations
-    return int(sums), 2 * int(spreads), (1 + sums + spreads) * int(maxima)
+def planes_of(spec: FeatureSpec, key: str) -> Planes:
+    """What a bucket holds for the aggregations of a key, besides the count."""
+    used = {feature.aggregation for _, feature in _keyed(spec, key) if isinstance(feature, WindowFeature)}
+    needed = (bool(used & _NEEDS_SUM), "std" in used, "max" in used)
+    places = [sum(needed[: place + 1]) if need else 0 for place, need in enumerate(needed)]
+    marks_at = 1 + sum(needed)
+    return Planes(places[0], places[1], places[2], marks_at, marks_at + MARK_WORDS * len(counted_fields(spec, key)))
 
 
-def _source(feature: Feature, windows: dict[str, int]) -> int:
-    match feature:
-        case FieldFeature():
-            return AMOUNT
-        case CalendarFeature():
-            return _CALENDAR[feature.part]
-        case SinceFeature():
-            return SINCE_LAST if feature.event == "last" else SINCE_FIRST
-        case WindowFeature():
-            return WINDOWS + windows[feature.window] * PER_WINDOW + _WINDOW[feature.aggregation]
+def _keyed(spec: FeatureSpec, key: str | None = None) -> list[tuple[int, SinceFeature | WindowFeature]]:
+    """Columns and features that read a history, of one key or of all."""
+    return [
+        (column, feature)
+        for column, feature in enumerate(spec.features)
+        if isinstance(feature, SinceFeature | WindowFeature) and key in (None, feature.key)
+    ]
 
 
-def _at_most(feature: Feature) -> float:
+def _source(feature: SinceFeature | WindowFeature, windows: dict[str, int], fields: list[IdField]) -> int:
+    if isinstance(feature, SinceFeature):
+        return kernel.SINCE_LAST if feature.event == "last" else kernel.SINCE_FIRST
+    register = kernel.WINDOWS + windows[feature.window] * (kernel.DISTINCT + len(fields))
+    return register + (kernel.DISTINCT + fields.index(feature.of) if feature.of else _WINDOW[feature.aggregation])
+
+
+def _at_most(feature: SinceFeature | WindowFeature) -> float:
     return feature.at_most_ms / 1000 if isinstance(feature, SinceFeature) else math.inf
+
+
+def _logarithmic(feature: FieldFeature | CalendarFeature | SinceFeature | WindowFeature) -> bool:
+    return getattr(feature, "transform", "none") == "log1p"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.features.columns import TransactionColumns
 from models.simulation.population import Population, draw_population
 from models.simulation.settings import SimulationSettings
+from schemas.feature_kinds import IdField
 
 DAY_S = 86_400
 NOON_S, SPREAD_S = 43_200.0, 20_000.0
@@ -44,7 +45,8 @@ class TransactionDay:
     @property
     def columns(self) -> TransactionColumns:
         """What the feature fold reads."""
-        return TransactionColumns(self.card_id, self.terminal_id, self.event_time_ms, self.amount)
+        ids: dict[IdField, list[str]] = {"card_id": self.card_id, "terminal_id": self.terminal_id}
+        return TransactionColumns(ids, self.event_time_ms, self.amount)
 
 
 @dataclass(slots=True)

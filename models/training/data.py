@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features.fold import fold
+from models.features.history_profiles import HistoryProfiles
 from models.features.state import FeatureState
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
@@ -72,11 +73,12 @@ class Split:
 
 def simulate(settings: SimulationSettings, spec: FeatureSpec) -> Dataset:
     """Every transaction of the simulation with its features. The history starts empty, as a new scorer's does."""
-    state = FeatureState(spec, cards_max=settings.customers)
+    state, profiles = FeatureState(spec, cards_max=settings.customers), HistoryProfiles(spec.label_delay_days)
     numbers: dict[str, int] = {}
     days = []
     for day, batch in enumerate(generate(settings)):
-        features, _ = fold(state, batch.columns)
+        features, _ = fold(state, batch.columns, profiles.on(settings.start_day + day))
+        profiles.add(settings.start_day + day, batch.terminal_id, batch.is_fraud)
         card = np.array([numbers.setdefault(card_id, len(numbers)) for card_id in batch.card_id], dtype=np.int64)
         days.append(Dataset(features, card, np.full(len(batch), day), batch.is_fraud, batch.scenario))
     if not days:

@@ -15,6 +15,7 @@ from services.cli import (
     demo,
     doctor,
     features,
+    profile,
     replay,
     score,
     simulate,
@@ -43,6 +44,7 @@ app.add_typer(features.app, name="features")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command(epilog=TRAIN_EXAMPLE)(train.train)
 app.command(epilog=score.EXAMPLE)(score.score)
+app.command(epilog=profile.EXAMPLE)(profile.profile)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)

@@ -18,19 +18,21 @@ def explain(
     spec: Annotated[Path, typer.Argument(help="A feature spec in YAML.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Show each feature of SPEC: what it is, over which window, how exact, and the memory per card."""
+    """Show each feature of SPEC: what it is, whose, over which window, how exact; and what it costs in memory and time."""
     from rich.table import Table
 
-    from models.features.explain import card_bytes, table
+    from models.features.explain import key_bytes, ns_per_event, table
     from models.features.spec_file import load_spec
 
     loaded = load_spec(spec)
-    rows = table(loaded)
+    rows, sizes, cost_ns = table(loaded), key_bytes(loaded), round(ns_per_event(loaded))
     if json:
-        print_json({"features": [asdict(row) for row in rows], "bytes_per_card": card_bytes(loaded)})
+        print_json({"features": [asdict(row) for row in rows], "bytes_per_id": sizes, "ns_per_event": cost_ns})
         return
-    shown = Table("feature", "what it is", "window", "resolution", "bytes per card")
+    shown = Table("feature", "what it is", "history of", "window", "resolution", "bytes")
     for row in rows:
-        shown.add_row(row.name, row.what, row.window, row.resolution, str(row.bytes_per_card))
+        shown.add_row(row.name, row.what, row.key, row.window, row.resolution, str(row.bytes_per_id))
     results.print(shown)
-    results.print(f"A card's history takes {card_bytes(loaded)} bytes; features that read the same buckets share them.")
+    for key, size in sizes.items():
+        results.print(f"Each {key} takes {size} bytes; features that read the same buckets share them.")
+    results.print(f"A payment takes about {cost_ns} ns of one core of this machine.")

@@ -26,9 +26,13 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same payments.")] = 7,
     bad_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of garbage, each due a dead letter.")] = 0.0,
     customers: Annotated[int, typer.Option(help="Cards in the simulated population.")] = 5000,
+    label_delay_days: Annotated[
+        int | None,
+        typer.Option(min=0, max=60, help="Tell each fraud on `labels`, so many simulated days later. Default: never."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON at the end, and no progress.")] = False,
 ) -> None:
-    """Stream simulated payments to `transactions` until --duration, --count or Ctrl-C."""
+    """Stream simulated payments to `transactions`, and labels to `labels`, until --duration, --count or Ctrl-C."""
     import uvloop
 
     from models.simulation.settings import SimulationSettings
@@ -45,7 +49,7 @@ def simulate(
         start=START,
         days=wall_ms() // DAY_MS - SimulationSettings(start=START).start_day,
     )
-    records = payloads(prefetched(generate(settings)), bad_share, seed)
+    records = payloads(prefetched(generate(settings)), bad_share, seed, label_delay_days)
     show = None if json else _show
     sent = uvloop.run(
         stream(

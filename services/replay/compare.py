@@ -45,15 +45,17 @@ class Emitted:
         self._name, self._base, self._model = name, base, model
         self._bits = np.zeros((max(0, end - base), COLUMNS), np.uint32)
         self._state = np.zeros(max(0, end - base), np.uint8)
+        self._profiles_offset = np.zeros(max(0, end - base), np.int64)
 
     ABSENT, OURS, FOREIGN, SEEN = 0, 1, 2, 3
 
-    def add(self, source_offset: int, score: Score) -> None:
-        """One record of `scores`. Offsets outside are left out."""
+    def add(self, source_offset: int, score: Score, profiles_offset: int) -> None:
+        """One record of `scores`, and up to where the terminals' profiles were known. Offsets outside are left out."""
         place = source_offset - self._base
         if not 0 <= place < len(self._state):
             return
         self._state[place] = self.OURS if score.model == self._model else self.FOREIGN
+        self._profiles_offset[place] = profiles_offset
         values = [getattr(score, name) for name in Scores._fields]
         self._bits[place] = [*np.array(values, np.float32).view(np.uint32), score.alert]
 
@@ -72,6 +74,10 @@ class Emitted:
         self._note(result, offsets[differs], "differs")
         self._note(result, offsets[absent], "was never emitted")
         self._state[places] = self.SEEN
+
+    def profiles_offsets(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Up to where the profiles were known when these offsets were scored; 0 for those that were not."""
+        return self._profiles_offset[offsets - self._base]
 
     def leave_out(self, offsets: NDArray[np.int64]) -> None:
         """Offsets that nobody asks about."""

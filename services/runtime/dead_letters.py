@@ -2,11 +2,14 @@
 
 import secrets
 from collections import deque
+from collections.abc import Sequence
 
 from schemas import codec
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.privacy import PrivacyKey
-from services.runtime.batches import Record
+from schemas.topics import source_headers
+from services.runtime.batches import Record, Write
+from services.runtime.faults import Fault
 from services.runtime.settings import RuntimeSettings
 
 CAP_RECORDS_MIN = 100
@@ -42,6 +45,15 @@ class DeadLetterWriter:
                 key_id=self._key.key_id,
             )
         )
+
+    def write(self, topic: str, faults: Sequence[Fault]) -> Write:
+        """Dead letters for `topic`, in the order of the faults."""
+        write = Write(topic)
+        for fault in faults:
+            source = fault.record
+            headers = source_headers(source.topic, source.partition, source.offset)
+            write.append(None, self.encode(source, fault.reason, fault.detail), max(source.timestamp, 0), headers)
+        return write
 
 
 class DeadLetterCap:

@@ -5,9 +5,15 @@ from pathlib import Path
 from pydantic_settings import BaseSettings
 
 from services.runtime.metrics import catalogue
-from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings
+from services.runtime.settings import KafkaSettings, ProfilerSettings, RuntimeSettings, ScorerSettings, TopicSettings
 
-SETTINGS: tuple[type[BaseSettings], ...] = (KafkaSettings, TopicSettings, RuntimeSettings, ScorerSettings)
+SETTINGS: tuple[type[BaseSettings], ...] = (
+    KafkaSettings,
+    TopicSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    ProfilerSettings,
+)
 
 
 def settings_page() -> str:

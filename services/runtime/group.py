@@ -4,7 +4,7 @@ Exceptions in a rebalance callback are swallowed by the client library (E): ever
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import structlog
@@ -24,8 +24,8 @@ WATCH_INTERVAL_S = 1.0
 class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the library is untyped
     """Owns the workers of one process."""
 
-    def __init__(self, topic: str, parts: Parts) -> None:
-        self._topic = topic
+    def __init__(self, topics: Sequence[str], parts: Parts) -> None:
+        self._topics = topics
         self._parts = parts
         self._settings = parts.settings
         self._workers: dict[TopicPartition, PartitionWorker] = {}
@@ -38,7 +38,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`. Raises AssayError when something cannot go on."""
         consumer = self._parts.consumer
-        consumer.subscribe([self._topic], listener=self)
+        consumer.subscribe(self._topics, listener=self)
         watching: asyncio.Future[Any] = asyncio.ensure_future(self._watch())
         stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
         try:
@@ -63,11 +63,6 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         """Whether the event loop still turns."""
         return monotonic_s() - self._tick_s < 2 * self._settings.request_timeout_s + 10 * WATCH_INTERVAL_S
 
-    @property
-    def phases(self) -> dict[int, str]:
-        """What each of our partitions is doing, by number."""
-        return {source.partition: worker.phase for source, worker in sorted(self._workers.items())}
-
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Finish and stop the workers of what is taken away, before the group goes on."""
         try:
@@ -77,7 +72,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Start a worker for each partition; they restore beside each other, not in the rebalance."""
-        log.info("group.assigned", partitions=sorted(source.partition for source in assigned))
+        log.info("group.assigned", partitions=sorted(map(self._parts.metrics.label, assigned)))
         self._parts.metrics.rebalances.inc()
         self._parts.metrics.assigned.set(len(assigned))
         self._parts.pacer.partitions = max(1, len(assigned))
@@ -128,7 +123,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             self._stuck_s = max((now_s - worker.progress_s for worker in waiting), default=0.0)
             self._parts.metrics.ready.set(self.ready)
             if self._stuck_s > 2 * self._settings.progress_timeout_s:
-                partitions = sorted(worker.source.partition for worker in waiting)
+                partitions = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in waiting))
                 raise AssayError(
                     f"Partitions {partitions} have records waiting but committed none for {self._stuck_s:.0f} s: this process "
                     "ends so that another can take over; look at the brokers' logs if it happens again."
@@ -150,7 +145,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         waiting = []
         for worker in workers:
             lag = ends.get(worker.source, 0) - (worker.next_offset or 0)
-            self._parts.metrics.lag.labels(str(worker.source.partition)).set(max(0, lag))
+            self._parts.metrics.lag.labels(self._parts.metrics.label(worker.source)).set(max(0, lag))
             if lag > 0 or worker.phase != "running":
                 waiting.append(worker)
         return waiting

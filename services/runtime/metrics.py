@@ -6,6 +6,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from aiokafka import TopicPartition
 from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import HistogramMetricFamily
@@ -72,58 +73,89 @@ class BulkHistogram(Collector):
 
 
 class Metrics:
-    """One process's metrics in a registry of their own."""
+    """One process's metrics in a registry of their own.
 
-    def __init__(self) -> None:
+    by_topic: the process works partitions of several topics, so a partition is called by topic and number.
+    """
+
+    def __init__(self, *, by_topic: bool = False) -> None:
+        self._by_topic = by_topic
         self.registry = registry = CollectorRegistry()
         for process_collector in (ProcessCollector, PlatformCollector, GCCollector):
             process_collector(registry=registry)
+        self._partitions()
+        self._process()
+
+    def _counter(self, name: str, help_text: str, labels: list[str]) -> Counter:
+        return Counter(f"assay_{name}", help_text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str, labels: list[str]) -> Gauge:
+        return Gauge(f"assay_{name}", help_text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, help_text: str, buckets: Iterable[float], label: str | None = None
+    ) -> BulkHistogram:
+        return BulkHistogram(f"assay_{name}", help_text, buckets, self.registry, label)
+
+    def _partitions(self) -> None:
+        """What is measured of each partition."""
         partition = ["partition"]
-
-        def counter(name: str, help_text: str, labels: list[str]) -> Counter:
-            return Counter(f"assay_{name}", help_text, labels, registry=registry)
-
-        def gauge(name: str, help_text: str, labels: list[str]) -> Gauge:
-            return Gauge(f"assay_{name}", help_text, labels, registry=registry)
-
-        def histogram(name: str, help_text: str, buckets: Iterable[float], label: str | None = None) -> BulkHistogram:
-            return BulkHistogram(f"assay_{name}", help_text, buckets, registry, label)
-
-        self.records = counter("records", "Input records whose outputs are committed.", partition)
-        self.scores = counter("scores", "Scores committed.", partition)
-        self.alerts = counter("alerts", "Alerts committed.", partition)
-        self.late = counter("late_records", "Records scored but too late to enter the history.", partition)
-        self.dead_letters = counter("dead_letters", "Dead letters committed, by reason.", ["reason"])
-        self.transactions = counter("transactions", "Micro-batches committed.", partition)
-        self.failures = counter(
-            "partition_failures", "Times a partition was started again from what is committed, by error.", ["error"]
-        )
-        self.retriable = counter(
-            "client_retries", "Retriable errors that the Kafka library met and retried, by error.", ["error"]
-        )
-        self.producers = counter("producers_started", "Producers started, by cause.", ["cause"])
-        self.rebalances = counter("rebalances", "Assignments received from the group.", [])
-        self.offset_gaps = counter(
+        self.records = self._counter("records", "Input records whose outputs are committed.", partition)
+        self.scores = self._counter("scores", "Scores committed.", partition)
+        self.alerts = self._counter("alerts", "Alerts committed.", partition)
+        self.late = self._counter("late_records", "Records scored but too late to enter the history.", partition)
+        self.transactions = self._counter("transactions", "Micro-batches committed.", partition)
+        self.offset_gaps = self._counter(
             "offset_gap_records", "Records that retention removed before they were read.", partition
         )
-        self.snapshots = counter("snapshots", "Snapshots, by outcome: saved, failed, restored, rejected.", ["outcome"])
-        self.lag = gauge("lag_records", "Records in the partition that are not yet committed.", partition)
-        self.paused = gauge("partition_paused", "1 while too many dead letters hold the partition.", partition)
-        self.ready = gauge("ready", "1 when every assigned partition is restored and moving.", [])
-        self.assigned = gauge("assigned_partitions", "Partitions that this process owns.", [])
-        self.snapshot_time = gauge(
+        self.lag = self._gauge("lag_records", "Records in the partition that are not yet committed.", partition)
+        self.paused = self._gauge("partition_paused", "1 while too many dead letters hold the partition.", partition)
+        self.snapshot_time = self._gauge(
             "snapshot_timestamp_seconds", "When the newest snapshot was saved, Unix time.", partition
         )
-        self.snapshot_bytes = gauge("snapshot_bytes", "Size of the newest snapshot.", partition)
-        self.state_keys = gauge("state_cards", "Cards in the partition's state.", partition)
-        self.model = gauge(
+        self.snapshot_bytes = self._gauge("snapshot_bytes", "Size of the newest snapshot.", partition)
+        self.state_keys = self._gauge("state_cards", "Ids in the state: cards and other keys; in the profiler terminals.", partition)
+
+    def _process(self) -> None:
+        """What is measured of the process as a whole."""
+        self.dead_letters = self._counter("dead_letters", "Dead letters committed, by reason.", ["reason"])
+        self.failures = self._counter(
+            "partition_failures", "Times a partition was started again from what is committed, by error.", ["error"]
+        )
+        self.retriable = self._counter(
+            "client_retries", "Retriable errors that the Kafka library met and retried, by error.", ["error"]
+        )
+        self.producers = self._counter("producers_started", "Producers started, by cause.", ["cause"])
+        self.rebalances = self._counter("rebalances", "Assignments received from the group.", [])
+        self.snapshots = self._counter(
+            "snapshots", "Snapshots, by outcome: saved, failed, restored, rejected.", ["outcome"]
+        )
+        self.ready = self._gauge("ready", "1 when every assigned partition is restored and moving.", [])
+        self.assigned = self._gauge("assigned_partitions", "Partitions that this process owns.", [])
+        self.unplaced_labels = self._counter(
+            "unplaced_labels", "Frauds labelled without terminal or event time, which no profile counts.", []
+        )
+        self.forgotten_sums = self._counter(
+            "forgotten_terminal_sums", "Sums of a day that lies behind what profiles keep, not added.", []
+        )
+        self.table_lag = self._gauge(
+            "table_lag_records", "Records of a followed table that are not yet in it.", ["topic"]
+        )
+        self.table_age = self._gauge(
+            "table_age_seconds", "Since a followed table was last seen to hold all of its topic.", ["topic"]
+        )
+        self.model = self._gauge(
             "model_info", "1 for the model in force: bundle and execution provider.", ["bundle", "provider"]
         )
-        self.latency = histogram(
+        self.latency = self._histogram(
             "commit_latency_seconds", "From the input record's timestamp to its committed score.", LATENCY_BUCKETS_S
         )
-        self.stage = histogram("stage_seconds", "Time of one batch in each stage.", STAGE_BUCKETS_S, "stage")
-        self.batch = histogram("batch_records", "Records in a micro-batch.", BATCH_BUCKETS)
+        self.stage = self._histogram("stage_seconds", "Time of one batch in each stage.", STAGE_BUCKETS_S, "stage")
+        self.batch = self._histogram("batch_records", "Records in a micro-batch.", BATCH_BUCKETS)
+
+    def label(self, source: TopicPartition) -> str:
+        """The value of the label `partition`."""
+        return f"{source.topic}-{source.partition}" if self._by_topic else str(source.partition)
 
 
 def catalogue() -> list[tuple[str, str, str, str]]:

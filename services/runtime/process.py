@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from services.runtime.metrics import Metrics
 from services.runtime.pacing import Pacer
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
 from services.runtime.snapshots import SnapshotStore
+from services.runtime.tables import FollowedTable
 from services.runtime.topics_admin import describe_topics
 from services.runtime.worker import Parts
 
@@ -46,11 +47,12 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What makes a stream processor this one: its input, its outputs, what it does with a partition."""
+    """What makes a stream processor this one: its inputs, its outputs, what it does with a partition, what it looks up."""
 
-    source: Topic
+    sources: Sequence[Topic]
     outputs: Collection[Topic]
     make_processor: Callable[[TopicPartition], Processor]
+    tables: Sequence[FollowedTable] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +66,28 @@ class Environment:
 
 
 async def run_processor(service: Service, environment: Environment) -> None:
-    """Work a topic until SIGTERM or SIGINT. Raises AssayError."""
+    """Work the service's topics until SIGTERM or SIGINT. Raises AssayError."""
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
     consumer = connections.input_consumer(kafka, runtime)
+    sources = [environment.topics.topic_prefix + source.name for source in service.sources]
     try:
-        partitions = await _partitions(kafka, environment.topics, [service.source, *service.outputs])
+        partitions = await _partitions(kafka, environment.topics, [*service.sources, *service.outputs])
         await consumer.start()
-        source = environment.topics.topic_prefix + service.source.name
-        group = WorkerGroup(source, _parts(service, environment, consumer, partitions))
+        group = WorkerGroup(sources, _parts(service, environment, consumer, partitions))
         health = HealthServer(
-            runtime.http_host, runtime.http_port, metrics.registry, lambda: group.ready, lambda: group.alive
+            runtime.http_host,
+            runtime.http_port,
+            metrics.registry,
+            lambda: group.ready and all(table.ready for table in service.tables),
+            lambda: group.alive,
         )
-        log.info("process.started", topic=source, group=runtime.group, delivery=runtime.delivery, http=health.address)
+        topics = ", ".join(sources)
+        log.info("process.started", topic=topics, group=runtime.group, delivery=runtime.delivery, http=health.address)
         try:
-            await group.run(stop)
+            await _work(service, group, stop)
         finally:
             health.close()
     except KafkaError as error:
@@ -91,6 +98,25 @@ async def run_processor(service: Service, environment: Environment) -> None:
     finally:
         await consumer.stop()
     log.info("process.stopped")
+
+
+async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> None:
+    """The tables first: no partition is worked before what it looks up is there."""
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        for table in service.tables:
+            starting = asyncio.ensure_future(table.start())
+            await asyncio.wait([stopping, starting], return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+            else:
+                starting.result()
+        if not stop.is_set():
+            await group.run(stop)
+    finally:
+        stopping.cancel()
+        for table in service.tables:
+            await table.stop()
 
 
 def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]) -> Parts:

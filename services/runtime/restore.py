@@ -41,7 +41,7 @@ async def committed_position(
         return Position(first, must_be_written=True)
     if committed < first:
         lost = first - committed
-        metrics.offset_gaps.labels(str(source.partition)).inc(lost)
+        metrics.offset_gaps.labels(metrics.label(source)).inc(lost)
         log.error(
             "partition.offset_gap",
             topic=source.topic,

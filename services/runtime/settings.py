@@ -153,6 +153,23 @@ class ScorerSettings(BaseSettings):
     )
 
 
+class ProfilerSettings(BaseSettings):
+    """What the profiler does."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_PROFILER_", extra="ignore", frozen=True)
+
+    group: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] = Field(
+        "assay-profiler", description="Consumer group of the profiler; ASSAY_GROUP is the scorer's."
+    )
+    http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        9465, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
+    )
+    frauds_max: Annotated[int, Field(ge=1)] = Field(
+        1_000_000,
+        description="Frauds remembered in each partition of labels, so that a later label can take one back.",
+    )
+
+
 def load(settings: type[S]) -> S:
     """Settings from the environment. Raises SettingsError: one sentence that names the variable."""
     try:

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from schemas.topics import Topic
+from schemas.topics import TRANSACTIONS, Topic
 from services.runtime.errors import AssayError
 from services.runtime.kafka import admin
 from services.runtime.settings import KafkaSettings, TopicSettings
@@ -127,6 +127,8 @@ def _configuration(topic: Topic, topics: TopicSettings) -> dict[str, str]:
         "message.timestamp.after.max.ms": str(2**63 - 1),
         "retention.ms": str(-1 if topic.retention_ms is None else topic.retention_ms),
     }
+    if topic.cleanup == "compact":
+        configuration["min.compaction.lag.ms"] = str(TRANSACTIONS.retention_ms)
     if topics.replication >= 3:
         configuration["min.insync.replicas"] = "2"
     return configuration

@@ -70,7 +70,7 @@ class PartitionWorker:
         self._batch_start_s = 0.0
         self._snapshot_due_s = 0.0
         self._snapshot_offset = -1
-        self._label = str(source.partition)
+        self._label = parts.metrics.label(source)
         self._log = log.bind(topic=source.topic, partition=source.partition)
 
     def owned(self) -> bool:

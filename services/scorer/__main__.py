@@ -4,17 +4,19 @@ import structlog
 from aiokafka import TopicPartition
 
 from models.features.fold import warm
-from models.features.state import FeatureStateError
-from schemas.topics import SCORER_OUTPUTS, TRANSACTIONS
+from models.features.history import FeatureStateError
+from schemas.topics import SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
 from services.runtime import logs
 from services.runtime.dead_letters import DeadLetterWriter, privacy_key
 from services.runtime.errors import AssayError
 from services.runtime.metrics import Metrics
 from services.runtime.process import Environment, Service, main, run_processor
 from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
+from services.runtime.tables import FollowedTable
 from services.scorer.emit import Emitter
 from services.scorer.model import load_model
 from services.scorer.processor import Limits, ScoringProcessor
+from services.scorer.profiles import ProfileTable
 
 log = structlog.get_logger(__name__)
 
@@ -40,13 +42,16 @@ async def start() -> None:
         topics.topic_prefix, model.identity, scorer.decision_share, DeadLetterWriter(privacy_key(runtime))
     )
 
+    profiles = ProfileTable() if model.feature_spec.profiled else None
+
     def make_processor(source: TopicPartition) -> ScoringProcessor:
         try:
-            return ScoringProcessor(source.topic, source.partition, model, limits, emitter, metrics)
+            return ScoringProcessor(source, model, limits, emitter, metrics, profiles)
         except FeatureStateError as error:
             raise AssayError(f"{error} The setting is ASSAY_CARDS_MAX.") from None
 
-    service = Service(TRANSACTIONS, SCORER_OUTPUTS, make_processor)
+    tables = [FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)] if profiles else []
+    service = Service([TRANSACTIONS], SCORER_OUTPUTS, make_processor, tables)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 

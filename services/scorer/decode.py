@@ -1,28 +1,13 @@
 """Stage 1: bytes to transactions. What is not one is a fault, and its neighbours never notice."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import is_card_number
 from schemas.transaction import Transaction
 from services.runtime.batches import Record
-
-_REASONS: dict[type[codec.RejectedError], DeadLetterReason] = {
-    codec.UndecodableError: DeadLetterReason.UNDECODABLE,
-    codec.TooDeepError: DeadLetterReason.TOO_DEEP,
-    codec.SchemaError: DeadLetterReason.SCHEMA,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One record that is not to be scored, and why."""
-
-    record: Record
-    reason: DeadLetterReason
-    detail: str
+from services.runtime.faults import Fault, parsed
 
 
 class Decoder:
@@ -65,15 +50,9 @@ class Decoder:
         return good, transactions, faults
 
     def _judge(self, record: Record) -> Transaction | Fault:
-        payload: bytes | None = record.value
-        if not payload:
-            return Fault(record, DeadLetterReason.EMPTY, "no payload")
-        if len(payload) > self._message_bytes_max:
-            return Fault(record, DeadLetterReason.TOO_LARGE, f"more than {self._message_bytes_max} bytes")
-        try:
-            transaction = self._parse(payload)
-        except codec.RejectedError as error:
-            return Fault(record, _REASONS[type(error)], str(error))
+        transaction = parsed(record, self._parse, self._message_bytes_max)
+        if isinstance(transaction, Fault):
+            return transaction
         if is_card_number(transaction.card_id):
             return Fault(record, DeadLetterReason.CARD_NUMBER, "card_id is a card number: send a keyed pseudonym")
         if self._ahead(record, transaction):

@@ -4,8 +4,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
+
+from models.features import text_arrays
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -42,18 +43,13 @@ class DuplicateWindow:
             self._seen.discard(self._order.popleft())
 
     def to_arrays(self) -> Arrays:
-        """The window as arrays: UTF-8 of all ids, and where each ends."""
-        encoded = [transaction_id.encode() for transaction_id in self._order]
-        return {
-            "duplicates_text": np.frombuffer(b"".join(encoded), np.uint8),
-            "duplicates_end": np.cumsum([len(text) for text in encoded], dtype=np.int64),
-        }
+        """The window as arrays."""
+        text, ends = text_arrays.pack(self._order)
+        return {"duplicates_text": text, "duplicates_end": ends}
 
     def load(self, arrays: Arrays) -> None:
         """Take over a window. Raises KeyError or ValueError, itself untouched, where the arrays do not fit."""
-        text = arrays["duplicates_text"].tobytes()
-        ends = arrays["duplicates_end"].tolist()
-        ids = [text[start:end].decode() for start, end in zip([0, *ends[:-1]], ends, strict=True)] if ends else []
+        ids = text_arrays.unpack(arrays["duplicates_text"], arrays["duplicates_end"])
         if len(set(ids)) != len(ids) or len(ids) > self.records_max:
             raise ValueError("the duplicate window has another size")
         self._order, self._seen = deque(ids), set(ids)

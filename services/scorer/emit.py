@@ -7,18 +7,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.features.terminal_days import DaySums
 from models.scoring.scores import Scores
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.decision import Decision, RecordedBecause
 from schemas.manifest import Thresholds
 from schemas.score import Score
-from schemas.topics import ALERTS, DEAD_LETTERS, DECISIONS, SCORES, SCORING_METRICS, position_headers, source_headers
+from schemas.terminal import SUMS_MAX, TerminalSums
+from schemas.topics import (
+    ALERTS,
+    DEAD_LETTERS,
+    DECISIONS,
+    SCORES,
+    SCORING_METRICS,
+    TERMINAL_SUMS,
+    position_headers,
+    source_headers,
+)
 from schemas.transaction import Transaction
 from services.runtime.batches import Record, Write
 from services.runtime.dead_letters import DeadLetterWriter
+from services.runtime.faults import Fault
 from services.scorer.decide import Outcomes, recorded
-from services.scorer.decode import Fault
 
 Matrix = NDArray[np.float32]
 
@@ -35,6 +46,8 @@ class Scored:
     outcomes: Outcomes
     reasons: dict[int, tuple[Reason, ...]]
     """By place in the batch, for alerts."""
+    profiles_offset: int | None
+    """The records of `terminal-profiles` below it were known; None where the features read none."""
 
     @property
     def timestamps_ms(self) -> NDArray[np.int64]:
@@ -64,11 +77,13 @@ class Emitter:
         self._score = codec.record_type(Score)
         self._alert: type[Alert] = codec.record_type(Alert)
         self._decision: type[Decision] = codec.record_type(Decision)
+        self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
     def judged(self, batch: Scored, decided_at_ms: int) -> list[Write]:
         """Scores, alerts and decisions of a batch."""
         first = batch.records[0]
-        headers = position_headers(first.topic, first.partition, [record.offset for record in batch.records])
+        offsets = [record.offset for record in batch.records]
+        headers = position_headers(first.topic, first.partition, offsets, batch.profiles_offset)
         timestamps_ms = _timestamps_ms(batch.records)
         keys: list[bytes | None] = [
             t.card_id.encode() for t in batch.transactions
@@ -119,12 +134,19 @@ class Emitter:
 
     def faults(self, faults: Sequence[Fault]) -> Write:
         """Dead letters, in the order of the faults."""
-        write = Write(self._prefix + DEAD_LETTERS.name)
-        for fault in faults:
-            source = fault.record
-            headers = source_headers(source.topic, source.partition, source.offset)
-            value = self._dead_letters.encode(source, fault.reason, fault.detail)
-            write.append(None, value, max(source.timestamp, 0), headers)
+        return self._dead_letters.write(self._prefix + DEAD_LETTERS.name, faults)
+
+    def closed_days(self, source: Record, closed: Sequence[DaySums]) -> Write:
+        """Payments of each terminal on days that are over, under the position of the input that ended them."""
+        write = Write(self._prefix + TERMINAL_SUMS.name)
+        headers = source_headers(source.topic, source.partition, source.offset)
+        for sums in closed:
+            terminals = list(sums.payments)
+            for start in range(0, len(terminals), SUMS_MAX):
+                part = tuple(terminals[start : start + SUMS_MAX])
+                payments = tuple(sums.payments[terminal] for terminal in part)
+                record = self._sums(day=sums.day, terminal_ids=part, payments=payments, frauds=(0,) * len(part))
+                write.append(None, codec.encode(record), max(source.timestamp, 0), headers)
         return write
 
     def metric(self, source: Record, value: bytes) -> Write:

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.fold import fold
+from models.features.fold import NOTHING_KNOWN, fold
+from models.features.layout import id_fields
+from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from services.runtime.batches import Record
+from services.runtime.faults import Fault
 from services.scorer.decide import decide
-from services.scorer.decode import Decoder, Fault
+from services.scorer.decode import Decoder
 from services.scorer.duplicates import DuplicateWindow
 from services.scorer.processor import Limits, admit, columns
 
@@ -49,12 +52,14 @@ class OfflinePartition:
         self._thresholds = session.bundle.manifest.thresholds
         self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max)
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
-        self._state = FeatureState(session.bundle.manifest.feature_spec, limits.cards_max)
+        spec = session.bundle.manifest.feature_spec
+        self._state, self._fields = FeatureState(spec, limits.cards_max), id_fields(spec)
 
-    def judge(self, records: Sequence[Record]) -> Part:
-        """The next records, in the log's order."""
+    def judge(self, records: Sequence[Record], profiles: TerminalProfiles = NOTHING_KNOWN) -> Part:
+        """The next records, in the log's order. profiles: what was known of the terminals then."""
         good, transactions, faults = admit(self._decoder, self._duplicates, records)
-        features, _ = fold(self._state, columns(transactions))
+        features, _ = fold(self._state, columns(transactions, self._fields), profiles)
+        self._state.closed_days()  # the stream tells them, nobody asks for them here
         scores = self._session.run(features)
         return Part(good, scores, decide(scores, self._thresholds).alert, faults)
 

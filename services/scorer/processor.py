@@ -2,36 +2,41 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from aiokafka import TopicPartition
 
-from models.features.columns import TransactionColumns
-from models.features.fold import fold
+from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.fold import NOTHING_KNOWN, fold
+from models.features.layout import id_fields
 from models.features.state import FeatureState
 from models.scoring.session import ModelSession
 from models.scoring.shapley import explain
 from schemas.alert import Reason
 from schemas.dead_letter import DeadLetterReason
+from schemas.feature_kinds import IdField
 from schemas.feature_spec import FeatureSpec
 from schemas.transaction import Transaction
 from services.runtime.batches import Record, Result, Write
 from services.runtime.clock import monotonic_s, wall_ms
+from services.runtime.faults import Fault
 from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
 from services.scorer.decide import decide
-from services.scorer.decode import Decoder, Fault
+from services.scorer.decode import Decoder
 from services.scorer.duplicates import DuplicateWindow
 from services.scorer.emit import Emitter, Identity, Scored
+from services.scorer.profiles import ProfileTable
 from services.scorer.sums import PartialSums
 
 T = TypeVar("T")
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Grows when the meaning of the state changes, so that older snapshots are not loaded."""
 
 
@@ -70,9 +75,19 @@ class ScoringProcessor:
     """Decode, drop duplicates, fold, score, decide, emit."""
 
     def __init__(
-        self, topic: str, partition: int, model: Model, limits: Limits, emitter: Emitter, metrics: Metrics
+        self,
+        source: TopicPartition,
+        model: Model,
+        limits: Limits,
+        emitter: Emitter,
+        metrics: Metrics,
+        profiles: ProfileTable | None,
     ) -> None:
+        """profiles: what is known of the terminals; needed exactly when the model's features read it."""
+        topic, partition = source
         self._model = model
+        self._profiles = profiles
+        self._fields = id_fields(model.feature_spec)
         self._limits = limits
         self._emitter = emitter
         self._metrics = metrics
@@ -104,7 +119,8 @@ class ScoringProcessor:
         """Fold records into the state exactly as `process` does, without output."""
         _, transactions, _ = admit(self._decoder, self._duplicates, records)
         if transactions:
-            fold(self._features, columns(transactions))
+            fold(self._features, columns(transactions, self._fields))
+            self._features.closed_days()  # told when they were committed
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Fold and judge records."""
@@ -117,6 +133,9 @@ class ScoringProcessor:
         if transactions:
             self._batch = await self._score(good, transactions)
             writes += self._emitter.judged(self._batch, now_ms)
+            closed = self._features.closed_days()
+            if closed:
+                writes.append(self._emitter.closed_days(records[-1], closed))
         writes += self._due_sums(force=False)
         return Result(writes, len(records), len(faults))
 
@@ -143,8 +162,10 @@ class ScoringProcessor:
 
     async def _score(self, records: Sequence[Record], transactions: Sequence[Transaction]) -> Scored:
         started_s = monotonic_s()
-        batch = columns(transactions)
-        features, late = fold(self._features, batch)
+        batch, known = columns(transactions, self._fields), self._profiles
+        # no await between the two: the table moves on while others run
+        features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
+        profiles_offset = known.next_offset if known else None
         folded_s = monotonic_s()
         scores = await self._in_executor(self._model.session.run, features)
         self._metrics.stage.observe(folded_s - started_s, "fold")
@@ -157,7 +178,7 @@ class ScoringProcessor:
             found = await self._in_executor(explain, self._model.session, features[places], triggers)
             reasons = dict(zip(places, found, strict=True))
         self._sums.count_scores(scores, outcomes.alert, late, batch.amount)
-        return Scored(records, transactions, features, late, scores, outcomes, reasons)
+        return Scored(records, transactions, features, late, scores, outcomes, reasons, profiles_offset)
 
     async def _in_executor(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._model.executor, function, *arguments)
@@ -185,11 +206,10 @@ def admit(
     return good, transactions, faults
 
 
-def columns(transactions: Sequence[Transaction]) -> TransactionColumns:
-    """Transactions as the fold takes them."""
+def columns(transactions: Sequence[Transaction], fields: Collection[IdField]) -> TransactionColumns:
+    """Transactions as the fold takes them. fields: the ids that it reads."""
     return TransactionColumns(
-        card_id=[t.card_id for t in transactions],
-        terminal_id=[t.terminal_id for t in transactions],
+        ids={field: [getattr(t, field) or NO_VALUE for t in transactions] for field in fields},
         event_time_ms=np.array([t.event_time_ms for t in transactions], np.int64),
         amount=np.array([t.amount for t in transactions], np.float64),
     )

@@ -1,6 +1,7 @@
 """Payments as keys and payloads, a chosen share of them garbage. Pure: same seed, same bytes."""
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +10,7 @@ import numpy as np
 
 from models.simulation.stream import TransactionDay
 from schemas import codec
+from schemas.label import Label
 from schemas.transaction import Transaction
 
 CARD_NUMBER = "4111111111111111"
@@ -16,7 +18,10 @@ CARD_NUMBER = "4111111111111111"
 
 CURRENCY = "EUR"
 
+DAY_MS = 86_400_000
+
 _transaction = codec.record_type(Transaction)
+_label = codec.record_type(Label)
 
 
 class Garbage(StrEnum):
@@ -36,18 +41,23 @@ KINDS = tuple(Garbage)
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Key and value of a Kafka record."""
+    """Key and value of a Kafka record; is_label: for `labels`, not for `transactions`."""
 
     key: bytes
     value: bytes
     garbage: Garbage | None = None
+    is_label: bool = False
 
 
-def payloads(days: Iterable[TransactionDay], bad_share: float = 0.0, seed: int = 0) -> Iterator[Payload]:
+def payloads(
+    days: Iterable[TransactionDay], bad_share: float = 0.0, seed: int = 0, label_delay_days: int | None = None
+) -> Iterator[Payload]:
     """The days' payments in their order; each is replaced by garbage with probability `bad_share`.
 
-    The very first is never a repetition, as there is nothing to repeat.
+    The very first is never a repetition, as there is nothing to repeat. label_delay_days: a payment's fraud is told by a
+    label between the payments of so many days later; None tells none.
     """
+    labels: deque[tuple[int, Payload]] = deque()
     random = np.random.default_rng([seed, 1])  # apart from the generator's own draws
     good: Payload | None = None
     for day in days:
@@ -61,9 +71,12 @@ def payloads(days: Iterable[TransactionDay], bad_share: float = 0.0, seed: int =
             day.card_id,
             day.terminal_id,
             day.amount.tolist(),
+            day.is_fraud.tolist(),
             strict=True,
         )
-        for is_bad, kind, transaction_id, event_time_ms, card_id, terminal_id, amount in rows:
+        for is_bad, kind, transaction_id, event_time_ms, card_id, terminal_id, amount, is_fraud in rows:
+            while labels and labels[0][0] <= event_time_ms:
+                yield labels.popleft()[1]
             value = codec.encode(
                 _transaction(
                     transaction_id=transaction_id,
@@ -80,6 +93,25 @@ def payloads(days: Iterable[TransactionDay], bad_share: float = 0.0, seed: int =
             else:
                 good = payload
                 yield payload
+                if is_fraud and label_delay_days is not None:
+                    told_ms = event_time_ms + label_delay_days * DAY_MS
+                    labels.append((told_ms, _labelled(transaction_id, card_id, terminal_id, event_time_ms, told_ms)))
+
+
+def _labelled(transaction_id: str, card_id: str, terminal_id: str, event_time_ms: int, told_ms: int) -> Payload:
+    """The label of a fraud."""
+    value = codec.encode(
+        _label(
+            transaction_id=transaction_id,
+            verdict="fraud",
+            source="simulator",
+            labelled_at_ms=told_ms,
+            card_id=card_id,
+            terminal_id=terminal_id,
+            event_time_ms=event_time_ms,
+        )
+    )
+    return Payload(transaction_id.encode(), value, is_label=True)
 
 
 def _spoiled(payload: Payload, kind: Garbage, good: Payload | None) -> Payload:

@@ -9,8 +9,9 @@ import contextlib
 import functools
 import itertools
 import sys
+import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,12 +20,12 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from schemas.topics import TRANSACTIONS
+from schemas.topics import LABELS, TRANSACTIONS
 from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.errors import AssayError
 from services.runtime.kafka import plain_producer
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
-from services.runtime.topics_admin import describe_topics
+from services.runtime.topics_admin import TopicState, describe_topics
 from services.simulator.payloads import Payload
 
 T = TypeVar("T")
@@ -48,10 +49,11 @@ class SimulatorError(AssayError):
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How far the stream is. behind_s: how late the next record is."""
+    """How far the stream is. records: payments, the bad ones included. behind_s: how late the next one is."""
 
     records: int
     bad: int
+    labels: int
     elapsed_s: float
     behind_s: float
 
@@ -80,17 +82,17 @@ async def stream(
 
     progress: called about once a second.
     """
-    topic = topics.topic_prefix + TRANSACTIONS.name
-    (state,) = await describe_topics(kafka, topics, (TRANSACTIONS,))
-    if not state.partitions:
-        raise SimulatorError(f"Topic {topic} does not exist: `assay topics create` makes it.")
+    targets = await describe_topics(kafka, topics, (TRANSACTIONS, LABELS))
+    for state in targets:
+        if not state.partitions:
+            raise SimulatorError(f"Topic {state.name} does not exist: `assay topics create` makes it.")
     lasting = None if duration_s is None else round(duration_s * rate)
     limit = min((at_most for at_most in (count, lasting) if at_most is not None), default=None)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     producer = plain_producer(kafka, runtime)
     try:
         await producer.start()
-        return await _Loop(producer, topic, state.partitions, records, rate, limit).run(progress)
+        return await _Loop(producer, targets, records, rate, limit).run(progress)
     except KafkaError as error:
         raise SimulatorError(
             f"Kafka at {kafka.bootstrap} took no more records ({type(error).__name__}): check that it runs."
@@ -106,23 +108,23 @@ class _Loop:
     def __init__(
         self,
         producer: AIOKafkaProducer,
-        topic: str,
-        partitions: int,
+        targets: Sequence[TopicState],
         records: Iterator[Payload],
         rate: float,
         limit: int | None,
     ) -> None:
-        self._producer, self._topic, self._records, self._rate, self._limit = producer, topic, records, rate, limit
-        numbers = list(range(partitions))
+        self._producer, self._records, self._rate, self._limit = producer, records, rate, limit
+        self._payments, self._labels = targets
+        numbers = list(range(self._payments.partitions))
         # Kafka's default for keyed records; in pure Python too slow for each of them, and cards come again and again
         self._partition = functools.lru_cache(1 << 20)(lambda key: DefaultPartitioner()(key, numbers, numbers))
-        self._sent = self._bad = 0
+        self._sent = self._bad = self._labelled = 0
         self._exhausted = False
         self._in_flight: deque[asyncio.Future[Any]] = deque()
 
     async def run(self, progress: Callable[[Sent], None] | None) -> Sent:
         # the first draw takes its time, and so does the first look at the topic: nothing is due before
-        await self._producer.partitions_for(self._topic)
+        await self._producer.partitions_for(self._payments.name)
         self._records = itertools.chain([*itertools.islice(self._records, 1)], self._records)
         begun_ms, begun_s = wall_ms(), monotonic_s()
         told_s = begun_s
@@ -142,30 +144,41 @@ class _Loop:
         return self._state(monotonic_s() - begun_s)
 
     def _state(self, elapsed_s: float) -> Sent:
-        return Sent(self._sent, self._bad, elapsed_s, max(0.0, elapsed_s - self._sent / self._rate))
+        behind_s = max(0.0, elapsed_s - self._sent / self._rate)
+        return Sent(self._sent, self._bad, self._labelled, elapsed_s, behind_s)
 
     async def _send_round(self, records: int, begun_ms: int) -> None:
-        """Pack what is due by partition and send it; wait while too much is unacknowledged."""
-        batches: dict[int, Any] = {}
+        """Pack what is due by topic and partition and send it; wait while too much is unacknowledged."""
+        batches: dict[tuple[str, int], Any] = {}
         acknowledgements = []
-        for _ in range(records):
+        until = self._sent + records
+        while self._sent < until:
             payload = next(self._records, None)
             if payload is None:
                 self._exhausted = True
                 break
-            partition = self._partition(payload.key)
+            target = self._target(payload)
             due_ms = begun_ms + int(self._sent * 1000 / self._rate)
-            batch = batches.get(partition)
+            batch = batches.get(target)
             if batch is None:
-                batch = batches[partition] = self._producer.create_batch()
+                batch = batches[target] = self._producer.create_batch()
             if batch.append(timestamp=due_ms, key=payload.key, value=payload.value) is None:
-                acknowledgements.append(await self._producer.send_batch(batch, self._topic, partition=partition))
-                batch = batches[partition] = self._producer.create_batch()
+                acknowledgements.append(await self._producer.send_batch(batch, target[0], partition=target[1]))
+                batch = batches[target] = self._producer.create_batch()
                 batch.append(timestamp=due_ms, key=payload.key, value=payload.value)
+            if payload.is_label:
+                self._labelled += 1
+                continue
             self._sent += 1
             self._bad += payload.garbage is not None
-        for partition, batch in batches.items():
-            acknowledgements.append(await self._producer.send_batch(batch, self._topic, partition=partition))
+        for (topic, partition), batch in batches.items():
+            acknowledgements.append(await self._producer.send_batch(batch, topic, partition=partition))
         self._in_flight.append(asyncio.gather(*acknowledgements))
         while len(self._in_flight) >= ROUNDS_IN_FLIGHT_MAX:
             await self._in_flight.popleft()
+
+    def _target(self, payload: Payload) -> tuple[str, int]:
+        """Topic and partition. A payment's label has a key of its own, which comes once: nothing to remember."""
+        if payload.is_label:
+            return self._labels.name, zlib.crc32(payload.key) % self._labels.partitions
+        return self._payments.name, self._partition(payload.key)

@@ -30,6 +30,7 @@ from models.features.spec_file import load_spec
 from models.features.state import FeatureState
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
+from schemas.feature_kinds import IdField
 from tests.benchmarks import command
 
 SPEC = load_spec(Path(__file__).parents[2] / "deploy" / "features" / "fraud.yaml")
@@ -52,9 +53,10 @@ def payments(records: int) -> TransactionColumns:
         count += len(day.card_id)
         if count >= records:
             break
+    fields: tuple[IdField, ...] = ("card_id", "terminal_id")
+    ids = {field: [value for day in parts for value in getattr(day, field)] for field in fields}
     whole = TransactionColumns(
-        [card for day in parts for card in day.card_id],
-        [terminal for day in parts for terminal in day.terminal_id],
+        ids,
         np.concatenate([day.event_time_ms for day in parts]),
         np.concatenate([day.amount for day in parts]),
     )
@@ -78,7 +80,11 @@ def with_fold(columns: TransactionColumns) -> float:
 def with_pandas(columns: TransactionColumns) -> float:
     """One grouped rolling window after the other."""
     frame = pd.DataFrame(
-        {"card": columns.card_id, "time": pd.to_datetime(columns.event_time_ms, unit="ms"), "amount": columns.amount}
+        {
+            "card": columns.ids["card_id"],
+            "time": pd.to_datetime(columns.event_time_ms, unit="ms"),
+            "amount": columns.amount,
+        }
     )
     started_s = time.perf_counter()
     for milliseconds in WINDOWS.values():
@@ -90,7 +96,7 @@ def with_pandas(columns: TransactionColumns) -> float:
 def with_polars(columns: TransactionColumns) -> float:
     """One grouped rolling window after the other, on every core."""
     frame = pl.DataFrame(
-        {"card": columns.card_id, "time": columns.event_time_ms, "amount": columns.amount}
+        {"card": columns.ids["card_id"], "time": columns.event_time_ms, "amount": columns.amount}
     ).with_columns(pl.col("time").cast(pl.Datetime("ms")))
     frame = frame.sort("card", "time", maintain_order=True)
     started_s = time.perf_counter()
@@ -126,9 +132,11 @@ def growth(records: int) -> tuple[dict[int, float], float]:
         amounts, terminals = generator.gamma(2, 20, max(records, cards)), ["terminal"] * max(records, cards)
         times = 1_600_000_000_000 + 40 * np.arange(cards + records)
         state, before = FeatureState(SPEC, cards), process.memory_info().rss
-        folded(TransactionColumns(names, terminals[:cards], times[:cards], amounts[:cards]), state)
+        known: dict[IdField, list[str]] = {"card_id": names, "terminal_id": terminals[:cards]}
+        folded(TransactionColumns(known, times[:cards], amounts[:cards]), state)
         memory = (process.memory_info().rss - before) / cards
-        costs[cards] = folded(TransactionColumns(drawn, terminals[:records], times[cards:], amounts[:records]), state)
+        again: dict[IdField, list[str]] = {"card_id": drawn, "terminal_id": terminals[:records]}
+        costs[cards] = folded(TransactionColumns(again, times[cards:], amounts[:records]), state)
     return costs, memory
 
 

@@ -71,12 +71,14 @@ class Stream:
         """Create every topic."""
         await create_topics(self.kafka, self.topics, TOPICS)
 
-    async def send(self, payloads: Iterable[bytes | None], keys: Iterable[bytes] | None = None) -> None:
-        """Write payloads to `transactions`; without keys round robin over partitions, in order."""
+    async def send(
+        self, payloads: Iterable[bytes | None], keys: Iterable[bytes] | None = None, name: str = TRANSACTIONS.name
+    ) -> None:
+        """Write payloads to a topic; without keys round robin over partitions, in order."""
         producer = plain_producer(self.kafka, RuntimeSettings(), linger_ms=5)
         await producer.start()
         try:
-            topic, key_list = self.prefix + TRANSACTIONS.name, list(keys) if keys is not None else None
+            topic, key_list = self.prefix + name, list(keys) if keys is not None else None
             futures = [
                 await producer.send(topic, payload, key=key_list[i])
                 if key_list
@@ -90,6 +92,12 @@ class Stream:
     def scorer(self, **environment: str) -> "Scorer":
         """Start one more scorer process."""
         process = Scorer(self, {**self.environment, **environment}, len(self.processes))
+        self.processes.append(process)
+        return process
+
+    def profiler(self, **environment: str) -> "Scorer":
+        """Start one more profiler process."""
+        process = Scorer(self, {**self.environment, **environment}, len(self.processes), "services.profiler")
         self.processes.append(process)
         return process
 
@@ -145,10 +153,12 @@ class Stream:
 
 
 class Scorer:
-    """One `python -m services.scorer`."""
+    """One `python -m services.scorer`, or another service of the runtime."""
 
-    def __init__(self, stream: Stream, environment: dict[str, str], number: int) -> None:
-        self._log = stream.directory / f"scorer-{number}.log"
+    def __init__(
+        self, stream: Stream, environment: dict[str, str], number: int, module: str = "services.scorer"
+    ) -> None:
+        self._log = stream.directory / f"{module}-{number}.log"
         settings = {
             "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
             "ASSAY_TOPIC_PREFIX": stream.prefix,
@@ -156,6 +166,8 @@ class Scorer:
             "ASSAY_SNAPSHOT_DIR": str(stream.directory / "snapshots"),
             "ASSAY_SNAPSHOT_INTERVAL_S": "1",
             "ASSAY_HTTP_PORT": "0",
+            "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
+            "ASSAY_PROFILER_HTTP_PORT": "0",
             "ASSAY_SESSION_TIMEOUT_S": "6",
             "ASSAY_LOG_FORMAT": "json",
             "ASSAY_CARDS_MAX": "10000",
@@ -165,7 +177,7 @@ class Scorer:
         }
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.scorer"],
+                [sys.executable, "-m", module],
                 cwd=ROOT,
                 env={**kept, **settings, **environment},
                 stdout=output,

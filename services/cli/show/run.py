@@ -41,6 +41,9 @@ KILLED_STATUS = 128
 """From this on a status says that a signal ended the process."""
 
 BAD_SHARE = 0.0005
+LABEL_DELAY_DAYS = 7
+"""As the fraud bundle's feature spec has it."""
+
 HOST = "127.0.0.1"
 SELF = (sys.executable, "-m", "services.cli")
 
@@ -90,6 +93,8 @@ class Demo:
             "ASSAY_GROUP": self.group,
             "ASSAY_HTTP_HOST": HOST,
             "ASSAY_HTTP_PORT": str(self.port),
+            "ASSAY_PROFILER_GROUP": f"{self.group}-profiler",
+            "ASSAY_PROFILER_HTTP_PORT": "0",
             "ASSAY_SNAPSHOT_DIR": str(self.directory / "snapshots"),
         }
         self.children[name] = Child.start(name, [*SELF, *arguments], environment, self.directory / f"{name}.log")
@@ -131,8 +136,10 @@ def run(options: Options) -> Outcome:
 def _play(options: Options, directory: Path, stack: ExitStack) -> Outcome:
     screen = Screen(options.quiet)
     demo = _prepare(options, directory, stack, screen)
+    stack.callback(demo.end, "profile")
     stack.callback(demo.end, "score")
     screen.say("Starting the scorer ...")
+    demo.start("profile", "profile")
     demo.start_scorer()
     _await_ready(demo)
     stack.callback(demo.end, "simulate")
@@ -229,7 +236,7 @@ async def _stream(demo: Demo, screen: Screen) -> Seen:
         demo.start(
             "simulate",
             *("simulate", "--json", "--rate", str(options.rate), "--duration", str(options.duration_s)),
-            *("--bad-share", str(BAD_SHARE)),
+            *("--bad-share", str(BAD_SHARE), "--label-delay-days", str(LABEL_DELAY_DAYS)),
         )
         seen, begun_s = observer.seen, monotonic_s()
         sent_s: float | None = None
@@ -238,6 +245,8 @@ async def _stream(demo: Demo, screen: Screen) -> Seen:
                 await observer.poll()
                 _keep_alive(demo, screen)
                 _draw(draw, seen, monotonic_s() - begun_s, options.duration_s, sent_s)
+                if demo.children["profile"].status is not None:
+                    raise demo.failure("profile")
                 status = demo.children["simulate"].status
                 if status not in (None, 0):
                     raise demo.failure("simulate")

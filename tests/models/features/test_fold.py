@@ -29,7 +29,8 @@ def columns_of(*events: tuple[str, int, float]) -> TransactionColumns:
     """A stream of (card, ms after the start, amount)."""
     cards = [card for card, _, _ in events]
     times = np.array([START_MS + ms for _, ms, _ in events], dtype=np.int64)
-    return TransactionColumns(cards, cards, times, np.array([amount for *_, amount in events], dtype=np.float64))
+    amounts = np.array([amount for *_, amount in events], dtype=np.float64)
+    return TransactionColumns({"card_id": cards, "terminal_id": cards}, times, amounts)
 
 
 @given(streams())
@@ -38,8 +39,9 @@ def test_every_feature_equals_brute_force_over_the_raw_history(columns: Transact
     """Windows count whole buckets: those of the reference, payment by payment, out-of-order and late ones too."""
     matrix, late = fold(FeatureState(EVERY_KIND, cards_max=10), columns)
     reference = Reference(EVERY_KIND)
-    for row, event in enumerate(zip(columns.card_id, columns.event_time_ms.tolist(), columns.amount, strict=True)):
-        expected, expected_late = reference.score(*event)
+    for row, (time_ms, amount) in enumerate(zip(columns.event_time_ms.tolist(), columns.amount, strict=True)):
+        ids = {name: values[row] for name, values in columns.ids.items()}
+        expected, expected_late = reference.score(ids, time_ms, amount)
         assert late[row] == expected_late
         np.testing.assert_allclose(matrix[row], expected, rtol=2e-5, atol=2e-3)
 
@@ -77,8 +79,8 @@ def test_late_payments_leave_no_trace(columns: TransactionColumns) -> None:
     with_late, without = FeatureState(EVERY_KIND, cards_max=2), FeatureState(EVERY_KIND, cards_max=2)
     _, late = fold(with_late, columns)
     kept = np.flatnonzero(~late)
-    cards = [columns.card_id[row] for row in kept]
-    fold(without, TransactionColumns(cards, cards, columns.event_time_ms[kept], columns.amount[kept]))
+    ids = {name: [values[row] for row in kept] for name, values in columns.ids.items()}
+    fold(without, TransactionColumns(ids, columns.event_time_ms[kept], columns.amount[kept]))
     assert_same_state(with_late, without)
 
 
@@ -139,7 +141,7 @@ def test_an_empty_batch_changes_nothing() -> None:
     """No rows in, no rows out."""
     state = FeatureState(DEFAULT, cards_max=1)
     matrix, late = fold(state, columns_of())
-    assert matrix.shape == (0, 20)
+    assert matrix.shape == (0, len(DEFAULT.features))
     assert late.shape == (0,)
     assert state.cards == 0
 

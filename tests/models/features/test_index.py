@@ -7,9 +7,10 @@ import numpy as np
 
 from models.features.columns import TransactionColumns
 from models.features.fold import fold
+from models.features.history import EVICTED_SHARE
 from models.features.index import keys_of
 from models.features.spec_file import load_spec
-from models.features.state import EVICTED_SHARE, FeatureState
+from models.features.state import FeatureState
 
 DEFAULT = load_spec(Path("deploy/features/fraud.yaml"))
 MONTH_COUNT = DEFAULT.names.index("card_count_30d")
@@ -18,7 +19,9 @@ MONTH_COUNT = DEFAULT.names.index("card_count_30d")
 def payments(cards: list[str], first_ms: int = 0) -> TransactionColumns:
     """One payment a second."""
     return TransactionColumns(
-        cards, cards, first_ms + np.arange(len(cards), dtype=np.int64) * 1000, np.ones(len(cards))
+        {"card_id": cards, "terminal_id": cards},
+        first_ms + np.arange(len(cards), dtype=np.int64) * 1000,
+        np.ones(len(cards)),
     )
 
 

@@ -8,7 +8,7 @@ from models.features.spec_file import FeatureSpecError, load_spec, parse_spec
 from schemas.feature_spec import FeatureSpec
 
 DEFAULT_FILE = Path("deploy/features/fraud.yaml")
-DEFAULT_DIGEST = "5367e6c818c9bb6c9926045d591840c09a54f12d5cdd36e19799b4685dc1d5ac"
+DEFAULT_DIGEST = "402e10114838e0c47e47aeacab6e697ecf2e8ba8d9cc81b6ca431b1f275320b8"
 
 GOOD = """\
 version: 1
@@ -25,11 +25,11 @@ features:
 """
 
 
-def test_the_default_spec_has_its_twenty_features() -> None:
-    """Their names, in order; the first five are not windows."""
+def test_the_default_spec_has_its_features() -> None:
+    """Their names, in order; the first five are not windows, the last six are of the terminal."""
     spec = load_spec(DEFAULT_FILE)
     assert spec.names[:5] == ("amount", "hour", "is_weekend", "is_night", "seconds_since_last")
-    assert len(spec.names) == 20
+    assert len(spec.names) == 26
     assert spec.descriptions[spec.names.index("card_count_10m")] == "payments of this card in the last 10 minutes"
 
 
@@ -77,7 +77,21 @@ def test_a_description_of_ones_own_replaces_the_derived_one() -> None:
         ),
         ("version: 1", "version: 1\ntime_zone: Mars/Olympus", 2, "Europe/Paris"),
         ("duration: 10m,", "duration: ten minutes,", 4, "pattern"),
-        ("keys: {card: card_id}", "keys: {card: terminal_id}", 2, "card_id"),
+        ("keys: {card: card_id}", "keys: {card: amount}", 2, "card_id"),
+        ("aggregation: count", "aggregation: distinct", 10, "add for example of: terminal_id"),
+        ("    window: 10m", "    window: 10m\n    of: country", 12, "remove it"),
+        (
+            "window\n    key: card\n    aggregation: count\n    window: 10m",
+            "profile\n    aggregation: count\n    window: 36h",
+            10,
+            "7d",
+        ),
+        (
+            "window\n    key: card\n    aggregation: count\n    window: 10m",
+            "profile\n    aggregation: count\n    window: 55d",
+            10,
+            "shorten",
+        ),
         ("version: 1", "version: [1", 2, "not YAML"),
     ],
 )

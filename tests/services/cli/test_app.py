@@ -20,6 +20,7 @@ COMMANDS = [
     ["simulate"],
     ["train", "fraud"],
     ["score"],
+    ["profile"],
     ["batch"],
     ["tail"],
     ["verify"],

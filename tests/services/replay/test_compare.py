@@ -27,7 +27,7 @@ def score(value: float, *, alert: bool = False, model: str = "fraud/1@cpu") -> S
 def emitted() -> Emitted:
     ledger = Emitted("in-0", 10, 14, "fraud/1@cpu")
     for offset, value in zip(OFFSETS, VALUES, strict=True):
-        ledger.add(int(offset), score(float(value)))
+        ledger.add(int(offset), score(float(value)), 0)
     return ledger
 
 
@@ -62,7 +62,7 @@ def test_one_bit_is_a_difference() -> None:
 def test_an_alert_counts_and_another_model_does_not(changed: Score, counts: tuple[int, int, int]) -> None:
     """Outcomes are compared too; foreign scores are left out."""
     ledger = emitted()
-    ledger.add(11, changed)
+    ledger.add(11, changed, 0)
     result = compared(ledger, VALUES)
     assert (result.compared, result.differing, result.other_model) == counts
 

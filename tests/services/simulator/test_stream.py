@@ -8,7 +8,7 @@ from confluent_kafka import Producer
 
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
-from schemas.topics import TRANSACTIONS
+from schemas.topics import LABELS, TRANSACTIONS
 from services.runtime.clock import wall_ms
 from services.runtime.kafka import reader
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
@@ -39,7 +39,7 @@ async def test_records_arrive_in_order_with_the_moment_they_were_due(
     kafka: KafkaSettings, topics: TopicSettings
 ) -> None:
     """Each exactly once, a card's in order on one partition, timestamps rate apart and none before the start."""
-    await create_topics(kafka, topics, (TRANSACTIONS,))
+    await create_topics(kafka, topics, (TRANSACTIONS, LABELS))
     begun_ms = wall_ms()
     sent = await stream(kafka, topics, RuntimeSettings(), records(), rate=RATE, count=COUNT)
     expected = [payload for payload, _ in zip(records(), range(COUNT), strict=False)]
@@ -66,7 +66,7 @@ async def test_records_arrive_in_order_with_the_moment_they_were_due(
 
 async def test_a_duration_is_a_number_of_records(kafka: KafkaSettings, topics: TopicSettings) -> None:
     """An open loop sends what is due in that time, whatever happens."""
-    await create_topics(kafka, topics, (TRANSACTIONS,))
+    await create_topics(kafka, topics, (TRANSACTIONS, LABELS))
     told: list[Sent] = []
     sent = await stream(kafka, topics, RuntimeSettings(), records(), rate=500, duration_s=1.2, progress=told.append)
     assert sent.records == 600
@@ -76,7 +76,7 @@ async def test_a_duration_is_a_number_of_records(kafka: KafkaSettings, topics: T
 
 async def test_keys_go_where_other_clients_would_put_them(kafka: KafkaSettings, topics: TopicSettings) -> None:
     """The murmur2 partitioner, the default of Kafka's own client."""
-    await create_topics(kafka, topics, (TRANSACTIONS,))
+    await create_topics(kafka, topics, (TRANSACTIONS, LABELS))
     name = topics.topic_prefix + TRANSACTIONS.name
     ours = [Payload(f"card-{number}".encode(), b"{}") for number in range(60)]
     await stream(kafka, topics, RuntimeSettings(), iter(ours), rate=10_000)

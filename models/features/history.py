@@ -1,0 +1,130 @@
+"""The histories of one key's ids in one partition: rows of buckets, and who owns which row.
+
+Memory for `ids_max` ids is reserved at once and given by the operating system page by page as they appear, so growing
+never copies and never pauses the stream.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import index, kernel
+from models.features.columns import TransactionColumns
+from models.features.index import FREE, NO_ID, NOBODY, USED
+from models.features.kernel import EMPTY, FIRST_MS, HEADS, ID_WORDS, LAST_MS, MARKS
+from models.features.layout import counted_fields, program
+from schemas.feature_spec import FeatureSpec
+
+EVICTED_SHARE = 64
+"""One id in so many is evicted at a time, so that finding the longest idle ones costs little per id."""
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+class FeatureStateError(ValueError):
+    """A snapshot that does not fit the spec or the settings."""
+
+
+class KeyHistory:
+    """Histories of up to `ids_max` ids of one key. Everything in it derives from event time and the log's order."""
+
+    def __init__(self, spec: FeatureSpec, key: str, ids_max: int) -> None:
+        if ids_max < 1:
+            raise FeatureStateError(f"cards_max is {ids_max}; it must be at least 1.")
+        self.ids_max = ids_max
+        self.program = program(spec, key)
+        self._key, self._field, self._counted = key, spec.keys[key], counted_fields(spec, key)
+        try:
+            self.rows = np.zeros((ids_max + 1, self.program.row_words), dtype=np.uint32)
+        except MemoryError:
+            raise FeatureStateError(
+                f"Memory for {ids_max} histories of {self.row_bytes} bytes each cannot be reserved; lower cards_max."
+            ) from None
+        self._times = self.rows.view(np.int64)
+        self._times[NOBODY, FIRST_MS:] = EMPTY
+        self._blank = (FIRST_MS, HEADS + len(self.program.ring_bucket_ms), EMPTY)  # what a new id's times are
+        self._table = index.table_for(ids_max)
+        self._counters = np.array([1, 0], dtype=np.int64)
+        self._free = np.zeros(ids_max, dtype=np.int64)
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one id, its entries in the index (16 to 40) not counted."""
+        return 4 * self.program.row_words
+
+    @property
+    def ids(self) -> int:
+        """Ids remembered."""
+        return int(self._counters[USED] - 1 - self._counters[FREE])
+
+    def fold(
+        self,
+        columns: TransactionColumns,
+        times: NDArray[np.int64],
+        amounts: NDArray[np.float64],
+        late: NDArray[np.bool_],
+        matrix: NDArray[np.float32],
+    ) -> None:
+        """Fill this key's columns of the matrix, and remember what is not late. times, amounts: the columns', contiguous."""
+        words, tags = index.keys_of(columns.ids[self._field])
+        marks = np.empty((len(columns), len(self._counted)), dtype=np.uint8)
+        for place, field in enumerate(self._counted):
+            marks[:, place] = index.keys_of(columns.ids[field])[1] % MARKS
+        memory = self.rows.reshape(-1)
+        flat = (memory, memory.view(np.float32), memory.view(np.int64))
+        start = 0
+        while start < len(columns):
+            slots = self._resolve(words[start:], tags[start:], late[start:])
+            part = slice(start, start + len(slots))
+            kernel.run(self.program, *flat, slots, times[part], amounts[part], marks[part], late[part], matrix[part])
+            start += len(slots)
+            if start < len(columns):
+                self._evict()
+
+    def _resolve(
+        self, words: NDArray[np.uint32], tags: NDArray[np.uint32], late: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Rows of as many leading payments as can be placed without an eviction, new ids placed in order.
+
+        words, tags: of `index.keys_of`. A late payment places nobody.
+        """
+        slots = np.empty(len(tags), dtype=np.int64)
+        placed, _ = index.resolve(
+            self._table, self.rows, self._times, self._blank, self._counters, self._free, words, tags, late, slots
+        )
+        return slots[:placed]
+
+    def _evict(self) -> None:
+        """Forget the longest idle ids, by event time, then by row: one in EVICTED_SHARE, at least one. Only when full."""
+        last_ms = self._times[1:, LAST_MS]
+        number = max(1, self.ids_max // EVICTED_SHARE)
+        limit = np.partition(last_ms, number - 1)[number - 1]
+        older = np.flatnonzero(last_ms < limit)
+        level = np.flatnonzero(last_ms == limit)[: number - len(older)]
+        slots = np.sort(np.concatenate([older, level])) + 1
+        index.remove(self._table, self.rows, self._counters, self._free, slots, ID_WORDS)
+
+    def to_arrays(self) -> Arrays:
+        """Copies of everything, for `load`. rows: those ever used, row 0 (nobody) included; each begins with its id."""
+        used, free = self._counters.tolist()
+        return {f"{self._key}_free_rows": self._free[:free].copy(), f"{self._key}_rows": self.rows[:used].copy()}
+
+    def load(self, arrays: Arrays) -> None:
+        """Become what `to_arrays` described; only a history that is still empty. Raises FeatureStateError."""
+        rows, free = (self._array(arrays, name) for name in ("rows", "free_rows"))
+        if rows.ndim != 2 or rows.shape[1] != self.program.row_words or rows.dtype != np.uint32 or len(rows) < 1:
+            raise FeatureStateError("The snapshot's rows have another shape; it is rebuilt from the log.")
+        if len(rows) - 1 > self.ids_max:
+            raise FeatureStateError(
+                f"The snapshot holds {len(rows) - 1} {self._key}s, more than cards_max {self.ids_max}; raise cards_max."
+            )
+        if sorted(free.tolist()) != (np.flatnonzero(rows[1:, 0] == NO_ID) + 1).tolist():
+            raise FeatureStateError("The snapshot's free rows are not the empty ones; it is rebuilt from the log.")
+        self.rows[: len(rows)] = rows
+        self._free[: len(free)] = free
+        self._counters[:] = len(rows), len(free)
+        index.insert_all(self._table, self.rows, len(rows), ID_WORDS)
+
+    def _array(self, arrays: Arrays, name: str) -> NDArray[np.generic]:
+        if f"{self._key}_{name}" not in arrays:
+            raise FeatureStateError(f"The snapshot lacks {self._key}_{name}; it is rebuilt from the log.")
+        return arrays[f"{self._key}_{name}"]

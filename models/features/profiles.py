@@ -1,0 +1,156 @@
+"""What the whole stream knows of each terminal: payments and frauds by day, and the features made of them."""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features import text_arrays
+from models.features.history import Arrays, FeatureStateError
+from models.features.kernel import compiled
+from models.features.terminal_days import DAY_MS
+from schemas.feature_kinds import ProfileFeature
+from schemas.feature_spec import PROFILE_DAYS, FeatureSpec
+
+PAYMENTS, FRAUDS = 0, 1
+NEVER = -(2**31)
+ROWS_FIRST = 1024
+
+
+class Profile(NamedTuple):
+    """One terminal: payments and frauds of the days up to `last_day`, oldest first; days before them had none."""
+
+    last_day: int
+    payments: list[int]
+    frauds: list[int]
+
+
+class TerminalProfiles:
+    """The last PROFILE_DAYS days of every terminal. Terminals unheard of for longer are forgotten when room is needed."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, int] = {}
+        self._sums = np.zeros((ROWS_FIRST, 2, PROFILE_DAYS), np.int32)
+        self._last_day = np.full(ROWS_FIRST, NEVER, np.int64)  # row 0 is nobody's
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def add(self, day: int, terminal_ids: Sequence[str], payments: Sequence[int], frauds: Sequence[int]) -> int:
+        """Add to the terminals' sums of one day, UTC, since 1970-01-01. Returns how many had it behind what is kept."""
+        rows = np.array([self._row(terminal_id) for terminal_id in terminal_ids], np.int64)
+        later = rows[self._last_day[rows] < day]
+        column_days = day - (day - np.arange(PROFILE_DAYS)) % PROFILE_DAYS
+        kept = column_days <= self._last_day[later, None]
+        self._sums[later] *= kept[:, None, :]
+        self._last_day[later] = day
+        known = day > self._last_day[rows] - PROFILE_DAYS
+        column = day % PROFILE_DAYS
+        np.add.at(self._sums[:, PAYMENTS, column], rows[known], np.asarray(payments, np.int32)[known])
+        np.add.at(self._sums[:, FRAUDS, column], rows[known], np.asarray(frauds, np.int32)[known])
+        return int(np.count_nonzero(~known))
+
+    def profile(self, terminal_id: str) -> Profile:
+        """What is known of a terminal that has been added."""
+        row = self._rows[terminal_id]
+        last_day = int(self._last_day[row])
+        days = np.arange(last_day - PROFILE_DAYS + 1, last_day + 1) % PROFILE_DAYS
+        payments, frauds = self._sums[row][:, days]
+        first = int(np.argmax((payments != 0) | (frauds != 0)))
+        return Profile(last_day, payments[first:].tolist(), frauds[first:].tolist())
+
+    def put(self, terminal_id: str, profile: Profile) -> None:
+        """Replace what is known of a terminal."""
+        row = self._row(terminal_id)
+        days = np.arange(profile.last_day - len(profile.payments) + 1, profile.last_day + 1)[-PROFILE_DAYS:]
+        self._sums[row] = 0
+        self._sums[row, PAYMENTS, days % PROFILE_DAYS] = profile.payments[-PROFILE_DAYS:]
+        self._sums[row, FRAUDS, days % PROFILE_DAYS] = profile.frauds[-PROFILE_DAYS:]
+        self._last_day[row] = profile.last_day
+
+    def fill(
+        self, spec: FeatureSpec, terminal_ids: Sequence[str], times: NDArray[np.int64], matrix: NDArray[np.float32]
+    ) -> None:
+        """Fill the profile features' columns of float32[n, F]. times: int64[n], event time in ms."""
+        wanted = [(c, f) for c, f in enumerate(spec.features) if isinstance(f, ProfileFeature)]
+        wanted.sort(key=lambda pair: pair[1].window_days)
+        rows = np.fromiter(map(self._rows.get, terminal_ids, repeat(0)), np.int64, len(terminal_ids))
+        _fill(
+            self._sums,
+            self._last_day,
+            rows,
+            times // DAY_MS - spec.label_delay_days - 1,
+            np.array([column for column, _ in wanted], np.int64),
+            np.array([feature.window_days for _, feature in wanted], np.int64),
+            np.array([feature.aggregation == "fraud_rate" for _, feature in wanted], np.bool_),
+            np.array([feature.transform == "log1p" for _, feature in wanted], np.bool_),
+            matrix,
+        )
+
+    def to_arrays(self) -> Arrays:
+        """Copies of everything, in the order in which the terminals came."""
+        text, ends = text_arrays.pack(self._rows)
+        rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
+        return {
+            "profiles_text": text,
+            "profiles_end": ends,
+            "profiles_sums": self._sums[rows],
+            "profiles_last_day": self._last_day[rows],
+        }
+
+    def load(self, arrays: Arrays) -> None:
+        """Become what `to_arrays` described. Raises FeatureStateError, itself untouched, where the arrays do not fit."""
+        try:
+            terminals = text_arrays.unpack(arrays["profiles_text"], arrays["profiles_end"])
+            sums, last_day = arrays["profiles_sums"], arrays["profiles_last_day"]
+        except (KeyError, ValueError):
+            raise FeatureStateError("The snapshot's profiles do not fit; it is rebuilt from the log.") from None
+        count = len(terminals)
+        if sums.shape != (count, 2, PROFILE_DAYS) or last_day.shape != (count,) or len(set(terminals)) != count:
+            raise FeatureStateError("The snapshot's profiles have another shape; it is rebuilt from the log.")
+        self._rows = {terminal: row for row, terminal in enumerate(terminals, 1)}
+        self._sums = np.concatenate([np.zeros((1, 2, PROFILE_DAYS), np.int32), sums.astype(np.int32)])
+        self._last_day = np.concatenate([[np.int64(NEVER)], last_day.astype(np.int64)])
+
+    def _row(self, terminal_id: str) -> int:
+        """The terminal's row, a new one where it has none."""
+        row = self._rows.get(terminal_id)
+        if row is None:
+            if len(self._rows) + 1 == len(self._last_day):
+                self._make_room()
+            row = self._rows[terminal_id] = len(self._rows) + 1
+            self._sums[row], self._last_day[row] = 0, NEVER
+        return row
+
+    def _make_room(self) -> None:
+        """Forget terminals whose every day is older than what any feature reads; then, unless half is free, double."""
+        newest = int(self._last_day[1:].max())
+        kept = [terminal for terminal, row in self._rows.items() if self._last_day[row] > newest - PROFILE_DAYS]
+        rows = np.array([0, *(self._rows[terminal] for terminal in kept)], np.int64)
+        size = len(self._last_day) * (1 if 2 * len(kept) < len(self._last_day) else 2)
+        sums, last_day = np.zeros((size, 2, PROFILE_DAYS), np.int32), np.full(size, NEVER, np.int64)
+        sums[: len(rows)], last_day[: len(rows)] = self._sums[rows], self._last_day[rows]
+        self._rows, self._sums, self._last_day = {t: row for row, t in enumerate(kept, 1)}, sums, last_day
+
+
+@compiled
+def _fill(sums, last_days, rows, window_last_days, columns, window_days, rate, log1p, matrix):  # type: ignore[no-untyped-def]
+    """Sums over each row's windows, sorted by length; each goes on where the shorter one before it stopped."""
+    for place in range(rows.shape[0]):
+        row, payments, frauds, back = rows[place], 0, 0, 0
+        for feature in range(columns.shape[0]):
+            while back < window_days[feature]:
+                day = window_last_days[place] - back
+                if last_days[row] - PROFILE_DAYS < day <= last_days[row]:
+                    payments += sums[row, PAYMENTS, day % PROFILE_DAYS]
+                    frauds += sums[row, FRAUDS, day % PROFILE_DAYS]
+                back += 1
+            value = 1.0 * payments
+            if rate[feature]:
+                value = min(max(frauds / payments, 0.0), 1.0) if payments > 0 else 0.0
+            matrix[place, columns[feature]] = np.log1p(value) if log1p[feature] else value

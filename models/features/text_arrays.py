@@ -1,0 +1,21 @@
+"""Strings in arrays, as snapshots hold them: the UTF-8 of all, and where each ends."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def pack(texts: Iterable[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """uint8[bytes of all] and int64[n], the end of each."""
+    encoded = [text.encode() for text in texts]
+    ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
+    return np.frombuffer(b"".join(encoded), np.uint8), ends
+
+
+def unpack(data: NDArray[np.generic], ends: NDArray[np.generic]) -> list[str]:
+    """The strings. Raises ValueError where the arrays are none."""
+    text, stops = data.tobytes(), ends.tolist()
+    if (stops[-1] if stops else 0) != len(text):
+        raise ValueError("the text does not end where it should")
+    return [text[start:stop].decode() for start, stop in zip([0, *stops[:-1]], stops, strict=True)] if stops else []

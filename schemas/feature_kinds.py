@@ -1,0 +1,167 @@
+"""The kinds of features that a spec may declare, and the durations that they are written with."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from schemas.base import Message
+
+UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+UNIT_WORDS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$")]
+"""A whole number and a unit: 30s, 10m, 24h, 7d."""
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Transform = Literal["none", "log1p"]
+Aggregation = Literal["count", "sum", "mean", "max", "std", "ratio", "distinct"]
+IdField = Literal["card_id", "terminal_id", "currency", "mcc", "country", "channel"]
+"""The payment's fields that name something: whose history may be kept, and what may be counted once each."""
+
+_WINDOW_WORDS: dict[Aggregation, str] = {
+    "count": "payments of this {key} in the last {window}",
+    "sum": "sum of this {key}'s {field}s in the last {window}",
+    "mean": "mean {field} of this {key} in the last {window}",
+    "max": "largest {field} of this {key} in the last {window}",
+    "std": "spread (standard deviation) of this {key}'s {field}s in the last {window}",
+    "ratio": "{field} relative to the mean of this {key} in the last {window}",
+    "distinct": "different {of}s of this {key} in the last {window}",
+}
+_PROFILE_WORDS = {
+    "count": "payments at this terminal in {window}, up to the label delay",
+    "fraud_rate": "share of frauds at this terminal in {window}, up to the label delay",
+}
+_CALENDAR_WORDS = {
+    "hour": "local time of day, in hours",
+    "is_night": "at night (local time before 07:00)",
+    "is_weekend": "on a Saturday or Sunday (local time)",
+}
+
+
+def duration_ms(duration: str) -> int:
+    """Milliseconds in a `Duration`."""
+    return int(duration[:-1]) * UNIT_MS[duration[-1]]
+
+
+def duration_words(duration: str) -> str:
+    """A `Duration` in words: `10 minutes`, `hour`."""
+    number, unit = duration[:-1], UNIT_WORDS[duration[-1]]
+    return unit if number == "1" else f"{number} {unit}s"
+
+
+class Part(Message):
+    """A piece of a spec: an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class BaseFeature(Part):
+    """What every feature has."""
+
+    name: Name = Field(description="Column name, unique in the spec.")
+    description: str | None = Field(
+        None, description="The feature in words, as alert reasons quote it. Default: derived."
+    )
+
+    def words(self) -> str:
+        """The feature in words."""
+        return self.description or self._derived_words()
+
+    def _derived_words(self) -> str:
+        raise NotImplementedError
+
+
+class FieldFeature(BaseFeature):
+    """A number of the payment itself."""
+
+    kind: Literal["field"] = Field(description="A number of the payment itself.")
+    field: Literal["amount"] = Field(description="Which one.")
+    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + value.")
+
+    def _derived_words(self) -> str:
+        return self.field if self.transform == "none" else f"{self.field} (logarithm)"
+
+
+class CalendarFeature(BaseFeature):
+    """What the local clock and calendar said."""
+
+    kind: Literal["calendar"] = Field(description="Local clock and calendar.")
+    part: Literal["hour", "is_night", "is_weekend"] = Field(
+        description="hour: 0 to 24 with fractions; is_night: 1 from 00:00 to 06:59:59; is_weekend: 1 on Saturday and Sunday."
+    )
+
+    def _derived_words(self) -> str:
+        return _CALENDAR_WORDS[self.part]
+
+
+class SinceFeature(BaseFeature):
+    """Seconds since the key's last or first payment."""
+
+    kind: Literal["since"] = Field(description="Seconds since another payment of the same key.")
+    key: Name = Field(description="Whose payments.")
+    event: Literal["last", "first"] = Field(description="Since the last payment before, or the first one known.")
+    at_most: Duration = Field(
+        "30d", description="Larger values become this; so does `last` where there is none before."
+    )
+    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + seconds.")
+
+    @property
+    def at_most_ms(self) -> int:
+        """The cap in milliseconds."""
+        return duration_ms(self.at_most)
+
+    def _derived_words(self) -> str:
+        suffix = "" if self.transform == "none" else " (logarithm)"
+        return f"seconds since this {self.key}'s {self.event} payment{suffix}"
+
+
+class WindowFeature(BaseFeature):
+    """An aggregation over the key's payments in a window that ends with the present payment, which it includes."""
+
+    kind: Literal["window"] = Field(
+        description="An aggregation over the key's recent payments, the present one included."
+    )
+    key: Name = Field(description="Whose payments.")
+    aggregation: Aggregation = Field(description="ratio: the present value divided by the window's mean.")
+    window: Duration = Field(description="One of the spec's windows.")
+    field: Literal["amount"] = Field("amount", description="Of which number; count and distinct need none.")
+    of: IdField | None = Field(
+        None, description="distinct: of which id. Estimated from 64 bits a bucket: to about a tenth, at most 266."
+    )
+    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + value.")
+
+    def _derived_words(self) -> str:
+        words = _WINDOW_WORDS[self.aggregation].format(
+            key=self.key,
+            field=self.field,
+            of=(self.of or "").removesuffix("_id"),
+            window=duration_words(self.window),
+        )
+        return words if self.transform == "none" else f"{words} (logarithm)"
+
+
+class ProfileFeature(BaseFeature):
+    """What the whole stream, all cards together, knows of the payment's terminal: by day, and once labels had their time."""
+
+    kind: Literal["profile"] = Field(description="The terminal's history in the whole stream, by day, with labels.")
+    aggregation: Literal["count", "fraud_rate"] = Field(
+        description="count: payments; fraud_rate: share of them labelled fraud, 0 where there are none."
+    )
+    window: Duration = Field(
+        description="Whole days; the last of them is the spec's label_delay before the day of the payment."
+    )
+    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + value.")
+
+    @property
+    def window_days(self) -> int:
+        """Length in days."""
+        return duration_ms(self.window) // UNIT_MS["d"]
+
+    def _derived_words(self) -> str:
+        words = _PROFILE_WORDS[self.aggregation].format(window=duration_words(self.window))
+        return words if self.transform == "none" else f"{words} (logarithm)"
+
+
+Feature = Annotated[
+    FieldFeature | CalendarFeature | SinceFeature | WindowFeature | ProfileFeature, Field(discriminator="kind")
+]

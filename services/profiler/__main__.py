@@ -1,0 +1,34 @@
+"""python -m services.profiler: wiring only. Settings come from the environment (docs/settings.md)."""
+
+from aiokafka import TopicPartition
+
+from schemas.topics import LABELS, PROFILER_OUTPUTS, TERMINAL_SUMS
+from services.profiler.merge import MergeProcessor
+from services.profiler.verdicts import VerdictProcessor
+from services.runtime import logs
+from services.runtime.batches import Processor
+from services.runtime.dead_letters import DeadLetterWriter, privacy_key
+from services.runtime.metrics import Metrics
+from services.runtime.process import Environment, Service, main, run_processor
+from services.runtime.settings import KafkaSettings, ProfilerSettings, RuntimeSettings, TopicSettings, load
+
+
+async def start() -> None:
+    """Read settings, work `labels` and `terminal-sums` until told to stop."""
+    kafka, topics, profiler = load(KafkaSettings), load(TopicSettings), load(ProfilerSettings)
+    runtime = load(RuntimeSettings).model_copy(update={"group": profiler.group, "http_port": profiler.http_port})
+    metrics = Metrics(by_topic=True)
+    logs.configure(runtime, metrics)
+    letters, prefix = DeadLetterWriter(privacy_key(runtime)), topics.topic_prefix
+
+    def make_processor(source: TopicPartition) -> Processor:
+        if source.topic == prefix + LABELS.name:
+            return VerdictProcessor(source, prefix, runtime, profiler, letters, metrics)
+        return MergeProcessor(source, prefix, runtime, letters, metrics)
+
+    service = Service([LABELS, TERMINAL_SUMS], PROFILER_OUTPUTS, make_processor)
+    await run_processor(service, Environment(kafka, topics, runtime, metrics))
+
+
+if __name__ == "__main__":
+    main(start)

@@ -1,0 +1,116 @@
+"""Partial sums to profiles: adds them up by terminal and day, and writes each terminal that changed, about once a second."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from aiokafka import TopicPartition
+
+from models.features.profiles import TerminalProfiles
+from schemas import codec
+from schemas.dead_letter import DeadLetterReason
+from schemas.terminal import TerminalProfile, TerminalSums
+from schemas.topics import DEAD_LETTERS, TERMINAL_PROFILES, source_headers
+from services.runtime.batches import Record, Result, Write
+from services.runtime.clock import monotonic_s
+from services.runtime.dead_letters import DeadLetterWriter
+from services.runtime.faults import Fault, parsed
+from services.runtime.metrics import Metrics
+from services.runtime.settings import RuntimeSettings
+from services.runtime.snapshots import Arrays
+
+INTERVAL_S = 1.0
+"""A day ends in every partition at about the same time: to wait a little writes each terminal once."""
+
+STATE_VERSION = 1
+
+
+class MergeProcessor:
+    """The one partition of `terminal-sums`.
+
+    A profile replaces the one before it, so to write one again is harmless: what changed and is not known to be written
+    is kept, and written after a restart.
+    """
+
+    def __init__(
+        self, source: TopicPartition, prefix: str, runtime: RuntimeSettings, letters: DeadLetterWriter, metrics: Metrics
+    ) -> None:
+        self._prefix, self._letters, self._metrics = prefix, letters, metrics
+        self._label = metrics.label(source)
+        self._bytes_max = runtime.message_bytes_max
+        self._parse = codec.decoder(TerminalSums)
+        self._profile = codec.record_type(TerminalProfile)
+        self._profiles = TerminalProfiles()
+        self._changed: dict[str, None] = {}
+        self._last: Record | None = None
+        self._written_s = monotonic_s()
+        self._faults: Counter[str] = Counter()
+        self.state_key = f"merge-{STATE_VERSION}:{self._bytes_max}"
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
+        profiles, changed = TerminalProfiles(), arrays["changed"]
+        profiles.load(arrays)
+        if len(changed) != len(profiles):
+            raise ValueError("the marks of what changed do not fit")
+        self._profiles = profiles
+        self._changed = {terminal: None for terminal, mark in zip(profiles, changed.tolist(), strict=True) if mark}
+
+    def snapshot(self) -> Arrays:
+        """The profiles, and which of them are still to be written."""
+        changed = np.array([terminal in self._changed for terminal in self._profiles], np.bool_)
+        return {**self._profiles.to_arrays(), "changed": changed}
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Fold sums without output. What they changed may have been written or not: it will be written again."""
+        for record in records:
+            self._add(record)
+
+    async def process(self, records: Sequence[Record]) -> Result:
+        """Add, and write what changed if it is time."""
+        faults = [fault for record in records if (fault := self._add(record)) is not None]
+        self._faults = Counter(fault.reason.value for fault in faults)
+        writes = [self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
+        if monotonic_s() - self._written_s >= INTERVAL_S:
+            writes.append(self._written())
+        return Result(writes, len(records), len(faults))
+
+    def committed(self, result: Result) -> None:
+        """Count what is committed."""
+        self._metrics.records.labels(self._label).inc(result.records)
+        self._metrics.state_keys.labels(self._label).set(len(self._profiles))
+        for reason, count in self._faults.items():
+            self._metrics.dead_letters.labels(reason).inc(count)
+        self._faults = Counter()
+
+    def flush(self, *, force: bool = False) -> Result | None:
+        """What changed, when it is time although no record came."""
+        due = force or monotonic_s() - self._written_s >= INTERVAL_S
+        return Result([self._written()], 0, 0) if due and self._changed and self._last is not None else None
+
+    def _add(self, record: Record) -> Fault | None:
+        self._last = record
+        sums = parsed(record, self._parse, self._bytes_max)
+        if isinstance(sums, Fault):
+            return sums
+        if not len(sums.terminal_ids) == len(sums.payments) == len(sums.frauds):
+            return Fault(record, DeadLetterReason.SCHEMA, "lists of different lengths")
+        forgotten = self._profiles.add(sums.day, sums.terminal_ids, sums.payments, sums.frauds)
+        self._metrics.forgotten_sums.inc(forgotten)
+        self._changed.update(dict.fromkeys(sums.terminal_ids))
+        return None
+
+    def _written(self) -> Write:
+        """Everything that changed, under the position of the last sums added."""
+        write = Write(self._prefix + TERMINAL_PROFILES.name)
+        source = self._last
+        if source is not None:
+            headers = source_headers(source.topic, source.partition, source.offset)
+            for terminal_id in self._changed:
+                last_day, payments, frauds = self._profiles.profile(terminal_id)
+                value = self._profile(
+                    terminal_id=terminal_id, last_day=last_day, payments=tuple(payments), frauds=tuple(frauds)
+                )
+                write.append(terminal_id.encode(), codec.encode(value), max(source.timestamp, 0), headers)
+        self._changed, self._written_s = {}, monotonic_s()
+        return write

@@ -1,0 +1,125 @@
+"""Labels to frauds by terminal and day. The latest verdict on a payment counts, and takes back an earlier one."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from aiokafka import TopicPartition
+
+from models.features import text_arrays
+from schemas import codec
+from schemas.dead_letter import DeadLetterReason
+from schemas.label import Label
+from schemas.terminal import TerminalSums
+from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS, source_headers
+from services.runtime.batches import Record, Result, Write
+from services.runtime.dead_letters import DeadLetterWriter
+from services.runtime.faults import Fault, parsed
+from services.runtime.metrics import Metrics
+from services.runtime.settings import ProfilerSettings, RuntimeSettings
+from services.runtime.snapshots import Arrays
+
+DAY_MS = 86_400_000
+STATE_VERSION = 1
+
+
+class Fraud(NamedTuple):
+    """Where a fraud was counted."""
+
+    terminal_id: str
+    day: int
+
+
+class VerdictProcessor:
+    """One partition of `labels`, keyed by transaction: every verdict on a payment comes here, in order."""
+
+    def __init__(
+        self,
+        source: TopicPartition,
+        prefix: str,
+        runtime: RuntimeSettings,
+        profiler: ProfilerSettings,
+        letters: DeadLetterWriter,
+        metrics: Metrics,
+    ) -> None:
+        self._prefix, self._letters, self._metrics = prefix, letters, metrics
+        self._label = metrics.label(source)
+        self._bytes_max, self._frauds_max = runtime.message_bytes_max, profiler.frauds_max
+        self._ahead_ms_max = int(runtime.event_ahead_s_max * 1000)
+        self._parse = codec.decoder(Label)
+        self._sums = codec.record_type(TerminalSums)
+        self._frauds: dict[str, Fraud] = {}
+        self._unplaced = 0
+        self._faults: Counter[str] = Counter()
+        self.state_key = f"verdicts-{STATE_VERSION}:{self._frauds_max}:{self._bytes_max}:{self._ahead_ms_max}"
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
+        ids, terminals = (
+            text_arrays.unpack(arrays[f"{name}_text"], arrays[f"{name}_end"]) for name in ("id", "terminal")
+        )
+        rows = zip(ids, terminals, arrays["day"].tolist(), strict=True)
+        self._frauds = {transaction_id: Fraud(terminal, day) for transaction_id, terminal, day in rows}
+
+    def snapshot(self) -> Arrays:
+        """The frauds known, in the order in which they came."""
+        arrays: dict[str, Any] = {"day": np.array([fraud.day for fraud in self._frauds.values()], np.int64)}
+        arrays["id_text"], arrays["id_end"] = text_arrays.pack(self._frauds)
+        arrays["terminal_text"], arrays["terminal_end"] = text_arrays.pack(f.terminal_id for f in self._frauds.values())
+        return arrays
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Fold labels without output."""
+        for record in records:
+            self._judge(record)
+
+    async def process(self, records: Sequence[Record]) -> Result:
+        """Frauds counted and taken back; a label that says nothing new says nothing."""
+        sums, faults = Write(self._prefix + TERMINAL_SUMS.name), []
+        self._unplaced = 0
+        for record in records:
+            change = self._judge(record)
+            if isinstance(change, Fault):
+                faults.append(change)
+            elif change is not None:
+                fraud, number = change
+                value = self._sums(day=fraud.day, terminal_ids=(fraud.terminal_id,), payments=(0,), frauds=(number,))
+                headers = source_headers(record.topic, record.partition, record.offset)
+                sums.append(None, codec.encode(value), max(record.timestamp, 0), headers)
+        self._faults = Counter(fault.reason.value for fault in faults)
+        writes = [sums, self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
+        return Result(writes, len(records), len(faults))
+
+    def committed(self, result: Result) -> None:
+        """Count what is committed."""
+        self._metrics.records.labels(self._label).inc(result.records)
+        self._metrics.unplaced_labels.inc(self._unplaced)
+        for reason, count in self._faults.items():
+            self._metrics.dead_letters.labels(reason).inc(count)
+        self._faults = Counter()
+
+    def flush(self, *, force: bool = False) -> Result | None:
+        """Nothing is held back."""
+
+    def _judge(self, record: Record) -> tuple[Fraud, int] | Fault | None:
+        """One label: the fraud it adds (1) or takes back (-1), if any."""
+        label = parsed(record, self._parse, self._bytes_max)
+        if isinstance(label, Fault):
+            return label
+        if max(label.event_time_ms or 0, label.labelled_at_ms) > record.timestamp + self._ahead_ms_max:
+            detail = f"a time more than {self._ahead_ms_max} ms ahead of the record's timestamp"
+            return Fault(record, DeadLetterReason.FUTURE, detail)
+        if label.verdict == "legitimate":
+            taken_back = self._frauds.pop(label.transaction_id, None)
+            return None if taken_back is None else (taken_back, -1)
+        if label.transaction_id in self._frauds:
+            return None
+        if label.terminal_id is None or label.event_time_ms is None:
+            self._unplaced += 1
+            return None
+        fraud = Fraud(label.terminal_id, label.event_time_ms // DAY_MS)
+        self._frauds[label.transaction_id] = fraud
+        if len(self._frauds) > self._frauds_max:
+            del self._frauds[next(iter(self._frauds))]
+        return fraud, 1

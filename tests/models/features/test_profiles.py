@@ -1,0 +1,139 @@
+"""Terminal profiles equal brute force, in any order of arrival; the terminal days are what the payments were."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.features.columns import TransactionColumns
+from models.features.fold import fold
+from models.features.history import FeatureStateError
+from models.features.profiles import ROWS_FIRST, Profile, TerminalProfiles
+from models.features.spec_file import parse_spec
+from models.features.state import FeatureState
+from models.features.terminal_days import DAY_MS
+from schemas.feature_spec import PROFILE_DAYS
+
+SPEC = parse_spec("""
+version: 1
+label_delay: 3d
+allowed_lateness: 1h
+features:
+  - {name: count_1d, kind: profile, aggregation: count, window: 1d}
+  - {name: rate_7d, kind: profile, aggregation: fraud_rate, window: 7d}
+  - {name: count_30d, kind: profile, aggregation: count, window: 30d, transform: log1p}
+  - {name: rate_1d, kind: profile, aggregation: fraud_rate, window: 1d}
+""")
+TODAY = 20_000
+SUMS = st.tuples(st.sampled_from("abc"), st.integers(TODAY - 50, TODAY), st.integers(0, 5), st.integers(0, 2))
+
+
+def filled(
+    profiles: TerminalProfiles, *terminals: str, day: int = TODAY
+) -> "np.ndarray[tuple[int, int], np.dtype[np.float32]]":
+    """The features of a payment at each terminal."""
+    matrix = np.full((len(terminals), len(SPEC.features)), np.nan, np.float32)
+    profiles.fill(SPEC, terminals, np.full(len(terminals), day * DAY_MS + 5), matrix)
+    return matrix
+
+
+@given(st.lists(SUMS, max_size=60), st.randoms())
+@settings(deadline=None, max_examples=100)
+def test_features_equal_brute_force_whatever_the_order(sums: list[tuple[str, int, int, int]], random: object) -> None:
+    """Windows end three days before the day before; what has no payments has a fraud rate of 0."""
+    random.shuffle(sums)  # type: ignore[attr-defined]
+    profiles = TerminalProfiles()
+    payments, frauds = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
+    for terminal, day, paid, fraudulent in sums:
+        assert profiles.add(day, [terminal], [paid], [fraudulent]) == 0
+        payments[terminal, day] += paid
+        frauds[terminal, day] += fraudulent
+
+    def window(counts: Counter[tuple[str, int]], terminal: str, days: int) -> int:
+        return sum(counts[terminal, day] for day in range(TODAY - 3 - days, TODAY - 3))
+
+    expected = [
+        [
+            window(payments, terminal, 1),
+            min(1.0, window(frauds, terminal, 7) / (window(payments, terminal, 7) or np.inf)),
+            np.log1p(window(payments, terminal, 30)),
+            min(1.0, window(frauds, terminal, 1) / (window(payments, terminal, 1) or np.inf)),
+        ]
+        for terminal in "abcd"
+    ]
+    np.testing.assert_allclose(filled(profiles, *"abcd"), expected, rtol=1e-6)
+
+
+@given(st.lists(SUMS, max_size=60))
+@settings(deadline=None, max_examples=50)
+def test_a_profile_taken_over_says_the_same(sums: list[tuple[str, int, int, int]]) -> None:
+    """From terminal to terminal, as through the topic, and all at once, as through a snapshot."""
+    profiles, taken, restored = TerminalProfiles(), TerminalProfiles(), TerminalProfiles()
+    for terminal, day, paid, fraudulent in sums:
+        profiles.add(day, [terminal], [paid], [fraudulent])
+        taken.put(terminal, profiles.profile(terminal))
+    restored.load(profiles.to_arrays())
+    for day in (TODAY - 40, TODAY, TODAY + 20, TODAY + 100):
+        said = filled(profiles, *"abcd", day=day).tobytes()
+        assert filled(taken, *"abcd", day=day).tobytes() == said
+        assert filled(restored, *"abcd", day=day).tobytes() == said
+
+
+def test_a_day_older_than_what_is_kept_is_refused() -> None:
+    """And says so, for the caller to count."""
+    profiles = TerminalProfiles()
+    assert profiles.add(TODAY, ["a"], [1], [0]) == 0
+    assert profiles.add(TODAY - PROFILE_DAYS, ["a", "b", "a"], [5, 1, 5], [5, 1, 5]) == 2
+    assert profiles.profile("a") == Profile(TODAY, [1], [0])
+
+
+def test_terminals_that_no_feature_can_see_any_more_make_room() -> None:
+    """The table grows with the terminals that are heard of, not with all there ever were."""
+    profiles = TerminalProfiles()
+    for turn in range(20):
+        terminals = [f"terminal-{turn}-{number}" for number in range(ROWS_FIRST)]
+        profiles.add(turn * 2 * PROFILE_DAYS, terminals, [1] * ROWS_FIRST, [0] * ROWS_FIRST)
+    assert len(profiles) < 2 * ROWS_FIRST
+    profiles, terminals = TerminalProfiles(), [f"terminal-{number}" for number in range(5 * ROWS_FIRST)]
+    paid = [number % 7 for number in range(5 * ROWS_FIRST)]
+    profiles.add(TODAY - 4, terminals, paid, [0] * len(paid))
+    assert len(profiles) == 5 * ROWS_FIRST
+    assert filled(profiles, *terminals)[:, 0].tolist() == paid
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(-200, 4000)), min_size=1, max_size=60), st.integers(0, 60))
+@settings(deadline=None, max_examples=100)
+def test_each_payment_in_time_is_told_once_with_its_day(events: list[tuple[str, int]], cut: int) -> None:
+    """Whatever the cut, and across a snapshot; days that are still open come when time has passed."""
+    times = TODAY * DAY_MS + np.cumsum([60_000 * minutes for _, minutes in events], dtype=np.int64)
+    terminals = [terminal for terminal, _ in events]
+    columns = TransactionColumns({"terminal_id": terminals}, times, np.ones(len(times)))
+    state, told, late = FeatureState(SPEC, 1), Counter[tuple[str, int]](), []
+    for part in (columns[:cut], columns[cut:]):
+        late += fold(state, part)[1].tolist()
+        for closed in state.closed_days():
+            told.update({(terminal, closed.day): n for terminal, n in closed.payments.items()})
+        state = FeatureState.from_arrays(SPEC, 1, state.to_arrays())
+    fold(
+        state,
+        TransactionColumns({"terminal_id": ["z"]}, times[-1:] + 10 * DAY_MS + times.max() - times[-1], np.ones(1)),
+    )
+    for closed in state.closed_days():
+        told.update({(terminal, closed.day): n for terminal, n in closed.payments.items()})
+    days = (times // DAY_MS).tolist()
+    assert told == Counter((t, day) for t, day, too_late in zip(terminals, days, late, strict=True) if not too_late)
+
+
+@pytest.mark.parametrize("name", ["profiles_text", "profiles_sums", "profiles_last_day"])
+def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
+    """Cut short or missing: the state is rebuilt from the log."""
+    profiles = TerminalProfiles()
+    profiles.add(TODAY, ["a"], [1], [0])
+    arrays = profiles.to_arrays()
+    with pytest.raises(FeatureStateError):
+        TerminalProfiles().load({**arrays, name: arrays[name][:-1]})
+    del arrays[name]
+    with pytest.raises(FeatureStateError):
+        TerminalProfiles().load(arrays)

@@ -1,0 +1,177 @@
+"""The profiler's two halves without Kafka: verdicts become sums, sums become profiles, and a restart changes nothing."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+
+from models.features.terminal_days import DAY_MS
+from schemas.privacy import PrivacyKey
+from services.profiler.merge import MergeProcessor
+from services.profiler.verdicts import VerdictProcessor
+from services.runtime.batches import Processor, Result
+from services.runtime.dead_letters import DeadLetterWriter
+from services.runtime.metrics import Metrics
+from services.runtime.settings import ProfilerSettings, RuntimeSettings
+
+NOW_MS = 20_000 * DAY_MS
+LETTERS = DeadLetterWriter(PrivacyKey("test", b"k" * 32))
+
+
+@dataclass(frozen=True)
+class Input:
+    """As the Kafka client hands it over."""
+
+    offset: int
+    value: bytes | None
+    topic: str = "labels"
+    partition: int = 0
+    timestamp: int = NOW_MS
+
+
+def verdicts(frauds_max: int = 100) -> VerdictProcessor:
+    settings = RuntimeSettings(), ProfilerSettings(frauds_max=frauds_max)
+    return VerdictProcessor(TopicPartition("labels", 0), "", *settings, LETTERS, Metrics(by_topic=True))
+
+
+def merge() -> MergeProcessor:
+    return MergeProcessor(TopicPartition("terminal-sums", 0), "", RuntimeSettings(), LETTERS, Metrics(by_topic=True))
+
+
+def label(transaction_id: str, verdict: str = "fraud", **fields: Any) -> dict[str, Any]:
+    placed = {"terminal_id": "t1", "event_time_ms": NOW_MS - 8 * DAY_MS} if verdict == "fraud" else {}
+    said = {"transaction_id": transaction_id, "verdict": verdict, "source": "analyst", "labelled_at_ms": NOW_MS}
+    return {**said, **placed, **fields}
+
+
+def inputs(values: Sequence[Any], first: int = 0) -> list[Input]:
+    return [Input(first + n, v if isinstance(v, bytes) else json.dumps(v).encode()) for n, v in enumerate(values)]
+
+
+async def run(processor: Processor, values: Sequence[Any]) -> Result:
+    result = await processor.process(inputs(values))
+    processor.committed(result)
+    return result
+
+
+def written(result: Result, topic: str) -> list[dict[str, Any]]:
+    return [json.loads(value) for write in result.writes if write.topic == topic for value in write.values]
+
+
+async def test_the_latest_verdict_counts_and_takes_back_an_earlier_one() -> None:
+    """Repeated verdicts say nothing; the day is the payment's, not the label's."""
+    told = ["fraud", "fraud", "legitimate", "legitimate", "fraud"]
+    result = await run(verdicts(), [label("a", verdict) for verdict in told])
+    sums = written(result, "terminal-sums")
+    assert [one["frauds"] for one in sums] == [[1], [-1], [1]]
+    assert {one["day"] for one in sums} == {20_000 - 8}
+    assert all(one["terminal_ids"] == ["t1"] and one["payments"] == [0] for one in sums)
+
+
+async def test_a_snapshot_remembers_what_can_be_taken_back() -> None:
+    """And the same as a silent fold does."""
+    before = [label("a"), label("b", terminal_id="t2")]
+    running, restored, absorbed = verdicts(), verdicts(), verdicts()
+    await run(running, before)
+    restored.restore(running.snapshot())
+    absorbed.absorb(inputs(before))
+    for processor in (running, restored, absorbed):
+        (sums,) = written(await run(processor, [label("b", "legitimate")]), "terminal-sums")
+        assert (sums["terminal_ids"], sums["frauds"]) == (["t2"], [-1])
+
+
+async def test_a_fraud_forgotten_for_room_is_not_taken_back() -> None:
+    """The oldest goes first."""
+    processor = verdicts(frauds_max=1)
+    await run(processor, [label("a"), label("b")])
+    result = await run(processor, [label("a", "legitimate"), label("b", "legitimate")])
+    assert [one["frauds"] for one in written(result, "terminal-sums")] == [[-1]]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b"", "empty"),
+        (b"{", "undecodable"),
+        (label("a", "maybe"), "schema"),
+        (label("a", event_time_ms=NOW_MS + 30 * DAY_MS), "future"),
+    ],
+)
+async def test_a_bad_label_is_one_dead_letter_and_leaves_its_neighbours_alone(bad: Any, reason: str) -> None:
+    """A time in the future would push everything that is kept out of a profile."""
+    result = await run(verdicts(), [label("x"), bad, label("y")])
+    assert [letter["reason"] for letter in written(result, "dead-letters")] == [reason]
+    assert len(written(result, "terminal-sums")) == 2
+
+
+async def test_a_fraud_without_its_place_is_counted_as_such() -> None:
+    """No profile can hold it; the metric says how many there are."""
+    processor = verdicts()
+    result = await run(processor, [label("a", terminal_id=None), label("b", event_time_ms=None)])
+    assert written(result, "terminal-sums") == written(result, "dead-letters") == []
+    assert processor._metrics.registry.get_sample_value("assay_unplaced_labels_total") == 2
+
+
+def sums(day: int, **terminals: tuple[int, int]) -> dict[str, Any]:
+    payments, frauds = zip(*terminals.values(), strict=True)
+    return {"day": day, "terminal_ids": list(terminals), "payments": payments, "frauds": frauds}
+
+
+async def test_profiles_are_the_sum_of_all_parts() -> None:
+    """Written once each, however many parts there were."""
+    processor = merge()
+    assert (
+        written(
+            await run(processor, [sums(10, a=(2, 0), b=(1, 0)), sums(11, a=(1, 0)), sums(10, a=(3, 1))]),
+            "terminal-profiles",
+        )
+        == []
+    )
+    result = processor.flush(force=True)
+    assert result is not None
+    assert written(result, "terminal-profiles") == [
+        {"terminal_id": "a", "last_day": 11, "payments": [5, 1], "frauds": [1, 0]},
+        {"terminal_id": "b", "last_day": 10, "payments": [1], "frauds": [0]},
+    ]
+    assert processor.flush(force=True) is None
+
+
+async def test_what_may_not_have_been_written_is_written_after_a_restart() -> None:
+    """From a snapshot taken before, and from the log alone."""
+    parts = [sums(10, a=(2, 0)), sums(10, b=(1, 0))]
+    running, restored, absorbed = merge(), merge(), merge()
+    await run(running, parts[:1])
+    restored.restore(running.snapshot())
+    restored.absorb(inputs(parts[1:], 1))
+    absorbed.absorb(inputs(parts))
+    await run(running, parts[1:])
+    said = []
+    for processor in (running, restored, absorbed):
+        result = processor.flush(force=True)
+        assert result is not None
+        said.append(written(result, "terminal-profiles"))
+    assert said[0] == said[1] == said[2]
+    assert len(said[0]) == 2
+
+
+async def test_sums_that_do_not_fit_together_are_a_dead_letter() -> None:
+    """Nothing of them is added."""
+    processor = merge()
+    result = await run(processor, [{**sums(10, a=(2, 0)), "frauds": []}])
+    assert [letter["reason"] for letter in written(result, "dead-letters")] == ["schema"]
+    assert processor.flush(force=True) is None
+
+
+async def test_a_snapshot_that_does_not_fit_leaves_the_state_alone() -> None:
+    """Said as the runtime expects it."""
+    processor = merge()
+    await run(processor, [sums(10, a=(2, 0))])
+    arrays = processor.snapshot()
+    with pytest.raises(ValueError, match="do not fit"):
+        processor.restore({**arrays, "changed": arrays["changed"][:0]})
+    result = processor.flush(force=True)
+    assert result is not None
+    assert len(written(result, "terminal-profiles")) == 1
