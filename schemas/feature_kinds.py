@@ -1,6 +1,6 @@
 """The kinds of features that a spec may declare, and the durations that they are written with."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
@@ -17,6 +17,8 @@ Transform = Literal["none", "log1p"]
 Aggregation = Literal["count", "sum", "mean", "max", "std", "ratio", "distinct"]
 IdField = Literal["card_id", "terminal_id", "currency", "mcc", "country", "channel"]
 """The payment's fields that name something: whose history may be kept, and what may be counted once each."""
+
+ID_FIELDS: tuple[IdField, ...] = get_args(IdField)
 
 _WINDOW_WORDS: dict[Aggregation, str] = {
     "count": "payments of this {key} in the last {window}",

@@ -159,6 +159,11 @@ class FeatureSpec(Part):
         return duration_ms(self.label_delay) // UNIT_MS["d"]
 
     @property
+    def history_ms(self) -> int:
+        """How far back in time the windows look, at most, in milliseconds; the allowed lateness included."""
+        return max((window.duration_ms for window in self.windows), default=0) + self.lateness_ms
+
+    @property
     def profiled(self) -> bool:
         """Whether some feature reads the terminals' profiles."""
         return any(isinstance(feature, ProfileFeature) for feature in self.features)

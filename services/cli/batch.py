@@ -20,15 +20,23 @@ def batch(
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column that says which payments were frauds: for the terminals' fraud rates.")
+    ] = None,
+    label_delay_days: Annotated[
+        int | None, typer.Option(min=0, help="Days until a label is known. Default: the bundle's label delay.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON, and no progress.")] = False,
 ) -> None:
     """Score a file of payments in order of their time, from an empty history, for back-fills and evaluation.
 
     One row out for each row in, in the file's order: transaction_id, probability, reconstruction_error,
-    anomaly_percentile, alert; and in `rejected` why a payment that the stream would refuse has no scores.
+    anomaly_percentile, alert; and in `rejected` why a payment that the stream would refuse has no scores. A payment sees of
+    its terminal what the file's earlier days and the labels that were known by then say.
     """
     from rich.progress import Progress
 
+    from schemas.feature_kinds import ID_FIELDS
     from services.runtime.errors import AssayError
     from services.runtime.settings import RuntimeSettings, ScorerSettings, load
     from services.scorer.model import load_session
@@ -42,9 +50,10 @@ def batch(
         ) from None
     names = tables.mapping(mapped or [])
     tables.check_target(target)
-    fields = tables.read(source, names)
+    fields = tables.read(source, names, label)
     settings = load(ScorerSettings)
     session = load_session(settings.model_copy(update={"bundle": bundle}) if bundle else settings)
+    spec = session.bundle.manifest.feature_spec
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("scoring", total=len(fields))
         judged = judge(
@@ -52,7 +61,8 @@ def batch(
             tables.payloads(fields),
             lambda done: progress.update(task, completed=done),
             bytes_max=load(RuntimeSettings).message_bytes_max,
-            cards_max=fields["card_id"].n_unique(),
+            cards_max=max(fields[field].n_unique() for field in ID_FIELDS if field in fields),
+            labelled=tables.labelled(fields, spec.label_delay_days if label_delay_days is None else label_delay_days),
         )
     tables.write(target, fields, judged)
     _summary(judged, session.model_name, target, json)

@@ -10,11 +10,12 @@ from pydantic_settings import BaseSettings
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle, load_bundle
 from models.scoring.devices import DeviceError, create_session
-from schemas.topics import TOPICS
+from schemas.feature_spec import FeatureSpec
+from schemas.topics import TOPICS, TRANSACTIONS
 from services.runtime.errors import AssayError
 from services.runtime.kafka import admin
 from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
-from services.runtime.topics_admin import describe_topics
+from services.runtime.topics_admin import HOUR_MS, describe_topics, read_retention, short_retention
 
 ANSWER_S_MAX = 10.0
 
@@ -45,7 +46,10 @@ async def all_checks() -> list[Check]:
         if checks[-1].ok and TopicSettings not in wrong:
             checks.append(await _checked("topics", _topics))
     if ScorerSettings not in wrong:
-        checks += _model(load(ScorerSettings))
+        found, spec = _model(load(ScorerSettings))
+        if spec is not None and checks[-1].name == "topics" and checks[-1].ok:
+            checks.append(await _checked("retention", lambda: _retention(spec.history_ms)))
+        checks += found
     if RuntimeSettings not in wrong:
         checks.append(_privacy(load(RuntimeSettings)))
     return checks
@@ -92,18 +96,29 @@ async def _topics() -> str:
     return f"{len(states)}, with {topics.partitions} partitions"
 
 
-def _model(scorer: ScorerSettings) -> list[Check]:
+async def _retention(needed_ms: int) -> str:
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    retention = await read_retention(kafka, topics, TRANSACTIONS)
+    if retention is None:
+        return "not told: we may not describe the configuration of the input topic"
+    if short := short_retention(topics.topic_prefix + TRANSACTIONS.name, retention, needed_ms):
+        raise AssayError(short)
+    return f"the input reaches back further than the features look ({needed_ms // HOUR_MS:,} h)"
+
+
+def _model(scorer: ScorerSettings) -> tuple[list[Check], FeatureSpec | None]:
+    """Findings, and the feature spec where there is one."""
     try:
         bundle: Bundle = load_bundle(scorer.bundle)
     except BundleError as error:
-        return [Check("bundle", False, f"{error} Set ASSAY_BUNDLE, or make one with `assay train fraud`.")]
+        return [Check("bundle", False, f"{error} Set ASSAY_BUNDLE, or make one with `assay train fraud`.")], None
     manifest = bundle.manifest
     found = Check("bundle", True, f"{manifest.name}/{manifest.version} in {scorer.bundle}")
     try:
         _, provider = create_session(bundle.model, scorer.device)
     except DeviceError as error:
-        return [found, Check("device", False, str(error))]
-    return [found, Check("device", True, f"{provider} (ASSAY_DEVICE={scorer.device})")]
+        return [found, Check("device", False, str(error))], manifest.feature_spec
+    return [found, Check("device", True, f"{provider} (ASSAY_DEVICE={scorer.device})")], manifest.feature_spec
 
 
 def _privacy(runtime: RuntimeSettings) -> Check:

@@ -10,11 +10,14 @@ from polars.exceptions import PolarsError
 
 from schemas.transaction import Transaction
 from services.runtime.errors import AssayError
-from services.scorer.offline import Judged
+from services.scorer.offline import Judged, Labelled
 
 SUFFIXES = (".csv", ".parquet")
 FIELDS = tuple(Transaction.model_fields)
 NEEDED = tuple(name for name, field in Transaction.model_fields.items() if field.is_required())
+
+FRAUD, LEGITIMATE = ("fraud", "true", "1"), ("legitimate", "false", "0")
+DAY_MS = 86_400_000
 
 
 class TableError(AssayError):
@@ -45,10 +48,11 @@ def check_suffix(path: Path) -> None:
         raise TableError(f"{path} ends in neither .csv nor .parquet: name it after its format.")
 
 
-def read(path: Path, names: Mapping[str, str]) -> pl.DataFrame:
+def read(path: Path, names: Mapping[str, str], label: str | None = None) -> pl.DataFrame:
     """The transactions' fields, as the stream has them, with each row's place in the file as `row`, in order of time.
 
-    Payments of one time keep the file's order. Times may be ms since 1970 or dates; without a zone they are UTC.
+    label: the column that says which payments are frauds; read as `is_fraud`, all false without. Payments of one time keep
+    the file's order. Times may be ms since 1970 or dates; without a zone they are UTC.
     """
     check_suffix(path)
     try:
@@ -65,6 +69,7 @@ def read(path: Path, names: Mapping[str, str]) -> pl.DataFrame:
                 f"there are {', '.join(frame.columns)}."
             )
     fields = frame.select(_typed(frame, name, column).alias(name) for name, column in present.items())
+    fields = fields.with_columns(_frauds(path, frame, label).alias("is_fraud"))
     return fields.with_row_index("row").sort("event_time_ms", maintain_order=True, nulls_last=True)
 
 
@@ -78,10 +83,34 @@ def _typed(frame: pl.DataFrame, name: str, column: str) -> pl.Expr:
     return pl.col(column).cast(pl.Int64, strict=False)
 
 
+def _frauds(path: Path, frame: pl.DataFrame, label: str | None) -> pl.Series:
+    """Which payments are labelled as fraud; those without a label are not."""
+    if label is None:
+        return pl.repeat(False, len(frame), dtype=pl.Boolean, eager=True)
+    if label not in frame:
+        raise TableError(
+            f"{path} has no column {label}: name the label's column; there are {', '.join(frame.columns)}."
+        )
+    words = frame[label].cast(pl.String).str.to_lowercase().str.strip_suffix(".0")
+    strange = words.drop_nulls().filter(~words.drop_nulls().is_in([*FRAUD, *LEGITIMATE]))
+    if len(strange):
+        raise TableError(
+            f"{path}: {label} holds {strange[0]!r}, which is no label: write one of {', '.join([*FRAUD, *LEGITIMATE])}."
+        )
+    return words.is_in(list(FRAUD)).fill_null(False)
+
+
+def labelled(fields: pl.DataFrame, label_delay_days: int) -> Labelled:
+    """What the payments of `read` say of the terminals."""
+    day = (fields["event_time_ms"] // DAY_MS).fill_null(strategy="forward").fill_null(0)
+    terminals = fields["terminal_id"].fill_null("").to_list()
+    return Labelled(day.to_numpy(), terminals, fields["is_fraud"].to_numpy(), label_delay_days)
+
+
 def payloads(fields: pl.DataFrame) -> list[bytes]:
     """Each row as the JSON that the stream would carry."""
     encode = msgspec.json.Encoder().encode
-    return [encode(row) for row in fields.drop("row").iter_rows(named=True)]
+    return [encode(row) for row in fields.drop("row", "is_fraud").iter_rows(named=True)]
 
 
 def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:

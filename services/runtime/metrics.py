@@ -114,7 +114,7 @@ class Metrics:
             "snapshot_timestamp_seconds", "When the newest snapshot was saved, Unix time.", partition
         )
         self.snapshot_bytes = self._gauge("snapshot_bytes", "Size of the newest snapshot.", partition)
-        self.state_keys = self._gauge("state_cards", "Ids in the state: cards and other keys; in the profiler terminals.", partition)
+        self.state_keys = self._gauge("state_cards", "Ids in the state: cards, or the profiler's terminals.", partition)
 
     def _process(self) -> None:
         """What is measured of the process as a whole."""

@@ -22,6 +22,7 @@ from services.runtime.group import WorkerGroup
 from services.runtime.health import HealthServer
 from services.runtime.metrics import Metrics
 from services.runtime.pacing import Pacer
+from services.runtime.places import place
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
 from services.runtime.snapshots import SnapshotStore
 from services.runtime.tables import FollowedTable
@@ -71,6 +72,7 @@ async def run_processor(service: Service, environment: Environment) -> None:
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
+    place(runtime.snapshot_url)  # a mistake in it is told now
     consumer = connections.input_consumer(kafka, runtime)
     sources = [environment.topics.topic_prefix + source.name for source in service.sources]
     try:
@@ -129,7 +131,9 @@ def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsume
         return AtLeastOnce(kafka, runtime, source, partitions, consumer)
 
     def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
-        return SnapshotStore(runtime.snapshot_dir, runtime.group, source.topic, source.partition, state_key)
+        return SnapshotStore(
+            place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}"), state_key
+        )
 
     return Parts(
         consumer=consumer,

@@ -94,8 +94,10 @@ async def _load(
     source: TopicPartition, committed: int, processor: Processor, snapshots: SnapshotStore, metrics: Metrics
 ) -> int | None:
     """Offset of the newest usable snapshot, now in `processor`; None without one."""
-    for candidate in snapshots.newest(committed):
-        why = candidate if isinstance(candidate, str) else _take(processor, candidate)
+    candidates = snapshots.newest(committed)
+    # in a thread: a large one takes seconds, and the consumer's heartbeats run on the event loop
+    while (candidate := await asyncio.to_thread(next, candidates, None)) is not None:
+        why = candidate if isinstance(candidate, str) else await asyncio.to_thread(_take, processor, candidate)
         if isinstance(candidate, Snapshot) and why is None:
             metrics.snapshots.labels("restored").inc()
             return candidate.offset

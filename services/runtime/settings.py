@@ -93,7 +93,10 @@ class RuntimeSettings(BaseSettings):
     dead_letter_window_records: Annotated[int, Field(ge=10)] = Field(
         1000, description="Over how many of a partition's last records that share is taken."
     )
-    snapshot_dir: Path = Field(Path(".assay/snapshots"), description="Where state snapshots are kept.")
+    snapshot_url: str = Field(
+        ".assay/snapshots",
+        description="Where state snapshots are kept: a directory, or a URL that fsspec opens (s3://..., extra `store`).",
+    )
     snapshot_interval_s: Annotated[float, Field(gt=0)] = Field(
         30.0, description="Seconds between a partition's snapshots."
     )

@@ -1,24 +1,25 @@
 """Snapshots of a partition's state: a cache of the log, so a bad one costs time and never a wrong score.
 
-File: one JSON line (format version, state key, offset, SHA-256 of the rest), then a NumPy archive. Written beside the old
-one under a temporary name, flushed to disk, renamed; the newest two are kept.
+File: one JSON line (format version, state key, offset, names of the arrays, SHA-256 over them), then the arrays as NumPy
+writes them. Neither writing nor reading holds the state twice. The newest two are kept.
 """
 
 import hashlib
-import io
 import json
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
+from services.runtime.places import Place
+
+FORMAT_VERSION = 2
 KEPT = 2
+HEADER_BYTES_MAX = 1 << 16
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -32,65 +33,72 @@ class Snapshot:
 
 
 class SnapshotStore:
-    """The snapshots of one partition in a directory."""
+    """The snapshots of one partition in a place of their own."""
 
-    def __init__(self, directory: Path, group: str, topic: str, partition: int, state_key: str) -> None:
-        self._directory = directory / group / f"{topic}-{partition}"
+    def __init__(self, place: Place, state_key: str) -> None:
+        self._place = place
         self._state_key = state_key
 
     def save(self, offset: int, arrays: Arrays) -> int:
         """Write a snapshot; returns its size in bytes. Raises OSError."""
-        body = io.BytesIO()
-        np.savez(body, allow_pickle=False, **arrays)
-        payload = body.getbuffer()
+        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         header = {
             "format_version": FORMAT_VERSION,
             "state_key": self._state_key,
             "offset": offset,
-            "sha256": hashlib.sha256(payload).hexdigest(),
+            "arrays": list(arrays),
+            "sha256": _digest(arrays),
         }
-        self._directory.mkdir(parents=True, exist_ok=True)
-        temporary = self._directory / f"{offset}.{os.getpid()}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                file.write(json.dumps(header).encode() + b"\n")
-                file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._directory / f"{offset:020d}.snapshot")
-        finally:
-            temporary.unlink(missing_ok=True)
-        for old in self._files()[KEPT:]:
-            old.unlink(missing_ok=True)
-        return len(payload)
+
+        def fill(file: BinaryIO) -> None:
+            file.write(json.dumps(header).encode() + b"\n")
+            for array in arrays.values():
+                npy.write_array(file, array, allow_pickle=False)
+
+        self._place.write(f"{offset:020d}.snapshot", fill)
+        for old in self._names()[KEPT:]:
+            self._place.delete(old)
+        return sum(array.nbytes for array in arrays.values())
 
     def newest(self, offset_max: int) -> Iterator[Snapshot | str]:
         """Usable snapshots not beyond `offset_max`, newest first; in between, in words, what is wrong with the others."""
-        for path in self._files():
-            if int(path.stem) > offset_max:
-                yield f"{path.name} is ahead of the committed offset {offset_max}"
+        try:
+            names = self._names()
+        except OSError as error:
+            yield f"they cannot be listed: {error}"
+            return
+        for name in names:
+            if int(name.partition(".")[0]) > offset_max:
+                yield f"{name} is ahead of the committed offset {offset_max}"
                 continue
             try:
-                yield self._read(path)
-            except (OSError, ValueError, KeyError) as error:
-                yield f"{path.name} is not usable: {error}"
+                yield self._read(name)
+            except (OSError, ValueError, KeyError, TypeError, SyntaxError, EOFError, MemoryError) as error:
+                yield f"{name} is not usable: {error}"
 
-    def _files(self) -> list[Path]:
+    def _names(self) -> list[str]:
         """Newest first."""
-        if not self._directory.is_dir():
-            return []
-        named = (path for path in self._directory.iterdir() if re.fullmatch(r"\d{20}\.snapshot", path.name))
-        return sorted(named, reverse=True)
+        return sorted((name for name in self._place.names() if re.fullmatch(r"\d{20}\.snapshot", name)), reverse=True)
 
-    def _read(self, path: Path) -> Snapshot:
-        with path.open("rb") as file:
-            header = json.loads(file.readline(4096))
-            payload = file.read()
-        if header["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {header['format_version']}, not {FORMAT_VERSION}")
-        if header["state_key"] != self._state_key:
-            raise ValueError("made by another feature spec or state layout")
-        if header["sha256"] != hashlib.sha256(payload).hexdigest():
-            raise ValueError("checksum differs")
-        with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-            return Snapshot(int(header["offset"]), {name: archive[name] for name in archive.files})
+    def _read(self, name: str) -> Snapshot:
+        with self._place.open(name) as file:
+            header = json.loads(file.readline(HEADER_BYTES_MAX))
+            if not isinstance(header, dict):
+                raise ValueError("it begins with something else than a header")
+            if header["format_version"] != FORMAT_VERSION:
+                raise ValueError(f"format version {header['format_version']}, not {FORMAT_VERSION}")
+            if header["state_key"] != self._state_key:
+                raise ValueError("made by another feature spec or state layout")
+            arrays = {str(array): npy.read_array(file, allow_pickle=False) for array in header["arrays"]}
+            if header["sha256"] != _digest(arrays) or file.read(1):
+                raise ValueError("checksum differs")
+        return Snapshot(int(header["offset"]), arrays)
+
+
+def _digest(arrays: Arrays) -> str:
+    """SHA-256 (hex) over names, types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

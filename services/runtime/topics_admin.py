@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.topics import TRANSACTIONS, Topic
@@ -16,6 +17,7 @@ from services.runtime.settings import KafkaSettings, TopicSettings
 OK = 0
 VISIBLE_TIMEOUT_S = 20.0
 POLL_INTERVAL_S = 0.05
+HOUR_MS = 3_600_000
 
 
 class TopicError(AssayError):
@@ -71,6 +73,42 @@ async def describe_topics(kafka: KafkaSettings, topics: TopicSettings, names: It
         replication = min((len(partition["replicas"]) for partition in partitions), default=0)
         states.append(TopicState(name, len(partitions), replication))
     return states
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long the broker keeps a topic's records: None has no bound."""
+
+    retention_ms: int | None
+    retention_bytes: int | None
+
+
+async def read_retention(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> Retention | None:
+    """As the broker has it; None where it does not tell us (we may not ask). Raises TopicError where it does not answer."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, topics.topic_prefix + topic.name)
+    (answer,) = await _ask(kafka, "describe_configs", [resource])
+    ((code, _, _, _, entries),) = answer.resources
+    if code != OK:
+        return None
+    values = {entry[0]: int(entry[1]) for entry in entries if entry[0] in ("retention.ms", "retention.bytes")}
+    bounds = (values.get(name, -1) for name in ("retention.ms", "retention.bytes"))
+    return Retention(*(None if bound < 0 else bound for bound in bounds))
+
+
+def short_retention(topic: str, retention: Retention, needed_ms: int) -> str | None:
+    """What to do where a restart without a snapshot could not rebuild whole histories; None where it could."""
+    if retention.retention_ms is not None and retention.retention_ms < needed_ms:
+        hours, needed = retention.retention_ms / HOUR_MS, needed_ms / HOUR_MS
+        return (
+            f"{topic} keeps records for {hours:,.1f} h, the features look {needed:,.1f} h back: without a snapshot a restart "
+            f"would forget the difference; set its retention.ms to {needed_ms} or more."
+        )
+    if retention.retention_bytes is not None:
+        return (
+            f"{topic} keeps {retention.retention_bytes:,} bytes a partition, however old: without a snapshot a restart may "
+            "forget history; set its retention.bytes to -1, or see that it holds enough."
+        )
+    return None
 
 
 def _partitions(topic: Topic, topics: TopicSettings) -> int:

@@ -13,6 +13,7 @@ from services.runtime.metrics import Metrics
 from services.runtime.process import Environment, Service, main, run_processor
 from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
 from services.runtime.tables import FollowedTable
+from services.runtime.topics_admin import read_retention, short_retention
 from services.scorer.emit import Emitter
 from services.scorer.model import load_model
 from services.scorer.processor import Limits, ScoringProcessor
@@ -37,6 +38,7 @@ async def start() -> None:
         )
     model = load_model(scorer, metrics)
     warm(model.feature_spec)
+    await _say_retention(kafka, topics, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
     emitter = Emitter(
         topics.topic_prefix, model.identity, scorer.decision_share, DeadLetterWriter(privacy_key(runtime))
@@ -53,6 +55,15 @@ async def start() -> None:
     tables = [FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)] if profiles else []
     service = Service([TRANSACTIONS], SCORER_OUTPUTS, make_processor, tables)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
+
+
+async def _say_retention(kafka: KafkaSettings, topics: TopicSettings, needed_ms: int) -> None:
+    """The log must reach back as far as the features look, for a restart without a snapshot."""
+    retention = await read_retention(kafka, topics, TRANSACTIONS)
+    if retention is None:
+        log.info("retention.unknown", next_step="let us describe the topic's configuration to have it checked")
+    elif short := short_retention(topics.topic_prefix + TRANSACTIONS.name, retention, needed_ms):
+        log.warning("retention.short", next_step=short)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """Scores a finite list of payments with the stream's own stages, without Kafka: for back-fills and evaluation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features.fold import NOTHING_KNOWN, fold
+from models.features.history_profiles import HistoryProfiles
 from models.features.layout import id_fields
 from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
@@ -79,23 +81,51 @@ class Judged:
         return cls(nothing, np.zeros(payments, np.bool_), [None] * payments)
 
 
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What n payments say of the terminals: int64[n] UTC days since 1970, terminals, bool[n] whether labelled a fraud."""
+
+    day: NDArray[np.int64]
+    terminal_id: Sequence[str]
+    is_fraud: NDArray[np.bool_]
+    label_delay_days: int
+
+
 def judge(
-    session: ModelSession, payloads: Sequence[bytes], report: Callable[[int], None], *, bytes_max: int, cards_max: int
+    session: ModelSession,
+    payloads: Sequence[bytes],
+    report: Callable[[int], None],
+    *,
+    bytes_max: int,
+    cards_max: int,
+    labelled: Labelled,
 ) -> Judged:
     """Judge transactions in JSON, in order of event time, as one partition that forgets no id.
 
-    bytes_max: of one payload. cards_max: cards remembered. `report` is told how many are done.
+    bytes_max: of one payload. cards_max: ids remembered of each key. labelled: of the same payments; the terminals' profiles
+    are made of those that are scored. `report` is told how many are done.
     """
     judged = Judged.blank(len(payloads))
     records: list[Record] = [Payload(offset, value) for offset, value in enumerate(payloads)]
     partition = OfflinePartition(session, Limits(bytes_max, 0, len(payloads), max(1, cards_max)))
-    for start in range(0, len(records), BATCH_RECORDS):
-        part = partition.judge(records[start : start + BATCH_RECORDS])
+    history = HistoryProfiles(labelled.label_delay_days)
+    for start, end in _batches(labelled.day):
+        part = partition.judge(records[start:end], history.on(int(labelled.day[start])))
         for fault in part.faults:
             judged.rejected[fault.record.offset] = fault.reason.value
         places = [record.offset for record in part.records]
         for column, values in zip(judged.scores, part.scores, strict=True):
             column[places] = values
         judged.alert[places] = part.alert
-        report(min(start + BATCH_RECORDS, len(records)))
+        terminal_ids = [labelled.terminal_id[place] for place in places]
+        history.add(int(labelled.day[start]), terminal_ids, labelled.is_fraud[places])
+        report(end)
     return judged
+
+
+def _batches(day: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Stretches of one day, of BATCH_RECORDS at most."""
+    edges = [0, *(np.flatnonzero(np.diff(day)) + 1).tolist(), len(day)]
+    for first, last in pairwise(edges):
+        for start in range(first, last, BATCH_RECORDS):
+            yield start, min(start + BATCH_RECORDS, last)

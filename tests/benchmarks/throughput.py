@@ -73,7 +73,7 @@ def assay(stream: Stream, records: int, **environment: str) -> float:
     with tempfile.TemporaryDirectory() as snapshots:
         scorer = stream.scorer(
             ASSAY_GROUP=group,
-            ASSAY_SNAPSHOT_DIR=snapshots,
+            ASSAY_SNAPSHOT_URL=snapshots,
             ASSAY_SNAPSHOT_INTERVAL_S="30",
             ASSAY_CARDS_MAX="250000",
             **environment,

@@ -163,7 +163,7 @@ class Scorer:
             "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
             "ASSAY_TOPIC_PREFIX": stream.prefix,
             "ASSAY_GROUP": stream.group,
-            "ASSAY_SNAPSHOT_DIR": str(stream.directory / "snapshots"),
+            "ASSAY_SNAPSHOT_URL": str(stream.directory / "snapshots"),
             "ASSAY_SNAPSHOT_INTERVAL_S": "1",
             "ASSAY_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",

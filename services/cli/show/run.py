@@ -95,7 +95,7 @@ class Demo:
             "ASSAY_HTTP_PORT": str(self.port),
             "ASSAY_PROFILER_GROUP": f"{self.group}-profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
-            "ASSAY_SNAPSHOT_DIR": str(self.directory / "snapshots"),
+            "ASSAY_SNAPSHOT_URL": str(self.directory / "snapshots"),
         }
         self.children[name] = Child.start(name, [*SELF, *arguments], environment, self.directory / f"{name}.log")
 

@@ -97,3 +97,33 @@ def test_a_mistake_is_one_sentence(
     assert sentence in error[-1]
     assert not any("Traceback" in line for line in error)
     assert not list(tmp_path.glob("out*"))
+
+
+def test_labels_of_the_file_move_the_scores_of_later_payments_at_their_terminal(
+    payments: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty days at one terminal, the first ten all fraud: known after the delay, so not before, and never without."""
+    days = payments.with_columns(
+        event_time_ms=pl.col("event_time_ms").first() + pl.int_range(pl.len()) * 18_000_000,
+        terminal_id=pl.lit("terminal"),
+        was=pl.when(pl.int_range(pl.len()) < 50).then(pl.lit("fraud")).otherwise(pl.lit("legitimate")),
+    )
+    days.write_parquet(tmp_path / "in.parquet")
+    without = score(monkeypatch, tmp_path / "in.parquet")["probability"]
+    known = score(monkeypatch, tmp_path / "in.parquet", "--label", "was")["probability"]
+    late = score(monkeypatch, tmp_path / "in.parquet", "--label", "was", "--label-delay-days", "40")["probability"]
+    first = int((known != without).arg_max() or 0)
+    assert 8 * 4 <= first <= 10 * 5  # some payments after the eighth day begins
+    assert late.equals(without)
+
+
+def test_a_label_that_is_none_is_one_sentence(
+    payments: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What may be written is in it."""
+    payments.write_parquet(tmp_path / "in.parquet")
+    files = [str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]
+    assert run_main(monkeypatch, "batch", *files, "--label", "amount") == 2
+    assert "write one of fraud" in capsys.readouterr().err
+    assert run_main(monkeypatch, "batch", *files, "--label", "colour") == 2
+    assert "no column colour" in capsys.readouterr().err

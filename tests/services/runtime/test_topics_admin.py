@@ -2,11 +2,18 @@
 
 import pytest
 
-from schemas.topics import ALERTS, SCORES, TOPICS, TRANSACTIONS, Topic
+from schemas.topics import ALERTS, DAY_MS, SCORES, TOPICS, TRANSACTIONS, Topic
 from schemas.transaction import Transaction
 from services.runtime.errors import AssayError
 from services.runtime.settings import KafkaSettings, TopicSettings
-from services.runtime.topics_admin import TopicState, create_topics, describe_topics
+from services.runtime.topics_admin import (
+    Retention,
+    TopicState,
+    create_topics,
+    describe_topics,
+    read_retention,
+    short_retention,
+)
 
 
 @pytest.fixture
@@ -82,3 +89,14 @@ async def test_retention_and_cleanup_reach_the_broker(
         entries = outsider.describe_configs([resource])[resource].result(timeout=30)
         found[topic.name] = (entries["cleanup.policy"].value, int(entries["retention.ms"].value))
     assert found == {"alerts": ("delete", ALERTS.retention_ms), "table": ("compact", -1)}
+
+
+async def test_a_retention_shorter_than_the_features_look_back_is_told(kafka: KafkaSettings, topic_prefix: str) -> None:
+    """As declared it is long enough for 30 days; in bytes nobody can say."""
+    await create_topics(kafka, settings(topic_prefix), [TRANSACTIONS])
+    retention = await read_retention(kafka, settings(topic_prefix), TRANSACTIONS)
+    assert retention == Retention(TRANSACTIONS.retention_ms, None)
+    assert short_retention("transactions", retention, 30 * DAY_MS) is None
+    assert "retention.ms to 3456000000" in str(short_retention("transactions", retention, 40 * DAY_MS))
+    assert "retention.bytes to -1" in str(short_retention("transactions", Retention(None, 1 << 30), 30 * DAY_MS))
+    assert await read_retention(kafka, settings(topic_prefix), ALERTS) is None
