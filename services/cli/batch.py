@@ -45,15 +45,12 @@ def batch(
     try:
         from services.cli import tables
     except ModuleNotFoundError as error:
-        raise AssayError(
-            f"Files need {error.name}, which is not installed: pip install 'assay-scoring[files]'."
-        ) from None
-    names = tables.mapping(mapped or [])
+        raise AssayError(f"Files need {error.name}; get it with pip install 'assay-scoring[files]'.") from None
     tables.check_target(target)
-    fields = tables.read(source, names, label)
+    fields = tables.read(source, tables.mapping(mapped or []), label)
     settings = load(ScorerSettings)
     session = load_session(settings.model_copy(update={"bundle": bundle}) if bundle else settings)
-    spec = session.bundle.manifest.feature_spec
+    delay_days = session.bundle.manifest.feature_spec.label_delay_days if label_delay_days is None else label_delay_days
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("scoring", total=len(fields))
         judged = judge(
@@ -62,7 +59,7 @@ def batch(
             lambda done: progress.update(task, completed=done),
             bytes_max=load(RuntimeSettings).message_bytes_max,
             cards_max=max(fields[field].n_unique() for field in ID_FIELDS if field in fields),
-            labelled=tables.labelled(fields, spec.label_delay_days if label_delay_days is None else label_delay_days),
+            labelled=tables.labelled(fields, delay_days),
         )
     tables.write(target, fields, judged)
     _summary(judged, session.model_name, target, json)
