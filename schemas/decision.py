@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.alert import Reason
-from schemas.base import EventTimeMs, Probability
+from schemas.base import EventTimeMs, Probability, Share
 from schemas.score import Score
 
 Outcome = Literal["pass", "alert"]
@@ -27,3 +27,7 @@ class Decision(Score):
     outcome: Outcome = Field(description="What was decided.")
     recorded_because: RecordedBecause = Field(description="Why this decision was recorded.")
     reasons: tuple[Reason, ...] = Field((), description="For alerts: the strongest factors first.")
+    sample_share: Share = Field(1.0, description="Chance that a decision such as this is recorded; alerts always are.")
+    control_share: Share = Field(
+        0.0, description="Share of the alerts that are let through as control group; 0: none is."
+    )

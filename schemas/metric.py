@@ -27,3 +27,9 @@ class ScoringMetric(Message):
     alert_amount_sum: float = Field(description="Sum of the amounts alerted.")
     probability_histogram: tuple[int, ...] = Field(description="Counts in 20 equal bins over 0 to 1.")
     anomaly_percentile_histogram: tuple[int, ...] = Field(description="Counts in 20 equal bins over 0 to 100.")
+    feature_histograms: tuple[tuple[int, ...], ...] = Field(
+        (), description="Counts of each feature, in the spec's order, in the bins of the bundle's reference."
+    )
+    let_through: Count = Field(
+        0, description="Alerts of the control group: not to be blocked, so that they get labels."
+    )

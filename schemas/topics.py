@@ -5,10 +5,12 @@ from typing import Literal
 
 from schemas.alert import Alert
 from schemas.base import Message
+from schemas.case import Case, CaseAction, Mute
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label
 from schemas.metric import ScoringMetric
+from schemas.monitor import DriftWindow, Evidence, LedgerEntry, ModelReference, MonitorReport
 from schemas.score import Score
 from schemas.terminal import TerminalProfile, TerminalSums
 from schemas.transaction import Transaction
@@ -21,8 +23,8 @@ class Topic:
     """One topic's contract.
 
     partitions: "input" means as many as the input topic has, so that a card's records stay together and in order.
-    retention_ms: how long the broker keeps records; None keeps them until compaction, and replaced ones for as long as
-    `transactions` are kept, so that a replay finds them.
+    retention_ms: how long the broker keeps records; None keeps them until compaction.
+    replayed: compacted, but replaced records stay for as long as `transactions` do, so that a replay finds them.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Topic:
     retention_ms: int | None
     partitions: Literal["input", "one"] = "input"
     cleanup: Literal["delete", "compact"] = "delete"
+    replayed: bool = False
 
 
 TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS)
@@ -39,12 +42,31 @@ SCORES = Topic("scores", Score, "card_id", "scorer", 7 * DAY_MS)
 ALERTS = Topic("alerts", Alert, "card_id", "scorer", 30 * DAY_MS)
 DECISIONS = Topic("decisions", Decision, "card_id", "scorer", 180 * DAY_MS)
 DEAD_LETTERS = Topic("dead-letters", DeadLetter, "none", "scorer", 30 * DAY_MS)
-SCORING_METRICS = Topic("scoring-metrics", ScoringMetric, "none", "scorer", 7 * DAY_MS)
+SCORING_METRICS = Topic("scoring-metrics", ScoringMetric, "none", "scorer", 7 * DAY_MS, partitions="one")
+MODEL_REFERENCES = Topic(
+    "model-references", ModelReference, "model", "scorer", None, partitions="one", cleanup="compact"
+)
 TERMINAL_SUMS = Topic("terminal-sums", TerminalSums, "none", "scorer, profiler", 62 * DAY_MS, partitions="one")
 TERMINAL_PROFILES = Topic(
-    "terminal-profiles", TerminalProfile, "terminal_id", "profiler", None, partitions="one", cleanup="compact"
+    "terminal-profiles",
+    TerminalProfile,
+    "terminal_id",
+    "profiler",
+    None,
+    partitions="one",
+    cleanup="compact",
+    replayed=True,
 )
-LABELS = Topic("labels", Label, "transaction_id", "the user's systems", 200 * DAY_MS)
+LABELS = Topic("labels", Label, "transaction_id", "the user's systems, analysts, cases", 200 * DAY_MS)
+CASE_ACTIONS = Topic("case-actions", CaseAction, "none", "analysts, cases", 30 * DAY_MS)
+CASES = Topic("cases", Case, "case_id", "cases", None, cleanup="compact")
+CASE_MUTES = Topic("case-mutes", Mute, "partition, scope, id", "cases", None, cleanup="compact")
+MONITOR_EVIDENCE = Topic("monitor-evidence", Evidence, "transaction_id", "monitor", 7 * DAY_MS, partitions="one")
+MONITOR_LEDGER = Topic(
+    "monitor-ledger", LedgerEntry, "transaction_id", "monitor", None, partitions="one", cleanup="compact"
+)
+MONITOR_WINDOWS = Topic("monitor-windows", DriftWindow, "model", "monitor", None, partitions="one", cleanup="compact")
+MONITOR = Topic("monitor", MonitorReport, "model", "monitor", 180 * DAY_MS, partitions="one")
 
 TOPICS = (
     TRANSACTIONS,
@@ -53,11 +75,19 @@ TOPICS = (
     DECISIONS,
     DEAD_LETTERS,
     SCORING_METRICS,
+    MODEL_REFERENCES,
     TERMINAL_SUMS,
     TERMINAL_PROFILES,
     LABELS,
+    CASE_ACTIONS,
+    CASES,
+    CASE_MUTES,
+    MONITOR_EVIDENCE,
+    MONITOR_LEDGER,
+    MONITOR_WINDOWS,
+    MONITOR,
 )
-SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS)
+SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, MODEL_REFERENCES, TERMINAL_SUMS)
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"

@@ -14,7 +14,7 @@ from services.runtime.process import Environment, Service, main, run_processor
 from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
 from services.runtime.tables import FollowedTable
 from services.runtime.topics_admin import read_retention, short_retention
-from services.scorer.emit import Emitter
+from services.scorer.emit import Emitter, Shares
 from services.scorer.model import load_model
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
@@ -40,9 +40,8 @@ async def start() -> None:
     warm(model.feature_spec)
     await _say_retention(kafka, topics, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
-    emitter = Emitter(
-        topics.topic_prefix, model.identity, scorer.decision_share, DeadLetterWriter(privacy_key(runtime))
-    )
+    shares = Shares(scorer.decision_share, scorer.control_share)
+    emitter = Emitter(topics.topic_prefix, model.identity, shares, DeadLetterWriter(privacy_key(runtime)))
 
     profiles = ProfileTable() if model.feature_spec.profiled else None
 

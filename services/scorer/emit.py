@@ -13,12 +13,15 @@ from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.decision import Decision, RecordedBecause
 from schemas.manifest import Thresholds
+from schemas.monitor import ModelReference
+from schemas.reference import Reference
 from schemas.score import Score
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
     DEAD_LETTERS,
     DECISIONS,
+    MODEL_REFERENCES,
     SCORES,
     SCORING_METRICS,
     TERMINAL_SUMS,
@@ -66,18 +69,31 @@ class Identity:
     """Whether each decision is recorded (credit), not only alerts and a sample."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Random shares by transaction id: of the decisions without alert that are recorded, of the alerts let through."""
+
+    decisions: float
+    control: float
+
+
 class Emitter:
     """Encodes the outputs of one partition."""
 
-    def __init__(self, prefix: str, identity: Identity, decision_share: float, dead_letters: DeadLetterWriter) -> None:
+    def __init__(self, prefix: str, identity: Identity, shares: Shares, dead_letters: DeadLetterWriter) -> None:
         self._prefix = prefix
         self._identity = identity
-        self._decision_share = decision_share
+        self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score)
         self._alert: type[Alert] = codec.record_type(Alert)
         self._decision: type[Decision] = codec.record_type(Decision)
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
+
+    @property
+    def control_share(self) -> float:
+        """Share of the alerts that are let through."""
+        return self._shares.control
 
     def judged(self, batch: Scored, decided_at_ms: int) -> list[Write]:
         """Scores, alerts and decisions of a batch."""
@@ -113,14 +129,16 @@ class Emitter:
                 alert=alert,
                 model=model,
                 late=late,
+                let_through=let_through,
             )
-            for transaction, probability, error, percentile, alert, late in zip(
+            for transaction, probability, error, percentile, alert, late, let_through in zip(
                 batch.transactions,
                 batch.scores.probability.tolist(),
                 batch.scores.reconstruction_error.tolist(),
                 batch.scores.anomaly_percentile.tolist(),
                 batch.outcomes.alert.tolist(),
                 batch.late.tolist(),
+                batch.outcomes.let_through.tolist(),
                 strict=True,
             )
         ]
@@ -129,7 +147,7 @@ class Emitter:
         """Places of the decisions to record, and why."""
         if self._identity.every_decision:
             return [(place, "alert" if alerted else "application") for place, alerted in enumerate(alert)]
-        places = recorded(alert, [t.transaction_id for t in transactions], self._decision_share)
+        places = recorded(alert, [t.transaction_id for t in transactions], self._shares.decisions)
         return [(place, "alert" if alert[place] else "sample") for place in places]
 
     def faults(self, faults: Sequence[Fault]) -> Write:
@@ -154,6 +172,15 @@ class Emitter:
         write = Write(self._prefix + SCORING_METRICS.name)
         headers = source_headers(source.topic, source.partition, source.offset)
         write.append(None, value, max(source.timestamp, 0), headers)
+        return write
+
+    def reference(self, source: Record, reference: Reference) -> Write:
+        """What the sums are to be compared with: told by each partition once, and kept by its key once."""
+        write = Write(self._prefix + MODEL_REFERENCES.name)
+        model, digest = self._identity.model, self._identity.bundle_digest
+        value = codec.write(ModelReference(model=model, bundle_digest=digest, reference=reference))
+        headers = source_headers(source.topic, source.partition, source.offset)
+        write.append(model.encode(), value, max(source.timestamp, 0), headers)
         return write
 
     def _alert_of(self, batch: Scored, place: int, score: Score) -> Alert:
@@ -182,6 +209,8 @@ class Emitter:
             outcome="alert" if score.alert else "pass",
             recorded_because=because,
             reasons=_records(batch.reasons.get(place, ())),
+            sample_share=1.0 if self._identity.every_decision else self._shares.decisions,
+            control_share=self._shares.control,
         )
 
 

@@ -95,7 +95,8 @@ class ScoringProcessor:
         self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max)
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
-        self._sums = PartialSums(topic, partition, model.identity.model, monotonic_s())
+        reference = model.session.bundle.reference
+        self._sums = PartialSums(topic, partition, model.identity.model, reference.features, monotonic_s())
         self._last: Record | None = None
         self._batch: Scored | None = None
         self._faults: Counter[str] = Counter()
@@ -170,14 +171,15 @@ class ScoringProcessor:
         scores = await self._in_executor(self._model.session.run, features)
         self._metrics.stage.observe(folded_s - started_s, "fold")
         self._metrics.stage.observe(monotonic_s() - folded_s, "model")
-        outcomes = decide(scores, self._model.identity.thresholds)
+        ids = [transaction.transaction_id for transaction in transactions]
+        outcomes = decide(scores, self._model.identity.thresholds, ids, self._emitter.control_share)
         places = np.flatnonzero(outcomes.alert).tolist()
         reasons: dict[int, tuple[Reason, ...]] = {}
         if places:
             triggers = [outcomes.triggers(place) for place in places]
             found = await self._in_executor(explain, self._model.session, features[places], triggers)
             reasons = dict(zip(places, found, strict=True))
-        self._sums.count_scores(scores, outcomes.alert, late, batch.amount)
+        self._sums.count_scores(features, scores, outcomes, late, batch.amount)
         return Scored(records, transactions, features, late, scores, outcomes, reasons, profiles_offset)
 
     async def _in_executor(self, function: Callable[..., T], *arguments: Any) -> T:
@@ -187,7 +189,8 @@ class ScoringProcessor:
         now_s = monotonic_s()
         if self._last is None or self._sums.empty or not (force or self._sums.due(now_s)):
             return []
-        return [self._emitter.metric(self._last, self._sums.take(now_s))]
+        told = [self._emitter.reference(self._last, self._model.session.bundle.reference)] if self._sums.untold else []
+        return [*told, self._emitter.metric(self._last, self._sums.take(now_s))]
 
 
 def admit(

@@ -1,21 +1,34 @@
 """Partial sums of a partition, written to `scoring-metrics` about once a second inside the transaction they count."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from models.scoring.histograms import FeatureBins
 from models.scoring.scores import Scores
 from schemas import codec
 from schemas.metric import ScoringMetric
+from schemas.reference import FeatureHistogram
+from services.scorer.decide import Outcomes
 
 BINS = 20
 INTERVAL_S = 1.0
 
 
 class PartialSums:
-    """Sums since the last record written. A batch that is not committed is thrown away with its worker's state."""
+    """Sums since the last record written. A batch that is not committed is thrown away with its worker's state.
 
-    def __init__(self, topic: str, partition: int, model: str, now_s: float) -> None:
+    untold: nothing was written yet, so the reference that the sums are to be compared with is still to be told.
+    """
+
+    def __init__(
+        self, topic: str, partition: int, model: str, features: Sequence[FeatureHistogram], now_s: float
+    ) -> None:
+        """features: the reference's, in the spec's order."""
         self._topic, self._partition, self._model = topic, partition, model
+        self._bins = FeatureBins(features)
+        self.untold = True
         self._metric = codec.record_type(ScoringMetric)
         self._reset(now_s)
 
@@ -24,10 +37,11 @@ class PartialSums:
         self._first_offset = -1
         self._last_offset = -1
         self._until_ms = 0
-        self._records = self._scored = self._alerts = self._dead_letters = self._late = 0
+        self._records = self._scored = self._alerts = self._dead_letters = self._late = self._let_through = 0
         self._amount = self._alert_amount = 0.0
         self._probability = np.zeros(BINS, np.int64)
         self._percentile = np.zeros(BINS, np.int64)
+        self._features = self._bins.empty()
 
     def count(self, first_offset: int, last_offset: int, until_ms: int, records: int, dead_letters: int) -> None:
         """Count a batch's inputs."""
@@ -38,9 +52,17 @@ class PartialSums:
         self._dead_letters += dead_letters
 
     def count_scores(
-        self, scores: Scores, alert: NDArray[np.bool_], late: NDArray[np.bool_], amount: NDArray[np.float64]
+        self,
+        features: NDArray[np.float32],
+        scores: Scores,
+        outcomes: Outcomes,
+        late: NDArray[np.bool_],
+        amount: NDArray[np.float64],
     ) -> None:
-        """Count a batch's scores."""
+        """Count a batch's scores, and the features float32[n, F] behind them."""
+        alert = outcomes.alert
+        self._let_through += int(np.count_nonzero(outcomes.let_through))
+        self._bins.count(features, self._features)
         self._scored += len(amount)
         self._alerts += int(np.count_nonzero(alert))
         self._late += int(np.count_nonzero(late))
@@ -77,8 +99,11 @@ class PartialSums:
                 alert_amount_sum=self._alert_amount,
                 probability_histogram=tuple(self._probability.tolist()),
                 anomaly_percentile_histogram=tuple(self._percentile.tolist()),
+                feature_histograms=self._bins.lists(self._features),
+                let_through=self._let_through,
             )
         )
+        self.untold = False
         self._reset(now_s)
         return value
 

@@ -26,6 +26,7 @@ from schemas.topics import (
     ALERTS,
     DEAD_LETTERS,
     DECISIONS,
+    MODEL_REFERENCES,
     SCORER_OUTPUTS,
     SCORES,
     SOURCE_OFFSET_HEADER,
@@ -66,8 +67,8 @@ class _Because(Message):
     recorded_because: RecordedBecause
 
 
-VERIFIED = tuple(topic for topic in SCORER_OUTPUTS if topic is not TERMINAL_SUMS)
-"""Sums of terminals belong to many inputs each: what they add up to is tested with the profiler."""
+VERIFIED = tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES))
+"""Sums of terminals belong to many inputs each: what they add up to is tested with the profiler. References to none."""
 
 _decode_flag = codec.decoder(_Flag)
 _decode_because = codec.decoder(_Because)
