@@ -7,7 +7,7 @@ from pydantic import Field
 from schemas.alert import Trigger
 from schemas.base import Count, EventTimeMs, Identifier, Message, Probability
 
-ALERTS_MAX = 200
+ALERTS_MAX = 50
 """Alerts that a case lists; of more only the number and the money at risk are kept."""
 
 CaseState = Literal["open", "confirmed", "dismissed", "expired"]
@@ -67,14 +67,14 @@ class Case(Message):
     action_offset: int = Field(-1, description="Newest action taken in: offset on `case-actions`.")
 
 
-CaseVerb = Literal["confirm", "dismiss", "expire", "mute", "unmute"]
+CaseVerb = Literal["confirm", "dismiss", "expire", "forget", "mute", "unmute"]
 
 
 class CaseAction(Message):
-    """What an analyst (or the clock) does, written to the partition that it concerns."""
+    """What an analyst (or the clock) does: to a case on the case's partition, to a card's or terminal's alerts on all."""
 
     action: CaseVerb = Field(description="What to do.")
-    case_id: str | None = Field(None, description="For confirm, dismiss, expire: which case.")
+    case_id: str | None = Field(None, description="For all but mute and unmute: which case.")
     scope: MuteScope | None = Field(None, description="For mute, unmute: whether `muted_id` is a card or a terminal.")
     muted_id: Identifier | None = Field(None, description="For mute, unmute: whose alerts.")
     until_ms: EventTimeMs | None = Field(None, description="For mute: until when; without it for good (suppression).")

@@ -95,9 +95,9 @@ class Stream:
         self.processes.append(process)
         return process
 
-    def profiler(self, **environment: str) -> "Scorer":
-        """Start one more profiler process."""
-        process = Scorer(self, {**self.environment, **environment}, len(self.processes), "services.profiler")
+    def service(self, module: str, **environment: str) -> "Scorer":
+        """Start one more process of another service."""
+        process = Scorer(self, {**self.environment, **environment}, len(self.processes), module)
         self.processes.append(process)
         return process
 
@@ -168,6 +168,10 @@ class Scorer:
             "ASSAY_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
+            "ASSAY_CASES_GROUP": f"{stream.prefix}cases",
+            "ASSAY_CASES_HTTP_PORT": "0",
+            "ASSAY_MONITOR_GROUP": f"{stream.prefix}monitor",
+            "ASSAY_MONITOR_HTTP_PORT": "0",
             "ASSAY_SESSION_TIMEOUT_S": "6",
             "ASSAY_LOG_FORMAT": "json",
             "ASSAY_CARDS_MAX": "10000",
