@@ -65,8 +65,8 @@ class SideApp:
             stream_wait_empty=True,  # an event in work is finished before its partition goes
             Table=_table_class(self.failure),
         )
-        self.faust.transport = SideTransport(self.faust, kafka, runtime)
-        self.faust.producer_transport = SideTransport(self.faust, kafka, runtime)
+        transport = SideTransport(self.faust, kafka, runtime, lambda: self.failure.error is not None)
+        self.faust.transport = self.faust.producer_transport = transport
 
     def topic(self, topic: Topic, partitions: int | None = None) -> Any:
         """A topic of ours as Faust has it: bytes in, bytes out."""
@@ -109,11 +109,18 @@ class SideApp:
         self.faust.agent(self.topic(topic), name=topic.name)(work)
 
     async def send(
-        self, topic: Topic, key: bytes | None, value: bytes, *, source: Record | None, partition: int | None = None
+        self,
+        topic: Topic,
+        key: bytes | None,
+        value: bytes,
+        *,
+        source: Record | None,
+        partition: int | None = None,
+        wait: bool = True,
     ) -> None:
         """Write what an event led to, under its position and timestamp, and wait for the acknowledgement.
 
-        source: None for what no event led to.
+        source: None for what no event led to. wait: without it a failure ends the process, before the event is committed.
         """
         headers, timestamp_s = [], None
         if source is not None:
@@ -121,7 +128,11 @@ class SideApp:
                 source_headers(source.topic, source.partition, source.offset),
                 timestamp_ms(source) / 1000,
             )
-        await self.faust.producer.send_and_wait(self.prefix + topic.name, key, value, partition, timestamp_s, headers)
+        sent = await self.faust.producer.send(self.prefix + topic.name, key, value, partition, timestamp_s, headers)
+        if wait:
+            await sent
+        else:
+            sent.add_done_callback(self.failure.look)
 
     @property
     def sources(self) -> set[TopicPartition]:

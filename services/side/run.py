@@ -21,6 +21,7 @@ from services.runtime.clock import monotonic_s
 from services.runtime.errors import AssayError, fatal_sentence
 from services.runtime.health import HealthServer
 from services.runtime.process import Environment
+from services.runtime.tables import FollowedTable
 from services.runtime.topics_admin import describe_topics
 from services.side.app import SideApp
 from services.side.watch import Look, Watch
@@ -35,27 +36,35 @@ PAYLOAD_LOGGERS = ("faust.topics", "faust.transport.drivers.aiokafka", "faust.ag
 
 @dataclass(frozen=True, slots=True)
 class SideService:
-    """What makes a Faust service this one. build: makes its apps; partitions: of each topic, by full name."""
+    """What makes a Faust service this one.
+
+    build: makes its apps from the topics' numbers of partitions, by full name, and a directory. tables: what they look up.
+    """
 
     topics: Collection[Topic]
     build: Callable[[dict[str, int], str], Sequence[SideApp]]
+    tables: Sequence[FollowedTable] = ()
 
 
 def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a service; a mistake of the user's ends in one sentence and status 2."""
+
+    async def ending() -> None:
+        try:
+            await start()
+        except AssayError as error:
+            print(f"assay: {error}", file=sys.stderr, flush=True)
+            os._exit(2)  # as a crash would: a cancelled agent acknowledges what it has not done
+
     try:
-        asyncio.run(start())
-    except AssayError as error:
-        print(f"assay: {error}", file=sys.stderr, flush=True)
-        # not the clean end: stopping Faust would acknowledge what was not done
-        os._exit(2)
+        asyncio.run(ending())
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 def quiet() -> None:
     """Keep the libraries' chatter, and every payload, out of the log."""
-    for name in ("faust", "mode"):
+    for name in ("faust", "mode", "services.side.transport"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in PAYLOAD_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -71,7 +80,13 @@ async def run_side(service: SideService, environment: Environment, stop: asyncio
     try:
         partitions = await _partitions(service, environment)
         with tempfile.TemporaryDirectory(prefix="assay-side-") as directory:
-            await _Running(service.build(partitions, directory), environment).run(stop)
+            for table in service.tables:
+                await table.start()
+            try:
+                await _Running(service.build(partitions, directory), environment).run(stop)
+            finally:
+                for table in service.tables:
+                    await table.stop()
     except KafkaError as error:
         raise AssayError(
             fatal_sentence(error)
@@ -120,6 +135,10 @@ class _Running:
                     task.result()
                 self._raise_failure()
             await asyncio.wait_for(self._end(), runtime.drain_timeout_s + runtime.request_timeout_s)
+        except Exception as error:
+            for app in self._apps:
+                app.failure.report(error)  # nothing is committed from here on
+            raise
         finally:
             for task in (*tasks, *failures, *crashes):
                 task.cancel()

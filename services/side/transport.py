@@ -1,5 +1,6 @@
 """Faust's Kafka transport, with our connections: committed records only, an idempotent producer, TLS and SASL from settings."""
 
+from collections.abc import Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -32,6 +33,12 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # the library is n
             fetch_max_wait_ms=100,
         )
 
+    async def _commit(self, offsets: Any) -> bool:
+        if self.transport.failed():
+            return False
+        committed: bool = await super()._commit(offsets)
+        return committed
+
 
 class _Consumer(Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> _Thread:
@@ -56,11 +63,11 @@ class _Producer(Producer):  # type: ignore[misc]
 
 
 class SideTransport(Transport):  # type: ignore[misc]
-    """What an app uses in both directions."""
+    """What an app uses in both directions. failed: asked before each commit; a write that failed may not be passed by."""
 
     Consumer = _Consumer
     Producer = _Producer
 
-    def __init__(self, app: Any, kafka: KafkaSettings, runtime: RuntimeSettings) -> None:
+    def __init__(self, app: Any, kafka: KafkaSettings, runtime: RuntimeSettings, failed: Callable[[], bool]) -> None:
         super().__init__([URL(f"kafka://{kafka.bootstrap.split(',')[0]}")], app)
-        self.kafka, self.runtime = kafka, runtime
+        self.kafka, self.runtime, self.failed = kafka, runtime, failed

@@ -81,6 +81,8 @@ async def test_a_burst_of_ten_thousand_alerts_on_fifty_cards_is_fifty_cases_once
     assert len(found) == 50
     assert {case.card_id for case in found.values()} == {f"card-{c:02d}" for c in range(50)}
     assert all(case.alerts == 200 and abs(case.priority - 200 * 75.0) < 1e-6 for case in found.values())
-    assert all([a.transaction_id for a in c.listed] == [f"tx-{c.card_id}-{n}" for n in range(50)] for c in found.values())
+    assert all(
+        [a.transaction_id for a in c.listed] == [f"tx-{c.card_id}-{n}" for n in range(50)] for c in found.values()
+    )
     opened = [r for r in await stream.read(CASES.name) if r.value and codec.read(Case, r.value).change == "opened"]
     assert {record.key.decode() for record in opened} == set(found)
