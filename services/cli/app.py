@@ -12,9 +12,12 @@ from services.cli import (
     batch,
     bench,
     broker,
+    cases,
     demo,
     doctor,
     features,
+    label,
+    monitor,
     profile,
     replay,
     score,
@@ -48,6 +51,9 @@ app.command(epilog=profile.EXAMPLE)(profile.profile)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
+app.command(epilog=label.EXAMPLE)(label.label)
+app.add_typer(cases.app, name="cases")
+app.add_typer(monitor.app, name="monitor")
 app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(bench.app, name="bench")

@@ -94,10 +94,10 @@ class Ledger:
         """Forget what labels no longer reach, and beyond the bound what came first."""
         while self._entries:
             oldest = next(iter(self._entries))
-            too_many = len(self._entries) > self.payments_max
-            if not too_many and _event_ms(self._entries[oldest]) >= self.now_ms - KEPT_MS:
+            stale = _event_ms(self._entries[oldest]) < self.now_ms - KEPT_MS
+            if not stale and len(self._entries) <= self.payments_max:
                 return
-            self.forgotten += too_many
+            self.forgotten += not stale
             del self._entries[oldest]
             self.table.pop(oldest.encode())
 

@@ -1,6 +1,7 @@
 """What labels say of scores: weighted precision, recall, average precision and calibration, by the payments' age. Pure."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ def by_age(columns: Columns, now_ms: int, maturity_days: int) -> Iterator[Qualit
     """
     edges: list[int | None] = [*(age for age in AGES_DAYS if age < maturity_days), maturity_days, None]
     age_days = (now_ms - columns.event_time_ms) // DAY_MS
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         assert low is not None
         rows = (age_days >= low) & (age_days < (1 << 40 if high is None else high))
         if rows.any():

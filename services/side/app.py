@@ -1,6 +1,7 @@
 """A Faust app that creates no topics, keeps no files, and ends rather than lose a write or skip an event."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -167,6 +168,8 @@ def timestamp_ms(message: Any) -> int:
 def _table_class(failure: Failure) -> type:
     class Table(faust.Table):  # type: ignore[misc]
         """Watches its own writes."""
+
+        logger = logging.getLogger("faust.tables")
 
         def send_changelog(self, *arguments: Any, **options: Any) -> Any:
             sent = super().send_changelog(*arguments, **options)

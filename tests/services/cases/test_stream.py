@@ -1,16 +1,13 @@
 """The case service on the real broker: a burst, a kill in the middle, aborted alerts, an analyst, a webhook."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any
 
 from schemas import codec
 from schemas.alert import Alert, Reason
-from schemas.case import Case, CaseAction
-from schemas.topics import ALERTS, CASE_ACTIONS, CASES, LABELS
-from services.runtime.kafka import transactional_producer
-from services.runtime.settings import RuntimeSettings
+from schemas.case import Case
+from schemas.topics import ALERTS, CASES
 from tests.services.harness import BASE_TIME_MS, WAIT_S_MAX, Scorer, Stream
 
 HOUR_MS = 3_600_000

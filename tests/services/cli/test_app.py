@@ -26,6 +26,10 @@ COMMANDS = [
     ["verify"],
     ["replay"],
     ["doctor"],
+    ["label"],
+    *(["cases", name] for name in ("run", "list", "show", "confirm", "dismiss", "snooze", "suppress", "resume")),
+    ["monitor", "run"],
+    ["monitor", "show"],
     ["bench", "throughput"],
     ["bench", "features"],
 ]
