@@ -30,6 +30,10 @@ def simulate(
         int | None,
         typer.Option(min=0, max=60, help="Tell each fraud on `labels`, so many simulated days later. Default: never."),
     ] = None,
+    drift: Annotated[
+        int | None,
+        typer.Option(min=0, help="From this simulated day on everybody spends 1.5 times as much. Default: never."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON at the end, and no progress.")] = False,
 ) -> None:
     """Stream simulated payments to `transactions`, and labels to `labels`, until --duration, --count or Ctrl-C."""
@@ -48,6 +52,7 @@ def simulate(
         terminals=2 * customers,  # as in the generator's source
         start=START,
         days=wall_ms() // DAY_MS - SimulationSettings(start=START).start_day,
+        drift_day=drift,
     )
     records = payloads(prefetched(generate(settings)), bad_share, seed, label_delay_days)
     show = None if json else _show
