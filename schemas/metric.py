@@ -30,6 +30,7 @@ class ScoringMetric(Message):
     feature_histograms: tuple[tuple[int, ...], ...] = Field(
         (), description="Counts of each feature, in the spec's order, in the bins of the bundle's reference."
     )
+    clock_ms: EventTimeMs = Field(0, description="Newest event time that the partition has seen, ms since 1970 UTC.")
     let_through: Count = Field(
         0, description="Alerts of the control group: not to be blocked, so that they get labels."
     )

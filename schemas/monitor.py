@@ -60,6 +60,8 @@ class DriftWindow(Message):
     offset: int = Field(-1, description="Newest record of `scoring-metrics` taken in.")
     from_ms: EventTimeMs = Field(0, description="Wall-clock time of the first sums, ms since 1970 UTC.")
     until_ms: EventTimeMs = Field(0, description="Wall-clock time of the last sums.")
+    from_clock_ms: EventTimeMs = Field(0, description="Event-time clock of the first sums.")
+    clock_ms: EventTimeMs = Field(0, description="Newest event-time clock.")
     sums: Count = Field(0, description="Records of sums.")
     records: Count = Field(0, description="Inputs consumed.")
     scored: Count = Field(0, description="Scores written.")

@@ -33,6 +33,8 @@ from services.side.run import SideService
 
 log = structlog.get_logger(__name__)
 
+HOUR_MS = 3_600_000
+
 TOPICS = (
     SCORING_METRICS,
     MODEL_REFERENCES,
@@ -69,7 +71,7 @@ class _Drift:
     ) -> None:
         self._app, self._references, self._metrics = app, references, metrics
         table = app.table(MONITOR_WINDOWS, 1)
-        self._windows = Windows(table, settings.window_records)
+        self._windows = Windows(table, settings.window_records, int(settings.window_h * HOUR_MS))
         self._psi_max = settings.psi_max
         app.recovered(table, self._windows.recover)
         app.agent(SCORING_METRICS, self._sums)

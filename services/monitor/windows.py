@@ -1,6 +1,7 @@
-"""Stage 1: partial sums to windows of so many payments, one a model, and each full window to a report.
+"""Stage 1: partial sums to windows, one a model, and each full window to a report.
 
-The work is per record of sums, about one a second and partition whatever the traffic.
+A window holds enough payments for its shares to be steady, and enough event time for a day's habits to be in it: five seconds
+of a busy stream are all of one hour, which is no drift. The work is per record of sums, about one a second and partition whatever the traffic.
 """
 
 from collections.abc import Iterable, MutableMapping
@@ -20,6 +21,7 @@ class Windows:
 
     table: Table
     records_min: int
+    span_ms_min: int = 0
     _open: dict[str, DriftWindow] = field(default_factory=dict)
 
     def recover(self) -> None:
@@ -37,7 +39,7 @@ class Windows:
 
     def full(self, window: DriftWindow) -> bool:
         """Whether it is time to compare."""
-        return window.scored >= self.records_min
+        return window.scored >= self.records_min and window.clock_ms - window.from_clock_ms >= self.span_ms_min
 
     def begin_anew(self, model: str) -> None:
         """After the window was reported."""
@@ -82,6 +84,7 @@ def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow
     if fresh:
         window = DriftWindow(
             from_ms=sums.until_ms,
+            from_clock_ms=sums.clock_ms,
             probability=(0,) * len(sums.probability_histogram),
             anomaly_percentile=(0,) * len(sums.anomaly_percentile_histogram),
             features=tuple((0,) * len(counts) for counts in sums.feature_histograms),
@@ -91,6 +94,8 @@ def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow
         offset=offset,
         from_ms=min(window.from_ms, sums.until_ms),
         until_ms=max(window.until_ms, sums.until_ms),
+        from_clock_ms=min(window.from_clock_ms, sums.clock_ms),
+        clock_ms=max(window.clock_ms, sums.clock_ms),
         sums=window.sums + 1,
         records=window.records + sums.records,
         scored=window.scored + sums.scored,

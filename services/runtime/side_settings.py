@@ -47,10 +47,14 @@ class MonitorSettings(BaseSettings):
         9467, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
     )
     window_records: Annotated[int, Field(ge=100)] = Field(
-        10_000, description="Drift is reported each time so many payments were scored by a model."
+        10_000, description="Drift is reported each time so many payments were scored by a model ..."
+    )
+    window_h: Annotated[float, Field(ge=0)] = Field(
+        24.0,
+        description="... and so much event time has passed: less than a day is no day's traffic, and looks drifted.",
     )
     psi_max: Annotated[float, Field(gt=0)] = Field(
-        0.2, description="A distribution whose population stability index is above this has drifted."
+        0.25, description="A distribution whose population stability index is above this has drifted."
     )
     quality_interval_s: Annotated[float, Field(gt=0)] = Field(
         60.0, description="Quality is reported so often, while evidence comes in."

@@ -179,7 +179,7 @@ class ScoringProcessor:
             triggers = [outcomes.triggers(place) for place in places]
             found = await self._in_executor(explain, self._model.session, features[places], triggers)
             reasons = dict(zip(places, found, strict=True))
-        self._sums.count_scores(features, scores, outcomes, late, batch.amount)
+        self._sums.count_scores(features, scores, outcomes, late, batch.amount, self._features.clock_ms)
         return Scored(records, transactions, features, late, scores, outcomes, reasons, profiles_offset)
 
     async def _in_executor(self, function: Callable[..., T], *arguments: Any) -> T:

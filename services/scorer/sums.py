@@ -39,6 +39,7 @@ class PartialSums:
         self._until_ms = 0
         self._records = self._scored = self._alerts = self._dead_letters = self._late = self._let_through = 0
         self._amount = self._alert_amount = 0.0
+        self._clock_ms = 0
         self._probability = np.zeros(BINS, np.int64)
         self._percentile = np.zeros(BINS, np.int64)
         self._features = self._bins.empty()
@@ -58,11 +59,13 @@ class PartialSums:
         outcomes: Outcomes,
         late: NDArray[np.bool_],
         amount: NDArray[np.float64],
+        clock_ms: int,
     ) -> None:
-        """Count a batch's scores, and the features float32[n, F] behind them."""
+        """Count a batch's scores, and the features float32[n, F] behind them. clock_ms: newest event time seen."""
         alert = outcomes.alert
         self._let_through += int(np.count_nonzero(outcomes.let_through))
         self._bins.count(features, self._features)
+        self._clock_ms = max(0, clock_ms)
         self._scored += len(amount)
         self._alerts += int(np.count_nonzero(alert))
         self._late += int(np.count_nonzero(late))
@@ -100,6 +103,7 @@ class PartialSums:
                 probability_histogram=tuple(self._probability.tolist()),
                 anomaly_percentile_histogram=tuple(self._percentile.tolist()),
                 feature_histograms=self._bins.lists(self._features),
+                clock_ms=self._clock_ms,
                 let_through=self._let_through,
             )
         )
