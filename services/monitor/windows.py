@@ -1,7 +1,8 @@
 """Stage 1: partial sums to windows, one a model, and each full window to a report.
 
 A window holds enough payments for its shares to be steady, and enough event time for a day's habits to be in it: five seconds
-of a busy stream are all of one hour, which is no drift. The work is per record of sums, about one a second and partition whatever the traffic.
+of a busy stream are all of one hour, which is no drift. The work is per record of sums, about one a second and partition
+whatever the traffic.
 """
 
 from collections.abc import Iterable, MutableMapping
