@@ -37,15 +37,12 @@ def batch(
     from rich.progress import Progress
 
     from schemas.feature_kinds import ID_FIELDS
-    from services.runtime.errors import AssayError
+    from services.cli import files
     from services.runtime.settings import RuntimeSettings, ScorerSettings, load
     from services.scorer.model import load_session
     from services.scorer.offline import judge
 
-    try:
-        from services.cli import tables
-    except ModuleNotFoundError as error:
-        raise AssayError(f"Files need {error.name}; get it with pip install 'assay-scoring[files]'.") from None
+    tables = files.tables()
     tables.check_target(target)
     fields = tables.read(source, tables.mapping(mapped or []), label)
     settings = load(ScorerSettings)

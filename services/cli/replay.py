@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.files import needing_files
 from services.cli.output import print_json, results
 from services.cli.verify import progress_bar
 
@@ -79,7 +79,7 @@ def keep(
 
 
 async def _archive(group: str, directory: Path, progress: "Progress") -> dict[str, int]:
-    archives = _archives()
+    archives = needing_files("services.replay.archive")
     async with _topics(group) as log:
         written: dict[str, int] = await archives.write_archive(log, directory, progress)
         return written
@@ -91,19 +91,11 @@ async def _replay(
     from services.replay.replay import replay as run
 
     if archive is not None:
-        return await run(_archives().ArchiveLog(archive), session, limits, period, progress)
+        return await run(
+            needing_files("services.replay.archive").ArchiveLog(archive), session, limits, period, progress
+        )
     async with _topics(group) as log:
         return await run(log, session, limits, period, progress)
-
-
-def _archives() -> "ModuleType":
-    from services.runtime.errors import AssayError
-
-    try:
-        from services.replay import archive
-    except ModuleNotFoundError as error:
-        raise AssayError(f"Archives need {error.name}; get it with pip install 'assay-scoring[files]'.") from None
-    return archive
 
 
 @asynccontextmanager
