@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.files import needing_files
 from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def build(
 
     from models.features.offline import history_features
     from models.features.spec_file import load_spec
-    from services.cli import files
 
-    tables = files.tables()
+    with needing_files():
+        from services.cli import tables
     tables.check_target(target)
     loaded = load_spec(spec)
     fields = tables.whole(tables.read(source, tables.mapping(mapped or []), label), source)

@@ -79,10 +79,10 @@ def keep(
 
 
 async def _archive(group: str, directory: Path, progress: "Progress") -> dict[str, int]:
-    archives = needing_files("services.replay.archive")
+    with needing_files():
+        from services.replay.archive import write_archive
     async with _topics(group) as log:
-        written: dict[str, int] = await archives.write_archive(log, directory, progress)
-        return written
+        return await write_archive(log, directory, progress)
 
 
 async def _replay(
@@ -91,9 +91,9 @@ async def _replay(
     from services.replay.replay import replay as run
 
     if archive is not None:
-        return await run(
-            needing_files("services.replay.archive").ArchiveLog(archive), session, limits, period, progress
-        )
+        with needing_files():
+            from services.replay.archive import ArchiveLog
+        return await run(ArchiveLog(archive), session, limits, period, progress)
     async with _topics(group) as log:
         return await run(log, session, limits, period, progress)
 
