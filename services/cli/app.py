@@ -55,6 +55,7 @@ app.command(epilog=label.EXAMPLE)(label.label)
 app.add_typer(cases.app, name="cases")
 app.add_typer(monitor.app, name="monitor")
 app.command(epilog=replay.EXAMPLE)(replay.replay)
+app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 
