@@ -13,6 +13,7 @@ from services.cli import (
     bench,
     broker,
     cases,
+    dataset,
     demo,
     doctor,
     features,
@@ -52,6 +53,7 @@ app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
 app.command(epilog=label.EXAMPLE)(label.label)
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(cases.app, name="cases")
 app.add_typer(monitor.app, name="monitor")
 app.command(epilog=replay.EXAMPLE)(replay.replay)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.files import needing_files
 from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
@@ -57,12 +58,12 @@ def label(
     from services.runtime.clock import wall_ms
     from services.runtime.errors import AssayError
 
-    at_ms = wall_ms() if at is None else _ms(at)
+    at_ms = wall_ms() if at is None else moment_ms(at)
     refused: dict[str, int] = {}
     if file is not None and transaction is None:
         labels, refused = _of_file(file, mapped or [], source, at_ms)
     elif file is None and transaction is not None and verdict is not None:
-        labels = [_one(transaction, verdict, source, at_ms, terminal, None if paid is None else _ms(paid))]
+        labels = [_one(transaction, verdict, source, at_ms, terminal, None if paid is None else moment_ms(paid))]
     else:
         raise AssayError("Give a transaction and a verdict, or --file: see `assay label --help`.")
     asyncio.run(_send(labels, hidden=json))
@@ -73,7 +74,8 @@ def label(
     results.print(f"{len(labels):,} {'label' if len(labels) == 1 else 'labels'} written{left_out}")
 
 
-def _ms(moment: datetime) -> int:
+def moment_ms(moment: datetime) -> int:
+    """ms since 1970 UTC; what names no zone is UTC."""
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
@@ -102,12 +104,8 @@ def _one(
 
 
 def _of_file(path: Path, pairs: Sequence[str], source: Source, at_ms: int) -> tuple[list["Label"], dict[str, int]]:
-    from services.runtime.errors import AssayError
-
-    try:
+    with needing_files():
         from services.cli.label_file import read_labels
-    except ModuleNotFoundError as error:
-        raise AssayError(f"Files need {error.name}; get it with pip install 'assay-scoring[files]'.") from None
     return read_labels(path, pairs, source.value, at_ms)
 
 

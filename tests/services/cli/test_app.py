@@ -28,6 +28,7 @@ COMMANDS = [
     ["doctor"],
     ["label"],
     *(["cases", name] for name in ("run", "list", "show", "confirm", "dismiss", "snooze", "suppress", "resume")),
+    ["dataset", "build"],
     ["monitor", "run"],
     ["monitor", "show"],
     ["bench", "throughput"],
