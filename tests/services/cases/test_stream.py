@@ -141,11 +141,8 @@ async def test_an_analyst_decides_and_the_world_is_told(stream: Stream, monkeypa
         await send_alerts(stream, [alert(0, "refused-card", amount=1.0)])
         await until(service, lambda: service.metric("assay_case_changes_total") >= 5)
         listed = await asyncio.to_thread(command, "cases", "list", "--state", "open", "--json")
-        assert [(case["card_id"], case["alerts"]) for case in listed] == [
-            ("***card", 1),
-            ("***card", 3),
-            ("***card", 1),
-        ]
+        assert [case["alerts"] for case in listed] == [1, 3, 1]
+        assert all(case["card_id"].startswith("***") for case in listed)
         large, small = listed[0]["case_id"], listed[1]["case_id"]
         await asyncio.to_thread(command, "cases", "confirm", large, "--by", "ana", "--note", "called")
         await asyncio.to_thread(command, "cases", "dismiss", small, "--by", "ana")
