@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,6 +51,7 @@ class SideApp:
         self.group, self.prefix = group, environment.topics.topic_prefix
         self.agents: dict[str, Topic] = {}
         self.handled = 0
+        self._finished: dict[TopicPartition, int] = {}
         self.faust = faust.App(
             group,
             broker=f"kafka://{kafka.bootstrap.split(',')[0]}",
@@ -66,8 +68,8 @@ class SideApp:
             stream_wait_empty=True,  # an event in work is finished before its partition goes
             Table=_table_class(self.failure),
         )
-        transport = SideTransport(self.faust, kafka, runtime, lambda: self.failure.error is not None)
-        self.faust.transport = self.faust.producer_transport = transport
+        self._transport = SideTransport(self.faust, kafka, runtime, lambda: self.failure.error is not None)
+        self.faust.transport = self.faust.producer_transport = self._transport
 
     def topic(self, topic: Topic, partitions: int | None = None) -> Any:
         """A topic of ours as Faust has it: bytes in, bytes out."""
@@ -100,9 +102,10 @@ class SideApp:
                 try:
                     await handle(event)
                     self.handled += 1
+                    self._finished[TopicPartition(*event.message.tp)] = event.message.offset
                 except Exception as error:
                     # an agent that raises or returns has its event acknowledged: this one never comes back to ask for more
-                    log.exception("agent.failed", topic=topic.name, error=type(error).__name__)
+                    log.error("agent.failed", topic=topic.name, error=type(error).__name__, at=_places(error))
                     self.failure.report(error)
                     await asyncio.Event().wait()
 
@@ -153,16 +156,21 @@ class SideApp:
         position: int | None = assignment.state_value(source)._position
         return position
 
-    @property
-    def unfinished(self) -> int:
-        """Events that agents have begun and not finished."""
-        return len(self.faust.consumer.unacked)
+    def unfinished(self, source: TopicPartition) -> bool:
+        """Whether records were fetched that no agent has finished: in work, or lost between client and agent."""
+        fetched = self._transport.fetched.get(source, -1)
+        return self._finished.get(source, -1) < fetched
 
 
 def timestamp_ms(message: Any) -> int:
     """When a Faust message or aiokafka record was produced, ms since 1970 UTC; Faust keeps seconds."""
     timestamp = message.timestamp
     return max(round(timestamp * 1000) if isinstance(timestamp, float) else timestamp, 0)
+
+
+def _places(error: BaseException) -> list[str]:
+    """Where an error was raised, without a local variable: they hold payloads."""
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
 
 
 def _table_class(failure: Failure) -> type:

@@ -204,7 +204,7 @@ class _Running:
             positions={source: app.position(source) for source in sources},
             ends=ends,
             handled=app.handled,
-            unfinished=app.unfinished if sources else 0,
+            unfinished=any(app.unfinished(source) for source in sources),
         )
         self._metrics.assigned.set(len(sources))
         for source, lag in found.lags.items():

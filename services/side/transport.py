@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Producer, Transport
 from yarl import URL
 
@@ -32,6 +32,13 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # the library is n
             request_timeout_ms=int(max(runtime.request_timeout_s, runtime.session_timeout_s) * 1000),
             fetch_max_wait_ms=100,
         )
+
+    async def getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109  (the name is the base class's)
+        fetched = await super().getmany(active_partitions, timeout)
+        for tp, records in fetched.items():
+            if records:
+                self.transport.fetched[tp] = records[-1].offset
+        return fetched
 
     async def _commit(self, offsets: Any) -> bool:
         if self.transport.failed():
@@ -63,7 +70,10 @@ class _Producer(Producer):  # type: ignore[misc]
 
 
 class SideTransport(Transport):  # type: ignore[misc]
-    """What an app uses in both directions. failed: asked before each commit; a write that failed may not be passed by."""
+    """What an app uses in both directions. failed: asked before each commit; a write that failed may not be passed by.
+
+    fetched: the last offset of each partition that the client has handed to Faust.
+    """
 
     Consumer = _Consumer
     Producer = _Producer
@@ -71,3 +81,4 @@ class SideTransport(Transport):  # type: ignore[misc]
     def __init__(self, app: Any, kafka: KafkaSettings, runtime: RuntimeSettings, failed: Callable[[], bool]) -> None:
         super().__init__([URL(f"kafka://{kafka.bootstrap.split(',')[0]}")], app)
         self.kafka, self.runtime, self.failed = kafka, runtime, failed
+        self.fetched: dict[TopicPartition, int] = {}

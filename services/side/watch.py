@@ -15,7 +15,7 @@ class Look:
     positions: Mapping[TopicPartition, int | None]
     ends: Mapping[TopicPartition, int]
     handled: int
-    unfinished: int
+    unfinished: bool
 
     @property
     def lags(self) -> dict[TopicPartition, int]:
@@ -26,7 +26,7 @@ class Look:
     def waiting(self) -> bool:
         """Whether there is something to do. An app that has not started, or has no broker, has all of it to do."""
         unknown = any(at is None or tp not in self.ends for tp, at in self.positions.items())
-        return not self.started or unknown or self.unfinished > 0 or any(self.lags.values())
+        return not self.started or unknown or self.unfinished or any(self.lags.values())
 
 
 @dataclass(slots=True)

@@ -61,6 +61,7 @@ class Running:
         with pytest.raises(AssayError) as ended:
             await asyncio.wait_for(self.task, WAIT_S_MAX)
         for app in self.apps:
+            app.faust.conf.stream_wait_empty = False  # what failed never ends
             await app.faust.stop()
         return str(ended.value)
 

@@ -12,7 +12,7 @@ TP = TopicPartition("alerts", 0)
 
 def look(**changes: Any) -> Look:
     """A quiet app at the end of its partition."""
-    fields: dict[str, Any] = {"started": True, "positions": {TP: 5}, "ends": {TP: 5}, "handled": 5, "unfinished": 0}
+    fields: dict[str, Any] = {"started": True, "positions": {TP: 5}, "ends": {TP: 5}, "handled": 5, "unfinished": False}
     return Look(**{**fields, **changes})
 
 
@@ -20,7 +20,7 @@ def look(**changes: Any) -> Look:
     "stuck",
     [
         {"ends": {TP: 9}},
-        {"unfinished": 1},
+        {"unfinished": True},
         {"started": False},
         {"positions": {TP: None}},
         {"ends": {}},
