@@ -150,8 +150,8 @@ class _Quality:
         message, self._newest = self._newest, None
         if message is None:
             return
-        for model in self._ledger.models():
-            for quality in by_age(self._ledger.columns(model), self._ledger.now_ms, self._maturity_days):
+        for model, columns in self._ledger.columns().items():
+            for quality in by_age(columns, self._ledger.now_ms, self._maturity_days):
                 said = MonitorReport(kind="quality", model=model, at_ms=timestamp_ms(message), quality=quality)
                 await self._app.send(MONITOR, model.encode(), codec.write(said), source=message)
                 self._show(model, quality)

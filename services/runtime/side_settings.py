@@ -63,5 +63,5 @@ class MonitorSettings(BaseSettings):
         60, description="A payment without a label is legitimate once it is so old."
     )
     ledger_max: Annotated[int, Field(ge=1)] = Field(
-        200_000, description="Payments remembered for their labels, about 1 KB each; the oldest make room."
+        200_000, description="Payments remembered for their labels, about 0.7 KB each; the oldest make room."
     )

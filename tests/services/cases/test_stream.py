@@ -59,7 +59,7 @@ async def cases(stream: Stream) -> dict[str, Case]:
 
 async def until(service: Scorer, done: Callable[[], bool]) -> None:
     """Wait for something that the service is about to do."""
-    deadline = asyncio.get_running_loop().time() + 2 * WAIT_S_MAX
+    deadline = asyncio.get_running_loop().time() + 5 * WAIT_S_MAX
     while not await asyncio.to_thread(done):
         assert service.returncode is None, service.log()[-3000:]
         assert asyncio.get_running_loop().time() < deadline, service.log()[-3000:]

@@ -59,7 +59,7 @@ def test_score_and_label_meet_whichever_comes_first() -> None:
     evidence = [scored(0, 0.9), told(0, "fraud"), told(1, "fraud"), scored(1, 0.1), scored(2, 0.2)]
     assert [ledger.add(one) for one in evidence] == [True] * 5
     assert [ledger.add(one) for one in evidence] == [False] * 5
-    columns = ledger.columns("m")
+    columns = ledger.columns()["m"]
     assert columns.fraud.tolist() == [True, True, False]
     assert columns.labelled.tolist() == [True, True, False]
 
@@ -69,7 +69,7 @@ def test_the_last_label_counts_and_a_repeated_older_one_does_not_come_back() -> 
     ledger = Ledger({}, 100)
     for one in (scored(0, 0.9), told(0, "fraud", 3), told(0, "legitimate", 8), told(0, "fraud", 3)):
         ledger.add(one)
-    assert ledger.columns("m").fraud.tolist() == [False]
+    assert ledger.columns()["m"].fraud.tolist() == [False]
 
 
 def test_a_restart_forgets_nothing_and_the_bound_forgets_the_oldest() -> None:
@@ -80,7 +80,7 @@ def test_a_restart_forgets_nothing_and_the_bound_forgets_the_oldest() -> None:
     assert (len(ledger), ledger.forgotten) == (3, 2)
     heir = Ledger(dict(ledger.table), 3)
     heir.recover()
-    assert heir.columns("m").event_time_ms.tolist() == ledger.columns("m").event_time_ms.tolist()
+    assert heir.columns()["m"].event_time_ms.tolist() == ledger.columns()["m"].event_time_ms.tolist()
     assert heir.now_ms == ledger.now_ms
     heir.add(scored(10 + KEPT_MS // DAY_MS, 0.1))
     assert (len(heir), heir.forgotten, len(heir.table)) == (1, 0, 1)
@@ -91,9 +91,9 @@ def test_two_models_of_one_payment_are_told_apart() -> None:
     ledger = Ledger({}, 10)
     for one in (scored(0, 0.9), scored(0, 0.2, model="n"), told(0, "fraud")):
         ledger.add(one)
-    assert ledger.models() == ["m", "n"]
-    assert figures(ledger.columns("m"), 0, None).recall == 1.0
-    assert figures(ledger.columns("n"), 0, None).recall == 0.0
+    assert list(ledger.columns()) == ["m", "n"]
+    assert figures(ledger.columns()["m"], 0, None).recall == 1.0
+    assert figures(ledger.columns()["n"], 0, None).recall == 0.0
 
 
 def test_the_figures_are_scikit_learns() -> None:
@@ -106,7 +106,7 @@ def test_the_figures_are_scikit_learns() -> None:
         ledger.add(scored(i % 5, float(probability[i]), transaction_id=f"t{i}", sample_share=0.25))
         if fraud[i]:
             ledger.add(told(i, "fraud"))
-    columns = ledger.columns("m")
+    columns = ledger.columns()["m"]
     found = figures(columns, 0, None)
     expected = average_precision_score(fraud, probability, sample_weight=columns.weight)
     assert found.average_precision == pytest.approx(expected)
@@ -125,7 +125,7 @@ def test_figures_come_by_age_and_only_the_oldest_is_mature() -> None:
     ledger = Ledger({}, 100)
     for i in range(100):
         ledger.add(scored(i, 0.9))
-    found = list(by_age(ledger.columns("m"), ledger.now_ms, maturity_days=60))
+    found = list(by_age(ledger.columns()["m"], ledger.now_ms, maturity_days=60))
     assert [(r.age_days_min, r.age_days_max, r.mature, r.payments) for r in found] == [
         (0, 7, False, 7.0),
         (7, 30, False, 23.0),
