@@ -46,16 +46,10 @@ def simulate(
     from services.simulator.payloads import payloads
     from services.simulator.stream import prefetched, stream
 
-    settings = SimulationSettings(
-        seed=seed,
-        customers=customers,
-        terminals=2 * customers,  # as in the generator's source
-        start=START,
-        days=wall_ms() // DAY_MS - SimulationSettings(start=START).start_day,
-        drift_day=drift,
-    )
+    days = wall_ms() // DAY_MS - SimulationSettings(start=START).start_day
+    terminals = 2 * customers  # as in the generator's source
+    settings = SimulationSettings(seed, customers, terminals, start=START, days=days, drift_day=drift)
     records = payloads(prefetched(generate(settings)), bad_share, seed, label_delay_days)
-    show = None if json else _show
     sent = uvloop.run(
         stream(
             load(KafkaSettings),
@@ -65,7 +59,7 @@ def simulate(
             rate=rate,
             count=count,
             duration_s=duration,
-            progress=show,
+            progress=None if json else _show,
         )
     )
     if json:
