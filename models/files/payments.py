@@ -104,6 +104,20 @@ def _scenarios(path: Path, frame: pl.DataFrame, scenario: str) -> pl.Series:
     return numbers
 
 
+def whole(fields: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The payments of `read`, in order of time. Raises TableError where one lacks what the stream would refuse it for."""
+    bad = fields.filter(
+        pl.any_horizontal(pl.col(*NEEDED).is_null()) | ~pl.col("amount").is_finite() | (pl.col("amount") < 0)
+    )
+    if len(bad):
+        first = int(bad["row"].to_numpy().min())
+        raise TableError(
+            f"{path} has {len(bad):,} payment(s) without a usable {', '.join(NEEDED)}, the first in row {first} "
+            "(counted from 0): mend or remove them."
+        )
+    return fields
+
+
 def payloads(fields: pl.DataFrame) -> list[bytes]:
     """Each row as the JSON that the stream would carry."""
     encode = msgspec.json.Encoder().encode

@@ -1,9 +1,12 @@
-"""What a file of payments says of the terminals, and scores written back beside it: CSV or Parquet."""
+"""What a file of payments says of the terminals; scores and features written back beside it: CSV or Parquet."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from models.files.payments import TableError, check_suffix
 from services.scorer.offline import Judged, Labelled
@@ -25,6 +28,15 @@ def labelled(fields: pl.DataFrame, label_delay_days: int) -> Labelled:
     return Labelled(day.to_numpy(), terminals, fields["is_fraud"].to_numpy(), label_delay_days)
 
 
+def write_features(
+    path: Path, fields: pl.DataFrame, names: Sequence[str], features: NDArray[np.float32], *, labelled: bool
+) -> None:
+    """One row for each row read, in the file's order; at once or not at all. Raises TableError."""
+    kept = ["transaction_id", *(["is_fraud"] if labelled else []), "row"]
+    frame = fields.select(kept).hstack(pl.DataFrame(features, schema=list(names)))
+    _replace(path, frame.sort("row").drop("row"))
+
+
 def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:
     """One row for each row read, in the file's order; at once or not at all. Raises TableError."""
     frame = pl.DataFrame(
@@ -39,7 +51,10 @@ def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:
     scored = pl.col("rejected").is_null()
     outputs = [*judged.scores._fields, "alert"]
     frame = frame.with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in outputs)
-    frame = frame.sort("row").drop("row")
+    _replace(path, frame.sort("row").drop("row"))
+
+
+def _replace(path: Path, frame: pl.DataFrame) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)
