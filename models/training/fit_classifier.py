@@ -33,8 +33,8 @@ class ClassifierSettings:
     learning_rate: float = 2e-3
     positive_weight: float = 1.0
     patience_epochs: int = 3
-    dropout: float = 0.0
-    weight_decay: float = 0.0
+    dropout: float = 0.3
+    weight_decay: float = 0.1
     chosen_inputs: int = 0
     calibration: Method = "platt"
 
@@ -46,7 +46,14 @@ def preset(name: Preset, settings: ClassifierSettings = ClassifierSettings()) ->
     """`settings` with a network by name: `reference` is 8 -> 10 ReLU -> 1 sigmoid over 8 chosen features."""
     if name == "wide":
         return replace(settings, hidden=ClassifierSettings().hidden, chosen_inputs=0)
-    return replace(settings, hidden=REFERENCE.hidden, chosen_inputs=REFERENCE.inputs, epochs=max(settings.epochs, 40))
+    return replace(
+        settings,
+        hidden=REFERENCE.hidden,
+        chosen_inputs=REFERENCE.inputs,
+        epochs=max(settings.epochs, 40),
+        dropout=0.0,
+        weight_decay=0.0,
+    )
 
 
 def fit_classifier(
