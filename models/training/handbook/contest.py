@@ -34,7 +34,7 @@ def contestants(part: Window) -> Iterator[tuple[str, Callable[[], Score]]]:
     """
     for name in baselines(SEED):
         yield name, partial(_baseline, name, part.train, part.test)
-    yield DEFAULT_NET, partial(_net, part, ClassifierSettings())
+    yield DEFAULT_NET, partial(_net, part, preset("wide"))
     yield REFERENCE_NET, partial(_net, part, preset("reference"))
     yield VAE, partial(_autoencoder, part)
     yield ISOLATION_FOREST, partial(_isolation_forest, part)
