@@ -4,6 +4,8 @@ PYTHON ?= python3
 DURATION ?= 60
 RATE ?= 2000
 JSON ?=
+KEY ?= .assay/keys/demo
+MINUTES ?= 10
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -13,7 +15,7 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench train clean lock
+.PHONY: help demo test check bench train sign clean lock
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +39,12 @@ bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer;
 
 train: $(VENV)/.installed-all ## train the fraud bundle
 	@$(RUN)/assay train fraud
+	@$(MAKE) sign
+
+sign: $(VENV)/.installed-demo ## sign the bundles in deploy/bundles with KEY.key, made the first time, and pin KEY.pub
+	@test -f $(KEY).key || $(RUN)/assay bundle keygen $(KEY)
+	@for bundle in deploy/bundles/*/; do $(RUN)/assay bundle sign $$bundle --key $(KEY).key || exit 1; done
+	@mkdir -p deploy/keys && cp $(KEY).pub deploy/keys/demo.pub
 
 clean: ## remove the virtual environment, caches and local data
 	@rm -rf $(VENV) .venv-lock .assay build dist *.egg-info

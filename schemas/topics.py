@@ -5,6 +5,7 @@ from typing import Literal
 
 from schemas.alert import Alert
 from schemas.base import Message
+from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label
@@ -45,6 +46,9 @@ TERMINAL_PROFILES = Topic(
     "terminal-profiles", TerminalProfile, "terminal_id", "profiler", None, partitions="one", cleanup="compact"
 )
 LABELS = Topic("labels", Label, "transaction_id", "the user's systems", 200 * DAY_MS)
+CONTROL = Topic(
+    "control", Control, "group, channel, partition", "assay registry, scorer", None, partitions="one", cleanup="compact"
+)
 
 TOPICS = (
     TRANSACTIONS,
@@ -56,8 +60,9 @@ TOPICS = (
     TERMINAL_SUMS,
     TERMINAL_PROFILES,
     LABELS,
+    CONTROL,
 )
-SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS)
+SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS, CONTROL)
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"

@@ -12,8 +12,10 @@ from pydantic import JsonValue, TypeAdapter
 from models.bundle.pack import pack_bundle
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.networks.fused import Fused
+from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
+from models.training.code_version import code_version
 from models.training.data import Cuts, Dataset, Split, simulate, split
 from models.training.evaluation import evaluate
 from models.training.export import check_agreement, export
@@ -70,6 +72,7 @@ def train_fraud(
 
     validation_scores = _scores(model, cuts.validation.features)
     thresholds = choose_thresholds(validation_scores.probability, validation_scores.anomaly_percentile, settings.budget)
+    test_scores = _scores(model, cuts.test.features)
     manifest = Manifest(
         name="fraud",
         version=settings.version,
@@ -84,11 +87,12 @@ def train_fraud(
         feature_spec=settings.spec,
         thresholds=thresholds,
         training=_run(settings, data, cuts),
-        metrics=evaluate(cuts.test, _scores(model, cuts.test.features), thresholds),
+        metrics=evaluate(cuts.test, test_scores, thresholds),
         files={},
     )
     legitimate = cuts.validation.legitimate
-    pack_bundle(out, manifest, graph, build_reference(settings.spec, legitimate, _scores(model, legitimate)))
+    reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
+    pack_bundle(out, manifest, graph, reference, golden=golden_of(cuts.test.features, test_scores))
     if results:
         write_results(results, manifest)
     return manifest
@@ -117,6 +121,7 @@ def _run(settings: FraudSettings, data: Dataset, cuts: Split) -> TrainingRun:
         seed=settings.seed,
         settings=recorded(settings),
         libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
+        code=code_version(),
     )
 
 

@@ -12,10 +12,12 @@ from services.cli import (
     batch,
     bench,
     broker,
+    bundle,
     demo,
     doctor,
     features,
     profile,
+    registry,
     replay,
     score,
     simulate,
@@ -41,6 +43,8 @@ app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.add_typer(features.app, name="features")
+app.add_typer(bundle.app, name="bundle")
+app.add_typer(registry.app, name="registry")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command(epilog=TRAIN_EXAMPLE)(train.train)
 app.command(epilog=score.EXAMPLE)(score.score)
