@@ -28,7 +28,6 @@ def signing_key() -> PrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-
 @functools.cache
 def other_graph() -> bytes:
     """The committed graph with another bias at its end: other probabilities, everything else as it was."""
