@@ -170,14 +170,20 @@ def holder(history: list[RegistryEvent], name: str, channel: Channel) -> BundleR
 
 def previous(history: list[RegistryEvent], name: str) -> BundleRef | None:
     """What was champion before the present one: rollbacks take promotions back, one by one."""
-    champions: list[BundleRef] = []
+    held = champions(history, name)
+    return held[1] if len(held) > 1 else None
+
+
+def champions(history: list[RegistryEvent], name: str) -> list[BundleRef]:
+    """The champion and those before it, newest first, without those that were rolled back."""
+    held: list[BundleRef] = []
     for event in history:
         if event.bundle.name == name and event.channel == "champion":
             if event.action == "rollback":
-                champions.pop()
+                held.pop()
             else:
-                champions.append(event.bundle)
-    return champions[-2] if len(champions) > 1 else None
+                held.append(event.bundle)
+    return held[::-1]
 
 
 def _event_name(number: int) -> str:

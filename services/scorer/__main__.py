@@ -43,7 +43,7 @@ async def start() -> None:
             "privacy.ephemeral_key", next_step="set ASSAY_PRIVACY_KEY, so that hashes in dead letters stay comparable"
         )
     _say_unsigned(bundles, metrics)
-    loader = Loader(scorer, bundles)
+    loader = Loader(scorer, bundles, metrics)
     model = loader.first()
     warm(model.feature_spec)
     await _say_retention(kafka, topics, model.feature_spec.history_ms)

@@ -7,13 +7,14 @@ import structlog
 
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle, load_bundle, open_bundle
-from models.bundle.registry import Registry
+from models.bundle.registry import Registry, champions
 from models.bundle.trust import Trust
 from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
 from models.scoring.session import ModelSession
 from schemas.control import BundleRef
 from services.runtime.errors import AssayError
+from services.runtime.metrics import Metrics
 from services.runtime.settings import BundleSettings, ScorerSettings, load
 from services.scorer.bundles import registry_of, trust_of
 from services.scorer.emit import Identity
@@ -25,9 +26,9 @@ log = structlog.get_logger(__name__)
 class Loader:
     """Makes models of bundles that are trusted."""
 
-    def __init__(self, scorer: ScorerSettings, bundles: BundleSettings) -> None:
+    def __init__(self, scorer: ScorerSettings, bundles: BundleSettings, metrics: Metrics) -> None:
         """Raises AssayError where the settings cannot be used."""
-        self._scorer, self._bundles = scorer, bundles
+        self._scorer, self._bundles, self._metrics = scorer, bundles, metrics
         self.trust: Trust = trust_of(bundles)
         self._registry: Registry | None = registry_of(bundles) if bundles.registry_url else None
         self._executor: Executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model")
@@ -35,8 +36,8 @@ class Loader:
     def first(self) -> Model:
         """The registry's champion; without a registry, or where it has none, ASSAY_BUNDLE. Raises AssayError."""
         try:
-            champion = self._registry.holds(self._bundles.registry_line, "champion") if self._registry else None
-            model = self.of(champion) if champion else self._model(load_bundle(self._scorer.bundle, self.trust))
+            held = champions(self._registry.history(), self._bundles.registry_line) if self._registry else []
+            model = self._soundest(held) if held else self._model(load_bundle(self._scorer.bundle, self.trust))
         except OSError as error:
             raise AssayError(f"ASSAY_REGISTRY_URL={self._bundles.registry_url} cannot be read: {error}.") from error
         except BundleError as error:
@@ -53,6 +54,18 @@ class Loader:
             signed_by=model.session.bundle.signed_by,
         )
         return model
+
+    def _soundest(self, held: list[BundleRef]) -> Model:
+        """The champion. Where it is not sound, the one before, loudly: who tampers with one must not stop the scoring."""
+        for number, wanted in enumerate(held):
+            try:
+                return self.of(wanted)
+            except BundleError as error:
+                if number == len(held) - 1:
+                    raise
+                log.error("bundle.refused", bundle=str(wanted), command="start", reason=error.reason, why=str(error))
+                self._metrics.refused_bundles.labels(error.reason).inc()
+        raise AssertionError("a list of champions is not empty")
 
     def of(self, wanted: BundleRef) -> Model:
         """Exactly that bundle from the registry, verified and warm. Raises BundleError, DeviceError."""

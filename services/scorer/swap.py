@@ -26,8 +26,6 @@ from services.scorer.live import Model, Models
 
 log = structlog.get_logger(__name__)
 
-_decode = codec.decoder(Control)
-
 
 class Loads(Protocol):
     """Where models come from."""
@@ -86,7 +84,7 @@ class Swapper:
         """The topic's next records. What is no command, or not to us, is skipped."""
         for record in records:
             try:
-                control = _decode(record.value or b"")
+                control = codec.read(Control, record.value or b"")
             except codec.RejectedError as error:
                 log.error("control.record_refused", offset=record.offset, why=str(error))
                 continue

@@ -46,9 +46,12 @@ def version_of(path: Path, version: int, *, other: bool = False, manifest: Manif
     old = load_bundle(COMMITTED)
     manifest = (manifest or old.manifest).model_copy(update={"version": version})
     model = other_graph() if other else old.model
-    bare = Bundle(manifest, model, old.reference, "")
-    rows = spread_rows(old.reference)
-    pack_bundle(path, manifest, model, old.reference, golden=golden_of(rows, ModelSession(bare, "cpu").run(rows)))
+    named = zip(old.reference.features, manifest.feature_spec.names, strict=True)
+    features = tuple(histogram.model_copy(update={"name": name}) for histogram, name in named)
+    reference = old.reference.model_copy(update={"features": features})
+    rows = spread_rows(reference)
+    scores = ModelSession(Bundle(manifest, model, reference, ""), "cpu").run(rows)
+    pack_bundle(path, manifest, model, reference, golden=golden_of(rows, scores))
     return load_bundle(path)
 
 
