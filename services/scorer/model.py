@@ -68,16 +68,31 @@ class Loader:
         raise AssertionError("a list of champions is not empty")
 
     def of(self, wanted: BundleRef) -> Model:
-        """Exactly that bundle from the registry, verified and warm. Raises BundleError, DeviceError."""
-        if self._registry is None:
-            raise BundleError(f"{wanted} is asked for and no registry is set: set ASSAY_REGISTRY_URL.", "unreadable")
-        bundle = open_bundle(self._registry.content(wanted), f"Bundle {wanted} of the registry", self.trust)
+        """Exactly that bundle, verified: of the registry, or ASSAY_BUNDLE where it is that. Raises BundleError, DeviceError."""
+        try:
+            if self._registry is None:
+                raise BundleError(
+                    f"{wanted} is asked for and no registry is set: set ASSAY_REGISTRY_URL.", "unreadable"
+                )
+            bundle = open_bundle(self._registry.content(wanted), f"Bundle {wanted} of the registry", self.trust)
+        except BundleError as error:
+            own = self._own() if error.reason == "unreadable" else None
+            if own is None or own.digest != wanted.digest:
+                raise
+            bundle = own
         found = BundleRef(name=bundle.manifest.name, version=bundle.manifest.version, digest=bundle.digest)
         if found != wanted:
             raise BundleError(
                 f"The registry holds {found} ({found.digest[:12]}) under the name of {wanted}.", "signature"
             )
         return self._model(bundle)
+
+    def _own(self) -> Bundle | None:
+        """ASSAY_BUNDLE, if it is sound."""
+        try:
+            return load_bundle(self._scorer.bundle, self.trust)
+        except BundleError:
+            return None
 
     def _model(self, bundle: Bundle) -> Model:
         session, manifest = ModelSession(bundle, self._scorer.device), bundle.manifest

@@ -99,12 +99,18 @@ class Swapper:
                     self._refused.add(control.command_id)
 
     async def _begin(self) -> None:
-        """The last command to the champion; where it was refused, what was in force then. Never older than what we have."""
-        command, answer, had = self._commands.pop("champion", None), self._last_answer, self._models.champion
-        if command is not None and command.command_id not in self._refused and await self.apply(command, starting=True):
+        """The last command to the champion; where it was refused, what was in force then. Never older than what we have.
+
+        Raises AssayError where what was rolled back to, or was in force, cannot be had: nothing is better than the wrong model.
+        """
+        command, answer, had = self._commands.pop("champion", None), self._last_answer, self._models.champion.bundle
+        tried = command is not None and command.command_id not in self._refused
+        if command is not None and tried and await self.apply(command, starting=True):
             return
         held = answer.bundle if answer else None
-        if answer is None or held is None or held.name != had.bundle.name or held.version <= had.bundle.version:
+        if answer is None or held is None or held == had or held.name != had.name:
+            return
+        if held.version < had.version and not (command is not None and tried and command.rollback):
             return
         try:
             model = await asyncio.to_thread(self._loader.of, held)

@@ -180,7 +180,7 @@ async def test_a_model_that_alerts_too_much_is_rolled_back_by_the_scorers_themse
         scorer.wait_ready()
     await shop.send(4000, scorers)
     manifest = load_bundle(COMMITTED).manifest
-    loud = manifest.thresholds.model_copy(update={"anomaly_percentile": 50.0})
+    loud = manifest.thresholds.model_copy(update={"anomaly_percentile": 20.0})
     await shop.release(2, manifest=manifest.model_copy(update={"thresholds": loud}))
     await shop.send(4000, scorers)
     assert sum(scorer.log().count('"model.rolled_back"') for scorer in scorers) >= 1
