@@ -15,7 +15,7 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench train sign clean lock
+.PHONY: help demo test check bench swaps train sign clean lock
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ check: $(VENV)/.installed-all ## style, types, import contracts, the shape of th
 bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer; features beside pandas, Polars and river
 	@$(RUN)/assay bench throughput
 	@$(RUN)/assay bench features
+
+swaps: $(VENV)/.installed-all ## a model swap every 2 s under load: latency, memory, and what it loses, which is nothing (MINUTES=10)
+	@$(RUN)/assay bench swaps --minutes $(MINUTES)
 
 train: $(VENV)/.installed-all ## train the fraud bundle
 	@$(RUN)/assay train fraud

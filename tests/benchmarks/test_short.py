@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.benchmarks import features, throughput
+from tests.benchmarks import features, swaps, throughput
 
 
 def test_throughput_measures_every_contender() -> None:
@@ -27,3 +27,15 @@ def test_features_measures_every_contender(monkeypatch: pytest.MonkeyPatch) -> N
     assert set(result["ns_per_event_by_cards"]) == {"100", "10000"}
     assert json.loads(json.dumps(result)) == result
     features.show(result)
+
+
+def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:
+    """A swap every second for nine seconds; `make swaps` does ten minutes."""
+    result = swaps.measure(0.2, 500.0, 1.0)
+    assert swaps.good(result), result
+    assert result["swaps"] >= 2
+    assert result["rolled_back"] == 0
+    assert result["missing"] == result["duplicate"] == 0
+    assert result["scores"] == result["payments"]
+    assert json.loads(json.dumps(result)) == result
+    swaps.show(result)
