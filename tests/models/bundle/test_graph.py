@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from models.bundle.graph import OPERATORS, GraphError, check_graph
-from models.bundle.load import load_bundle
+from models.features.spec_file import load_spec
 
 GOOD = Path("deploy/bundles/fraud/model.onnx").read_bytes()
-FEATURES = len(load_bundle(Path("deploy/bundles/fraud")).manifest.feature_spec.names)
+FEATURES = len(load_spec(Path("deploy/features/fraud.yaml")).names)
 
 
 def edited(edit: Callable[[onnx.ModelProto], object]) -> bytes:
