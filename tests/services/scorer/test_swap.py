@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from typer.testing import CliRunner
 
@@ -19,7 +20,7 @@ from schemas.metric import ScoringMetric
 from schemas.score import Score
 from services.cli.app import app
 from tests.models.bundle.making import COMMITTED, signed, signing_key, version_of
-from tests.services.harness import Scorer, Stream, payment
+from tests.services.harness import ROOT, Scorer, Stream, payment
 
 PARTITIONS = 4
 
@@ -76,8 +77,12 @@ class Shop:
         return [(r.partition, int(dict(r.headers)["assay-source-offset"]), codec.read(Score, r.value)) for r in records]
 
     async def controls(self) -> list[Control]:
-        """Everything on `control`."""
-        return [codec.read(Control, record.value) for record in await self.stream.read("control")]
+        """Everything on `control`, as its exported schema has it."""
+        validator = jsonschema.Draft202012Validator(json.loads((ROOT / "schemas/json/control.json").read_text()))
+        records = await self.stream.read("control")
+        for record in records:
+            validator.validate(json.loads(record.value))
+        return [codec.read(Control, record.value) for record in records]
 
     async def clean(self) -> None:
         """The oracle finds nothing, and everything sent was scored."""
