@@ -23,6 +23,8 @@ from tests.models.bundle.making import COMMITTED, signed, signing_key, version_o
 from tests.services.harness import ROOT, Scorer, Stream, payment
 
 PARTITIONS = 4
+AFTER_THE_KILL = 5
+"""A version that workers may answer for which have met no input yet."""
 
 
 class Shop:
@@ -173,7 +175,8 @@ async def one_version_after_another(shop: Shop, versions: list[int]) -> None:
         stretches = [(model, list(part)) for model, part in groupby(scores, lambda score: score[2].model)]
         assert [model for model, _ in stretches] == [f"fraud/{version}@cpu" for version in versions]
         for (_, before), (_, part), version in zip(stretches, stretches[1:], versions[1:], strict=False):
-            assert before[-1][1] < told[partition, version] <= part[0][1]
+            if version != AFTER_THE_KILL or (partition, version) in told:
+                assert before[-1][1] < told[partition, version] <= part[0][1]
 
 
 async def test_a_model_that_alerts_too_much_is_rolled_back_by_the_scorers_themselves(shop: Shop) -> None:
