@@ -5,6 +5,8 @@ DURATION ?= 60
 RATE ?= 2000
 JSON ?=
 DATA ?= $(ASSAY_DATA_DIR)/handbook
+KEY ?= .assay/keys/demo
+MINUTES ?= 10
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -14,7 +16,7 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench train handbook clean lock
+.PHONY: help demo test check bench swaps train sign handbook clean lock
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -36,8 +38,17 @@ bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer;
 	@$(RUN)/assay bench throughput
 	@$(RUN)/assay bench features
 
+swaps: $(VENV)/.installed-all ## a model swap every 2 s under load: latency, memory, and what it loses, which is nothing (MINUTES=10)
+	@$(RUN)/assay bench swaps --minutes $(MINUTES)
+
 train: $(VENV)/.installed-all ## train the fraud bundle and write docs/results.md
 	@$(RUN)/assay train fraud --results docs/results.md
+	@$(MAKE) sign
+
+sign: $(VENV)/.installed-demo ## sign the bundles in deploy/bundles with KEY.key, made the first time, and pin KEY.pub
+	@test -f $(KEY).key || $(RUN)/assay bundle keygen $(KEY)
+	@for bundle in deploy/bundles/*/; do $(RUN)/assay bundle sign $$bundle --key $(KEY).key || exit 1; done
+	@mkdir -p deploy/keys && cp $(KEY).pub deploy/keys/demo.pub
 
 handbook: $(VENV)/.installed-all ## the Fraud Detection Handbook's protocol (DATA=DIR with transactions_*.parquet)
 	@$(RUN)/python -m models.training.handbook.run --data $(DATA)

@@ -34,3 +34,11 @@ class ScoringMetric(Message):
     let_through: Count = Field(
         0, description="Alerts of the control group: not to be blocked, so that they get labels."
     )
+    challenger: str | None = Field(
+        None, description="Bundle that scored the same payments in the shadow: name, version and provider."
+    )
+    challenger_scored: Count = Field(0, description="Payments that the challenger scored.")
+    challenger_alerts: Count = Field(0, description="Those that it would have alerted.")
+    both_alerts: Count = Field(0, description="Those that champion and challenger agree to alert.")
+    challenger_probability_histogram: tuple[int, ...] = Field((), description="As above, of the challenger's scores.")
+    challenger_anomaly_percentile_histogram: tuple[int, ...] = Field((), description="As above, of its percentiles.")

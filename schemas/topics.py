@@ -6,6 +6,7 @@ from typing import Literal
 from schemas.alert import Alert
 from schemas.base import Message
 from schemas.case import Case, CaseAction, Mute
+from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label
@@ -67,6 +68,9 @@ MONITOR_LEDGER = Topic(
 )
 MONITOR_WINDOWS = Topic("monitor-windows", DriftWindow, "model", "monitor", None, partitions="one", cleanup="compact")
 MONITOR = Topic("monitor", MonitorReport, "model", "monitor", 180 * DAY_MS, partitions="one")
+CONTROL = Topic(
+    "control", Control, "group, channel, partition", "assay registry, scorer", None, partitions="one", cleanup="compact"
+)
 
 TOPICS = (
     TRANSACTIONS,
@@ -86,8 +90,9 @@ TOPICS = (
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
     MONITOR,
+    CONTROL,
 )
-SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, MODEL_REFERENCES, TERMINAL_SUMS)
+SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, MODEL_REFERENCES, TERMINAL_SUMS, CONTROL)
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"

@@ -13,9 +13,11 @@ from pydantic import JsonValue, TypeAdapter
 from models.bundle.pack import pack_bundle
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.networks.fused import Fused
+from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
 from models.training.baselines import baseline_scores
+from models.training.code_version import code_version
 from models.training.data import Cuts, Split, TrainingError, split
 from models.training.devices import deterministic_torch
 from models.training.evaluation import evaluate
@@ -130,7 +132,8 @@ def train_fraud(
         files={},
     )
     legitimate = cuts.validation.legitimate
-    pack_bundle(out, manifest, graph, build_reference(settings.spec, legitimate, _scores(model, legitimate)))
+    reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
+    pack_bundle(out, manifest, graph, reference, golden=golden_of(cuts.test.features, on_test))
     if results:
         write_results(results, manifest)
     return manifest
@@ -211,6 +214,7 @@ def _run(settings: FraudSettings, history: History, cuts: Split) -> TrainingRun:
         seed=settings.seed,
         settings=recorded(settings),
         libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
+        code=code_version(),
     )
 
 

@@ -12,6 +12,7 @@ from services.cli import (
     batch,
     bench,
     broker,
+    bundle,
     cases,
     dataset,
     demo,
@@ -20,6 +21,7 @@ from services.cli import (
     label,
     monitor,
     profile,
+    registry,
     replay,
     score,
     simulate,
@@ -43,6 +45,8 @@ app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.add_typer(features.app, name="features")
+app.add_typer(bundle.app, name="bundle")
+app.add_typer(registry.app, name="registry")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 app.add_typer(train.app, name="train")
 app.command(epilog=score.EXAMPLE)(score.score)

@@ -5,7 +5,14 @@ from pathlib import Path
 from pydantic_settings import BaseSettings
 
 from services.runtime.metrics import Metrics, catalogue
-from services.runtime.settings import KafkaSettings, ProfilerSettings, RuntimeSettings, ScorerSettings, TopicSettings
+from services.runtime.settings import (
+    BundleSettings,
+    KafkaSettings,
+    ProfilerSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    TopicSettings,
+)
 from services.runtime.side_metrics import CaseMetrics, MonitorMetrics
 from services.runtime.side_settings import CasesSettings, MonitorSettings
 
@@ -14,6 +21,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     TopicSettings,
     RuntimeSettings,
     ScorerSettings,
+    BundleSettings,
     ProfilerSettings,
     CasesSettings,
     MonitorSettings,

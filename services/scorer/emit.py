@@ -1,5 +1,7 @@
 """Stage 5: outcomes to output records. Every record carries its source's position in headers and its timestamp."""
 
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +13,8 @@ from models.features.terminal_days import DaySums
 from models.scoring.scores import Scores
 from schemas import codec
 from schemas.alert import Alert, Reason
-from schemas.decision import Decision, RecordedBecause
+from schemas.control import BundleRef, Control, acknowledgement_key, command_key
+from schemas.decision import Decision, RecordedBecause, UnseenScore
 from schemas.manifest import Thresholds
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
@@ -19,6 +22,7 @@ from schemas.score import Score
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
+    CONTROL,
     DEAD_LETTERS,
     DECISIONS,
     MODEL_REFERENCES,
@@ -36,26 +40,8 @@ from services.scorer.decide import Outcomes, recorded
 
 Matrix = NDArray[np.float32]
 
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A scored batch: parallel sequences, one entry a transaction."""
-
-    records: Sequence[Record]
-    transactions: Sequence[Transaction]
-    features: Matrix
-    late: NDArray[np.bool_]
-    scores: Scores
-    outcomes: Outcomes
-    reasons: dict[int, tuple[Reason, ...]]
-    """By place in the batch, for alerts."""
-    profiles_offset: int | None
-    """The records of `terminal-profiles` below it were known; None where the features read none."""
-
-    @property
-    def timestamps_ms(self) -> NDArray[np.int64]:
-        """When each input record was produced, ms since 1970 UTC."""
-        return np.array([record.timestamp for record in self.records], np.int64)
+WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
+"""Who writes an acknowledgement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +63,57 @@ class Shares:
     control: float
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What the challenger says of a batch: nobody acts on it."""
+
+    model: str
+    scores: Scores
+    alert: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a channel's last command; every partition acknowledges it.
+
+    holds: what the channel holds now. why: the command was refused. own: this process made the command.
+    """
+
+    command: Control
+    holds: BundleRef | None
+    why: str | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A scored batch: parallel sequences, one entry a transaction."""
+
+    records: Sequence[Record]
+    transactions: Sequence[Transaction]
+    features: Matrix
+    late: NDArray[np.bool_]
+    amount: NDArray[np.float64]
+    scores: Scores
+    outcomes: Outcomes
+    reasons: dict[int, tuple[Reason, ...]]
+    """By place in the batch, for alerts."""
+    identity: Identity
+    profiles_offset: int | None
+    """The records of `terminal-profiles` below it were known; None where the features read none."""
+    unseen: Unseen | None = None
+
+    @property
+    def timestamps_ms(self) -> NDArray[np.int64]:
+        """When each input record was produced, ms since 1970 UTC."""
+        return np.array([record.timestamp for record in self.records], np.int64)
+
+
 class Emitter:
     """Encodes the outputs of one partition."""
 
-    def __init__(self, prefix: str, identity: Identity, shares: Shares, dead_letters: DeadLetterWriter) -> None:
+    def __init__(self, prefix: str, shares: Shares, dead_letters: DeadLetterWriter) -> None:
         self._prefix = prefix
-        self._identity = identity
         self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score)
@@ -111,13 +142,13 @@ class Emitter:
         for place in np.flatnonzero(batch.outcomes.alert).tolist():
             value = codec.encode(self._alert_of(batch, place, records[place]))
             alerts.append(keys[place], value, timestamps_ms[place], headers[place])
-        for place, because in self._recorded(alert, batch.transactions):
+        for place, because in self._recorded(batch, alert):
             value = codec.encode(self._decision_of(batch, place, records[place], because, decided_at_ms))
             decisions.append(keys[place], value, timestamps_ms[place], headers[place])
         return [scores, alerts, decisions]
 
     def _scores(self, batch: Scored) -> list[Score]:
-        make, model = self._score, self._identity.model
+        make, model = self._score, batch.identity.model
         return [
             make(
                 transaction_id=transaction.transaction_id,
@@ -143,11 +174,11 @@ class Emitter:
             )
         ]
 
-    def _recorded(self, alert: list[bool], transactions: Sequence[Transaction]) -> list[tuple[int, RecordedBecause]]:
+    def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        if self._identity.every_decision:
+        if batch.identity.every_decision:
             return [(place, "alert" if alerted else "application") for place, alerted in enumerate(alert)]
-        places = recorded(alert, [t.transaction_id for t in transactions], self._shares.decisions)
+        places = recorded(alert, [t.transaction_id for t in batch.transactions], self._shares.decisions)
         return [(place, "alert" if alert[place] else "sample") for place in places]
 
     def faults(self, faults: Sequence[Fault]) -> Write:
@@ -174,14 +205,36 @@ class Emitter:
         write.append(None, value, max(source.timestamp, 0), headers)
         return write
 
-    def reference(self, source: Record, reference: Reference) -> Write:
+    def reference(self, source: Record, identity: Identity, reference: Reference) -> Write:
         """What the sums are to be compared with: told by each partition once, and kept by its key once."""
         write = Write(self._prefix + MODEL_REFERENCES.name)
-        model, digest = self._identity.model, self._identity.bundle_digest
-        value = codec.write(ModelReference(model=model, bundle_digest=digest, reference=reference))
+        told = ModelReference(model=identity.model, bundle_digest=identity.bundle_digest, reference=reference)
         headers = source_headers(source.topic, source.partition, source.offset)
-        write.append(model.encode(), value, max(source.timestamp, 0), headers)
+        write.append(identity.model.encode(), codec.write(told), max(source.timestamp, 0), headers)
         return write
+
+    def answer(self, answer: Answer, partition: int, from_offset: int | None, now_ms: int) -> list[Write]:
+        """A partition's acknowledgement; and the command itself, where this process made it."""
+        command = answer.command
+        write = Write(self._prefix + CONTROL.name)
+        if answer.own:
+            write.append(command_key(command.group, command.channel), codec.write(command), now_ms, [])
+        acknowledgement = Control(
+            kind="acknowledgement",
+            group=command.group,
+            channel=command.channel,
+            command_id=command.command_id,
+            at_ms=now_ms,
+            by=WHO,
+            bundle=answer.holds,
+            outcome="in_force" if answer.why is None else "refused",
+            why=answer.why,
+            source_partition=partition,
+            from_offset=from_offset,
+        )
+        key = acknowledgement_key(command.group, command.channel, partition)
+        write.append(key, codec.write(acknowledgement), now_ms, [])
+        return [write]
 
     def _alert_of(self, batch: Scored, place: int, score: Score) -> Alert:
         transaction, triggers = batch.transactions[place], batch.outcomes.triggers(place)
@@ -197,21 +250,34 @@ class Emitter:
     def _decision_of(
         self, batch: Scored, place: int, score: Score, because: RecordedBecause, decided_at_ms: int
     ) -> Decision:
-        record, thresholds = batch.records[place], self._identity.thresholds
+        record, thresholds = batch.records[place], batch.identity.thresholds
         return self._decision(
             **_fields(score),
             decision_id=f"{record.topic}-{record.partition}-{record.offset}",
             decided_at_ms=decided_at_ms,
-            bundle_digest=self._identity.bundle_digest,
+            bundle_digest=batch.identity.bundle_digest,
             features=tuple(batch.features[place].tolist()),
             probability_threshold=thresholds.probability,
             anomaly_percentile_threshold=thresholds.anomaly_percentile,
             outcome="alert" if score.alert else "pass",
             recorded_because=because,
             reasons=_records(batch.reasons.get(place, ())),
-            sample_share=1.0 if self._identity.every_decision else self._shares.decisions,
+            sample_share=1.0 if batch.identity.every_decision else self._shares.decisions,
             control_share=self._shares.control,
+            challenger=_unseen(batch.unseen, place),
         )
+
+
+def _unseen(unseen: Unseen | None, place: int) -> UnseenScore | None:
+    if unseen is None:
+        return None
+    make: type[UnseenScore] = codec.record_type(UnseenScore)
+    return make(
+        model=unseen.model,
+        probability=float(unseen.scores.probability[place]),
+        anomaly_percentile=float(unseen.scores.anomaly_percentile[place]),
+        alert=bool(unseen.alert[place]),
+    )
 
 
 def _fields(score: Score) -> dict[str, Any]:

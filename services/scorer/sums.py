@@ -1,6 +1,7 @@
 """Partial sums of a partition, written to `scoring-metrics` about once a second inside the transaction they count."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +24,18 @@ class PartialSums:
     """
 
     def __init__(
-        self, topic: str, partition: int, model: str, features: Sequence[FeatureHistogram], now_s: float
+        self,
+        topic: str,
+        partition: int,
+        model: str,
+        features: Sequence[FeatureHistogram],
+        now_s: float,
+        challenger: str | None = None,
     ) -> None:
-        """features: the reference's, in the spec's order."""
-        self._topic, self._partition, self._model = topic, partition, model
+        """features: the reference's, in the spec's order. challenger: what scores the same payments in the shadow."""
         self._bins = FeatureBins(features)
         self.untold = True
+        self._topic, self._partition, self._model, self._challenger = topic, partition, model, challenger
         self._metric = codec.record_type(ScoringMetric)
         self._reset(now_s)
 
@@ -40,9 +47,12 @@ class PartialSums:
         self._records = self._scored = self._alerts = self._dead_letters = self._late = self._let_through = 0
         self._amount = self._alert_amount = 0.0
         self._clock_ms = 0
+        self._features = self._bins.empty()
         self._probability = np.zeros(BINS, np.int64)
         self._percentile = np.zeros(BINS, np.int64)
-        self._features = self._bins.empty()
+        self._shadow_counts = np.zeros(3, np.int64)
+        self._shadow_probability = np.zeros(BINS, np.int64)
+        self._shadow_percentile = np.zeros(BINS, np.int64)
 
     def count(self, first_offset: int, last_offset: int, until_ms: int, records: int, dead_letters: int) -> None:
         """Count a batch's inputs."""
@@ -73,6 +83,16 @@ class PartialSums:
         self._alert_amount += float(amount[alert].sum())
         self._probability += _histogram(scores.probability, 1.0)
         self._percentile += _histogram(scores.anomaly_percentile, 100.0)
+
+    def count_shadow(self, scores: Scores, alert: NDArray[np.bool_], champion: NDArray[np.bool_]) -> None:
+        """Count what the challenger said of the same batch; `champion` is which of it the champion alerted."""
+        self._shadow_counts += np.count_nonzero([np.ones_like(alert), alert, alert & champion], axis=1)
+        self._shadow_probability += _histogram(scores.probability, 1.0)
+        self._shadow_percentile += _histogram(scores.anomaly_percentile, 100.0)
+
+    def of(self, model: str, challenger: str | None) -> bool:
+        """Whether what is counted is of these models."""
+        return (self._model, self._challenger) == (model, challenger)
 
     @property
     def empty(self) -> bool:
@@ -105,11 +125,25 @@ class PartialSums:
                 feature_histograms=self._bins.lists(self._features),
                 clock_ms=self._clock_ms,
                 let_through=self._let_through,
+                **self._shadow_fields(),
             )
         )
         self.untold = False
         self._reset(now_s)
         return value
+
+    def _shadow_fields(self) -> dict[str, Any]:
+        if self._challenger is None:
+            return {}
+        scored, alerts, both = self._shadow_counts.tolist()
+        return {
+            "challenger": self._challenger,
+            "challenger_scored": scored,
+            "challenger_alerts": alerts,
+            "both_alerts": both,
+            "challenger_probability_histogram": tuple(self._shadow_probability.tolist()),
+            "challenger_anomaly_percentile_histogram": tuple(self._shadow_percentile.tolist()),
+        }
 
 
 def _histogram(

@@ -24,6 +24,7 @@ from schemas.decision import RecordedBecause
 from schemas.metric import ScoringMetric
 from schemas.topics import (
     ALERTS,
+    CONTROL,
     DEAD_LETTERS,
     DECISIONS,
     MODEL_REFERENCES,
@@ -67,8 +68,8 @@ class _Because(Message):
     recorded_because: RecordedBecause
 
 
-VERIFIED = tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES))
-"""Sums of terminals belong to many inputs each: what they add up to is tested with the profiler. References to none."""
+VERIFIED = tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES, CONTROL))
+"""Not those that belong to many inputs each, or to none: sums of terminals are tested with the profiler."""
 
 _decode_flag = codec.decoder(_Flag)
 _decode_because = codec.decoder(_Because)
