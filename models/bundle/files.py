@@ -6,9 +6,13 @@ from collections.abc import Mapping
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 REFERENCE = "reference.json"
+REPORT = "report.html"
 
-BYTES_MAX = {MANIFEST: 1 << 20, MODEL: 64 << 20, REFERENCE: 4 << 20}
+BYTES_MAX = {MANIFEST: 1 << 20, MODEL: 64 << 20, REFERENCE: 4 << 20, REPORT: 4 << 20}
 """Every file of a bundle and its largest size; no other file may lie beside them."""
+
+OPTIONAL = frozenset({REPORT})
+"""Files that a scorer does not need. Where the manifest lists one, it must be there all the same."""
 
 
 class BundleError(ValueError):

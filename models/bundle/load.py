@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from models.bundle.files import BYTES_MAX, MANIFEST, MODEL, REFERENCE, BundleError, bundle_digest
+from models.bundle.files import BYTES_MAX, MANIFEST, MODEL, OPTIONAL, REFERENCE, REPORT, BundleError, bundle_digest
 from models.bundle.graph import GraphError, check_graph
 from schemas.manifest import Manifest
 from schemas.reference import Reference
@@ -22,12 +22,13 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A checked bundle. model: the ONNX graph's bytes. digest: SHA-256 (hex) over all files."""
+    """A checked bundle. model: the ONNX graph's bytes. digest: SHA-256 (hex) over all files. report: HTML, if it has one."""
 
     manifest: Manifest
     model: bytes
     reference: Reference
     digest: str
+    report: bytes | None = None
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -47,7 +48,7 @@ def load_bundle(path: Path) -> Bundle:
         raise BundleError(f"Bundle {path} cannot be read: {error.strerror}.") from None
     except (BundleError, GraphError) as error:
         raise BundleError(f"Bundle {path} is refused: {error}.") from None
-    return Bundle(manifest, files[MODEL], reference, bundle_digest(files))
+    return Bundle(manifest, files[MODEL], reference, bundle_digest(files), files.get(REPORT))
 
 
 def _read(path: Path) -> dict[str, bytes]:
@@ -55,11 +56,11 @@ def _read(path: Path) -> dict[str, bytes]:
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         present = set(os.listdir(directory))
-        if missing := set(BYTES_MAX) - present:
+        if missing := set(BYTES_MAX) - OPTIONAL - present:
             raise BundleError(f"{', '.join(sorted(missing))} is missing")
         if extra := present - set(BYTES_MAX):
             raise BundleError(f"{', '.join(sorted(extra))} does not belong there")
-        return {name: _read_file(directory, name) for name in sorted(BYTES_MAX)}
+        return {name: _read_file(directory, name) for name in sorted(present)}
     finally:
         os.close(directory)
 

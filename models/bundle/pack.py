@@ -7,18 +7,22 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from models.bundle.files import BYTES_MAX, MANIFEST, MODEL, REFERENCE, BundleError
+from models.bundle.files import BYTES_MAX, MANIFEST, MODEL, REFERENCE, REPORT, BundleError
 from schemas.manifest import Manifest
 from schemas.reference import Reference
 
 
-def pack_bundle(path: Path, manifest: Manifest, model: bytes, reference: Reference) -> None:
+def pack_bundle(
+    path: Path, manifest: Manifest, model: bytes, reference: Reference, report: bytes | None = None
+) -> None:
     """Write the bundle to the directory `path`, replacing a bundle that is there.
 
     `manifest.files` is filled in here. The bundle is complete before it takes its name, so a reader meets the old one, the
     new one or, for the moment between two renames, none; never a mixture. Raises BundleError.
     """
     files = {MODEL: model, REFERENCE: _json(reference)}
+    if report is not None:
+        files[REPORT] = report
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files[MANIFEST] = _json(manifest.model_copy(update={"files": digests}))
     for name, content in files.items():
