@@ -63,7 +63,7 @@ class Design:
 def coalitions_max(features: int) -> int:
     """Rows of the model that a row with `features` features unlike the background's takes for each background row."""
     if features <= EXACT_FEATURES_MAX:
-        return max(0, 2**features - 2)
+        return max(0, (1 << features) - 2)
     return max(COALITIONS, COALITIONS_PER_FEATURE * features)
 
 
@@ -135,20 +135,25 @@ def explain(
 
 
 def contributions(
-    run: Callable[[NDArray[np.float32]], Scores], rows: NDArray[np.float32], background: NDArray[np.float32]
+    run: Callable[[NDArray[np.float32]], Scores],
+    rows: NDArray[np.float32],
+    background: NDArray[np.float32],
+    coalitions: int | None = None,
 ) -> dict[Trigger, NDArray[np.float64]]:
     """Shapley values of both scores, float64[k, F] each, of rows float32[k, F] against background float32[B, F].
 
     A feature with the background's own value counts 0, exactly, and takes no part in the coalitions: so the fewer features
     differ, the better the rest is known. `run` is called once, with at most k * (coalitions_max(F) * B + 1) + B rows.
+    coalitions: a limit in place of `coalitions_max`.
     """
     different = [np.flatnonzero((row != background).any(axis=0)) for row in rows]
-    blocks = [_coalition_rows(row, features, background) for row, features in zip(rows, different, strict=True)]
+    plans = [design(len(features), coalitions) for features in different]
+    blocks = [_coalition_rows(r, f, p, background) for r, f, p in zip(rows, different, plans, strict=True)]
     scores = run(np.concatenate([*blocks, rows, background]))
     values: dict[Trigger, NDArray[np.float64]] = {t: np.zeros(rows.shape, np.float64) for t in UNIT}
     whole, level, start = sum(len(block) for block in blocks), slice(-len(background), None), 0
-    for alert, (features, block) in enumerate(zip(different, blocks, strict=True)):
-        plan, here = design(len(features)), slice(start, start + len(block))
+    for alert, (features, plan, block) in enumerate(zip(different, plans, blocks, strict=True)):
+        here = slice(start, start + len(block))
         of_probability, of_error, of_percentile = (
             gains(column[here], column[whole + alert], column[level]) for column in scores
         )
@@ -159,11 +164,11 @@ def contributions(
 
 
 def _coalition_rows(
-    row: NDArray[np.float32], features: NDArray[np.intp], background: NDArray[np.float32]
+    row: NDArray[np.float32], features: NDArray[np.intp], plan: Design, background: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """float32[C * B, F]: each background row with the coalition's features taken from `row`, coalition by coalition."""
-    masks = np.zeros((len(design(len(features)).masks), len(row)), np.bool_)
-    masks[:, features] = design(len(features)).masks
+    masks = np.zeros((len(plan.masks), len(row)), np.bool_)
+    masks[:, features] = plan.masks
     return np.where(masks[:, None, :], row, background).reshape(-1, len(row))
 
 
@@ -176,7 +181,8 @@ def gains(
     """
     level = background.astype(np.float64).mean()
     means = coalitions.reshape(-1, len(background)).astype(np.float64).mean(axis=1)
-    return np.append(means, float(whole)) - level
+    above: NDArray[np.float64] = np.append(means, float(whole)) - level
+    return above
 
 
 def shapley_values(plan: Design, gain: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -184,7 +190,8 @@ def shapley_values(plan: Design, gain: NDArray[np.float64]) -> NDArray[np.float6
 
     A sum of one row at a time: a matrix product's bits could depend on how many rows share it.
     """
-    return np.asarray((plan.weights * gain).sum(axis=1))
+    values: NDArray[np.float64] = (plan.weights * gain).sum(axis=1)
+    return values
 
 
 def _percentile_values(plan: Design, of_error: NDArray[np.float64], percentile_gain: float) -> NDArray[np.float64]:
@@ -194,9 +201,9 @@ def _percentile_values(plan: Design, of_error: NDArray[np.float64], percentile_g
     percentile a function of it alone: the rescale rule of Shrikumar et al., "Learning Important Features Through
     Propagating Activation Differences", 2017.
     """
-    error_gain = of_error[-1]
+    error_gain = float(of_error[-1])
     slope = percentile_gain / error_gain if error_gain != 0.0 else 0.0
-    return shapley_values(plan, of_error) * slope
+    return np.asarray(shapley_values(plan, of_error) * slope)
 
 
 def ranked(values: Mapping[Trigger, NDArray[np.float64]]) -> list[tuple[int, Trigger, float]]:

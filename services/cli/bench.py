@@ -29,6 +29,12 @@ def features(context: typer.Context) -> None:
     _run("features", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench reasons --json")
+def reasons(context: typer.Context) -> None:
+    """Cost of the reasons of an alert, and how often fewer coalitions name the same ones. Options go to the benchmark."""
+    _run("reasons", context.args)
+
+
 def _run(name: str, arguments: list[str]) -> None:
     from services.runtime.errors import AssayError
 

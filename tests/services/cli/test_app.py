@@ -28,6 +28,7 @@ COMMANDS = [
     ["doctor"],
     ["bench", "throughput"],
     ["bench", "features"],
+    ["bench", "reasons"],
 ]
 HEAVY = ("numpy", "onnxruntime", "torch", "numba", "pydantic_settings")
 
