@@ -1,0 +1,118 @@
+"""What the model looks at: how much worse it ranks without a feature, and what stands behind its alerts."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from models.scoring.shapley import REASONS_MAX, UNIT, contributions, ranked
+from models.training.model_report.blocks import Figure, Section, Table, count, figure, percent
+from models.training.model_report.inputs import ReportInput, decide
+from models.training.model_report.svg import ranking
+
+NEGATIVES_MAX = 6_000
+"""Rows without the positives' label that are scored again; they count for all of them."""
+
+POSITIVES_MAX = 2_000
+REPEATS = 2
+ALERTS_MAX = 200
+SHOWN = 12
+SEED = 0
+
+
+def importance_section(data: ReportInput) -> Section:
+    """Permutation importance on average precision, and Shapley values over the alerts."""
+    drops, average = permutation_importance(data)
+    behind, alerts = alert_factors(data)
+    order = np.argsort(-drops, kind="stable")
+    names, descriptions, words = data.names, data.descriptions, data.words
+    first = order[0]
+    table = Table(
+        "Every feature",
+        ("feature", "in words", "average precision lost", "in the reasons of alerts"),
+        tuple((names[f], descriptions[f], figure(float(drops[f]), 4), percent(float(behind[f]))) for f in order),
+    )
+    return Section(
+        "importance",
+        "What does it look at?",
+        (
+            "Importance is not cause: a feature that only accompanies another can be important, and one of two alike not.",
+        ),
+        (
+            Figure(
+                "Importance for the ranking (permutation)",
+                f"Each feature's values are shuffled among the {words.events}, {REPEATS} times; shown is what the average "
+                f"precision of {figure(average)} loses. Most by “{descriptions[first]}”: {figure(float(drops[first]))}.",
+                ranking(
+                    [(descriptions[f], float(drops[f]), figure(float(drops[f]))) for f in order[:SHOWN]],
+                    "c1",
+                    f"Features by importance: {', '.join(names[f] for f in order[:SHOWN])}.",
+                ),
+            ),
+            _behind(data, behind, alerts),
+        ),
+        (table,),
+    )
+
+
+def _behind(data: ReportInput, behind: NDArray[np.float64], alerts: int) -> Figure:
+    order = np.argsort(-behind, kind="stable")[:SHOWN]
+    return Figure(
+        "Reasons of the alerts (Shapley values)",
+        f"How often a feature is among the {REASONS_MAX} strongest reasons of an alert, over {count(alerts)} alerts of the "
+        "test, computed as the scorer computes them: against a typical legitimate case, the values adding up to the score."
+        if alerts
+        else "There is no alert on these rows.",
+        ranking(
+            [(data.descriptions[f], float(behind[f]), percent(float(behind[f]), 0)) for f in order],
+            "c3",
+            f"Features by how often they are a reason: {', '.join(data.names[f] for f in order)}.",
+        ),
+    )
+
+
+def permutation_importance(data: ReportInput) -> tuple[NDArray[np.float64], float]:
+    """Mean drop of the probability's average precision per feature, float64[F], and the average precision itself.
+
+    On all positives and a sample of the rest that counts for all of it, so that the figures are of the whole test.
+    Fisher, Rudin, Dominici, "All Models are Wrong, but Many are Useful", 2019.
+    """
+    random = np.random.default_rng(SEED)
+    positives, negatives = np.flatnonzero(data.test.truth), np.flatnonzero(~data.test.truth)
+    parts = [
+        (rows if len(rows) <= most else np.sort(random.choice(rows, most, replace=False)), len(rows))
+        for rows, most in ((positives, POSITIVES_MAX), (negatives, NEGATIVES_MAX))
+    ]
+    chosen = np.concatenate([rows for rows, _ in parts])
+    weight = np.concatenate([np.full(len(rows), every / max(1, len(rows))) for rows, every in parts])
+    truth, features = data.test.truth[chosen], data.test.features[chosen]
+    places = random.choice(len(chosen), size=(REPEATS, len(chosen)), p=weight / weight.sum())
+
+    def precision(rows: NDArray[np.float32]) -> float:
+        return float(average_precision_score(truth, data.run(rows).probability, sample_weight=weight))
+
+    whole, drops = precision(features), np.zeros(features.shape[1])
+    for feature in range(features.shape[1]):
+        for place in places:
+            shuffled = features.copy()
+            shuffled[:, feature] = features[place, feature]
+            drops[feature] += (whole - precision(shuffled)) / REPEATS
+    return drops, whole
+
+
+def alert_factors(data: ReportInput) -> tuple[NDArray[np.float64], int]:
+    """Share of alerts in whose reasons each feature is, float64[F], and how many alerts were looked at."""
+    decisions = decide(data.test.scores, data.manifest.thresholds)
+    alerts = np.flatnonzero(decisions["combined"])
+    alerts = (
+        alerts[np.linspace(0, len(alerts) - 1, min(len(alerts), ALERTS_MAX)).astype(int)] if len(alerts) else alerts
+    )
+    named = np.zeros(data.test.features.shape[1])
+    if not len(alerts):
+        return named, 0
+    background = np.array(data.reference.background, np.float32)
+    values = contributions(data.run, data.test.features[alerts], background)
+    crossed = {"probability": decisions["classifier"], "anomaly_percentile": decisions["anomaly"]}
+    for alert, row in enumerate(alerts):
+        factors = ranked({trigger: values[trigger][alert] for trigger in UNIT if crossed[trigger][row]})
+        named[sorted({feature for feature, _, _ in factors})] += 1
+    return named / len(alerts), len(alerts)
