@@ -9,7 +9,7 @@ from models.features.columns import TransactionColumns
 from models.features.fold import fold, warm
 from models.features.layout import id_fields, planes_of, program, ring_lengths, used_keys
 from models.features.state import FeatureState
-from schemas.feature_kinds import Feature, ProfileFeature, SinceFeature, WindowFeature, duration_ms, duration_words
+from schemas.feature_kinds import BaseFeature, ProfileFeature, SinceFeature, WindowFeature, duration_ms, duration_words
 from schemas.feature_spec import FeatureSpec, Window
 
 WORD_BYTES = 4
@@ -65,7 +65,7 @@ def ns_per_event(spec: FeatureSpec) -> float:
     return (time.perf_counter() - begun_s) / EVENTS * 1e9
 
 
-def _what(feature: Feature) -> str:
+def _what(feature: BaseFeature) -> str:
     return feature.words() + (" (logarithm)" if getattr(feature, "transform", "none") == "log1p" else "")
 
 

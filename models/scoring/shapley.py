@@ -117,17 +117,21 @@ def _coalitions(features: int, most: int) -> tuple[NDArray[np.bool_], NDArray[np
 
 
 def explain(
-    session: Session, rows: NDArray[np.float32], triggers: Sequence[Sequence[Trigger]]
+    session: Session,
+    rows: NDArray[np.float32],
+    triggers: Sequence[Sequence[Trigger]],
+    coalitions: int | None = None,
 ) -> list[tuple[Reason, ...]]:
     """The strongest reasons behind each alert, four at most, strongest first; ties go to the earlier feature.
 
     rows: float32[k, F], the alerts' features; triggers: which scores each crossed, whose contributions are given. Per score
     the contributions of all F features sum to score(row) - mean score(background). One call of `session.run`.
+    coalitions: a limit in place of `coalitions_max`.
     """
     if not len(rows):
         return []
     background = np.array(session.bundle.reference.background, np.float32)
-    values = contributions(session.run, rows, background)
+    values = contributions(session.run, rows, background, coalitions)
     return [
         _strongest(session.bundle, row, ranked({t: values[t][alert] for t in triggers[alert]}))
         for alert, row in enumerate(rows)

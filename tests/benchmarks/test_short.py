@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.benchmarks import features, reasons, throughput
+from tests.benchmarks import features, reasons, restart, throughput
 
 
 def test_throughput_measures_every_contender() -> None:
@@ -39,3 +39,13 @@ def test_reasons_measures_cost_and_agreement(monkeypatch: pytest.MonkeyPatch) ->
     assert result["ms_per_alert"] > 0
     assert json.loads(json.dumps(result)) == result
     reasons.show(result)
+
+
+def test_restart_measures_both_ways_and_changes_no_score() -> None:
+    """20,000 cards, one round."""
+    result = restart.measure(20_000, 1)
+    assert result["restart_s"] > 0
+    assert result["restart_without_snapshot_s"] > 0
+    assert (result["compared"], result["differing"]) == (20_000 + 2 * restart.FRESH, 0)
+    assert json.loads(json.dumps(result)) == result
+    restart.show(result)
