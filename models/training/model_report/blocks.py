@@ -10,12 +10,13 @@ NONE = "n/a"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells are text. The first column names the row. marked: the row in force, if one is."""
+    """Cells are text. The first column names the row. marked: the row in force, if one is. left: columns of words."""
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     marked: int | None = None
+    left: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

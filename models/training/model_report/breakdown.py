@@ -85,7 +85,7 @@ def _scenarios(data: ReportInput) -> Figure | None:
     decisions = decide(data.test.scores, data.manifest.thresholds)
     ticks = tuple(float(n + 1) for n in range(len(found)))
     plot = Plot(
-        Axis("scenario", 0.5, len(found) + 0.5, ticks, lambda v: found[round(v) - 1][0]),
+        Axis("", 0.5, len(found) + 0.5, ticks, lambda v: found[round(v) - 1][0]),
         Axis("found (recall)", 0.0, 1.0, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), lambda v: f"{v:.0%}"),
     )
     styles = ("c1", "c3", "hollow c2")

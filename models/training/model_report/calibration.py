@@ -12,7 +12,7 @@ from models.training.model_report.svg import Axis, Plot
 
 EDGES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 NORMAL_95 = 1.959964
-"""Quantile of the normal distribution for an interval of 95 %."""
+"""Quantile of the normal distribution for an interval of 95%."""
 
 
 def calibration_section(data: ReportInput) -> Section:
@@ -39,7 +39,7 @@ def calibration_section(data: ReportInput) -> Section:
         plot.marker(said, seen, "c1")
         rows.append((label, count(size), percent(said), percent(seen), f"{percent(least)} to {percent(most)}"))
     plot.line(said_at, seen_at, "c1")
-    plot.key("line c1", "measured, with 95 % interval")
+    plot.key("line c1", "measured, with 95% interval")
     plot.key("rule", "exact")
     brier = float(brier_score_loss(truth, probability))
     base = float(truth.mean())
@@ -53,7 +53,7 @@ def calibration_section(data: ReportInput) -> Section:
         "calibration",
         "Can a probability be taken at its word?",
         (
-            f"Of the {words.events} that were given 70 to 80 %, 70 to 80 % should turn out to be {words.positive}. {verdict}",
+            f"Of the {words.events} that were given 70 to 80%, 70 to 80% should turn out to be {words.positive}. {verdict}",
             f"Brier score {figure(brier, 5)} (always saying the base rate gives {figure(base * (1 - base), 5)}); "
             f"cross-entropy {figure(float(log_loss(truth, probability)), 5)}; mean distance from the diagonal "
             f"{percent(error, 2)}.",
@@ -63,14 +63,14 @@ def calibration_section(data: ReportInput) -> Section:
                 "Calibration curve",
                 "Points on the dotted diagonal are exact; above it the model says too little, below it too much.",
                 plot.svg(f"Calibration curve; mean distance from the diagonal {percent(error, 2)}."),
-                Table("Bands of probability", ("band", words.events, "said", "was", "95 % interval"), tuple(rows)),
+                Table("Bands of probability", ("band", words.events, "said", "was", "95% interval"), tuple(rows)),
             ),
         ),
     )
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson, 1927); it stays within 0 and 1 and is never empty."""
+    """95% interval of a share (Wilson, 1927); it stays within 0 and 1 and is never empty."""
     z, part = NORMAL_95, successes / trials
     centre = (part + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z / (1 + z * z / trials) * np.sqrt(part * (1 - part) / trials + z * z / (4 * trials * trials))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from models.training.model_report.blocks import NONE, Section, Table, count, figure, listed
+from models.training.model_report.blocks import Section, Table, count, figure, listed
 from models.training.model_report.inputs import ReportInput
 
 
@@ -36,31 +36,23 @@ def card_section(data: ReportInput) -> Section:
         "Model card",
         ("Taken from the bundle's manifest. The same data, settings, seed and libraries give the same bundle again.",),
         tables=(
-            Table("What it is", ("", ""), identity),
-            Table("Where it comes from", ("", ""), origin),
-            Table("Settings of the training", ("setting", "value"), tuple(_flat(dict(run.settings)))),
+            Table("What it is", ("", ""), identity, left=(1,)),
+            Table("Where it comes from", ("", ""), origin, left=(1,)),
+            Table("Settings of the training", ("setting", "value"), tuple(_flat(dict(run.settings))), left=(1,)),
             _metrics(data),
         ),
     )
 
 
-def comparison_section(data: ReportInput) -> Section | None:
-    """Other models on the same rows, if the trainer ran some."""
-    comparison = data.comparison
-    if comparison is None:
-        return None
-    rows = tuple((name, *(figure(value) for value in values)) for name, values in comparison.rows)
-    table = Table("On the same rows and features", ("model", *comparison.columns), rows, marked=0)
-    return Section("comparison", "Is something simpler as good?", (comparison.says,), tables=(table,))
-
-
 def _metrics(data: ReportInput) -> Table:
     rows = []
+    evaluation = data.manifest.evaluation
+    sure = evaluation.models[0].figures if evaluation and evaluation.models else {}
     for name, value in data.manifest.metrics.items():
-        low, high = data.intervals.get(name, (None, None))
-        interval = NONE if low is None else f"{figure(low, 4)} to {figure(high, 4)}"
+        known = sure.get(name)
+        interval = f"{figure(known.low)} to {figure(known.high)}" if known else ""
         rows.append((name.replace("_", " "), figure(value, 5), interval))
-    return Table("Every figure of the manifest, on the test rows", ("figure", "value", "95 % interval"), tuple(rows))
+    return Table("Every figure of the manifest, on the test rows", ("figure", "value", "95% interval"), tuple(rows))
 
 
 def _flat(settings: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, str]]:

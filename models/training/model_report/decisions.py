@@ -83,13 +83,13 @@ def _matrix(rows: tuple[tuple[str, int, int], tuple[str, int, int]], alternative
             )
             middle = x + width / 2
             parts.append(
-                f'<text class="big" x="{middle:.1f}" y="{y + height / 2:.1f}" text-anchor="middle">{number:,}</text>'
+                f'<text class="big" x="{middle:.1f}" y="{y + height / 2 - 4:.1f}" text-anchor="middle">{number:,}</text>'
             )
             said = ("found", "missed")[c] if r == 0 else ("false alarms", "rightly left alone")[c]
-            parts.append(
-                f'<text x="{middle:.1f}" y="{y + height / 2 + 22:.1f}" text-anchor="middle">'
-                f"{said}: {percent(part, 2)} of row</text>"
-            )
+            for n, line in enumerate((said, f"{percent(part, 2)} of the row")):
+                parts.append(
+                    f'<text x="{middle:.1f}" y="{y + height / 2 + 21 + 16 * n:.1f}" text-anchor="middle">{line}</text>'
+                )
     return wrapped(WIDTH, HEIGHT, parts, alternative)
 
 

@@ -21,7 +21,7 @@ def distributions_section(data: ReportInput) -> Section:
         "distributions",
         "How far apart are the classes?",
         (
-            f"Filled: {words.negatives}. Outlined: {words.positives}. Each adds up to 100 %, however few they are. What "
+            f"Filled: {words.negatives}. Outlined: {words.positives}. Each adds up to 100%, however few they are. What "
             "overlaps cannot be told apart by that score alone.",
         ),
         (_probability(data), _error(data)),
@@ -41,7 +41,7 @@ def _probability(data: ReportInput) -> Figure:
         "Probability by class",
         f"The upright line is the threshold. {percent(share(score >= threshold, truth))} of the {words.positives} lie to its "
         f"right, and {percent(share(score >= threshold, ~truth), 2)} of the {words.negatives}. {percent(below)} of the "
-        f"{words.positives} get less than 5 %: those the model does not see. The share axis is logarithmic.",
+        f"{words.positives} get less than 5%: those the model does not see. The share axis is logarithmic.",
         plot.svg(f"Distribution of the probability for {words.negatives} and {words.positives}, with the threshold."),
         _quantiles(data, score, 4),
     )
@@ -89,4 +89,4 @@ def _quantiles(data: ReportInput, score: NDArray[np.float32], decimals: int) -> 
         (name, *(figure(float(np.quantile(score[rows], q)), decimals) for q in QUANTILES))
         for name, rows in ((data.words.negatives, ~data.test.truth), (data.words.positives, data.test.truth))
     )
-    return Table("Quantiles", ("", "median", "90 %", "99 %"), rows)
+    return Table("Quantiles", ("", "median", "90%", "99%"), rows)

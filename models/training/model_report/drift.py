@@ -1,6 +1,7 @@
 """What later traffic is compared with: the reference distributions, and how far the test cut already is from them."""
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from models.training.model_report.blocks import Figure, Section, Table, figure
@@ -97,7 +98,7 @@ def _shares(counts: NDArray[np.int64]) -> Shares:
     return np.asarray(counts / max(1, counts.sum()))
 
 
-def _small(reference: Shares, test: Shares, name: str) -> str:
+def _small(reference: Shares, test: Shares, name: str) -> Markup:
     bins, most = len(reference), float(max(reference.max(), test.max())) * 1.08
     plot = Plot(
         Axis("bins, low to high", 0.0, float(bins), (), str),

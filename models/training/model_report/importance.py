@@ -9,10 +9,9 @@ from models.training.model_report.blocks import Figure, Section, Table, count, f
 from models.training.model_report.inputs import ReportInput, decide
 from models.training.model_report.svg import ranking
 
-NEGATIVES_MAX = 6_000
-"""Rows without the positives' label that are scored again; they count for all of them."""
+STRATUM_ROWS_MAX = 3_000
+"""Rows that are scored again: of the positives, of the highest negatives, and of the others, which count for all of these."""
 
-POSITIVES_MAX = 2_000
 REPEATS = 2
 ALERTS_MAX = 200
 SHOWN = 12
@@ -30,6 +29,7 @@ def importance_section(data: ReportInput) -> Section:
         "Every feature",
         ("feature", "in words", "average precision lost", "in the reasons of alerts"),
         tuple((names[f], descriptions[f], figure(float(drops[f]), 4), percent(float(behind[f]))) for f in order),
+        left=(1,),
     )
     return Section(
         "importance",
@@ -73,17 +73,18 @@ def _behind(data: ReportInput, behind: NDArray[np.float64], alerts: int) -> Figu
 def permutation_importance(data: ReportInput) -> tuple[NDArray[np.float64], float]:
     """Mean drop of the probability's average precision per feature, float64[F], and the average precision itself.
 
-    On all positives and a sample of the rest that counts for all of it, so that the figures are of the whole test.
-    Fisher, Rudin, Dominici, "All Models are Wrong, but Many are Useful", 2019.
+    On the positives, the negatives with the highest probability, which decide the average precision, and a weighted sample of
+    the rest. Fisher, Rudin, Dominici, "All Models are Wrong, but Many are Useful", 2019.
     """
     random = np.random.default_rng(SEED)
-    positives, negatives = np.flatnonzero(data.test.truth), np.flatnonzero(~data.test.truth)
-    parts = [
-        (rows if len(rows) <= most else np.sort(random.choice(rows, most, replace=False)), len(rows))
-        for rows, most in ((positives, POSITIVES_MAX), (negatives, NEGATIVES_MAX))
-    ]
-    chosen = np.concatenate([rows for rows, _ in parts])
-    weight = np.concatenate([np.full(len(rows), every / max(1, len(rows))) for rows, every in parts])
+    by_score = np.argsort(-data.test.scores.probability, kind="stable")
+    negatives = by_score[~data.test.truth[by_score]]
+    strata = (np.flatnonzero(data.test.truth), negatives[:STRATUM_ROWS_MAX], negatives[STRATUM_ROWS_MAX:])
+    parts = [_sample(random, rows) for rows in strata if len(rows)]
+    chosen = np.concatenate(parts)
+    weight = np.concatenate(
+        [np.full(len(part), len(rows) / len(part)) for part, rows in zip(parts, filter(len, strata), strict=True)]
+    )
     truth, features = data.test.truth[chosen], data.test.features[chosen]
     places = random.choice(len(chosen), size=(REPEATS, len(chosen)), p=weight / weight.sum())
 
@@ -97,6 +98,10 @@ def permutation_importance(data: ReportInput) -> tuple[NDArray[np.float64], floa
             shuffled[:, feature] = features[place, feature]
             drops[feature] += (whole - precision(shuffled)) / REPEATS
     return drops, whole
+
+
+def _sample(random: np.random.Generator, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    return rows if len(rows) <= STRATUM_ROWS_MAX else np.sort(random.choice(rows, STRATUM_ROWS_MAX, replace=False))
 
 
 def alert_factors(data: ReportInput) -> tuple[NDArray[np.float64], int]:

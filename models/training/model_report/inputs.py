@@ -53,15 +53,6 @@ class Tested:
         return len(self.truth)
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Other models on the same rows. rows: a name, and a figure per column, None where it does not apply."""
-
-    says: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
-
-
 def _plain(_feature: int, value: float) -> str:
     return number_words(value)
 
@@ -71,8 +62,8 @@ class ReportInput:
     """Everything in a report.
 
     descriptions: each feature in words. run: scores float32[n, F] as the bundle does. value_words: a feature's number and a
-    value of it, in words. scenarios: number to words. intervals: of the manifest's metrics by name, lower and upper.
-    graph_digest: SHA-256 (hex) of the graph.
+    value of it, in words. scenarios: number to words. graph_digest: SHA-256 (hex) of the graph. Intervals and other models
+    are taken from the manifest's evaluation, where it has one.
     """
 
     manifest: Manifest
@@ -86,8 +77,6 @@ class ReportInput:
     limits: tuple[str, ...] = ()
     value_words: Callable[[int, float], str] = _plain
     scenarios: Mapping[int, str] = field(default_factory=dict)
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    comparison: Comparison | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The autoencoder's latent space on two axes."""
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
@@ -79,13 +80,13 @@ def principal_axes(latent: NDArray[np.float32], truth: NDArray[np.bool_]) -> tup
     return projected, float(spread[::-1][:2].sum() / max(spread.sum(), 1e-12))
 
 
-def _cloud(data: ReportInput, axes: NDArray[np.float64]) -> str:
+def _cloud(data: ReportInput, axes: NDArray[np.float64]) -> Markup:
     random, truth = np.random.default_rng(SEED), data.test.truth
     scales = []
     for label, column in zip(("first axis", "second axis"), axes.T, strict=True):
         low, high = np.quantile(column, [EDGE_SHARE, 1 - EDGE_SHARE]).tolist()
         scales.append(Axis(label, low, max(high, low + 1e-6), _ticks(low, high), lambda v: f"{v:g}"))
-    plot = Plot(*scales)
+    plot = Plot(scales[0], scales[1])
     for rows, most, style, words in (
         (~truth, NEGATIVES_MAX, "c1", data.words.negatives),
         (truth, POSITIVES_MAX, "c2", data.words.positives),

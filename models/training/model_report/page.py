@@ -4,7 +4,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from models.training.model_report.breakdown import breakdown_section
 from models.training.model_report.calibration import calibration_section
-from models.training.model_report.card import card_section, comparison_section
+from models.training.model_report.card import card_section
+from models.training.model_report.comparison import comparison_section
 from models.training.model_report.decisions import decisions_section
 from models.training.model_report.distributions import distributions_section
 from models.training.model_report.drift import drift_section

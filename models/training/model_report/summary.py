@@ -90,5 +90,5 @@ def _measured_limits(data: ReportInput) -> tuple[str, ...]:
         )
     silent = float(np.mean(scores.probability[truth] < 0.05)) if truth.any() else 0.0
     if silent > 0.1:
-        found.append(f"{percent(silent, 0)} of the {words.positives} get a probability below 5 %.")
+        found.append(f"{percent(silent, 0)} of the {words.positives} get a probability below 5%.")
     return tuple(found)

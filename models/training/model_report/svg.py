@@ -135,9 +135,10 @@ class Plot:
         for tick in self.x.ticks:
             at = self._x(tick)
             parts.append(f'<path class="grid" d="M{at:.1f} {floor}v4"/>')
-            parts.append(
-                f'<text x="{at:.1f}" y="{floor + 18}" text-anchor="middle">{escape(self.x.words(tick))}</text>'
-            )
+            # words stand one to a line where there are several
+            for line, word in enumerate(self.x.words(tick).split(" ", 1)):
+                y = floor + 17 + 12 * line
+                parts.append(f'<text x="{at:.1f}" y="{y}" text-anchor="middle">{escape(word)}</text>')
         parts.append(f'<path class="axis" d="M{LEFT} {floor}H{right}"/>')
         middle = (LEFT + right) / 2
         parts.append(
