@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,9 +25,12 @@ from models.training.feature_choice import choose_features
 from models.training.fit_classifier import ClassifierSettings, calibrate, fit_classifier
 from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, reconstruction_errors
 from models.training.history import History, simulated
+from models.training.model_report.inputs import FRAUD
+from models.training.model_report.of_bundle import bundle_report
 from models.training.progress import Progress, silent
 from models.training.reference import build_reference
 from models.training.report import write_results
+from models.training.report_tables import SCENARIOS
 from models.training.tables import build_evaluation
 from models.training.thresholds import AlertBudget, Objective, choose_thresholds
 from models.training.unseen import unseen_scenarios
@@ -130,7 +134,9 @@ def train_fraud(
         files={},
     )
     legitimate = cuts.validation.legitimate
-    pack_bundle(out, manifest, graph, build_reference(settings.spec, legitimate, _scores(model, legitimate)))
+    reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
+    report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, SCENARIOS)
+    pack_bundle(out, manifest, graph, reference, report)
     if results:
         write_results(results, manifest)
     return manifest

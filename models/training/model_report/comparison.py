@@ -51,7 +51,9 @@ def _figure(evaluation: Evaluation) -> Figure:
 
 def _verdict(shown: list[ModelFigures]) -> str:
     """Against which models the difference's interval leaves out 0."""
-    above, below, neither = [], [], []
+    above: list[str] = []
+    below: list[str] = []
+    neither: list[str] = []
     for model in shown:
         if (gap := model.difference.get(RANKED_BY)) is not None:
             side = above if gap.low > 0 else below if gap.high < 0 else neither
