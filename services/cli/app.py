@@ -12,6 +12,7 @@ from services.cli import (
     batch,
     bench,
     broker,
+    bundle_report,
     demo,
     doctor,
     features,
@@ -41,6 +42,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(features.app, name="features")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 app.add_typer(train.app, name="train")
+app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
