@@ -19,6 +19,7 @@ COMMANDS = [
     ["topics", "list"],
     ["simulate"],
     ["train", "fraud"],
+    ["report"],
     ["score"],
     ["profile"],
     ["batch"],
