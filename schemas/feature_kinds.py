@@ -51,6 +51,11 @@ def duration_words(duration: str) -> str:
     return unit if number == "1" else f"{number} {unit}s"
 
 
+def number_words(value: float) -> str:
+    """A number with at most two decimals: `1,234.5`."""
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
 class Part(Message):
     """A piece of a spec: an unknown field is an error."""
 
@@ -68,6 +73,10 @@ class BaseFeature(Part):
     def words(self) -> str:
         """The feature in words."""
         return self.description or self._derived_words()
+
+    def value_words(self, value: float) -> str:
+        """A value of it as reasons quote it."""
+        return number_words(value)
 
     def _derived_words(self) -> str:
         raise NotImplementedError
@@ -164,6 +173,4 @@ class ProfileFeature(BaseFeature):
         return words if self.transform == "none" else f"{words} (logarithm)"
 
 
-Feature = Annotated[
-    FieldFeature | CalendarFeature | SinceFeature | WindowFeature | ProfileFeature, Field(discriminator="kind")
-]
+PaymentFeature = FieldFeature | CalendarFeature | SinceFeature | WindowFeature | ProfileFeature

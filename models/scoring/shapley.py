@@ -180,9 +180,6 @@ def _strongest(
 
 def _text(bundle: Bundle, feature: int, value: float) -> str:
     """The feature in words, its value, and what is typical."""
-    median = bundle.reference.features[feature].median
-    return f"{bundle.manifest.feature_spec.descriptions[feature]}: {_number(value)} (typical: {_number(median)})"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
+    declared = bundle.manifest.feature_spec.features[feature]
+    typical = declared.value_words(bundle.reference.features[feature].median)
+    return f"{declared.words()}: {declared.value_words(value)} (typical: {typical})"
