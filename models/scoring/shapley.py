@@ -101,7 +101,10 @@ def _coalitions(features: int, coalitions_max: int) -> tuple[NDArray[np.bool_], 
 
 
 def explain(
-    session: Session, rows: NDArray[np.float32], triggers: Sequence[Sequence[Trigger]]
+    session: Session,
+    rows: NDArray[np.float32],
+    triggers: Sequence[Sequence[Trigger]],
+    coalitions_max: int = COALITIONS_MAX,
 ) -> list[tuple[Reason, ...]]:
     """The strongest reasons behind each alert, four at most, strongest first; ties go to the earlier feature.
 
@@ -111,7 +114,7 @@ def explain(
     if not len(rows):
         return []
     background = np.array(session.bundle.reference.background, np.float32)
-    plan = design(rows.shape[1])
+    plan = design(rows.shape[1], coalitions_max)
     inputs = np.where(plan.masks[None, :, None, :], rows[:, None, None, :], background[None, None, :, :])
     scores = session.run(np.concatenate([inputs.reshape(-1, rows.shape[1]), rows, background]))
     probability, _ = shapley_values(plan, scores.probability, len(rows), len(background))

@@ -12,6 +12,7 @@ from services.cli import (
     batch,
     bench,
     broker,
+    credit,
     demo,
     doctor,
     features,
@@ -45,6 +46,7 @@ app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command(epilog=TRAIN_EXAMPLE)(train.train)
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
+app.command(epilog=credit.EXAMPLE)(credit.credit)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
