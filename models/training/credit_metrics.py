@@ -14,9 +14,8 @@ def credit_metrics(defaulted: NDArray[np.bool_], scores: Scores, thresholds: Thr
     declined = probability >= np.float32(thresholds.probability)
     referred = ~declined & (scores.anomaly_percentile >= np.float32(thresholds.anomaly_percentile))
     approved = ~declined & ~referred
-    hits = int(np.count_nonzero(declined & defaulted))
-    precision = hits / max(1, np.count_nonzero(declined))
-    recall = hits / np.count_nonzero(defaulted)
+    hits, declines = float((declined & defaulted).sum()), float(declined.sum())
+    precision, recall = hits / max(1.0, declines), hits / float(defaulted.sum())
     figures = {
         "roc_auc": roc_auc_score(defaulted, probability),
         "gini": 2.0 * roc_auc_score(defaulted, probability) - 1.0,
