@@ -1,6 +1,7 @@
 """Trains the fraud bundle, from nothing to a packed directory: read `train_fraud` from top to bottom."""
 
 from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standar
 from models.networks.fused import Fused
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
-from models.training.data import Cuts, Split, split
+from models.training.baselines import baseline_scores
+from models.training.data import Cuts, Split, TrainingError, split
 from models.training.devices import deterministic_torch
 from models.training.evaluation import evaluate
 from models.training.export import check_agreement, export
@@ -25,16 +27,47 @@ from models.training.history import History, simulated
 from models.training.progress import Progress, silent
 from models.training.reference import build_reference
 from models.training.report import write_results
+from models.training.tables import build_evaluation
 from models.training.thresholds import AlertBudget, Objective, choose_thresholds
+from models.training.unseen import unseen_scenarios
+from schemas.evaluation import Evaluation, Group
 from schemas.feature_spec import FeatureSpec
-from schemas.manifest import Manifest, TrainingRun
+from schemas.manifest import Manifest, Thresholds, TrainingRun
 
 DAY_MS = 24 * 3600 * 1000
+EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """Who answers for the bundle, and what it may be used for."""
+
+    owner: str
+    licence: str
+    permitted_use: str
+
+
+SIMULATED_CARD = ModelCard(
+    owner="The Assay authors",
+    licence="Apache-2.0",
+    permitted_use=(
+        "Demonstration and tests. Trained on simulated payments; train on your own history before deciding about real ones."
+    ),
+)
+OWN_CARD = ModelCard(
+    owner="Whoever trained it on their own payments",
+    licence="As the payments that it was trained on",
+    permitted_use="Scoring payments of the kind that it was trained on, after a review of its figures.",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FraudSettings:
-    """Everything that a run depends on, beside the libraries and the processor."""
+    """Everything that a run depends on, beside the libraries and the processor.
+
+    compared: fit the baselines too, and the classifiers that were never shown a kind of fraud. from_date: first day of the
+    training cut, ISO 8601; by default that of the data. card: by default what fits the data.
+    """
 
     spec: FeatureSpec
     seed: int = 1
@@ -46,6 +79,9 @@ class FraudSettings:
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
     vae: VaeSettings = field(default_factory=VaeSettings)
     objective: Objective = field(default_factory=AlertBudget)
+    compared: bool = True
+    from_date: str | None = None
+    card: ModelCard | None = None
 
 
 _SETTINGS = TypeAdapter(FraudSettings)
@@ -64,8 +100,9 @@ def train_fraud(
     `settings.spec`; by default they are simulated. Raises ValueError's kinds, one sentence each.
     """
     device = deterministic_torch(settings.seed)
+    card = settings.card or (SIMULATED_CARD if history is None else OWN_CARD)
     history = history or _simulated(settings, progress)
-    cuts = split(history.data, history.days, settings.cuts)
+    cuts = split(history.data, history.days, _cuts(settings, history))
 
     model = _fit(settings, cuts, device, progress)
     graph = export(model, "fraud")
@@ -75,21 +112,21 @@ def train_fraud(
     thresholds = choose_thresholds(
         on_validation.probability, on_validation.anomaly_percentile, settings.objective, cuts.validation.is_fraud
     )
+    on_test = _scores(model, cuts.test.features)
     manifest = Manifest(
         name="fraud",
         version=settings.version,
         product="fraud",
         # The end of the data, not the wall clock: the same run gives the same bundle.
         created_at_ms=(history.first_day + history.days) * DAY_MS,
-        owner="The Assay authors",
-        licence="Apache-2.0",
-        permitted_use=(
-            "Demonstration and tests. Trained on simulated payments; train on your own history before deciding about real ones."
-        ),
+        owner=card.owner,
+        licence=card.licence,
+        permitted_use=card.permitted_use,
         feature_spec=settings.spec,
         thresholds=thresholds,
         training=_run(settings, history, cuts),
-        metrics=evaluate(cuts.test, _scores(model, cuts.test.features), thresholds),
+        metrics=evaluate(cuts.test, on_test, thresholds),
+        evaluation=_evaluation(settings, history, cuts, model, on_test, thresholds, device, progress),
         files={},
     )
     legitimate = cuts.validation.legitimate
@@ -97,6 +134,20 @@ def train_fraud(
     if results:
         write_results(results, manifest)
     return manifest
+
+
+def _cuts(settings: FraudSettings, history: History) -> Cuts:
+    """The cuts, with the first day counted from the data's. Raises TrainingError for a date that is none or lies outside."""
+    if settings.from_date is None:
+        return settings.cuts
+    try:
+        first_day = (date.fromisoformat(settings.from_date) - EPOCH).days - history.first_day
+    except ValueError:
+        raise TrainingError(f"{settings.from_date!r} is no date: write for example 2018-07-25.") from None
+    if not 0 <= first_day < history.days:
+        first = EPOCH + timedelta(days=history.first_day)
+        raise TrainingError(f"{settings.from_date} is not among the {history.days} days from {first}: choose another.")
+    return replace(settings.cuts, first_day=first_day)
 
 
 def _simulated(settings: FraudSettings, progress: Progress) -> History:
@@ -120,6 +171,34 @@ def _fit(settings: FraudSettings, cuts: Split, device: torch.device, progress: P
     legitimate_errors = reconstruction_errors(vae, inputs.encode(torch.from_numpy(validation.legitimate)))
     curve = fit_percentiles(legitimate_errors.numpy())
     return Fused(encoding, standardisation, classifier, calibration, vae, curve, chosen).eval()
+
+
+def _evaluation(
+    settings: FraudSettings,
+    history: History,
+    cuts: Split,
+    model: Fused,
+    on_test: Scores,
+    thresholds: Thresholds,
+    device: torch.device,
+    progress: Progress,
+) -> Evaluation:
+    budget = settings.objective if isinstance(settings.objective, AlertBudget) else AlertBudget()
+    others: dict[str, NDArray[np.float32]] = {}
+    unseen: tuple[Group, ...] = ()
+    if settings.compared:
+        others = baseline_scores(cuts.train, cuts.test, settings.seed, progress)
+        unseen = unseen_scenarios(cuts, model, on_test, settings.classifier, budget, device, progress)
+    return build_evaluation(
+        cuts.test,
+        on_test,
+        thresholds,
+        others,
+        seed=settings.seed,
+        budget=budget,
+        day_name=lambda day: (EPOCH + timedelta(days=history.first_day + day)).isoformat(),
+        unseen=unseen,
+    )
 
 
 def _run(settings: FraudSettings, history: History, cuts: Split) -> TrainingRun:
