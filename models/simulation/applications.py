@@ -5,6 +5,7 @@ reads them. The numbers are drawn from a small model of our own, not from those 
 raises what they use of their limit, delays their payments, and makes a default likelier.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -47,19 +48,28 @@ class ApplicationBatch:
 def generate(seed: int, start_ms: int, gap_ms: int = 1_000) -> Iterator[ApplicationBatch]:
     """Applications without end, one every `gap_ms` from `start_ms` on. The same seed gives the same."""
     random = np.random.default_rng(seed)
-    made = 0
-    while True:
-        number = np.arange(made, made + BATCH)
-        attributes, defaulted = _drawn(random, BATCH)
-        tags = random.bytes(8 * BATCH).hex()
-        yield ApplicationBatch(
-            application_id=[f"application-{seed}-{n:09d}" for n in number.tolist()],
-            applicant_id=[f"applicant-{tags[16 * place : 16 * place + 16]}" for place in range(BATCH)],
-            event_time_ms=(start_ms + number * gap_ms).astype(np.int64),
-            attributes=attributes,
-            defaulted=defaulted,
-        )
-        made += BATCH
+    for first in itertools.count(0, BATCH):
+        yield _batch(random, seed, first, BATCH, start_ms, gap_ms)
+
+
+def drawn(count: int, seed: int, start_ms: int) -> ApplicationBatch:
+    """`count` applications at once."""
+    return _batch(np.random.default_rng(seed), seed, 0, count, start_ms, 1_000)
+
+
+def _batch(
+    random: np.random.Generator, seed: int, first: int, count: int, start_ms: int, gap_ms: int
+) -> ApplicationBatch:
+    number = np.arange(first, first + count)
+    attributes, defaulted = _drawn(random, count)
+    tags = random.bytes(8 * count).hex()
+    return ApplicationBatch(
+        application_id=[f"application-{seed}-{n:09d}" for n in number.tolist()],
+        applicant_id=[f"applicant-{tags[16 * place : 16 * place + 16]}" for place in range(count)],
+        event_time_ms=(start_ms + number * gap_ms).astype(np.int64),
+        attributes=attributes,
+        defaulted=defaulted,
+    )
 
 
 def _drawn(random: np.random.Generator, count: int) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.bool_]]:

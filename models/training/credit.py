@@ -1,8 +1,9 @@
 """Trains the credit bundle, from a file of applications to a packed directory: read `train_credit` from top to bottom."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal, TypedDict
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from models.networks.classifier import REFERENCE
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.networks.fused import Fused
 from models.scoring.scores import Scores
+from models.training.choose_inputs import choose_inputs
 from models.training.credit_data import credit_dataset, stratified_split
 from models.training.credit_metrics import credit_metrics
 from models.training.data import Split, TrainingError
@@ -40,12 +42,17 @@ REFERENCE_CLASSIFIER = ClassifierSettings(
     hidden=REFERENCE.hidden,
     chosen_inputs=REFERENCE.inputs,
     epochs=60,
-    batch_rows=128,
+    batch_rows=64,
     learning_rate=5e-3,
     weight_decay=1e-2,
     patience_epochs=10,
 )
 """The reference network, 8 -> 10 ReLU -> 1 sigmoid, over standardised inputs."""
+
+WIDE_CLASSIFIER = ClassifierSettings(
+    hidden=(64, 32), epochs=60, batch_rows=64, learning_rate=1e-3, weight_decay=0.1, dropout=0.1, patience_epochs=10
+)
+"""Every input, encoded and standardised."""
 
 CREDIT_VAE = VaeSettings(epochs=40, batch_rows=256)
 
@@ -76,6 +83,23 @@ class CreditSettings:
 
 
 _SETTINGS = TypeAdapter(CreditSettings)
+
+Network = Literal["reference", "wide"]
+
+
+class Networks(TypedDict):
+    """The settings of both networks."""
+
+    classifier: ClassifierSettings
+    vae: VaeSettings
+
+
+def network(name: Network, epochs: int | None = None) -> Networks:
+    """The classifier by name, and the VAE; epochs: passes over the data, at most, for each."""
+    classifier, vae = (REFERENCE_CLASSIFIER if name == "reference" else WIDE_CLASSIFIER), CREDIT_VAE
+    if epochs is not None:
+        classifier, vae = replace(classifier, epochs=epochs), replace(vae, epochs=epochs)
+    return {"classifier": classifier, "vae": vae}
 
 
 def train_credit(
@@ -127,12 +151,24 @@ def train_credit(
     return manifest
 
 
+def chosen_names(spec: FeatureSpec, applications: Applications, count: int, seed: int) -> list[str]:
+    """The inputs that `choose_inputs` takes on the training part, of those that law leaves, in the order of the choice."""
+    assert applications.defaulted is not None, "a choice needs labels"
+    data, _ = credit_dataset(spec, applications.attributes, applications.defaulted)
+    train = stratified_split(data, seed).train
+    free = unprotected(spec)
+    return [spec.names[free[place]] for place in choose_inputs(train.features[:, free], train.is_fraud, count)]
+
+
+def unprotected(spec: FeatureSpec) -> list[int]:
+    """Places of the features that may decide."""
+    protected = {f.name for f in spec.features if isinstance(f, AttributeFeature) and f.protected}
+    return [place for place, name in enumerate(spec.names) if name not in protected]
+
+
 def _check(spec: FeatureSpec, classifier: ClassifierSettings) -> None:
     """Raises TrainingError for a spec that no bundle may be trained on."""
-    protected = [
-        feature.name for feature in spec.features if isinstance(feature, AttributeFeature) and feature.protected
-    ]
-    if protected:
+    if protected := sorted({*spec.names} - {spec.names[place] for place in unprotected(spec)}):
         raise TrainingError(
             f"{', '.join(protected)} must not decide on credit, the feature spec says: train on a spec without."
         )
