@@ -42,7 +42,6 @@ REFERENCE_CLASSIFIER = ClassifierSettings(
     hidden=REFERENCE.hidden,
     chosen_inputs=REFERENCE.inputs,
     epochs=60,
-    batch_rows=64,
     learning_rate=5e-3,
     weight_decay=1e-2,
     patience_epochs=10,
@@ -50,7 +49,7 @@ REFERENCE_CLASSIFIER = ClassifierSettings(
 """The reference network, 8 -> 10 ReLU -> 1 sigmoid, over standardised inputs."""
 
 WIDE_CLASSIFIER = ClassifierSettings(
-    hidden=(64, 32), epochs=60, batch_rows=64, learning_rate=1e-3, weight_decay=0.1, dropout=0.1, patience_epochs=10
+    hidden=(64, 32), epochs=60, learning_rate=1e-3, weight_decay=0.1, dropout=0.1, patience_epochs=10
 )
 """Every input, encoded and standardised."""
 
@@ -85,6 +84,11 @@ class CreditSettings:
 _SETTINGS = TypeAdapter(CreditSettings)
 
 Network = Literal["reference", "wide"]
+
+
+def sized(settings: ClassifierSettings, rows: int) -> ClassifierSettings:
+    """The settings with batches that suit `rows` training rows: some 50 an epoch, of 64 to 256 rows."""
+    return replace(settings, batch_rows=min(256, max(64, rows // 50)))
 
 
 class Networks(TypedDict):
@@ -186,7 +190,7 @@ def _fit(settings: CreditSettings, cuts: Split, device: torch.device, progress: 
     standardisation = fit_standardisation(train.features)
     chosen = tuple(range(settings.classifier.chosen_inputs))
     inputs = ClassifierInputs(encoding, standardisation, chosen)
-    classifier = fit_classifier(inputs, train, validation, settings.classifier, device, progress)
+    classifier = fit_classifier(inputs, train, validation, sized(settings.classifier, len(train)), device, progress)
     calibration = calibrate(inputs, classifier, validation, settings.classifier.calibration)
     vae = fit_vae(encoding, train.legitimate, validation.legitimate, settings.vae, device, progress)
     errors = reconstruction_errors(vae, inputs.encode(torch.from_numpy(validation.legitimate)))

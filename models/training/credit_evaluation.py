@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.training.bootstrap import Ranking
 from models.training.choose_inputs import choose_inputs
-from models.training.credit import REFERENCE_CLASSIFIER, WIDE_CLASSIFIER, unprotected
+from models.training.credit import REFERENCE_CLASSIFIER, WIDE_CLASSIFIER, sized, unprotected
 from models.training.credit_data import VALIDATION_SHARE, dataset, stratified
 from models.training.data import Dataset
 from models.training.devices import deterministic_torch
@@ -170,7 +170,7 @@ def network_scores(settings: ClassifierSettings, train: Dataset, test: Dataset, 
     inputs = ClassifierInputs(
         fit_encoding(rest.legitimate), fit_standardisation(rest.features), tuple(range(settings.chosen_inputs))
     )
-    classifier = fit_classifier(inputs, rest, stop, settings, device, silent)
+    classifier = fit_classifier(inputs, rest, stop, sized(settings, len(rest)), device, silent)
     with torch.no_grad():
         return np.asarray(classifier(inputs(torch.from_numpy(test.features))).numpy(), np.float32)
 
@@ -181,7 +181,7 @@ def _logistic(train: Dataset, test: Dataset, seed: int) -> Score:
 
 
 def _forest(train: Dataset, test: Dataset, seed: int) -> Score:
-    model = RandomForestClassifier(300, min_samples_leaf=5, random_state=seed)
+    model = RandomForestClassifier(200, min_samples_leaf=5, random_state=seed)
     return np.asarray(model.fit(train.features, train.is_fraud).predict_proba(test.features)[:, 1], np.float32)
 
 

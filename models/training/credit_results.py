@@ -18,7 +18,7 @@ from models.training.credit_report import results_page
 
 FILES: dict[Name, str] = {"german": "german_credit.csv", "taiwan": "taiwan_default_train.csv.gz"}
 FOLDS: dict[Name, int] = {"german": 10, "taiwan": 5}
-HOLDOUTS: dict[Name, int] = {"german": 20, "taiwan": 5}
+HOLDOUTS: dict[Name, int] = {"german": 10, "taiwan": 3}
 SEED = 1
 
 JSON, PAGE, BUNDLE = Path("docs/results-credit.json"), Path("docs/results-credit.md"), Path("deploy/bundles/credit")
