@@ -114,9 +114,7 @@ def test_a_category_quotes_its_words_also_between_two_values() -> None:
 
 def test_a_spec_of_payments_reads_no_applications() -> None:
     """And says which one it wants."""
-    payments = FeatureSpec.model_validate(
-        {"version": 1, "features": [{"name": "a", "kind": "field", "field": "amount"}]}
-    )
+    payments = parse_spec("{version: 1, features: [{name: a, kind: field, field: amount}]}")
     with pytest.raises(AttributeSpecError, match="reads payments, not applications"):
         AttributeMapping(payments)
 
