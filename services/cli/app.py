@@ -13,6 +13,7 @@ from services.cli import (
     bench,
     broker,
     credit,
+    credit_batch,
     demo,
     doctor,
     features,
@@ -46,6 +47,7 @@ train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 app.add_typer(train.app, name="train")
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
+credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)

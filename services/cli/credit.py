@@ -1,4 +1,4 @@
-"""`assay credit score|simulate`: the second product, on topics, group and bundle of its own."""
+"""`assay credit score|simulate|batch`: the second product, on topics, group and bundle of its own."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
