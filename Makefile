@@ -4,7 +4,7 @@ PYTHON ?= python3
 DURATION ?= 60
 RATE ?= 2000
 JSON ?=
-DATA ?= $(ASSAY_DATA_DIR)/handbook
+DATA ?=
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -14,7 +14,7 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench train handbook clean lock
+.PHONY: help demo test check bench train handbook credit clean lock
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,13 @@ train: $(VENV)/.installed-all ## train the fraud bundle and write docs/results.m
 	@$(RUN)/assay train fraud --results docs/results.md
 
 handbook: $(VENV)/.installed-all ## the Fraud Detection Handbook's protocol (DATA=DIR with transactions_*.parquet)
-	@$(RUN)/python -m models.training.handbook.run --data $(DATA)
+	@$(RUN)/python -m models.training.handbook.run --data $(if $(DATA),$(DATA),$(ASSAY_DATA_DIR)/handbook)
+
+credit: $(VENV)/.installed-all ## train the credit bundle and measure credit models (DATA=folder of the two data sets)
+	@OMP_NUM_THREADS=1 $(RUN)/assay train credit $(if $(DATA),--data $(DATA)/taiwan_default_train.csv.gz,--fetch taiwan) --objective precision:0.5 \
+		--source "Default of credit card clients (UCI 350, I-C. Yeh 2016, CC BY 4.0)." \
+		--licence "Apache-2.0; trained on UCI data set 350 by I-C. Yeh (2016), CC BY 4.0"
+	@OMP_NUM_THREADS=1 $(RUN)/python -m models.training.credit_results $(if $(DATA),--data $(DATA))
 
 clean: ## remove the virtual environment, caches and local data
 	@rm -rf $(VENV) .venv-lock .assay build dist *.egg-info

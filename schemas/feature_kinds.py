@@ -209,6 +209,4 @@ class ProfileFeature(TransformedFeature):
         return _PROFILE_WORDS[self.aggregation].format(window=duration_words(self.window))
 
 
-Feature = Annotated[
-    FieldFeature | CalendarFeature | SinceFeature | WindowFeature | ProfileFeature, Field(discriminator="kind")
-]
+PaymentFeature = FieldFeature | CalendarFeature | SinceFeature | WindowFeature | ProfileFeature

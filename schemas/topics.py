@@ -4,7 +4,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.alert import Alert
+from schemas.application import Application
 from schemas.base import Message
+from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label
@@ -45,6 +47,10 @@ TERMINAL_PROFILES = Topic(
     "terminal-profiles", TerminalProfile, "terminal_id", "profiler", None, partitions="one", cleanup="compact"
 )
 LABELS = Topic("labels", Label, "transaction_id", "the user's systems", 200 * DAY_MS)
+APPLICATIONS = Topic("applications", Application, "applicant_id", "the user's systems", 32 * DAY_MS)
+CREDIT_SCORES = Topic("credit-scores", CreditScore, "applicant_id", "credit", 7 * DAY_MS)
+CREDIT_DECISIONS = Topic("credit-decisions", CreditDecision, "applicant_id", "credit", 800 * DAY_MS)
+"""Kept for 25 months and more: 12 CFR 1002.12(b), records of applications."""
 
 TOPICS = (
     TRANSACTIONS,
@@ -56,9 +62,13 @@ TOPICS = (
     TERMINAL_SUMS,
     TERMINAL_PROFILES,
     LABELS,
+    APPLICATIONS,
+    CREDIT_SCORES,
+    CREDIT_DECISIONS,
 )
 SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS)
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
+CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

@@ -13,6 +13,8 @@ from services.cli import (
     bench,
     broker,
     bundle_report,
+    credit,
+    credit_batch,
     demo,
     doctor,
     features,
@@ -23,6 +25,7 @@ from services.cli import (
     tail,
     topics,
     train,
+    train_credit,
     verify,
 )
 
@@ -41,10 +44,13 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.add_typer(features.app, name="features")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
+train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 app.add_typer(train.app, name="train")
 app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
+credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
+app.add_typer(credit.app, name="credit")
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)

@@ -5,7 +5,14 @@ from pathlib import Path
 from pydantic_settings import BaseSettings
 
 from services.runtime.metrics import catalogue
-from services.runtime.settings import KafkaSettings, ProfilerSettings, RuntimeSettings, ScorerSettings, TopicSettings
+from services.runtime.settings import (
+    CreditSettings,
+    KafkaSettings,
+    ProfilerSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    TopicSettings,
+)
 
 SETTINGS: tuple[type[BaseSettings], ...] = (
     KafkaSettings,
@@ -13,6 +20,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     RuntimeSettings,
     ScorerSettings,
     ProfilerSettings,
+    CreditSettings,
 )
 
 

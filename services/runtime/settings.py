@@ -173,6 +173,27 @@ class ProfilerSettings(BaseSettings):
     )
 
 
+class CreditSettings(BaseSettings):
+    """What the credit service does. It shares nothing with the scorer of payments but the runtime's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_CREDIT_", extra="ignore", frozen=True)
+
+    group: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] = Field(
+        "assay-credit", description="Consumer group of the credit service; ASSAY_GROUP is the scorer's."
+    )
+    http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        9466, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
+    )
+    bundle: Path = Field(Path("deploy/bundles/credit"), description="Bundle directory: the model and its manifest.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where models run. cuda refuses to start without a usable GPU; auto says what it took."
+    )
+    batch_records_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        200,
+        description="Applications in a micro-batch, at most: reasons for one take some 20 ms, and must not hold up many.",
+    )
+
+
 def load(settings: type[S]) -> S:
     """Settings from the environment. Raises SettingsError: one sentence that names the variable."""
     try:

@@ -42,6 +42,12 @@ def load_model(settings: ScorerSettings, metrics: Metrics) -> Model:
 def load_session(settings: ScorerSettings) -> ModelSession:
     """The verified bundle on the chosen device, and nothing around it. Raises AssayError."""
     try:
-        return ModelSession(load_bundle(settings.bundle), settings.device)
+        session = ModelSession(load_bundle(settings.bundle), settings.device)
     except (BundleError, DeviceError) as error:
         raise AssayError(str(error)) from error
+    product = session.bundle.manifest.product
+    if product != "fraud":
+        raise AssayError(
+            f"Bundle {settings.bundle} is for {product}: set ASSAY_BUNDLE to one for fraud, or use `assay {product}`."
+        )
+    return session

@@ -23,13 +23,13 @@ from schemas.feature_spec import FeatureSpec
 from schemas.transaction import Transaction
 from services.runtime.batches import Record, Result, Write
 from services.runtime.clock import monotonic_s, wall_ms
+from services.runtime.duplicates import DuplicateWindow
 from services.runtime.faults import Fault
 from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
 from services.scorer.decide import decide
 from services.scorer.decode import Decoder
-from services.scorer.duplicates import DuplicateWindow
 from services.scorer.emit import Emitter, Identity, Scored
 from services.scorer.profiles import ProfileTable
 from services.scorer.sums import PartialSums
