@@ -1,6 +1,7 @@
 """Trains the credit bundle, from a file of applications to a packed directory: read `train_credit` from top to bottom."""
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -24,6 +25,8 @@ from models.training.devices import deterministic_torch
 from models.training.export import check_agreement, export
 from models.training.fit_classifier import ClassifierSettings, calibrate, fit_classifier
 from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, reconstruction_errors
+from models.training.model_report.inputs import CREDIT
+from models.training.model_report.of_bundle import bundle_report
 from models.training.progress import Progress, silent
 from models.training.reference import build_reference
 from models.training.thresholds import AlertBudget, CostMatrix, Objective, PrecisionFloor, choose_thresholds
@@ -151,7 +154,9 @@ def train_credit(
         metrics=credit_metrics(cuts.test.is_fraud, model_scores(model, cuts.test.features), thresholds),
         files={},
     )
-    pack_bundle(out, manifest, graph, _reference(settings, cuts, on_validation, thresholds))
+    reference = _reference(settings, cuts, on_validation, thresholds)
+    report = bundle_report(manifest, graph, reference, model, partial(model_scores, model), cuts.test, CREDIT)
+    pack_bundle(out, manifest, graph, reference, report)
     return manifest
 
 

@@ -5,7 +5,8 @@ import math
 import pytest
 from pydantic import TypeAdapter
 
-from schemas.feature_kinds import Feature, seconds_words
+from schemas.feature_kinds import seconds_words
+from schemas.feature_spec import Feature
 
 FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)
 

@@ -67,7 +67,7 @@ def _days(data: ReportInput) -> Figure | None:
         plot.svg(f"Bars by day: {words.positives} found and missed."),
         Table(
             "By day of the test" + (f", the first {DAYS_IN_TABLE_MAX}" if len(days) > DAYS_IN_TABLE_MAX else ""),
-            ("day", words.events, words.positives, "alerts", *cards_column, "precision", "recall"),
+            ("day", words.events, words.positives, words.alerts, *cards_column, "precision", "recall"),
             tuple(rows[:DAYS_IN_TABLE_MAX]),
         ),
     )

@@ -53,7 +53,8 @@ def calibration_section(data: ReportInput) -> Section:
         "calibration",
         "Can a probability be taken at its word?",
         (
-            f"Of the {words.events} that were given 70 to 80%, 70 to 80% should turn out to be {words.positive}. {verdict}",
+            f"Of the {words.events} that were given 70 to 80% as the probability of {words.positive}, 70 to 80% "
+            f" should have turned out so. {verdict}",
             f"Brier score {figure(brier, 5)} (always saying the base rate gives {figure(base * (1 - base), 5)}); "
             f"cross-entropy {figure(float(log_loss(truth, probability)), 5)}; mean distance from the diagonal "
             f"{percent(error, 2)}.",

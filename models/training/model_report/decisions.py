@@ -18,8 +18,8 @@ def decisions_section(data: ReportInput) -> Section:
         "decisions",
         "What does it decide?",
         (
-            f"An alert is raised from probability {figure(thresholds.probability, 4)} on, or from anomaly percentile "
-            f"{figure(thresholds.anomaly_percentile)} on. Chosen for: {thresholds.objective}.",
+            f"{data.words.alert.capitalize()}: from probability {figure(thresholds.probability, 4)} on, or from anomaly "
+            f"percentile {figure(thresholds.anomaly_percentile)} on. Chosen for: {thresholds.objective}.",
         ),
         (_confusion(data),),
         (_triggers(data), _budgets(data)),
@@ -43,15 +43,16 @@ def _confusion(data: ReportInput) -> Figure:
     return Figure(
         "Confusion matrix at the thresholds",
         f"Of {count(found + missed)} {words.positives}, {count(found)} are found and {count(missed)} missed. Of "
-        f"{count(found + false)} alerts, {count(false)} are false alarms: "
+        f"{count(found + false)} {words.alerts}, {count(false)} are false alarms: "
         + (f"{false / found:.2f} for each that is right." if found else "none is right."),
         _matrix(
-            ((f"{words.positive}", found, missed), (words.negative, false, left)),
+            (words.alert, words.left),
+            ((words.positive, found, missed), (words.negative, false, left)),
             f"Confusion matrix: {found} found, {missed} missed, {false} false alarms, {left} rightly left alone.",
         ),
         Table(
             "Decisions on the test rows",
-            ("", "alert", "no alert", "all"),
+            ("", words.alert, words.left, "all"),
             (
                 (words.positives, count(found), count(missed), count(found + missed)),
                 (words.negatives, count(false), count(left), count(false + left)),
@@ -61,13 +62,15 @@ def _confusion(data: ReportInput) -> Figure:
     )
 
 
-def _matrix(rows: tuple[tuple[str, int, int], tuple[str, int, int]], alternative: str) -> Markup:
+def _matrix(
+    columns: tuple[str, str], rows: tuple[tuple[str, int, int], tuple[str, int, int]], alternative: str
+) -> Markup:
     """Two by two: shade by the share of the row, so that a rare class can be read too."""
     left, top, gap = 96, 40, 8
     width, height = (WIDTH - left - gap) / 2, (HEIGHT - top - gap) / 2
     parts = [
         f'<text class="label" x="{left + width * (n + 0.5) + gap * n:.0f}" y="26" text-anchor="middle">{label}</text>'
-        for n, label in enumerate(("alert", "no alert"))
+        for n, label in enumerate(columns)
     ]
     for r, (label, *cells) in enumerate(rows):
         y = top + r * (height + gap)
@@ -112,7 +115,7 @@ def _triggers(data: ReportInput) -> Table:
                 percent(float((alerts == truth).mean()), 2),
             )
         )
-    columns = ("trigger", "alerts", f"of all {data.words.events}", "precision", "recall", "F1", "accuracy")
+    columns = ("trigger", data.words.alerts, f"of all {data.words.events}", "precision", "recall", "F1", "accuracy")
     return Table("The two triggers and the decision", columns, tuple(rows), marked=len(rows) - 1)
 
 
@@ -133,5 +136,5 @@ def _budgets(data: ReportInput) -> Table:
                 percent(share(alerts, truth)),
             )
         )
-    columns = ("alerts of all", "probability from", "alerts", "precision", "recall")
+    columns = (f"of all {data.words.events}", "probability from", data.words.alerts, "precision", "recall")
     return Table("What other thresholds on the probability would have given on the test rows", columns, tuple(rows))

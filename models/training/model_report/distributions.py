@@ -35,7 +35,7 @@ def _probability(data: ReportInput) -> Figure:
     y = Axis("share of the class", LEAST_SHARE, 1.0, log_ticks(LEAST_SHARE, 1.0), lambda v: f"{v * 100:g}%", log=True)
     plot = Plot(Axis("probability", 0.0, 1.0, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), lambda v: f"{v:.1f}"), y)
     _classes(plot, data, edges, score)
-    plot.threshold(threshold, "alert")
+    plot.threshold(threshold, words.alert)
     below = share(score < 0.05, truth)
     return Figure(
         "Probability by class",
@@ -58,7 +58,7 @@ def _error(data: ReportInput) -> Figure:
     plot = Plot(Axis("reconstruction error", low, high, log_ticks(low, high), lambda v: f"{v:g}", log=True), y)
     _classes(plot, data, edges, score)
     if alerts.any():
-        plot.threshold(float(score[alerts].min()), "alert")
+        plot.threshold(float(score[alerts].min()), words.alert)
     return Figure(
         "Reconstruction error by class",
         f"How badly the autoencoder, trained on {words.negatives} alone, draws a row again: mean "

@@ -20,12 +20,12 @@ Shares = NDArray[np.float64]
 
 
 def drift_section(data: ReportInput) -> Section:
-    """Small multiples: the reference filled, the test's negatives as a line."""
+    """Small multiples: the reference filled, the test as a line."""
     words = data.words
     rows, figures, indices = [], [], {}
     for number, histogram in enumerate(data.reference.features):
         edges = np.array(histogram.edges)
-        column = data.test.features[~data.test.truth, number].astype(np.float64)
+        column = data.test.features[data.like_reference, number].astype(np.float64)
         reference, test = _shares(np.array(histogram.counts)), _shares(_counts(column, edges))
         index = indices[histogram.name] = stability_index(reference, test)
         said = [data.value_words(number, value) for value in (edges[0], histogram.median, edges[-1])]
@@ -49,7 +49,7 @@ def drift_section(data: ReportInput) -> Section:
         "drift",
         "What will drift be measured against?",
         (
-            f"Filled: {words.negatives} of the validation cut, as the bundle keeps them. Line: those of the test cut. Bins run "
+            f"Filled: {words.reference} of the validation cut, as the bundle keeps them. Line: those of the test cut. Bins run "
             "from low to high and hold about equal shares where the values allow it. The population stability index (PSI) "
             f"sums the differences: below {STABLE_MAX} stable, from {SHIFTED_MIN} on shifted. {verdict}",
         ),
@@ -71,7 +71,10 @@ def _scores(data: ReportInput) -> list[Figure]:
         ("anomaly percentile", kept.anomaly_percentile_counts, now.anomaly_percentile, 100.0),
     ):
         edges = np.linspace(0.0, high, SCORE_BINS + 1)
-        reference, test = _shares(np.array(counts)), _shares(_counts(score[~data.test.truth].astype(np.float64), edges))
+        reference, test = (
+            _shares(np.array(counts)),
+            _shares(_counts(score[data.like_reference].astype(np.float64), edges)),
+        )
         index = stability_index(reference, test)
         says = f"The score itself, {SCORE_BINS} equal bins. PSI {figure(index)}."
         found.append(Figure(name, says, _small(reference, test, name)))

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
-from models.scoring.shapley import REASONS_MAX, UNIT, contributions, ranked
+from models.scoring.shapley import REASONS_MAX, UNIT, coalitions_max, contributions, ranked
 from models.training.model_report.blocks import Figure, Section, Table, count, figure, percent
 from models.training.model_report.inputs import ReportInput, decide
 from models.training.model_report.svg import ranking
@@ -14,6 +14,9 @@ STRATUM_ROWS_MAX = 3_000
 
 REPEATS = 2
 ALERTS_MAX = 200
+ALERT_ROWS_MAX = 400_000
+"""Rows of the model that the reasons of all alerts together may take."""
+
 SHOWN = 12
 SEED = 0
 
@@ -27,7 +30,7 @@ def importance_section(data: ReportInput) -> Section:
     first = order[0]
     table = Table(
         "Every feature",
-        ("feature", "in words", "average precision lost", "in the reasons of alerts"),
+        ("feature", "in words", "average precision lost", f"in the reasons of {words.alerts}"),
         tuple((names[f], descriptions[f], figure(float(drops[f]), 4), percent(float(behind[f]))) for f in order),
         left=(1,),
     )
@@ -57,11 +60,12 @@ def importance_section(data: ReportInput) -> Section:
 def _behind(data: ReportInput, behind: NDArray[np.float64], alerts: int) -> Figure:
     order = np.argsort(-behind, kind="stable")[:SHOWN]
     return Figure(
-        "Reasons of the alerts (Shapley values)",
-        f"How often a feature is among the {REASONS_MAX} strongest reasons of an alert, over {count(alerts)} alerts of the "
-        "test, computed as the scorer computes them: against a typical legitimate case, the values adding up to the score."
+        f"Reasons of {data.words.alerts} (Shapley values)",
+        f"How often a feature is among the {REASONS_MAX} strongest reasons, over {count(alerts)} {data.words.alerts} of the "
+        f"test, computed as the scorer computes them: against typical {data.words.reference}, the values adding up to the "
+        "score."
         if alerts
-        else "There is no alert on these rows.",
+        else f"There are no {data.words.alerts} on these rows.",
         ranking(
             [(data.descriptions[f], float(behind[f]), percent(float(behind[f]), 0)) for f in order],
             "c3",
@@ -107,14 +111,13 @@ def _sample(random: np.random.Generator, rows: NDArray[np.intp]) -> NDArray[np.i
 def alert_factors(data: ReportInput) -> tuple[NDArray[np.float64], int]:
     """Share of alerts in whose reasons each feature is, float64[F], and how many alerts were looked at."""
     decisions = decide(data.test.scores, data.manifest.thresholds)
-    alerts = np.flatnonzero(decisions["combined"])
-    alerts = (
-        alerts[np.linspace(0, len(alerts) - 1, min(len(alerts), ALERTS_MAX)).astype(int)] if len(alerts) else alerts
-    )
+    alerts, background = np.flatnonzero(decisions["combined"]), np.array(data.reference.background, np.float32)
     named = np.zeros(data.test.features.shape[1])
     if not len(alerts):
         return named, 0
-    background = np.array(data.reference.background, np.float32)
+    affordable = ALERT_ROWS_MAX // (coalitions_max(len(named)) * len(background))
+    most = min(len(alerts), ALERTS_MAX, max(1, affordable))
+    alerts = alerts[np.linspace(0, len(alerts) - 1, most).astype(int)]
     values = contributions(data.run, data.test.features[alerts], background)
     crossed = {"probability": decisions["classifier"], "anomaly_percentile": decisions["anomaly"]}
     for alert, row in enumerate(alerts):

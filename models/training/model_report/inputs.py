@@ -19,7 +19,10 @@ DECISIONS = ("classifier", "anomaly", "combined")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the product's rows and classes are called."""
+    """What the product's rows, classes and decisions are called.
+
+    are: what is said of positives. reference: whom the bundle's reference describes.
+    """
 
     event: str
     events: str
@@ -27,10 +30,39 @@ class Words:
     positives: str
     negative: str
     negatives: str
+    are: str
+    alert: str
+    alerts: str
+    left: str
+    reference: str
 
 
-FRAUD = Words("payment", "payments", "fraud", "frauds", "legitimate payment", "legitimate payments")
-CREDIT = Words("application", "applications", "default", "defaults", "repaid credit", "repaid credits")
+FRAUD = Words(
+    event="payment",
+    events="payments",
+    positive="fraud",
+    positives="frauds",
+    negative="legitimate payment",
+    negatives="legitimate payments",
+    are="are fraud",
+    alert="alert",
+    alerts="alerts",
+    left="no alert",
+    reference="legitimate payments",
+)
+CREDIT = Words(
+    event="application",
+    events="applications",
+    positive="default",
+    positives="defaults",
+    negative="repaid credit",
+    negatives="repaid credits",
+    are="ended in default",
+    alert="not approved",
+    alerts="applications not approved",
+    left="approved",
+    reference="approved applications",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +114,13 @@ class ReportInput:
     def names(self) -> tuple[str, ...]:
         """Column names of the features, in order."""
         return tuple(histogram.name for histogram in self.reference.features)
+
+    @property
+    def like_reference(self) -> Rows:
+        """The test's rows that the bundle's reference describes: for payments the legitimate, for credit the approved ones."""
+        if self.manifest.product == "fraud":
+            return ~self.test.truth
+        return ~decide(self.test.scores, self.manifest.thresholds)["combined"]
 
 
 def decide(scores: Scores, thresholds: Thresholds) -> dict[str, Rows]:

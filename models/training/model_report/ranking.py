@@ -81,8 +81,8 @@ def _precision_recall(data: ReportInput) -> Figure:
     plot.marker(share(alerts, truth) or 0.0, share(truth, alerts) or 0.0, "c2")
     return Figure(
         "Precision and recall",
-        f"Precision is the share of alerts that are {words.positive}. {percent(base, 2)} of these {words.events} are "
-        f"{words.positive}, so a guess has precision {figure(base, 4)} (dotted); the probability's average precision is "
+        f"Precision is the share of {words.alerts} that {words.are}. {percent(base, 2)} of all these {words.events} "
+        f"{words.are}, so a guess has precision {figure(base, 4)} (dotted); the probability's average precision is "
         f"{figure(average['probability'])}, {average['probability'] / base:.0f} times that. The dot is the threshold in force.",
         plot.svg(
             f"Precision-recall curves. Average precision: probability {average['probability']:.3f}, reconstruction error "

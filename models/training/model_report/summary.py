@@ -52,14 +52,14 @@ def _tiles(data: ReportInput) -> tuple[Tile, ...]:
     precision, recall, alerted = share(truth, alerts), share(alerts, truth) or 0.0, float(alerts.mean())
     return (
         Tile(
-            of_hundred(precision) if precision is not None else "no alerts",
-            f"alerts are {words.positive}",
+            of_hundred(precision) if precision is not None else "none",
+            f"{words.alerts} {words.are}",
             f"precision {percent(precision)}; a guess: {percent(float(truth.mean()), 2)}",
         ),
         Tile(of_hundred(recall), f"{words.positives} are found", f"recall {percent(recall)}"),
         Tile(
             of_hundred(alerted),
-            f"{words.events} raise an alert",
+            f"{words.events}: {words.alert}",
             f"{count(alerts.sum())} of {count(len(truth))} tested",
         ),
         Tile(
@@ -85,8 +85,7 @@ def _measured_limits(data: ReportInput) -> tuple[str, ...]:
     if alone.any():
         right = int((alone & truth).sum())
         found.append(
-            f"The anomaly score raises {count(alone.sum())} alerts that the classifier does not; {count(right)} of them are "
-            f"{words.positive}."
+            f"{count(alone.sum())} {words.alerts} come from the anomaly score alone; {count(right)} of them {words.are}."
         )
     silent = float(np.mean(scores.probability[truth] < 0.05)) if truth.any() else 0.0
     if silent > 0.1:

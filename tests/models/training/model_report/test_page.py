@@ -120,7 +120,7 @@ def test_what_is_done_badly_is_said_on_the_first_page(fraud: ReportInput) -> Non
     assert "it misses 100 of 100 frauds" in text
     assert "Of “large amount” it misses 100%" in text
     assert "100% of the frauds get a probability below 5%" in text
-    assert "There is no alert on these rows." in text
+    assert "There are no alerts on these rows." in text
 
 
 def test_words_from_outside_are_text_and_never_markup(fraud: ReportInput, page: Page) -> None:
