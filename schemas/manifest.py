@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from schemas.base import Count, EventTimeMs, Message, Probability
+from schemas.evaluation import Evaluation
 from schemas.feature_spec import FeatureSpec
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -49,4 +50,5 @@ class Manifest(Message):
     thresholds: Thresholds = Field(description="When to alert.")
     training: TrainingRun = Field(description="Where it comes from.")
     metrics: dict[str, float] = Field(description="Measured on the test cut.")
+    evaluation: Evaluation | None = Field(None, description="The same cut in tables, with intervals.")
     files: dict[str, Digest] = Field(description="SHA-256 of every other file of the bundle, by name.")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.bundle.graph import INPUT, OPERATORS, OUTPUTS
 from models.networks.encoding import DEVIATIONS_MAX
-from models.networks.fused import Fused
+from models.networks.fused import Calibration, Fused
 
 OPSET = 18
 IR_VERSION = 9
@@ -95,12 +95,34 @@ def _classifier(graph: _Graph, model: Fused, encoded: str) -> None:
     least = graph.weight("deviations.least", np.float32(-DEVIATIONS_MAX))
     most = graph.weight("deviations.most", np.float32(DEVIATIONS_MAX))
     standardised = graph.node("Clip", [scaled, least, most], "standardised")
-    inputs = graph.node("Concat", [encoded, standardised], "classifier.inputs", axis=1)
+    if len(model.inputs.chosen):
+        chosen = graph.weight("chosen", model.inputs.chosen)
+        inputs = graph.node("Gather", [standardised, chosen], "classifier.inputs", axis=1)
+    else:
+        inputs = graph.node("Concat", [encoded, standardised], "classifier.inputs", axis=1)
     hidden = graph.relu_stack(model.classifier.hidden, inputs, "classifier")
-    calibration = model.calibration
-    logit = graph.linear(model.classifier.output, hidden, "logit", calibration.slope, calibration.intercept)
-    column = graph.node("Sigmoid", [logit], "probability.column")
+    column = _probability(graph, model, hidden)
     graph.node("Squeeze", [column, graph.weight("axis", np.array([1]))], "probability")
+
+
+def _probability(graph: _Graph, model: Fused, hidden: str) -> str:
+    """The calibrated probability as a column: a sigmoid, or the isotonic curve in its place."""
+    output, calibration = model.classifier.output, model.calibration
+    if isinstance(calibration, Calibration):
+        logit = graph.linear(output, hidden, "logit", calibration.slope, calibration.intercept)
+        return graph.node("Sigmoid", [logit], "probability.column")
+    above = graph.node(
+        "Sub", [graph.linear(output, hidden, "logit"), graph.weight("logit.knot", calibration.knots)], "logit.above"
+    )
+    linear = graph.node("Mul", [above, graph.weight("logit.inverse_step", calibration.inverse_step)], "logit.linear")
+    passed = graph.node("Clip", [linear, "zero", "one"], "logit.passed")
+    sums = graph.node(
+        "MatMul", [passed, graph.weight("probability.step", calibration.step[:, None])], "probability.sum"
+    )
+    raised = graph.node(
+        "Sub", [sums, graph.weight("probability.below_zero", calibration.below_zero)], "probability.raised"
+    )
+    return graph.node("Clip", [raised, "zero", "one"], "probability.column")
 
 
 def _autoencoder(graph: _Graph, model: Fused, encoded: str) -> None:

@@ -27,8 +27,6 @@ from services.cli import (
 
 MISTAKE = 2
 
-TRAIN_EXAMPLE = "Example: assay train fraud --out .assay/bundles/fraud"
-
 app = typer.Typer(
     name="assay",
     help="Score card payments on Kafka while they happen, exactly once. Settings: ASSAY_* variables (docs/settings.md).",
@@ -42,7 +40,7 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.add_typer(features.app, name="features")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
-app.command(epilog=TRAIN_EXAMPLE)(train.train)
+app.add_typer(train.app, name="train")
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
 app.command(epilog=batch.EXAMPLE)(batch.batch)

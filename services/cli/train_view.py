@@ -1,0 +1,49 @@
+"""What `assay train` shows: a bar for each stage, and the figures at the end."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from services.cli.output import notes, results
+
+if TYPE_CHECKING:
+    from schemas.manifest import Manifest
+
+
+def bars(quiet: bool) -> Progress:
+    """Bars on stderr; none where `quiet`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=notes, disable=quiet)
+
+
+def reporter(shown: Progress) -> Callable[[str, int, int], None]:
+    """Shows each stage as a bar of its own. A stage may end early."""
+    tasks: dict[str, TaskID] = {}
+
+    def report(stage: str, done: int, most: int) -> None:
+        if stage not in tasks:
+            tasks[stage] = shown.add_task(stage, total=most)
+        shown.update(tasks[stage], completed=done)
+
+    return report
+
+
+def summary(manifest: "Manifest", out: Path) -> None:
+    """Every metric, and the models compared."""
+    table = Table(title=f"{manifest.name}/{manifest.version} in {out}")
+    table.add_column("measured on the test cut")
+    table.add_column("", justify="right")
+    for name, value in manifest.metrics.items():
+        table.add_row(name.replace("_", " "), f"{value:.4f}")
+    results.print(table)
+    if manifest.evaluation is None:
+        return
+    figures = list(manifest.evaluation.models[0].figures)
+    table = Table("", *(name.replace("_", " ") for name in figures), title=manifest.evaluation.intervals)
+    for model in manifest.evaluation.models:
+        cells = (model.figures[name] for name in figures)
+        table.add_row(model.model, *(f"{cell.value:.3f} [{cell.low:.3f}, {cell.high:.3f}]" for cell in cells))
+    results.print(table)
