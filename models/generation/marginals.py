@@ -34,9 +34,9 @@ class Marginal:
 
     def uniform(self, column: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
         """float32[n] in [0, 1]: each value's level, drawn within its atom."""
-        column = column.astype(np.float64)
-        low = _interpolated(column, self.values, self.levels, "left")
-        high = _interpolated(column, self.values, self.levels, "right")
+        exact = column.astype(np.float64)
+        low = _interpolated(exact, self.values, self.levels, "left")
+        high = _interpolated(exact, self.values, self.levels, "right")
         return (low + random.random(len(column)) * (high - low)).astype(np.float32)
 
     def quantile(self, uniform: NDArray[np.float32]) -> NDArray[np.float32]:

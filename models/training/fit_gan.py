@@ -2,8 +2,8 @@
 
 Huang, Gokaslan, Kuleshov, Tompkin, "The GAN is dead; long live the GAN! A Modern GAN Baseline", 2024: the critic judges pairs
 of a real and a generated row, which leaves no mode uncovered, and zero-centred penalties on both kinds of rows make the game
-converge locally. One critic step for each generator step is enough, where WGAN-GP (Gulrajani et al. 2017) takes several with the
-same second-order gradients: at equal processor time it comes much nearer to the data (DECISIONS.md).
+converge locally. One critic step for each generator step is enough, where WGAN-GP (Gulrajani et al. 2017) takes several with
+the same second-order gradients: at equal processor time it comes much nearer to the data (DECISIONS.md).
 """
 
 import copy
@@ -42,7 +42,10 @@ class GanSettings:
 def fit_gan(
     levels: NDArray[np.float32], settings: GanSettings, seed: int, device: torch.device, progress: Progress
 ) -> Generator:
-    """A generator of rows like `levels`, float32[n, F] in [0, 1]. `seed` decides every draw; torch's own draws stay as they were."""
+    """A generator of rows like `levels`, float32[n, F] in [0, 1].
+
+    `seed` decides every draw; torch's own draws stay as they were.
+    """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         rows = torch.from_numpy(levels).to(device)

@@ -11,27 +11,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.training.card_bootstrap import Ranking, card_weights, rank
-from models.training.data import Dataset, TrainingError, known_compromised
-from models.training.evaluation import CARDS_PER_DAY
-from models.training.synthetic_rows import with_frauds
+from models.training.bootstrap import bootstrap
+from models.training.data import Dataset, TrainingError, joined, known_compromised
 
-Fit = Callable[[Dataset, Dataset, int], Callable[[NDArray[np.float32]], NDArray[np.float32]]]
-"""(training rows, rows to stop early on, seed) to a scorer of float32[n, F]."""
+Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""float32[n, F] to float32[n], the higher the more fraudulent."""
+
+Fit = Callable[[Dataset, Dataset, int], Score]
+"""(training rows, rows to stop early on, seed) to a scorer."""
 
 Draw = Callable[[int, int], NDArray[np.float32]]
 """(count, seed) to that many synthetic frauds, float32[count, F]."""
 
+FIGURES = {"gan_ap_delta": "average_precision", "gan_cp100_delta": "card_precision_at_100"}
+"""What must rise: its name in the manifest, and in `bootstrap`."""
+
+LEVELS = (2.5, 97.5)
+
+NO_CARD = -1
+"""The card of a synthetic row: it is nobody's."""
+
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """seeds: pairs of fits. stop_days: held out of the fits to stop them early. share: synthetic frauds for each real one."""
+    """seeds: pairs of fits. stop_days: held out of the fits, to stop them early. share: synthetic frauds for each real one."""
 
     seeds: int = 3
-    resamples: int = 500
+    draws: int = 500
     stop_days: int = 5
     share: float = 1.0
-    confidence: float = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,83 +51,65 @@ class GateCuts:
     judge: Dataset
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """With synthetic frauds less without: the mean over the seeds, and its bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate found."""
-
-    average_precision: Delta
-    card_precision: Delta
-
-    @property
-    def shipped(self) -> bool:
-        """Both intervals lie above 0."""
-        return self.average_precision.low > 0.0 and self.card_precision.low > 0.0
-
-    def figures(self) -> dict[str, float]:
-        """As the manifest records it."""
-        found = {"gan_shipped": float(self.shipped)}
-        for name, delta in (("gan_ap_delta", self.average_precision), ("gan_cp100_delta", self.card_precision)):
-            found |= {name: delta.mean, f"{name}_low": delta.low, f"{name}_high": delta.high}
-        return found
-
-
 def gate_cuts(train: Dataset, validation: Dataset, delay_days: int, stop_days: int) -> GateCuts:
     """Cut by time. Raises TrainingError where a cut lacks frauds or anything else."""
     labelled_until = int(validation.day.min()) - delay_days
     stop_from = labelled_until - stop_days
-    stolen = known_compromised(train, validation, delay_days)
     cuts = GateCuts(
         fit=train[train.day < stop_from],
         stop=train[(train.day >= stop_from) & (train.day < labelled_until)],
-        judge=validation[~stolen],
+        judge=validation[~known_compromised(joined((train, validation)), validation, delay_days)],
     )
     for name, cut in (("fit", cuts.fit), ("stop", cuts.stop), ("judge", cuts.judge)):
         if len(np.unique(cut.is_fraud)) < 2:
-            raise TrainingError(f"The gate's {name} cut has no fraud or nothing else: give more days, or --no-gan.")
+            raise TrainingError(
+                f"The {name} cut of the GAN's gate lacks frauds or all else: give more days, or --no-gan."
+            )
     return cuts
 
 
-def judge(cuts: GateCuts, fit: Fit, draw: Draw, settings: GateSettings, seed: int) -> Verdict:
-    """Fit in pairs, score `cuts.judge` and compare."""
-    count = round(settings.share * int(cuts.fit.is_fraud.sum()))
-    _, card = np.unique(cuts.judge.card, return_inverse=True)
-    pairs = []
-    for number in range(seed, seed + settings.seeds):
-        without = fit(cuts.fit, cuts.stop, number)(cuts.judge.features)
-        augmented = with_frauds(cuts.fit, draw(count, number))
-        with_them = fit(augmented, cuts.stop, number)(cuts.judge.features)
-        pairs.append((rank(cuts.judge, card, with_them), rank(cuts.judge, card, without)))
-    return compare(pairs, int(card.max()) + 1, settings, np.random.default_rng([seed, 2]))
-
-
-def compare(
-    pairs: list[tuple[Ranking, Ranking]], cards: int, settings: GateSettings, random: np.random.Generator
-) -> Verdict:
-    """pairs: (with, without) for each seed. Each resample draws cards and seeds anew, so the fits' own luck counts too."""
-    once = np.ones(cards)
-    observed = np.mean([_deltas(pair, once) for pair in pairs], axis=0)
-    resampled = np.empty((settings.resamples, 2))
-    for row in resampled:
-        weights = card_weights(cards, random)
-        of_pair = np.array([_deltas(pair, weights) for pair in pairs])
-        row[:] = of_pair[random.integers(len(pairs), size=len(pairs))].mean(axis=0)
-    tail = (1.0 - settings.confidence) / 2.0
-    low, high = np.quantile(resampled, [tail, 1.0 - tail], axis=0)
-    return Verdict(*(Delta(float(observed[i]), float(low[i]), float(high[i])) for i in range(2)))
-
-
-def _deltas(pair: tuple[Ranking, Ranking], weights: NDArray[np.float64]) -> tuple[float, float]:
-    with_them, without = pair
-    return (
-        with_them.average_precision(weights) - without.average_precision(weights),
-        with_them.card_precision(weights, CARDS_PER_DAY) - without.card_precision(weights, CARDS_PER_DAY),
+def with_frauds(data: Dataset, frauds: NDArray[np.float32]) -> Dataset:
+    """`data` and then `frauds`, float32[n, F], of nobody's card and on the last day."""
+    count = len(frauds)
+    added = Dataset(
+        frauds,
+        np.full(count, NO_CARD, data.card.dtype),
+        np.full(count, data.day.max(), data.day.dtype),
+        np.ones(count, np.bool_),
+        np.zeros(count, data.scenario.dtype),
     )
+    return joined((data, added))
+
+
+def judge(cuts: GateCuts, fit: Fit, draw: Draw, settings: GateSettings, seed: int) -> dict[str, float]:
+    """The verdict, as the manifest records it: see `verdict`."""
+    count = round(settings.share * int(cuts.fit.is_fraud.sum()))
+    scores: dict[str, NDArray[np.float32]] = {}
+    for number in range(settings.seeds):
+        without = fit(cuts.fit, cuts.stop, seed + number)
+        with_them = fit(with_frauds(cuts.fit, draw(count, seed + number)), cuts.stop, seed + number)
+        scores[f"without {number}"] = without(cuts.judge.features)
+        scores[f"with {number}"] = with_them(cuts.judge.features)
+    return verdict(cuts.judge, scores, settings, seed)
+
+
+def verdict(
+    cut: Dataset, scores: dict[str, NDArray[np.float32]], settings: GateSettings, seed: int
+) -> dict[str, float]:
+    """gan_shipped, 0 or 1, and for each figure of FIGURES the mean rise over the seeds with its interval (_low, _high).
+
+    scores: of the rows of `cut`, `with i` and `without i` for each seed. A draw takes cards anew, the same for both of a pair,
+    and seeds anew: a fit's own luck widens the interval as it should.
+    """
+    figures = bootstrap(cut, scores, seed, settings.draws)
+    seeds = np.random.default_rng([seed, 2]).integers(settings.seeds, size=(settings.draws, settings.seeds))
+    found: dict[str, float] = {}
+    lows = []
+    for name, figure in FIGURES.items():
+        rises = np.stack(
+            [figures[f"with {n}"][figure] - figures[f"without {n}"][figure] for n in range(settings.seeds)], axis=1
+        )
+        low, high = np.percentile(np.take_along_axis(rises[1:], seeds, axis=1).mean(axis=1), LEVELS)
+        found |= {name: float(rises[0].mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
+        lows.append(low)
+    return {"gan_shipped": float(min(lows) > 0.0), **found}
