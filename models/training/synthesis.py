@@ -19,28 +19,38 @@ NIGHT_ENDS_HOUR = 7.0
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
-    """A column that follows from others: `column` = `of` / `by`, or, without `by`, whether `of` is at night."""
+class Night:
+    """`column` says whether `hour` is at night."""
 
     column: int
-    of: int
-    by: int | None = None
+    hour: int
 
 
-def derived_columns(spec: FeatureSpec) -> tuple[Derived, ...]:
-    """A ratio where the spec has the amount and the mean, is_night where it has the hour. Others are drawn like any column.
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """`column` = `amount` / `ratio`; a payment that is alone in its window, by `count`, has the ratio 1."""
 
-    A generator that drew them too would contradict itself in every row, and any tree would see it.
+    column: int
+    amount: int
+    ratio: int
+    count: int | None
+
+
+def derived_columns(spec: FeatureSpec) -> tuple[Night | Mean, ...]:
+    """is_night where the spec has the hour, a window's mean where it has amount and ratio. Others are drawn like any column.
+
+    A generator that drew them too would contradict itself in every row. The ratio is drawn and not the mean, since it is
+    exactly 1 in most rows, a share of its own, which the marginals keep.
     """
     place = {_meaning(feature): column for column, feature in enumerate(spec.features)}
     amount, hour = place.get(("amount",)), place.get(("hour",))
-    found = []
+    found: list[Night | Mean] = []
     for column, feature in enumerate(spec.features):
         match _meaning(feature):
-            case ("ratio", key, window) if amount is not None and ("mean", key, window) in place:
-                found.append(Derived(column, amount, place["mean", key, window]))
+            case ("mean", key, window) if amount is not None and ("ratio", key, window) in place:
+                found.append(Mean(column, amount, place["ratio", key, window], place.get(("count", key, window))))
             case ("is_night",) if hour is not None:
-                found.append(Derived(column, hour))
+                found.append(Night(column, hour))
     return tuple(found)
 
 
@@ -51,7 +61,7 @@ def _meaning(feature: object) -> tuple[str, ...]:
             return ("amount",)
         case CalendarFeature(part="hour" | "is_night" as part):
             return (part,)
-        case WindowFeature(aggregation="mean" | "ratio" as what, field="amount", transform="none"):
+        case WindowFeature(aggregation="mean" | "ratio" | "count" as what, field="amount", transform="none"):
             return (what, feature.key, feature.window)
     return ()
 
@@ -62,7 +72,7 @@ class Synthesis:
 
     features: int
     free: NDArray[np.int64]
-    derived: tuple[Derived, ...]
+    derived: tuple[Night | Mean, ...]
     marginals: Sequence[Marginal]
     generator: Generator
 
@@ -75,12 +85,14 @@ class Synthesis:
         rows = np.zeros((len(free), self.features), np.float32)
         rows[:, self.free] = free
         for derived in self.derived:
-            of = rows[:, derived.of]
-            if derived.by is None:
-                rows[:, derived.column] = of < NIGHT_ENDS_HOUR
-            else:
-                by = rows[:, derived.by]
-                rows[:, derived.column] = np.divide(of, by, out=np.ones_like(of), where=by > 0.0)
+            if isinstance(derived, Night):
+                rows[:, derived.column] = rows[:, derived.hour] < NIGHT_ENDS_HOUR
+                continue
+            ratio = rows[:, derived.ratio]
+            if derived.count is not None:
+                ratio[rows[:, derived.count] == 1.0] = 1.0
+            amount = rows[:, derived.amount]
+            rows[:, derived.column] = np.divide(amount, ratio, out=np.zeros_like(amount), where=ratio > 0.0)
         return rows
 
 

@@ -22,6 +22,7 @@ from services.cli import (
     tail,
     topics,
     train,
+    train_generator,
     verify,
 )
 
@@ -40,6 +41,7 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.add_typer(features.app, name="features")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
+train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
 app.add_typer(train.app, name="train")
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
