@@ -10,6 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 FOLDS = 5
 ROWS_MAX = 4_000
@@ -59,7 +60,8 @@ def detection_auc(real: NDArray[np.float32], other: NDArray[np.float32], seed: i
     is_real = np.repeat([True, False], count)
     folds = StratifiedKFold(min(FOLDS, count), shuffle=True, random_state=seed)
     model = HistGradientBoostingClassifier(max_iter=100, early_stopping=False, random_state=seed)
-    score = cross_val_predict(model, rows, is_real, cv=folds, method="predict_proba")[:, 1]
+    with threadpool_limits(1):  # its threads wait for each other by spinning, for ever on a busy machine
+        score = cross_val_predict(model, rows, is_real, cv=folds, method="predict_proba")[:, 1]
     return float(roc_auc_score(is_real, score))
 
 
