@@ -4,6 +4,7 @@ PYTHON ?= python3
 DURATION ?= 60
 RATE ?= 2000
 JSON ?=
+DATA ?= $(ASSAY_DATA_DIR)/handbook
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -13,10 +14,10 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench train clean lock
+.PHONY: help demo test check bench train handbook clean lock
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, then a check (DURATION=60 RATE=2000 JSON=1)
 	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json)
@@ -35,8 +36,11 @@ bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer;
 	@$(RUN)/assay bench throughput
 	@$(RUN)/assay bench features
 
-train: $(VENV)/.installed-all ## train the fraud bundle
-	@$(RUN)/assay train fraud
+train: $(VENV)/.installed-all ## train the fraud bundle and write docs/results.md
+	@$(RUN)/assay train fraud --results docs/results.md
+
+handbook: $(VENV)/.installed-all ## the Fraud Detection Handbook's protocol (DATA=DIR with transactions_*.parquet)
+	@$(RUN)/python -m models.training.handbook.run --data $(DATA)
 
 clean: ## remove the virtual environment, caches and local data
 	@rm -rf $(VENV) .venv-lock .assay build dist *.egg-info

@@ -41,6 +41,6 @@ def fraud_settings(
         gan=AugmentationSettings() if gan else None,
         **given,
     )
-    network = replace(preset(classifier, settings.classifier), calibration=calibration)
+    network = replace(preset(classifier), calibration=calibration)
     settings = replace(settings, classifier=network)
     return with_epochs(settings, epochs) if epochs else settings
