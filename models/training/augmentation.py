@@ -37,9 +37,12 @@ def augmented(
 ) -> tuple[Dataset, dict[str, float]]:
     """The training cut with synthetic frauds, or as it was, and the `gan_` figures of the manifest.
 
-    Leaves torch's own draws as they were: where nothing ships, the bundle's networks are those of a run without a GAN.
+    A history too short for the gate ships nothing, and has no other figure. Leaves torch's own draws as they were: where
+    nothing ships, the bundle's networks are those of a run without a GAN.
     """
-    gate = gate_cuts(cuts.train, cuts.validation, delay_days, settings.gate.stop_days)
+    gate = gate_cuts(cuts.train, cuts.validation, delay_days, settings.gate.stop_share)
+    if gate is None:
+        return cuts.train, {"gan_shipped": 0.0}
     known = gate.fit.features[gate.fit.is_fraud]
     source = fit_synthesis(known, spec, settings.gan, seed, device, _named("gate's generator", progress))
     found = judge(gate, _fits(gate.fit, classifier, device, progress), source.draw, settings.gate, seed)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.training.bootstrap import bootstrap
-from models.training.data import Dataset, TrainingError, joined, known_compromised
+from models.training.data import Dataset, joined, known_compromised
 
 Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """float32[n, F] to float32[n], the higher the more fraudulent."""
@@ -28,17 +28,20 @@ FIGURES = {"gan_ap_delta": "average_precision", "gan_cp100_delta": "card_precisi
 
 LEVELS = (2.5, 97.5)
 
+FRAUDS_MIN = 20
+"""In each cut of the gate."""
+
 NO_CARD = -1
 """The card of a synthetic row: it is nobody's."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateSettings:
-    """seeds: pairs of fits. stop_days: held out of the fits, to stop them early. share: synthetic frauds for each real one."""
+    """seeds: pairs of fits. stop_share: of the labelled days, to stop the fits early. share: synthetic frauds per real one."""
 
     seeds: int = 3
     draws: int = 500
-    stop_days: int = 5
+    stop_share: float = 0.2
     share: float = 1.0
 
 
@@ -51,21 +54,18 @@ class GateCuts:
     judge: Dataset
 
 
-def gate_cuts(train: Dataset, validation: Dataset, delay_days: int, stop_days: int) -> GateCuts:
-    """Cut by time. Raises TrainingError where a cut lacks frauds or anything else."""
+def gate_cuts(train: Dataset, validation: Dataset, delay_days: int, stop_share: float) -> GateCuts | None:
+    """Cut by time. None where a cut would have too few frauds for any judgement."""
     labelled_until = int(validation.day.min()) - delay_days
-    stop_from = labelled_until - stop_days
+    labelled_days = labelled_until - int(train.day.min())
+    stop_from = labelled_until - max(1, round(stop_share * labelled_days))
     cuts = GateCuts(
         fit=train[train.day < stop_from],
         stop=train[(train.day >= stop_from) & (train.day < labelled_until)],
         judge=validation[~known_compromised(joined((train, validation)), validation, delay_days)],
     )
-    for name, cut in (("fit", cuts.fit), ("stop", cuts.stop), ("judge", cuts.judge)):
-        if len(np.unique(cut.is_fraud)) < 2:
-            raise TrainingError(
-                f"The {name} cut of the GAN's gate lacks frauds or all else: give more days, or --no-gan."
-            )
-    return cuts
+    enough = all(cut.is_fraud.sum() >= FRAUDS_MIN and len(cut.legitimate) for cut in (cuts.fit, cuts.stop, cuts.judge))
+    return cuts if enough else None
 
 
 def with_frauds(data: Dataset, frauds: NDArray[np.float32]) -> Dataset:

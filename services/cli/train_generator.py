@@ -4,16 +4,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from services.cli import train_view
 from services.cli.files import needing_files
-from services.cli.output import results
 from services.cli.train import Json, Seed, Version, needing_trainer
 
 if TYPE_CHECKING:
     from models.training.payment_rows import PaymentRows
-    from schemas.generator import GeneratorManifest
 
 EXAMPLE = "Example: assay train generator --data payments.parquet --map card_id=CUSTOMER_ID --out generator"
 
@@ -55,7 +52,8 @@ def generator(
     if json:
         typer.echo(manifest.model_dump_json())
     else:
-        _summary(manifest, out)
+        title = f"{manifest.name}/{manifest.version} in {out}"
+        train_view.figures_table(title, "synthetic payments beside real ones", manifest.quality)
 
 
 def _payments(path: Path, mapped: list[str], label: str | None) -> "PaymentRows":
@@ -63,12 +61,3 @@ def _payments(path: Path, mapped: list[str], label: str | None) -> "PaymentRows"
         from models.files.payments import mapping
         from models.training.payment_rows import file_rows
     return file_rows(path, mapping(mapped), label)
-
-
-def _summary(manifest: "GeneratorManifest", out: Path) -> None:
-    table = Table(title=f"{manifest.name}/{manifest.version} in {out}")
-    table.add_column("synthetic payments beside real ones")
-    table.add_column("", justify="right")
-    for name, value in manifest.quality.items():
-        table.add_row(name.replace("_", " "), f"{value:.4f}")
-    results.print(table)

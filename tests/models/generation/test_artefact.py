@@ -61,7 +61,9 @@ def another_graph(path: Path) -> None:
         (lambda path: (path / MANIFEST).write_text("{"), "not valid at the whole file"),
     ],
 )
-def test_a_spoiled_generator_is_refused_in_one_sentence(copy: Path, spoil: Callable[[Path], object], words: str) -> None:
+def test_a_spoiled_generator_is_refused_in_one_sentence(
+    copy: Path, spoil: Callable[[Path], object], words: str
+) -> None:
     """Whatever is wrong, it says what."""
     spoil(copy)
     with pytest.raises(GeneratorError, match=words):

@@ -13,7 +13,13 @@ def mixed_rows(count: int, seed: int) -> NDArray[np.float32]:
     """An amount, a rate that is mostly 0, a flag, a count with many values, a constant."""
     random = np.random.default_rng(seed)
     rate = random.random(count) * (random.random(count) < 0.2)
-    columns = (random.gamma(1.0, 50.0, count), rate, random.random(count) < 0.3, random.poisson(400, count), np.full(count, 7))
+    columns = (
+        random.gamma(1.0, 50.0, count),
+        rate,
+        random.random(count) < 0.3,
+        random.poisson(400, count),
+        np.full(count, 7),
+    )
     return np.stack(columns, axis=1).astype(np.float32)
 
 

@@ -96,6 +96,8 @@ def test_synthetic_rows_do_not_contradict_themselves() -> None:
     of = {name: drawn[:, column] for column, name in enumerate(names)}
     assert np.array_equal(of["is_night"], of["hour"] < 7)
     for window in ("10m", "1h", "24h", "7d", "30d"):
-        assert of[f"card_amount_ratio_{window}"] * of[f"card_mean_amount_{window}"] == pytest.approx(of["amount"], rel=1e-5)
+        assert of[f"card_amount_ratio_{window}"] * of[f"card_mean_amount_{window}"] == pytest.approx(
+            of["amount"], rel=1e-5
+        )
         assert np.all(of[f"card_amount_ratio_{window}"][of[f"card_count_{window}"] == 1] == 1)
         assert set(np.unique(of[f"card_count_{window}"])) <= {1, 2, 3, 4}

@@ -5,7 +5,13 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from models.training.synthetic_quality import correlations, detection_auc, marginal_distances, nearest_distances, quality
+from models.training.synthetic_quality import (
+    correlations,
+    detection_auc,
+    marginal_distances,
+    nearest_distances,
+    quality,
+)
 
 
 def rows(count: int, seed: int, correlation: float = 0.9, shift: float = 0.0) -> NDArray[np.float32]:
