@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.features.spec_file import load_spec
+from models.training.augmentation import AugmentationSettings
 from models.training.calibration import Method
 from models.training.data import Cuts
 from models.training.fit_classifier import Preset, preset
@@ -23,6 +24,7 @@ def fraud_settings(
     calibration: Method,
     objective: str,
     compared: bool,
+    gan: bool = True,
 ) -> FraudSettings:
     """Settings of a run. cuts: fields of `Cuts`. numbers: fields of `FraudSettings`, and `epochs`; None is the default.
 
@@ -36,6 +38,7 @@ def fraud_settings(
         cuts=Cuts(**{name: days for name, days in cuts.items() if days is not None}),
         objective=parse_objective(objective),
         compared=compared,
+        gan=AugmentationSettings() if gan else None,
         **given,
     )
     network = replace(preset(classifier), calibration=calibration)

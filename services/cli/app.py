@@ -26,6 +26,7 @@ from services.cli import (
     topics,
     train,
     train_credit,
+    train_generator,
     verify,
 )
 
@@ -45,6 +46,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(features.app, name="features")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
+train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
 app.add_typer(train.app, name="train")
 app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 app.command(epilog=score.EXAMPLE)(score.score)
