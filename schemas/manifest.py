@@ -31,6 +31,7 @@ class TrainingRun(Message):
     seed: Count = Field(description="Seed of every random draw.")
     settings: dict[str, JsonValue] = Field(description="Everything else that the run was started with.")
     libraries: dict[str, str] = Field(description="Versions of the libraries that trained it.")
+    code: str = Field("unknown", description="Version of the code that trained it, with its commit where there is one.")
 
 
 class Manifest(Message):

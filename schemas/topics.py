@@ -7,6 +7,7 @@ from schemas.alert import Alert
 from schemas.application import Application
 from schemas.base import Message
 from schemas.credit import CreditDecision, CreditScore
+from schemas.control import Control
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label
@@ -51,6 +52,9 @@ APPLICATIONS = Topic("applications", Application, "applicant_id", "the user's sy
 CREDIT_SCORES = Topic("credit-scores", CreditScore, "applicant_id", "credit", 7 * DAY_MS)
 CREDIT_DECISIONS = Topic("credit-decisions", CreditDecision, "applicant_id", "credit", 800 * DAY_MS)
 """Kept for 25 months and more: 12 CFR 1002.12(b), records of applications."""
+CONTROL = Topic(
+    "control", Control, "group, channel, partition", "assay registry, scorer", None, partitions="one", cleanup="compact"
+)
 
 TOPICS = (
     TRANSACTIONS,
@@ -65,8 +69,9 @@ TOPICS = (
     APPLICATIONS,
     CREDIT_SCORES,
     CREDIT_DECISIONS,
+    CONTROL,
 )
-SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS)
+SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS, CONTROL)
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 

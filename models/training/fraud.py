@@ -14,10 +14,12 @@ from pydantic import JsonValue, TypeAdapter
 from models.bundle.pack import pack_bundle
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.networks.fused import Fused
+from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
 from models.training.augmentation import AugmentationSettings, augmented
 from models.training.baselines import baseline_scores
+from models.training.code_version import code_version
 from models.training.data import Cuts, Dataset, Split, TrainingError, split
 from models.training.devices import deterministic_torch
 from models.training.evaluation import evaluate
@@ -140,7 +142,7 @@ def train_fraud(
     legitimate = cuts.validation.legitimate
     reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
     report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, SCENARIOS)
-    pack_bundle(out, manifest, graph, reference, report)
+    pack_bundle(out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test))
     if results:
         write_results(results, manifest)
     return manifest
@@ -233,6 +235,7 @@ def _run(settings: FraudSettings, history: History, cuts: Split) -> TrainingRun:
         seed=settings.seed,
         settings=recorded(settings),
         libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
+        code=code_version(),
     )
 
 

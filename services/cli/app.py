@@ -15,10 +15,12 @@ from services.cli import (
     bundle_report,
     credit,
     credit_batch,
+    bundle,
     demo,
     doctor,
     features,
     profile,
+    registry,
     replay,
     score,
     simulate,
@@ -44,6 +46,8 @@ app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.add_typer(features.app, name="features")
+app.add_typer(bundle.app, name="bundle")
+app.add_typer(registry.app, name="registry")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)

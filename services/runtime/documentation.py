@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings
 from services.runtime.metrics import catalogue
 from services.runtime.settings import (
     CreditSettings,
+    BundleSettings,
     KafkaSettings,
     ProfilerSettings,
     RuntimeSettings,
@@ -19,6 +20,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     TopicSettings,
     RuntimeSettings,
     ScorerSettings,
+    BundleSettings,
     ProfilerSettings,
     CreditSettings,
 )

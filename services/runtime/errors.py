@@ -11,6 +11,10 @@ class SettingsError(AssayError):
     """A setting is missing or wrong."""
 
 
+class StateOutdatedError(Exception):
+    """A processor's state no longer fits what it is to do: its partition must be started again with a fresh one."""
+
+
 _FATAL = {
     kafka_errors.TopicAuthorizationFailedError: "Kafka refuses access to a topic ({error}): grant this user the topic's ACL.",
     kafka_errors.GroupAuthorizationFailedError: (

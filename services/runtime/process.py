@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 import uvloop
@@ -25,7 +25,6 @@ from services.runtime.pacing import Pacer
 from services.runtime.places import place
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
 from services.runtime.snapshots import SnapshotStore
-from services.runtime.tables import FollowedTable
 from services.runtime.topics_admin import describe_topics
 from services.runtime.worker import Parts
 
@@ -46,6 +45,20 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         sys.exit(130)
 
 
+class Lookup(Protocol):
+    """Something that is ready before any partition is worked, and goes on beside them."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions may be worked."""
+
+    async def start(self) -> None:
+        """Get ready, then go on in the background. Raises KafkaError or AssayError where it cannot."""
+
+    async def stop(self) -> None:
+        """Go on no longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What makes a stream processor this one: its inputs, its outputs, what it does with a partition, what it looks up."""
@@ -53,7 +66,7 @@ class Service:
     sources: Sequence[Topic]
     outputs: Collection[Topic]
     make_processor: Callable[[TopicPartition], Processor]
-    tables: Sequence[FollowedTable] = ()
+    tables: Sequence[Lookup] = ()
 
 
 @dataclass(frozen=True, slots=True)

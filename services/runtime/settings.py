@@ -143,7 +143,10 @@ class ScorerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
-    bundle: Path = Field(Path("deploy/bundles/fraud"), description="Bundle directory: the model and its manifest.")
+    bundle: Path = Field(
+        Path("deploy/bundles/fraud"),
+        description="Bundle, a directory or a (sealed) container, with which a scorer starts where no registry says otherwise.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where models run. cuda refuses to start without a usable GPU; auto says what it took."
     )
@@ -154,6 +157,47 @@ class ScorerSettings(BaseSettings):
     decision_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of the transactions without alert whose decision is recorded too."
     )
+
+    swap_watch_records: Annotated[int, Field(ge=100)] = Field(
+        20_000,
+        description="After a swap: over how many payments of a process the new model is watched, the old one kept ready.",
+    )
+    swap_alert_ratio_max: Annotated[float, Field(gt=1)] = Field(
+        3.0,
+        description="Watched: more alerts than this times the old model's rate, or fewer than its inverse: rolled back.",
+    )
+    swap_latency_ratio_max: Annotated[float, Field(gt=1)] = Field(
+        5.0, description="Watched: more model time a payment than this times the old model's: rolled back."
+    )
+
+
+class BundleSettings(BaseSettings):
+    """Which bundles are trusted, and where new ones come from."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
+
+    bundle_public_keys: str = Field(
+        "deploy/keys/demo.pub",
+        description="Public keys, one of which must have signed a bundle: PEM files, comma separated. The default is the "
+        "demo's: pin your own.",
+    )
+    allow_unsigned_bundles: bool = Field(
+        False,
+        description="Score with bundles that nobody signed. Whoever can write a bundle then decides what is fraud.",
+    )
+    bundle_version_min: Annotated[int, Field(ge=1)] = Field(
+        1, description="Older versions are refused, rollbacks too: raise it when a signed bundle turns out to be bad."
+    )
+    bundle_seal_key: SecretStr | None = Field(None, description="Key that opens sealed bundles: 32 bytes in base64.")
+    bundle_seal_key_file: Path | None = Field(None, description="File that holds that key.")
+    bundle_seal_key_command: str | None = Field(
+        None,
+        description="Command that prints that key, run without a shell when a sealed bundle is met: the way to a KMS.",
+    )
+    registry_url: str | None = Field(
+        None, description="Bundle registry: a directory, or a URL that fsspec opens (s3://..., extra `store`)."
+    )
+    registry_line: str = Field("fraud", description="Model line of the registry whose champion a scorer starts with.")
 
 
 class ProfilerSettings(BaseSettings):

@@ -98,3 +98,27 @@ class FollowedTable:
         if behind <= 0:
             self._at_end_s = monotonic_s()
             self._caught_up.set()
+
+
+class WhereWanted:
+    """A table that is followed only where something reads it, which is known when it is to start."""
+
+    def __init__(self, table: FollowedTable, wanted: Callable[[], bool]) -> None:
+        self._table, self._wanted = table, wanted
+        self.following = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is read, or nobody asks."""
+        return self._table.ready or not self.following
+
+    async def start(self) -> None:
+        """Follow the table, if it is wanted. Raises KafkaError where it cannot begin."""
+        self.following = self._wanted()
+        if self.following:
+            await self._table.start()
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        if self.following:
+            await self._table.stop()
