@@ -6,8 +6,8 @@ from typing import Literal
 from schemas.alert import Alert
 from schemas.application import Application
 from schemas.base import Message
-from schemas.credit import CreditDecision, CreditScore
 from schemas.control import Control
+from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label

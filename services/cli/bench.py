@@ -39,6 +39,8 @@ def reasons(context: typer.Context) -> None:
 def restart(context: typer.Context) -> None:
     """From a scorer's start to its first score with a million cards known. Options go to the benchmark."""
     _run("restart", context.args)
+
+
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench swaps --minutes 10 --json")
 def swaps(context: typer.Context) -> None:
     """A model swap every 2 s under load: latency beside calm, memory, verification. Options go to the benchmark."""

@@ -6,8 +6,8 @@ from pydantic_settings import BaseSettings
 
 from services.runtime.metrics import catalogue
 from services.runtime.settings import (
-    CreditSettings,
     BundleSettings,
+    CreditSettings,
     KafkaSettings,
     ProfilerSettings,
     RuntimeSettings,

@@ -7,6 +7,7 @@ an acknowledgement from every partition that says why.
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -54,6 +55,9 @@ class Swapper:
         self._refused: set[str] = set()
         self._news = asyncio.Event()
         self._working: asyncio.Task[None] | None = None
+        # one thread for all: ONNX Runtime's sessions do not like to be made beside each other, and memory freed by one thread
+        # is found again by the same
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="loader")
 
     def follow(self, table: FollowedTable) -> None:
         """The topic to read; it hands its records to `take`."""
@@ -113,7 +117,7 @@ class Swapper:
         if held.version < had.version and not (command is not None and tried and command.rollback):
             return
         try:
-            model = await asyncio.to_thread(self._loader.of, held)
+            model = await self._in_loader(self._loader.of, held)
         except (BundleError, DeviceError) as error:
             raise AssayError(f"{held} was in force when this group last ran, and is not to be had: {error}") from error
         self._models.swap(model, _copy(answer), watch=False)
@@ -136,7 +140,7 @@ class Swapper:
             return True
         try:
             self._check(command, command.bundle)
-            model = await asyncio.to_thread(self._load, command.bundle)
+            model = await self._in_loader(self._load, command.bundle)
             self._check_features(command, model, starting=starting)
         except BundleError as error:
             self._refuse(command, error.reason, str(error))
@@ -149,6 +153,9 @@ class Swapper:
         else:
             self._models.shadow(model, command)
         return True
+
+    async def _in_loader(self, load: Callable[[BundleRef], Model], wanted: BundleRef) -> Model:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, load, wanted)
 
     def _check(self, command: Control, wanted: BundleRef) -> None:
         """Before anything is read: the line, and never an older version than the one in force."""
@@ -166,7 +173,7 @@ class Swapper:
             raise BundleError(f"{wanted} is another bundle than the one of this version in force.", "older")
 
     def _load(self, wanted: BundleRef) -> Model:
-        """In a thread: the very bundle, checked against its golden rows, and warm to the largest batch."""
+        """In the loader's thread: the very bundle, checked against its golden rows, and warm to the largest batch."""
         for held in (self._models.champion, self._models.previous, self._models.challenger):
             if held is not None and held.bundle == wanted:
                 return held

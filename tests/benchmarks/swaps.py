@@ -17,6 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 from aiokafka import TopicPartition
 from rich.console import Console
@@ -171,6 +172,11 @@ async def mixed(run: Run) -> int:
     return wrong
 
 
+def slope(sizes: list[int]) -> float:
+    """Growth a swap, by least squares."""
+    return float(np.polyfit(np.arange(len(sizes)), sizes, 1)[0]) if len(sizes) > 2 else 0.0
+
+
 async def _measure(stream: Stream, seconds: float, rate: float, every_s: float) -> dict[str, Any]:
     version_of(stream.directory / "v1", 1)
     signed(stream.directory / "v1")
@@ -180,6 +186,7 @@ async def _measure(stream: Stream, seconds: float, rate: float, every_s: float) 
         "ASSAY_BUNDLE": str(stream.directory / "v1"),
         "ASSAY_BUNDLE_PUBLIC_KEYS": str(stream.directory / "key.pub"),
         "ASSAY_REGISTRY_URL": url,
+        "ASSAY_DUPLICATE_WINDOW_RECORDS": "1000",  # so that the state does not grow, and what grows is the swaps'
     }
     await stream.create()
     scorer = stream.scorer(**environment)
@@ -205,9 +212,8 @@ async def _measure(stream: Stream, seconds: float, rate: float, every_s: float) 
         "calm_ms_p99": run.calm.percentile_ms(99),
         "swapping_ms_p50": run.swapping.percentile_ms(50),
         "swapping_ms_p99": run.swapping.percentile_ms(99),
-        "rss_mb_before": round(run.rss_bytes[0] / 1e6, 1),
-        "rss_mb_after": round(run.rss_bytes[-1] / 1e6, 1),
-        "rss_mb_most": round(max(run.rss_bytes) / 1e6, 1),
+        "rss_mb": [round(size / 1e6, 1) for size in run.rss_bytes[:: max(1, len(run.rss_bytes) // 10)]],
+        "rss_kb_per_swap_second_half": round(slope(run.rss_bytes[len(run.rss_bytes) // 2 :]) / 1e3, 1),
     }
 
 

@@ -49,6 +49,8 @@ def test_restart_measures_both_ways_and_changes_no_score() -> None:
     assert (result["compared"], result["differing"]) == (20_000 + 2 * restart.FRESH, 0)
     assert json.loads(json.dumps(result)) == result
     restart.show(result)
+
+
 def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:
     """A swap every second for nine seconds; `make swaps` does ten minutes."""
     result = swaps.measure(0.2, 500.0, 1.0)
