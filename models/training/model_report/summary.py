@@ -17,7 +17,7 @@ PRODUCT_USE = {
 }
 STANDING_LIMITS = (
     "The figures are of the test rows named below and of no other time, country or customer group.",
-    "Fairness between groups of people was not measured: no such attribute is in the data.",
+    "Fairness between groups of people was not measured.",
 )
 
 

@@ -37,11 +37,15 @@ class Axis:
 
 
 def log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Decades between the ends; with 2 and 5 between them if the decades are few."""
+    """Decades between the ends; with 2 and 5 between them if the decades are few; four even parts if that is still little."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(decades) <= 4 else (1,)
     ticks = [step * 10.0**decade for decade in decades for step in steps]
-    return tuple(tick for tick in ticks if low <= tick <= high)
+    inside = tuple(tick for tick in ticks if low <= tick <= high)
+    if len(inside) > 2:
+        return inside
+    even = (float(f"{low * (high / low) ** part:.2g}") for part in (0.0, 1 / 3, 2 / 3, 1.0))
+    return tuple(sorted({tick for tick in even if low <= tick <= high}))
 
 
 def even_ticks(high: float, most: int = 5) -> tuple[float, ...]:
