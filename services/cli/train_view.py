@@ -41,8 +41,11 @@ def figures_table(title: str, what: str, figures: Mapping[str, float]) -> None:
     results.print(table)
 
 
-def summary(manifest: "Manifest", out: Path) -> None:
-    """Every metric, and the models compared."""
+def show(manifest: "Manifest", out: Path, json: bool) -> None:
+    """Every metric, and the models compared; or the manifest as one line of JSON."""
+    if json:
+        print(manifest.model_dump_json())
+        return
     of_gan = {name: value for name, value in manifest.metrics.items() if name.startswith("gan_")}
     tested = {name: value for name, value in manifest.metrics.items() if name not in of_gan}
     figures_table(f"{manifest.name}/{manifest.version} in {out}", "measured on the test cut", tested)
