@@ -16,8 +16,10 @@ from models.files.applications import Applications
 from models.networks.classifier import REFERENCE
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.networks.fused import Fused
+from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.training.choose_inputs import choose_inputs
+from models.training.code_version import code_version
 from models.training.credit_data import credit_dataset, stratified_split
 from models.training.credit_metrics import credit_metrics
 from models.training.data import Split, TrainingError
@@ -148,6 +150,7 @@ def train_credit(
             validation_records=len(cuts.validation),
             test_records=len(cuts.test),
             seed=settings.seed,
+            code=code_version(),
             settings=recorded(settings),
             libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
         ),
@@ -156,7 +159,8 @@ def train_credit(
     )
     reference = _reference(settings, cuts, on_validation, thresholds)
     report = bundle_report(manifest, graph, reference, model, partial(model_scores, model), cuts.test, CREDIT)
-    pack_bundle(out, manifest, graph, reference, report)
+    golden = golden_of(cuts.test.features, model_scores(model, cuts.test.features))
+    pack_bundle(out, manifest, graph, reference, report, golden)
     return manifest
 
 

@@ -48,8 +48,6 @@ class Identity:
     model: str
     bundle_digest: str
     thresholds: Thresholds
-    every_decision: bool
-    """Whether each decision is recorded (credit), not only alerts and a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +146,6 @@ class Emitter:
 
     def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        if batch.identity.every_decision:
-            return [(place, "alert" if alerted else "application") for place, alerted in enumerate(alert)]
         places = recorded(alert, [t.transaction_id for t in batch.transactions], self._decision_share)
         return [(place, "alert" if alert[place] else "sample") for place in places]
 
