@@ -9,6 +9,7 @@ import sys
 import typer
 
 from services.cli import (
+    acls,
     batch,
     bench,
     broker,
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
+app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(features.app, name="features")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command(epilog=TRAIN_EXAMPLE)(train.train)

@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from services.runtime.errors import SettingsError
+from services.runtime.oauth import token_provider
 from services.runtime.settings import KafkaSettings, RuntimeSettings
 
 __all__ = [
@@ -45,7 +46,9 @@ def connection(kafka: KafkaSettings) -> dict[str, Any]:
     }
     if kafka.security_protocol in ("SSL", "SASL_SSL"):
         arguments["ssl_context"] = _ssl_context(kafka)
-    if kafka.security_protocol.startswith("SASL"):
+    if kafka.security_protocol.startswith("SASL") and kafka.sasl_mechanism == "OAUTHBEARER":
+        arguments |= {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": token_provider(kafka)}
+    elif kafka.security_protocol.startswith("SASL"):
         if kafka.sasl_username is None or kafka.sasl_password is None:
             raise SettingsError(
                 "ASSAY_KAFKA_SASL_USERNAME and ASSAY_KAFKA_SASL_PASSWORD are needed with ASSAY_KAFKA_SECURITY_PROTOCOL="

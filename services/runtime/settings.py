@@ -29,11 +29,20 @@ class KafkaSettings(BaseSettings):
     ssl_certificate_file: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
     ssl_key_file: Path | None = Field(None, description="Key of the client certificate (PEM).")
     ssl_key_password: SecretStr | None = Field(None, description="Password of that key.")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "SCRAM-SHA-512", description="How the client proves who it is."
     )
     sasl_username: str | None = Field(None, description="User name for SASL.")
     sasl_password: SecretStr | None = Field(None, description="Password for SASL.")
+    sasl_oauth_token_file: Path | None = Field(
+        None, description="OAUTHBEARER: file with the access token, read at each login, so that it may be renewed."
+    )
+    sasl_oauth_token_url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
+        None, description="OAUTHBEARER without a file: token endpoint for the client credentials grant."
+    )
+    sasl_oauth_client_id: str | None = Field(None, description="Client id for the token endpoint.")
+    sasl_oauth_client_secret: SecretStr | None = Field(None, description="Client secret for the token endpoint.")
+    sasl_oauth_scope: str | None = Field(None, description="Scope to ask the token endpoint for.")
 
 
 class TopicSettings(BaseSettings):
