@@ -82,8 +82,7 @@ async def run_processor(service: Service, environment: Environment) -> None:
         await consumer.start()
         group = WorkerGroup(sources, _parts(service, environment, consumer, partitions))
         health = HealthServer(
-            runtime.http_host,
-            runtime.http_port,
+            runtime,
             metrics.registry,
             lambda: group.ready and all(table.ready for table in service.tables),
             lambda: group.alive,

@@ -136,6 +136,14 @@ class RuntimeSettings(BaseSettings):
         "127.0.0.1", description="Address of /metrics, /livez and /readyz. Loopback unless you say so."
     )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(9464, description="Port of the same; 0 takes a free one.")
+    http_username: str | None = Field(None, description="User name that /metrics asks for (basic authentication).")
+    http_password: SecretStr | None = Field(
+        None, description="Password that /metrics asks for; /livez and /readyz stay open."
+    )
+    http_tls_certificate_file: Path | None = Field(
+        None, description="Certificate (PEM) for HTTPS on all three; the chain may follow."
+    )
+    http_tls_key_file: Path | None = Field(None, description="Key of that certificate (PEM).")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO",
