@@ -10,12 +10,17 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import create_conn
-from aiokafka.errors import AuthenticationFailedError, KafkaError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from services.runtime.errors import AssayError
-from services.runtime.kafka import admin, connection
+from services.runtime.kafka import admin, connection, of_coordinator
 from services.runtime.settings import KafkaSettings
 
 READ, WRITE = 3, 4
@@ -23,6 +28,7 @@ READ, WRITE = 3, 4
 
 NAMES = {READ: "Read", WRITE: "Write"}
 GROUP_REFUSED = 30
+REFUSED_LOGINS = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
 
 
 class _MetadataResponse(Response):  # type: ignore[misc]  # the library is untyped
@@ -65,11 +71,10 @@ class _MetadataStruct(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _MetadataRequest(Request[Any]):  # type: ignore[misc]
+class _MetadataRequest(Request[_MetadataStruct]):  # type: ignore[misc]
     """Version 8, which the library does not have: the first that tells what we may do."""
 
     API_KEY = 3
-    _CLASSES = (_MetadataStruct,)
 
     def __init__(self, topics: Collection[str]) -> None:
         self._topics = list(topics)
@@ -91,7 +96,9 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
             for operation in sorted(operations)
             if not allowed[topic] >> operation & 1
         ]
-        (answer,) = await client.describe_consumer_groups([group], include_authorized_operations=True)
+        (answer,) = await of_coordinator(
+            lambda: client.describe_consumer_groups([group], include_authorized_operations=True)
+        )
         (found,) = answer.to_object()["groups"]
         if found["error_code"] == GROUP_REFUSED or not found["authorized_operations"] >> READ & 1:
             missing.append(f"Read on group {group}")
@@ -115,7 +122,7 @@ async def why_unreachable(kafka: KafkaSettings, error: BaseException) -> str:
     host, _, port = arguments.pop("bootstrap_servers").partition(",")[0].rpartition(":")
     try:
         (await create_conn(host, int(port), **arguments)).close()
-    except AuthenticationFailedError:
+    except REFUSED_LOGINS:
         return f"Kafka at {kafka.bootstrap} refuses the login: check ASSAY_KAFKA_SASL_* (mechanism, name, password or token)."
     except ssl.SSLError as reason:
         return f"Kafka at {kafka.bootstrap} and we do not agree on TLS ({reason.reason}): check ASSAY_KAFKA_SSL_*."
