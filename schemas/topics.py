@@ -75,6 +75,30 @@ SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERM
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one program does with topics, and so what it may do. From it come the ACLs in deploy/acls.
+
+    reads: in a consumer group of its own (grouped), or without one. grouped: these are committed to the group.
+    transactional: writes and commits in transactions of ids that begin with `assay-<group>-`.
+    """
+
+    name: str
+    reads: tuple[Topic, ...] = ()
+    grouped: tuple[Topic, ...] = ()
+    writes: tuple[Topic, ...] = ()
+    transactional: bool = False
+
+
+ACCESS = (
+    Access("scorer", reads=(TERMINAL_PROFILES,), grouped=(TRANSACTIONS,), writes=SCORER_OUTPUTS, transactional=True),
+    Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
+    Access("producer", writes=(TRANSACTIONS, LABELS)),
+    Access("consumer", reads=(SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS)),
+)
+"""producer: your systems that send payments and labels. consumer: those that read what was found."""
+
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"
 SOURCE_OFFSET_HEADER = "assay-source-offset"

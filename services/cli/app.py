@@ -9,6 +9,7 @@ import sys
 import typer
 
 from services.cli import (
+    acls,
     batch,
     bench,
     broker,
@@ -45,6 +46,7 @@ app = typer.Typer(
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
+app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(features.app, name="features")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(registry.app, name="registry")
