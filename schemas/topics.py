@@ -92,12 +92,24 @@ class Access:
 
 
 ACCESS = (
-    Access("scorer", reads=(TERMINAL_PROFILES,), grouped=(TRANSACTIONS,), writes=SCORER_OUTPUTS, transactional=True),
+    Access(
+        "scorer",
+        reads=(TERMINAL_PROFILES, CONTROL),
+        grouped=(TRANSACTIONS,),
+        writes=SCORER_OUTPUTS,
+        transactional=True,
+    ),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
-    Access("producer", writes=(TRANSACTIONS, LABELS)),
-    Access("consumer", reads=(SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS)),
+    Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
+    Access("operator", reads=(CONTROL,), writes=(CONTROL,)),
+    Access("producer", writes=(TRANSACTIONS, LABELS, APPLICATIONS)),
+    Access(
+        "consumer",
+        reads=(SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, CREDIT_SCORES, CREDIT_DECISIONS),
+    ),
 )
-"""producer: your systems that send payments and labels. consumer: those that read what was found."""
+"""operator: who promotes bundles. producer: your systems that send payments, labels and applications. consumer: those that
+read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

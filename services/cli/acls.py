@@ -18,6 +18,8 @@ class Program(StrEnum):
 
     SCORER = "scorer"
     PROFILER = "profiler"
+    CREDIT = "credit"
+    OPERATOR = "operator"
     PRODUCER = "producer"
     CONSUMER = "consumer"
 

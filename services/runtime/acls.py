@@ -14,8 +14,8 @@ from schemas.topics import ACCESS, Access
 Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["Read", "Write", "Describe", "DescribeConfigs"]
 
-GROUPS = {"scorer": "assay-scorer", "profiler": "assay-profiler"}
-"""The consumer groups by default: ASSAY_GROUP and ASSAY_PROFILER_GROUP."""
+GROUPS = {"scorer": "assay-scorer", "profiler": "assay-profiler", "credit": "assay-credit"}
+"""The consumer groups by default: ASSAY_GROUP, ASSAY_PROFILER_GROUP and ASSAY_CREDIT_GROUP."""
 
 DIRECTORY = Path("deploy/acls")
 
