@@ -69,19 +69,9 @@ def simulate(
         days=wall_ms() // DAY_MS - SimulationSettings(start=START).start_day,
     )
     records = payloads(prefetched(_days(source, generator, settings)), bad_share, seed, label_delay_days)
+    where = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
     show = None if json else _show
-    sent = uvloop.run(
-        stream(
-            load(KafkaSettings),
-            load(TopicSettings),
-            load(RuntimeSettings),
-            records,
-            rate=rate,
-            count=count,
-            duration_s=duration,
-            progress=show,
-        )
-    )
+    sent = uvloop.run(stream(*where, records, rate=rate, count=count, duration_s=duration, progress=show))
     if json:
         print_json(asdict(sent))
     else:

@@ -68,6 +68,8 @@ class Service:
     outputs: Collection[Topic]
     make_processor: Callable[[TopicPartition], Processor]
     tables: Sequence[Lookup] = ()
+    reads: Sequence[Topic] = ()
+    """The topics that the tables hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ async def run_processor(service: Service, environment: Environment) -> None:
 def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
     """What the service is going to do with each topic, by full name."""
     wanted: dict[str, set[int]] = {}
-    for topic in (*service.sources, *(table.topic for table in service.tables)):
+    for topic in (*service.sources, *service.reads):
         wanted.setdefault(topics.topic_prefix + topic.name, set()).add(READ)
     for topic in service.outputs:
         wanted.setdefault(topics.topic_prefix + topic.name, set()).add(WRITE)

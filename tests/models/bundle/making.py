@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from cryptography.hazmat.primitives.asymmetric import ec
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from models.bundle import container
 from models.bundle.files import GOLDEN, MODEL, SIGNATURE, Files
@@ -85,3 +85,21 @@ def drop_golden(path: Path) -> Bundle:
     (path / GOLDEN).unlink()
     pack_bundle(path, bundle.manifest, bundle.model, bundle.reference)
     return load_bundle(path)
+
+
+def external_data(model: onnx.ModelProto) -> None:
+    """A weight that lies in another file."""
+    weight = model.graph.initializer[0]
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="../../etc/passwd")
+
+
+def custom_operator(model: onnx.ModelProto) -> None:
+    """An operator of a library that would be loaded."""
+    model.graph.node.append(helper.make_node("Evil", ["x"], ["y"], domain="com.evil"))
+
+
+def endless_loop(model: onnx.ModelProto) -> None:
+    """A graph within a graph."""
+    body = helper.make_graph([], "body", [], [])
+    model.graph.node.append(helper.make_node("Loop", ["n"], ["y"], body=body))

@@ -10,7 +10,6 @@ import onnx
 import pytest
 import structlog.testing
 from cryptography.hazmat.primitives.asymmetric import ec
-from onnx import TensorProto, helper
 
 from models.bundle import container
 from models.bundle.files import BYTES_MAX, GOLDEN, MANIFEST, MODEL, REFERENCE, SIGNATURE
@@ -26,7 +25,18 @@ from services.scorer.live import Models
 from services.scorer.model import Loader
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
-from tests.models.bundle.making import drop_golden, packed, read_raw, ref_of, signed, signing_key, version_of
+from tests.models.bundle.making import (
+    custom_operator,
+    drop_golden,
+    endless_loop,
+    external_data,
+    packed,
+    read_raw,
+    ref_of,
+    signed,
+    signing_key,
+    version_of,
+)
 
 IN_FORCE, NEXT = 5, 6
 
@@ -163,24 +173,6 @@ def edited(edit: Callable[[onnx.ModelProto], object]) -> Callable[[Bench], Bundl
         return bench.put(container.pack(files), ref)
 
     return attack
-
-
-def external_data(model: onnx.ModelProto) -> None:
-    """A weight that lies in another file."""
-    weight = model.graph.initializer[0]
-    weight.data_location = TensorProto.EXTERNAL
-    weight.external_data.add(key="location", value="../../etc/passwd")
-
-
-def custom_operator(model: onnx.ModelProto) -> None:
-    """An operator of a library that would be loaded."""
-    model.graph.node.append(helper.make_node("Evil", ["x"], ["y"], domain="com.evil"))
-
-
-def endless_loop(model: onnx.ModelProto) -> None:
-    """A graph within a graph."""
-    body = helper.make_graph([], "body", [], [])
-    model.graph.node.append(helper.make_node("Loop", ["n"], ["y"], body=body))
 
 
 def size_bomb(bench: Bench) -> BundleRef:
