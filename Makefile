@@ -14,10 +14,10 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench train credit clean lock
+.PHONY: help demo test check bench train handbook credit clean lock
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, then a check (DURATION=60 RATE=2000 JSON=1)
 	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json)
@@ -36,14 +36,19 @@ bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer;
 	@$(RUN)/assay bench throughput
 	@$(RUN)/assay bench features
 
-train: $(VENV)/.installed-all ## train the fraud bundle
-	@$(RUN)/assay train fraud
+train: $(VENV)/.installed-all ## train the fraud bundle and write docs/results.md
+	@$(RUN)/assay train fraud --results docs/results.md
 
-credit: $(VENV)/.installed-all ## train the credit bundle and measure credit models (DATA=folder of the two data sets)
-	@OMP_NUM_THREADS=1 $(RUN)/assay train credit $(if $(DATA),--data $(DATA)/taiwan_default_train.csv.gz,--fetch taiwan) --objective precision:0.5 \
+handbook: $(VENV)/.installed-all ## the Fraud Detection Handbook's protocol (DATA=DIR with transactions_*.parquet)
+	@$(RUN)/python -m models.training.handbook.run --data $(or $(DATA),$(ASSAY_DATA_DIR)/handbook)
+
+CREDIT_DATA = $(or $(DATA),$(if $(ASSAY_DATA_DIR),$(ASSAY_DATA_DIR)/credit))
+credit: $(VENV)/.installed-all ## train the credit bundle and measure credit models (DATA=DIR with the two data sets, or UCI)
+	@OMP_NUM_THREADS=1 $(RUN)/assay train credit --objective precision:0.5 \
+		$(if $(CREDIT_DATA),--data $(CREDIT_DATA)/taiwan_default_train.csv.gz,--fetch taiwan) \
 		--source "Default of credit card clients (UCI 350, I-C. Yeh 2016, CC BY 4.0)." \
 		--licence "Apache-2.0; trained on UCI data set 350 by I-C. Yeh (2016), CC BY 4.0"
-	@OMP_NUM_THREADS=1 $(RUN)/python -m models.training.credit_results $(if $(DATA),--data $(DATA))
+	@OMP_NUM_THREADS=1 $(RUN)/python -m models.training.credit_results $(if $(CREDIT_DATA),--data $(CREDIT_DATA))
 
 clean: ## remove the virtual environment, caches and local data
 	@rm -rf $(VENV) .venv-lock .assay build dist *.egg-info

@@ -21,7 +21,7 @@ from models.training.devices import deterministic_torch
 from models.training.evaluation import evaluate
 from models.training.export import check_agreement, export
 from models.training.feature_choice import choose_features
-from models.training.fit_classifier import ClassifierSettings, calibrate, fit_classifier
+from models.training.fit_classifier import WIDE, ClassifierSettings, calibrate, fit_classifier
 from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, reconstruction_errors
 from models.training.history import History, simulated
 from models.training.progress import Progress, silent
@@ -76,7 +76,7 @@ class FraudSettings:
     terminals: int = 10_000
     days: int = 60
     cuts: Cuts = field(default_factory=Cuts)
-    classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
+    classifier: ClassifierSettings = WIDE
     vae: VaeSettings = field(default_factory=VaeSettings)
     objective: Objective = field(default_factory=AlertBudget)
     compared: bool = True
