@@ -8,10 +8,10 @@ import pytest
 
 from models.generation.artefact import Artefact, GeneratorError, load_generator
 from models.generation.payments import COLUMNS, card_pseudonyms, choose_customers, generate_payments
-from models.generation.sampler import SLICE_ROWS, Sampler
+from models.generation.sampler import SLICE_ROWS, Sampler, marginals
 from models.simulation.population import draw_population
 from models.simulation.settings import SimulationSettings
-from models.simulation.stream import TransactionDay, generate
+from models.simulation.stream import TransactionDay
 from schemas.privacy import is_card_number
 
 COMMITTED = load_generator(Path("deploy/generators/payments"))
@@ -52,17 +52,28 @@ def test_payments_are_in_order_of_time_within_their_day_with_whole_cents(days: l
     assert len(set(ids)) == len(ids)
 
 
-def test_amounts_times_and_volumes_are_those_of_the_payments_it_was_trained_on(days: list[TransactionDay]) -> None:
-    """Beside the simulator's legitimate ones: quartiles of amount and time of day within a tenth, volume within a fifth."""
-    real = list(generate(SETTINGS))
-    for of in (
-        lambda day: day.amount[~day.is_fraud],
-        lambda day: (day.event_time_ms[~day.is_fraud] // 1000 % 86_400).astype(np.float64),
-    ):
-        ours, theirs = (np.concatenate([of(day) for day in source]) for source in (days, real))
-        quartiles = [np.quantile(column, (0.25, 0.5, 0.75)) for column in (ours, theirs)]
-        assert quartiles[0] == pytest.approx(quartiles[1], rel=0.1)
-    assert sum(map(len, days)) == pytest.approx(sum(map(len, real)), rel=0.2)
+def test_amounts_and_times_are_those_of_the_payments_it_was_trained_on(days: list[TransactionDay]) -> None:
+    """Quartiles of amount and time of day within a tenth, and each weekday its share."""
+    amount, second, weekday, _ = marginals(COMMITTED.manifest.columns)
+    legitimate = [(day.amount[~day.is_fraud], day.event_time_ms[~day.is_fraud] // 1000) for day in days]
+    ours = (
+        (amount, np.concatenate([amounts for amounts, _ in legitimate])),
+        (second, np.concatenate([seconds % 86_400 for _, seconds in legitimate])),
+    )
+    at = np.array([0.25, 0.5, 0.75], np.float32)
+    for expected, column in ours:
+        assert np.quantile(column, at) == pytest.approx(expected.quantile(at), rel=0.1)
+    shares = np.bincount(weekday.quantile(np.linspace(0, 1, 70_001, dtype=np.float32)).astype(int)) / 70_001
+    monday = (4 - SETTINGS.start_day) % 7  # the fourth day of 1970, and every seventh from there, was a Monday
+    week = np.array([len(day) for day in days[monday : monday + 7]])
+    assert week / week.sum() == pytest.approx(shares, abs=0.03)
+
+
+def test_there_are_as_many_payments_as_the_population_makes(days: list[TransactionDay]) -> None:
+    """Within a tenth, over two weeks."""
+    population = draw_population(SETTINGS, np.random.default_rng([SETTINGS.seed, 6]))
+    made = sum(len(day) for day in days[:14])
+    assert made == pytest.approx(14 * population.daily_rate.sum(), rel=0.1)
 
 
 def test_cards_differ_in_what_they_pay_as_real_ones_do(days: list[TransactionDay]) -> None:

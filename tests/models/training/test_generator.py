@@ -37,7 +37,7 @@ def test_the_same_settings_give_the_same_files_and_they_stream(tmp_path: Path) -
     assert artefact.manifest.network == "reference"
     assert {"detection_auc", "ks_mean", "correlation_difference_max", "nearest_distance_ratio"} <= set(manifest.quality)
     days = list(islice(generate_payments(artefact, SimulationSettings(1, 150, 300, days=None)), 8))
-    assert all(len(day) > 0 for day in days)
+    assert sum(len(day) for day in days) > 1_000
 
 
 def test_the_recorded_columns_are_those_of_the_payments() -> None:
