@@ -87,21 +87,14 @@ def fraud(
     """
     with _trainer():
         from models.training.fraud import train_fraud
-        from models.training.requests import fraud_settings
-    cuts = {
-        "train_days": train_days,
-        "validation_days": validation_days,
-        "delay_days": delay_days,
-        "test_days": test_days,
-    }
+        from models.training.requests import Names, cuts_of, fraud_settings
     settings = fraud_settings(
         features or Path("deploy/features/fraud.yaml"),
-        cuts,
-        {"seed": seed, "days": days, "customers": customers, "epochs": epochs, "from_date": from_day},
+        Names(classifier, vae, calibration, objective),
+        cuts=cuts_of(train_days, validation_days, delay_days, test_days),
+        epochs=epochs,
+        numbers={"seed": seed, "days": days, "customers": customers, "from_date": from_day},
         version=version,
-        classifier=classifier,
-        calibration=calibration,
-        objective=objective,
         compared=compared,
     )
     out = out or Path("deploy/bundles/fraud")
@@ -109,10 +102,7 @@ def fraud(
         report = train_view.reporter(shown)
         history = _history(data, mapped or [], label, scenario, settings, report) if data else None
         manifest = train_fraud(settings, out, report, results, history)
-    if json:
-        typer.echo(manifest.model_dump_json())
-    else:
-        train_view.summary(manifest, out)
+    train_view.show(manifest, out, json)
 
 
 @contextmanager

@@ -31,8 +31,11 @@ def reporter(shown: Progress) -> Callable[[str, int, int], None]:
     return report
 
 
-def summary(manifest: "Manifest", out: Path) -> None:
-    """Every metric, and the models compared."""
+def show(manifest: "Manifest", out: Path, json: bool) -> None:
+    """Every metric, and the models compared; or the manifest as one line of JSON."""
+    if json:
+        print(manifest.model_dump_json())
+        return
     table = Table(title=f"{manifest.name}/{manifest.version} in {out}")
     table.add_column("measured on the test cut")
     table.add_column("", justify="right")
