@@ -21,7 +21,7 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from models.scoring.shapley import REASONS_MAX, UNIT, contributions, explain, ranked
 from models.simulation.settings import SimulationSettings
-from models.training.data import simulate
+from models.training.history import simulated
 from schemas.alert import Trigger
 from tests.benchmarks import command
 
@@ -52,7 +52,7 @@ def alerts(session: Counting, records: int) -> tuple[NDArray[np.float32], Trigge
     """Features of the newest alerts of a simulation of about `records` payments, and what each crossed."""
     customers = max(100, round(records / DAYS / PAYMENTS_PER_CUSTOMER_DAY))
     settings = SimulationSettings(seed=7, customers=customers, terminals=2 * customers, days=DAYS)
-    features = simulate(settings, BUNDLE.manifest.feature_spec).features
+    features = simulated(settings, BUNDLE.manifest.feature_spec).data.features
     scores, thresholds = session.run(features), BUNDLE.manifest.thresholds
     crossed = {t: getattr(scores, t) >= getattr(thresholds, t) for t in UNIT}
     newest = np.flatnonzero(np.any(list(crossed.values()), axis=0))[-ALERTS_MAX:]

@@ -65,5 +65,5 @@ def _flat(settings: dict[str, JsonValue], prefix: str = "") -> list[tuple[str, s
         elif isinstance(value, list):
             rows.append((label, listed([str(item) for item in value])))
         else:
-            rows.append((label, str(value)))
+            rows.append((label, "not set" if value is None else str(value)))
     return rows

@@ -68,7 +68,11 @@ def _unseen(data: ReportInput, evaluation: Evaluation) -> Table | None:
     if not evaluation.unseen:
         return None
     names = list(dict.fromkeys(name for group in evaluation.unseen for name in group.figures))
-    rows = tuple((group.name, *(figure(group.figures.get(name)) for name in names)) for group in evaluation.unseen)
+    kinds = {f"scenario {number}": words for number, words in data.scenarios.items()}
+    rows = tuple(
+        (kinds.get(group.name, group.name), *(figure(group.figures.get(name)) for name in names))
+        for group in evaluation.unseen
+    )
     kind = data.words.positive
     return Table(
         f"Kinds of {kind} that the classifier was not shown in training, and the autoencoder never is",
