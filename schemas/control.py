@@ -43,7 +43,7 @@ class Control(Message):
     why: Annotated[str, Field(max_length=500)] | None = Field(None, description="Reason of a rollback or a refusal.")
     source_partition: Count | None = Field(None, description="Answer: the input partition that speaks.")
     from_offset: Count | None = Field(
-        None, description="Answer: the first input offset that it holds for; none where no input has come since."
+        None, description="Answer: it holds from this input offset on; none where the worker has met no input yet."
     )
 
 

@@ -142,7 +142,8 @@ class ScoringProcessor:
         """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
         if not force:
             self._check_state(self._models.champion)
-        writes = self._due_sums(force=force) + self._due_answers(self._models.answers, None)
+        next_offset = self._last.offset + 1 if self._last is not None else None
+        writes = self._due_sums(force=force) + self._due_answers(self._models.answers, next_offset)
         return Result(writes, 0, 0) if writes else None
 
     def committed(self, result: Result) -> None:

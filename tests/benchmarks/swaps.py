@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ async def play(run: Run, seconds: float, rate: float, every_s: float) -> None:
 
 
 async def mixed(run: Run) -> int:
-    """Partitions on which a version has not exactly one stretch of scores that begins at the offset it acknowledged."""
+    """Partitions on which a version has not exactly one stretch of scores that begins where its worker said."""
     answers = [codec.read(Control, record.value) for record in await run.stream.read("control")]
     begins = {
         (a.source_partition, f"{a.bundle}@cpu"): a.from_offset
@@ -165,10 +165,12 @@ async def mixed(run: Run) -> int:
     records = await run.stream.read(SCORES.name)
     for partition, some in groupby(records, lambda record: record.partition):
         scored = [(int(dict(r.headers)["assay-source-offset"]), codec.read(Score, r.value).model) for r in some]
-        stretches = [(model, next(part)[0]) for model, part in groupby(scored, lambda score: score[1])]
-        models = [model for model, _ in stretches]
-        told = all(begins.get((partition, model), first) == first for model, first in stretches)
-        wrong += not (told and len(set(models)) == len(models))
+        stretches = [(model, [offset for offset, _ in part]) for model, part in groupby(scored, lambda score: score[1])]
+        told = all(
+            before[-1] < (begins.get((partition, model)) or -1) <= part[0]
+            for (_, before), (model, part) in pairwise(stretches)
+        )
+        wrong += not (told and len({model for model, _ in stretches}) == len(stretches))
     return wrong
 
 
