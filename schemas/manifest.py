@@ -50,6 +50,6 @@ class Manifest(Message):
     feature_spec: FeatureSpec = Field(description="The features that the graph expects, in order.")
     thresholds: Thresholds = Field(description="When to alert.")
     training: TrainingRun = Field(description="Where it comes from.")
-    metrics: dict[str, float] = Field(description="Measured on the test cut.")
+    metrics: dict[str, float] = Field(description="Measured on the test cut; gan_: by the GAN's gate, on validation.")
     evaluation: Evaluation | None = Field(None, description="The same cut in tables, with intervals.")
     files: dict[str, Digest] = Field(description="SHA-256 of every other file of the bundle, by name.")

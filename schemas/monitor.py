@@ -70,6 +70,11 @@ class DriftWindow(Message):
     probability: tuple[int, ...] = Field((), description="Counts by bin.")
     anomaly_percentile: tuple[int, ...] = Field((), description="Counts by bin.")
     features: tuple[tuple[int, ...], ...] = Field((), description="Counts by bin, one list a feature.")
+    challenger: str | None = Field(None, description="What scored the same payments in the shadow.")
+    challenger_scored: Count = Field(0, description="Payments that it scored.")
+    challenger_alerts: Count = Field(0, description="Those that it would have alerted.")
+    both_alerts: Count = Field(0, description="Those that both alerted.")
+    challenger_probability: tuple[int, ...] = Field((), description="Counts of its probability by bin.")
 
 
 class Drift(Message):
@@ -79,6 +84,16 @@ class Drift(Message):
     psi: float = Field(description="Population stability index, natural logarithm.")
     ks: Share = Field(description="Kolmogorov-Smirnov distance between the binned distributions.")
     drifted: bool = Field(description="Whether the index is above the limit.")
+
+
+class ChallengerReport(Message):
+    """What the challenger would have done in a window, beside what the champion did."""
+
+    challenger: str = Field(description="Bundle name, version and execution provider.")
+    scored: Count = Field(description="Payments that it scored.")
+    alert_rate: Share = Field(description="Alerts a score, had it decided.")
+    agreement: Share | None = Field(description="Of the payments that either alerted, those that both did.")
+    psi: float = Field(description="Stability index of its probability against the champion's.")
 
 
 class DriftReport(Message):
@@ -92,6 +107,7 @@ class DriftReport(Message):
     dead_letter_rate: Share = Field(description="Dead letters an input.")
     distributions: tuple[Drift, ...] = Field(description="Scores and features; the largest index first.")
     drifted: bool = Field(description="Whether any is above the limit.")
+    challenger: ChallengerReport | None = Field(None, description="The challenger beside it, where there is one.")
 
 
 class QualityReport(Message):

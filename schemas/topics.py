@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.alert import Alert
+from schemas.application import Application
 from schemas.base import Message
 from schemas.case import Case, CaseAction, Mute
 from schemas.control import Control
+from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label
@@ -68,6 +70,10 @@ MONITOR_LEDGER = Topic(
 )
 MONITOR_WINDOWS = Topic("monitor-windows", DriftWindow, "model", "monitor", None, partitions="one", cleanup="compact")
 MONITOR = Topic("monitor", MonitorReport, "model", "monitor", 180 * DAY_MS, partitions="one")
+APPLICATIONS = Topic("applications", Application, "applicant_id", "the user's systems", 32 * DAY_MS)
+CREDIT_SCORES = Topic("credit-scores", CreditScore, "applicant_id", "credit", 7 * DAY_MS)
+CREDIT_DECISIONS = Topic("credit-decisions", CreditDecision, "applicant_id", "credit", 800 * DAY_MS)
+"""Kept for 25 months and more: 12 CFR 1002.12(b), records of applications."""
 CONTROL = Topic(
     "control", Control, "group, channel, partition", "assay registry, scorer", None, partitions="one", cleanup="compact"
 )
@@ -90,10 +96,75 @@ TOPICS = (
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
     MONITOR,
+    APPLICATIONS,
+    CREDIT_SCORES,
+    CREDIT_DECISIONS,
     CONTROL,
 )
 SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, MODEL_REFERENCES, TERMINAL_SUMS, CONTROL)
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
+CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one program does with topics, and so what it may do. From it come the ACLs in deploy/acls.
+
+    reads: in a consumer group of its own (grouped), or without one. grouped: these are committed to the group.
+    transactional: writes and commits in transactions of ids that begin with `assay-<group>-`. group_suffixes: of its groups.
+    """
+
+    name: str
+    reads: tuple[Topic, ...] = ()
+    grouped: tuple[Topic, ...] = ()
+    writes: tuple[Topic, ...] = ()
+    transactional: bool = False
+    group_suffixes: tuple[str, ...] = ("",)
+
+
+ACCESS = (
+    Access(
+        "scorer",
+        reads=(TERMINAL_PROFILES, CONTROL),
+        grouped=(TRANSACTIONS,),
+        writes=SCORER_OUTPUTS,
+        transactional=True,
+    ),
+    Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
+    Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
+    Access(
+        "cases",
+        reads=(CASE_MUTES,),
+        grouped=(ALERTS, CASE_ACTIONS, CASES),
+        writes=(CASES, CASE_MUTES, CASE_ACTIONS, LABELS, DEAD_LETTERS),
+        group_suffixes=("", "-webhook"),
+    ),
+    Access(
+        "monitor",
+        reads=(MODEL_REFERENCES, MONITOR_LEDGER, MONITOR_WINDOWS),
+        grouped=(SCORING_METRICS, DECISIONS, LABELS, MONITOR_EVIDENCE),
+        writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
+    ),
+    Access("analyst", reads=(CASES, MONITOR), writes=(CASE_ACTIONS, LABELS)),
+    Access("operator", reads=(CONTROL,), writes=(CONTROL,)),
+    Access("producer", writes=(TRANSACTIONS, LABELS, APPLICATIONS)),
+    Access(
+        "consumer",
+        reads=(
+            SCORES,
+            ALERTS,
+            DECISIONS,
+            DEAD_LETTERS,
+            SCORING_METRICS,
+            CREDIT_SCORES,
+            CREDIT_DECISIONS,
+            CASES,
+            MONITOR,
+        ),
+    ),
+)
+"""analyst: who decides cases. operator: who promotes bundles. producer: your systems that send payments, labels and
+applications. consumer: those that read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

@@ -200,8 +200,8 @@ def _score_differences(one: "Bundle", two: "Bundle") -> dict[str, tuple[Any, Any
 
 def _trust() -> "Trust":
     """As a scorer here would have it."""
+    from services.runtime.bundles import trust_of
     from services.runtime.settings import BundleSettings, load
-    from services.scorer.bundles import trust_of
 
     return trust_of(load(BundleSettings))
 
@@ -215,8 +215,8 @@ def _looking() -> "Trust":
 
 def _seal_key(path: Path | None) -> "SealKey":
     from models.bundle.keys import seal_key
+    from services.runtime.bundles import find_seal_key
     from services.runtime.settings import BundleSettings, load
-    from services.scorer.bundles import find_seal_key
 
     if path is not None:
         return seal_key(_content(path).decode("utf-8", "replace"), str(path))

@@ -12,6 +12,7 @@ from models.bundle.load import Bundle, load_bundle
 from models.scoring.devices import DeviceError, create_session
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import TOPICS, TRANSACTIONS
+from services.runtime.bundles import trust_of
 from services.runtime.errors import AssayError
 from services.runtime.kafka import admin
 from services.runtime.settings import (
@@ -23,7 +24,6 @@ from services.runtime.settings import (
     load,
 )
 from services.runtime.topics_admin import HOUR_MS, describe_topics, read_retention, short_retention
-from services.scorer.bundles import trust_of
 
 ANSWER_S_MAX = 10.0
 

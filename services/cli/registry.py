@@ -42,8 +42,8 @@ def publish(
     """Verify a bundle as a scorer would, and add it. Versions of a line only grow; the same bundle again changes nothing."""
     from models.bundle import container
     from models.bundle.load import parse_bundle, read_files
+    from services.runtime.bundles import find_seal_key, registry_of, trust_of
     from services.runtime.settings import BundleSettings, load
-    from services.scorer.bundles import find_seal_key, registry_of, trust_of
 
     settings = load(BundleSettings)
     trust = trust_of(settings)
@@ -146,8 +146,8 @@ def lineage(model: Model, json: Json = False) -> None:
     """Follow a score back: from its `model` to the bundle, who signed it, its data's digest, its code and its training run."""
     from models.bundle.inspect import origin
     from models.bundle.load import open_bundle
+    from services.runtime.bundles import trust_of
     from services.runtime.settings import BundleSettings, load
-    from services.scorer.bundles import trust_of
 
     registry = _registry()
     wanted = registry.published(*_parsed(model))
@@ -171,8 +171,8 @@ def fetch(
     """Write a published bundle to a directory, verified: for `assay replay` and `assay batch`."""
     from models.bundle.load import parse_bundle
     from models.bundle.pack import write_files
+    from services.runtime.bundles import trust_of
     from services.runtime.settings import BundleSettings, load
-    from services.scorer.bundles import trust_of
 
     registry, trust = _registry(), trust_of(load(BundleSettings))
     wanted = registry.published(*_parsed(model))
@@ -217,8 +217,8 @@ def _command(order: "Order", wait_s: float, offline: bool, group: str | None, js
 
 
 def _registry() -> "Registry":
+    from services.runtime.bundles import registry_of
     from services.runtime.settings import BundleSettings, load
-    from services.scorer.bundles import registry_of
 
     return registry_of(load(BundleSettings))
 

@@ -1,6 +1,7 @@
 """Decisions and labels as evidence: what the ledger keeps of them, and how much each counts. Pure."""
 
 from schemas.base import EventTimeMs, Identifier, Message, Probability, Share
+from schemas.decision import UnseenScore
 from schemas.label import Label
 from schemas.monitor import Evidence, Judged, Told
 
@@ -16,6 +17,7 @@ class RecordedDecision(Message):
     let_through: bool = False
     sample_share: Share = 1.0
     control_share: Share = 0.0
+    challenger: UnseenScore | None = None
 
 
 def weight(decision: RecordedDecision) -> float:
@@ -30,16 +32,28 @@ def weight(decision: RecordedDecision) -> float:
     return 1.0
 
 
-def of_decision(decision: RecordedDecision) -> Evidence:
-    """How a payment was scored."""
-    judged = Judged(
-        model=decision.model,
-        event_time_ms=decision.event_time_ms,
-        probability=decision.probability,
-        alert=decision.alert,
-        weight=weight(decision),
-    )
-    return Evidence(transaction_id=decision.transaction_id, judged=judged)
+def of_decision(decision: RecordedDecision) -> list[Evidence]:
+    """How a payment was scored, by the champion and by the challenger beside it.
+
+    Both weigh the same: whether a decision is recorded and seen to its end does not depend on the challenger.
+    """
+    said = [(decision.model, decision.probability, decision.alert)]
+    if decision.challenger is not None:
+        unseen = decision.challenger
+        said.append((unseen.model, unseen.probability, unseen.alert))
+    return [
+        Evidence(
+            transaction_id=decision.transaction_id,
+            judged=Judged(
+                model=model,
+                event_time_ms=decision.event_time_ms,
+                probability=probability,
+                alert=alert,
+                weight=weight(decision),
+            ),
+        )
+        for model, probability, alert in said
+    ]
 
 
 def of_label(label: Label, partition: int, offset: int) -> Evidence:

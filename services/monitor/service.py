@@ -103,6 +103,10 @@ class _Drift:
         self._metrics.drifted.labels(model).set(len(drifted))
         self._metrics.windows.labels(model, str(found.drifted).lower()).inc()
         self._metrics.alert_rate.labels(model).set(found.alert_rate)
+        if found.challenger is not None:
+            self._metrics.alert_rate.labels(found.challenger.challenger).set(found.challenger.alert_rate)
+            if found.challenger.agreement is not None:
+                self._metrics.agreement.labels(model, found.challenger.challenger).set(found.challenger.agreement)
         if drifted:
             log.warning("drift.found", model=model, distributions=drifted, scored=found.scored)
 
@@ -123,8 +127,8 @@ class _Quality:
 
     async def _decision(self, event: Any) -> None:
         decision = _read(RecordedDecision, event.message)
-        if decision is not None:
-            await self._forward(of_decision(decision), event.message)
+        for evidence in of_decision(decision) if decision is not None else ():
+            await self._forward(evidence, event.message)
 
     async def _label(self, event: Any) -> None:
         message = event.message

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from schemas import codec
 from schemas.metric import ScoringMetric
-from schemas.monitor import Drift, DriftReport, DriftWindow, ModelReference
-from services.monitor.drift import compare
+from schemas.monitor import ChallengerReport, Drift, DriftReport, DriftWindow, ModelReference
+from services.monitor.drift import compare, psi
 
 Table = MutableMapping[bytes, bytes]
 
@@ -72,6 +72,21 @@ def report(window: DriftWindow, known: ModelReference, psi_max: float) -> DriftR
         dead_letter_rate=window.dead_letters / max(1, window.records),
         distributions=_ranked(found),
         drifted=any(drift.drifted for drift in found),
+        challenger=_challenger(window),
+    )
+
+
+def _challenger(window: DriftWindow) -> ChallengerReport | None:
+    """How the shadow compares; alerts of either are those of both models less those they share."""
+    if window.challenger is None or not window.challenger_scored:
+        return None
+    either = window.alerts + window.challenger_alerts - window.both_alerts
+    return ChallengerReport(
+        challenger=window.challenger,
+        scored=window.challenger_scored,
+        alert_rate=window.challenger_alerts / window.challenger_scored,
+        agreement=window.both_alerts / either if either > 0 else None,
+        psi=psi(window.probability, window.challenger_probability),
     )
 
 
@@ -80,15 +95,17 @@ def _ranked(found: Iterable[Drift]) -> tuple[Drift, ...]:
 
 
 def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow:
-    """The window with the sums in it. Sums in other bins, of a bundle under a used name, begin a window of their own."""
-    fresh = not window.sums or [*map(len, window.features)] != [*map(len, sums.feature_histograms)]
-    if fresh:
+    """The window with the sums in it. Sums in other bins (a bundle under a used name) or beside another challenger begin one."""
+    same_bins = [*map(len, window.features)] == [*map(len, sums.feature_histograms)]
+    if not (window.sums and same_bins and window.challenger == sums.challenger):
         window = DriftWindow(
             from_ms=sums.until_ms,
             from_clock_ms=sums.clock_ms,
             probability=(0,) * len(sums.probability_histogram),
             anomaly_percentile=(0,) * len(sums.anomaly_percentile_histogram),
             features=tuple((0,) * len(counts) for counts in sums.feature_histograms),
+            challenger=sums.challenger,
+            challenger_probability=(0,) * len(sums.challenger_probability_histogram),
         )
     features = zip(window.features, sums.feature_histograms, strict=True)
     return DriftWindow(
@@ -105,6 +122,11 @@ def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow
         probability=_plus(window.probability, sums.probability_histogram),
         anomaly_percentile=_plus(window.anomaly_percentile, sums.anomaly_percentile_histogram),
         features=tuple(_plus(one, other) for one, other in features),
+        challenger=window.challenger,
+        challenger_scored=window.challenger_scored + sums.challenger_scored,
+        challenger_alerts=window.challenger_alerts + sums.challenger_alerts,
+        both_alerts=window.both_alerts + sums.both_alerts,
+        challenger_probability=_plus(window.challenger_probability, sums.challenger_probability_histogram),
     )
 
 

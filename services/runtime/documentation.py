@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings
 from services.runtime.metrics import Metrics, catalogue
 from services.runtime.settings import (
     BundleSettings,
+    CreditSettings,
     KafkaSettings,
     ProfilerSettings,
     RuntimeSettings,
@@ -23,6 +24,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     ScorerSettings,
     BundleSettings,
     ProfilerSettings,
+    CreditSettings,
     CasesSettings,
     MonitorSettings,
 )

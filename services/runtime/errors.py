@@ -27,6 +27,7 @@ _FATAL = {
         "Kafka refuses an idempotent producer ({error}): grant this user IdempotentWrite, or Write on its topics."
     ),
     kafka_errors.AuthenticationFailedError: "Kafka refuses the login ({error}): check ASSAY_KAFKA_SASL_USERNAME and _PASSWORD.",
+    kafka_errors.SaslAuthenticationFailed: "Kafka refuses the login ({error}): check ASSAY_KAFKA_SASL_*.",
     kafka_errors.UnsupportedCodecError: (
         "A message is compressed with a codec that is not installed ({error}): install aiokafka[lz4,snappy,zstd]."
     ),

@@ -103,6 +103,9 @@ class Metrics:
         self.records = self._counter("records", "Input records whose outputs are committed.", partition)
         self.scores = self._counter("scores", "Scores committed.", partition)
         self.alerts = self._counter("alerts", "Alerts committed.", partition)
+        self.credit_outcomes = self._counter(
+            "credit_outcomes", "Credit decisions committed, by outcome.", [*partition, "outcome"]
+        )
         self.late = self._counter("late_records", "Records scored but too late to enter the history.", partition)
         self.transactions = self._counter("transactions", "Micro-batches committed.", partition)
         self.offset_gaps = self._counter(

@@ -23,6 +23,7 @@ from services.runtime.health import HealthServer
 from services.runtime.metrics import Metrics
 from services.runtime.pacing import Pacer
 from services.runtime.places import place
+from services.runtime.preflight import READ, WRITE, check_rights
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
 from services.runtime.snapshots import SnapshotStore
 from services.runtime.topics_admin import describe_topics
@@ -67,6 +68,8 @@ class Service:
     outputs: Collection[Topic]
     make_processor: Callable[[TopicPartition], Processor]
     tables: Sequence[Lookup] = ()
+    reads: Sequence[Topic] = ()
+    """The topics that the tables hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,11 @@ async def run_processor(service: Service, environment: Environment) -> None:
     sources = [environment.topics.topic_prefix + source.name for source in service.sources]
     try:
         partitions = await _partitions(kafka, environment.topics, [*service.sources, *service.outputs])
+        await check_rights(kafka, _wanted(service, environment.topics), runtime.group)
         await consumer.start()
         group = WorkerGroup(sources, _parts(service, environment, consumer, partitions))
         health = HealthServer(
-            runtime.http_host,
-            runtime.http_port,
+            runtime,
             metrics.registry,
             lambda: group.ready and all(table.ready for table in service.tables),
             lambda: group.alive,
@@ -113,6 +116,16 @@ async def run_processor(service: Service, environment: Environment) -> None:
     finally:
         await consumer.stop()
     log.info("process.stopped")
+
+
+def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
+    """What the service is going to do with each topic, by full name."""
+    wanted: dict[str, set[int]] = {}
+    for topic in (*service.sources, *service.reads):
+        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(READ)
+    for topic in service.outputs:
+        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(WRITE)
+    return wanted
 
 
 async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> None:

@@ -29,11 +29,20 @@ class KafkaSettings(BaseSettings):
     ssl_certificate_file: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
     ssl_key_file: Path | None = Field(None, description="Key of the client certificate (PEM).")
     ssl_key_password: SecretStr | None = Field(None, description="Password of that key.")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "SCRAM-SHA-512", description="How the client proves who it is."
     )
     sasl_username: str | None = Field(None, description="User name for SASL.")
     sasl_password: SecretStr | None = Field(None, description="Password for SASL.")
+    sasl_oauth_token_file: Path | None = Field(
+        None, description="OAUTHBEARER: file with the access token, read at each login, so that it may be renewed."
+    )
+    sasl_oauth_token_url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
+        None, description="OAUTHBEARER without a file: token endpoint for the client credentials grant."
+    )
+    sasl_oauth_client_id: str | None = Field(None, description="Client id for the token endpoint.")
+    sasl_oauth_client_secret: SecretStr | None = Field(None, description="Client secret for the token endpoint.")
+    sasl_oauth_scope: str | None = Field(None, description="Scope to ask the token endpoint for.")
 
 
 class TopicSettings(BaseSettings):
@@ -127,6 +136,14 @@ class RuntimeSettings(BaseSettings):
         "127.0.0.1", description="Address of /metrics, /livez and /readyz. Loopback unless you say so."
     )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(9464, description="Port of the same; 0 takes a free one.")
+    http_username: str | None = Field(None, description="User name that /metrics asks for (basic authentication).")
+    http_password: SecretStr | None = Field(
+        None, description="Password that /metrics asks for; /livez and /readyz stay open."
+    )
+    http_tls_certificate_file: Path | None = Field(
+        None, description="Certificate (PEM) for HTTPS on all three; the chain may follow."
+    )
+    http_tls_key_file: Path | None = Field(None, description="Key of that certificate (PEM).")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO",
@@ -219,6 +236,27 @@ class ProfilerSettings(BaseSettings):
     frauds_max: Annotated[int, Field(ge=1)] = Field(
         1_000_000,
         description="Frauds remembered in each partition of labels, so that a later label can take one back.",
+    )
+
+
+class CreditSettings(BaseSettings):
+    """What the credit service does. It shares nothing with the scorer of payments but the runtime's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_CREDIT_", extra="ignore", frozen=True)
+
+    group: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] = Field(
+        "assay-credit", description="Consumer group of the credit service; ASSAY_GROUP is the scorer's."
+    )
+    http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        9466, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
+    )
+    bundle: Path = Field(Path("deploy/bundles/credit"), description="Bundle directory: the model and its manifest.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where models run. cuda refuses to start without a usable GPU; auto says what it took."
+    )
+    batch_records_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        200,
+        description="Applications in a micro-batch, at most: reasons for one take some 10 ms, and must not hold up many.",
     )
 
 

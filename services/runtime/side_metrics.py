@@ -36,6 +36,12 @@ class MonitorMetrics:
         self.drifted = gauge("drifted_distributions", "How many are above the limit in the newest window.", "model")
         self.windows = counter("drift_windows", "Windows reported, by whether anything drifted.", "model", "drifted")
         self.alert_rate = gauge("alert_rate", "Alerts a score in the newest window.", "model")
+        self.agreement = gauge(
+            "challenger_agreement",
+            "Of the payments that champion or challenger alerted, those that both did.",
+            "model",
+            "challenger",
+        )
         self.sums = counter("partial_sums", "Records of `scoring-metrics` added up.")
         self.unreferenced = counter("unreferenced_sums", "Sums of a model whose reference is not known, not compared.")
         self.quality = gauge(

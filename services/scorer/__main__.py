@@ -68,7 +68,8 @@ async def start() -> None:
     followed = WhereWanted(table, profiled)
     swapper = Swapper(models, loader, runtime.group, metrics, lambda: followed.following)
     swapper.follow(FollowedTable(CONTROL, kafka, topics.topic_prefix, swapper.take, metrics))
-    service = Service([TRANSACTIONS], SCORER_OUTPUTS, make_processor, [swapper, followed])
+    reads = (CONTROL, TERMINAL_PROFILES)
+    service = Service([TRANSACTIONS], SCORER_OUTPUTS, make_processor, [swapper, followed], reads)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 

@@ -51,8 +51,6 @@ class Identity:
     model: str
     bundle_digest: str
     thresholds: Thresholds
-    every_decision: bool
-    """Whether each decision is recorded (credit), not only alerts and a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +174,6 @@ class Emitter:
 
     def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        if batch.identity.every_decision:
-            return [(place, "alert" if alerted else "application") for place, alerted in enumerate(alert)]
         places = recorded(alert, [t.transaction_id for t in batch.transactions], self._shares.decisions)
         return [(place, "alert" if alert[place] else "sample") for place in places]
 
@@ -262,7 +258,7 @@ class Emitter:
             outcome="alert" if score.alert else "pass",
             recorded_because=because,
             reasons=_records(batch.reasons.get(place, ())),
-            sample_share=1.0 if batch.identity.every_decision else self._shares.decisions,
+            sample_share=self._shares.decisions,
             control_share=self._shares.control,
             challenger=_unseen(batch.unseen, place),
         )

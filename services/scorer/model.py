@@ -13,10 +13,10 @@ from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
 from models.scoring.session import ModelSession
 from schemas.control import BundleRef
+from services.runtime.bundles import advice, check_product, registry_of, trust_of, trusted_session
 from services.runtime.errors import AssayError
 from services.runtime.metrics import Metrics
-from services.runtime.settings import BundleSettings, ScorerSettings, load
-from services.scorer.bundles import registry_of, trust_of
+from services.runtime.settings import BundleSettings, ScorerSettings
 from services.scorer.emit import Identity
 from services.scorer.live import Model
 
@@ -41,7 +41,7 @@ class Loader:
         except OSError as error:
             raise AssayError(f"ASSAY_REGISTRY_URL={self._bundles.registry_url} cannot be read: {error}.") from error
         except BundleError as error:
-            raise AssayError(f"{error}{_advice(error)}") from error
+            raise AssayError(f"{error}{advice(error)}") from error
         except DeviceError as error:
             raise AssayError(str(error)) from error
         if model.session.bundle.golden is not None:
@@ -95,12 +95,12 @@ class Loader:
             return None
 
     def _model(self, bundle: Bundle) -> Model:
+        check_product(bundle, "fraud")
         session, manifest = ModelSession(bundle, self._scorer.device), bundle.manifest
         identity = Identity(
             model=session.model_name,
             bundle_digest=bundle.digest,
             thresholds=manifest.thresholds,
-            every_decision=manifest.product == "credit",
         )
         spec = manifest.feature_spec
         return Model(session, identity, spec, spec.digest(), self._executor)
@@ -113,20 +113,6 @@ def _checked(model: Model) -> None:
         raise AssayError(str(error)) from error
 
 
-def _advice(error: BundleError) -> str:
-    """What to do about a bundle that nobody trusted signed."""
-    if error.reason == "unsigned":
-        return " Sign it with `assay bundle sign`, or set ASSAY_ALLOW_UNSIGNED_BUNDLES=true if nobody else can write bundles."
-    if error.reason == "signature":
-        return " Pin the public key of those who sign your bundles with ASSAY_BUNDLE_PUBLIC_KEYS."
-    return ""
-
-
 def load_session(settings: ScorerSettings) -> ModelSession:
     """The verified bundle of ASSAY_BUNDLE on the chosen device, and nothing around it. Raises AssayError."""
-    try:
-        return ModelSession(load_bundle(settings.bundle, trust_of(load(BundleSettings))), settings.device)
-    except BundleError as error:
-        raise AssayError(f"{error}{_advice(error)}") from error
-    except DeviceError as error:
-        raise AssayError(str(error)) from error
+    return trusted_session(settings.bundle, settings.device, "fraud", "ASSAY_BUNDLE")

@@ -18,13 +18,13 @@ from schemas.feature_kinds import IdField
 from schemas.transaction import Transaction
 from services.runtime.batches import Record, Result, Write
 from services.runtime.clock import monotonic_s, wall_ms
+from services.runtime.duplicates import DuplicateWindow
 from services.runtime.errors import StateOutdatedError
 from services.runtime.faults import Fault
 from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
 from services.scorer.decode import Decoder
-from services.scorer.duplicates import DuplicateWindow
 from services.scorer.emit import Answer, Emitter, Scored, Unseen
 from services.scorer.judge import Control, Judgement, Shadow, judge, judge_unseen
 from services.scorer.live import Model, Models

@@ -119,9 +119,7 @@ class _Running:
 
     async def run(self, stop: asyncio.Event) -> None:
         runtime = self._runtime
-        health = HealthServer(
-            runtime.http_host, runtime.http_port, self._metrics.registry, lambda: self.ready, lambda: self.alive
-        )
+        health = HealthServer(runtime, self._metrics.registry, lambda: self.ready, lambda: self.alive)
         groups = ", ".join(app.group for app in self._apps)
         log.info("process.started", groups=groups, http=health.address)
         tasks = [asyncio.ensure_future(work) for work in (stop.wait(), self._watch(), *map(self._start, self._apps))]

@@ -39,10 +39,10 @@ from schemas.topics import SCORES, TRANSACTIONS
 from services.broker import EmbeddedKafka
 from services.cli.commanding import Order, command
 from services.cli.show.latency import Latencies
+from services.runtime.bundles import registry_of
 from services.runtime.clock import wall_ms
 from services.runtime.kafka import plain_producer, reader
 from services.runtime.settings import BundleSettings, RuntimeSettings
-from services.scorer.bundles import registry_of
 from tests.models.bundle.making import COMMITTED, read_raw, ref_of, signed, signing_key, version_of
 from tests.services.harness import Scorer, Stream, payment
 

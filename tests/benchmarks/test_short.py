@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.benchmarks import features, restart, swaps, throughput
+from tests.benchmarks import features, reasons, restart, swaps, throughput
 
 
 def test_throughput_measures_every_contender() -> None:
@@ -27,6 +27,18 @@ def test_features_measures_every_contender(monkeypatch: pytest.MonkeyPatch) -> N
     assert set(result["ns_per_event_by_cards"]) == {"100", "10000"}
     assert json.loads(json.dumps(result)) == result
     features.show(result)
+
+
+def test_reasons_measures_cost_and_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20,000 payments, one round, few alerts."""
+    monkeypatch.setattr(reasons, "ALERTS_MAX", 8)
+    monkeypatch.setattr(reasons, "REFERENCE_COALITIONS", 1024)
+    result = reasons.measure(20_000, 1)
+    assert result["alerts"] > 0
+    assert 0 < result["rows_per_alert_mean"] <= result["rows_per_alert_max"]
+    assert result["ms_per_alert"] > 0
+    assert json.loads(json.dumps(result)) == result
+    reasons.show(result)
 
 
 def test_restart_measures_both_ways_and_changes_no_score() -> None:

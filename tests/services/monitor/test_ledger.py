@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss
 
+from schemas.decision import UnseenScore
 from schemas.label import Label
 from schemas.monitor import Evidence
 from services.monitor.evidence import RecordedDecision, of_decision, of_label, weight
@@ -25,7 +26,7 @@ def scored(i: int, probability: float, **changes: Any) -> Evidence:
         "model": "m",
         "sample_share": 1.0,
     }
-    return of_decision(RecordedDecision(**{**fields, **changes}))
+    return of_decision(RecordedDecision(**{**fields, **changes}))[0]
 
 
 def told(i: int, verdict: str, offset: int = 0, labelled_at_ms: int = NOW_MS) -> Evidence:
@@ -86,11 +87,23 @@ def test_a_restart_forgets_nothing_and_the_bound_forgets_the_oldest() -> None:
     assert (len(heir), heir.forgotten, len(heir.table)) == (1, 0, 1)
 
 
-def test_two_models_of_one_payment_are_told_apart() -> None:
-    """Champion and challenger are judged by the same label."""
+def test_champion_and_challenger_are_judged_by_the_same_label() -> None:
+    """And weigh the same: the sampled payment that only the challenger would have alerted counts for those not recorded."""
+    unseen = UnseenScore(model="n", probability=0.2, anomaly_percentile=1.0, alert=False)
+    fields = {"transaction_id": "t0", "event_time_ms": NOW_MS, "probability": 0.9, "alert": True, "model": "m"}
     ledger = Ledger({}, 10)
-    for one in (scored(0, 0.9), scored(0, 0.2, model="n"), told(0, "fraud")):
+    for one in (*of_decision(RecordedDecision(**fields, challenger=unseen)), told(0, "fraud")):  # type: ignore[arg-type]
         ledger.add(one)
+    missed = RecordedDecision(
+        transaction_id="t1",
+        event_time_ms=NOW_MS,
+        probability=0.1,
+        alert=False,
+        model="m",
+        sample_share=0.25,
+        challenger=unseen.model_copy(update={"alert": True}),
+    )
+    assert [one.judged.weight for one in of_decision(missed) if one.judged] == [4.0, 4.0]
     assert list(ledger.columns()) == ["m", "n"]
     assert figures(ledger.columns()["m"], 0, None).recall == 1.0
     assert figures(ledger.columns()["n"], 0, None).recall == 0.0

@@ -18,9 +18,9 @@ from models.bundle.load import load_bundle
 from models.bundle.pack import pack_bundle
 from models.bundle.registry import Registry
 from schemas.control import BundleRef, Control
+from services.runtime.bundles import registry_of
 from services.runtime.metrics import Metrics
 from services.runtime.settings import BundleSettings, ScorerSettings
-from services.scorer.bundles import registry_of
 from services.scorer.live import Models
 from services.scorer.model import Loader
 from services.scorer.swap import Swapper

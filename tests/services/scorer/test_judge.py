@@ -50,7 +50,7 @@ def executor() -> Iterator[Executor]:
 def model(kind: type[ModelSession], executor: Executor) -> Model:
     """The committed bundle on a session of this kind."""
     session, manifest = kind(BUNDLE, "cpu"), BUNDLE.manifest
-    identity = Identity(session.model_name, BUNDLE.digest, manifest.thresholds, every_decision=False)
+    identity = Identity(session.model_name, BUNDLE.digest, manifest.thresholds)
     return Model(session, identity, manifest.feature_spec, manifest.feature_spec.digest(), executor)
 
 

@@ -10,9 +10,9 @@ import pytest
 from models.bundle import container
 from schemas.control import Control
 from schemas.registry import RegistryEvent
+from services.runtime.bundles import registry_of
 from services.runtime.metrics import Metrics
 from services.runtime.settings import BundleSettings, ScorerSettings
-from services.scorer.bundles import registry_of
 from services.scorer.live import Models
 from services.scorer.model import Loader
 from services.scorer.swap import Swapper

@@ -7,11 +7,15 @@ from pathlib import Path
 
 from models.bundle.files import BundleError
 from models.bundle.keys import KeyFileError, PublicKey, SealKey, public_key, seal_key
+from models.bundle.load import Bundle, load_bundle
 from models.bundle.registry import Registry
 from models.bundle.trust import Trust
+from models.scoring.devices import Device, DeviceError
+from models.scoring.session import ModelSession
+from schemas.manifest import Product
 from services.runtime.errors import AssayError, SettingsError
 from services.runtime.places import place
-from services.runtime.settings import BundleSettings
+from services.runtime.settings import BundleSettings, load
 
 KEY_COMMAND_S_MAX = 30.0
 PEM_BEGIN = "-----BEGIN"
@@ -78,6 +82,34 @@ def _said(command: str) -> str:
         why = type(error).__name__
         raise BundleError(f"ASSAY_BUNDLE_SEAL_KEY_COMMAND gave no key ({why})", "sealed") from None
     return done.stdout
+
+
+def advice(error: BundleError) -> str:
+    """What to do about a bundle that nobody trusted signed; empty where the sentence says enough."""
+    if error.reason == "unsigned":
+        return " Sign it with `assay bundle sign`, or set ASSAY_ALLOW_UNSIGNED_BUNDLES=true if nobody else can write bundles."
+    if error.reason == "signature":
+        return " Pin the public key of those who sign your bundles with ASSAY_BUNDLE_PUBLIC_KEYS."
+    return ""
+
+
+def trusted_session(path: Path, device: Device, product: Product, setting: str) -> ModelSession:
+    """A verified bundle on the chosen device, and nothing around it. setting: names the bundle. Raises AssayError."""
+    try:
+        session = ModelSession(load_bundle(path, trust_of(load(BundleSettings))), device)
+        check_product(session.bundle, product)
+    except BundleError as error:
+        raise AssayError(f"{error}{advice(error)} The setting is {setting}.") from error
+    except DeviceError as error:
+        raise AssayError(str(error)) from error
+    return session
+
+
+def check_product(bundle: Bundle, product: Product) -> None:
+    """Raises BundleError where it scores something else."""
+    found = bundle.manifest.product
+    if found != product:
+        raise BundleError(f"Bundle {bundle.manifest.name}/{bundle.manifest.version} is for {found}, not for {product}.")
 
 
 def registry_of(settings: BundleSettings) -> Registry:
