@@ -15,7 +15,7 @@ QUALITY = {
     "wasserstein_max": "the same, worst feature",
     "correlation_difference_mean": "difference of correlations, mean of the pairs",
     "correlation_difference_max": "the same, worst pair",
-    "nearest_distance_ratio": "median distance to the nearest training row, relative to real frauds of other cards; below 1 is nearer",
+    "nearest_distance_ratio": "median distance to the nearest row learnt from, relative to real frauds of other cards",
     "copied_share": "share of rows that are a training row",
     "copied_share_held_out": "the same for real frauds of other cards",
 }
