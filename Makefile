@@ -40,13 +40,15 @@ train: $(VENV)/.installed-all ## train the fraud bundle and write docs/results.m
 	@$(RUN)/assay train fraud --results docs/results.md
 
 handbook: $(VENV)/.installed-all ## the Fraud Detection Handbook's protocol (DATA=DIR with transactions_*.parquet)
-	@$(RUN)/python -m models.training.handbook.run --data $(if $(DATA),$(DATA),$(ASSAY_DATA_DIR)/handbook)
+	@$(RUN)/python -m models.training.handbook.run --data $(or $(DATA),$(ASSAY_DATA_DIR)/handbook)
 
-credit: $(VENV)/.installed-all ## train the credit bundle and measure credit models (DATA=folder of the two data sets)
-	@OMP_NUM_THREADS=1 $(RUN)/assay train credit $(if $(DATA),--data $(DATA)/taiwan_default_train.csv.gz,--fetch taiwan) --objective precision:0.5 \
+CREDIT_DATA = $(or $(DATA),$(if $(ASSAY_DATA_DIR),$(ASSAY_DATA_DIR)/credit))
+credit: $(VENV)/.installed-all ## train the credit bundle and measure credit models (DATA=DIR with the two data sets, or UCI)
+	@OMP_NUM_THREADS=1 $(RUN)/assay train credit --objective precision:0.5 \
+		$(if $(CREDIT_DATA),--data $(CREDIT_DATA)/taiwan_default_train.csv.gz,--fetch taiwan) \
 		--source "Default of credit card clients (UCI 350, I-C. Yeh 2016, CC BY 4.0)." \
 		--licence "Apache-2.0; trained on UCI data set 350 by I-C. Yeh (2016), CC BY 4.0"
-	@OMP_NUM_THREADS=1 $(RUN)/python -m models.training.credit_results $(if $(DATA),--data $(DATA))
+	@OMP_NUM_THREADS=1 $(RUN)/python -m models.training.credit_results $(if $(CREDIT_DATA),--data $(CREDIT_DATA))
 
 clean: ## remove the virtual environment, caches and local data
 	@rm -rf $(VENV) .venv-lock .assay build dist *.egg-info

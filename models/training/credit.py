@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue, TypeAdapter
 
 from models.bundle.pack import pack_bundle
+from models.features.attributes import AttributeMapping
 from models.files.applications import Applications
 from models.networks.classifier import REFERENCE
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
@@ -35,7 +36,7 @@ from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Manifest, Thresholds, TrainingRun
 from schemas.reference import Reference
 
-BACKGROUND_ROWS = 32
+BACKGROUND_ROWS = 16
 """Approved applicants that reasons compare with: as many as one declined application may cost (DECISIONS.md)."""
 
 COSTS = CostMatrix(false_negative=5.0, false_positive=1.0)
@@ -176,7 +177,8 @@ def unprotected(spec: FeatureSpec) -> list[int]:
 
 
 def _check(spec: FeatureSpec, classifier: ClassifierSettings) -> None:
-    """Raises TrainingError for a spec that no bundle may be trained on."""
+    """Raises TrainingError or AttributeSpecError for a spec that no bundle may be trained on."""
+    AttributeMapping(spec)
     if protected := sorted({*spec.names} - {spec.names[place] for place in unprotected(spec)}):
         raise TrainingError(
             f"{', '.join(protected)} must not decide on credit, the feature spec says: train on a spec without."

@@ -91,10 +91,7 @@ def credit(
     with train_view.bars(quiet=json) as shown:
         about = _source(source or words, licence)
         manifest = train_credit(settings, applications, about, out, train_view.reporter(shown))
-    if json:
-        typer.echo(manifest.model_dump_json())
-    else:
-        train_view.summary(manifest, out)
+    train_view.show(manifest, out, json)
 
 
 def _applications(

@@ -190,7 +190,7 @@ class CreditSettings(BaseSettings):
     )
     batch_records_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
         200,
-        description="Applications in a micro-batch, at most: reasons for one take some 20 ms, and must not hold up many.",
+        description="Applications in a micro-batch, at most: reasons for one take some 10 ms, and must not hold up many.",
     )
 
 

@@ -75,7 +75,7 @@ def test_the_reasons_background_are_approved_applicants_who_repaid(small: Bundle
     """What the model itself says of them."""
     rows = np.array(small.reference.background, np.float32)
     scores, thresholds = ModelSession(small, "cpu").run(rows), small.manifest.thresholds
-    assert len(rows) == 32
+    assert len(rows) == 16
     assert np.all(scores.probability < np.float32(thresholds.probability))
     assert np.all(scores.anomaly_percentile < np.float32(thresholds.anomaly_percentile))
 

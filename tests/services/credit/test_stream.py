@@ -21,7 +21,7 @@ from tests.services.credit.test_admit import BAD
 from tests.services.harness import BASE_TIME_MS, Stream
 
 BUNDLE = Path("deploy/bundles/credit")
-COUNT = 600
+COUNT = 240
 
 
 async def send(stream: Stream) -> None:
@@ -38,7 +38,7 @@ async def decided(stream: Stream) -> None:
 async def test_a_kill_in_the_middle_loses_and_repeats_no_decision_and_reasons_are_there(stream: Stream) -> None:
     """kill -9 between the sends of a batch; a second process ends the job; scores are those of the bundle, bit for bit."""
     await send(stream)
-    doomed = stream.credit(ASSAY_FAILPOINT="between_sends:6", ASSAY_CREDIT_BATCH_RECORDS_MAX="50")
+    doomed = stream.credit(ASSAY_FAILPOINT="between_sends:6", ASSAY_CREDIT_BATCH_RECORDS_MAX="20")
     assert doomed.wait() == -signal.SIGKILL
     heir = stream.credit()
     await decided(stream)
