@@ -17,11 +17,13 @@ from models.files.applications import Applications
 from models.networks.classifier import REFERENCE
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.networks.fused import Fused
+from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.training.choose_inputs import choose_inputs
+from models.training.code_version import code_version
 from models.training.credit_data import credit_dataset, stratified_split
 from models.training.credit_metrics import credit_metrics
-from models.training.data import Split, TrainingError
+from models.training.data import Dataset, Split, TrainingError
 from models.training.devices import deterministic_torch
 from models.training.export import check_agreement, export
 from models.training.fit_classifier import ClassifierSettings, calibrate, fit_classifier
@@ -128,6 +130,7 @@ def train_credit(
     check_agreement(model, graph, cuts.test.features)
 
     on_validation = model_scores(model, cuts.validation.features)
+    on_test = model_scores(model, cuts.test.features)
     thresholds = credit_thresholds(on_validation, cuts.validation.is_fraud, settings)
     manifest = Manifest(
         name="credit",
@@ -142,23 +145,30 @@ def train_credit(
         ),
         feature_spec=settings.spec,
         thresholds=thresholds,
-        training=TrainingRun(
-            data=f"{source.words} {refused:,} applications were refused by the feature spec.",
-            data_digest=data.digest(),
-            train_records=len(cuts.train),
-            validation_records=len(cuts.validation),
-            test_records=len(cuts.test),
-            seed=settings.seed,
-            settings=recorded(settings),
-            libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
+        training=_run(
+            settings, f"{source.words} {refused:,} applications were refused by the feature spec.", data, cuts
         ),
-        metrics=credit_metrics(cuts.test.is_fraud, model_scores(model, cuts.test.features), thresholds),
+        metrics=credit_metrics(cuts.test.is_fraud, on_test, thresholds),
         files={},
     )
     reference = _reference(settings, cuts, on_validation, thresholds)
     report = bundle_report(manifest, graph, reference, model, partial(model_scores, model), cuts.test, CREDIT)
-    pack_bundle(out, manifest, graph, reference, report)
+    pack_bundle(out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test))
     return manifest
+
+
+def _run(settings: CreditSettings, words: str, data: Dataset, cuts: Split) -> TrainingRun:
+    return TrainingRun(
+        data=words,
+        data_digest=data.digest(),
+        train_records=len(cuts.train),
+        validation_records=len(cuts.validation),
+        test_records=len(cuts.test),
+        seed=settings.seed,
+        code=code_version(),
+        settings=recorded(settings),
+        libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
+    )
 
 
 def chosen_names(spec: FeatureSpec, applications: Applications, count: int, seed: int) -> list[str]:

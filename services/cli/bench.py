@@ -41,6 +41,12 @@ def restart(context: typer.Context) -> None:
     _run("restart", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench swaps --minutes 10 --json")
+def swaps(context: typer.Context) -> None:
+    """A model swap every 2 s under load: latency beside calm, memory, verification. Options go to the benchmark."""
+    _run("swaps", context.args)
+
+
 def _run(name: str, arguments: list[str]) -> None:
     from services.runtime.errors import AssayError
 

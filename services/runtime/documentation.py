@@ -6,6 +6,7 @@ from pydantic_settings import BaseSettings
 
 from services.runtime.metrics import catalogue
 from services.runtime.settings import (
+    BundleSettings,
     CreditSettings,
     KafkaSettings,
     ProfilerSettings,
@@ -19,6 +20,7 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     TopicSettings,
     RuntimeSettings,
     ScorerSettings,
+    BundleSettings,
     ProfilerSettings,
     CreditSettings,
 )

@@ -150,6 +150,17 @@ class Metrics:
         self.model = self._gauge(
             "model_info", "1 for the model in force: bundle and execution provider.", ["bundle", "provider"]
         )
+        self.challenger = self._gauge(
+            "challenger_info", "1 for the model that scores in the shadow: bundle and provider.", ["bundle", "provider"]
+        )
+        self.unsigned = self._gauge("unsigned_bundles_allowed", "1 while bundles need no signature.", [])
+        self.refused_bundles = self._counter("bundles_refused", "Bundles refused while running, by reason.", ["reason"])
+        self.swaps = self._counter(
+            "swaps", "Changes of model while running, by kind: swapped, rolled_back, challenger, withdrawn.", ["kind"]
+        )
+        self.shadow_failures = self._counter(
+            "challenger_failures", "Batches that the challenger could not score; it is then let go.", []
+        )
         self.latency = self._histogram(
             "commit_latency_seconds", "From the input record's timestamp to its committed score.", LATENCY_BUCKETS_S
         )

@@ -27,6 +27,7 @@ from schemas.metric import ScoringMetric
 from schemas.topics import (
     ALERTS,
     APPLICATIONS,
+    CONTROL,
     CREDIT_DECISIONS,
     CREDIT_OUTPUTS,
     CREDIT_SCORES,
@@ -82,7 +83,7 @@ class Pipeline:
 PAYMENTS = Pipeline(
     TRANSACTIONS,
     # sums of terminals belong to many inputs each: what they add up to is tested with the profiler
-    tuple(topic for topic in SCORER_OUTPUTS if topic is not TERMINAL_SUMS),
+    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, CONTROL)),
     {
         SCORES.name: Mark.SCORE,
         DEAD_LETTERS.name: Mark.DEAD_LETTER,

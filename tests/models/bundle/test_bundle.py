@@ -42,7 +42,7 @@ def test_a_packed_bundle_comes_back_as_it_was_and_packs_to_the_same_bytes(tmp_pa
     """pack and load are inverse, and the digest is of the content alone."""
     bundle = load_bundle(COMMITTED)
     for name in ("one", "two"):
-        pack_bundle(tmp_path / name, bundle.manifest, bundle.model, bundle.reference)
+        pack_bundle(tmp_path / name, bundle.manifest, bundle.model, bundle.reference, bundle.report, bundle.golden)
     assert load_bundle(tmp_path / "one") == load_bundle(tmp_path / "two") == bundle
 
 

@@ -34,6 +34,23 @@ COMMANDS = [
     ["bench", "throughput"],
     ["bench", "features"],
     ["bench", "reasons"],
+    ["bench", "swaps"],
+    ["bundle", "keygen"],
+    ["bundle", "sign"],
+    ["bundle", "verify"],
+    ["bundle", "seal"],
+    ["bundle", "open"],
+    ["bundle", "golden"],
+    ["bundle", "inspect"],
+    ["bundle", "diff"],
+    ["registry", "publish"],
+    ["registry", "promote"],
+    ["registry", "rollback"],
+    ["registry", "withdraw"],
+    ["registry", "history"],
+    ["registry", "lineage"],
+    ["registry", "fetch"],
+    ["registry", "status"],
 ]
 HEAVY = ("numpy", "onnxruntime", "torch", "numba", "pydantic_settings")
 
