@@ -11,6 +11,7 @@ from services.cli.verify import progress_bar
 
 if TYPE_CHECKING:
     from services.replay.replay import Replayed
+    from services.verification.read import Progress
 
 EXAMPLE = "Example: assay replay --from 2026-11-01 --to 2026-11-02T12:00"
 
@@ -26,8 +27,23 @@ def replay(
     Set ASSAY_* as the scorer has them. The history is folded from the input's first record; --from and --to choose, by the
     records' timestamps, what is compared. Scores of another bundle or provider are left out. Exits with 1 on a difference.
     """
+    with progress_bar(hidden=json) as progress:
+        replayed, model = run(group, since, until, progress)
+    if json:
+        truncated = list(replayed.truncated_partitions)
+        print_json({**replayed.comparison.as_dict(), "truncated_partitions": truncated, "model": model})
+    else:
+        _show(replayed, model)
+    if not replayed.comparison.equal:
+        raise typer.Exit(1)
+
+
+def run(
+    group: str | None, since: datetime | None, until: datetime | None, progress: "Progress | None"
+) -> "tuple[Replayed, str]":
+    """The replay as the environment's settings have it, and the name of the model that it ran."""
     from services.replay.replay import Period
-    from services.replay.replay import replay as run
+    from services.replay.replay import replay as fold_and_compare
     from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
     from services.scorer.model import load_session
     from services.scorer.processor import Limits
@@ -36,25 +52,18 @@ def replay(
     everything = Period()
     period = Period(_ms(since, everything.since_ms), _ms(until, everything.until_ms))
     session = load_session(scorer)
-    with progress_bar(hidden=json) as progress:
-        replayed = asyncio.run(
-            run(
-                load(KafkaSettings),
-                load(TopicSettings),
-                group or runtime.group,
-                session,
-                Limits.of(runtime, scorer),
-                period,
-                progress,
-            )
+    replayed = asyncio.run(
+        fold_and_compare(
+            load(KafkaSettings),
+            load(TopicSettings),
+            group or runtime.group,
+            session,
+            Limits.of(runtime, scorer),
+            period,
+            progress,
         )
-    if json:
-        truncated = list(replayed.truncated_partitions)
-        print_json({**replayed.comparison.as_dict(), "truncated_partitions": truncated, "model": session.model_name})
-    else:
-        _show(replayed, session.model_name)
-    if not replayed.comparison.equal:
-        raise typer.Exit(1)
+    )
+    return replayed, session.model_name
 
 
 def _ms(moment: datetime | None, default: int) -> int:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
+    from services.runtime.settings import KafkaSettings, TopicSettings
     from services.verification.read import Progress
     from services.verification.verdict import Verdict
 
@@ -21,6 +22,8 @@ DAMAGE = {
     "out_of_order": "outputs behind a later one of their partition",
     "torn": "outputs or offsets that are not there together",
     "hanging": "partitions with a transaction that never ends",
+    "misjudged": "scores whose alert is not what the thresholds on the decisions give",
+    "disagreeing": "partitions that a reader at the end sees otherwise than one that followed them",
 }
 
 
@@ -30,32 +33,67 @@ def verify(
         bool, typer.Option(help="Leave out what lies before the first output: for a group that began at latest.")
     ] = False,
     settle: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for open transactions.")] = 60.0,
+    watch: Annotated[
+        float,
+        typer.Option(min=0.0, help="First follow the outputs for so many seconds, and compare what both readers saw."),
+    ] = 0.0,
+    bits: Annotated[
+        bool,
+        typer.Option(
+            "--bits", help="Then fold and score everything again, as `assay replay` does, and compare every bit."
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Read input and outputs back and check that each committed input was answered exactly once.
 
-    May run beside a scorer. Exits with 1 if anything is missing, duplicate, out of order, torn or hanging.
+    May run beside a scorer. Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores
+    themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, torn, hanging,
+    misjudged, disagreeing or differing.
     """
     from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
-    from services.verification.verify import verify as judge
 
+    runtime_group = group or load(RuntimeSettings).group
+    options = {"settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
         verdict = asyncio.run(
-            judge(
-                load(KafkaSettings),
-                load(TopicSettings),
-                group or load(RuntimeSettings).group,
-                settle_s_max=settle,
-                from_first_output=from_first_output,
-                progress=progress,
-            )
+            _judge(load(KafkaSettings), load(TopicSettings), runtime_group, watch, {**options, "progress": progress})
         )
+    same, more = _compared(group, hidden=json) if bits else (True, {})
     if json:
-        print_json(verdict.as_dict())
+        print_json({**verdict.as_dict(), **more})
     else:
         show(verdict)
-    if not verdict.clean:
+        if bits:
+            results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
+    if not (verdict.clean and same):
         raise typer.Exit(1)
+
+
+async def _judge(
+    kafka: "KafkaSettings", topics: "TopicSettings", group: str, watch_s: float, options: dict[str, Any]
+) -> "Verdict":
+    from services.verification.verify import output_partitions
+    from services.verification.verify import verify as judge
+    from services.verification.witness import Witness
+
+    if not watch_s:
+        return await judge(kafka, topics, group, **options)
+    witness, stop = Witness(kafka, await output_partitions(kafka, topics)), asyncio.Event()
+    asyncio.get_running_loop().call_later(watch_s, stop.set)
+    await witness.follow(stop)
+    return await judge(kafka, topics, group, seen=witness.trails, **options)
+
+
+def _compared(group: str | None, *, hidden: bool) -> tuple[bool, dict[str, int]]:
+    """Whether a replay says the same, and its counts."""
+    from services.cli.replay import run
+
+    with progress_bar(hidden=hidden) as progress:
+        comparison = run(group, None, None, progress)[0].comparison
+    counts = comparison.as_dict()
+    del counts["examples"]
+    return comparison.equal, counts
 
 
 @contextmanager
@@ -79,6 +117,7 @@ def show(verdict: "Verdict") -> None:
         (verdict.lag, "inputs not committed yet"),
         (verdict.unjudged, "inputs left out: retention has deleted their outputs, or they lie before the first one"),
         (verdict.uncounted, "inputs on no scoring metric yet"),
+        (verdict.unruled, "scores of a model that no decision names the thresholds of"),
     ):
         if count:
             results.print(f"  {count:,} {what}")
@@ -88,5 +127,7 @@ def show(verdict: "Verdict") -> None:
             for position in verdict.examples.get(name, ()):
                 results.print(f"    {position}", markup=False)
     results.print(
-        "Exactly once: nothing missing, duplicate, out of order, torn or hanging." if verdict.clean else "DAMAGED."
+        "Exactly once: nothing missing, duplicate, out of order, torn, hanging or misjudged."
+        if verdict.clean
+        else "DAMAGED."
     )
