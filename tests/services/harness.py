@@ -49,6 +49,7 @@ class Stream:
     prefix: str
     directory: Path
     partitions: int = 4
+    replication: int = 1
     environment: dict[str, str] = field(default_factory=dict)
     processes: list["Scorer"] = field(default_factory=list)
 
@@ -60,7 +61,7 @@ class Stream:
     @property
     def topics(self) -> TopicSettings:
         """Its topics."""
-        return TopicSettings(topic_prefix=self.prefix, partitions=self.partitions)
+        return TopicSettings(topic_prefix=self.prefix, partitions=self.partitions, replication=self.replication)
 
     @property
     def group(self) -> str:
@@ -184,6 +185,11 @@ class Scorer:
                 stderr=output,
                 start_new_session=True,
             )
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
 
     @property
     def returncode(self) -> int | None:
