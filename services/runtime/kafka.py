@@ -6,7 +6,7 @@ The letters are the rules of ARCHITECTURE.md, "Exactly once".
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import aiokafka.producer.sender
@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.protocol.transaction import EndTxnRequest
 
 from services.runtime.errors import SettingsError
 from services.runtime.settings import KafkaSettings, RuntimeSettings
@@ -27,6 +28,7 @@ __all__ = [
     "plain_producer",
     "reader",
     "retrieve",
+    "tell_when_transaction_end_is_sent",
     "transactional_producer",
 ]
 
@@ -138,6 +140,28 @@ def reader(
 def admin(kafka: KafkaSettings) -> AIOKafkaAdminClient:
     """An admin client."""
     return AIOKafkaAdminClient(**connection(kafka))
+
+
+def tell_when_transaction_end_is_sent(producer: AIOKafkaProducer, tell: Callable[[], None]) -> None:
+    """Call `tell` when the request that ends a transaction is on its way and its answer is not looked at yet. For tests."""
+    send, connections = producer.client.send, producer.client._conns
+
+    async def watched(node_id: int, request: Any, **options: Any) -> Any:
+        answer = asyncio.ensure_future(send(node_id, request, **options))
+        if isinstance(request, EndTxnRequest):
+            while not answer.done():
+                await asyncio.sleep(0)
+                connection = connections.get((node_id, options["group"]))
+                if connection is not None and connection._requests and not _unsent_bytes(connection):
+                    tell()
+                    break
+        return await answer
+
+    producer.client.send = watched
+
+
+def _unsent_bytes(connection: Any) -> int:
+    return int(connection._writer.transport.get_write_buffer_size()) if connection._writer else 1
 
 
 async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
