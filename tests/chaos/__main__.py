@@ -5,7 +5,9 @@ import json
 import logging
 import random
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +19,7 @@ def main(
     minutes: Annotated[float, typer.Option(min=0.1, help="How long faults come.")] = 3.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the faults. Default: a random one.")] = None,
     rate: Annotated[float, typer.Option(min=1.0, help="Payments a second.")] = 1000.0,
+    logs: Annotated[Path | None, typer.Option(help="Keep the scorers' logs and snapshots here.")] = None,
 ) -> None:
     """Break a running system for a while, then check that nothing is lost, repeated, torn or different.
 
@@ -33,7 +36,10 @@ def main(
         logging.CRITICAL
     )  # our own clients meet the same faults, and say so at length
     print(f"seed {seed}", flush=True)
-    outcome = asyncio.run(run(seed, minutes * 60, rate, say))
+    with tempfile.TemporaryDirectory(prefix="assay-chaos-") as temporary:
+        directory = logs or Path(temporary)
+        directory.mkdir(parents=True, exist_ok=True)
+        outcome = asyncio.run(run(seed, minutes * 60, rate, say, directory))
     for line in outcome.damage():
         print(line)
     print(json.dumps(outcome.as_dict()), flush=True)

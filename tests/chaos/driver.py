@@ -1,10 +1,10 @@
 """One run: faults under load, then calm, then the checks. Safety: the oracle. Liveness: the lag goes, all are ready."""
 
 import asyncio
-import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from tests.chaos.plan import plan
 from tests.chaos.system import SCORERS, System
 from tests.services.harness import Stream
 
-CALM_S = 5.0
+CALM_S = 3.0
 """Load without faults, before it ends as well."""
 
 CARDS_MAX = 10_000
@@ -85,28 +85,34 @@ class Outcome:
         return found + self.examples + self.system.crashes + ([self.live] if self.live else [])
 
 
-async def run(seed: int, duration_s: float, rate: float, say: Say) -> Outcome:
-    """Faults for `duration_s` at `rate` payments a second, and everything that follows."""
-    with tempfile.TemporaryDirectory(prefix="assay-chaos-") as temporary:
-        async with Cluster() as cluster:
-            prefix = f"chaos-{uuid.uuid4().hex[:8]}."
-            stream = Stream(cluster.direct, prefix, Path(temporary), replication=3)
-            await stream.create()
-            try:
-                return await _run(System(cluster, stream, rate, Path(temporary)), seed, duration_s, say)
-            finally:
-                stream.close()
+async def run(seed: int, duration_s: float, rate: float, say: Say, directory: Path) -> Outcome:
+    """Faults for `duration_s` at `rate` payments a second, and everything that follows. directory: for logs and snapshots."""
+    async with Cluster() as cluster, running(cluster, directory, rate) as system:
+        return await judged(system, lambda: _break(system, seed, duration_s, say), say, seed)
 
 
-async def _run(system: System, seed: int, duration_s: float, say: Say) -> Outcome:
+@asynccontextmanager
+async def running(cluster: Cluster, directory: Path, rate: float) -> AsyncIterator[System]:
+    """A system on topics of its own."""
+    stream = Stream(cluster.direct, f"chaos-{uuid.uuid4().hex[:8]}.", directory, replication=3)
+    await stream.create()
+    try:
+        yield System(cluster, stream, rate, directory)
+    finally:
+        stream.close()
+
+
+async def judged(
+    system: System, breaking: Callable[[], Awaitable[None]], say: Say = lambda _: None, seed: int = 0
+) -> Outcome:
+    """Start scorers and load, let `breaking` do its work, then calm, and the checks."""
     stream, stop_load, stop = system.stream, asyncio.Event(), asyncio.Event()
     for _ in range(SCORERS):
         system.start_scorer()
     witness = Witness(stream.kafka, await output_partitions(stream.kafka, stream.topics))
     loading = asyncio.ensure_future(system.load.run(stop_load))
     others = [asyncio.ensure_future(task) for task in (system.supervise(stop), witness.follow(stop))]
-    say(f"faults for {duration_s:.0f} s, seed {seed}")
-    await _break(system, seed, duration_s, say)
+    await breaking()
     say("calm")
     await system.calm()
     calm_s = time.monotonic()
@@ -120,13 +126,14 @@ async def _run(system: System, seed: int, duration_s: float, say: Say) -> Outcom
     await asyncio.to_thread(system.end)
     say(f"{system.load.sent:,} payments sent; checking")
     verdict = await verify(stream.kafka, stream.topics, stream.group, seen=witness.trails)
-    compared, differing, examples = await _bits(system)
+    compared, differing, examples = await bits(stream, system.bundles)
     return Outcome(seed, system, verdict, compared, differing, examples, live, recovered_s)
 
 
 async def _break(system: System, seed: int, duration_s: float, say: Say) -> None:
     begun_s = time.monotonic()
     acting = []
+    say(f"faults for {duration_s:.0f} s, seed {seed}")
     for action in plan(seed, duration_s):
         await asyncio.sleep(max(0.0, begun_s + action.at_s - time.monotonic()))
         say(f"{action.at_s:7.1f} s  {action.kind}" + (f" for {action.lasts_s:g} s" if action.lasts_s else ""))
@@ -146,16 +153,16 @@ async def _comes_back(system: System) -> str | None:
     return None
 
 
-async def _bits(system: System) -> tuple[int, int, list[str]]:
+async def bits(stream: Stream, bundles: Sequence[Path]) -> tuple[int, int, list[str]]:
     """Scores compared with a replay under each bundle, those that differ in any bit or on one side only, examples."""
-    stream, whole = system.stream, Comparison()
+    whole = Comparison()
     limits = Limits(
         message_bytes_max=(defaults := RuntimeSettings()).message_bytes_max,
         event_ahead_ms_max=int(defaults.event_ahead_s_max * 1000),
         duplicate_window_records=defaults.duplicate_window_records,
         cards_max=CARDS_MAX,
     )
-    for path in system.bundles:
+    for path in bundles:
         session = ModelSession(load_bundle(path), "cpu")
         found = (await replay(stream.kafka, stream.topics, stream.group, session, limits, Period())).comparison
         whole.compared += found.compared

@@ -90,7 +90,7 @@ class System:
         for scorer in list(self._stopped):
             self._continue(scorer)
         for scorer in self.live:
-            _limit_files(scorer, resource.RLIM_INFINITY)
+            limit_files(scorer, resource.RLIM_INFINITY)
 
     def end(self) -> None:
         """Ask every scorer to drain, and look at how each ended."""
@@ -197,15 +197,15 @@ class System:
 
     async def _disk_full(self, action: Action) -> None:
         scorer = self._chosen(action)
-        _limit_files(scorer, SNAPSHOT_BYTES_MAX)
+        limit_files(scorer, SNAPSHOT_BYTES_MAX)
         await asyncio.sleep(action.lasts_s)
-        _limit_files(scorer, resource.RLIM_INFINITY)
+        limit_files(scorer, resource.RLIM_INFINITY)
 
     async def _poison(self, action: Action) -> None:
         self.load.poison(action.target, random.Random(action.target).randint(50, 500))
 
 
-def _limit_files(scorer: Scorer, bytes_max: int) -> None:
+def limit_files(scorer: Scorer, bytes_max: int) -> None:
     """How large a file of this process may grow: beyond it a write fails, as on a full disk."""
     if scorer.returncode is None and hasattr(resource, "prlimit"):
         with contextlib.suppress(ProcessLookupError):

@@ -42,10 +42,10 @@ class FakeKafka:
     hang: bool = False
     """No producer ever gets an answer."""
 
-    def append(self, value: bytes | None) -> None:
+    def append(self, value: bytes | None, offset: int | None = None) -> None:
         """One record more on the input."""
-        offset = len(self.log)
-        stamp = 4_000_000_000_000
+        offset = len(self.log) if offset is None else offset
+        stamp = 4_000_000_000_000  # 2096: nothing is ahead of it
         self.log.append(SimpleNamespace(topic=SOURCE.topic, partition=0, offset=offset, value=value, timestamp=stamp))
 
 

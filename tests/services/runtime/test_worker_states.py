@@ -5,11 +5,9 @@ a fake. Whatever happens, the outputs are those of one undisturbed pass over the
 """
 
 import asyncio
-import functools
 import json
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +16,22 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from schemas.privacy import PrivacyKey
 from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER
 from services.runtime import worker as runtime_worker
-from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings, ScorerSettings
-from services.scorer.emit import Emitter
-from services.scorer.model import load_model
-from services.scorer.processor import Limits, Model, ScoringProcessor
-from tests.services.harness import BASE_TIME_MS, ROOT
-from tests.services.runtime.fakes import SOURCE, CrashError, FakeKafka, Fate, worker
+from services.scorer.processor import ScoringProcessor
+from tests.services.harness import BASE_TIME_MS
+from tests.services.runtime.fakes import CrashError, FakeKafka, Fate, worker
+from tests.services.runtime.model import processor
 
-LIMITS = Limits(message_bytes_max=4096, event_ahead_ms_max=1 << 60, duplicate_window_records=8, cards_max=4)
+CARDS_MAX, WINDOW = 4, 8
 
 FATES: list[Fate] = ["commit", "fail", "commit_without_answer", "crash", "crash_after_commit", "revoke"]
 
 
-@functools.cache
-def model() -> Model:
-    """The default bundle, with one thread."""
-    loaded = load_model(ScorerSettings(bundle=ROOT / "deploy/bundles/fraud", device="cpu"), Metrics())
-    return Model(loaded.session, loaded.identity, loaded.feature_spec, ThreadPoolExecutor(1))
-
-
-def processor() -> ScoringProcessor:
-    """A fresh one: few cards and a short memory for ids, so that both are forgotten within a test."""
-    letters = DeadLetterWriter(PrivacyKey("test", b"k"))
-    return ScoringProcessor(SOURCE, model(), LIMITS, Emitter("", model().identity, 0.0, letters), Metrics(), None)
+def fresh() -> ScoringProcessor:
+    """Few cards and a short memory for ids, so that both are forgotten within a test."""
+    return processor(cards_max=CARDS_MAX, duplicate_window_records=WINDOW)
 
 
 Answers = dict[str, list[tuple[int, bytes]]]
@@ -85,7 +71,7 @@ class Worker(RuleBasedStateMachine):
         """An empty log, no snapshot."""
         self.kafka = FakeKafka()
         self.directory = Path(tempfile.mkdtemp(prefix="assay-states-"))
-        self.undisturbed, self.undisturbed_at = processor(), 0
+        self.undisturbed, self.undisturbed_at = fresh(), 0
         self.expected: list[tuple[str, Any, bytes]] = []
 
     @rule(values=inputs)
@@ -104,7 +90,7 @@ class Worker(RuleBasedStateMachine):
         self.kafka.fates = list(fates)
         interval_s = 1e-6 if snapshots else 1e6
         partition = worker(
-            self.kafka, processor, self.directory, batch_records_max=records_max, snapshot_interval_s=interval_s
+            self.kafka, fresh, self.directory, batch_records_max=records_max, snapshot_interval_s=interval_s
         )
         crashed = False
         with pytest.MonkeyPatch.context() as patch:
@@ -167,5 +153,5 @@ TestWorkerStates.settings = settings(
 
 def test_the_settings_of_the_states_are_small_enough_to_forget() -> None:
     """Otherwise eviction and the end of the duplicate window would never be met."""
-    assert RuntimeSettings().duplicate_window_records > LIMITS.duplicate_window_records
-    assert ScorerSettings().cards_max > LIMITS.cards_max
+    assert RuntimeSettings().duplicate_window_records > WINDOW
+    assert ScorerSettings().cards_max > CARDS_MAX
