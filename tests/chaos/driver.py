@@ -75,6 +75,7 @@ class Outcome:
             "lag": verdict.lag,
             "restarts": self.system.restarts,
             "crashes": len(self.system.crashes),
+            **self.system.events(),
             "recovered_s": round(self.recovered_s, 1),
             "good": self.good,
         }

@@ -17,6 +17,9 @@ from tests.services.scorer.test_decode import BAD
 TICK_S = 0.05
 IN_FLIGHT_MAX = 20_000
 
+CARDS = 4000
+"""Enough that a snapshot is larger than a full disk takes (`system.SNAPSHOT_BYTES_MAX`), fewer than are remembered."""
+
 
 class Load:
     """Sends until told to stop. A send that fails may or may not have reached the log; the oracle reads the log."""
@@ -53,7 +56,8 @@ class Load:
         while not stop.is_set():
             due = already + int((time.monotonic() - begun_s) * self._rate)
             while self.sent < due and len(self._in_flight) < IN_FLIGHT_MAX:
-                one = payment(self.sent, amount=900.0 if self.sent % 97 == 0 else 25.0)
+                card = f"card-{self.sent % CARDS:05d}"
+                one = payment(self.sent, card=card, amount=900.0 if self.sent % 97 == 0 else 25.0)
                 self.sent += 1
                 await self._put(producer, json.dumps(one).encode(), key=one["card_id"].encode())
             while self._poison:

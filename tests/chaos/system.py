@@ -33,6 +33,13 @@ SETTINGS = {
     "ASSAY_DECISION_SHARE": "0.05",
 }
 
+FELT = {
+    "partition_failures": "partition.failed",
+    "assignments": "group.assigned",
+    "snapshots_failed": "snapshot.failed",
+    "restores": "partition.restored",
+}
+
 IN_GOOD_ORDER = (0, 2, -signal.SIGKILL, -signal.SIGTERM)
 """How a scorer may end: asked, with one sentence, killed, asked before it had begun. Any other is a crash of ours."""
 
@@ -97,6 +104,11 @@ class System:
         for scorer in self.live:
             if scorer.terminate() not in (0, -signal.SIGTERM) or "Traceback" in scorer.log():
                 self.crashes.append(f"exit status {scorer.returncode} when asked to end: {scorer.log()[-3000:]}")
+
+    def events(self) -> dict[str, int]:
+        """How often the scorers' logs say that a fault was felt."""
+        logs = [scorer.log() for scorer in self.stream.processes]
+        return {name: sum(log.count(f'"{event}"') for log in logs) for name, event in FELT.items()}
 
     def _chosen(self, action: Action) -> Scorer:
         return self.live[action.target % len(self.live)]

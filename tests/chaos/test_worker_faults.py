@@ -20,9 +20,11 @@ from tests.services.harness import Scorer, Stream, payment
 BOMB_BYTES = 64 << 20
 
 
-def paid(start: int, end: int) -> list[bytes]:
+def paid(start: int, end: int, cards: int = 500) -> list[bytes]:
     """Payments start to end."""
-    return [json.dumps(payment(i, amount=900.0 if i % 100 == 99 else 25.0)).encode() for i in range(start, end)]
+    amounts = [900.0 if i % 100 == 99 else 25.0 for i in range(start, end)]
+    paid = [payment(i, card=f"card-{i % cards:04d}", amount=amounts[i - start]) for i in range(start, end)]
+    return [json.dumps(one).encode() for one in paid]
 
 
 async def assert_whole(stream: Stream, inputs: int) -> None:
@@ -41,19 +43,19 @@ async def test_a_full_disk_stops_no_scorer_and_costs_no_score(stream: Stream) ->
     """Snapshots fail, are counted, and are saved again once there is room; a kill in between restores from what there is."""
     scorer = stream.scorer(ASSAY_BATCH_RECORDS_MAX="50", ASSAY_SNAPSHOT_INTERVAL_S="0.05")
     scorer.wait_ready()
-    await stream.send(paid(0, 500))
+    await stream.send(paid(0, 500, cards=4000))
     await stream.caught_up([scorer])
     limit_files(scorer, SNAPSHOT_BYTES_MAX)
-    await stream.send(paid(500, 1500))
+    await stream.send(paid(500, 4500, cards=4000))
     await stream.caught_up([scorer])
     scorer.wait_for_log("snapshot.failed")
     assert scorer.metric("assay_snapshots_total", outcome="failed") > 0
     scorer.kill()
     heir = stream.scorer()
-    await stream.send(paid(1500, 2000))
+    await stream.send(paid(4500, 5000, cards=4000))
     await stream.caught_up([heir])
     assert heir.terminate() == 0
-    await assert_whole(stream, 2000)
+    await assert_whole(stream, 5000)
 
 
 async def test_a_clock_an_hour_wrong_changes_no_score(stream: Stream) -> None:
