@@ -49,6 +49,7 @@ app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
 app.command(epilog=replay.EXAMPLE)(replay.replay)
+app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(bench.app, name="bench")
 

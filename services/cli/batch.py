@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.files import needing_files
 from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
@@ -37,15 +38,12 @@ def batch(
     from rich.progress import Progress
 
     from schemas.feature_kinds import ID_FIELDS
-    from services.runtime.errors import AssayError
     from services.runtime.settings import RuntimeSettings, ScorerSettings, load
     from services.scorer.model import load_session
     from services.scorer.offline import judge
 
-    try:
+    with needing_files():
         from services.cli import tables
-    except ModuleNotFoundError as error:
-        raise AssayError(f"Files need {error.name}; get it with pip install 'assay-scoring[files]'.") from None
     tables.check_target(target)
     fields = tables.read(source, tables.mapping(mapped or []), label)
     settings = load(ScorerSettings)

@@ -29,6 +29,12 @@ def features(context: typer.Context) -> None:
     _run("features", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench restart --json")
+def restart(context: typer.Context) -> None:
+    """From a scorer's start to its first score with a million cards known. Options go to the benchmark."""
+    _run("restart", context.args)
+
+
 def _run(name: str, arguments: list[str]) -> None:
     from services.runtime.errors import AssayError
 

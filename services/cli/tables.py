@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 from schemas.transaction import Transaction
@@ -100,6 +102,20 @@ def _frauds(path: Path, frame: pl.DataFrame, label: str | None) -> pl.Series:
     return words.is_in(list(FRAUD)).fill_null(False)
 
 
+def whole(fields: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The payments of `read`, in order of time. Raises TableError where one lacks what the stream would refuse it for."""
+    bad = fields.filter(
+        pl.any_horizontal(pl.col(*NEEDED).is_null()) | ~pl.col("amount").is_finite() | (pl.col("amount") < 0)
+    )
+    if len(bad):
+        first = int(bad["row"].to_numpy().min())
+        raise TableError(
+            f"{path} has {len(bad):,} payment(s) without a usable {', '.join(NEEDED)}, the first in row {first} "
+            "(counted from 0): mend or remove them."
+        )
+    return fields
+
+
 def labelled(fields: pl.DataFrame, label_delay_days: int) -> Labelled:
     """What the payments of `read` say of the terminals."""
     day = (fields["event_time_ms"] // DAY_MS).fill_null(strategy="forward").fill_null(0)
@@ -111,6 +127,15 @@ def payloads(fields: pl.DataFrame) -> list[bytes]:
     """Each row as the JSON that the stream would carry."""
     encode = msgspec.json.Encoder().encode
     return [encode(row) for row in fields.drop("row", "is_fraud").iter_rows(named=True)]
+
+
+def write_features(
+    path: Path, fields: pl.DataFrame, names: Sequence[str], features: NDArray[np.float32], *, labelled: bool
+) -> None:
+    """One row for each row read, in the file's order; at once or not at all. Raises TableError."""
+    kept = ["transaction_id", *(["is_fraud"] if labelled else []), "row"]
+    frame = fields.select(kept).hstack(pl.DataFrame(features, schema=list(names)))
+    _replace(path, frame.sort("row").drop("row"))
 
 
 def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:
@@ -127,7 +152,10 @@ def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:
     scored = pl.col("rejected").is_null()
     outputs = [*judged.scores._fields, "alert"]
     frame = frame.with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in outputs)
-    frame = frame.sort("row").drop("row")
+    _replace(path, frame.sort("row").drop("row"))
+
+
+def _replace(path: Path, frame: pl.DataFrame) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)

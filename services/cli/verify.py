@@ -87,10 +87,10 @@ async def _judge(
 
 def _compared(group: str | None, *, hidden: bool) -> tuple[bool, dict[str, int]]:
     """Whether a replay says the same, and its counts."""
-    from services.cli.replay import run
+    from services.cli.replay import replayed_with
 
     with progress_bar(hidden=hidden) as progress:
-        comparison = run(group, None, None, progress)[0].comparison
+        comparison = replayed_with(progress, group)[0].comparison
     counts = comparison.as_dict()
     del counts["examples"]
     return comparison.equal, counts

@@ -7,6 +7,7 @@ writes them. Neither writing nor reading holds the state twice. The newest two a
 import hashlib
 import json
 import re
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -20,6 +21,9 @@ from services.runtime.places import Place
 FORMAT_VERSION = 2
 KEPT = 2
 HEADER_BYTES_MAX = 1 << 16
+
+DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.TokenError)
+"""What our checks and NumPy's reader raise on bytes that are no snapshot."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -73,7 +77,7 @@ class SnapshotStore:
                 continue
             try:
                 yield self._read(name)
-            except (OSError, ValueError, KeyError, TypeError, SyntaxError, EOFError, MemoryError) as error:
+            except (*DAMAGED, OSError, MemoryError) as error:
                 yield f"{name} is not usable: {error}"
 
     def _names(self) -> list[str]:

@@ -7,12 +7,15 @@ from typing import Any
 
 
 def run(
-    description: str | None, measure: Callable[[int, int], dict[str, Any]], show: Callable[[dict[str, Any]], None]
+    description: str | None,
+    measure: Callable[[int, int], dict[str, Any]],
+    show: Callable[[dict[str, Any]], None],
+    records: int = 400_000,
 ) -> None:
     """Arguments, measurement (of records, in rounds), output."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
-    parser.add_argument("--records", type=int, default=400_000)
+    parser.add_argument("--records", type=int, default=records)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     result = measure(arguments.records, arguments.rounds)

@@ -112,7 +112,7 @@ def with_river(columns: TransactionColumns) -> float:
     part = columns[:RIVER_RECORDS]
     times = [datetime.fromtimestamp(ms / 1000, UTC).replace(tzinfo=None) for ms in part.event_time_ms.tolist()]
     started_s = time.perf_counter()
-    for card, moment, amount in zip(part.card_id, times, part.amount.tolist(), strict=True):
+    for card, moment, amount in zip(part.ids["card_id"], times, part.amount.tolist(), strict=True):
         if card not in cards:
             periods = [timedelta(milliseconds=milliseconds) for milliseconds in WINDOWS.values()]
             cards[card] = [utils.TimeRolling(stats.Mean, period=period) for period in periods]

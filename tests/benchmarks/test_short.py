@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.benchmarks import features, throughput
+from tests.benchmarks import features, restart, throughput
 
 
 def test_throughput_measures_every_contender() -> None:
@@ -27,3 +27,13 @@ def test_features_measures_every_contender(monkeypatch: pytest.MonkeyPatch) -> N
     assert set(result["ns_per_event_by_cards"]) == {"100", "10000"}
     assert json.loads(json.dumps(result)) == result
     features.show(result)
+
+
+def test_restart_measures_both_ways_and_changes_no_score() -> None:
+    """20,000 cards, one round."""
+    result = restart.measure(20_000, 1)
+    assert result["restart_s"] > 0
+    assert result["restart_without_snapshot_s"] > 0
+    assert (result["compared"], result["differing"]) == (20_000 + 2 * restart.FRESH, 0)
+    assert json.loads(json.dumps(result)) == result
+    restart.show(result)

@@ -12,7 +12,9 @@ from typing import Any
 from models.bundle.load import load_bundle
 from models.scoring.session import ModelSession
 from services.replay.compare import Comparison
+from services.replay.log import KafkaLog
 from services.replay.replay import Period, replay
+from services.runtime.kafka import reader
 from services.runtime.settings import RuntimeSettings
 from services.scorer.processor import Limits
 from services.verification.verdict import Verdict
@@ -163,10 +165,15 @@ async def bits(stream: Stream, bundles: Sequence[Path]) -> tuple[int, int, list[
         duplicate_window_records=defaults.duplicate_window_records,
         cards_max=CARDS_MAX,
     )
-    for path in bundles:
-        session = ModelSession(load_bundle(path), "cpu")
-        found = (await replay(stream.kafka, stream.topics, stream.group, session, limits, Period())).comparison
-        whole.compared += found.compared
-        whole.differing += found.differing + found.not_emitted + found.not_replayed
-        whole.examples += found.examples
+    consumer = reader(stream.kafka)
+    await consumer.start()
+    try:
+        for path in bundles:
+            log = KafkaLog(stream.kafka, stream.topics, stream.group, consumer)
+            found = (await replay(log, ModelSession(load_bundle(path), "cpu"), limits, Period())).comparison
+            whole.compared += found.compared
+            whole.differing += found.differing + found.not_emitted + found.not_replayed
+            whole.examples += found.examples
+    finally:
+        await consumer.stop()
     return whole.compared, whole.differing, whole.examples

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from models.bundle.graph import OPERATORS, GraphError, check_graph
+from models.features.spec_file import load_spec
 
 GOOD = Path("deploy/bundles/fraud/model.onnx").read_bytes()
-FEATURES = 20
+FEATURES = len(load_spec(Path("deploy/features/fraud.yaml")).names)
 
 
 def edited(edit: Callable[[onnx.ModelProto], object]) -> bytes:

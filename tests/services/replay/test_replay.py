@@ -52,6 +52,12 @@ async def test_scores_of_killed_and_moved_partitions_are_those_of_a_replay(
     assert found["not_emitted"] == found["not_replayed"] == found["other_model"] == 0
     status, found = await in_thread(stream, monkeypatch, capsys, "--to", "2020-01-01")
     assert (status, found["compared"]) == (1, 0)
+    archive = str(stream.directory / "archive")
+    assert await asyncio.to_thread(run_main, monkeypatch, "archive", "--group", stream.group, archive, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["scores"] == verdict.scores
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    assert (await asyncio.to_thread(run_main, monkeypatch, "replay", "--archive", archive, "--json")) == 0
+    assert json.loads(capsys.readouterr().out)["compared"] == verdict.scores, "from the files alone"
     monkeypatch.setenv("ASSAY_CARDS_MAX", "40")
     status, found = await in_thread(stream, monkeypatch, capsys)
     assert status == 1, "with another memory the cards have other histories"

@@ -1,0 +1,142 @@
+"""Features of a whole history, in parts that need nothing of each other: for many processes, or an engine of the user's own.
+
+Two pure functions hold everything. `partition_features` folds the payments of one partition, `terminal_features` looks up
+what the whole stream knew of some terminals. Each takes rows as any mapping of column names to arrays, a pandas frame too, so
+Ray or Spark can map them over groups (docs/examples/features_on_ray.py); `history_features` does it with processes here.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.fold import fold
+from models.features.history_profiles import HistoryProfiles
+from models.features.layout import id_fields, used_keys
+from models.features.state import FeatureState
+from models.features.terminal_days import DAY_MS
+from schemas.feature_kinds import ProfileFeature
+from schemas.feature_spec import FeatureSpec
+
+BATCH = 10_000
+PROFILED = ("event_time_ms", "terminal_id", "is_fraud")
+
+Rows = Mapping[str, Any]
+"""Columns of n payments: event_time_ms, amount and the ids that the spec reads (`columns_read`); is_fraud for the terminals."""
+
+Task = tuple[Callable[[FeatureSpec, Rows], NDArray[np.float32]], tuple[str, ...], NDArray[np.int64]]
+"""A function, the columns that it reads, and the places of its payments."""
+
+Report = Callable[[int, int], None]
+"""Told how many rows are done, and of how many; a row counts once for its card and once for its terminal."""
+
+
+def columns_read(spec: FeatureSpec) -> list[str]:
+    """Names of the columns that the functions below need."""
+    return ["event_time_ms", "amount", *sorted(id_fields(spec)), *(["is_fraud"] if spec.profiled else [])]
+
+
+def partition_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
+    """float32[n, F] of all payments of one partition, in the rows' order; profile features are left at 0.
+
+    Bit for bit what the scorer computes on a partition that gets these payments in order of event time and forgets no card.
+    For a spec whose only key is the card, any split that keeps a card together will do.
+    """
+    times = np.asarray(rows["event_time_ms"], np.int64)
+    order = np.argsort(times, kind="stable")
+    ids = {field: np.asarray(rows[field], object)[order] for field in id_fields(spec)}
+    ids = {field: np.where(values == None, NO_VALUE, values) for field, values in ids.items()}  # noqa: E711  (an array's)
+    keys = [spec.keys[key] for key in used_keys(spec)]
+    state = FeatureState(spec, max((len(set(ids[field])) for field in keys), default=1) or 1)
+    columns = TransactionColumns(
+        {field: values.tolist() for field, values in ids.items()},
+        times[order],
+        np.asarray(rows["amount"], np.float64)[order],
+    )
+    features = np.zeros((len(times), len(spec.features)), np.float32)
+    for start in range(0, len(times), BATCH):
+        features[order[start : start + BATCH]], _ = fold(state, columns[start : start + BATCH])
+        state.closed_days()  # told by the stream; here the terminals are counted by themselves
+    return features
+
+
+def terminal_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
+    """float32[n, F] of all payments of some terminals, in the rows' order; everything but the profile features is 0.
+
+    A payment sees the days before its own, and the frauds among them (is_fraud) whose label delay has passed.
+    """
+    times = np.asarray(rows["event_time_ms"], np.int64)
+    terminals, is_fraud = np.asarray(rows["terminal_id"], object), np.asarray(rows["is_fraud"], np.bool_)
+    history = HistoryProfiles(spec.label_delay_days)
+    features = np.zeros((len(times), len(spec.features)), np.float32)
+    for day, places in _by(times // DAY_MS):
+        ids = terminals[places].tolist()
+        known = np.zeros((len(places), len(spec.features)), np.float32)
+        history.on(day).fill(spec, ids, times[places], known)
+        features[places] = known
+        history.add(day, ids, is_fraud[places])
+    return features
+
+
+def history_features(
+    spec: FeatureSpec,
+    rows: Rows,
+    partition: NDArray[np.int64],
+    processes: int | None = None,
+    report: Report = lambda done, whole: None,
+) -> NDArray[np.float32]:
+    """float32[n, F] of a history; the same bits for any number of processes (default: one a core).
+
+    partition: int64[n], the partition of each payment; a card is in one only.
+    """
+    processes = processes or os.cpu_count() or 1
+    cards = [name for name in columns_read(spec) if name != "is_fraud"]
+    tasks: list[Task] = [
+        (partition_features, tuple(cards), places) for _, places in _by(np.asarray(partition, np.int64))
+    ]
+    if spec.profiled:
+        _, terminal = np.unique(np.asarray(rows["terminal_id"], str), return_inverse=True)
+        tasks += [(terminal_features, PROFILED, places) for _, places in _by(terminal % processes)]
+    profiled = np.array([isinstance(feature, ProfileFeature) for feature in spec.features])
+    features = np.zeros((len(partition), len(spec.features)), np.float32)
+    done, whole = 0, sum(len(places) for *_, places in tasks)
+    for task, part in _worked(spec, rows, tasks, processes):
+        function, _, places = task
+        columns = np.flatnonzero(profiled == (function is terminal_features))
+        features[np.ix_(places, columns)] = part[:, columns]
+        done += len(places)
+        report(done, whole)
+    return features
+
+
+def _worked(
+    spec: FeatureSpec, rows: Rows, tasks: list[Task], processes: int
+) -> Iterator[tuple[Task, NDArray[np.float32]]]:
+    """Each task with what came of it, in any order."""
+    columns = {name: np.asarray(rows[name]) for _, names, _ in tasks for name in names}
+
+    def of(task: Task) -> Rows:
+        return {name: columns[name][task[2]] for name in task[1]}
+
+    if processes == 1:
+        yield from ((task, task[0](spec, of(task))) for task in tasks)
+        return
+    # spawned, not forked: a copy of a process with threads may hang
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        waiting: dict[Future[NDArray[np.float32]], Task] = {
+            pool.submit(task[0], spec, of(task)): task for task in tasks
+        }
+        for future in as_completed(waiting):
+            yield waiting[future], future.result()
+
+
+def _by(group: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each group's number, rising, and its places, in order."""
+    order = np.argsort(group, kind="stable")
+    numbers, starts = np.unique(group[order], return_index=True)
+    yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)

@@ -1,0 +1,17 @@
+"""Commands that read or write files need an extra: where it is missing, one sentence says so."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.runtime.errors import AssayError
+
+
+@contextmanager
+def needing_files() -> Iterator[None]:
+    """Around an import that needs the extra `files`. Raises AssayError where that is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise AssayError(
+            f"Files need {error.name}, which is not installed: pip install 'assay-scoring[files]'."
+        ) from None

@@ -1,0 +1,159 @@
+"""A stream kept in Parquet: what a replay needs, for when Kafka's retention has deleted it.
+
+A directory: `archive.json`, and a folder each for `transactions`, `scores` and `terminal-profiles`, whose files together hold
+the topic's records in order. Payloads are kept byte for byte, so the replay's decoder sees what the stream's saw.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from services.replay.log import EmittedScore, Log, Spans
+from services.runtime.batches import Record
+from services.runtime.errors import AssayError
+from services.verification.read import Progress, Span
+
+FORMAT_VERSION = 1
+ABOUT = "archive.json"
+INPUTS, SCORES, PROFILES = "transactions", "scores", "terminal-profiles"
+ROWS_MAX = 500_000
+"""Records in one file."""
+
+RECORD = {"partition": pl.Int32, "offset": pl.Int64, "timestamp_ms": pl.Int64, "key": pl.Binary, "value": pl.Binary}
+SCORE = {"source_partition": pl.Int32, "source_offset": pl.Int64, "profiles_offset": pl.Int64, "value": pl.Binary}
+
+
+class ArchiveError(AssayError):
+    """An archive that cannot be written or read."""
+
+
+class ArchivedRecord(NamedTuple):
+    """A record as the fold takes it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class _Folder:
+    """Writes one topic's rows, file after file."""
+
+    def __init__(self, path: Path, schema: dict[str, Any]) -> None:
+        path.mkdir()
+        self._path, self._schema = path, schema
+        self._rows: list[Sequence[Any]] = []
+        self._files = 0
+        self.rows = 0
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Rows in order."""
+        self._rows += rows
+        self.rows += len(rows)
+        if len(self._rows) >= ROWS_MAX:
+            self.close()
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._rows:
+            frame = pl.DataFrame(self._rows, schema=self._schema, orient="row")
+            frame.write_parquet(self._path / f"{self._files:06d}.parquet", compression="zstd")
+            self._rows, self._files = [], self._files + 1
+
+
+async def write_archive(log: Log, path: Path, progress: Progress | None = None) -> dict[str, int]:
+    """Everything that a replay of `log` reads, into the new directory `path`; returns the records by folder.
+
+    `archive.json` is written last: a directory without it is not an archive. Raises ArchiveError.
+    """
+    try:
+        spans = await log.spans()
+        _make(path)
+        scores, inputs = _Folder(path / SCORES, SCORE), _Folder(path / INPUTS, RECORD)
+        profiles = _Folder(path / PROFILES, RECORD)
+        async for emitted in log.scores(progress):
+            scores.add(emitted)
+        async for _, records in log.inputs(progress):
+            inputs.add([_row(record) for record in records])
+        profiles.add([_row(record) for record in await log.profiles()])
+        folders = {INPUTS: inputs, SCORES: scores, PROFILES: profiles}
+        for folder in folders.values():
+            folder.close()
+        about = {
+            "format_version": FORMAT_VERSION,
+            "topic": spans.topic,
+            "spans": {partition: [span.begin, span.end] for partition, span in spans.by_partition.items()},
+        }
+        (path / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ArchiveError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None
+    return {name: folder.rows for name, folder in folders.items()}
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        raise ArchiveError(
+            f"{path} is there already: an archive is written once, into a directory of its own."
+        ) from None
+
+
+def _row(record: Record) -> tuple[Any, ...]:
+    return record.partition, record.offset, record.timestamp, record.key, record.value
+
+
+class ArchiveLog:
+    """An archive, read as the topics would be. Nothing is asked of Kafka."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def spans(self) -> Spans:
+        """As they were when the archive was written."""
+        try:
+            about = json.loads((self._path / ABOUT).read_text(encoding="utf-8"))
+            if about["format_version"] != FORMAT_VERSION:
+                raise ValueError
+            spans = {int(partition): Span(*map(int, span)) for partition, span in about["spans"].items()}
+            return Spans(str(about["topic"]), spans)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise ArchiveError(
+                f"{self._path} is not an archive of this version: `assay archive DIR` writes one."
+            ) from None
+
+    async def scores(self, progress: Progress | None) -> AsyncIterator[Sequence[EmittedScore]]:
+        """File by file."""
+        for rows in self._files(SCORES, SCORE, progress):
+            yield [EmittedScore(*row) for row in rows]
+
+    async def profiles(self) -> list[Record]:
+        """All of them."""
+        return [ArchivedRecord(PROFILES, *row) for rows in self._files(PROFILES, RECORD, None) for row in rows]
+
+    async def inputs(self, progress: Progress | None) -> AsyncIterator[tuple[int, list[Record]]]:
+        """File by file, each partition's records together."""
+        for rows in self._files(INPUTS, RECORD, progress):
+            parts: dict[int, list[Record]] = {}
+            for row in rows:
+                parts.setdefault(row[0], []).append(ArchivedRecord(INPUTS, *row))
+            for partition, records in parts.items():
+                yield partition, records
+
+    def _files(self, name: str, schema: dict[str, Any], progress: Progress | None) -> Iterator[list[tuple[Any, ...]]]:
+        files = sorted((self._path / name).glob("*.parquet"))
+        for place, file in enumerate(files):
+            try:
+                yield pl.read_parquet(file, columns=list(schema), schema=schema).rows()
+            except (PolarsError, OSError):
+                raise ArchiveError(
+                    f"{file} is damaged or not of this archive: restore it, or write the archive again."
+                ) from None
+            if progress:
+                progress(place + 1, len(files))

@@ -1,0 +1,50 @@
+"""`assay features build`: a file in, its features out."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.features.offline import history_features
+from models.features.spec_file import load_spec
+from tests.services.cli.test_app import run_main
+from tests.services.harness import payment
+
+SPEC = load_spec(Path("deploy/features/fraud.yaml"))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A hundred payments, the newest first."""
+    frame = pl.DataFrame([payment(i) for i in range(100)]).with_columns(fraud=pl.int_range(pl.len()) % 9 == 0)
+    frame.reverse().write_parquet(tmp_path / "payments.parquet")
+    return tmp_path / "payments.parquet"
+
+
+def test_the_rows_keep_the_files_order_and_the_features_are_the_folds(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With their labels."""
+    target = tmp_path / "features.parquet"
+    assert run_main(monkeypatch, "features", "build", "--label=fraud", "--processes=1", str(source), str(target)) == 0
+    found, given = pl.read_parquet(target), pl.read_parquet(source)
+    assert found.columns == ["transaction_id", "is_fraud", *SPEC.names]
+    assert found["transaction_id"].to_list() == given["transaction_id"].to_list()
+    assert found["is_fraud"].to_list() == given["fraud"].to_list()
+    rows = {name: given[name].to_numpy() for name in given.columns} | {"is_fraud": given["fraud"].to_numpy()}
+    expected = history_features(SPEC, rows, np.zeros(len(given), np.int64), 1)
+    assert found.select(SPEC.names).to_numpy().astype(np.float32).tobytes() == expected.tobytes()
+
+
+def test_a_payment_that_the_stream_would_refuse_is_one_sentence_with_its_row(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is written."""
+    frame = pl.read_parquet(source).with_columns(amount=pl.when(pl.int_range(pl.len()) != 3).then("amount"))
+    frame.write_parquet(source)
+    target = tmp_path / "features.parquet"
+    assert run_main(monkeypatch, "features", "build", str(source), str(target)) == 2
+    assert "1 payment(s) without a usable" in (error := capsys.readouterr().err)
+    assert "row 3 " in error
+    assert not target.exists()
