@@ -4,6 +4,9 @@ PYTHON ?= python3
 DURATION ?= 60
 RATE ?= 2000
 JSON ?=
+MINUTES ?=
+SEED ?=
+INPUTS ?= 1000000
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -13,10 +16,10 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench train clean lock
+.PHONY: help demo test check bench chaos fuzz soak recovery mutations train clean lock
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, then a check (DURATION=60 RATE=2000 JSON=1)
 	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json)
@@ -34,6 +37,23 @@ check: $(VENV)/.installed-all ## style, types, import contracts, the shape of th
 bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer; features beside pandas, Polars and river
 	@$(RUN)/assay bench throughput
 	@$(RUN)/assay bench features
+
+GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
+
+chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000)
+	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE)
+
+fuzz: $(VENV)/.installed-all ## spoiled payments and specs: none stops a partition, none is told (INPUTS=1000000 SEED=1)
+	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+
+soak: $(VENV)/.installed-all ## a scorer at half its load: memory and descriptors stay flat (MINUTES=30)
+	@$(RUN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(GIVEN_RATE)
+
+recovery: $(VENV)/.installed-all ## how long scoring stops when a scorer or a broker dies; writes docs/recovery.md
+	@$(RUN)/python -m tests.chaos.recovery --write
+
+mutations: $(VENV)/.installed-all ## takes out each rule of exactly once: a test must notice; writes it into docs/guarantees.md
+	@$(RUN)/python -m tests.chaos.mutations --write
 
 train: $(VENV)/.installed-all ## train the fraud bundle
 	@$(RUN)/assay train fraud
