@@ -152,7 +152,8 @@ async def _comes_back(system: System) -> str | None:
         for scorer in list(system.live):
             await asyncio.to_thread(scorer.wait_ready)
     except AssertionError as error:
-        return f"not alive: {error}"
+        logs = [scorer.log()[-2000:] for scorer in system.live]
+        return "\n".join([f"not alive: {error}", *logs])
     return None
 
 
