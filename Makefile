@@ -6,7 +6,9 @@ RATE ?= 2000
 JSON ?=
 DATA ?=
 KEY ?= .assay/keys/demo
-MINUTES ?= 10
+MINUTES ?=
+SEED ?=
+INPUTS ?= 1000000
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -16,10 +18,10 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench swaps train handbook credit sign clean lock
+.PHONY: help demo test check bench swaps chaos fuzz soak recovery mutations train handbook credit sign clean lock
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, then a check (DURATION=60 RATE=2000 JSON=1)
 	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json)
@@ -55,12 +57,29 @@ credit: $(VENV)/.installed-all ## train the credit bundle and measure credit mod
 	@OMP_NUM_THREADS=1 $(RUN)/python -m models.training.credit_results $(if $(CREDIT_DATA),--data $(CREDIT_DATA))
 
 swaps: $(VENV)/.installed-all ## a model swap every 2 s under load: latency, memory, and what it loses, which is nothing (MINUTES=10)
-	@$(RUN)/assay bench swaps --minutes $(MINUTES)
+	@$(RUN)/assay bench swaps --minutes $(or $(MINUTES),10)
 
 sign: $(VENV)/.installed-demo ## sign the bundles in deploy/bundles with KEY.key, made the first time, and pin KEY.pub
 	@test -f $(KEY).key || $(RUN)/assay bundle keygen $(KEY)
 	@for bundle in deploy/bundles/*/; do $(RUN)/assay bundle sign $$bundle --key $(KEY).key || exit 1; done
 	@mkdir -p deploy/keys && cp $(KEY).pub deploy/keys/demo.pub
+
+GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
+
+chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000)
+	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE)
+
+fuzz: $(VENV)/.installed-all ## spoiled payments and specs: none stops a partition, none is told (INPUTS=1000000 SEED=1)
+	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+
+soak: $(VENV)/.installed-all ## a scorer at half its load: memory and descriptors stay flat (MINUTES=30)
+	@$(RUN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(GIVEN_RATE)
+
+recovery: $(VENV)/.installed-all ## how long scoring stops when a scorer or a broker dies; writes docs/recovery.md
+	@$(RUN)/python -m tests.chaos.recovery --write
+
+mutations: $(VENV)/.installed-all ## takes out each rule of exactly once: a test must notice; writes it into docs/guarantees.md
+	@$(RUN)/python -m tests.chaos.mutations --write
 
 clean: ## remove the virtual environment, caches and local data
 	@rm -rf $(VENV) .venv-lock .assay build dist *.egg-info

@@ -40,11 +40,19 @@ def parse_spec(text: str, source: str = "feature spec") -> FeatureSpec:
         raise FeatureSpecError(f"{source}, line {line}: not YAML ({error.problem}); correct the line.") from None
     except yaml.YAMLError as error:
         raise FeatureSpecError(f"{source}: not YAML ({error}); write it as UTF-8 text.") from None
+    except RecursionError:
+        raise FeatureSpecError(f"{source}: nested too deeply; a feature spec has three levels.") from None
+    except ValueError as error:
+        raise FeatureSpecError(f"{source}: a value that cannot be read ({error}); correct it.") from None
     try:
         # Through JSON, as from a manifest: there a list may become a tuple although types are strict.
         return FeatureSpec.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         raise FeatureSpecError(_sentence(error.errors()[0], root, source)) from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FeatureSpecError(
+            f"{source}: YAML that JSON has no form for ({error}); write names as plain text."
+        ) from None
 
 
 def _sentence(error: ErrorDetails, root: yaml.Node | None, source: str) -> str:

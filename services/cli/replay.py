@@ -38,6 +38,25 @@ def replay(
     Set ASSAY_* as the scorer has them. The history is folded from the input's first record; --from and --to choose, by the
     records' timestamps, what is compared. Scores of another bundle or provider are left out. Exits with 1 on a difference.
     """
+    with progress_bar(hidden=json) as progress:
+        replayed, model = replayed_with(progress, group, since, until, archive)
+    if json:
+        truncated = list(replayed.truncated_partitions)
+        print_json({**replayed.comparison.as_dict(), "truncated_partitions": truncated, "model": model})
+    else:
+        _show(replayed, model)
+    if not replayed.comparison.equal:
+        raise typer.Exit(1)
+
+
+def replayed_with(
+    progress: "Progress",
+    group: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    archive: Path | None = None,
+) -> "tuple[Replayed, str]":
+    """The replay as the environment's settings have it, and the name of the model that ran."""
     from services.replay.replay import Period
     from services.runtime.settings import RuntimeSettings, ScorerSettings, load
     from services.scorer.model import load_session
@@ -47,16 +66,8 @@ def replay(
     everything = Period()
     period = Period(_ms(since, everything.since_ms), _ms(until, everything.until_ms))
     session = load_session(scorer)
-    with progress_bar(hidden=json) as progress:
-        run = _replay(group or runtime.group, archive, session, Limits.of(runtime, scorer), period, progress)
-        replayed = asyncio.run(run)
-    if json:
-        truncated = list(replayed.truncated_partitions)
-        print_json({**replayed.comparison.as_dict(), "truncated_partitions": truncated, "model": session.model_name})
-    else:
-        _show(replayed, session.model_name)
-    if not replayed.comparison.equal:
-        raise typer.Exit(1)
+    run = _replay(group or runtime.group, archive, session, Limits.of(runtime, scorer), period, progress)
+    return asyncio.run(run), session.model_name
 
 
 def keep(

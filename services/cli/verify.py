@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,8 @@ DAMAGE = {
     "out_of_order": "outputs behind a later one of their partition",
     "torn": "outputs or offsets that are not there together",
     "hanging": "partitions with a transaction that never ends",
+    "misjudged": "scores whose alert is not what the thresholds on the decisions give",
+    "disagreeing": "partitions that a reader at the end sees otherwise than one that followed them",
 }
 
 
@@ -34,36 +36,70 @@ def verify(
         bool, typer.Option(help="Leave out what lies before the first output: for a group that began at latest.")
     ] = False,
     settle: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for open transactions.")] = 60.0,
+    watch: Annotated[
+        float,
+        typer.Option(min=0.0, help="First follow the outputs for so many seconds, and compare what both readers saw."),
+    ] = 0.0,
+    bits: Annotated[
+        bool,
+        typer.Option(
+            "--bits", help="Then fold and score everything again, as `assay replay` does, and compare every bit."
+        ),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Read input and outputs back and check that each committed input was answered exactly once.
 
-    May run beside a scorer. Exits with 1 if anything is missing, duplicate, out of order, torn or hanging.
+    May run beside a scorer. Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores
+    themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, torn, hanging,
+    misjudged, disagreeing or differing.
     """
-    from services.runtime.settings import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
-    from services.verification.verify import CREDIT, PAYMENTS
-    from services.verification.verify import verify as judge
+    from services.runtime.settings import CreditSettings, RuntimeSettings, load
 
     credit = product is Product.CREDIT
-    group = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
+    if bits and credit:
+        raise typer.BadParameter("applications keep no history: --bits is for payments.")
+    found = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
+    options = {"settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
-        verdict = asyncio.run(
-            judge(
-                load(KafkaSettings),
-                load(TopicSettings),
-                group,
-                CREDIT if credit else PAYMENTS,
-                settle_s_max=settle,
-                from_first_output=from_first_output,
-                progress=progress,
-            )
-        )
+        verdict = asyncio.run(_judge(found, product, watch, {**options, "progress": progress}))
+    same, more = _compared(group, hidden=json) if bits else (True, {})
     if json:
-        print_json(verdict.as_dict())
+        print_json({**verdict.as_dict(), **more})
     else:
         show(verdict)
-    if not verdict.clean:
+        if bits:
+            results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
+    if not (verdict.clean and same):
         raise typer.Exit(1)
+
+
+async def _judge(group: str, product: Product, watch_s: float, options: dict[str, Any]) -> "Verdict":
+    from services.runtime.settings import KafkaSettings, TopicSettings, load
+    from services.verification.pipelines import CREDIT, PAYMENTS
+    from services.verification.verify import output_partitions
+    from services.verification.verify import verify as judge
+    from services.verification.witness import Witness
+
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    pipeline = CREDIT if product is Product.CREDIT else PAYMENTS
+    if not watch_s:
+        return await judge(kafka, topics, group, pipeline, **options)
+    witness, stop = Witness(kafka, await output_partitions(kafka, topics, pipeline)), asyncio.Event()
+    asyncio.get_running_loop().call_later(watch_s, stop.set)
+    await witness.follow(stop)
+    return await judge(kafka, topics, group, pipeline, seen=witness.trails, **options)
+
+
+def _compared(group: str | None, *, hidden: bool) -> tuple[bool, dict[str, int]]:
+    """Whether a replay says the same, and its counts."""
+    from services.cli.replay import replayed_with
+
+    with progress_bar(hidden=hidden) as progress:
+        comparison = replayed_with(progress, group)[0].comparison
+    counts = comparison.as_dict()
+    del counts["examples"]
+    return comparison.equal, counts
 
 
 @contextmanager
@@ -87,6 +123,7 @@ def show(verdict: "Verdict") -> None:
         (verdict.lag, "inputs not committed yet"),
         (verdict.unjudged, "inputs left out: retention has deleted their outputs, or they lie before the first one"),
         (verdict.uncounted, "inputs on no scoring metric yet"),
+        (verdict.unruled, "scores of a model that no decision names the thresholds of"),
     ):
         if count:
             results.print(f"  {count:,} {what}")
@@ -96,5 +133,7 @@ def show(verdict: "Verdict") -> None:
             for position in verdict.examples.get(name, ()):
                 results.print(f"    {position}", markup=False)
     results.print(
-        "Exactly once: nothing missing, duplicate, out of order, torn or hanging." if verdict.clean else "DAMAGED."
+        "Exactly once: nothing missing, duplicate, out of order, torn, hanging or misjudged."
+        if verdict.clean
+        else "DAMAGED."
     )

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from services.runtime import kafka as connections
 from services.runtime.batches import Write
 from services.runtime.clock import monotonic_s
-from services.runtime.failpoints import reach
+from services.runtime.failpoints import reach, wanted
 from services.runtime.settings import KafkaSettings, RuntimeSettings
 
 PRODUCER_RECORDS_MAX = 1 << 30
@@ -115,7 +115,10 @@ class ExactlyOnce(_Producing):
 
     async def start(self) -> None:
         """Fence every earlier producer of the partition and settle its transaction."""
-        await self._start(connections.transactional_producer(self._kafka, self._runtime, self._id))
+        producer = connections.transactional_producer(self._kafka, self._runtime, self._id)
+        if wanted("commit_sent"):
+            connections.tell_when_transaction_end_is_sent(producer, lambda: reach("commit_sent"))
+        await self._start(producer)
 
     async def deliver(self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool]) -> None:
         """One transaction. After any exception the delivery must be discarded: what happened is not known (A, B)."""

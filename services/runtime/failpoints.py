@@ -12,7 +12,14 @@ from typing import Literal, get_args
 from services.runtime.errors import SettingsError
 
 Point = Literal[
-    "after_poll", "after_process", "between_sends", "after_sends", "after_offsets", "after_commit", "during_restore"
+    "after_poll",
+    "after_process",
+    "between_sends",  # the k-th of all sends, with a count
+    "after_sends",
+    "after_offsets",
+    "commit_sent",  # EndTxn has left, its answer is not there
+    "after_commit",
+    "during_restore",
 ]
 
 
@@ -36,6 +43,11 @@ def _killer(setting: str) -> Callable[[Point], None]:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     return kill
+
+
+def wanted(point: Point) -> bool:
+    """Whether the process is to end at this point: for points that must be watched for to be noticed."""
+    return _setting.partition(":")[0] == point
 
 
 _setting = os.environ.get("ASSAY_FAILPOINT", "")

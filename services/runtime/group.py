@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 WATCH_INTERVAL_S = 1.0
 
+LOOK = "look at the brokers' logs if it happens again."
+
 
 class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the library is untyped
     """Owns the workers of one process."""
@@ -31,7 +33,8 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         self._workers: dict[TopicPartition, PartitionWorker] = {}
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._assigned_once = False
+        self._joining_since_s: float | None = monotonic_s()
+        """Since when the group owes us an assignment; None while we have one, if only of nothing."""
         self._stuck_s = 0.0
         self._tick_s = monotonic_s()
 
@@ -56,7 +59,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         """Whether the group has answered, and every partition we own is restored and moving."""
         phases = [worker.phase for worker in self._workers.values()]
         moving = self._stuck_s < self._settings.progress_timeout_s
-        return self._assigned_once and moving and all(phase in ("running", "paused") for phase in phases)
+        return self._joining_since_s is None and moving and all(phase in ("running", "paused") for phase in phases)
 
     @property
     def alive(self) -> bool:
@@ -65,6 +68,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Finish and stop the workers of what is taken away, before the group goes on."""
+        self._joining_since_s = monotonic_s()
         try:
             await self._stop(revoked)
         except Exception as error:
@@ -72,16 +76,22 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Start a worker for each partition; they restore beside each other, not in the rebalance."""
+        try:
+            self._start(assigned)
+        except Exception as error:
+            self._fail(error)
+
+    def _start(self, assigned: Collection[TopicPartition]) -> None:
         log.info("group.assigned", partitions=sorted(map(self._parts.metrics.label, assigned)))
         self._parts.metrics.rebalances.inc()
         self._parts.metrics.assigned.set(len(assigned))
         self._parts.pacer.partitions = max(1, len(assigned))
-        self._assigned_once = True
         for source in assigned:
             worker = PartitionWorker(source, self._parts)
             task = asyncio.ensure_future(worker.run())
             task.add_done_callback(self._ended)
             self._workers[source], self._tasks[source] = worker, task
+        self._joining_since_s = None
 
     async def _stop(self, sources: Collection[TopicPartition]) -> None:
         """Drain running workers within the bound; cancel those that are still starting, and those that do not end."""
@@ -120,14 +130,17 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             await asyncio.sleep(WATCH_INTERVAL_S)
             waiting = await self._waiting()
             self._tick_s = now_s = monotonic_s()
-            self._stuck_s = max((now_s - worker.progress_s for worker in waiting), default=0.0)
+            joining_s = 0.0 if self._joining_since_s is None else now_s - self._joining_since_s
+            self._stuck_s = max((now_s - worker.progress_s for worker in waiting), default=joining_s)
             self._parts.metrics.ready.set(self.ready)
             if self._stuck_s > 2 * self._settings.progress_timeout_s:
-                partitions = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in waiting))
-                raise AssayError(
-                    f"Partitions {partitions} have records waiting but committed none for {self._stuck_s:.0f} s: this process "
-                    "ends so that another can take over; look at the brokers' logs if it happens again."
-                )
+                raise AssayError(f"{self._stuck(waiting)}: this process ends so that another can take over; {LOOK}")
+
+    def _stuck(self, waiting: Sequence[PartitionWorker]) -> str:
+        if not waiting:
+            return f"The group {self._settings.group} has assigned us nothing for {self._stuck_s:.0f} s"
+        partitions = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in waiting))
+        return f"Partitions {partitions} have records waiting but committed none for {self._stuck_s:.0f} s"
 
     async def _waiting(self) -> list[PartitionWorker]:
         """Workers that have something to do: not yet running, or with records beyond their position."""

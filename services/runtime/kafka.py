@@ -19,6 +19,7 @@ from aiokafka.errors import (
     GroupLoadInProgressError,
     NotCoordinatorForGroupError,
 )
+from aiokafka.protocol.transaction import EndTxnRequest
 
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import SettingsError
@@ -35,6 +36,7 @@ __all__ = [
     "plain_producer",
     "reader",
     "retrieve",
+    "tell_when_transaction_end_is_sent",
     "transactional_producer",
 ]
 
@@ -165,6 +167,28 @@ async def of_coordinator(ask: Callable[[], Awaitable[T]]) -> T:
             if monotonic_s() > deadline_s:
                 raise
             await asyncio.sleep(COORDINATOR_POLL_S)
+
+
+def tell_when_transaction_end_is_sent(producer: AIOKafkaProducer, tell: Callable[[], None]) -> None:
+    """Call `tell` when the request that ends a transaction is on its way and its answer is not looked at yet. For tests."""
+    send, connections = producer.client.send, producer.client._conns
+
+    async def watched(node_id: int, request: Any, **options: Any) -> Any:
+        answer = asyncio.ensure_future(send(node_id, request, **options))
+        if isinstance(request, EndTxnRequest):
+            while not answer.done():
+                await asyncio.sleep(0)
+                connection = connections.get((node_id, options["group"]))
+                if connection is not None and connection._requests and not _unsent_bytes(connection):
+                    tell()
+                    break
+        return await answer
+
+    producer.client.send = watched
+
+
+def _unsent_bytes(connection: Any) -> int:
+    return int(connection._writer.transport.get_write_buffer_size()) if connection._writer else 1
 
 
 async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 EXAMPLES_MAX = 10
+DAMAGE = ("missing", "duplicate", "out_of_order", "torn", "hanging", "misjudged", "disagreeing")
 
 
 @dataclass(slots=True)
@@ -14,8 +15,11 @@ class Verdict:
     out_of_order: outputs behind a later one of the same input partition, or on a foreign partition.
     torn: outputs that are not there together (score without its alert, alert without its decision, outputs whose offset
     was not committed, outputs of no input, metrics that do not add up). hanging: output partitions with a transaction
-    that neither commits nor aborts. The other counts damage nothing: unjudged inputs are those whose outputs the
-    retention has deleted, lag those that the group has not committed yet, uncounted those on no scoring metric (yet).
+    that neither commits nor aborts. misjudged: scores whose alert is not what the thresholds on the decisions give.
+    disagreeing: output partitions of which a reader at the end sees something else than one that followed them.
+
+    The other counts damage nothing: unjudged inputs are those whose outputs the retention has deleted, lag those that the
+    group has not committed yet, uncounted those on no scoring metric (yet), unruled scores of a model without a decision.
     """
 
     missing: int = 0
@@ -23,6 +27,8 @@ class Verdict:
     out_of_order: int = 0
     torn: int = 0
     hanging: int = 0
+    misjudged: int = 0
+    disagreeing: int = 0
     inputs: int = 0
     scores: int = 0
     dead_letters: int = 0
@@ -31,12 +37,13 @@ class Verdict:
     unjudged: int = 0
     lag: int = 0
     uncounted: int = 0
+    unruled: int = 0
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def clean(self) -> bool:
         """Whether nothing is damaged."""
-        return not (self.missing or self.duplicate or self.out_of_order or self.torn or self.hanging)
+        return not any(getattr(self, kind) for kind in DAMAGE)
 
     def note(self, damage: str, count: int, *positions: str) -> None:
         """Count damage of one kind and keep the first positions as examples."""

@@ -12,8 +12,6 @@ The order of its steps makes a running scorer raise no false alarm:
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,83 +23,46 @@ from schemas.base import Message
 from schemas.decision import RecordedBecause
 from schemas.metric import ScoringMetric
 from schemas.topics import (
-    ALERTS,
-    APPLICATIONS,
-    CONTROL,
-    CREDIT_DECISIONS,
-    CREDIT_OUTPUTS,
-    CREDIT_SCORES,
-    DEAD_LETTERS,
-    DECISIONS,
-    MODEL_REFERENCES,
-    SCORER_OUTPUTS,
-    SCORES,
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
     SOURCE_TOPIC_HEADER,
-    TERMINAL_SUMS,
-    TRANSACTIONS,
-    Topic,
 )
 from services.runtime.clock import monotonic_s
 from services.runtime.kafka import reader
 from services.runtime.settings import KafkaSettings, TopicSettings
 from services.runtime.topics_admin import describe_topics
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
+from services.verification.pipelines import PAYMENTS, Pipeline
 from services.verification.positions import POLL_S, committed_offsets, settled_ends
 from services.verification.read import Progress, Span, VerificationError, read
+from services.verification.rule import Rule
 from services.verification.verdict import Verdict
+from services.verification.witness import Trail, Trails, disagreements
 
 COMMIT_WAIT_S_MAX = 10.0
 """How long after its outputs a group's offset may become visible: brokers write commit markers one by one."""
 
 
-class _Flag(Message):
+class _Judged(Message):
     """All that is decoded of a score."""
 
     alert: bool
+    probability: float
+    anomaly_percentile: float
+    model: str
 
 
-class _Because(Message):
+class _Decided(Message):
     """All that is decoded of a decision."""
 
     recorded_because: RecordedBecause
+    model: str
+    probability_threshold: float
+    anomaly_percentile_threshold: float
 
 
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """What is judged. marks: what an output topic's record marks of its input; the others hold sums.
-
-    every_decision: whether each score is due a decision, not only an alert's.
-    """
-
-    source: Topic
-    outputs: Sequence[Topic]
-    marks: Mapping[str, Mark]
-    every_decision: bool
-
-
-PAYMENTS = Pipeline(
-    TRANSACTIONS,
-    # sums of terminals belong to many inputs each: what they add up to is tested with the profiler; the others to none
-    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES, CONTROL)),
-    {
-        SCORES.name: Mark.SCORE,
-        DEAD_LETTERS.name: Mark.DEAD_LETTER,
-        ALERTS.name: Mark.ALERT,
-        DECISIONS.name: Mark.DECISION,
-    },
-    every_decision=False,
-)
-CREDIT = Pipeline(
-    APPLICATIONS,
-    CREDIT_OUTPUTS,
-    {CREDIT_SCORES.name: Mark.SCORE, DEAD_LETTERS.name: Mark.DEAD_LETTER, CREDIT_DECISIONS.name: Mark.DECISION},
-    every_decision=True,
-)
-
-_decode_flag = codec.decoder(_Flag)
-_decode_because = codec.decoder(_Because)
+_decode_judged = codec.decoder(_Judged)
+_decode_decided = codec.decoder(_Decided)
 _decode_metric = codec.decoder(ScoringMetric)
 
 
@@ -114,15 +75,16 @@ async def verify(
     settle_s_max: float = 60.0,
     from_first_output: bool = False,
     progress: Progress | None = None,
+    seen: Trails | None = None,
 ) -> Verdict:
     """Judge everything that the group has committed.
 
     settle_s_max: how long to wait for open transactions; more than the brokers need to abort one that was left behind.
     from_first_output: leave out what lies before each partition's first output, for a group that began at `latest`.
-    Raises VerificationError.
+    seen: the trails of a `Witness` of the outputs, compared with what lies there now. Raises VerificationError.
     """
     try:
-        verification = _Verification(kafka, topics, group, pipeline)
+        verification = _Verification(kafka, topics, group, pipeline, seen or {})
         return await verification.run(settle_s_max, from_first_output, progress)
     except KafkaError as error:
         raise VerificationError(
@@ -133,8 +95,13 @@ async def verify(
 class _Verification:
     """One run. The ledgers are those of the input's partitions, by number."""
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, group: str, pipeline: Pipeline) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, topics: TopicSettings, group: str, pipeline: Pipeline, seen: Trails
+    ) -> None:
         self._kafka, self._topics, self._group, self._pipeline = kafka, topics, group, pipeline
+        self._seen = seen
+        self._again = {tp: Trail(trail.begin, trail.begin) for tp, trail in seen.items()}
+        self._rule = Rule()
         self._input = topics.topic_prefix + pipeline.source.name
         self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._partitions: dict[str, int] = {}
@@ -169,7 +136,9 @@ class _Verification:
         finally:
             await consumer.stop()
         after = await self._committed_after()
-        parts = [self._loose]
+        for disagreement in disagreements(self._seen, self._again):
+            self._loose.note("disagreeing", 1, disagreement)
+        parts = [self._loose, self._rule.judge()]
         for number, ledger in self._ledgers.items():
             floor = ledger.first_output() if from_first_output else self._retained_from(number, spans)
             offsets = (committed.get(number, 0), after.get(number, 0))
@@ -211,13 +180,16 @@ class _Verification:
         if tp.topic == self._input:
             self._ledgers[tp.partition].add_inputs(np.fromiter((r.offset for r in records), np.int64, len(records)))
             return
+        if tp in self._seen:
+            seen = self._seen[tp]
+            self._again[tp].add(r for r in records if seen.begin <= r.offset < seen.next_offset)
         sources = [self._source(record) for record in records]
         ours = [record for record, source in zip(records, sources, strict=True) if source]
         if tp.topic not in self._marks:
             self._take_metrics(ours, [source[0] for source in sources if source])
             return
         positions = np.array([source for source in sources if source], np.int64).reshape(-1, 2)
-        flags = self._flags(self._marks[tp.topic], ours)
+        flags = self._flags(self._marks[tp.topic], ours, positions)
         for number in np.unique(positions[:, 0]).tolist():
             chosen = positions[:, 0] == number
             self._enter(tp, number, positions[chosen, 1], None if flags is None else flags[chosen])
@@ -229,25 +201,47 @@ class _Verification:
             ledger.misplaced(mark, offsets)
         ledger.add_outputs(mark, offsets, flags)
 
-    def _flags(self, mark: Mark, records: list[Any]) -> Mask | None:
-        """Which records say alert, where the pipeline has alerts and the kind such a field."""
+    def _flags(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
+        """Which records say alert, where the pipeline has alerts and the kind such a field. positions: int64[n, 2], sources."""
         if self._pipeline.every_decision:
             return None
         if mark is Mark.SCORE:
-            return np.fromiter((self._field(_decode_flag, r, "alert") is True for r in records), np.bool_, len(records))
+            return self._flags_of_scores(records, positions)
         if mark is Mark.DECISION:
-            because = (self._field(_decode_because, r, "recorded_because") == "alert" for r in records)
-            return np.fromiter(because, np.bool_, len(records))
+            return self._flags_of_decisions(records)
         return None
+
+    def _flags_of_scores(self, records: list[Any], positions: Any) -> Mask:
+        decoded = [self._decoded(_decode_judged, record) for record in records]
+        for number in np.unique(positions[:, 0]).tolist():
+            places = [place for place in np.flatnonzero(positions[:, 0] == number).tolist() if decoded[place]]
+            scores = [decoded[place] for place in places]
+            self._rule.add_scores(
+                f"{self._input}-{number}",
+                [int(positions[place, 1]) for place in places],
+                [score.model for score in scores],
+                [(score.probability, score.anomaly_percentile) for score in scores],
+                [score.alert for score in scores],
+            )
+        return np.fromiter((score is not None and score.alert for score in decoded), np.bool_, len(decoded))
+
+    def _flags_of_decisions(self, records: list[Any]) -> Mask:
+        because_of_alert = np.zeros(len(records), np.bool_)
+        for place, record in enumerate(records):
+            decision = self._decoded(_decode_decided, record)
+            if decision is not None:
+                because_of_alert[place] = decision.recorded_because == "alert"
+                thresholds = decision.probability_threshold, decision.anomaly_percentile_threshold
+                self._rule.add_thresholds(
+                    decision.model, thresholds, f"{record.topic}-{record.partition}@{record.offset}"
+                )
+        return because_of_alert
 
     def _take_metrics(self, records: list[Any], partitions: list[int]) -> None:
         for record, number in zip(records, partitions, strict=True):
             metric = self._decoded(_decode_metric, record)
             if metric is not None:
                 self._ledgers[number].add_metric(getattr(metric, name) for name in METRIC_FIELDS)
-
-    def _field(self, decode: Any, record: Any, name: str) -> Any:
-        return getattr(self._decoded(decode, record), name, None)
 
     def _decoded(self, decode: Any, record: Any) -> Any:
         """The output's fields; None, and counted, where it is not of its schema."""
@@ -271,3 +265,11 @@ class _Verification:
             self._loose.note("torn", 1, f"{record.topic}-{record.partition}@{record.offset}: its headers name no input")
             return None
         return partition, offset
+
+
+async def output_partitions(
+    kafka: KafkaSettings, topics: TopicSettings, pipeline: Pipeline = PAYMENTS
+) -> list[TopicPartition]:
+    """Every partition that is verified but the input's, for a `Witness`."""
+    states = await describe_topics(kafka, topics, pipeline.outputs)
+    return [TopicPartition(state.name, number) for state in states for number in range(state.partitions)]

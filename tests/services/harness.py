@@ -20,9 +20,10 @@ from schemas.topics import TOPICS, TRANSACTIONS
 from services.runtime.kafka import plain_producer, reader
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
 from services.runtime.topics_admin import create_topics
+from services.verification.pipelines import CREDIT
 from services.verification.positions import settled_ends
 from services.verification.verdict import Verdict
-from services.verification.verify import CREDIT, verify
+from services.verification.verify import verify
 
 ROOT = Path(__file__).parents[2]
 WAIT_S_MAX = 90.0
@@ -49,6 +50,7 @@ class Stream:
     prefix: str
     directory: Path
     partitions: int = 4
+    replication: int = 1
     environment: dict[str, str] = field(default_factory=dict)
     processes: list["Scorer"] = field(default_factory=list)
 
@@ -60,7 +62,7 @@ class Stream:
     @property
     def topics(self) -> TopicSettings:
         """Its topics."""
-        return TopicSettings(topic_prefix=self.prefix, partitions=self.partitions)
+        return TopicSettings(topic_prefix=self.prefix, partitions=self.partitions, replication=self.replication)
 
     @property
     def group(self) -> str:
@@ -204,6 +206,11 @@ class Scorer:
                 stderr=output,
                 start_new_session=True,
             )
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
 
     @property
     def returncode(self) -> int | None:

@@ -183,18 +183,23 @@ async def test_a_new_owner_settles_the_transaction_that_the_old_one_left_open(sc
 
 async def test_a_commit_without_answer_fails_within_the_request_timeout(scene: Scene) -> None:
     """Rule B: nobody waits for ever for a commit; whether it happened is for a fresh producer to find out."""
-    scene.runtime = RuntimeSettings(group=scene.runtime.group, request_timeout_s=0.5)
+    scene.runtime = RuntimeSettings(group=scene.runtime.group, request_timeout_s=4)
     delivery = scene.delivery()
     await delivery.start()
     producer = delivery._producer
     assert producer is not None
+    asked = asyncio.Event()
 
     async def never() -> None:
+        asked.set()
         await asyncio.get_running_loop().create_future()
 
     producer.commit_transaction = never
-    with pytest.raises(TimeoutError):
-        await delivery.deliver([write(scene.out, b"a")], 1, yes)
+    delivering = asyncio.ensure_future(delivery.deliver([write(scene.out, b"a")], 1, yes))
+    done, _ = await asyncio.wait([delivering], timeout=60)
+    assert done, "it waits for ever"
+    assert asked.is_set(), "it failed before the commit"
+    assert isinstance(delivering.exception(), TimeoutError)
     await delivery.discard()
     assert await scene.values() == []
 

@@ -65,3 +65,13 @@ def test_secrets_are_not_in_the_representation_of_settings() -> None:
     settings = KafkaSettings(sasl_username="u", sasl_password="very-secret")  # type: ignore[arg-type]
     assert "very-secret" not in repr(settings)
     assert "very-secret" not in settings.model_dump_json()
+
+
+async def test_the_input_comes_as_raw_bytes_and_only_what_is_committed() -> None:
+    """Rule G: a decoder of the library's that fails would ask for the same batch for ever. No auto-commit, no reset."""
+    consumer = kafka.input_consumer(KafkaSettings(), RuntimeSettings())
+    assert consumer._value_deserializer is None
+    assert consumer._key_deserializer is None
+    assert consumer._isolation_level == "read_committed"
+    assert not consumer._enable_auto_commit
+    assert consumer._auto_offset_reset == "none"

@@ -99,7 +99,8 @@ async def test_bad_input_gives_one_dead_letter_each_and_leaves_its_neighbours_un
 
 
 @pytest.mark.parametrize(
-    "point", ["after_poll", "after_process", "between_sends", "after_sends", "after_offsets", "after_commit"]
+    "point",
+    ["after_poll", "after_process", "between_sends", "after_sends", "after_offsets", "commit_sent", "after_commit"],
 )
 async def test_a_scorer_killed_at_any_point_of_the_transaction_loses_and_repeats_nothing(
     stream: Stream, point: str

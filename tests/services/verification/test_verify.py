@@ -1,6 +1,7 @@
 """The oracle against a real Kafka, with outputs made by hand."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,22 @@ from services.runtime.topics_admin import create_topics
 from services.verification.read import VerificationError
 from services.verification.verdict import Verdict
 from services.verification.verify import verify
+from services.verification.witness import Witness
 
 RECORDS = 20
 ALERTED = 7
 DEAD = 4
 
 Outputs = dict[str, list[tuple[int, bytes]]]
+
+DECISION = b"""{"recorded_because":"alert","model":"m","probability_threshold":0.5,"anomaly_percentile_threshold":99}"""
+
+
+def score(*, alert: bool, probability: float | None = None) -> bytes:
+    """A score, cut down to what the oracle reads, and a field more."""
+    probability = probability if probability is not None else 0.9 if alert else 0.1
+    fields = {"alert": alert, "probability": probability, "anomaly_percentile": 50.0, "model": "m", "new_field": 1}
+    return json.dumps(fields).encode()
 
 
 def outputs(sources: Sequence[int]) -> Outputs:
@@ -31,10 +42,10 @@ def outputs(sources: Sequence[int]) -> Outputs:
         if source == DEAD:
             made["dead-letters"].append((source, b"{}"))
             continue
-        made["scores"].append((source, b'{"alert":%s,"new_field":1}' % (b"true" if source == ALERTED else b"false")))
+        made["scores"].append((source, score(alert=source == ALERTED)))
         if source == ALERTED:
             made["alerts"].append((source, b"{}"))
-            made["decisions"].append((source, b'{"recorded_because":"alert"}'))
+            made["decisions"].append((source, DECISION))
     return made
 
 
@@ -117,7 +128,7 @@ async def test_damage_of_every_kind_is_found_at_its_place(scorer: HandScorer, mo
     producer = await scorer.start()
     made = outputs(range(RECORDS - 1))
     del made["scores"][2]
-    made["scores"].append((11, b'{"alert":false}'))
+    made["scores"].append((11, score(alert=False)))
     made["scores"][14:16] = reversed(made["scores"][14:16])
     made["alerts"].clear()
     await scorer.commit(producer, made, RECORDS - 1)
@@ -191,3 +202,44 @@ async def test_a_missing_topic_is_a_sentence(kafka_bootstrap: str, topic_prefix:
         VerificationError, match=r"scores does not exist: `assay topics create`|transactions does not exist"
     ):
         await verify(KafkaSettings(bootstrap=kafka_bootstrap), TopicSettings(topic_prefix=topic_prefix), "nobody")
+
+
+async def test_an_alert_that_the_thresholds_do_not_give_is_misjudged(scorer: HandScorer) -> None:
+    """Recomputed from the score and from the thresholds on the decisions, in both directions."""
+    producer = await scorer.start()
+    made = outputs(range(RECORDS))
+    scores = dict(made["scores"])
+    scores[9] = score(alert=False, probability=0.5)
+    scores[ALERTED] = score(alert=True, probability=0.4)
+    made["scores"] = list(scores.items())
+    await scorer.commit(producer, made, RECORDS)
+    await producer.stop()
+    verdict = await scorer.verdict()
+    assert (verdict.misjudged, verdict.torn, verdict.clean) == (2, 0, False)
+    assert [example.partition(":")[0] for example in verdict.examples["misjudged"]] == [
+        f"{scorer.input}-0@{ALERTED}",
+        f"{scorer.input}-0@9",
+    ]
+
+
+async def test_a_reader_that_followed_sees_what_the_one_at_the_end_sees(scorer: HandScorer) -> None:
+    """Aborted records included: neither of the two ever sees them. One other byte, and they disagree."""
+    scores = TopicPartition(f"{scorer.topics.topic_prefix}scores", 0)
+    producer, stop = await scorer.start(), asyncio.Event()
+    witness = Witness(scorer.kafka, [scores])
+    following = asyncio.create_task(witness.follow(stop))
+    await scorer.commit(producer, outputs(range(5)), 5)
+    await producer.begin_transaction()
+    await scorer.write(producer, outputs(range(5, 9)))
+    await producer.abort_transaction()
+    await scorer.commit(producer, outputs(range(5, RECORDS)), RECORDS)
+    await producer.stop()
+    async with asyncio.timeout(60):
+        while not witness.trails or witness.trails[scores].records < RECORDS - 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    stop.set()
+    await following
+    verdict = await scorer.verdict(seen=witness.trails)
+    assert verdict.clean, verdict
+    witness.trails[scores].crc ^= 1
+    assert (await scorer.verdict(seen=witness.trails)).disagreeing == 1

@@ -1,0 +1,210 @@
+"""`make fuzz INPUTS=1000000`: spoiled payments through decoder, fold, model and encoder, and spoiled specs through the reader.
+
+Each input must come out as one score or one dead letter, and no text of it may be in a dead letter or a log. The last line
+is JSON.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import typer
+
+from models.features.spec_file import FeatureSpecError, parse_spec
+from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER
+from tests.services.harness import BASE_TIME_MS, ROOT
+from tests.services.runtime.fakes import FakeKafka
+from tests.services.runtime.model import processor
+
+SECRET = "s3cret"  # noqa: S105 (no password)
+"""In every text of every payload: must be found nowhere but in the payload."""
+
+CARD_NUMBER = "4111111111111111"
+
+BATCH_RECORDS = 500
+SPEC_SHARE = 0.002
+"""Specs for each input: reading one costs a hundred times as much."""
+
+TOKENS = (
+    b"{", b"}", b"[", b"]", b'"', b"\\", b",", b":", b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"-0", b"0.0",
+    b"99999999999999999999", b'"\\ud800"', b"\\u0000", b"\x00", b"\xff", b"\xef\xbb\xbf", b" ", b"\n", b'"s3cret":"s3cret"',
+    CARD_NUMBER.encode(), b"[" * 150, b'{"a":' * 120, b"\xed\xa0\x80", b"1.7976931348623157e308", b"5e-324", b"/*", b"'",
+)  # fmt: skip
+
+VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 1e308, "", SECRET, SECRET * 20, [], {}, [SECRET], {SECRET: SECRET}, 2**63, -(2**63), 1.5, "\u0000",
+    CARD_NUMBER, "4111-1111 1111s1111", "\uff44\uff11\uff11", "\U0001f4a9", BASE_TIME_MS, 4_102_444_800_001,
+)  # fmt: skip
+
+
+def payment(draw: random.Random) -> dict[str, Any]:
+    """A good one, with the secret in every text."""
+    return {
+        "transaction_id": f"{SECRET}-{draw.randrange(1 << 40)}",
+        "event_time_ms": BASE_TIME_MS + draw.randrange(1 << 36),
+        "card_id": f"{SECRET}-{draw.randrange(500)}",
+        "terminal_id": f"{SECRET}-{draw.randrange(50)}",
+        "amount": round(draw.uniform(0, 1000), 2),
+        "currency": "EUR",
+        f"{SECRET}-field": SECRET,
+    }
+
+
+def spoiled(draw: random.Random) -> bytes | None:
+    """One input: a payment with a few things done to it; sometimes nothing, sometimes mere bytes."""
+    kind = draw.random()
+    if kind < 0.02:
+        return draw.choice([None, b"", draw.randbytes(draw.randrange(200))])
+    fields = payment(draw)
+    if kind < 0.4:
+        for _ in range(draw.randint(1, 2)):
+            name = draw.choice(list(fields) or [SECRET])
+            if draw.random() < 0.3:
+                fields.pop(name, None)
+            else:
+                fields[name] = draw.choice(VALUES)
+    payload = json.dumps(fields, ensure_ascii=draw.random() < 0.5, separators=draw.choice([None, (",", ":")])).encode(
+        errors="surrogatepass"
+    )
+    return _bent(payload, draw) if draw.random() < 0.4 else payload
+
+
+def _bent(payload: bytes, draw: random.Random) -> bytes:
+    """Bytes changed, cut, put in twice, or put in from TOKENS."""
+    content = bytearray(payload)
+    for _ in range(draw.randint(1, 3)):
+        at, to = sorted((draw.randint(0, len(content)), draw.randint(0, len(content))))
+        match draw.randrange(5):
+            case 0 if content:
+                content[min(at, len(content) - 1)] ^= 1 << draw.randrange(8)
+            case 1:
+                del content[at:to]
+            case 2:
+                content[at:at] = content[at:to]
+            case 3:
+                content[at:at] = draw.choice(TOKENS)
+            case _:
+                content[at:to] = draw.choice(TOKENS)
+    return bytes(content)
+
+
+@dataclass
+class Findings:
+    """What came out."""
+
+    inputs: int = 0
+    scores: int = 0
+    dead_letters: int = 0
+    specs: int = 0
+    specs_refused: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+class Listener(logging.Handler):
+    """Keeps what was logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line more."""
+        self.lines.append(record.getMessage())
+
+
+def fuzz(inputs: int, seed: int) -> Findings:
+    """Put `inputs` through a processor, and one spec for each hundred."""
+    draw, findings, listener = random.Random(seed), Findings(), Listener()
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(listener)
+    root.setLevel(logging.DEBUG)
+    try:
+        asyncio.run(_fuzz_payments(inputs, draw, findings))
+        for text in _specs(int(inputs * SPEC_SHARE), draw):
+            _read_spec(text, findings)
+    finally:
+        root.removeHandler(listener)
+        root.setLevel(level)
+    findings.problems += [f"logged: {line[:200]}" for line in listener.lines if SECRET in line]
+    return findings
+
+
+async def _fuzz_payments(inputs: int, draw: random.Random, findings: Findings) -> None:
+    worked = processor(cards_max=1000, duplicate_window_records=1000)
+    for start in range(0, inputs, BATCH_RECORDS):
+        kafka = FakeKafka()
+        for offset in range(start, min(start + BATCH_RECORDS, inputs)):
+            kafka.append(spoiled(draw), offset)
+        try:
+            result = await worked.process(kafka.log)
+        except Exception as error:
+            findings.problems.append(f"inputs {start} to {start + BATCH_RECORDS} stopped the partition: {error!r}")
+            return
+        answered: Counter[int] = Counter()
+        for write in result.writes:
+            for value, headers in zip(write.values, write.headers, strict=True):
+                if write.topic in (SCORES.name, DEAD_LETTERS.name):
+                    answered[int(dict(headers)[SOURCE_OFFSET_HEADER])] += 1
+                if write.topic == DEAD_LETTERS.name:
+                    findings.reasons[json.loads(value)["reason"]] += 1
+                    if SECRET.encode() in value or CARD_NUMBER.encode() in value:
+                        findings.problems.append(f"a dead letter tells: {value[:200]!r}")
+                findings.scores += write.topic == SCORES.name
+        findings.inputs += len(kafka.log)
+        if answered != Counter(record.offset for record in kafka.log):
+            findings.problems.append(f"inputs from {start} on were not answered once each")
+    findings.dead_letters = findings.reasons.total()
+
+
+def _specs(number: int, draw: random.Random) -> Iterator[str]:
+    good = (ROOT / "deploy/features/fraud.yaml").read_bytes()
+    for _ in range(number):
+        yield _bent(good, draw).decode(errors="replace")
+
+
+def _read_spec(text: str, findings: Findings) -> None:
+    findings.specs += 1
+    try:
+        parse_spec(text)
+    except FeatureSpecError:
+        findings.specs_refused += 1
+    except Exception as error:
+        findings.problems.append(f"a spec was not refused in a sentence: {error!r}: {text[:200]!r}")
+
+
+def main(
+    inputs: Annotated[int, typer.Option(min=1, help="How many payloads.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same inputs.")] = 1,
+) -> None:
+    """Fuzz the way of a payload and the reader of specs. Exits with 1 on any problem.
+
+    Example: python -m tests.chaos.fuzz --inputs 100000 --seed 3
+    """
+    begun_s = time.monotonic()
+    findings = fuzz(inputs, seed)
+    for problem in findings.problems[:20]:
+        print(problem)
+    counts = {name: value for name, value in vars(findings).items() if name not in ("problems", "reasons")}
+    print(
+        json.dumps(
+            {
+                "seed": seed,
+                **counts,
+                "reasons": dict(sorted(findings.reasons.items())),
+                "problems": len(findings.problems),
+                "seconds": round(time.monotonic() - begun_s, 1),
+            }
+        )
+    )
+    raise typer.Exit(bool(findings.problems))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,248 @@
+"""`python -m tests.chaos.mutations`: takes each of the rules A to H out of the source and runs the test that must notice.
+
+Each mutation is made in a copy of the working tree; a test that still passes there would be a rule that nothing holds.
+With --write the table in docs/guarantees.md is made anew.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "guarantees.md"
+BEGIN, END = "<!-- mutations -->", "<!-- end of mutations -->"
+TIMEOUT_S = 600.0
+RUNTIME = "tests/services/runtime"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`old` in the file becomes `new`; then `test` must fail. what: in words, for the table."""
+
+    rule: str
+    what: str
+    path: str
+    old: str
+    new: str
+    test: str
+
+
+MUTATIONS = (
+    Mutation(
+        "A",
+        "outputs are not awaited before the offsets",
+        "services/runtime/delivery.py",
+        "        await asyncio.wait_for(asyncio.gather(*acknowledgements), self._runtime.request_timeout_s)\n",
+        "",
+        f"{RUNTIME}/test_delivery.py::test_a_failed_send_commits_nothing",
+    ),
+    Mutation(
+        "B",
+        "a commit may take for ever",
+        "services/runtime/delivery.py",
+        "await asyncio.wait_for(producer.commit_transaction(), timeout_s)",
+        "await producer.commit_transaction()",
+        f"{RUNTIME}/test_delivery.py::test_a_commit_without_answer_fails_within_the_request_timeout",
+    ),
+    Mutation(
+        "B",
+        "a commit without an answer is taken for one that happened",
+        "services/runtime/delivery.py",
+        "        await asyncio.wait_for(producer.commit_transaction(), timeout_s)\n",
+        "        with contextlib.suppress(TimeoutError):\n"
+        "            await asyncio.wait_for(producer.commit_transaction(), timeout_s)\n",
+        f"{RUNTIME}/test_delivery.py::test_a_commit_without_answer_fails_within_the_request_timeout",
+    ),
+    Mutation(
+        "B",
+        "the position after a fault is what was worked, not what is committed",
+        "services/runtime/worker.py",
+        "            consumer.seek(self.source, committed.offset)\n",
+        "            consumer.seek(self.source, self.next_offset or committed.offset)\n",
+        f"{RUNTIME}/test_worker_order.py",
+    ),
+    Mutation(
+        "B",
+        "the state outlives a fault",
+        "services/runtime/worker.py",
+        "            processor = self._parts.make_processor(self.source)\n",
+        "            processor = self.__dict__.setdefault('kept', self._parts.make_processor(self.source))\n",
+        f"{RUNTIME}/test_worker_states.py",
+    ),
+    Mutation(
+        "C",
+        "an id for each process in place of one for each input partition",
+        "services/runtime/delivery.py",
+        'f"assay-{runtime.group}-{source.topic}-{source.partition}"',
+        'f"assay-{runtime.group}-{source.topic}-{source.partition}-{id(self)}"',
+        f"{RUNTIME}/test_delivery.py::test_a_new_owner_fences_the_old_one_whatever_the_group_believes",
+    ),
+    Mutation(
+        "C",
+        "the committed offset is read before the last owner is fenced",
+        "services/runtime/worker.py",
+        "            await delivery.start()\n            consumer = self._parts.consumer\n"
+        "            committed = await committed_position(consumer, self.source, self._settings, self._parts.metrics)\n",
+        "            consumer = self._parts.consumer\n"
+        "            committed = await committed_position(consumer, self.source, self._settings, self._parts.metrics)\n"
+        "            await delivery.start()\n",
+        f"{RUNTIME}/test_worker_order.py::test_a_partition_starts_in_the_order_that_fences_first",
+    ),
+    Mutation(
+        "D",
+        "a producer lives for ever",
+        "services/runtime/delivery.py",
+        "            self._records > PRODUCER_RECORDS_MAX or monotonic_s()",
+        "            False and self._records > PRODUCER_RECORDS_MAX and monotonic_s()",
+        f"{RUNTIME}/test_delivery.py::test_a_producer_is_worn_out_by_age_and_by_count",
+    ),
+    Mutation(
+        "E",
+        "ownership is not looked at before a commit",
+        "services/runtime/delivery.py",
+        '        reach("after_offsets")\n        if not owned():\n            raise RevokedError\n',
+        '        reach("after_offsets")\n',
+        f"{RUNTIME}/test_delivery.py::test_a_partition_taken_away_before_the_commit_commits_nothing",
+    ),
+    Mutation(
+        "E",
+        "a drain waits for the poll",
+        "services/runtime/worker.py",
+        "            self._getting.cancel()\n",
+        "            pass\n",
+        f"{RUNTIME}/test_worker_order.py::test_a_drain_interrupts_a_poll",
+    ),
+    Mutation(
+        "E",
+        "an error while workers start stays in the library",
+        "services/runtime/group.py",
+        "            self._start(assigned)\n        except Exception as error:\n            self._fail(error)\n",
+        "            self._start(assigned)\n        except Exception:\n            pass\n",
+        f"{RUNTIME}/test_group.py::test_an_error_in_a_callback_of_the_group_ends_the_process",
+    ),
+    Mutation(
+        "F",
+        "no watchdog",
+        "services/runtime/group.py",
+        "            if self._stuck_s > 2 * self._settings.progress_timeout_s:\n",
+        "            if False:\n",
+        f"{RUNTIME}/test_group.py::test_records_that_wait_without_progress_end_the_process",
+    ),
+    Mutation(
+        "F",
+        "a group that never answers is no reason to worry",
+        "services/runtime/group.py",
+        "default=joining_s)",
+        "default=0.0)",
+        f"{RUNTIME}/test_group.py::test_a_group_that_never_answers_ends_the_process",
+    ),
+    Mutation(
+        "G",
+        "the library decodes, and asks for the same batch for ever when it cannot",
+        "services/runtime/kafka.py",
+        '        enable_auto_commit=False,\n        auto_offset_reset="none",',
+        "        enable_auto_commit=False,\n        value_deserializer=__import__('json').loads,\n"
+        '        auto_offset_reset="none",',
+        f"{RUNTIME}/test_kafka.py::test_the_input_comes_as_raw_bytes_and_only_what_is_committed",
+    ),
+    Mutation(
+        "G",
+        "the library logs as we do",
+        "services/runtime/logs.py",
+        'logging.getLogger("aiokafka").setLevel(max(logging.INFO, logging.getLogger().level))',
+        'logging.getLogger("aiokafka").setLevel(logging.getLogger().level)',
+        f"{RUNTIME}/test_kafka.py::test_the_library_never_logs_below_info_whatever_our_own_level_is",
+    ),
+    Mutation(
+        "H",
+        "the wait between transactions is as shipped",
+        "services/runtime/kafka.py",
+        "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.001",
+        "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.02",
+        f"{RUNTIME}/test_kafka.py::test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses",
+    ),
+    Mutation(
+        "H",
+        "retriable errors go to the log",
+        "services/runtime/logs.py",
+        "                return False\n",
+        "                return True\n",
+        f"{RUNTIME}/test_kafka.py::test_known_retriable_errors_are_counted_and_kept_out_of_the_log",
+    ),
+)
+
+
+def caught(mutation: Mutation, scratch: Path) -> bool:
+    """Whether the test fails in a copy of the tree without the rule."""
+    copy = scratch / "tree"
+    shutil.rmtree(copy, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, copy / name)
+    source = copy / mutation.path
+    text = source.read_text(encoding="utf-8")
+    assert text.count(mutation.old) == 1, f"{mutation.path} holds this {text.count(mutation.old)} times: {mutation.old}"
+    source.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", mutation.test]
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    try:
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return True
+    assert done.returncode in (0, 1), f"the test did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.returncode == 1
+
+
+def link(test: str) -> str:
+    """A link from docs/ to a test's file, named by the test."""
+    path, _, name = test.partition("::")
+    return f"[`{name or Path(path).name}`](../{path})"
+
+
+def table(results: list[tuple[Mutation, bool]]) -> str:
+    """The page's section."""
+    rows = [
+        f"| {mutation.rule} | {mutation.what} | {'caught by ' + link(mutation.test) if was else '**not caught**'} |"
+        for mutation, was in results
+    ]
+    return "\n".join(["| rule | taken out | |", "| --- | --- | --- |", *rows])
+
+
+def main(
+    rule: Annotated[str | None, typer.Option(help="Only this rule's.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Put the table into docs/guarantees.md.")] = False,
+) -> None:
+    """Take out each rule, one after another, and say which test noticed. Exits with 1 if one did not.
+
+    Example: python -m tests.chaos.mutations --rule E
+    """
+    results = []
+    with tempfile.TemporaryDirectory(prefix="assay-mutations-") as scratch:
+        for mutation in (each for each in MUTATIONS if rule in (None, each.rule)):
+            was = caught(mutation, Path(scratch))
+            print(f"{mutation.rule}  {'caught' if was else 'NOT CAUGHT'}  {mutation.what}", file=sys.stderr, flush=True)
+            results.append((mutation, was))
+    if write:
+        page = PAGE.read_text(encoding="utf-8")
+        section = f"{BEGIN}\n{table(results)}\n{END}"
+        PAGE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: section, page, flags=re.DOTALL), encoding="utf-8")
+    print(json.dumps({"mutations": len(results), "caught": sum(was for _, was in results)}))
+    raise typer.Exit(not all(was for _, was in results))
+
+
+if __name__ == "__main__":
+    typer.run(main)

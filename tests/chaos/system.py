@@ -1,0 +1,224 @@
+"""The running system: scorers with a supervisor, load, a second reader; and what each fault does to it."""
+
+import asyncio
+import contextlib
+import random
+import resource
+import signal
+from collections import Counter
+from pathlib import Path
+
+from tests.chaos.bundles import FRAUD, next_version
+from tests.chaos.cluster import Cluster
+from tests.chaos.load import Load
+from tests.chaos.plan import Action
+from tests.chaos.proxy import END_TXN, Hold, Way
+from tests.services.harness import Scorer, Stream
+
+SCORERS = 2
+SCORERS_MAX = 3
+SUPERVISE_S = 0.25
+SNAPSHOT_BYTES_MAX = 256 << 10
+"""A file may grow to this while the disk is full; a snapshot is larger, a log smaller."""
+
+SETTINGS = {
+    "ASSAY_SESSION_TIMEOUT_S": "6",
+    "ASSAY_TRANSACTION_TIMEOUT_S": "10",
+    "ASSAY_REQUEST_TIMEOUT_S": "3",
+    "ASSAY_PROGRESS_TIMEOUT_S": "30",
+    "ASSAY_BATCH_RECORDS_MAX": "200",
+    "ASSAY_SNAPSHOT_INTERVAL_S": "1",
+    "ASSAY_PRODUCER_AGE_S_MAX": "20",
+    "ASSAY_DEAD_LETTER_SHARE_MAX": "1",  # a burst of garbage must stop nothing; the cap has its own tests
+    "ASSAY_DECISION_SHARE": "0.05",
+}
+
+FELT = {
+    "partition_failures": "partition.failed",
+    "assignments": "group.assigned",
+    "snapshots_failed": "snapshot.failed",
+    "restores": "partition.restored",
+}
+
+IN_GOOD_ORDER = (0, 2, -signal.SIGKILL, -signal.SIGTERM)
+"""How a scorer may end: asked, with one sentence, killed, asked before it had begun. Any other is a crash of ours."""
+
+
+class System:
+    """Scorers, load and brokers of one run."""
+
+    def __init__(self, cluster: Cluster, stream: Stream, rate: float, directory: Path) -> None:
+        self.cluster, self.stream = cluster, stream
+        self.load = Load(stream, rate)
+        self.bundles = [FRAUD, next_version(directory / "next")]
+        self.live: list[Scorer] = []
+        self.done: Counter[str] = Counter()
+        self.restarts = 0
+        self.crashes: list[str] = []
+        self._stopped: set[Scorer] = set()
+        self._bundle = 0
+
+    def start_scorer(self, *, clock_shift_s: int = 0) -> Scorer:
+        """One more scorer, through the proxies."""
+        environment = {
+            **SETTINGS,
+            "ASSAY_KAFKA_BOOTSTRAP": self.cluster.proxied,
+            "ASSAY_BUNDLE": str(self.bundles[self._bundle]),
+            "TEST_CLOCK_SHIFT_S": str(clock_shift_s),
+        }
+        module = "tests.chaos.shifted" if clock_shift_s else "services.scorer"
+        scorer = Scorer(self.stream, environment, len(self.stream.processes), module)
+        self.stream.processes.append(scorer)
+        self.live.append(scorer)
+        return scorer
+
+    async def supervise(self, stop: asyncio.Event) -> None:
+        """Start ended scorers again, as a platform does, until `stop`."""
+        while not stop.is_set():
+            for scorer in [scorer for scorer in self.live if scorer.returncode is not None]:
+                self.live.remove(scorer)
+                self.restarts += 1
+                self._look_at(scorer)
+                self.start_scorer()
+            await asyncio.sleep(SUPERVISE_S)
+
+    def _look_at(self, scorer: Scorer) -> None:
+        if scorer.returncode not in IN_GOOD_ORDER or "Traceback" in scorer.log():
+            self.crashes.append(f"exit status {scorer.returncode}: {scorer.log()[-3000:]}")
+
+    async def act(self, action: Action) -> None:
+        """Do it, and undo it after its time."""
+        self.done[action.kind] += 1
+        await getattr(self, f"_{action.kind}")(action)
+
+    async def calm(self) -> None:
+        """Undo everything that is still on."""
+        self.cluster.heal()
+        for scorer in list(self._stopped):
+            self._continue(scorer)
+        for scorer in self.live:
+            limit_files(scorer, resource.RLIM_INFINITY)
+
+    def end(self) -> None:
+        """Ask every scorer to drain, and look at how each ended."""
+        for scorer in self.live:
+            if scorer.terminate() not in (0, -signal.SIGTERM) or "Traceback" in scorer.log():
+                self.crashes.append(f"exit status {scorer.returncode} when asked to end: {scorer.log()[-3000:]}")
+
+    def events(self) -> dict[str, int]:
+        """How often the scorers' logs say that a fault was felt."""
+        logs = [scorer.log() for scorer in self.stream.processes]
+        return {name: sum(log.count(f'"{event}"') for log in logs) for name, event in FELT.items()}
+
+    def _chosen(self, action: Action) -> Scorer:
+        return self.live[action.target % len(self.live)]
+
+    async def _kill(self, action: Action) -> None:
+        scorer = self._chosen(action)
+        self.live.remove(scorer)
+        scorer.kill()
+        self._stopped.discard(scorer)
+        await asyncio.sleep(action.lasts_s)
+        self.start_scorer()
+
+    async def _stop(self, action: Action) -> None:
+        scorer = self._chosen(action)
+        if scorer.returncode is None:
+            scorer.signal(signal.SIGSTOP)
+            self._stopped.add(scorer)
+            await asyncio.sleep(action.lasts_s)
+            self._continue(scorer)
+
+    def _continue(self, scorer: Scorer) -> None:
+        if scorer in self._stopped:
+            self._stopped.discard(scorer)
+            if scorer.returncode is None:
+                scorer.signal(signal.SIGCONT)
+
+    async def _join(self, action: Action) -> None:
+        if len(self.live) >= SCORERS_MAX:
+            await self._end_one(self._chosen(action))
+        self.start_scorer()
+
+    async def _leave(self, action: Action) -> None:
+        await self._end_one(self._chosen(action))
+        if len(self.live) < SCORERS:
+            self.start_scorer()
+
+    async def _end_one(self, scorer: Scorer) -> None:
+        """SIGTERM, and its end; not a moment longer than a platform would wait."""
+        self.live.remove(scorer)
+        self._continue(scorer)
+        with contextlib.suppress(ProcessLookupError):
+            scorer.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(30):
+                while scorer.returncode is None:  # noqa: ASYNC110 (a process has no event)
+                    await asyncio.sleep(SUPERVISE_S)
+        except TimeoutError:
+            scorer.kill()
+        self._look_at(scorer)
+
+    async def _reload(self, action: Action) -> None:
+        """Another version of the bundle, by a restart."""
+        self._bundle = 1 - self._bundle
+        await self._end_one(self._chosen(action))
+        self.start_scorer()
+
+    async def _clock(self, action: Action) -> None:
+        """A scorer whose wall clock is an hour ahead, or behind, in place of another."""
+        await self._end_one(self._chosen(action))
+        self.start_scorer(clock_shift_s=3600 if action.target % 2 else -3600)
+
+    async def _broker_kill(self, action: Action) -> None:
+        async with self.cluster.turn:
+            index = action.target % len(self.cluster.proxies)
+            await self.cluster.kill(index)
+            await asyncio.sleep(action.lasts_s)
+            await self.cluster.start_again(index)
+
+    async def _blackhole_to_broker(self, action: Action) -> None:
+        await self._blackhole("to_broker", action)
+
+    async def _blackhole_to_client(self, action: Action) -> None:
+        await self._blackhole("to_client", action)
+
+    async def _blackhole(self, way: Way, action: Action) -> None:
+        proxy = self.cluster.proxies[action.target % len(self.cluster.proxies)]
+        proxy.blackhole(way)
+        await asyncio.sleep(action.lasts_s)
+        proxy.heal()
+
+    async def _reset(self, action: Action) -> None:
+        self.cluster.proxies[action.target % len(self.cluster.proxies)].reset()
+
+    async def _latency(self, action: Action) -> None:
+        for proxy in self.cluster.proxies:
+            proxy.latency_s = 0.2
+        await asyncio.sleep(action.lasts_s)
+        for proxy in self.cluster.proxies:
+            proxy.latency_s = 0.0
+
+    async def _end_txn_request_late(self, action: Action) -> None:
+        for proxy in self.cluster.proxies:
+            proxy.hold(Hold(END_TXN, "to_broker", action.lasts_s, times=2))
+
+    async def _end_txn_answer_late(self, action: Action) -> None:
+        for proxy in self.cluster.proxies:
+            proxy.hold(Hold(END_TXN, "to_client", action.lasts_s, times=2))
+
+    async def _disk_full(self, action: Action) -> None:
+        scorer = self._chosen(action)
+        limit_files(scorer, SNAPSHOT_BYTES_MAX)
+        await asyncio.sleep(action.lasts_s)
+        limit_files(scorer, resource.RLIM_INFINITY)
+
+    async def _poison(self, action: Action) -> None:
+        self.load.poison(action.target, random.Random(action.target).randint(50, 500))
+
+
+def limit_files(scorer: Scorer, bytes_max: int) -> None:
+    """How large a file of this process may grow: beyond it a write fails, as on a full disk."""
+    if scorer.returncode is None and hasattr(resource, "prlimit"):
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(scorer.pid, resource.RLIMIT_FSIZE, (bytes_max, resource.RLIM_INFINITY))

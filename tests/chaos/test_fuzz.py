@@ -1,0 +1,75 @@
+"""Fuzzing, bounded: no payload stops a partition, none is told of in a dead letter or a log. `make fuzz` does a million."""
+
+import contextlib
+import json
+import random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from models.features.spec_file import FeatureSpecError, parse_spec
+from services.scorer.decode import Decoder
+from tests.chaos.fuzz import SECRET, fuzz, spoiled
+from tests.services.harness import Stream
+from tests.services.scorer.test_decode import record
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+payloads = st.binary(max_size=300) | json_values.map(lambda value: json.dumps(value).encode(errors="surrogatepass"))
+
+
+@given(st.lists(st.none() | payloads, min_size=1, max_size=20))
+@example([b"[" * 100_000])
+@example([b'"\\ud800"'])
+def test_any_bytes_are_decoded_or_refused_once_each(values: list[bytes | None]) -> None:
+    """No exception, no record without an answer, no record with two."""
+    records, transactions, faults = Decoder(65_536, 86_400_000).decode([record(i, v) for i, v in enumerate(values)])
+    answered = sorted([r.offset for r in records] + [fault.record.offset for fault in faults])
+    assert answered == list(range(len(values)))
+    assert len(records) == len(transactions)
+
+
+@given(st.text(max_size=200) | json_values.map(json.dumps))
+def test_any_text_is_a_spec_or_refused_in_a_sentence(text: str) -> None:
+    """Never with anything but FeatureSpecError."""
+    with contextlib.suppress(FeatureSpecError):
+        parse_spec(text)
+
+
+CIRCLES = ["&a [*a]", "a: &a [1]\nb: *a\n"]
+DEEP = ["[" * 5000, "{a: " * 3000, "- " * 5000]
+ODD = ["\u0085", "\x00", "2001-13-45", "2001-01-01: 1", f"version: {'9' * 5000}"]
+
+
+@pytest.mark.parametrize("text", [*CIRCLES, *DEEP, *ODD], ids=lambda text: ascii(text[:12]))
+def test_a_spec_that_is_deep_or_goes_round_in_circles_is_refused(text: str) -> None:
+    """YAML can do both."""
+    with pytest.raises(FeatureSpecError):
+        parse_spec(text)
+
+
+def test_thousands_of_spoiled_payments_and_specs_are_answered_once_and_told_to_nobody() -> None:
+    """The short version of `make fuzz`: decoder, fold, model and encoder as a scorer has them."""
+    findings = fuzz(10_000, seed=1)
+    assert findings.problems == []
+    assert findings.scores > 1000
+    assert findings.dead_letters > 1000
+    assert set(findings.reasons) >= {"empty", "undecodable", "schema", "too_deep", "card_number", "duplicate"}
+
+
+async def test_spoiled_payments_on_the_stream_stop_no_partition_and_reach_no_log(stream: Stream) -> None:
+    """The same through a real broker and a real scorer."""
+    draw = random.Random(2)
+    scorer = stream.scorer(ASSAY_DEAD_LETTER_SHARE_MAX="1", ASSAY_LOG_LEVEL="DEBUG")
+    await stream.send([spoiled(draw) for _ in range(3000)])
+    await stream.caught_up([scorer])
+    assert scorer.terminate() == 0
+    verdict = await stream.verdict()
+    assert verdict.clean, verdict.as_dict()
+    assert (verdict.inputs, verdict.lag) == (3000, 0)
+    assert SECRET not in scorer.log()
+    assert all(SECRET.encode() not in letter.value for letter in await stream.read("dead-letters"))
