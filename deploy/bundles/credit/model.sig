@@ -1,0 +1,19 @@
+{
+ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+ "verificationMaterial": {
+  "publicKey": {
+   "hint": "b5f2dce0da187be562aa0043a0dfb7bee7fa39946055ae66108fdd3483abde19"
+  },
+  "tlogEntries": []
+ },
+ "dsseEnvelope": {
+  "payload": "eyJfdHlwZSI6ICJodHRwczovL2luLXRvdG8uaW8vU3RhdGVtZW50L3YxIiwgInByZWRpY2F0ZSI6IHsicmVzb3VyY2VzIjogW3siYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiNjMzMWRiNjk0ODhlOWZhZGMzY2YwMTllYWM1NjU3NmFlMjFjYWY3MzUzMmMwNTMyMmRjOGVkMTY0MWU2ZWEyOCIsICJuYW1lIjogImdvbGRlbi5qc29uIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiMWNlOTM2ODAyZmU5OGQ3Mjc0NTQ0MWQzN2QwNjAyYjRhOTcyNGI0MzhjNzM1ZGM4YTc2NjJkM2YxNTYzZWI0ZSIsICJuYW1lIjogIm1hbmlmZXN0Lmpzb24ifSwgeyJhbGdvcml0aG0iOiAic2hhMjU2IiwgImRpZ2VzdCI6ICJhYzkzM2JjNWZkYjA1YzNlNjRhMDBkNGZiZWFlMzNlNjJhNmUxYjY3MWQ4NDFiZTc1MDlhYTIyNmVkYWU1NzBmIiwgIm5hbWUiOiAibW9kZWwub25ueCJ9LCB7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogIjg3MWVkZDhjODY4ODI3YjZiM2NlM2ViNjI1ZTMxM2M5ZWM1ZDU4NTI5MTc3ZmYxYzY1M2FiNDA3ZDVlMzMxZmEiLCAibmFtZSI6ICJyZWZlcmVuY2UuanNvbiJ9XSwgInNlcmlhbGl6YXRpb24iOiB7ImFsbG93X3N5bWxpbmtzIjogZmFsc2UsICJoYXNoX3R5cGUiOiAic2hhMjU2IiwgImlnbm9yZV9wYXRocyI6IFsibW9kZWwuc2lnIl0sICJtZXRob2QiOiAiZmlsZXMifX0sICJwcmVkaWNhdGVUeXBlIjogImh0dHBzOi8vbW9kZWxfc2lnbmluZy9zaWduYXR1cmUvdjEuMCIsICJzdWJqZWN0IjogW3siZGlnZXN0IjogeyJzaGEyNTYiOiAiOTE2MjA4YzgxNzFkMzgzZDdjOTVhZTIwZDMzZjE5ZWZhZTkxNTA5M2UxZjBlZDE0MTRhODFjMzEyMTgwODgzNyJ9LCAibmFtZSI6ICJjcmVkaXQifV19",
+  "payloadType": "application/vnd.in-toto+json",
+  "signatures": [
+   {
+    "sig": "MEUCIDr9vuiamt9iuu0gXuVMPLI6gjW9MwHGCvWejWIbZ4s8AiEAwX1f7rls38wZU0w8JlKXR53lSLuxA6yyZiHEnGx1Smg=",
+    "keyid": ""
+   }
+  ]
+ }
+}
