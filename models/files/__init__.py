@@ -1,1 +1,1 @@
-"""Files of payments and their labels, CSV or Parquet, as the stream would have them (extra `files`)."""
+"""Files of payments or applications and their labels, CSV or Parquet, as the stream would have them (extra `files`)."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from pydantic import JsonValue, TypeAdapter
 from models.bundle.pack import pack_bundle
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.networks.fused import Fused
+from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
+from models.training.augmentation import AugmentationSettings, augmented
 from models.training.baselines import baseline_scores
-from models.training.data import Cuts, Split, TrainingError, split
+from models.training.code_version import code_version
+from models.training.data import Cuts, Dataset, Split, TrainingError, split
 from models.training.devices import deterministic_torch
 from models.training.evaluation import evaluate
 from models.training.export import check_agreement, export
@@ -24,9 +28,12 @@ from models.training.feature_choice import choose_features
 from models.training.fit_classifier import WIDE, ClassifierSettings, calibrate, fit_classifier
 from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, reconstruction_errors
 from models.training.history import History, simulated
+from models.training.model_report.inputs import FRAUD
+from models.training.model_report.of_bundle import bundle_report
 from models.training.progress import Progress, silent
 from models.training.reference import build_reference
 from models.training.report import write_results
+from models.training.report_tables import SCENARIOS
 from models.training.tables import build_evaluation
 from models.training.thresholds import AlertBudget, Objective, choose_thresholds
 from models.training.unseen import unseen_scenarios
@@ -65,8 +72,9 @@ OWN_CARD = ModelCard(
 class FraudSettings:
     """Everything that a run depends on, beside the libraries and the processor.
 
-    compared: fit the baselines too, and the classifiers that were never shown a kind of fraud. from_date: first day of the
-    training cut, ISO 8601; by default that of the data. card: by default what fits the data.
+    gan: how synthetic frauds are tried; None tries none. compared: fit the baselines too, and the classifiers that were never
+    shown a kind of fraud. from_date: first day of the training cut, ISO 8601; by default that of the data. card: by default
+    what fits the data.
     """
 
     spec: FeatureSpec
@@ -80,6 +88,7 @@ class FraudSettings:
     vae: VaeSettings = field(default_factory=VaeSettings)
     objective: Objective = field(default_factory=AlertBudget)
     compared: bool = True
+    gan: AugmentationSettings | None = field(default_factory=AugmentationSettings)
     from_date: str | None = None
     card: ModelCard | None = None
 
@@ -104,7 +113,8 @@ def train_fraud(
     history = history or _simulated(settings, progress)
     cuts = split(history.data, history.days, _cuts(settings, history))
 
-    model = _fit(settings, cuts, device, progress)
+    train, of_gan = _augmented(settings, cuts, device, progress)
+    model = _fit(settings, cuts, train, device, progress)
     graph = export(model, "fraud")
     check_agreement(model, graph, cuts.test.features)
 
@@ -125,12 +135,14 @@ def train_fraud(
         feature_spec=settings.spec,
         thresholds=thresholds,
         training=_run(settings, history, cuts),
-        metrics=evaluate(cuts.test, on_test, thresholds),
+        metrics=evaluate(cuts.test, on_test, thresholds) | of_gan,
         evaluation=_evaluation(settings, history, cuts, model, on_test, thresholds, device, progress),
         files={},
     )
     legitimate = cuts.validation.legitimate
-    pack_bundle(out, manifest, graph, build_reference(settings.spec, legitimate, _scores(model, legitimate)))
+    reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
+    report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, SCENARIOS)
+    pack_bundle(out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test))
     if results:
         write_results(results, manifest)
     return manifest
@@ -157,15 +169,27 @@ def _simulated(settings: FraudSettings, progress: Progress) -> History:
     return simulated(simulation, settings.spec, progress)
 
 
-def _fit(settings: FraudSettings, cuts: Split, device: torch.device, progress: Progress) -> Fused:
-    """Both networks with everything between them and a row of raw features."""
+def _augmented(
+    settings: FraudSettings, cuts: Split, device: torch.device, progress: Progress
+) -> tuple[Dataset, dict[str, float]]:
+    """What the classifier is fitted on, with synthetic frauds if they passed the gate, and the gate's figures."""
+    if settings.gan is None:
+        return cuts.train, {}
+    delay_days = settings.cuts.delay_days
+    return augmented(
+        cuts, delay_days, settings.spec, settings.gan, settings.classifier, settings.seed, device, progress
+    )
+
+
+def _fit(settings: FraudSettings, cuts: Split, labelled: Dataset, device: torch.device, progress: Progress) -> Fused:
+    """Both networks with everything between them and a row of raw features. labelled: what the classifier is fitted on."""
     train, validation = cuts.train, cuts.validation
     encoding = fit_encoding(train.legitimate)
     standardisation = fit_standardisation(train.features)
     count = settings.classifier.chosen_inputs
     chosen = choose_features(train, validation, count, settings.seed, progress) if count else ()
     inputs = ClassifierInputs(encoding, standardisation, chosen)
-    classifier = fit_classifier(inputs, train, validation, settings.classifier, device, progress)
+    classifier = fit_classifier(inputs, labelled, validation, settings.classifier, device, progress)
     calibration = calibrate(inputs, classifier, validation, settings.classifier.calibration)
     vae = fit_vae(encoding, train.legitimate, validation.legitimate, settings.vae, device, progress)
     legitimate_errors = reconstruction_errors(vae, inputs.encode(torch.from_numpy(validation.legitimate)))
@@ -211,6 +235,7 @@ def _run(settings: FraudSettings, history: History, cuts: Split) -> TrainingRun:
         seed=settings.seed,
         settings=recorded(settings),
         libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
+        code=code_version(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.training.gan_page import gan_section
 from models.training.handbook.figures import HandbookFigures, read_figures
 from models.training.handbook.page import handbook_section
 from models.training.report_tables import SCENARIOS, evaluation_sections
@@ -56,6 +57,7 @@ def results_page(manifest: Manifest, handbook: HandbookFigures | None = None) ->
         ),
         "",
         *(evaluation_sections(manifest.evaluation) if manifest.evaluation else []),
+        *gan_section(manifest),
         *(handbook_section(handbook) if handbook else []),
     ]
     return "\n".join(lines).rstrip() + "\n"

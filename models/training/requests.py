@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from models.features.spec_file import load_spec
 from models.networks.vae import REFERENCE
+from models.training.augmentation import AugmentationSettings
 from models.training.calibration import Method
 from models.training.data import Cuts
 from models.training.fit_classifier import Preset, preset
@@ -46,6 +47,7 @@ def fraud_settings(
     numbers: Mapping[str, Any],
     version: int,
     compared: bool,
+    gan: bool = True,
 ) -> FraudSettings:
     """Settings of a run. numbers: other fields of `FraudSettings`, None for their defaults.
 
@@ -59,6 +61,7 @@ def fraud_settings(
         vae=VAES[names.vae],
         objective=parse_objective(names.objective),
         compared=compared,
+        gan=AugmentationSettings() if gan else None,
         **{name: value for name, value in numbers.items() if value is not None},
     )
     return with_epochs(settings, epochs) if epochs else settings

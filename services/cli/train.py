@@ -46,6 +46,7 @@ Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
 Objective = Annotated[str, typer.Option(help="Of the thresholds: budget:SHARE, precision:FLOOR or cost:FN=A,FP=B.")]
 Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
+Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")]
 
 
@@ -77,6 +78,7 @@ def fraud(
     customers: Annotated[int | None, typer.Option(min=3, help="Simulated customers. Default: 5000.")] = None,
     epochs: Epochs = None,
     compared: Compared = True,
+    gan: Gan = True,
     version: Version = 1,
     json: Json = False,
 ) -> None:
@@ -85,7 +87,7 @@ def fraud(
     The cuts follow each other in time: --train-days, --validation-days, --delay-days (labels not known yet), --test-days; by
     default everything, less 10, 7 and 7 days. What lies before the training cut still fills the histories.
     """
-    with _trainer():
+    with needing_trainer():
         from models.training.fraud import train_fraud
         from models.training.requests import Names, cuts_of, fraud_settings
     settings = fraud_settings(
@@ -96,6 +98,7 @@ def fraud(
         numbers={"seed": seed, "days": days, "customers": customers, "from_date": from_day},
         version=version,
         compared=compared,
+        gan=gan,
     )
     out = out or Path("deploy/bundles/fraud")
     with train_view.bars(quiet=json) as shown:
@@ -106,7 +109,7 @@ def fraud(
 
 
 @contextmanager
-def _trainer() -> Iterator[None]:
+def needing_trainer() -> Iterator[None]:
     """Around an import that needs the extra `train`."""
     try:
         yield

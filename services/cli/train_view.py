@@ -1,6 +1,6 @@
 """What `assay train` shows: a bar for each stage, and the figures at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,17 +31,26 @@ def reporter(shown: Progress) -> Callable[[str, int, int], None]:
     return report
 
 
+def figures_table(title: str, what: str, figures: Mapping[str, float]) -> None:
+    """Names and numbers."""
+    table = Table(title=title)
+    table.add_column(what)
+    table.add_column("", justify="right")
+    for name, value in figures.items():
+        table.add_row(name.replace("_", " "), f"{value:.4f}")
+    results.print(table)
+
+
 def show(manifest: "Manifest", out: Path, json: bool) -> None:
     """Every metric, and the models compared; or the manifest as one line of JSON."""
     if json:
         print(manifest.model_dump_json())
         return
-    table = Table(title=f"{manifest.name}/{manifest.version} in {out}")
-    table.add_column("measured on the test cut")
-    table.add_column("", justify="right")
-    for name, value in manifest.metrics.items():
-        table.add_row(name.replace("_", " "), f"{value:.4f}")
-    results.print(table)
+    of_gan = {name: value for name, value in manifest.metrics.items() if name.startswith("gan_")}
+    tested = {name: value for name, value in manifest.metrics.items() if name not in of_gan}
+    figures_table(f"{manifest.name}/{manifest.version} in {out}", "measured on the test cut", tested)
+    if of_gan:
+        figures_table("The GAN's gate", "synthetic frauds, judged on the validation cut", of_gan)
     if manifest.evaluation is None:
         return
     figures = list(manifest.evaluation.models[0].figures)

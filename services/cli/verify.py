@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.output import notes, print_json, results
+from services.cli.products import Product
 
 if TYPE_CHECKING:
     from services.verification.read import Progress
     from services.verification.verdict import Verdict
 
-EXAMPLE = "Example: assay verify --json"
+EXAMPLE = "Example: assay verify --json; assay verify --product credit"
 
 DAMAGE = {
     "missing": "inputs without score or dead letter",
@@ -25,7 +26,10 @@ DAMAGE = {
 
 
 def verify(
-    group: Annotated[str | None, typer.Option(help="The scorer's consumer group. Default: ASSAY_GROUP.")] = None,
+    product: Annotated[Product, typer.Option(help="Whose input and outputs.")] = Product.FRAUD,
+    group: Annotated[
+        str | None, typer.Option(help="The consumer group. Default: ASSAY_GROUP, or ASSAY_CREDIT_GROUP.")
+    ] = None,
     from_first_output: Annotated[
         bool, typer.Option(help="Leave out what lies before the first output: for a group that began at latest.")
     ] = False,
@@ -36,15 +40,19 @@ def verify(
 
     May run beside a scorer. Exits with 1 if anything is missing, duplicate, out of order, torn or hanging.
     """
-    from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.runtime.settings import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.verification.verify import CREDIT, PAYMENTS
     from services.verification.verify import verify as judge
 
+    credit = product is Product.CREDIT
+    group = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
     with progress_bar(hidden=json) as progress:
         verdict = asyncio.run(
             judge(
                 load(KafkaSettings),
                 load(TopicSettings),
-                group or load(RuntimeSettings).group,
+                group,
+                CREDIT if credit else PAYMENTS,
                 settle_s_max=settle,
                 from_first_output=from_first_output,
                 progress=progress,

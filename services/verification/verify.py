@@ -12,6 +12,8 @@ The order of its steps makes a running scorer raise no false alarm:
 """
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,11 @@ from schemas.decision import RecordedBecause
 from schemas.metric import ScoringMetric
 from schemas.topics import (
     ALERTS,
+    APPLICATIONS,
+    CONTROL,
+    CREDIT_DECISIONS,
+    CREDIT_OUTPUTS,
+    CREDIT_SCORES,
     DEAD_LETTERS,
     DECISIONS,
     SCORER_OUTPUTS,
@@ -33,6 +40,7 @@ from schemas.topics import (
     SOURCE_TOPIC_HEADER,
     TERMINAL_SUMS,
     TRANSACTIONS,
+    Topic,
 )
 from services.runtime.clock import monotonic_s
 from services.runtime.kafka import reader
@@ -45,13 +53,6 @@ from services.verification.verdict import Verdict
 
 COMMIT_WAIT_S_MAX = 10.0
 """How long after its outputs a group's offset may become visible: brokers write commit markers one by one."""
-
-MARKS = {
-    SCORES.name: Mark.SCORE,
-    DEAD_LETTERS.name: Mark.DEAD_LETTER,
-    ALERTS.name: Mark.ALERT,
-    DECISIONS.name: Mark.DECISION,
-}
 
 
 class _Flag(Message):
@@ -66,8 +67,37 @@ class _Because(Message):
     recorded_because: RecordedBecause
 
 
-VERIFIED = tuple(topic for topic in SCORER_OUTPUTS if topic is not TERMINAL_SUMS)
-"""Sums of terminals belong to many inputs each: what they add up to is tested with the profiler."""
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What is judged. marks: what an output topic's record marks of its input; the others hold sums.
+
+    every_decision: whether each score is due a decision, not only an alert's.
+    """
+
+    source: Topic
+    outputs: Sequence[Topic]
+    marks: Mapping[str, Mark]
+    every_decision: bool
+
+
+PAYMENTS = Pipeline(
+    TRANSACTIONS,
+    # sums of terminals belong to many inputs each: what they add up to is tested with the profiler
+    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, CONTROL)),
+    {
+        SCORES.name: Mark.SCORE,
+        DEAD_LETTERS.name: Mark.DEAD_LETTER,
+        ALERTS.name: Mark.ALERT,
+        DECISIONS.name: Mark.DECISION,
+    },
+    every_decision=False,
+)
+CREDIT = Pipeline(
+    APPLICATIONS,
+    CREDIT_OUTPUTS,
+    {CREDIT_SCORES.name: Mark.SCORE, DEAD_LETTERS.name: Mark.DEAD_LETTER, CREDIT_DECISIONS.name: Mark.DECISION},
+    every_decision=True,
+)
 
 _decode_flag = codec.decoder(_Flag)
 _decode_because = codec.decoder(_Because)
@@ -78,6 +108,7 @@ async def verify(
     kafka: KafkaSettings,
     topics: TopicSettings,
     group: str,
+    pipeline: Pipeline = PAYMENTS,
     *,
     settle_s_max: float = 60.0,
     from_first_output: bool = False,
@@ -90,7 +121,7 @@ async def verify(
     Raises VerificationError.
     """
     try:
-        verification = _Verification(kafka, topics, group)
+        verification = _Verification(kafka, topics, group, pipeline)
         return await verification.run(settle_s_max, from_first_output, progress)
     except KafkaError as error:
         raise VerificationError(
@@ -101,10 +132,10 @@ async def verify(
 class _Verification:
     """One run. The ledgers are those of the input's partitions, by number."""
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, group: str) -> None:
-        self._kafka, self._topics, self._group = kafka, topics, group
-        self._input = topics.topic_prefix + TRANSACTIONS.name
-        self._marks = {topics.topic_prefix + name: mark for name, mark in MARKS.items()}
+    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, group: str, pipeline: Pipeline) -> None:
+        self._kafka, self._topics, self._group, self._pipeline = kafka, topics, group, pipeline
+        self._input = topics.topic_prefix + pipeline.source.name
+        self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._partitions: dict[str, int] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._first_sources: dict[tuple[TopicPartition, int], int] = {}
@@ -140,11 +171,13 @@ class _Verification:
         parts = [self._loose]
         for number, ledger in self._ledgers.items():
             floor = ledger.first_output() if from_first_output else self._retained_from(number, spans)
-            parts.append(ledger.judge(committed.get(number, 0), after.get(number, 0), floor))
+            offsets = (committed.get(number, 0), after.get(number, 0))
+            parts.append(ledger.judge(*offsets, floor, every_decision=self._pipeline.every_decision))
         return total(parts)
 
     async def _find_topics(self) -> None:
-        for state in await describe_topics(self._kafka, self._topics, (TRANSACTIONS, *VERIFIED)):
+        wanted = (self._pipeline.source, *self._pipeline.outputs)
+        for state in await describe_topics(self._kafka, self._topics, wanted):
             if not state.partitions:
                 raise VerificationError(f"Topic {state.name} does not exist: `assay topics create` makes it.")
             self._partitions[state.name] = state.partitions
@@ -196,7 +229,9 @@ class _Verification:
         ledger.add_outputs(mark, offsets, flags)
 
     def _flags(self, mark: Mark, records: list[Any]) -> Mask | None:
-        """Which records say alert, where the kind has such a field."""
+        """Which records say alert, where the pipeline has alerts and the kind such a field."""
+        if self._pipeline.every_decision:
+            return None
         if mark is Mark.SCORE:
             return np.fromiter((self._field(_decode_flag, r, "alert") is True for r in records), np.bool_, len(records))
         if mark is Mark.DECISION:
