@@ -69,7 +69,7 @@ clean: ## remove the virtual environment, caches and local data
 
 lock: ## resolve every dependency anew into deploy/locks/constraints.txt
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet --editable '.[cpu,files,store,train,bench,dev]' >&2
+	@.venv-lock/bin/python -m pip install --quiet --editable '.[cpu,files,store,side,train,bench,dev]' >&2
 	@{ sed '/^[^#]/,$$d' $(LOCK); .venv-lock/bin/python -m pip freeze --exclude-editable \
 		| grep -v -E '^(cuda|nvidia|triton)[a-z0-9-]*=='; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
 	@rm -rf .venv-lock
@@ -86,5 +86,5 @@ $(VENV)/.installed-demo: $(RUN)/python pyproject.toml $(LOCK)
 
 $(VENV)/.installed-all: $(RUN)/python pyproject.toml $(LOCK)
 	@echo "Installing Assay with trainer and tools into $(VENV), once ..." >&2
-	@$(INSTALL) '.[cpu,files,store,train,bench,dev]' >&2
+	@$(INSTALL) '.[cpu,files,store,side,train,bench,dev]' >&2
 	@touch $(VENV)/.installed-demo $@

@@ -29,6 +29,8 @@ class DeadLetterReason(StrEnum):
     """`event_time_ms` is far ahead of the record's own timestamp: taken in, it would make all that follows look late."""
     DUPLICATE = "duplicate"
     """The transaction's or application's id was seen before, within the duplicate window of its partition."""
+    UNDELIVERED = "undelivered"
+    """A case that the webhook did not take, after all attempts."""
 
 
 class DeadLetter(Message):

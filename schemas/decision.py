@@ -5,11 +5,20 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.alert import Reason
-from schemas.base import EventTimeMs, Probability
+from schemas.base import EventTimeMs, Message, Probability, Share
 from schemas.score import Score
 
 Outcome = Literal["pass", "alert"]
 RecordedBecause = Literal["alert", "application", "sample"]
+
+
+class UnseenScore(Message):
+    """What the challenger said of the same payment in the shadow."""
+
+    model: str = Field(description="Bundle name, version and execution provider.")
+    probability: Probability = Field(description="Its calibrated probability of fraud.")
+    anomaly_percentile: float = Field(description="Its anomaly percentile.")
+    alert: bool = Field(description="Whether it would have alerted.")
 
 
 class Decision(Score):
@@ -27,3 +36,8 @@ class Decision(Score):
     outcome: Outcome = Field(description="What was decided.")
     recorded_because: RecordedBecause = Field(description="Why this decision was recorded.")
     reasons: tuple[Reason, ...] = Field((), description="For alerts: the strongest factors first.")
+    sample_share: Share = Field(1.0, description="Chance that a decision such as this is recorded; alerts always are.")
+    challenger: UnseenScore | None = Field(None, description="What the challenger said, where there is one.")
+    control_share: Share = Field(
+        0.0, description="Share of the alerts that are let through as control group; 0: none is."
+    )

@@ -1,4 +1,10 @@
-"""What a transaction turned out to be, on `labels`."""
+"""What a transaction turned out to be, on `labels`.
+
+Labels may contradict each other: an analyst dismisses, the cardholder's bank charges back months later. One rule settles it
+everywhere (profiler, monitor, data sets): **of the labels of one payment the last on the topic counts**. The record's key is
+the payment's id, so all of them are on one partition and their order is the same for every reader. Time does not enter: what
+is imported late was said late. As of a moment, the last of those said by then counts (`labelled_at_ms`).
+"""
 
 from typing import Literal
 
@@ -8,6 +14,10 @@ from schemas.base import EventTimeMs, Identifier, Message
 
 Verdict = Literal["fraud", "legitimate"]
 LabelSource = Literal["chargeback", "analyst", "customer", "simulator"]
+
+
+LABEL_AGE_DAYS_MAX = 180
+"""Chargebacks come up to half a year after the payment; what waits for labels waits so long."""
 
 
 class Label(Message):

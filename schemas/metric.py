@@ -27,6 +27,13 @@ class ScoringMetric(Message):
     alert_amount_sum: float = Field(description="Sum of the amounts alerted.")
     probability_histogram: tuple[int, ...] = Field(description="Counts in 20 equal bins over 0 to 1.")
     anomaly_percentile_histogram: tuple[int, ...] = Field(description="Counts in 20 equal bins over 0 to 100.")
+    feature_histograms: tuple[tuple[int, ...], ...] = Field(
+        (), description="Counts of each feature, in the spec's order, in the bins of the bundle's reference."
+    )
+    clock_ms: EventTimeMs = Field(0, description="Newest event time that the partition has seen, ms since 1970 UTC.")
+    let_through: Count = Field(
+        0, description="Alerts of the control group: not to be blocked, so that they get labels."
+    )
     challenger: str | None = Field(
         None, description="Bundle that scored the same payments in the shadow: name, version and provider."
     )

@@ -25,3 +25,7 @@ class Score(Message):
     late: bool = Field(
         False, description="Arrived later than the allowed lateness: scored, but not part of the history."
     )
+    let_through: bool = Field(
+        False,
+        description="An alert of the control group: whoever blocks on alerts lets this one pass, so that its label tells.",
+    )

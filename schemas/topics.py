@@ -6,12 +6,14 @@ from typing import Literal
 from schemas.alert import Alert
 from schemas.application import Application
 from schemas.base import Message
+from schemas.case import Case, CaseAction, Mute
 from schemas.control import Control
 from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label
 from schemas.metric import ScoringMetric
+from schemas.monitor import DriftWindow, Evidence, LedgerEntry, ModelReference, MonitorReport
 from schemas.score import Score
 from schemas.terminal import TerminalProfile, TerminalSums
 from schemas.transaction import Transaction
@@ -24,8 +26,8 @@ class Topic:
     """One topic's contract.
 
     partitions: "input" means as many as the input topic has, so that a card's records stay together and in order.
-    retention_ms: how long the broker keeps records; None keeps them until compaction, and replaced ones for as long as
-    `transactions` are kept, so that a replay finds them.
+    retention_ms: how long the broker keeps records; None keeps them until compaction.
+    replayed: compacted, but replaced records stay for as long as `transactions` do, so that a replay finds them.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Topic:
     retention_ms: int | None
     partitions: Literal["input", "one"] = "input"
     cleanup: Literal["delete", "compact"] = "delete"
+    replayed: bool = False
 
 
 TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS)
@@ -42,12 +45,31 @@ SCORES = Topic("scores", Score, "card_id", "scorer", 7 * DAY_MS)
 ALERTS = Topic("alerts", Alert, "card_id", "scorer", 30 * DAY_MS)
 DECISIONS = Topic("decisions", Decision, "card_id", "scorer", 180 * DAY_MS)
 DEAD_LETTERS = Topic("dead-letters", DeadLetter, "none", "scorer", 30 * DAY_MS)
-SCORING_METRICS = Topic("scoring-metrics", ScoringMetric, "none", "scorer", 7 * DAY_MS)
+SCORING_METRICS = Topic("scoring-metrics", ScoringMetric, "none", "scorer", 7 * DAY_MS, partitions="one")
+MODEL_REFERENCES = Topic(
+    "model-references", ModelReference, "model", "scorer", None, partitions="one", cleanup="compact"
+)
 TERMINAL_SUMS = Topic("terminal-sums", TerminalSums, "none", "scorer, profiler", 62 * DAY_MS, partitions="one")
 TERMINAL_PROFILES = Topic(
-    "terminal-profiles", TerminalProfile, "terminal_id", "profiler", None, partitions="one", cleanup="compact"
+    "terminal-profiles",
+    TerminalProfile,
+    "terminal_id",
+    "profiler",
+    None,
+    partitions="one",
+    cleanup="compact",
+    replayed=True,
 )
-LABELS = Topic("labels", Label, "transaction_id", "the user's systems", 200 * DAY_MS)
+LABELS = Topic("labels", Label, "transaction_id", "the user's systems, analysts, cases", 200 * DAY_MS)
+CASE_ACTIONS = Topic("case-actions", CaseAction, "none", "analysts, cases", 30 * DAY_MS)
+CASES = Topic("cases", Case, "case_id", "cases", None, cleanup="compact")
+CASE_MUTES = Topic("case-mutes", Mute, "partition, scope, id", "cases", None, cleanup="compact")
+MONITOR_EVIDENCE = Topic("monitor-evidence", Evidence, "transaction_id", "monitor", 7 * DAY_MS, partitions="one")
+MONITOR_LEDGER = Topic(
+    "monitor-ledger", LedgerEntry, "transaction_id", "monitor", None, partitions="one", cleanup="compact"
+)
+MONITOR_WINDOWS = Topic("monitor-windows", DriftWindow, "model", "monitor", None, partitions="one", cleanup="compact")
+MONITOR = Topic("monitor", MonitorReport, "model", "monitor", 180 * DAY_MS, partitions="one")
 APPLICATIONS = Topic("applications", Application, "applicant_id", "the user's systems", 32 * DAY_MS)
 CREDIT_SCORES = Topic("credit-scores", CreditScore, "applicant_id", "credit", 7 * DAY_MS)
 CREDIT_DECISIONS = Topic("credit-decisions", CreditDecision, "applicant_id", "credit", 800 * DAY_MS)
@@ -63,15 +85,23 @@ TOPICS = (
     DECISIONS,
     DEAD_LETTERS,
     SCORING_METRICS,
+    MODEL_REFERENCES,
     TERMINAL_SUMS,
     TERMINAL_PROFILES,
     LABELS,
+    CASE_ACTIONS,
+    CASES,
+    CASE_MUTES,
+    MONITOR_EVIDENCE,
+    MONITOR_LEDGER,
+    MONITOR_WINDOWS,
+    MONITOR,
     APPLICATIONS,
     CREDIT_SCORES,
     CREDIT_DECISIONS,
     CONTROL,
 )
-SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS, CONTROL)
+SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, MODEL_REFERENCES, TERMINAL_SUMS, CONTROL)
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 
@@ -81,7 +111,7 @@ class Access:
     """What one program does with topics, and so what it may do. From it come the ACLs in deploy/acls.
 
     reads: in a consumer group of its own (grouped), or without one. grouped: these are committed to the group.
-    transactional: writes and commits in transactions of ids that begin with `assay-<group>-`.
+    transactional: writes and commits in transactions of ids that begin with `assay-<group>-`. group_suffixes: of its groups.
     """
 
     name: str
@@ -89,6 +119,7 @@ class Access:
     grouped: tuple[Topic, ...] = ()
     writes: tuple[Topic, ...] = ()
     transactional: bool = False
+    group_suffixes: tuple[str, ...] = ("",)
 
 
 ACCESS = (
@@ -101,15 +132,39 @@ ACCESS = (
     ),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
     Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
+    Access(
+        "cases",
+        reads=(CASE_MUTES,),
+        grouped=(ALERTS, CASE_ACTIONS, CASES),
+        writes=(CASES, CASE_MUTES, CASE_ACTIONS, LABELS, DEAD_LETTERS),
+        group_suffixes=("", "-webhook"),
+    ),
+    Access(
+        "monitor",
+        reads=(MODEL_REFERENCES, MONITOR_LEDGER, MONITOR_WINDOWS),
+        grouped=(SCORING_METRICS, DECISIONS, LABELS, MONITOR_EVIDENCE),
+        writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
+    ),
+    Access("analyst", reads=(CASES, MONITOR), writes=(CASE_ACTIONS, LABELS)),
     Access("operator", reads=(CONTROL,), writes=(CONTROL,)),
     Access("producer", writes=(TRANSACTIONS, LABELS, APPLICATIONS)),
     Access(
         "consumer",
-        reads=(SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, CREDIT_SCORES, CREDIT_DECISIONS),
+        reads=(
+            SCORES,
+            ALERTS,
+            DECISIONS,
+            DEAD_LETTERS,
+            SCORING_METRICS,
+            CREDIT_SCORES,
+            CREDIT_DECISIONS,
+            CASES,
+            MONITOR,
+        ),
     ),
 )
-"""operator: who promotes bundles. producer: your systems that send payments, labels and applications. consumer: those that
-read what was found."""
+"""analyst: who decides cases. operator: who promotes bundles. producer: your systems that send payments, labels and
+applications. consumer: those that read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

@@ -3,9 +3,11 @@
 # KAFKA_ACLS: Kafka's kafka-acls.sh. BOOTSTRAP: a broker. ADMIN: client settings of an administrator.
 set -eu
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-consumer --operation Read --topic alerts
+"$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-consumer --operation Read --topic cases
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-consumer --operation Read --topic credit-decisions
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-consumer --operation Read --topic credit-scores
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-consumer --operation Read --topic dead-letters
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-consumer --operation Read --topic decisions
+"$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-consumer --operation Read --topic monitor
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-consumer --operation Read --topic scores
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-consumer --operation Read --topic scoring-metrics

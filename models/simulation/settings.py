@@ -13,7 +13,8 @@ class SimulationSettings:
     """The handbook's data set by default, under our own seed and dates.
 
     radius: a customer uses the terminals nearer than this, on a square of 100 x 100. start: first day, UTC, ISO 8601.
-    days: how many; None goes on for ever. The first N days are the same whatever `days` is.
+    days: how many; None goes on for ever. The first N days are the same whatever `days` is. drift_day: from this day on,
+    counted from 0, everybody spends DRIFT_FACTOR times as much; the days before are the same bits without it.
     """
 
     seed: int = 0
@@ -22,6 +23,7 @@ class SimulationSettings:
     radius: float = 5.0
     start: str = "2026-01-01"
     days: int | None = 183
+    drift_day: int | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -32,6 +34,8 @@ class SimulationSettings:
             raise SimulationError(f"terminals is {self.terminals}; give 2 to 100,000,000.")
         if not self.radius > 0:
             raise SimulationError(f"radius is {self.radius}; give more than 0.")
+        if self.drift_day is not None and self.drift_day < 0:
+            raise SimulationError(f"drift_day is {self.drift_day}; give 0 or more.")
         if self.days is not None and self.days < 0:
             raise SimulationError(f"days is {self.days}; give 0 or more.")
         try:

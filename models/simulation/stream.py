@@ -15,6 +15,9 @@ from schemas.feature_kinds import IdField
 DAY_S = 86_400
 NOON_S, SPREAD_S = 43_200.0, 20_000.0
 
+DRIFT_FACTOR = 1.5
+"""A change of habits that a monitor should see: half as much again, no fraud in it."""
+
 LARGE_AMOUNT = 220.0
 TERMINALS_PER_DAY, TERMINAL_DAYS = 2, 28
 CUSTOMERS_PER_DAY, CUSTOMER_DAYS = 3, 14
@@ -74,6 +77,8 @@ def generate(settings: SimulationSettings) -> Iterator[TransactionDay]:
     while settings.days is None or day < settings.days:
         customer, terminal, second, amount = _payments(population, random)
         scenario = mark_frauds(compromised, population, random, customer, terminal, amount)
+        if settings.drift_day is not None and day >= settings.drift_day:
+            amount = (amount * DRIFT_FACTOR).round(2)
         yield TransactionDay(
             transaction_id=[f"s{settings.seed}-{number:010d}" for number in range(made, made + len(customer))],
             card_id=population.card_ids[customer].tolist(),

@@ -6,8 +6,8 @@ from schemas.manifest import Manifest
 
 DELTAS = {"gan_ap_delta": "average precision", "gan_cp100_delta": "card precision@100"}
 QUALITY = {
-    "detection_auc": "detection AUC of gradient boosting, against the real frauds it learnt from; 0.5 cannot tell",
-    "detection_auc_held_out": "the same for later real frauds, which holds the drift of the data",
+    "detection_auc": "detection AUC of gradient boosting, against the real frauds learnt from; 0.5 cannot tell",
+    "detection_auc_held_out": "the same for real frauds of other cards",
     "detection_auc_independent": "the same for real frauds with every column shuffled by itself",
     "ks_mean": "Kolmogorov-Smirnov distance, mean of the features",
     "ks_max": "the same, worst feature",
@@ -15,9 +15,9 @@ QUALITY = {
     "wasserstein_max": "the same, worst feature",
     "correlation_difference_mean": "difference of correlations, mean of the pairs",
     "correlation_difference_max": "the same, worst pair",
-    "nearest_distance_ratio": "median distance to the nearest training row, relative to later real frauds; below 1 is nearer",
+    "nearest_distance_ratio": "median distance to the nearest row learnt from, relative to real frauds of other cards",
     "copied_share": "share of rows that are a training row",
-    "copied_share_held_out": "the same for later real frauds",
+    "copied_share_held_out": "the same for real frauds of other cards",
 }
 
 

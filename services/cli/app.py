@@ -15,11 +15,15 @@ from services.cli import (
     broker,
     bundle,
     bundle_report,
+    cases,
     credit,
     credit_batch,
+    dataset,
     demo,
     doctor,
     features,
+    label,
+    monitor,
     profile,
     registry,
     replay,
@@ -48,13 +52,13 @@ app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(features.app, name="features")
+bundle.app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(registry.app, name="registry")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
 app.add_typer(train.app, name="train")
-app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
@@ -62,6 +66,10 @@ app.add_typer(credit.app, name="credit")
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
+app.command(epilog=label.EXAMPLE)(label.label)
+app.add_typer(dataset.app, name="dataset")
+app.add_typer(cases.app, name="cases")
+app.add_typer(monitor.app, name="monitor")
 app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)

@@ -1,4 +1,4 @@
-"""`report` of a bundle: where its page lies, or a copy of it."""
+"""`assay bundle report`: where a bundle's page lies, or a copy of it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from services.cli.output import print_json, results
 from services.runtime.errors import AssayError
 
-EXAMPLE = "Example: assay report deploy/bundles/fraud --open"
+EXAMPLE = "Example: assay bundle report deploy/bundles/fraud --open"
 
 
 class ReportError(AssayError):
@@ -16,19 +16,23 @@ class ReportError(AssayError):
 
 
 def report(
-    bundle: Annotated[Path, typer.Argument(help="Bundle.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle: a directory or a container.")],
     out: Annotated[Path | None, typer.Option(help="Write a copy to this HTML file.")] = None,
     browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Say where a bundle's report lies: measured quality, limits and origin of the model, in one HTML page to read or print.
 
-    The bundle is checked first, so what is shown is what its manifest lists.
+    The bundle is checked first, so what is shown is what its manifest lists; whose it is, `assay bundle verify` says.
     """
     from models.bundle.files import REPORT
     from models.bundle.load import load_bundle
+    from models.bundle.trust import Trust
+    from services.runtime.bundles import find_seal_key
+    from services.runtime.settings import BundleSettings, load
 
-    page = load_bundle(bundle).report
+    trust = Trust(allow_unsigned=True, seal_key=lambda: find_seal_key(load(BundleSettings)))
+    page = load_bundle(bundle, trust).report
     if page is None:
         raise ReportError(f"Bundle {bundle} has no report: train it again with `assay train`, which writes one.")
     if out is None and not bundle.is_dir():

@@ -81,7 +81,7 @@ def keep(
 async def _archive(group: str, directory: Path, progress: "Progress") -> dict[str, int]:
     with needing_files():
         from services.replay.archive import write_archive
-    async with _topics(group) as log:
+    async with topics_log(group) as log:
         return await write_archive(log, directory, progress)
 
 
@@ -94,12 +94,12 @@ async def _replay(
         with needing_files():
             from services.replay.archive import ArchiveLog
         return await run(ArchiveLog(archive), session, limits, period, progress)
-    async with _topics(group) as log:
+    async with topics_log(group) as log:
         return await run(log, session, limits, period, progress)
 
 
 @asynccontextmanager
-async def _topics(group: str) -> "AsyncIterator[Log]":
+async def topics_log(group: str) -> "AsyncIterator[Log]":
     """The topics as a log; what Kafka refuses is one sentence."""
     from aiokafka.errors import KafkaError
 

@@ -33,6 +33,18 @@ class Source(StrEnum):
     GAN = "gan"
 
 
+LabelDelay = Annotated[
+    int | None,
+    typer.Option(min=0, max=60, help="Tell each fraud on `labels`, so many simulated days later. Default: never."),
+]
+From = Annotated[Source, typer.Option("--from", help="rules: the simulator's distributions. gan: a trained generator.")]
+Drift = Annotated[
+    int | None,
+    typer.Option(min=0, help="From this simulated day on everybody spends 1.5 times as much. Default: never."),
+]
+Generator = Annotated[Path, typer.Option(help="With --from gan: its directory, made by `assay train generator`.")]
+
+
 def simulate(
     rate: Annotated[float, typer.Option(min=0.1, help="Payments a second.")] = 2000.0,
     duration: Annotated[float | None, typer.Option(min=0.0, help="Stop after this many seconds.")] = None,
@@ -40,16 +52,10 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same payments.")] = 7,
     bad_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of garbage, each due a dead letter.")] = 0.0,
     customers: Annotated[int, typer.Option(help="Cards in the simulated population.")] = 5000,
-    label_delay_days: Annotated[
-        int | None,
-        typer.Option(min=0, max=60, help="Tell each fraud on `labels`, so many simulated days later. Default: never."),
-    ] = None,
-    source: Annotated[
-        Source, typer.Option("--from", help="rules: the simulator's distributions. gan: a trained generator.")
-    ] = Source.RULES,
-    generator: Annotated[
-        Path, typer.Option(help="With --from gan: its directory, made by `assay train generator`.")
-    ] = GENERATOR,
+    label_delay_days: LabelDelay = None,
+    source: From = Source.RULES,
+    generator: Generator = GENERATOR,
+    drift: Drift = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON at the end, and no progress.")] = False,
 ) -> None:
     """Stream simulated payments to `transactions`, and labels to `labels`, until --duration, --count or Ctrl-C."""
@@ -61,13 +67,9 @@ def simulate(
     from services.simulator.payloads import payloads
     from services.simulator.stream import prefetched, stream
 
-    settings = SimulationSettings(
-        seed=seed,
-        customers=customers,
-        terminals=2 * customers,  # as in the generator's source
-        start=START,
-        days=wall_ms() // DAY_MS - SimulationSettings(start=START).start_day,
-    )
+    days = wall_ms() // DAY_MS - SimulationSettings(start=START).start_day
+    terminals = 2 * customers  # as in the generator's source
+    settings = SimulationSettings(seed, customers, terminals, start=START, days=days, drift_day=drift)
     records = payloads(prefetched(_days(source, generator, settings)), bad_share, seed, label_delay_days)
     where = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
     show = None if json else _show

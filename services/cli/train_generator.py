@@ -1,7 +1,8 @@
 """`assay train generator`: train what `assay simulate --from gan` streams."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -20,6 +21,7 @@ Label = Annotated[str | None, typer.Option(help="Column that says which payments
 Out = Annotated[Path, typer.Option(help="Directory of the generator.")]
 Days = Annotated[int, typer.Option(min=1, help="Simulated days.")]
 Customers = Annotated[int, typer.Option(min=100, help="Simulated customers.")]
+Network = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 512 -> 1000 -> columns.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Steps of the fit. Default: 2000.")]
 
 
@@ -31,20 +33,23 @@ def generator(
     seed: Seed = None,
     days: Days = 28,
     customers: Customers = 2_000,
+    network: Network = "reference",
     steps: Steps = None,
     version: Version = 1,
     json: Json = False,
 ) -> None:
     """Train the generator of payments that `assay simulate --from gan` streams."""
     with needing_trainer():
+        from models.networks.gan import PRESETS
         from models.training.fit_gan import GanSettings
         from models.training.generator import GeneratorSettings, train_generator
+    gan = GanSettings(shape=PRESETS[network])
     settings = GeneratorSettings(
         seed=1 if seed is None else seed,
         version=version,
         customers=customers,
         days=days,
-        gan=GanSettings() if steps is None else GanSettings(steps=steps),
+        gan=gan if steps is None else replace(gan, steps=steps),
     )
     payments = _payments(data, mapped or [], label) if data else None
     with train_view.bars(quiet=json) as shown:

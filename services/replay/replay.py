@@ -55,12 +55,12 @@ async def replay(
             if ledger is not None:
                 ledger.add(score.source_offset, _decode_score(score.value), score.profiles_offset)
     profiles = await log.profiles() if session.bundle.manifest.feature_spec.profiled else []
-    states = {partition: _Replaying(OfflinePartition(session, limits), profiles) for partition in emitted}
+    states = {partition: Replaying(OfflinePartition(session, limits), profiles) for partition in emitted}
     comparison = await _fold(log, emitted, states, period, progress)
     return Replayed(comparison, spans.truncated_partitions)
 
 
-class _Replaying:
+class Replaying:
     """One partition, and the terminals' profiles as they were known to it."""
 
     def __init__(self, partition: OfflinePartition, profiles: list[Record]) -> None:
@@ -83,7 +83,7 @@ class _Replaying:
 async def _fold(
     log: Log,
     emitted: dict[int, Emitted],
-    states: dict[int, _Replaying],
+    states: dict[int, Replaying],
     period: Period,
     progress: Progress | None,
 ) -> Comparison:

@@ -14,8 +14,14 @@ from schemas.topics import ACCESS, Access
 Resource = Literal["topic", "group", "transactional-id"]
 Operation = Literal["Read", "Write", "Describe", "DescribeConfigs"]
 
-GROUPS = {"scorer": "assay-scorer", "profiler": "assay-profiler", "credit": "assay-credit"}
-"""The consumer groups by default: ASSAY_GROUP, ASSAY_PROFILER_GROUP and ASSAY_CREDIT_GROUP."""
+GROUPS = {
+    "scorer": "assay-scorer",
+    "profiler": "assay-profiler",
+    "credit": "assay-credit",
+    "cases": "assay-cases",
+    "monitor": "assay-monitor",
+}
+"""The consumer groups by default: ASSAY_GROUP, and ASSAY_PROFILER_GROUP and so on."""
 
 DIRECTORY = Path("deploy/acls")
 
@@ -36,10 +42,10 @@ def grants(access: Access, topic_prefix: str = "", group: str | None = None) -> 
     found = {Grant("topic", topic_prefix + topic.name, "Read") for topic in (*access.reads, *access.grouped)}
     found |= {Grant("topic", topic_prefix + topic.name, "Write") for topic in access.writes}
     if access.grouped:
-        found.add(Grant("group", group, "Read"))
+        found |= {Grant("group", group + suffix, "Read") for suffix in access.group_suffixes}
+    if access.transactional:
         # to compare the input's retention with how far the features look back
         found |= {Grant("topic", topic_prefix + topic.name, "DescribeConfigs") for topic in access.grouped}
-    if access.transactional:
         found.add(Grant("transactional-id", f"assay-{group}-", "Write", prefixed=True))
     return sorted(found)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings
 
-from services.runtime.metrics import catalogue
+from services.runtime.metrics import Metrics, catalogue
 from services.runtime.settings import (
     BundleSettings,
     CreditSettings,
@@ -14,6 +14,8 @@ from services.runtime.settings import (
     ScorerSettings,
     TopicSettings,
 )
+from services.runtime.side_metrics import CaseMetrics, MonitorMetrics
+from services.runtime.side_settings import CasesSettings, MonitorSettings
 
 SETTINGS: tuple[type[BaseSettings], ...] = (
     KafkaSettings,
@@ -23,6 +25,8 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     BundleSettings,
     ProfilerSettings,
     CreditSettings,
+    CasesSettings,
+    MonitorSettings,
 )
 
 
@@ -31,7 +35,7 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Read once, at start, from the environment. Generated from `services/runtime/settings.py`.",
+        "Read once, at start, from the environment. Generated from `services/runtime/*settings.py`.",
         "",
     ]
     for settings in SETTINGS:
@@ -51,9 +55,13 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     """The metrics catalogue as a Markdown table."""
-    lines = ["# Metrics", "", "On `/metrics`. Generated from `services/runtime/metrics.py`.", ""]
+    lines = ["# Metrics", "", "On `/metrics`. Generated from `services/runtime/*metrics.py`.", ""]
     lines += ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
-    lines += [f"| `{name}` | {kind} | {labels} | {meaning} |" for name, kind, labels, meaning in catalogue()]
+    metrics = Metrics()
+    rows = sorted(
+        [*catalogue(metrics), *catalogue(CaseMetrics(metrics.registry)), *catalogue(MonitorMetrics(metrics.registry))]
+    )
+    lines += [f"| `{name}` | {kind} | {labels} | {meaning} |" for name, kind, labels, meaning in rows]
     return "\n".join([*lines, ""])
 
 

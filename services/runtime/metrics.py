@@ -172,10 +172,10 @@ class Metrics:
         return f"{source.topic}-{source.partition}" if self._by_topic else str(source.partition)
 
 
-def catalogue() -> list[tuple[str, str, str, str]]:
-    """Name, kind, labels and meaning of each of our metrics, for the documentation."""
+def catalogue(metrics: object) -> list[tuple[str, str, str, str]]:
+    """Name, kind, labels and meaning of each metric that `metrics` holds, for the documentation."""
     rows = []
-    for collector in vars(Metrics()).values():
+    for collector in vars(metrics).values():
         if isinstance(collector, (Counter, Gauge)):
             for family in collector.describe():
                 name = family.name + ("_total" if family.type == "counter" else "")

@@ -174,6 +174,11 @@ class ScorerSettings(BaseSettings):
     decision_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of the transactions without alert whose decision is recorded too."
     )
+    control_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="Share of the alerts marked `let_through`, by transaction id: set it where payments are blocked on alerts, "
+        "and do not block these, so that quality stays measurable.",
+    )
 
     swap_watch_records: Annotated[int, Field(ge=100)] = Field(
         20_000,

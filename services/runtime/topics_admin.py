@@ -166,8 +166,12 @@ def _configuration(topic: Topic, topics: TopicSettings) -> dict[str, str]:
         "message.timestamp.after.max.ms": str(2**63 - 1),
         "retention.ms": str(-1 if topic.retention_ms is None else topic.retention_ms),
     }
-    if topic.cleanup == "compact":
+    if topic.replayed:
         configuration["min.compaction.lag.ms"] = str(TRANSACTIONS.retention_ms)
+    elif topic.cleanup == "compact":
+        configuration["segment.ms"] = str(
+            HOUR_MS
+        )  # only closed segments are compacted, and a restart reads what is left
     if topics.replication >= 3:
         configuration["min.insync.replicas"] = "2"
     return configuration

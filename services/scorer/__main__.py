@@ -21,7 +21,7 @@ from services.runtime.settings import (
 )
 from services.runtime.tables import FollowedTable, WhereWanted
 from services.runtime.topics_admin import read_retention, short_retention
-from services.scorer.emit import Emitter
+from services.scorer.emit import Emitter, Shares
 from services.scorer.live import Models
 from services.scorer.model import Loader
 from services.scorer.processor import Limits, ScoringProcessor
@@ -48,7 +48,8 @@ async def start() -> None:
     warm(model.feature_spec)
     await _say_retention(kafka, topics, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
-    emitter = Emitter(topics.topic_prefix, scorer.decision_share, DeadLetterWriter(privacy_key(runtime)))
+    shares = Shares(scorer.decision_share, scorer.control_share)
+    emitter = Emitter(topics.topic_prefix, shares, DeadLetterWriter(privacy_key(runtime)))
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
     profiles = ProfileTable()

@@ -14,8 +14,10 @@ from models.scoring.scores import Scores
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.control import BundleRef, Control, acknowledgement_key, command_key
-from schemas.decision import Decision, RecordedBecause
+from schemas.decision import Decision, RecordedBecause, UnseenScore
 from schemas.manifest import Thresholds
+from schemas.monitor import ModelReference
+from schemas.reference import Reference
 from schemas.score import Score
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
@@ -23,6 +25,7 @@ from schemas.topics import (
     CONTROL,
     DEAD_LETTERS,
     DECISIONS,
+    MODEL_REFERENCES,
     SCORES,
     SCORING_METRICS,
     TERMINAL_SUMS,
@@ -48,6 +51,23 @@ class Identity:
     model: str
     bundle_digest: str
     thresholds: Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Random shares by transaction id: of the decisions without alert that are recorded, of the alerts let through."""
+
+    decisions: float
+    control: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What the challenger says of a batch: nobody acts on it."""
+
+    model: str
+    scores: Scores
+    alert: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,7 @@ class Scored:
     identity: Identity
     profiles_offset: int | None
     """The records of `terminal-profiles` below it were known; None where the features read none."""
+    unseen: Unseen | None = None
 
     @property
     def timestamps_ms(self) -> NDArray[np.int64]:
@@ -89,14 +110,19 @@ class Scored:
 class Emitter:
     """Encodes the outputs of one partition."""
 
-    def __init__(self, prefix: str, decision_share: float, dead_letters: DeadLetterWriter) -> None:
+    def __init__(self, prefix: str, shares: Shares, dead_letters: DeadLetterWriter) -> None:
         self._prefix = prefix
-        self._decision_share = decision_share
+        self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score)
         self._alert: type[Alert] = codec.record_type(Alert)
         self._decision: type[Decision] = codec.record_type(Decision)
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
+
+    @property
+    def control_share(self) -> float:
+        """Share of the alerts that are let through."""
+        return self._shares.control
 
     def judged(self, batch: Scored, decided_at_ms: int) -> list[Write]:
         """Scores, alerts and decisions of a batch."""
@@ -132,21 +158,23 @@ class Emitter:
                 alert=alert,
                 model=model,
                 late=late,
+                let_through=let_through,
             )
-            for transaction, probability, error, percentile, alert, late in zip(
+            for transaction, probability, error, percentile, alert, late, let_through in zip(
                 batch.transactions,
                 batch.scores.probability.tolist(),
                 batch.scores.reconstruction_error.tolist(),
                 batch.scores.anomaly_percentile.tolist(),
                 batch.outcomes.alert.tolist(),
                 batch.late.tolist(),
+                batch.outcomes.let_through.tolist(),
                 strict=True,
             )
         ]
 
     def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        places = recorded(alert, [t.transaction_id for t in batch.transactions], self._decision_share)
+        places = recorded(alert, [t.transaction_id for t in batch.transactions], self._shares.decisions)
         return [(place, "alert" if alert[place] else "sample") for place in places]
 
     def faults(self, faults: Sequence[Fault]) -> Write:
@@ -171,6 +199,14 @@ class Emitter:
         write = Write(self._prefix + SCORING_METRICS.name)
         headers = source_headers(source.topic, source.partition, source.offset)
         write.append(None, value, max(source.timestamp, 0), headers)
+        return write
+
+    def reference(self, source: Record, identity: Identity, reference: Reference) -> Write:
+        """What the sums are to be compared with: told by each partition once, and kept by its key once."""
+        write = Write(self._prefix + MODEL_REFERENCES.name)
+        told = ModelReference(model=identity.model, bundle_digest=identity.bundle_digest, reference=reference)
+        headers = source_headers(source.topic, source.partition, source.offset)
+        write.append(identity.model.encode(), codec.write(told), max(source.timestamp, 0), headers)
         return write
 
     def answer(self, answer: Answer, partition: int, from_offset: int | None, now_ms: int) -> list[Write]:
@@ -222,7 +258,22 @@ class Emitter:
             outcome="alert" if score.alert else "pass",
             recorded_because=because,
             reasons=_records(batch.reasons.get(place, ())),
+            sample_share=self._shares.decisions,
+            control_share=self._shares.control,
+            challenger=_unseen(batch.unseen, place),
         )
+
+
+def _unseen(unseen: Unseen | None, place: int) -> UnseenScore | None:
+    if unseen is None:
+        return None
+    make: type[UnseenScore] = codec.record_type(UnseenScore)
+    return make(
+        model=unseen.model,
+        probability=float(unseen.scores.probability[place]),
+        anomaly_percentile=float(unseen.scores.anomaly_percentile[place]),
+        alert=bool(unseen.alert[place]),
+    )
 
 
 def _fields(score: Score) -> dict[str, Any]:

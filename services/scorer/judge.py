@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,6 +16,14 @@ from services.scorer.emit import Matrix
 from services.scorer.live import Model, Models
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The share of the alerts that is let through, chosen by the batch's ids."""
+
+    transaction_ids: Sequence[str]
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +45,15 @@ class Shadow:
     alert: BoolArray
 
 
-async def judge(models: Models, model: Model, features: Matrix) -> Judgement:
+async def judge(models: Models, model: Model, features: Matrix, control: Control) -> Judgement:
     """The champion's judgement. A new champion that fails is rolled back, and the one before judges the batch."""
     try:
-        judged, model_s = await _judged(model, features)
+        judged, model_s = await _judged(model, features, control)
     except Exception as error:  # ONNX Runtime's errors have no common base
         before = models.roll_back(model, f"it fails with {type(error).__name__}")
         if before is None:
             raise
-        judged, model_s = await _judged(before, features)
+        judged, model_s = await _judged(before, features, control)
     models.count(judged.model, len(features), int(np.count_nonzero(judged.outcomes.alert)), model_s)
     return judged
 
@@ -62,10 +70,10 @@ async def judge_unseen(models: Models, challenger: Model | None, features: Matri
         return None
 
 
-async def _judged(model: Model, features: Matrix) -> tuple[Judgement, float]:
+async def _judged(model: Model, features: Matrix, control: Control) -> tuple[Judgement, float]:
     """The judgement, and the seconds that the scores took."""
     scores, model_s = await _in_executor(model, _timed, model, features)
-    outcomes = decide(scores, model.identity.thresholds)
+    outcomes = decide(scores, model.identity.thresholds, control.transaction_ids, control.share)
     places = np.flatnonzero(outcomes.alert).tolist()
     reasons: dict[int, tuple[Reason, ...]] = {}
     if places:

@@ -14,6 +14,7 @@ from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
+from schemas.transaction import Transaction
 from services.runtime.batches import Record
 from services.runtime.duplicates import DuplicateWindow
 from services.runtime.faults import Fault
@@ -38,9 +39,11 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What became of some records: those scored with their scores and outcomes, float32[n] and bool[n], and the faults."""
+    """What became of some records: those scored, with features float32[n, F], scores and outcomes bool[n]; and the faults."""
 
     records: list[Record]
+    transactions: list[Transaction]
+    features: NDArray[np.float32]
     scores: Scores
     alert: NDArray[np.bool_]
     faults: list[Fault]
@@ -63,7 +66,7 @@ class OfflinePartition:
         features, _ = fold(self._state, columns(transactions, self._fields), profiles)
         self._state.closed_days()  # the stream tells them, nobody asks for them here
         scores = self._session.run(features)
-        return Part(good, scores, decide(scores, self._thresholds).alert, faults)
+        return Part(good, transactions, features, scores, decide(scores, self._thresholds).alert, faults)
 
 
 @dataclass(frozen=True, slots=True)

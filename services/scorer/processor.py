@@ -25,8 +25,8 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
 from services.scorer.decode import Decoder
-from services.scorer.emit import Answer, Emitter, Scored
-from services.scorer.judge import Judgement, Shadow, judge, judge_unseen
+from services.scorer.emit import Answer, Emitter, Scored, Unseen
+from services.scorer.judge import Control, Judgement, Shadow, judge, judge_unseen
 from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.sums import PartialSums
@@ -123,7 +123,14 @@ class ScoringProcessor:
         if transactions:
             judged, shadow, self._batch = await self._score(good, transactions, model, challenger)
             writes += self._sums_of_others(judged.model, shadow.model if shadow else None)
-            self._sums.count_scores(judged.scores, judged.outcomes.alert, self._batch.late, self._batch.amount)
+            self._sums.count_scores(
+                self._batch.features,
+                judged.scores,
+                judged.outcomes,
+                self._batch.late,
+                self._batch.amount,
+                self._features.clock_ms,
+            )
             if shadow is not None:
                 self._sums.count_shadow(shadow.scores, shadow.alert, judged.outcomes.alert)
             writes += self._emitter.judged(self._batch, now_ms)
@@ -171,8 +178,9 @@ class ScoringProcessor:
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         profiles_offset = known.next_offset if known else None
         folded_s = monotonic_s()
+        control = Control([transaction.transaction_id for transaction in transactions], self._emitter.control_share)
         judged, shadow = await asyncio.gather(
-            judge(self._models, model, features), judge_unseen(self._models, challenger, features)
+            judge(self._models, model, features, control), judge_unseen(self._models, challenger, features)
         )
         self._metrics.stage.observe(folded_s - started_s, "fold")
         self._metrics.stage.observe(monotonic_s() - folded_s, "model")
@@ -187,6 +195,7 @@ class ScoringProcessor:
             reasons=judged.reasons,
             identity=judged.model.identity,
             profiles_offset=profiles_offset,
+            unseen=Unseen(shadow.model.identity.model, shadow.scores, shadow.alert) if shadow else None,
         )
         return judged, shadow, scored
 
@@ -196,7 +205,9 @@ class ScoringProcessor:
 
     def _fresh_sums(self, model: Model, challenger: Model | None = None) -> PartialSums:
         shadow = challenger.identity.model if challenger else None
-        return PartialSums(self._source.topic, self._source.partition, model.identity.model, monotonic_s(), shadow)
+        (topic, partition), reference = self._source, model.session.bundle.reference
+        self._told = model.identity, reference
+        return PartialSums(topic, partition, model.identity.model, reference.features, monotonic_s(), shadow)
 
     def _sums_of_others(self, model: Model, challenger: Model | None) -> list[Write]:
         """What was counted of the models before, since sums are of one champion and one challenger."""
@@ -219,7 +230,8 @@ class ScoringProcessor:
         now_s = monotonic_s()
         if self._last is None or self._sums.empty or not (force or self._sums.due(now_s)):
             return []
-        return [self._emitter.metric(self._last, self._sums.take(now_s))]
+        told = [self._emitter.reference(self._last, *self._told)] if self._sums.untold else []
+        return [*told, self._emitter.metric(self._last, self._sums.take(now_s))]
 
 
 def admit(

@@ -1,23 +1,40 @@
 """Partial sums of a partition, written to `scoring-metrics` about once a second inside the transaction they count."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.scoring.histograms import FeatureBins
 from models.scoring.scores import Scores
 from schemas import codec
 from schemas.metric import ScoringMetric
+from schemas.reference import FeatureHistogram
+from services.scorer.decide import Outcomes
 
 BINS = 20
 INTERVAL_S = 1.0
 
 
 class PartialSums:
-    """Sums since the last record written. A batch that is not committed is thrown away with its worker's state."""
+    """Sums since the last record written. A batch that is not committed is thrown away with its worker's state.
 
-    def __init__(self, topic: str, partition: int, model: str, now_s: float, challenger: str | None = None) -> None:
-        """challenger: what scores the same payments in the shadow."""
+    untold: nothing was written yet, so the reference that the sums are to be compared with is still to be told.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        model: str,
+        features: Sequence[FeatureHistogram],
+        now_s: float,
+        challenger: str | None = None,
+    ) -> None:
+        """features: the reference's, in the spec's order. challenger: what scores the same payments in the shadow."""
+        self._bins = FeatureBins(features)
+        self.untold = True
         self._topic, self._partition, self._model, self._challenger = topic, partition, model, challenger
         self._metric = codec.record_type(ScoringMetric)
         self._reset(now_s)
@@ -27,8 +44,10 @@ class PartialSums:
         self._first_offset = -1
         self._last_offset = -1
         self._until_ms = 0
-        self._records = self._scored = self._alerts = self._dead_letters = self._late = 0
+        self._records = self._scored = self._alerts = self._dead_letters = self._late = self._let_through = 0
         self._amount = self._alert_amount = 0.0
+        self._clock_ms = 0
+        self._features = self._bins.empty()
         self._probability = np.zeros(BINS, np.int64)
         self._percentile = np.zeros(BINS, np.int64)
         self._shadow_counts = np.zeros(3, np.int64)
@@ -44,9 +63,19 @@ class PartialSums:
         self._dead_letters += dead_letters
 
     def count_scores(
-        self, scores: Scores, alert: NDArray[np.bool_], late: NDArray[np.bool_], amount: NDArray[np.float64]
+        self,
+        features: NDArray[np.float32],
+        scores: Scores,
+        outcomes: Outcomes,
+        late: NDArray[np.bool_],
+        amount: NDArray[np.float64],
+        clock_ms: int,
     ) -> None:
-        """Count a batch's scores."""
+        """Count a batch's scores, and the features float32[n, F] behind them. clock_ms: newest event time seen."""
+        alert = outcomes.alert
+        self._let_through += int(np.count_nonzero(outcomes.let_through))
+        self._bins.count(features, self._features)
+        self._clock_ms = max(0, clock_ms)
         self._scored += len(amount)
         self._alerts += int(np.count_nonzero(alert))
         self._late += int(np.count_nonzero(late))
@@ -93,9 +122,13 @@ class PartialSums:
                 alert_amount_sum=self._alert_amount,
                 probability_histogram=tuple(self._probability.tolist()),
                 anomaly_percentile_histogram=tuple(self._percentile.tolist()),
+                feature_histograms=self._bins.lists(self._features),
+                clock_ms=self._clock_ms,
+                let_through=self._let_through,
                 **self._shadow_fields(),
             )
         )
+        self.untold = False
         self._reset(now_s)
         return value
 

@@ -9,7 +9,6 @@ import contextlib
 import functools
 import itertools
 import sys
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +118,7 @@ class _Loop:
         numbers = list(range(self._payments.partitions))
         # Kafka's default for keyed records; in pure Python too slow for each of them, and cards come again and again
         self._partition = functools.lru_cache(1 << 20)(lambda key: DefaultPartitioner()(key, numbers, numbers))
+        self._label_numbers = list(range(self._labels.partitions))
         self._sent = self._bad = self._labelled = 0
         self._exhausted = False
         self._in_flight: deque[asyncio.Future[Any]] = deque()
@@ -179,7 +179,7 @@ class _Loop:
             await self._in_flight.popleft()
 
     def _target(self, payload: Payload) -> tuple[str, int]:
-        """Topic and partition. A payment's label has a key of its own, which comes once: nothing to remember."""
+        """Topic and partition, as Kafka's default has it: whoever labels a payment again reaches the same partition."""
         if payload.is_label:
-            return self._labels.name, zlib.crc32(payload.key) % self._labels.partitions
+            return self._labels.name, DefaultPartitioner()(payload.key, self._label_numbers, self._label_numbers)
         return self._payments.name, self._partition(payload.key)

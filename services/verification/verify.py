@@ -33,6 +33,7 @@ from schemas.topics import (
     CREDIT_SCORES,
     DEAD_LETTERS,
     DECISIONS,
+    MODEL_REFERENCES,
     SCORER_OUTPUTS,
     SCORES,
     SOURCE_OFFSET_HEADER,
@@ -82,8 +83,8 @@ class Pipeline:
 
 PAYMENTS = Pipeline(
     TRANSACTIONS,
-    # sums of terminals belong to many inputs each: what they add up to is tested with the profiler
-    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, CONTROL)),
+    # sums of terminals belong to many inputs each: what they add up to is tested with the profiler; the others to none
+    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES, CONTROL)),
     {
         SCORES.name: Mark.SCORE,
         DEAD_LETTERS.name: Mark.DEAD_LETTER,

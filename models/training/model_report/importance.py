@@ -14,7 +14,7 @@ STRATUM_ROWS_MAX = 3_000
 
 REPEATS = 2
 ALERTS_MAX = 200
-ALERT_ROWS_MAX = 400_000
+ALERT_ROWS_MAX = 200_000
 """Rows of the model that the reasons of all alerts together may take."""
 
 SHOWN = 12

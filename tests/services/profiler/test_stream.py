@@ -78,13 +78,13 @@ async def test_profiles_hold_what_happened_and_replay_sees_what_was_seen(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Both processes are killed in between; every score's bits come back, and the terminals' history moves the scores."""
-    profiler, scorer = stream.profiler(), stream.scorer()
+    profiler, scorer = stream.service("services.profiler"), stream.scorer()
     await send(stream, 0, HALF)
     await stream.caught_up([scorer, profiler])
     await settled(stream, HALF)
     profiler.kill()
     scorer.kill()
-    profiler, scorer = stream.profiler(), stream.scorer()
+    profiler, scorer = stream.service("services.profiler"), stream.scorer()
     await send(stream, HALF, PAYMENTS)
     await stream.caught_up([scorer, profiler])
     await settled(stream, PAYMENTS)

@@ -74,7 +74,7 @@ def test_axes_have_round_ticks_within_their_ends() -> None:
     assert even_ticks(0.19) == pytest.approx((0, 0.05, 0.1, 0.15))
     assert log_ticks(0.0001, 1) == pytest.approx((0.0001, 0.001, 0.01, 0.1, 1))
     assert log_ticks(0.01, 0.3) == pytest.approx((0.01, 0.02, 0.05, 0.1, 0.2))
-    assert log_ticks(0.11, 0.31) == pytest.approx((0.16, 0.22, 0.31))
+    assert log_ticks(0.11, 0.31) == pytest.approx((0.11, 0.16, 0.22, 0.31))
     scale = Axis("", 0.01, 1.0, (), str, log=True)
     assert [scale.part(v) for v in (0.0, 0.01, 0.1, 1.0, 5.0)] == pytest.approx([0, 0, 0.5, 1, 1])
 

@@ -1,0 +1,143 @@
+"""What the monitor remembers and says: evidence in, reports out."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.base import Count, EventTimeMs, Identifier, Message, Probability, Share
+from schemas.label import Verdict
+from schemas.reference import Reference
+
+
+class ModelReference(Message):
+    """The reference of a bundle that scores, on `model-references`: the scorer tells it with its first sums."""
+
+    model: str = Field(description="Bundle name, version and execution provider, as on scores. The record's key.")
+    bundle_digest: str = Field(description="SHA-256 over the bundle's files, hex.")
+    reference: Reference = Field(description="Distributions of its validation traffic.")
+
+
+class Judged(Message):
+    """A decision as far as the monitor needs it."""
+
+    model: str = Field(description="What scored it.")
+    event_time_ms: EventTimeMs = Field(description="When the payment happened.")
+    probability: Probability = Field(description="Calibrated probability of fraud.")
+    alert: bool = Field(description="Whether a threshold was crossed.")
+    weight: Annotated[float, Field(ge=0.0)] = Field(
+        description="How many payments it stands for: 1 / its chance to be recorded and to get a label. 0: it was blocked."
+    )
+
+
+class Told(Message):
+    """A label as far as the monitor needs it."""
+
+    verdict: Verdict = Field(description="What the payment was.")
+    labelled_at_ms: EventTimeMs = Field(description="When it was said.")
+    event_time_ms: EventTimeMs | None = Field(None, description="When the payment happened, where known.")
+    partition: Count = Field(description="Its partition of `labels`.")
+    offset: Count = Field(description="Its offset there: of two labels of a payment the later one counts.")
+
+
+class Evidence(Message):
+    """A recorded decision or a label, on its way to the one partition where they meet."""
+
+    transaction_id: Identifier = Field(description="Which payment.")
+    judged: Judged | None = Field(None, description="How it was scored.")
+    told: Told | None = Field(None, description="What it turned out to be.")
+
+
+class LedgerEntry(Message):
+    """All that is known of a payment, on `monitor-ledger`: its score, its label or both."""
+
+    judged: tuple[Judged, ...] = Field((), description="How it was scored, once known; one entry a model.")
+    told: Told | None = Field(None, description="The label that counts, once there is one.")
+
+
+class DriftWindow(Message):
+    """The sums of a model since its last report, on `monitor-windows`."""
+
+    offset: int = Field(-1, description="Newest record of `scoring-metrics` taken in.")
+    from_ms: EventTimeMs = Field(0, description="Wall-clock time of the first sums, ms since 1970 UTC.")
+    until_ms: EventTimeMs = Field(0, description="Wall-clock time of the last sums.")
+    from_clock_ms: EventTimeMs = Field(0, description="Event-time clock of the first sums.")
+    clock_ms: EventTimeMs = Field(0, description="Newest event-time clock.")
+    sums: Count = Field(0, description="Records of sums.")
+    records: Count = Field(0, description="Inputs consumed.")
+    scored: Count = Field(0, description="Scores written.")
+    alerts: Count = Field(0, description="Alerts written.")
+    dead_letters: Count = Field(0, description="Dead letters written.")
+    probability: tuple[int, ...] = Field((), description="Counts by bin.")
+    anomaly_percentile: tuple[int, ...] = Field((), description="Counts by bin.")
+    features: tuple[tuple[int, ...], ...] = Field((), description="Counts by bin, one list a feature.")
+    challenger: str | None = Field(None, description="What scored the same payments in the shadow.")
+    challenger_scored: Count = Field(0, description="Payments that it scored.")
+    challenger_alerts: Count = Field(0, description="Those that it would have alerted.")
+    both_alerts: Count = Field(0, description="Those that both alerted.")
+    challenger_probability: tuple[int, ...] = Field((), description="Counts of its probability by bin.")
+
+
+class Drift(Message):
+    """How far a distribution is from its reference."""
+
+    name: str = Field(description="Feature, `probability` or `anomaly_percentile`.")
+    psi: float = Field(description="Population stability index, natural logarithm.")
+    ks: Share = Field(description="Kolmogorov-Smirnov distance between the binned distributions.")
+    drifted: bool = Field(description="Whether the index is above the limit.")
+
+
+class ChallengerReport(Message):
+    """What the challenger would have done in a window, beside what the champion did."""
+
+    challenger: str = Field(description="Bundle name, version and execution provider.")
+    scored: Count = Field(description="Payments that it scored.")
+    alert_rate: Share = Field(description="Alerts a score, had it decided.")
+    agreement: Share | None = Field(description="Of the payments that either alerted, those that both did.")
+    psi: float = Field(description="Stability index of its probability against the champion's.")
+
+
+class DriftReport(Message):
+    """One window of one model against its reference."""
+
+    from_ms: EventTimeMs = Field(description="Wall-clock time of the first sums, ms since 1970 UTC.")
+    until_ms: EventTimeMs = Field(description="Wall-clock time of the last sums.")
+    sums: Count = Field(description="Records of sums that were added up: the work that the report took.")
+    scored: Count = Field(description="Payments scored in the window.")
+    alert_rate: Share = Field(description="Alerts a score.")
+    dead_letter_rate: Share = Field(description="Dead letters an input.")
+    distributions: tuple[Drift, ...] = Field(description="Scores and features; the largest index first.")
+    drifted: bool = Field(description="Whether any is above the limit.")
+    challenger: ChallengerReport | None = Field(None, description="The challenger beside it, where there is one.")
+
+
+class QualityReport(Message):
+    """What labels say of a model's payments of an age. Weighted: each recorded payment counts for those it stands for.
+
+    Figures are None where there is nothing to take them of.
+    """
+
+    age_days_min: Count = Field(description="Payments at least so old, by the newest event or label seen.")
+    age_days_max: Count | None = Field(description="And younger than this.")
+    mature: bool = Field(description="Whether labels had their time: only then no label means legitimate.")
+    payments: float = Field(description="Payments, weighted.")
+    frauds: float = Field(description="Of them frauds, weighted.")
+    alerts: float = Field(description="Alerts, weighted.")
+    fraud_alerts: float = Field(description="Of them frauds, weighted.")
+    labelled: Count = Field(description="Recorded payments with a label, unweighted.")
+    precision: Share | None = Field(None, description="Frauds among the alerts.")
+    recall: Share | None = Field(None, description="Alerts among the frauds.")
+    average_precision: Share | None = Field(None, description="Of the probability.")
+    brier: Share | None = Field(None, description="Mean squared error of the probability.")
+    calibration_error: Share | None = Field(
+        None, description="Mean distance of predicted and observed fraud share over ten bins of probability."
+    )
+
+
+class MonitorReport(Message):
+    """A finding about one model, on `monitor`."""
+
+    kind: Literal["drift", "quality"] = Field(description="Which of the parts is there.")
+    model: str = Field(description="Bundle name, version and execution provider.")
+    at_ms: EventTimeMs = Field(description="Kafka timestamp of the newest record that went into it.")
+    drift: DriftReport | None = Field(None, description="For drift.")
+    quality: QualityReport | None = Field(None, description="For quality.")

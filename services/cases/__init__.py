@@ -1,0 +1,5 @@
+"""Cases: alerts grouped by card and window for an analyst, and what the analyst decides, as labels. On Faust.
+
+`grouping` says what an alert or an action does to a case, pure; `desk` applies it to the tables; `webhook` tells the world.
+Started by `python -m services.cases`.
+"""

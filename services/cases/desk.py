@@ -1,0 +1,179 @@
+"""Stage 2: alerts and actions into the tables. Each is taken in once, however often the log repeats it."""
+
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass, field
+
+from schemas import codec
+from schemas.alert import Alert
+from schemas.case import Case, CaseAction, Mute, MuteScope
+from schemas.label import Label, Verdict
+from services.cases.grouping import decided, joined, opened
+
+Table = MutableMapping[bytes, bytes]
+
+VERDICTS: dict[str, Verdict] = {"confirm": "fraud", "dismiss": "legitimate"}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an alert or action stands in the log. timestamp_ms: of its record."""
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """window_ms: of one case, in event time. expire_ms, keep_ms: since a case's last change, on the brokers' clock."""
+
+    window_ms: int
+    expire_ms: int
+    keep_ms: int
+
+
+@dataclass(slots=True)
+class Desk:
+    """The cases and mutes of the partitions that this process owns.
+
+    cases: by case id. mutes: by partition, scope and id. Both are Faust tables, or dicts in tests; the rest is made of them.
+    """
+
+    cases: Table
+    mutes: Table
+    limits: Limits
+    _newest: dict[str, Case] = field(default_factory=dict)
+    _earlier: dict[str, Case] = field(default_factory=dict)
+
+    def recover(self) -> None:
+        """After the tables were filled from their topics, or a partition came or went."""
+        self._newest.clear()
+        self._earlier.clear()
+        for payload in self.cases.values():
+            self._enter(codec.read(Case, payload))
+
+    @property
+    def open_cases(self) -> int:
+        """Cases in state open."""
+        return sum(case.state == "open" for case in self._all())
+
+    def alert(self, alert: Alert, source: Source) -> Case | None:
+        """Take in one alert: the case it opened or joined; None where it was known, or is muted."""
+        newest = self._newest.get(alert.card_id)
+        if newest is not None and self._known(newest, source):
+            return None
+        if self.muted(alert, source):
+            return None
+        if newest is None or alert.event_time_ms >= newest.window_end_ms:
+            case = opened(alert, source.partition, source.offset, source.timestamp_ms, self.limits.window_ms)
+        else:
+            case = joined(newest, alert, source.offset, source.timestamp_ms)
+        self._put(case)
+        return case
+
+    def muted(self, alert: Alert, source: Source) -> bool:
+        """Whether the alert's card or terminal is muted at the alert's own time."""
+        scopes: tuple[tuple[MuteScope, str], ...] = (("card", alert.card_id), ("terminal", alert.terminal_id))
+        for scope, muted_id in scopes:
+            payload = self.mutes.get(mute_key(source.partition, scope, muted_id))
+            if payload:
+                until_ms = codec.read(Mute, payload).until_ms
+                if until_ms is None or source.timestamp_ms < until_ms:
+                    return True
+        return False
+
+    def labels(self, action: CaseAction, source: Source) -> list[Label]:
+        """What an analyst's decision says of the listed payments. Written before `act`, so that a crash repeats them."""
+        case, verdict = self._case(action, source), VERDICTS.get(action.action)
+        if case is None or verdict is None:
+            return []
+        return [
+            Label(
+                transaction_id=alert.transaction_id,
+                verdict=verdict,
+                source="analyst",
+                labelled_at_ms=source.timestamp_ms,
+                card_id=case.card_id,
+                terminal_id=alert.terminal_id,
+                event_time_ms=alert.event_time_ms,
+            )
+            for alert in case.listed
+        ]
+
+    def act(self, action: CaseAction, source: Source) -> Case | None:
+        """Take in one action: the case it changed, if any."""
+        if action.action in ("mute", "unmute"):
+            self._mute(action, source)
+            return None
+        case = self._case(action, source)
+        if case is None:
+            return None
+        if action.action == "forget":
+            if case.state != "open":
+                self.cases.pop(case.case_id.encode())
+                self._earlier.pop(case.case_id, None)
+                if self._newest.get(case.card_id) is case:
+                    del self._newest[case.card_id]
+            return None
+        changed = decided(case, action, source.offset, source.timestamp_ms)
+        self._put(changed)
+        return changed
+
+    def due(self, now_ms: int) -> Iterator[tuple[Case, CaseAction]]:
+        """What time does to cases: it is written as actions, so that it too is in the log."""
+        for case in self._all():
+            age_ms = now_ms - case.changed_at_ms
+            if case.state == "open" and age_ms > self.limits.expire_ms:
+                yield case, CaseAction(action="expire", case_id=case.case_id, by="cases", note="nobody decided in time")
+            elif case.state != "open" and age_ms > self.limits.keep_ms:
+                yield case, CaseAction(action="forget", case_id=case.case_id, by="cases")
+
+    def _case(self, action: CaseAction, source: Source) -> Case | None:
+        """The case an action is for; None where there is none, or the action was taken in before."""
+        payload = self.cases.get((action.case_id or "").encode())
+        if not payload:
+            return None
+        case = codec.read(Case, payload)
+        newest = self._newest.get(case.card_id)
+        if newest is not None and newest.case_id == case.case_id:
+            case = newest
+        return None if source.offset <= case.action_offset else case
+
+    def _mute(self, action: CaseAction, source: Source) -> None:
+        if action.scope is None or action.muted_id is None:
+            return
+        key = mute_key(source.partition, action.scope, action.muted_id)
+        if action.action == "mute":
+            mute = Mute(
+                scope=action.scope, muted_id=action.muted_id, until_ms=action.until_ms, by=action.by, note=action.note
+            )
+            self.mutes[key] = codec.write(mute)
+        elif key in self.mutes:
+            self.mutes.pop(key)
+
+    @staticmethod
+    def _known(newest: Case, source: Source) -> bool:
+        """A card's alerts are on one partition, in order: what lies behind the newest one taken in was taken in."""
+        return newest.case_id.startswith(f"{source.partition}-") and source.offset <= newest.alert_offset
+
+    def _put(self, case: Case) -> None:
+        self.cases[case.case_id.encode()] = codec.write(case)
+        self._enter(case)
+
+    def _enter(self, case: Case) -> None:
+        newest = self._newest.get(case.card_id)
+        if newest is None or newest.case_id == case.case_id or case.alert_offset > newest.alert_offset:
+            if newest is not None and newest.case_id != case.case_id:
+                self._earlier[newest.case_id] = newest
+            self._newest[case.card_id] = case
+        else:
+            self._earlier[case.case_id] = case
+
+    def _all(self) -> Iterator[Case]:
+        yield from self._newest.values()
+        yield from self._earlier.values()
+
+
+def mute_key(partition: int, scope: MuteScope, muted_id: str) -> bytes:
+    """Each partition has its own entry: a terminal's alerts are on all of them."""
+    return f"{partition}:{scope}:{muted_id}".encode()

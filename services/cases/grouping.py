@@ -1,0 +1,98 @@
+"""Stage 1: what one alert or action does to one case. Pure: no clock, so the same log makes the same cases."""
+
+from schemas.alert import Alert, Reason
+from schemas.case import ALERTS_MAX, Case, CaseAction, CaseAlert, CaseChange, CaseReason, CaseState
+
+REASONS_MAX = 4
+
+DECIDED: dict[str, CaseState] = {"confirm": "confirmed", "dismiss": "dismissed", "expire": "expired"}
+
+
+def opened(alert: Alert, partition: int, offset: int, timestamp_ms: int, window_ms: int) -> Case:
+    """A new case of a card's first alert. timestamp_ms: of the alert's record."""
+    return Case(
+        case_id=f"{partition}-{offset}",
+        card_id=alert.card_id,
+        state="open",
+        change="opened",
+        version=1,
+        priority=_at_risk(alert),
+        opened_at_ms=timestamp_ms,
+        changed_at_ms=timestamp_ms,
+        window_start_ms=alert.event_time_ms,
+        window_end_ms=alert.event_time_ms + window_ms,
+        alerts=1,
+        amount=alert.amount,
+        listed=(_listed(alert),),
+        reasons=_reasons((), alert.reasons),
+        model=alert.model,
+        alert_offset=offset,
+    )
+
+
+def joined(case: Case, alert: Alert, offset: int, timestamp_ms: int) -> Case:
+    """The case with one alert more. A closed one may be opened again by it, see `_reopens`; a confirmed one stays so."""
+    reopened = _reopens(case, alert)
+    state: CaseState = "open" if reopened else case.state
+    change: CaseChange = "reopened" if reopened else "alert"
+    changes = {
+        "state": state,
+        "change": change,
+        "version": case.version + 1,
+        "priority": case.priority + _at_risk(alert),
+        "changed_at_ms": timestamp_ms,
+        "alerts": case.alerts + 1,
+        "amount": case.amount + alert.amount,
+        "listed": case.listed if len(case.listed) >= ALERTS_MAX else (*case.listed, _listed(alert)),
+        "reasons": _reasons(case.reasons, alert.reasons),
+        "model": alert.model,
+        "alert_offset": offset,
+    }
+    return case.model_copy(update=changes)
+
+
+def decided(case: Case, action: CaseAction, offset: int, timestamp_ms: int) -> Case:
+    """The case after confirm, dismiss or expire. The last decision counts; what is not open does not expire."""
+    if action.action == "expire" and case.state != "open":
+        return case.model_copy(update={"action_offset": offset})
+    state = DECIDED[action.action]
+    changes = {
+        "state": state,
+        "change": state,
+        "version": case.version + 1,
+        "changed_at_ms": timestamp_ms,
+        "decided_by": action.by,
+        "note": action.note,
+        "action_offset": offset,
+    }
+    return case.model_copy(update=changes)
+
+
+def _reopens(case: Case, alert: Alert) -> bool:
+    """Nobody looked at an expired case; a dismissed one was judged on weaker evidence than a likelier fraud."""
+    if case.state == "expired":
+        return True
+    return case.state == "dismissed" and alert.probability > max(listed.probability for listed in case.listed)
+
+
+def _at_risk(alert: Alert) -> float:
+    return alert.amount * alert.probability
+
+
+def _listed(alert: Alert) -> CaseAlert:
+    return CaseAlert(**{name: getattr(alert, name) for name in CaseAlert.model_fields})
+
+
+def _reasons(known: tuple[CaseReason, ...], new: tuple[Reason, ...]) -> tuple[CaseReason, ...]:
+    """The features named most often, then the strongest; in words as the alert said that they moved most."""
+    found = {reason.feature: reason for reason in known}
+    for reason in new:
+        before = found.get(reason.feature)
+        if before is None or reason.contribution > before.contribution:
+            text, contribution = reason.text, reason.contribution
+        else:
+            text, contribution = before.text, before.contribution
+        alerts = 1 + (before.alerts if before else 0)
+        found[reason.feature] = CaseReason(feature=reason.feature, text=text, contribution=contribution, alerts=alerts)
+    ranked = sorted(found.values(), key=lambda reason: (-reason.alerts, -reason.contribution, reason.feature))
+    return tuple(ranked[:REASONS_MAX])

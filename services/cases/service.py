@@ -1,0 +1,163 @@
+"""The two apps of the case service: one makes cases, the other posts them. They meet on `cases`, so neither waits."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from schemas import codec
+from schemas.alert import Alert
+from schemas.case import Case, CaseAction
+from schemas.dead_letter import DeadLetterReason
+from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS
+from services.cases.desk import Desk, Limits, Source
+from services.cases.webhook import Webhook, worth_telling
+from services.runtime.clock import wall_ms
+from services.runtime.dead_letters import DeadLetterWriter, privacy_key
+from services.runtime.errors import SettingsError
+from services.runtime.faults import Fault, parsed
+from services.runtime.process import Environment
+from services.runtime.side_metrics import CaseMetrics
+from services.runtime.side_settings import CasesSettings
+from services.side.app import SideApp, timestamp_ms
+from services.side.run import SideService
+
+log = structlog.get_logger(__name__)
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+TOPICS = (ALERTS, CASE_ACTIONS, CASES, CASE_MUTES, LABELS, DEAD_LETTERS)
+
+
+def case_service(settings: CasesSettings, environment: Environment) -> SideService:
+    """Both apps; the second where there is a webhook. Raises SettingsError."""
+    webhook = _webhook(settings)
+    metrics = CaseMetrics(environment.metrics.registry)
+
+    def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
+        def app(group: str) -> SideApp:
+            return SideApp(group, environment, f"{directory}/{group}")
+
+        maker = app(settings.group)
+        count = partitions[maker.prefix + CASES.name]
+        _Maker(maker, settings, environment, metrics, count)
+        if webhook is None:
+            return [maker]
+        teller = app(f"{settings.group}-webhook")
+        _Teller(teller, webhook, environment, metrics)
+        return [maker, teller]
+
+    return SideService(TOPICS, build)
+
+
+def _webhook(settings: CasesSettings) -> Webhook | None:
+    if settings.webhook_url is None:
+        return None
+    if settings.webhook_secret is None:
+        raise SettingsError(
+            "ASSAY_CASES_WEBHOOK_SECRET is needed with ASSAY_CASES_WEBHOOK_URL: the receiver checks it."
+        )
+    secret = settings.webhook_secret.get_secret_value().encode()
+    return Webhook(settings.webhook_url, secret, settings.webhook_attempts_max, settings.webhook_timeout_s)
+
+
+class _Agents:
+    """What both apps do with what they cannot read."""
+
+    def __init__(self, app: SideApp, environment: Environment) -> None:
+        self._app, self._metrics = app, environment.metrics
+        self._bytes_max = max(environment.runtime.message_bytes_max, 1 << 20)
+        self._letters = DeadLetterWriter(privacy_key(environment.runtime))
+
+    async def _dead_letter(self, message: Any, reason: DeadLetterReason, detail: str) -> None:
+        await self._app.send(DEAD_LETTERS, None, self._letters.encode(message, reason, detail), source=message)
+        self._metrics.dead_letters.labels(reason.value).inc()
+
+
+class _Maker(_Agents):
+    """Alerts and actions in, cases and labels out."""
+
+    def __init__(
+        self,
+        app: SideApp,
+        settings: CasesSettings,
+        environment: Environment,
+        metrics: CaseMetrics,
+        partitions: int,
+    ) -> None:
+        super().__init__(app, environment)
+        self._cases = metrics
+        limits = Limits(
+            int(settings.window_h * HOUR_MS), int(settings.expire_days * DAY_MS), int(settings.keep_days * DAY_MS)
+        )
+        table = app.table(CASES, partitions)
+        self._desk = Desk(table, app.table(CASE_MUTES, partitions), limits)
+        self._parse_alert, self._parse_action = codec.decoder(Alert), codec.decoder(CaseAction)
+        app.recovered(table, self._desk.recover)
+        app.agent(ALERTS, self._alert)
+        app.agent(CASE_ACTIONS, self._action)
+        app.faust.timer(settings.tick_s)(self._tick)
+
+    async def _alert(self, event: Any) -> None:
+        message = event.message
+        alert = parsed(message, self._parse_alert, self._bytes_max)
+        if isinstance(alert, Fault):
+            await self._dead_letter(message, alert.reason, alert.detail)
+            return
+        source = _source(message)
+        case = self._desk.alert(alert, source)
+        if case is not None:
+            self._changed(case)
+        elif self._desk.muted(alert, source):
+            self._cases.muted.inc()
+        else:
+            self._cases.repeated.inc()
+
+    async def _action(self, event: Any) -> None:
+        message = event.message
+        parsed_action = parsed(message, self._parse_action, self._bytes_max)
+        if isinstance(parsed_action, Fault):
+            await self._dead_letter(message, parsed_action.reason, parsed_action.detail)
+            return
+        action, source = codec.read(CaseAction, message.value), _source(message)
+        for label in self._desk.labels(action, source):
+            await self._app.send(LABELS, label.transaction_id.encode(), codec.write(label), source=message)
+        case = self._desk.act(action, source)
+        if case is not None:
+            self._changed(case)
+        elif action.action in ("confirm", "dismiss"):
+            self._cases.unknown.inc()
+
+    def _changed(self, case: Case) -> None:
+        self._cases.changes.labels(case.change).inc()
+
+    async def _tick(self) -> None:
+        self._cases.open_cases.set(self._desk.open_cases)
+        for case, action in list(self._desk.due(wall_ms())):
+            partition = int(case.case_id.partition("-")[0])
+            await self._app.send(CASE_ACTIONS, None, codec.write(action), source=None, partition=partition)
+
+
+class _Teller(_Agents):
+    """Cases in, requests out. One after the other: a webhook that is down holds itself up, and nobody else."""
+
+    def __init__(self, app: SideApp, webhook: Webhook, environment: Environment, metrics: CaseMetrics) -> None:
+        super().__init__(app, environment)
+        self._webhook, self._cases = webhook, metrics
+        app.agent(CASES, self._case)
+
+    async def _case(self, event: Any) -> None:
+        message = event.message
+        if not message.value:
+            return  # a case forgotten
+        case = codec.read(Case, message.value)
+        if not worth_telling(case):
+            return
+        why = await self._webhook.deliver(case, message.value)
+        self._cases.webhook.labels("taken" if why is None else "undelivered").inc()
+        if why is not None:
+            await self._dead_letter(message, DeadLetterReason.UNDELIVERED, why)
+
+
+def _source(message: Any) -> Source:
+    return Source(message.partition, message.offset, timestamp_ms(message))

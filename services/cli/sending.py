@@ -1,0 +1,89 @@
+"""How commands write to a topic and read a compacted one: all of it, or one sentence."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from aiokafka.errors import KafkaError
+
+from schemas.topics import Topic
+from services.runtime.errors import AssayError
+from services.runtime.kafka import TopicPartition, plain_producer, reader
+from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
+from services.runtime.topics_admin import describe_topics
+from services.verification.read import Span, read
+
+LINGER_MS = 5
+IN_FLIGHT_MAX = 10_000
+
+
+class Send(Protocol):
+    """Writes one record. Without a partition its key chooses, as Kafka's default does."""
+
+    def __call__(self, key: bytes | None, value: bytes, partition: int | None = None) -> Awaitable[None]:
+        """Returns before the acknowledgement."""
+
+
+@asynccontextmanager
+async def sending(topic: Topic) -> AsyncIterator[Send]:
+    """A way to write; at the end everything is acknowledged. Raises AssayError."""
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    (state,) = await describe_topics(kafka, topics, (topic,))
+    if not state.partitions:
+        raise AssayError(f"Topic {state.name} does not exist: `assay topics create` makes it.")
+    producer = plain_producer(kafka, load(RuntimeSettings), LINGER_MS)
+    sent: list[asyncio.Future[Any]] = []
+
+    async def send(key: bytes | None, value: bytes, partition: int | None = None) -> None:
+        sent.append(await producer.send(state.name, value, key=key, partition=partition))
+        if len(sent) >= IN_FLIGHT_MAX:
+            await asyncio.gather(*sent)
+            sent.clear()
+
+    try:
+        await producer.start()
+        yield send
+        await asyncio.gather(*sent)
+    except KafkaError as error:
+        raise AssayError(
+            f"Kafka at {kafka.bootstrap} took no more records ({type(error).__name__}): check that it runs."
+        ) from None
+    finally:
+        await producer.stop()
+
+
+async def partitions_of(topic: Topic) -> int:
+    """How many the topic has. Raises AssayError."""
+    (state,) = await describe_topics(load(KafkaSettings), load(TopicSettings), (topic,))
+    return state.partitions
+
+
+async def newest(topic: Topic) -> dict[bytes, bytes]:
+    """The newest committed record of each key of a topic, tombstones left out. Raises AssayError."""
+    found: dict[bytes, bytes] = {}
+    async for record in records(topic):
+        found.pop(record.key, None)
+        if record.value:
+            found[record.key] = record.value
+    return found
+
+
+async def records(topic: Topic) -> AsyncIterator[Any]:
+    """Every committed record that a topic holds now, each partition in order. Raises AssayError."""
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    (state,) = await describe_topics(kafka, topics, (topic,))
+    if not state.partitions:
+        raise AssayError(f"Topic {state.name} does not exist: `assay topics create` makes it.")
+    consumer = reader(kafka)
+    try:
+        await consumer.start()
+        partitions = [TopicPartition(state.name, number) for number in range(state.partitions)]
+        begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        async for _, chunk in read(consumer, {tp: Span(begins[tp], ends[tp]) for tp in partitions}):
+            for record in chunk:
+                yield record
+    except KafkaError as error:
+        raise AssayError(f"Kafka at {kafka.bootstrap} cannot be read ({type(error).__name__}).") from None
+    finally:
+        await consumer.stop()

@@ -1,0 +1,68 @@
+"""Decisions and labels as evidence: what the ledger keeps of them, and how much each counts. Pure."""
+
+from schemas.base import EventTimeMs, Identifier, Message, Probability, Share
+from schemas.decision import UnseenScore
+from schemas.label import Label
+from schemas.monitor import Evidence, Judged, Told
+
+
+class RecordedDecision(Message):
+    """All that is decoded of a decision."""
+
+    transaction_id: Identifier
+    event_time_ms: EventTimeMs
+    probability: Probability
+    alert: bool
+    model: str
+    let_through: bool = False
+    sample_share: Share = 1.0
+    control_share: Share = 0.0
+    challenger: UnseenScore | None = None
+
+
+def weight(decision: RecordedDecision) -> float:
+    """How many payments a recorded one stands for: 1 / its chance to be recorded and seen to its end (Horvitz-Thompson).
+
+    Where alerts are blocked, a blocked payment never shows what it was. Only the control group does, for all of them.
+    """
+    if not decision.alert:
+        return 1.0 / decision.sample_share if decision.sample_share else 0.0
+    if decision.control_share:
+        return 1.0 / decision.control_share if decision.let_through else 0.0
+    return 1.0
+
+
+def of_decision(decision: RecordedDecision) -> list[Evidence]:
+    """How a payment was scored, by the champion and by the challenger beside it.
+
+    Both weigh the same: whether a decision is recorded and seen to its end does not depend on the challenger.
+    """
+    said = [(decision.model, decision.probability, decision.alert)]
+    if decision.challenger is not None:
+        unseen = decision.challenger
+        said.append((unseen.model, unseen.probability, unseen.alert))
+    return [
+        Evidence(
+            transaction_id=decision.transaction_id,
+            judged=Judged(
+                model=model,
+                event_time_ms=decision.event_time_ms,
+                probability=probability,
+                alert=alert,
+                weight=weight(decision),
+            ),
+        )
+        for model, probability, alert in said
+    ]
+
+
+def of_label(label: Label, partition: int, offset: int) -> Evidence:
+    """What a payment turned out to be. partition, offset: on `labels`."""
+    told = Told(
+        verdict=label.verdict,
+        labelled_at_ms=label.labelled_at_ms,
+        event_time_ms=label.event_time_ms,
+        partition=partition,
+        offset=offset,
+    )
+    return Evidence(transaction_id=label.transaction_id, told=told)

@@ -1,0 +1,134 @@
+"""Stage 2: scores joined with labels by payment, whichever comes first, for as long as labels come."""
+
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas import codec
+from schemas.label import LABEL_AGE_DAYS_MAX
+from schemas.monitor import Evidence, Judged, LedgerEntry, Told
+
+DAY_MS = 86_400_000
+KEPT_MS = LABEL_AGE_DAYS_MAX * DAY_MS
+
+Table = MutableMapping[bytes, bytes]
+
+_decode = codec.decoder(LedgerEntry)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """n scores of payments, parallel arrays: event_time_ms int64, probability and weight float64, the others bool.
+
+    labelled: a label is known. fraud: it says fraud.
+    """
+
+    event_time_ms: NDArray[np.int64]
+    probability: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    alert: NDArray[np.bool_]
+    labelled: NDArray[np.bool_]
+    fraud: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.event_time_ms)
+
+    def __getitem__(self, rows: NDArray[np.bool_]) -> "Columns":
+        return Columns(*(getattr(self, name)[rows] for name in Columns.__slots__))
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What is known of each payment. table: by transaction; a Faust table, or a dict in tests.
+
+    now_ms: the newest event or label seen, the ledger's only clock. forgotten: payments that made room too early.
+    """
+
+    table: Table
+    payments_max: int
+    now_ms: int = 0
+    forgotten: int = 0
+    _event_ms: dict[str, int] = field(default_factory=dict)
+    """By transaction, in the order in which they came; the rest stays bytes, which are a tenth of the objects."""
+
+    def __len__(self) -> int:
+        return len(self._event_ms)
+
+    def recover(self) -> None:
+        """After the table was filled from its topic, or taken away."""
+        read = [(key.decode(), _decode(value)) for key, value in self.table.items()]
+        self._event_ms = dict(sorted(((key, _event_ms(entry)) for key, entry in read), key=lambda item: item[1]))
+        self.now_ms = max((_newest_ms(entry) for _, entry in read), default=0)
+
+    def add(self, evidence: Evidence) -> bool:
+        """Take in evidence; False where it says nothing new, as a repetition does."""
+        transaction_id = evidence.transaction_id
+        key = transaction_id.encode()
+        before = codec.read(LedgerEntry, self.table[key]) if transaction_id in self._event_ms else LedgerEntry()
+        entry = LedgerEntry(judged=_judged(before, evidence.judged), told=_told(before.told, evidence.told))
+        if entry == before:
+            return False
+        self.table[key] = codec.write(entry)
+        self._event_ms[transaction_id] = _event_ms(entry)
+        self.now_ms = max(self.now_ms, _newest_ms(entry))
+        self._make_room()
+        return True
+
+    def columns(self) -> dict[str, Columns]:
+        """The payments that each model scored, by model."""
+        rows: dict[str, list[tuple[Judged, Told | None]]] = {}
+        for transaction_id in self._event_ms:
+            entry = _decode(self.table[transaction_id.encode()])
+            for judged in entry.judged:
+                rows.setdefault(judged.model, []).append((judged, entry.told))
+        return {model: _columns(rows[model]) for model in sorted(rows)}
+
+    def _make_room(self) -> None:
+        """Forget what labels no longer reach, and beyond the bound what came first."""
+        while self._event_ms:
+            oldest, event_ms = next(iter(self._event_ms.items()))
+            stale = event_ms < self.now_ms - KEPT_MS
+            if not stale and len(self) <= self.payments_max:
+                return
+            self.forgotten += not stale
+            del self._event_ms[oldest]
+            self.table.pop(oldest.encode())
+
+
+def _columns(rows: Sequence[tuple[Judged, Told | None]]) -> Columns:
+    return Columns(
+        event_time_ms=np.array([judged.event_time_ms for judged, _ in rows], np.int64),
+        probability=np.array([judged.probability for judged, _ in rows], np.float64),
+        weight=np.array([judged.weight for judged, _ in rows], np.float64),
+        alert=np.array([judged.alert for judged, _ in rows], np.bool_),
+        labelled=np.array([told is not None for _, told in rows], np.bool_),
+        fraud=np.array([told is not None and told.verdict == "fraud" for _, told in rows], np.bool_),
+    )
+
+
+def _judged(before: LedgerEntry, judged: Judged | None) -> tuple[Judged, ...]:
+    if judged is None:
+        return before.judged
+    return (*(known for known in before.judged if known.model != judged.model), judged)
+
+
+def _told(before: Told | None, told: Told | None) -> Told | None:
+    """The rule of `schemas/label.py`. Labels of a payment share a partition; where they do not, the last to come counts."""
+    if told is None or (before is not None and before.partition == told.partition and before.offset >= told.offset):
+        return before
+    return told
+
+
+def _event_ms(entry: LedgerEntry) -> int:
+    """When the payment happened; for a label alone that does not say, when it was labelled."""
+    if entry.judged:
+        return entry.judged[0].event_time_ms
+    assert entry.told is not None
+    return entry.told.event_time_ms or entry.told.labelled_at_ms
+
+
+def _newest_ms(entry: LedgerEntry) -> int:
+    times = [judged.event_time_ms for judged in entry.judged]
+    return max(times + ([entry.told.labelled_at_ms] if entry.told else []))

@@ -1,0 +1,79 @@
+"""What labels say of scores: weighted precision, recall, average precision and calibration, by the payments' age. Pure."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.monitor import QualityReport
+from services.monitor.ledger import DAY_MS, Columns
+
+AGES_DAYS = (0, 7, 30)
+BINS = 10
+
+Array = NDArray[np.float64]
+
+
+def by_age(columns: Columns, now_ms: int, maturity_days: int) -> Iterator[QualityReport]:
+    """One report for each age that has payments. In the oldest, mature ones no label means legitimate.
+
+    In the younger ones it means legitimate so far: precision there can only rise as labels come.
+    """
+    edges: list[int | None] = [*(age for age in AGES_DAYS if age < maturity_days), maturity_days, None]
+    age_days = (now_ms - columns.event_time_ms) // DAY_MS
+    for low, high in pairwise(edges):
+        assert low is not None
+        rows = (age_days >= low) & (age_days < (1 << 40 if high is None else high))
+        if rows.any():
+            yield figures(columns[rows], low, high)
+
+
+def figures(columns: Columns, age_days_min: int, age_days_max: int | None) -> QualityReport:
+    """Of payments of one age; the oldest age has no end, and is mature."""
+    weight, fraud, alert = columns.weight, columns.fraud, columns.alert
+    frauds, alerts = float(weight[fraud].sum()), float(weight[alert].sum())
+    fraud_alerts = float(weight[fraud & alert].sum())
+    return QualityReport(
+        age_days_min=age_days_min,
+        age_days_max=age_days_max,
+        mature=age_days_max is None,
+        payments=float(weight.sum()),
+        frauds=frauds,
+        alerts=alerts,
+        fraud_alerts=fraud_alerts,
+        labelled=int(columns.labelled.sum()),
+        precision=fraud_alerts / alerts if alerts else None,
+        recall=fraud_alerts / frauds if frauds else None,
+        average_precision=average_precision(columns.probability, fraud, weight),
+        brier=_mean((columns.probability - fraud) ** 2, weight),
+        calibration_error=calibration_error(columns.probability, fraud, weight),
+    )
+
+
+def average_precision(probability: Array, fraud: NDArray[np.bool_], weight: Array) -> float | None:
+    """Sum of precision times the rise of recall, over falling thresholds; payments of one probability come together."""
+    if not weight[fraud].sum():
+        return None
+    order = np.argsort(-probability, kind="stable")
+    falling = probability[order]
+    last = np.flatnonzero(np.append(np.diff(falling) != 0, True))
+    true = np.cumsum(np.where(fraud[order], weight[order], 0.0))[last]
+    taken = np.cumsum(weight[order])[last]
+    rises = np.diff(true, prepend=0.0) / true[-1]
+    precision = np.divide(true, taken, out=np.zeros_like(true), where=taken > 0)
+    return float(min(1.0, np.sum(rises * precision)))
+
+
+def calibration_error(probability: Array, fraud: NDArray[np.bool_], weight: Array) -> float | None:
+    """Mean distance between predicted and observed share of frauds, over ten equal bins (expected calibration error)."""
+    if not weight.sum():
+        return None
+    places = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
+    predicted = np.bincount(places, weight * probability, BINS)
+    observed = np.bincount(places, weight * fraud, BINS)
+    return float(min(1.0, np.abs(predicted - observed).sum() / weight.sum()))
+
+
+def _mean(values: Array, weight: Array) -> float | None:
+    return float(np.sum(values * weight) / weight.sum()) if weight.sum() else None

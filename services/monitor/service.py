@@ -1,0 +1,177 @@
+"""The monitor's app: sums to drift reports, decisions and labels to quality reports, both on `monitor` and as metrics."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from schemas import codec
+from schemas.label import Label
+from schemas.metric import ScoringMetric
+from schemas.monitor import DriftReport, Evidence, MonitorReport, QualityReport
+from schemas.topics import (
+    DECISIONS,
+    LABELS,
+    MODEL_REFERENCES,
+    MONITOR,
+    MONITOR_EVIDENCE,
+    MONITOR_LEDGER,
+    MONITOR_WINDOWS,
+    SCORING_METRICS,
+)
+from services.monitor.evidence import RecordedDecision, of_decision, of_label
+from services.monitor.ledger import Ledger
+from services.monitor.quality import by_age
+from services.monitor.references import References
+from services.monitor.windows import Windows, report
+from services.runtime.process import Environment
+from services.runtime.side_metrics import MonitorMetrics
+from services.runtime.side_settings import MonitorSettings
+from services.runtime.tables import FollowedTable
+from services.side.app import SideApp, timestamp_ms
+from services.side.run import SideService
+
+log = structlog.get_logger(__name__)
+
+HOUR_MS = 3_600_000
+
+TOPICS = (
+    SCORING_METRICS,
+    MODEL_REFERENCES,
+    DECISIONS,
+    LABELS,
+    MONITOR_EVIDENCE,
+    MONITOR_LEDGER,
+    MONITOR_WINDOWS,
+    MONITOR,
+)
+
+
+def monitor_service(settings: MonitorSettings, environment: Environment) -> SideService:
+    """One app, and the table of references that it looks up."""
+    references = References()
+    metrics = MonitorMetrics(environment.metrics.registry)
+    prefix = environment.topics.topic_prefix
+    table = FollowedTable(MODEL_REFERENCES, environment.kafka, prefix, references.apply, environment.metrics)
+
+    def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
+        app = SideApp(settings.group, environment, directory)
+        _Drift(app, settings, references, metrics)
+        _Quality(app, settings, metrics)
+        return [app]
+
+    return SideService(TOPICS, build, [table])
+
+
+class _Drift:
+    """Sums in, drift reports out."""
+
+    def __init__(
+        self, app: SideApp, settings: MonitorSettings, references: References, metrics: MonitorMetrics
+    ) -> None:
+        self._app, self._references, self._metrics = app, references, metrics
+        table = app.table(MONITOR_WINDOWS, 1)
+        self._windows = Windows(table, settings.window_records, int(settings.window_h * HOUR_MS))
+        self._psi_max = settings.psi_max
+        app.recovered(table, self._windows.recover)
+        app.agent(SCORING_METRICS, self._sums)
+
+    async def _sums(self, event: Any) -> None:
+        message = event.message
+        sums = _read(ScoringMetric, message)
+        window = None if sums is None else self._windows.add(sums, message.offset)
+        if sums is None or window is None:
+            return
+        self._metrics.sums.inc()
+        known = self._references.get(sums.model)
+        if known is None:
+            self._metrics.unreferenced.inc()
+            return
+        if self._windows.full(window):
+            found = report(window, known, self._psi_max)
+            said = MonitorReport(kind="drift", model=sums.model, at_ms=timestamp_ms(message), drift=found)
+            # told first: a crash in between tells it twice, under the same position
+            await self._app.send(MONITOR, sums.model.encode(), codec.write(said), source=message)
+            self._windows.begin_anew(sums.model)
+            self._show(sums.model, found)
+
+    def _show(self, model: str, found: DriftReport) -> None:
+        for drift in found.distributions:
+            self._metrics.psi.labels(model, drift.name).set(drift.psi)
+            self._metrics.ks.labels(model, drift.name).set(drift.ks)
+        drifted = [drift.name for drift in found.distributions if drift.drifted]
+        self._metrics.drifted.labels(model).set(len(drifted))
+        self._metrics.windows.labels(model, str(found.drifted).lower()).inc()
+        self._metrics.alert_rate.labels(model).set(found.alert_rate)
+        if found.challenger is not None:
+            self._metrics.alert_rate.labels(found.challenger.challenger).set(found.challenger.alert_rate)
+            if found.challenger.agreement is not None:
+                self._metrics.agreement.labels(model, found.challenger.challenger).set(found.challenger.agreement)
+        if drifted:
+            log.warning("drift.found", model=model, distributions=drifted, scored=found.scored)
+
+
+class _Quality:
+    """Decisions and labels to the partition where they meet; from there to reports."""
+
+    def __init__(self, app: SideApp, settings: MonitorSettings, metrics: MonitorMetrics) -> None:
+        self._app, self._metrics, self._maturity_days = app, metrics, settings.maturity_days
+        table = app.table(MONITOR_LEDGER, 1)
+        self._ledger = Ledger(table, settings.ledger_max)
+        self._newest: Any = None
+        app.recovered(table, self._ledger.recover)
+        app.agent(DECISIONS, self._decision)
+        app.agent(LABELS, self._label)
+        app.agent(MONITOR_EVIDENCE, self._evidence)
+        app.faust.timer(settings.quality_interval_s)(self._report)
+
+    async def _decision(self, event: Any) -> None:
+        decision = _read(RecordedDecision, event.message)
+        for evidence in of_decision(decision) if decision is not None else ():
+            await self._forward(evidence, event.message)
+
+    async def _label(self, event: Any) -> None:
+        message = event.message
+        label = _read(Label, message)
+        if label is not None:
+            await self._forward(of_label(label, message.partition, message.offset), message)
+
+    async def _forward(self, evidence: Evidence, message: Any) -> None:
+        await self._app.send(
+            MONITOR_EVIDENCE, evidence.transaction_id.encode(), codec.write(evidence), source=message, wait=False
+        )
+
+    async def _evidence(self, event: Any) -> None:
+        evidence = _read(Evidence, event.message)
+        forgotten = self._ledger.forgotten
+        if evidence is not None and self._ledger.add(evidence):
+            self._newest = event.message
+            self._metrics.forgotten.inc(self._ledger.forgotten - forgotten)
+            self._metrics.ledger.set(len(self._ledger))
+
+    async def _report(self) -> None:
+        """When there was anything new. By a timer, since labels come seldom and each would change every figure a little."""
+        message, self._newest = self._newest, None
+        if message is None:
+            return
+        for model, columns in self._ledger.columns().items():
+            for quality in by_age(columns, self._ledger.now_ms, self._maturity_days):
+                said = MonitorReport(kind="quality", model=model, at_ms=timestamp_ms(message), quality=quality)
+                await self._app.send(MONITOR, model.encode(), codec.write(said), source=message)
+                self._show(model, quality)
+
+    def _show(self, model: str, quality: QualityReport) -> None:
+        for figure in ("precision", "recall", "average_precision", "brier", "calibration_error"):
+            value = getattr(quality, figure)
+            if value is not None:
+                age = f"{quality.age_days_min}-{quality.age_days_max or ''}"
+                self._metrics.quality.labels(model, age, figure).set(value)
+
+
+def _read(schema: Any, message: Any) -> Any:
+    """The message, or None: what is not of its schema is the profiler's or the producer's to report."""
+    try:
+        return codec.read(schema, message.value or b"")
+    except codec.RejectedError as error:
+        log.error("monitor.record_refused", topic=message.topic, offset=message.offset, why=str(error))
+        return None

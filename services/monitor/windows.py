@@ -1,0 +1,136 @@
+"""Stage 1: partial sums to windows, one a model, and each full window to a report.
+
+A window holds enough payments for its shares to be steady, and enough event time for a day's habits to be in it: five seconds
+of a busy stream are all of one hour, which is no drift. The work is per record of sums, about one a second and partition
+whatever the traffic.
+"""
+
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass, field
+
+from schemas import codec
+from schemas.metric import ScoringMetric
+from schemas.monitor import ChallengerReport, Drift, DriftReport, DriftWindow, ModelReference
+from services.monitor.drift import compare, psi
+
+Table = MutableMapping[bytes, bytes]
+
+
+@dataclass(slots=True)
+class Windows:
+    """The open window of each model. table: by model; a Faust table, or a dict in tests."""
+
+    table: Table
+    records_min: int
+    span_ms_min: int = 0
+    _open: dict[str, DriftWindow] = field(default_factory=dict)
+
+    def recover(self) -> None:
+        """After the table was filled from its topic, or taken away."""
+        self._open = {model.decode(): codec.read(DriftWindow, value) for model, value in self.table.items()}
+
+    def add(self, sums: ScoringMetric, offset: int) -> DriftWindow | None:
+        """Take in sums once: the model's window, None where they were known."""
+        before = self._open.get(sums.model, DriftWindow())
+        if offset <= before.offset:
+            return None
+        window = _added(before, sums, offset)
+        self._put(sums.model, window)
+        return window
+
+    def full(self, window: DriftWindow) -> bool:
+        """Whether it is time to compare."""
+        return window.scored >= self.records_min and window.clock_ms - window.from_clock_ms >= self.span_ms_min
+
+    def begin_anew(self, model: str) -> None:
+        """After the window was reported."""
+        self._put(model, DriftWindow(offset=self._open[model].offset))
+
+    def _put(self, model: str, window: DriftWindow) -> None:
+        self._open[model] = window
+        self.table[model.encode()] = codec.write(window)
+
+
+def report(window: DriftWindow, known: ModelReference, psi_max: float) -> DriftReport:
+    """A full window against the reference of the bundle that made it."""
+    reference = known.reference
+    found = [
+        compare("probability", reference.probability_counts, window.probability, psi_max),
+        compare("anomaly_percentile", reference.anomaly_percentile_counts, window.anomaly_percentile, psi_max),
+    ]
+    found += [
+        compare(feature.name, feature.counts, counts, psi_max)
+        for feature, counts in zip(reference.features, window.features, strict=False)
+        if len(feature.counts) == len(counts)
+    ]
+    return DriftReport(
+        from_ms=window.from_ms,
+        until_ms=window.until_ms,
+        sums=window.sums,
+        scored=window.scored,
+        alert_rate=window.alerts / max(1, window.scored),
+        dead_letter_rate=window.dead_letters / max(1, window.records),
+        distributions=_ranked(found),
+        drifted=any(drift.drifted for drift in found),
+        challenger=_challenger(window),
+    )
+
+
+def _challenger(window: DriftWindow) -> ChallengerReport | None:
+    """How the shadow compares; alerts of either are those of both models less those they share."""
+    if window.challenger is None or not window.challenger_scored:
+        return None
+    either = window.alerts + window.challenger_alerts - window.both_alerts
+    return ChallengerReport(
+        challenger=window.challenger,
+        scored=window.challenger_scored,
+        alert_rate=window.challenger_alerts / window.challenger_scored,
+        agreement=window.both_alerts / either if either > 0 else None,
+        psi=psi(window.probability, window.challenger_probability),
+    )
+
+
+def _ranked(found: Iterable[Drift]) -> tuple[Drift, ...]:
+    return tuple(sorted(found, key=lambda drift: (-drift.psi, drift.name)))
+
+
+def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow:
+    """The window with the sums in it. Sums in other bins (a bundle under a used name), or beside another challenger, begin
+    one.
+    """
+    same_bins = [*map(len, window.features)] == [*map(len, sums.feature_histograms)]
+    if not (window.sums and same_bins and window.challenger == sums.challenger):
+        window = DriftWindow(
+            from_ms=sums.until_ms,
+            from_clock_ms=sums.clock_ms,
+            probability=(0,) * len(sums.probability_histogram),
+            anomaly_percentile=(0,) * len(sums.anomaly_percentile_histogram),
+            features=tuple((0,) * len(counts) for counts in sums.feature_histograms),
+            challenger=sums.challenger,
+            challenger_probability=(0,) * len(sums.challenger_probability_histogram),
+        )
+    features = zip(window.features, sums.feature_histograms, strict=True)
+    return DriftWindow(
+        offset=offset,
+        from_ms=min(window.from_ms, sums.until_ms),
+        until_ms=max(window.until_ms, sums.until_ms),
+        from_clock_ms=min(window.from_clock_ms, sums.clock_ms),
+        clock_ms=max(window.clock_ms, sums.clock_ms),
+        sums=window.sums + 1,
+        records=window.records + sums.records,
+        scored=window.scored + sums.scored,
+        alerts=window.alerts + sums.alerts,
+        dead_letters=window.dead_letters + sums.dead_letters,
+        probability=_plus(window.probability, sums.probability_histogram),
+        anomaly_percentile=_plus(window.anomaly_percentile, sums.anomaly_percentile_histogram),
+        features=tuple(_plus(one, other) for one, other in features),
+        challenger=window.challenger,
+        challenger_scored=window.challenger_scored + sums.challenger_scored,
+        challenger_alerts=window.challenger_alerts + sums.challenger_alerts,
+        both_alerts=window.both_alerts + sums.both_alerts,
+        challenger_probability=_plus(window.challenger_probability, sums.challenger_probability_histogram),
+    )
+
+
+def _plus(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(one, other, strict=True))

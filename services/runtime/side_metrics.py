@@ -1,0 +1,56 @@
+"""The catalogue of metrics of the low-rate services, beside what every processor shows (`metrics`).
+
+Labels are bounded: models, features, states; never a case, a card or a transaction.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class CaseMetrics:
+    """What the case service shows. Counters count what this process did, repetitions after a restart included."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(f"assay_{name}", help_text, labels, registry=registry)
+
+        self.open_cases = Gauge("assay_cases_open", "Cases in state open.", registry=registry)
+        self.changes = counter("case_changes", "Records written to `cases`, by what they changed.", "change")
+        self.muted = counter("muted_alerts", "Alerts of muted cards and terminals, which made no case.")
+        self.repeated = counter("repeated_alerts", "Alerts that were taken in before, and ignored.")
+        self.unknown = counter("unmatched_case_actions", "Actions for a case that is not known, or taken in before.")
+        self.webhook = counter("webhook_deliveries", "Cases posted, by outcome: taken, undelivered.", "outcome")
+
+
+class MonitorMetrics:
+    """What the monitor shows: the newest report of each model."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, help_text: str, *labels: str) -> Gauge:
+            return Gauge(f"assay_{name}", help_text, labels, registry=registry)
+
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(f"assay_{name}", help_text, labels, registry=registry)
+
+        self.psi = gauge("drift_psi", "Population stability index against the bundle's reference.", "model", "name")
+        self.ks = gauge("drift_ks", "Kolmogorov-Smirnov distance to the bundle's reference.", "model", "name")
+        self.drifted = gauge("drifted_distributions", "How many are above the limit in the newest window.", "model")
+        self.windows = counter("drift_windows", "Windows reported, by whether anything drifted.", "model", "drifted")
+        self.alert_rate = gauge("alert_rate", "Alerts a score in the newest window.", "model")
+        self.agreement = gauge(
+            "challenger_agreement",
+            "Of the payments that champion or challenger alerted, those that both did.",
+            "model",
+            "challenger",
+        )
+        self.sums = counter("partial_sums", "Records of `scoring-metrics` added up.")
+        self.unreferenced = counter("unreferenced_sums", "Sums of a model whose reference is not known, not compared.")
+        self.quality = gauge(
+            "quality",
+            "Delayed figures of the newest report, by age of the payments in days: precision, recall, "
+            "average_precision, brier, calibration_error.",
+            "model",
+            "age_days",
+            "figure",
+        )
+        self.ledger = gauge("ledger_payments", "Payments remembered for their labels.")
+        self.forgotten = counter("forgotten_ledger_payments", "Payments that made room for newer ones too early.")

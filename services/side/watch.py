@@ -1,0 +1,44 @@
+"""Sees a consumer that stands still: records wait, and nothing is fetched or finished."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import TopicPartition
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look at an app found. positions: None where the consumer does not know its own."""
+
+    started: bool
+    positions: Mapping[TopicPartition, int | None]
+    ends: Mapping[TopicPartition, int]
+    handled: int
+    unfinished: bool
+
+    @property
+    def lags(self) -> dict[TopicPartition, int]:
+        """Records not fetched, by partition."""
+        return {tp: max(0, self.ends[tp] - (at or 0)) for tp, at in self.positions.items() if tp in self.ends}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to do. An app that has not started, or has no broker, has all of it to do."""
+        unknown = any(at is None or tp not in self.ends for tp, at in self.positions.items())
+        return not self.started or unknown or self.unfinished or any(self.lags.values())
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at one app again and again, and knows for how long it has not moved although it should."""
+
+    since_s: float
+    _last: tuple[Any, ...] = field(default=())
+
+    def look(self, found: Look, now_s: float) -> float:
+        """Seconds without progress while records were waiting; 0 where none are."""
+        state = (found.started, dict(found.positions), found.handled)
+        if state != self._last or not found.waiting:
+            self._last, self.since_s = state, now_s
+        return now_s - self.since_s

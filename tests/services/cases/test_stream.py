@@ -1,0 +1,174 @@
+"""The case service on the real broker: a burst and a kill, aborted alerts, an analyst's day, a webhook."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from typer.testing import CliRunner
+
+from schemas import codec
+from schemas.alert import Alert, Reason
+from schemas.case import Case
+from schemas.topics import ALERTS, CASES, DEAD_LETTERS, LABELS
+from services.cli.app import app
+from services.runtime.kafka import transactional_producer
+from services.runtime.settings import RuntimeSettings
+from tests.services.harness import BASE_TIME_MS, WAIT_S_MAX, Scorer, Stream
+
+HOUR_MS = 3_600_000
+
+
+def alert(number: int, card: str, **changes: Any) -> Alert:
+    """The number-th alert of a card, a minute after the one before."""
+    reason = Reason(feature="amount", value=900.0, contribution=0.5, score="probability", text="a large amount")
+    return Alert(
+        transaction_id=f"tx-{card}-{number}",
+        event_time_ms=BASE_TIME_MS + number * 60_000,
+        card_id=card,
+        probability=0.75,
+        reconstruction_error=1.0,
+        anomaly_percentile=99.0,
+        alert=True,
+        model="fraud/1@cpu",
+        terminal_id=f"terminal-{number % 3}",
+        amount=100.0,
+        currency="EUR",
+        triggers=("probability",),
+        reasons=(reason,),
+    ).model_copy(update=changes)
+
+
+async def send_alerts(stream: Stream, alerts: list[Alert]) -> None:
+    """Keyed by card, as the scorer does."""
+    await stream.send([codec.write(a) for a in alerts], [a.card_id.encode() for a in alerts], ALERTS.name)
+
+
+async def cases(stream: Stream) -> dict[str, Case]:
+    """The newest record of each case."""
+    newest: dict[str, Case] = {}
+    for record in await stream.read(CASES.name):
+        if record.value:
+            newest[record.key.decode()] = codec.read(Case, record.value)
+        else:
+            newest.pop(record.key.decode(), None)
+    return newest
+
+
+async def until(service: Scorer, done: Callable[[], bool]) -> None:
+    """Wait for something that the service is about to do."""
+    deadline = asyncio.get_running_loop().time() + 5 * WAIT_S_MAX
+    while not await asyncio.to_thread(done):
+        assert service.returncode is None, service.log()[-3000:]
+        assert asyncio.get_running_loop().time() < deadline, service.log()[-3000:]
+        await asyncio.sleep(0.2)
+
+
+async def test_a_burst_of_ten_thousand_alerts_on_fifty_cards_is_fifty_cases_once_each_across_a_kill(
+    stream: Stream,
+) -> None:
+    """The service is killed in the middle; the next process takes over its tables, and no alert counts twice."""
+    burst = [alert(n, f"card-{c:02d}") for n in range(200) for c in range(50)]
+    first = stream.service("services.cases")
+    await send_alerts(stream, burst)
+    await until(first, lambda: first.metric("assay_case_changes_total") > 2000)
+    first.kill()
+    before = sum(case.alerts for case in (await cases(stream)).values())
+    assert 0 < before < 10_000
+    second = stream.service("services.cases")
+    # what the first had not committed comes again, and is known
+    await until(second, lambda: second.metric("assay_case_changes_total") >= 10_000 - before)
+    assert second.terminate() == 0
+    found = await cases(stream)
+    assert len(found) == 50
+    assert {case.card_id for case in found.values()} == {f"card-{c:02d}" for c in range(50)}
+    assert all(case.alerts == 200 and abs(case.priority - 200 * 75.0) < 1e-6 for case in found.values())
+    for case in found.values():
+        assert [listed.transaction_id for listed in case.listed] == [f"tx-{case.card_id}-{n}" for n in range(50)]
+
+
+async def test_alerts_of_an_aborted_transaction_never_become_cases(stream: Stream) -> None:
+    """As shipped, Faust reads them. What is no alert at all is one dead letter."""
+    producer = transactional_producer(stream.kafka, RuntimeSettings(), f"{stream.prefix}aborting")
+    await producer.start()
+    topic = stream.prefix + ALERTS.name
+    try:
+        for card, commit in (("aborted", False), ("committed", True)):
+            await producer.begin_transaction()
+            for n in range(20):
+                await producer.send_and_wait(topic, codec.write(alert(n, card)), key=b"k", partition=1)
+            await (producer.commit_transaction() if commit else producer.abort_transaction())
+    finally:
+        await producer.stop()
+    await stream.send([b"not an alert"], [b"k"], ALERTS.name)
+    service = stream.service("services.cases")
+    await until(service, lambda: service.metric("assay_case_changes_total") >= 20)
+    await until(service, lambda: service.metric("assay_dead_letters_total", reason="undecodable") >= 1)
+    assert service.terminate() == 0
+    assert {case.card_id: case.alerts for case in (await cases(stream)).values()} == {"committed": 20}
+    (letter,) = await stream.read(DEAD_LETTERS.name)
+    assert json.loads(letter.value)["source_topic"] == topic
+    assert "not an alert" not in service.log()
+
+
+def command(*arguments: str) -> Any:
+    """Output of an `assay` command."""
+    done = CliRunner().invoke(app, [*arguments])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout) if "--json" in arguments else done.stdout
+
+
+@pytest.fixture
+async def webhook() -> AsyncIterator[tuple[str, set[tuple[str, str]]]]:
+    """The address of a receiver that refuses one card's cases, and what it heard: card and change."""
+    heard: set[tuple[str, str]] = set()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        case = json.loads(await request.read())
+        heard.add((case["card_id"], case["change"]))
+        return web.Response(status=400 if case["card_id"] == "refused" else 200)
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/", heard
+    await runner.cleanup()
+
+
+async def test_an_analyst_decides_and_the_world_is_told(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, webhook: tuple[str, set[tuple[str, str]]]
+) -> None:
+    """List, confirm, dismiss, suppress; labels come of it; the webhook hears of it, and what it refuses is kept."""
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
+    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
+    url, heard = webhook
+    service = stream.service("services.cases", ASSAY_CASES_WEBHOOK_URL=url, ASSAY_CASES_WEBHOOK_SECRET="a secret")
+    await send_alerts(stream, [alert(0, "large", amount=900.0), *(alert(n, "small") for n in range(3))])
+    await send_alerts(stream, [alert(0, "refused", amount=1.0)])
+    await until(service, lambda: service.metric("assay_case_changes_total") >= 5)
+    listed = await asyncio.to_thread(command, "cases", "list", "--state", "open", "--json")
+    assert [case["alerts"] for case in listed] == [1, 3, 1]
+    assert all(case["card_id"].startswith("***") for case in listed)
+    large, small = listed[0]["case_id"], listed[1]["case_id"]
+    await asyncio.to_thread(command, "cases", "confirm", large, "--by", "ana", "--note", "called")
+    await asyncio.to_thread(command, "cases", "dismiss", small, "--by", "ana")
+    await asyncio.to_thread(command, "cases", "suppress", "--card", "loud", "--by", "ana")
+    await until(service, lambda: service.metric("assay_case_changes_total") >= 7)
+    await send_alerts(stream, [alert(0, "loud"), alert(0, "late")])
+    await until(service, lambda: service.metric("assay_case_changes_total", change="opened") >= 4)
+    shown = await asyncio.to_thread(command, "cases", "show", large, "--json", "--unmasked")
+    assert (shown["state"], shown["decided_by"], shown["note"]) == ("confirmed", "ana", "called")
+    await until(service, lambda: service.metric("assay_webhook_deliveries_total") >= 6)
+    assert service.terminate() == 0
+    labels = [json.loads(record.value) for record in await stream.read(LABELS.name)]
+    assert {(one["transaction_id"], one["verdict"], one["source"]) for one in labels} == {
+        ("tx-large-0", "fraud", "analyst"),
+        *((f"tx-small-{n}", "legitimate", "analyst") for n in range(3)),
+    }
+    assert {case.card_id for case in (await cases(stream)).values()} == {"large", "small", "refused", "late"}
+    opened = {(card, "opened") for card in ("large", "small", "refused", "late")}
+    assert heard == opened | {("large", "confirmed"), ("small", "dismissed")}
+    (letter,) = [json.loads(record.value) for record in await stream.read(DEAD_LETTERS.name)]
+    assert (letter["reason"], letter["detail"]) == ("undelivered", "the webhook answered 400")

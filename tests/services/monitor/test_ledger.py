@@ -1,0 +1,148 @@
+"""Scores and labels joined, and the figures of them: against scikit-learn, by age, weighted, once each."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, brier_score_loss
+
+from schemas.decision import UnseenScore
+from schemas.label import Label
+from schemas.monitor import Evidence
+from services.monitor.evidence import RecordedDecision, of_decision, of_label, weight
+from services.monitor.ledger import DAY_MS, KEPT_MS, Ledger
+from services.monitor.quality import by_age, figures
+
+NOW_MS = 400 * DAY_MS
+
+
+def scored(i: int, probability: float, **changes: Any) -> Evidence:
+    """The i-th payment's decision, a day after the one before."""
+    fields = {
+        "transaction_id": f"t{i}",
+        "event_time_ms": NOW_MS + i * DAY_MS,
+        "probability": probability,
+        "alert": probability >= 0.5,
+        "model": "m",
+        "sample_share": 1.0,
+    }
+    return of_decision(RecordedDecision(**{**fields, **changes}))[0]
+
+
+def told(i: int, verdict: str, offset: int = 0, labelled_at_ms: int = NOW_MS) -> Evidence:
+    """Its label."""
+    label = Label(
+        transaction_id=f"t{i}",
+        verdict=verdict,  # type: ignore[arg-type]
+        source="chargeback",
+        labelled_at_ms=labelled_at_ms,
+        event_time_ms=NOW_MS + i * DAY_MS,
+    )
+    return of_label(label, 0, offset)
+
+
+def test_a_recorded_decision_stands_for_those_that_were_not_recorded_or_not_seen_to_their_end() -> None:
+    """A blocked payment tells nothing; the control group speaks for it."""
+
+    def of(**changes: Any) -> float:
+        fields = {"transaction_id": "t", "event_time_ms": 1, "probability": 0.5, "alert": True, "model": "m"}
+        return weight(RecordedDecision(**{**fields, **changes}))
+
+    assert of() == 1.0
+    assert of(alert=False, sample_share=0.01) == pytest.approx(100.0)
+    assert of(control_share=0.05, let_through=True) == pytest.approx(20.0)
+    assert of(control_share=0.05, let_through=False) == 0.0
+
+
+def test_score_and_label_meet_whichever_comes_first() -> None:
+    """And what the log repeats says nothing new."""
+    ledger = Ledger({}, 100)
+    evidence = [scored(0, 0.9), told(0, "fraud"), told(1, "fraud"), scored(1, 0.1), scored(2, 0.2)]
+    assert [ledger.add(one) for one in evidence] == [True] * 5
+    assert [ledger.add(one) for one in evidence] == [False] * 5
+    columns = ledger.columns()["m"]
+    assert columns.fraud.tolist() == [True, True, False]
+    assert columns.labelled.tolist() == [True, True, False]
+
+
+def test_the_last_label_counts_and_a_repeated_older_one_does_not_come_back() -> None:
+    """The rule of schemas/label.py, under repetition."""
+    ledger = Ledger({}, 100)
+    for one in (scored(0, 0.9), told(0, "fraud", 3), told(0, "legitimate", 8), told(0, "fraud", 3)):
+        ledger.add(one)
+    assert ledger.columns()["m"].fraud.tolist() == [False]
+
+
+def test_a_restart_forgets_nothing_and_the_bound_forgets_the_oldest() -> None:
+    """Memory is bounded by number and by the age up to which labels come."""
+    ledger = Ledger({}, 3)
+    for i in range(5):
+        ledger.add(scored(i, 0.1))
+    assert (len(ledger), ledger.forgotten) == (3, 2)
+    heir = Ledger(dict(ledger.table), 3)
+    heir.recover()
+    assert heir.columns()["m"].event_time_ms.tolist() == ledger.columns()["m"].event_time_ms.tolist()
+    assert heir.now_ms == ledger.now_ms
+    heir.add(scored(10 + KEPT_MS // DAY_MS, 0.1))
+    assert (len(heir), heir.forgotten, len(heir.table)) == (1, 0, 1)
+
+
+def test_champion_and_challenger_are_judged_by_the_same_label() -> None:
+    """And weigh the same: the sampled payment that only the challenger would have alerted counts for those not recorded."""
+    unseen = UnseenScore(model="n", probability=0.2, anomaly_percentile=1.0, alert=False)
+    fields = {"transaction_id": "t0", "event_time_ms": NOW_MS, "probability": 0.9, "alert": True, "model": "m"}
+    ledger = Ledger({}, 10)
+    for one in (*of_decision(RecordedDecision(**fields, challenger=unseen)), told(0, "fraud")):  # type: ignore[arg-type]
+        ledger.add(one)
+    missed = RecordedDecision(
+        transaction_id="t1",
+        event_time_ms=NOW_MS,
+        probability=0.1,
+        alert=False,
+        model="m",
+        sample_share=0.25,
+        challenger=unseen.model_copy(update={"alert": True}),
+    )
+    assert [one.judged.weight for one in of_decision(missed) if one.judged] == [4.0, 4.0]
+    assert list(ledger.columns()) == ["m", "n"]
+    assert figures(ledger.columns()["m"], 0, None).recall == 1.0
+    assert figures(ledger.columns()["n"], 0, None).recall == 0.0
+
+
+def test_the_figures_are_scikit_learns() -> None:
+    """Weighted, with ties."""
+    random = np.random.default_rng(3)
+    ledger = Ledger({}, 10_000)
+    probability = random.beta(0.5, 3.0, 500).round(2)
+    fraud = random.random(500) < probability
+    for i in range(500):
+        ledger.add(scored(i % 5, float(probability[i]), transaction_id=f"t{i}", sample_share=0.25))
+        if fraud[i]:
+            ledger.add(told(i, "fraud"))
+    columns = ledger.columns()["m"]
+    found = figures(columns, 0, None)
+    expected = average_precision_score(fraud, probability, sample_weight=columns.weight)
+    assert found.average_precision == pytest.approx(expected)
+    assert found.brier == pytest.approx(brier_score_loss(fraud, probability, sample_weight=columns.weight))
+    alert = probability >= 0.5
+    # an alert weighs 1, a payment of the sample 4
+    assert found.precision == pytest.approx(fraud[alert].mean())
+    assert found.recall == pytest.approx(fraud[alert].sum() / (fraud[alert].sum() + 4 * fraud[~alert].sum()))
+    assert found.payments == pytest.approx(alert.sum() + 4 * (~alert).sum())
+    assert found.calibration_error is not None
+    assert found.calibration_error < 0.1
+
+
+def test_figures_come_by_age_and_only_the_oldest_is_mature() -> None:
+    """A payment that nobody complained about yet is not yet legitimate."""
+    ledger = Ledger({}, 100)
+    for i in range(100):
+        ledger.add(scored(i, 0.9))
+    found = list(by_age(ledger.columns()["m"], ledger.now_ms, maturity_days=60))
+    assert [(r.age_days_min, r.age_days_max, r.mature, r.payments) for r in found] == [
+        (0, 7, False, 7.0),
+        (7, 30, False, 23.0),
+        (30, 60, False, 30.0),
+        (60, None, True, 40.0),
+    ]
+    assert all(report.precision == 0.0 and report.recall is None for report in found)
