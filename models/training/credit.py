@@ -132,6 +132,7 @@ def train_credit(
     on_validation = model_scores(model, cuts.validation.features)
     on_test = model_scores(model, cuts.test.features)
     thresholds = credit_thresholds(on_validation, cuts.validation.is_fraud, settings)
+    on_test = model_scores(model, cuts.test.features)
     manifest = Manifest(
         name="credit",
         version=settings.version,
