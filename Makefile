@@ -4,6 +4,8 @@ PYTHON ?= python3
 DURATION ?= 60
 RATE ?= 2000
 JSON ?=
+DATA ?=
+KEY ?= .assay/keys/demo
 MINUTES ?=
 SEED ?=
 INPUTS ?= 1000000
@@ -16,7 +18,7 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos fuzz soak recovery mutations train clean lock
+.PHONY: help demo test check bench chaos fuzz soak recovery mutations swaps train handbook credit sign clean lock
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -55,8 +57,29 @@ recovery: $(VENV)/.installed-all ## how long scoring stops when a scorer or a br
 mutations: $(VENV)/.installed-all ## takes out each rule of exactly once: a test must notice; writes it into docs/guarantees.md
 	@$(RUN)/python -m tests.chaos.mutations --write
 
-train: $(VENV)/.installed-all ## train the fraud bundle
-	@$(RUN)/assay train fraud
+train: $(VENV)/.installed-all ## train the fraud bundle and write docs/results.md
+	@$(RUN)/assay train fraud --results docs/results.md
+	@$(MAKE) sign
+
+handbook: $(VENV)/.installed-all ## the Fraud Detection Handbook's protocol (DATA=DIR with transactions_*.parquet)
+	@$(RUN)/python -m models.training.handbook.run --data $(or $(DATA),$(ASSAY_DATA_DIR)/handbook)
+
+CREDIT_DATA = $(or $(DATA),$(if $(ASSAY_DATA_DIR),$(ASSAY_DATA_DIR)/credit))
+credit: $(VENV)/.installed-all ## train the credit bundle and measure credit models (DATA=DIR with the two data sets, or UCI)
+	@OMP_NUM_THREADS=1 $(RUN)/assay train credit --objective precision:0.5 \
+		$(if $(CREDIT_DATA),--data $(CREDIT_DATA)/taiwan_default_train.csv.gz,--fetch taiwan) \
+		--source "Default of credit card clients (UCI 350, I-C. Yeh 2016, CC BY 4.0)." \
+		--licence "Apache-2.0; trained on UCI data set 350 by I-C. Yeh (2016), CC BY 4.0"
+	@$(MAKE) sign
+	@OMP_NUM_THREADS=1 $(RUN)/python -m models.training.credit_results $(if $(CREDIT_DATA),--data $(CREDIT_DATA))
+
+swaps: $(VENV)/.installed-all ## a model swap every 2 s under load: latency, memory, and what it loses, which is nothing (MINUTES=10)
+	@$(RUN)/assay bench swaps --minutes $(or $(MINUTES),10)
+
+sign: $(VENV)/.installed-demo ## sign the bundles in deploy/bundles with KEY.key, made the first time, and pin KEY.pub
+	@test -f $(KEY).key || $(RUN)/assay bundle keygen $(KEY)
+	@for bundle in deploy/bundles/*/; do $(RUN)/assay bundle sign $$bundle --key $(KEY).key || exit 1; done
+	@mkdir -p deploy/keys && cp $(KEY).pub deploy/keys/demo.pub
 
 clean: ## remove the virtual environment, caches and local data
 	@rm -rf $(VENV) .venv-lock .assay build dist *.egg-info

@@ -157,6 +157,8 @@ def _native(annotation: Any, metadata: Iterable[Any] = ()) -> Any:
         kind = functools.reduce(operator.or_, (_native(a) for a in get_args(annotation)))
     elif origin is tuple:
         kind = GenericAlias(tuple, tuple(a if a is ... else _native(a) for a in get_args(annotation)))
+    elif origin is dict:
+        kind = GenericAlias(dict, tuple(map(_native, get_args(annotation))))
     elif isinstance(annotation, type) and issubclass(annotation, Message):
         kind = record_type(annotation)
     else:

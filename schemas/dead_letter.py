@@ -21,12 +21,14 @@ class DeadLetterReason(StrEnum):
     """Nested deeper than the decoder goes."""
     SCHEMA = "schema"
     """JSON, but a field is missing, of the wrong type or out of its range."""
+    ATTRIBUTE = "attribute"
+    """An application lacks an attribute that the model reads, or has a value for it that the model does not know."""
     CARD_NUMBER = "card_number"
-    """`card_id` is a payment card number in clear."""
+    """`card_id` or `applicant_id` is a payment card number in clear."""
     FUTURE = "future"
     """`event_time_ms` is far ahead of the record's own timestamp: taken in, it would make all that follows look late."""
     DUPLICATE = "duplicate"
-    """The transaction id was seen before, within the duplicate window of its partition."""
+    """The transaction's or application's id was seen before, within the duplicate window of its partition."""
 
 
 class DeadLetter(Message):

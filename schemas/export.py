@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of every topic and of the manifest to `schemas/json/`: `python -m schemas.export`.
+"""Writes the JSON Schema of every topic and of the manifests to `schemas/json/`: `python -m schemas.export`.
 
 They are for readers that are not Python; a test keeps them equal to the models.
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from schemas.generator import GeneratorManifest
 from schemas.manifest import Manifest
 from schemas.topics import TOPICS
 
@@ -18,7 +19,8 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def documents() -> dict[str, str]:
     """File name -> text of every exported schema."""
     schemas: dict[str, type[BaseModel]] = {topic.name: topic.schema for topic in TOPICS}
-    return {f"{name}.json": _text(schema) for name, schema in (schemas | {"manifest": Manifest}).items()}
+    schemas |= {"manifest": Manifest, "generator": GeneratorManifest}
+    return {f"{name}.json": _text(schema) for name, schema in schemas.items()}
 
 
 def _text(schema: type[BaseModel]) -> str:

@@ -1,5 +1,6 @@
 """The kinds of features that a spec may declare, and the durations that they are written with."""
 
+import math
 from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field
@@ -30,11 +31,11 @@ _WINDOW_WORDS: dict[Aggregation, str] = {
     "distinct": "different {of}s of this {key} in the last {window}",
 }
 _PROFILE_WORDS = {
-    "count": "payments at this terminal in {window}, up to the label delay",
-    "fraud_rate": "share of frauds at this terminal in {window}, up to the label delay",
+    "count": "payments at this terminal in the {window} before the label delay",
+    "fraud_rate": "share of frauds at this terminal in the {window} before the label delay",
 }
 _CALENDAR_WORDS = {
-    "hour": "local time of day, in hours",
+    "hour": "local time of day",
     "is_night": "at night (local time before 07:00)",
     "is_weekend": "on a Saturday or Sunday (local time)",
 }
@@ -49,6 +50,23 @@ def duration_words(duration: str) -> str:
     """A `Duration` in words: `10 minutes`, `hour`."""
     number, unit = duration[:-1], UNIT_WORDS[duration[-1]]
     return unit if number == "1" else f"{number} {unit}s"
+
+
+def seconds_words(seconds: float) -> str:
+    """Seconds in their two largest units: `2 h 5 min`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    parts = [(days, "d"), (hour, "h"), (minute, "min"), (second, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    return " ".join(f"{number} {unit}" for number, unit in parts[:2] if number) or "0 s"
+
+
+def number_words(value: float) -> str:
+    """At most two decimals, thousands apart."""
+    text = f"{value:,.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 class Part(Message):
@@ -69,19 +87,35 @@ class BaseFeature(Part):
         """The feature in words."""
         return self.description or self._derived_words()
 
+    def value_words(self, value: float) -> str:
+        """A value of the feature, as the model reads it, in words for an analyst: its own unit, no logarithm."""
+        return number_words(value)
+
     def _derived_words(self) -> str:
         raise NotImplementedError
 
 
-class FieldFeature(BaseFeature):
+class TransformedFeature(BaseFeature):
+    """A feature whose value may be put on a logarithmic scale."""
+
+    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + value.")
+
+    def value_words(self, value: float) -> str:
+        """The value as it was before the transform."""
+        return self._plain_words(value if self.transform == "none" else math.expm1(value))
+
+    def _plain_words(self, value: float) -> str:
+        return number_words(value)
+
+
+class FieldFeature(TransformedFeature):
     """A number of the payment itself."""
 
     kind: Literal["field"] = Field(description="A number of the payment itself.")
     field: Literal["amount"] = Field(description="Which one.")
-    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + value.")
 
     def _derived_words(self) -> str:
-        return self.field if self.transform == "none" else f"{self.field} (logarithm)"
+        return self.field
 
 
 class CalendarFeature(BaseFeature):
@@ -92,11 +126,18 @@ class CalendarFeature(BaseFeature):
         description="hour: 0 to 24 with fractions; is_night: 1 from 00:00 to 06:59:59; is_weekend: 1 on Saturday and Sunday."
     )
 
+    def value_words(self, value: float) -> str:
+        """A time of day, or yes and no."""
+        if self.part != "hour":
+            return "yes" if value else "no"
+        hour, minute = divmod(int(value * 60), 60)
+        return f"{hour:02d}:{minute:02d}"
+
     def _derived_words(self) -> str:
         return _CALENDAR_WORDS[self.part]
 
 
-class SinceFeature(BaseFeature):
+class SinceFeature(TransformedFeature):
     """Seconds since the key's last or first payment."""
 
     kind: Literal["since"] = Field(description="Seconds since another payment of the same key.")
@@ -105,19 +146,21 @@ class SinceFeature(BaseFeature):
     at_most: Duration = Field(
         "30d", description="Larger values become this; so does `last` where there is none before."
     )
-    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + seconds.")
 
     @property
     def at_most_ms(self) -> int:
         """The cap in milliseconds."""
         return duration_ms(self.at_most)
 
+    def _plain_words(self, value: float) -> str:
+        at_most_s = self.at_most_ms / 1000
+        return f"{seconds_words(at_most_s)} or more" if value >= at_most_s * (1 - 1e-6) else seconds_words(value)
+
     def _derived_words(self) -> str:
-        suffix = "" if self.transform == "none" else " (logarithm)"
-        return f"seconds since this {self.key}'s {self.event} payment{suffix}"
+        return f"time since this {self.key}'s {self.event} payment"
 
 
-class WindowFeature(BaseFeature):
+class WindowFeature(TransformedFeature):
     """An aggregation over the key's payments in a window that ends with the present payment, which it includes."""
 
     kind: Literal["window"] = Field(
@@ -130,19 +173,20 @@ class WindowFeature(BaseFeature):
     of: IdField | None = Field(
         None, description="distinct: of which id. Estimated from 64 bits a bucket: to about a tenth, at most 266."
     )
-    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + value.")
+
+    def _plain_words(self, value: float) -> str:
+        return f"{number_words(value)} times" if self.aggregation == "ratio" else number_words(value)
 
     def _derived_words(self) -> str:
-        words = _WINDOW_WORDS[self.aggregation].format(
+        return _WINDOW_WORDS[self.aggregation].format(
             key=self.key,
             field=self.field,
             of=(self.of or "").removesuffix("_id"),
             window=duration_words(self.window),
         )
-        return words if self.transform == "none" else f"{words} (logarithm)"
 
 
-class ProfileFeature(BaseFeature):
+class ProfileFeature(TransformedFeature):
     """What the whole stream, all cards together, knows of the payment's terminal: by day, and once labels had their time."""
 
     kind: Literal["profile"] = Field(description="The terminal's history in the whole stream, by day, with labels.")
@@ -152,18 +196,17 @@ class ProfileFeature(BaseFeature):
     window: Duration = Field(
         description="Whole days; the last of them is the spec's label_delay before the day of the payment."
     )
-    transform: Transform = Field("none", description="log1p: natural logarithm of 1 + value.")
 
     @property
     def window_days(self) -> int:
         """Length in days."""
         return duration_ms(self.window) // UNIT_MS["d"]
 
+    def _plain_words(self, value: float) -> str:
+        return f"{value:.1%}" if self.aggregation == "fraud_rate" else number_words(value)
+
     def _derived_words(self) -> str:
-        words = _PROFILE_WORDS[self.aggregation].format(window=duration_words(self.window))
-        return words if self.transform == "none" else f"{words} (logarithm)"
+        return _PROFILE_WORDS[self.aggregation].format(window=duration_words(self.window))
 
 
-Feature = Annotated[
-    FieldFeature | CalendarFeature | SinceFeature | WindowFeature | ProfileFeature, Field(discriminator="kind")
-]
+PaymentFeature = FieldFeature | CalendarFeature | SinceFeature | WindowFeature | ProfileFeature

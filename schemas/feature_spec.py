@@ -12,13 +12,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from schemas.attribute_kinds import ApplicationFeature, AttributeFeature
 from schemas.feature_kinds import (
     UNIT_MS,
     Duration,
-    Feature,
     IdField,
     Name,
     Part,
+    PaymentFeature,
     ProfileFeature,
     SinceFeature,
     WindowFeature,
@@ -27,6 +28,8 @@ from schemas.feature_kinds import (
 
 PROFILE_DAYS = 60
 """So many days of each terminal are kept: a label delay and the longest window behind it must fit."""
+
+Feature = Annotated[PaymentFeature | ApplicationFeature, Field(discriminator="kind")]
 
 Problem = tuple[tuple[str | int, ...], str]
 """Where (path into the spec) and what is wrong, with the fix."""
@@ -95,6 +98,14 @@ class FeatureSpec(Part):
             if feature.name in names:
                 yield (*path, "name"), f"the name {feature.name!r} is taken by an earlier feature; choose another"
             names.add(feature.name)
+            if isinstance(feature, AttributeFeature) is not self.of_applications:
+                first = f"a feature of kind {self.features[0].kind}"
+                yield (
+                    (*path, "kind"),
+                    f"{feature.kind} cannot stand beside {first}: a spec is of payments or of applications",
+                )
+            if isinstance(feature, AttributeFeature):
+                yield from (((*path, field), problem) for field, problem in feature.problems())
             if isinstance(feature, SinceFeature | WindowFeature) and feature.key not in self.keys:
                 yield (
                     (*path, "key"),
@@ -162,6 +173,11 @@ class FeatureSpec(Part):
     def history_ms(self) -> int:
         """How far back in time the windows look, at most, in milliseconds; the allowed lateness included."""
         return max((window.duration_ms for window in self.windows), default=0) + self.lateness_ms
+
+    @property
+    def of_applications(self) -> bool:
+        """Whether it reads credit applications, not payments."""
+        return isinstance(self.features[0], AttributeFeature)
 
     @property
     def profiled(self) -> bool:

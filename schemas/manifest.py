@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from schemas.base import Count, EventTimeMs, Message, Probability
+from schemas.evaluation import Evaluation
 from schemas.feature_spec import FeatureSpec
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -30,6 +31,7 @@ class TrainingRun(Message):
     seed: Count = Field(description="Seed of every random draw.")
     settings: dict[str, JsonValue] = Field(description="Everything else that the run was started with.")
     libraries: dict[str, str] = Field(description="Versions of the libraries that trained it.")
+    code: str = Field("unknown", description="Version of the code that trained it, with its commit where there is one.")
 
 
 class Manifest(Message):
@@ -48,5 +50,6 @@ class Manifest(Message):
     feature_spec: FeatureSpec = Field(description="The features that the graph expects, in order.")
     thresholds: Thresholds = Field(description="When to alert.")
     training: TrainingRun = Field(description="Where it comes from.")
-    metrics: dict[str, float] = Field(description="Measured on the test cut.")
+    metrics: dict[str, float] = Field(description="Measured on the test cut; gan_: by the GAN's gate, on validation.")
+    evaluation: Evaluation | None = Field(None, description="The same cut in tables, with intervals.")
     files: dict[str, Digest] = Field(description="SHA-256 of every other file of the bundle, by name.")

@@ -27,3 +27,11 @@ class ScoringMetric(Message):
     alert_amount_sum: float = Field(description="Sum of the amounts alerted.")
     probability_histogram: tuple[int, ...] = Field(description="Counts in 20 equal bins over 0 to 1.")
     anomaly_percentile_histogram: tuple[int, ...] = Field(description="Counts in 20 equal bins over 0 to 100.")
+    challenger: str | None = Field(
+        None, description="Bundle that scored the same payments in the shadow: name, version and provider."
+    )
+    challenger_scored: Count = Field(0, description="Payments that the challenger scored.")
+    challenger_alerts: Count = Field(0, description="Those that it would have alerted.")
+    both_alerts: Count = Field(0, description="Those that champion and challenger agree to alert.")
+    challenger_probability_histogram: tuple[int, ...] = Field((), description="As above, of the challenger's scores.")
+    challenger_anomaly_percentile_histogram: tuple[int, ...] = Field((), description="As above, of its percentiles.")

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.alert import Alert
+from schemas.application import Application
 from schemas.base import Message
+from schemas.control import Control
+from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label
@@ -45,6 +48,13 @@ TERMINAL_PROFILES = Topic(
     "terminal-profiles", TerminalProfile, "terminal_id", "profiler", None, partitions="one", cleanup="compact"
 )
 LABELS = Topic("labels", Label, "transaction_id", "the user's systems", 200 * DAY_MS)
+APPLICATIONS = Topic("applications", Application, "applicant_id", "the user's systems", 32 * DAY_MS)
+CREDIT_SCORES = Topic("credit-scores", CreditScore, "applicant_id", "credit", 7 * DAY_MS)
+CREDIT_DECISIONS = Topic("credit-decisions", CreditDecision, "applicant_id", "credit", 800 * DAY_MS)
+"""Kept for 25 months and more: 12 CFR 1002.12(b), records of applications."""
+CONTROL = Topic(
+    "control", Control, "group, channel, partition", "assay registry, scorer", None, partitions="one", cleanup="compact"
+)
 
 TOPICS = (
     TRANSACTIONS,
@@ -56,9 +66,50 @@ TOPICS = (
     TERMINAL_SUMS,
     TERMINAL_PROFILES,
     LABELS,
+    APPLICATIONS,
+    CREDIT_SCORES,
+    CREDIT_DECISIONS,
+    CONTROL,
 )
-SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS)
+SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, TERMINAL_SUMS, CONTROL)
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
+CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one program does with topics, and so what it may do. From it come the ACLs in deploy/acls.
+
+    reads: in a consumer group of its own (grouped), or without one. grouped: these are committed to the group.
+    transactional: writes and commits in transactions of ids that begin with `assay-<group>-`.
+    """
+
+    name: str
+    reads: tuple[Topic, ...] = ()
+    grouped: tuple[Topic, ...] = ()
+    writes: tuple[Topic, ...] = ()
+    transactional: bool = False
+
+
+ACCESS = (
+    Access(
+        "scorer",
+        reads=(TERMINAL_PROFILES, CONTROL),
+        grouped=(TRANSACTIONS,),
+        writes=SCORER_OUTPUTS,
+        transactional=True,
+    ),
+    Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
+    Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
+    Access("operator", reads=(CONTROL,), writes=(CONTROL,)),
+    Access("producer", writes=(TRANSACTIONS, LABELS, APPLICATIONS)),
+    Access(
+        "consumer",
+        reads=(SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, CREDIT_SCORES, CREDIT_DECISIONS),
+    ),
+)
+"""operator: who promotes bundles. producer: your systems that send payments, labels and applications. consumer: those that
+read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

@@ -1,1 +1,1 @@
-"""The bundle: what a model is outside the trainer. One directory: manifest, graph and reference, each checked before use."""
+"""The bundle: what a model is outside the trainer. Files that are signed, sealed, checked before use, and published."""

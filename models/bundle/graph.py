@@ -5,7 +5,7 @@ https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. The walk is in Python an
 needs no `onnx` package and a hostile file meets no C++ parser first.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 INPUT = "features"
 OUTPUTS = ("probability", "reconstruction_error", "anomaly_percentile", "feature_errors")
@@ -31,10 +31,10 @@ class GraphError(ValueError):
     """The graph is not one that a bundle may hold; the message says why."""
 
 
-def check_graph(content: bytes, features: int) -> None:
+def check_graph(content: bytes, features: int, entry: str = INPUT, outputs: Sequence[str] = OUTPUTS) -> None:
     """Raise GraphError unless the graph has our input and outputs, allowed operators and all its weights inside.
 
-    features: F, the width of the input [n, F].
+    features: F, the width of the input [n, F]. entry, outputs: their names, by default those of a bundle.
     """
     fields = list(_fields(content))
     graphs = [value for number, value in fields if number == _MODEL_GRAPH]
@@ -53,10 +53,10 @@ def check_graph(content: bytes, features: int) -> None:
         _check_node(node)
     for weight in weights:
         _check_weight(weight)
-    if _names(graph, _GRAPH_INPUT) != [INPUT]:
-        raise GraphError(f"the graph's input is not `{INPUT}`")
-    if _names(graph, _GRAPH_OUTPUT) != list(OUTPUTS):
-        raise GraphError(f"the graph's outputs are not {', '.join(OUTPUTS)}")
+    if _names(graph, _GRAPH_INPUT) != [entry]:
+        raise GraphError(f"the graph's input is not `{entry}`")
+    if _names(graph, _GRAPH_OUTPUT) != list(outputs):
+        raise GraphError(f"the graph's outputs are not {', '.join(outputs)}")
     width = [value for number, value in graph if number == _GRAPH_INPUT]
     for field in _WIDTH_PATH:
         width = [inner for message in width for number, inner in _fields(_message(message)) if number == field]

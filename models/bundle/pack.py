@@ -1,26 +1,44 @@
 """Writes a bundle directory: all of it or nothing."""
 
-import hashlib
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from models.bundle.files import BYTES_MAX, MANIFEST, MODEL, REFERENCE, BundleError
+from models.bundle.files import BYTES_MAX, GOLDEN, MANIFEST, MODEL, REFERENCE, REPORT, BundleError, digests
+from schemas.golden import Golden
 from schemas.manifest import Manifest
 from schemas.reference import Reference
 
 
-def pack_bundle(path: Path, manifest: Manifest, model: bytes, reference: Reference) -> None:
-    """Write the bundle to the directory `path`, replacing a bundle that is there.
+def pack_bundle(
+    path: Path,
+    manifest: Manifest,
+    model: bytes,
+    reference: Reference,
+    report: bytes | None = None,
+    golden: Golden | None = None,
+) -> None:
+    """Write the bundle, unsigned, to the directory `path`, replacing a bundle that is there. Raises BundleError.
 
-    `manifest.files` is filled in here. The bundle is complete before it takes its name, so a reader meets the old one, the
-    new one or, for the moment between two renames, none; never a mixture. Raises BundleError.
+    `manifest.files` is filled in here.
     """
     files = {MODEL: model, REFERENCE: _json(reference)}
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files[MANIFEST] = _json(manifest.model_copy(update={"files": digests}))
+    if report is not None:
+        files[REPORT] = report
+    if golden is not None:
+        files[GOLDEN] = _json(golden)
+    write_files(path, {**files, MANIFEST: _json(manifest.model_copy(update={"files": digests(files)}))})
+
+
+def write_files(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a bundle's files to the directory `path`, replacing a bundle that is there. Raises BundleError.
+
+    The bundle is complete before it takes its name, so a reader meets the old one, the new one or, for the moment between two
+    renames, none; never a mixture.
+    """
     for name, content in files.items():
         if len(content) > BYTES_MAX[name]:
             raise BundleError(f"{name} has {len(content)} bytes; a bundle takes {BYTES_MAX[name]} at most.")

@@ -9,7 +9,7 @@ from models.features.columns import TransactionColumns
 from models.features.fold import fold, warm
 from models.features.layout import id_fields, planes_of, program, ring_lengths, used_keys
 from models.features.state import FeatureState
-from schemas.feature_kinds import ProfileFeature, SinceFeature, WindowFeature, duration_ms, duration_words
+from schemas.feature_kinds import BaseFeature, ProfileFeature, SinceFeature, WindowFeature, duration_ms, duration_words
 from schemas.feature_spec import FeatureSpec, Window
 
 WORD_BYTES = 4
@@ -44,7 +44,7 @@ def table(spec: FeatureSpec) -> list[FeatureRow]:
             key, window, resolution = "all terminals", f"{feature.window}, {spec.label_delay} ago", "1 day"
         elif isinstance(feature, SinceFeature):
             key, size = feature.key, 8
-        rows.append(FeatureRow(feature.name, feature.words(), key, window, resolution, size))
+        rows.append(FeatureRow(feature.name, _what(feature), key, window, resolution, size))
     return rows
 
 
@@ -63,6 +63,10 @@ def ns_per_event(spec: FeatureSpec) -> float:
         times = np.arange(start, start + BATCH, dtype=np.int64) * 60_000
         fold(state, TransactionColumns(dict.fromkeys(fields, ids), times, amounts))
     return (time.perf_counter() - begun_s) / EVENTS * 1e9
+
+
+def _what(feature: BaseFeature) -> str:
+    return feature.words() + (" (logarithm)" if getattr(feature, "transform", "none") == "log1p" else "")
 
 
 def _cost(spec: FeatureSpec, key: str, window: Window) -> tuple[str, str, int]:

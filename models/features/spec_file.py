@@ -13,7 +13,7 @@ from schemas.feature_spec import FeatureSpec
 FIXES = {
     "missing": "add it",
     "extra_forbidden": "it is unknown here; remove it or correct its spelling",
-    "union_tag_not_found": "add `kind`: field, calendar, since or window",
+    "union_tag_not_found": "add `kind`: field, calendar, since, window, profile; of an application number, category, ratio ...",
 }
 
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +21,14 @@ REFERENCE = ClassifierShape(inputs=8, hidden=(10,))
 
 
 class Classifier(nn.Module):
-    """A binary multilayer perceptron. `forward` gives logits, which is what the loss is stable on."""
+    """A binary multilayer perceptron. `forward` gives logits, which is what the loss is stable on.
 
-    def __init__(self, shape: ClassifierShape = REFERENCE) -> None:
+    dropout: share of each hidden layer's outputs left out while it is trained; the exported graph has none.
+    """
+
+    def __init__(self, shape: ClassifierShape = REFERENCE, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         self.shape = shape
         widths = (shape.inputs, *shape.hidden)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
@@ -32,7 +37,7 @@ class Classifier(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """float32[n, inputs] to float32[n] logits."""
         for layer in self.hidden:
-            inputs = torch.relu(layer(inputs))
+            inputs = functional.dropout(torch.relu(layer(inputs)), self.dropout, self.training)
         logits: Tensor = self.output(inputs)
         return logits.squeeze(1)
 

@@ -131,16 +131,19 @@ class Standardise(nn.Module):
 
 
 class ClassifierInputs(nn.Module):
-    """What the classifier reads: the encoding and the standardised features, float32[n, F] to float32[n, B + F].
+    """What the classifier reads of float32[n, F]: the encoding and the standardised features, float32[n, B + F].
 
-    The two together beat either alone on the simulator (DECISIONS.md).
+    The two together beat either alone on the simulator (DECISIONS.md). With `chosen`, the features of a reference network,
+    it reads those alone, standardised: float32[n, len(chosen)].
     """
 
-    def __init__(self, encoding: Encoding, standardisation: Standardisation) -> None:
+    def __init__(self, encoding: Encoding, standardisation: Standardisation, chosen: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.encode = PiecewiseLinear(encoding)
         self.standardise = Standardise(standardisation)
+        self.register_buffer("chosen", torch.tensor(chosen, dtype=torch.int64))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Both, side by side."""
-        return torch.cat([self.encode(features), self.standardise(features)], dim=1)
+        """The classifier's inputs."""
+        standardised = self.standardise(features)
+        return standardised[:, self.chosen] if len(self.chosen) else torch.cat([self.encode(features), standardised], 1)

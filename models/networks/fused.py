@@ -13,10 +13,18 @@ from models.networks.vae import Vae
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Platt scaling: probability = sigmoid(slope * logit + intercept)."""
+    """Platt scaling: probability = sigmoid(slope * logit + intercept). Temperature scaling has no intercept."""
 
     slope: float
     intercept: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationCurve:
+    """Isotonic regression: logit to probability, linear between knots; both rise strictly, the first to the last knot."""
+
+    logits: tuple[float, ...]
+    probabilities: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,23 @@ class PercentileCurve:
 
     errors: tuple[float, ...]
     percentiles: tuple[float, ...]
+
+
+class Curve(nn.Module):
+    """A calibration curve as a layer: float32[n] logits to float32[n] probabilities."""
+
+    def __init__(self, curve: CalibrationCurve) -> None:
+        super().__init__()
+        knots, levels = (torch.tensor(v, dtype=torch.float32) for v in (curve.logits, curve.probabilities))
+        self.register_buffer("knots", knots[:-1])
+        self.register_buffer("inverse_step", 1.0 / (knots[1:] - knots[:-1]))
+        self.register_buffer("step", levels[1:] - levels[:-1])
+        self.register_buffer("below_zero", -levels[0])
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """How far each knot is passed, times what it adds."""
+        passed = ((logits[:, None] - self.knots) * self.inverse_step).clamp(0.0, 1.0)
+        return (passed @ self.step - self.below_zero).clamp(0.0, 1.0)
 
 
 class Outputs(NamedTuple):
@@ -44,14 +69,15 @@ class Fused(nn.Module):
         encoding: Encoding,
         standardisation: Standardisation,
         classifier: Classifier,
-        calibration: Calibration,
+        calibration: Calibration | CalibrationCurve,
         vae: Vae,
         curve: PercentileCurve,
+        chosen: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
-        self.inputs = ClassifierInputs(encoding, standardisation)
+        self.inputs = ClassifierInputs(encoding, standardisation, chosen)
         self.classifier = classifier
-        self.calibration = calibration
+        self.calibration = Curve(calibration) if isinstance(calibration, CalibrationCurve) else calibration
         self.vae = vae
         errors, percentiles = (torch.tensor(v, dtype=torch.float32) for v in (curve.errors, curve.percentiles))
         self.register_buffer("bin_share", torch.from_numpy(encoding.bin_share))
@@ -61,10 +87,19 @@ class Fused(nn.Module):
 
     def forward(self, features: Tensor) -> Outputs:
         """float32[n, F], in the feature spec's order and units."""
-        logits = self.calibration.slope * self.classifier(self.inputs(features)) + self.calibration.intercept
         encoded = self.inputs.encode(features)
         squared_errors = (self.vae.reconstruct(encoded) - encoded) ** 2
         error = squared_errors.mean(dim=1)
         passed = ((error[:, None] - self.error_knots) * self.inverse_error_step).clamp(0.0, 1.0)
         percentile = (passed @ self.percentile_step).clamp(0.0, 100.0)
-        return Outputs(torch.sigmoid(logits), error, percentile, squared_errors @ self.bin_share)
+        return Outputs(
+            self._probability(self.classifier(self.inputs(features))),
+            error,
+            percentile,
+            squared_errors @ self.bin_share,
+        )
+
+    def _probability(self, logits: Tensor) -> Tensor:
+        if isinstance(self.calibration, Curve):
+            return self.calibration(logits)
+        return torch.sigmoid(self.calibration.slope * logits + self.calibration.intercept)

@@ -2,11 +2,11 @@
 
 KernelSHAP (Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", 2017) with paired coalitions (Covert,
 Lee, "Improving KernelSHAP", 2021). The coalitions depend only on the number of features, so the least-squares problem is
-solved once, as a matrix; an alert then costs a fixed number of rows and one small product, the same bits in any batch.
+solved once, as a matrix; an alert then costs a bounded number of rows and one small product, the same bits in any batch.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import comb
@@ -19,8 +19,14 @@ from models.bundle.load import Bundle
 from models.scoring.scores import Scores
 from schemas.alert import Reason, Trigger
 
-COALITIONS_MAX = 64
-"""Rows per alert and background row. Below 2 ** F - 2 the values are estimates; their sum is exact all the same."""
+EXACT_FEATURES_MAX = 8
+"""Where no more features than this differ from the background's, all coalitions are tried and the values are exact."""
+
+COALITIONS = 128
+"""Coalitions tried of more features: then the values are estimates; their sum is exact all the same."""
+
+COALITIONS_PER_FEATURE = 4
+"""Of very many features more are tried: twice their number it takes for the values to be determined at all."""
 
 REASONS_MAX = 4
 SEED = 0
@@ -54,13 +60,23 @@ class Design:
     weights: NDArray[np.float64]
 
 
-@functools.cache
-def design(features: int, coalitions_max: int = COALITIONS_MAX) -> Design:
-    """The coalitions for `features` features, F >= 2: all of them if they are few enough, else the heaviest, then a draw.
+def coalitions_max(features: int) -> int:
+    """Rows of the model that a row with `features` features unlike the background's takes for each background row."""
+    if features <= EXACT_FEATURES_MAX:
+        return max(0, (1 << features) - 2)
+    return max(COALITIONS, COALITIONS_PER_FEATURE * features)
 
-    Pairs of complements: so all first- and second-order effects are met without sampling error.
+
+@functools.cache
+def design(features: int, coalitions: int | None = None) -> Design:
+    """The coalitions of `features` features: all of them if they are few, else the heaviest sizes, then a seeded draw.
+
+    Pairs of complements: so all first- and second-order effects are met without sampling error. One feature alone has no
+    coalition but itself, and none has nothing. coalitions: how many at most, in place of `coalitions_max`.
     """
-    masks, kernel = _coalitions(features, coalitions_max)
+    if features < 2:
+        return Design(np.zeros((0, features), np.bool_), np.ones((features, 1)))
+    masks, kernel = _coalitions(features, coalitions or coalitions_max(features))
     used = masks.astype(np.float64)
     gram_inverse = np.linalg.inv((used * kernel[:, None]).T @ used)
     free = gram_inverse @ (used * kernel[:, None]).T
@@ -70,7 +86,7 @@ def design(features: int, coalitions_max: int = COALITIONS_MAX) -> Design:
     return Design(masks, np.column_stack([constrained, shift]))
 
 
-def _coalitions(features: int, coalitions_max: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def _coalitions(features: int, most: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Masks and their weights in the least squares."""
     # Weight of all coalitions of a size together; of one coalition: divided by their number.
     size_weight = {size: (features - 1) / (size * (features - size)) for size in range(1, features)}
@@ -80,14 +96,14 @@ def _coalitions(features: int, coalitions_max: int) -> tuple[NDArray[np.bool_], 
     while open_sizes:
         size = open_sizes[0]
         both = 1 if 2 * size == features else 2
-        if len(masks) + both * comb(features, size) > coalitions_max:
+        if len(masks) + both * comb(features, size) > most:
             break
         open_sizes.pop(0)
         for members in combinations(range(features), size):
             mask = np.isin(np.arange(features), members)
             masks += [mask, ~mask][:both]
             kernel += [size_weight[size] / comb(features, size)] * both
-    pairs = (coalitions_max - len(masks)) // 2
+    pairs = (most - len(masks)) // 2
     if open_sizes and pairs > 0:
         generator = np.random.default_rng(SEED)
         share = np.array([size_weight[size] * (1.0 if 2 * size == features else 2.0) for size in open_sizes])
@@ -101,88 +117,134 @@ def _coalitions(features: int, coalitions_max: int) -> tuple[NDArray[np.bool_], 
 
 
 def explain(
-    session: Session, rows: NDArray[np.float32], triggers: Sequence[Sequence[Trigger]]
+    session: Session,
+    rows: NDArray[np.float32],
+    triggers: Sequence[Sequence[Trigger]],
+    coalitions: int | None = None,
 ) -> list[tuple[Reason, ...]]:
     """The strongest reasons behind each alert, four at most, strongest first; ties go to the earlier feature.
 
     rows: float32[k, F], the alerts' features; triggers: which scores each crossed, whose contributions are given. Per score
     the contributions of all F features sum to score(row) - mean score(background). One call of `session.run`.
+    coalitions: a limit in place of `coalitions_max`.
     """
     if not len(rows):
         return []
     background = np.array(session.bundle.reference.background, np.float32)
-    plan = design(rows.shape[1])
-    inputs = np.where(plan.masks[None, :, None, :], rows[:, None, None, :], background[None, None, :, :])
-    scores = session.run(np.concatenate([inputs.reshape(-1, rows.shape[1]), rows, background]))
-    probability, _ = shapley_values(plan, scores.probability, len(rows), len(background))
-    values = {
-        "probability": probability,
-        "anomaly_percentile": _percentile_values(plan, scores, len(rows), len(background)),
-    }
+    values = contributions(session.run, rows, background, coalitions)
     return [
-        _strongest(session.bundle, row, {t: values[t][alert] for t in UNIT}, triggers[alert])
+        _strongest(session.bundle, row, ranked({t: values[t][alert] for t in triggers[alert]}))
         for alert, row in enumerate(rows)
     ]
 
 
-def _percentile_values(plan: Design, scores: Scores, alerts: int, background: int) -> NDArray[np.float64]:
-    """Shapley values of the reconstruction error, in each alert scaled to sum to its percentile's difference.
+def contributions(
+    run: Callable[[NDArray[np.float32]], Scores],
+    rows: NDArray[np.float32],
+    background: NDArray[np.float32],
+    coalitions: int | None = None,
+) -> dict[Trigger, NDArray[np.float64]]:
+    """Shapley values of both scores, float64[k, F] each, of rows float32[k, F] against background float32[B, F].
+
+    A feature with the background's own value counts 0, exactly, and takes no part in the coalitions: so the fewer features
+    differ, the better the rest is known. `run` is called once, with at most k * (coalitions_max(F) * B + 1) + B rows.
+    coalitions: a limit in place of `coalitions_max`.
+    """
+    different = [np.flatnonzero((row != background).any(axis=0)) for row in rows]
+    plans = [design(len(features), coalitions) for features in different]
+    blocks = [_coalition_rows(r, f, p, background) for r, f, p in zip(rows, different, plans, strict=True)]
+    scores = run(np.concatenate([*blocks, rows, background]))
+    values: dict[Trigger, NDArray[np.float64]] = {t: np.zeros(rows.shape, np.float64) for t in UNIT}
+    whole, level, start = sum(len(block) for block in blocks), slice(-len(background), None), 0
+    for alert, (features, plan, block) in enumerate(zip(different, plans, blocks, strict=True)):
+        here = slice(start, start + len(block))
+        of_probability, of_error, of_percentile = (
+            gains(column[here], column[whole + alert], column[level]) for column in scores
+        )
+        values["probability"][alert, features] = shapley_values(plan, of_probability)
+        values["anomaly_percentile"][alert, features] = _percentile_values(plan, of_error, float(of_percentile[-1]))
+        start += len(block)
+    return values
+
+
+def _coalition_rows(
+    row: NDArray[np.float32], features: NDArray[np.intp], plan: Design, background: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """float32[C * B, F]: each background row with the coalition's features taken from `row`, coalition by coalition."""
+    masks = np.zeros((len(plan.masks), len(row)), np.bool_)
+    masks[:, features] = plan.masks
+    return np.where(masks[:, None, :], row, background).reshape(-1, len(row))
+
+
+def gains(
+    coalitions: NDArray[np.floating[Any]], whole: np.floating[Any], background: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """float64[C + 1]: how far each coalition's score, and the row's own, is above the background's; means over it.
+
+    coalitions: [C * B], coalition by coalition; whole: the row's own score; background: [B].
+    """
+    level = background.astype(np.float64).mean()
+    means = coalitions.reshape(-1, len(background)).astype(np.float64).mean(axis=1)
+    above: NDArray[np.float64] = np.append(means, float(whole)) - level
+    return above
+
+
+def shapley_values(plan: Design, gain: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64[F], of one score's `gains` at one row; they sum to the last of these, the whole.
+
+    A sum of one row at a time: a matrix product's bits could depend on how many rows share it.
+    """
+    values: NDArray[np.float64] = (plan.weights * gain).sum(axis=1)
+    return values
+
+
+def _percentile_values(plan: Design, of_error: NDArray[np.float64], percentile_gain: float) -> NDArray[np.float64]:
+    """Shapley values of the reconstruction error, scaled to sum to the percentile's difference.
 
     Near 100 the percentile is a step, which a bounded number of coalitions estimates badly; the error is smooth, and the
     percentile a function of it alone: the rescale rule of Shrikumar et al., "Learning Important Features Through
     Propagating Activation Differences", 2017.
     """
-    values, error_gain = shapley_values(plan, scores.reconstruction_error, alerts, background)
-    _, percentile_gain = shapley_values(plan, scores.anomaly_percentile, alerts, background)
-    slope = np.divide(percentile_gain, error_gain, out=np.zeros(alerts), where=error_gain != 0.0)
-    return np.asarray(values * slope[:, None])
+    error_gain = float(of_error[-1])
+    slope = percentile_gain / error_gain if error_gain != 0.0 else 0.0
+    return np.asarray(shapley_values(plan, of_error) * slope)
 
 
-def shapley_values(
-    plan: Design, score: NDArray[np.floating[Any]], alerts: int, background: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Per alert the values, float64[k, F], and their sum, float64[k]: how far the score is above the background's mean.
+def ranked(values: Mapping[Trigger, NDArray[np.float64]]) -> list[tuple[int, Trigger, float]]:
+    """The factors that raised the scores most: feature, score and contribution; REASONS_MAX at most, strongest first.
 
-    score: of all rows, in order: alerts x coalitions x background, then the alerts, then the background.
+    values: float64[F] per score; they compare as parts of the score's range. A tie goes to the earlier feature, and of one
+    feature to the score first in the alphabet.
     """
-    coalitions = alerts * len(plan.masks) * background
-    level = score[-background:].astype(np.float64).mean()
-    means = score[:coalitions].reshape(alerts, -1, background).astype(np.float64).mean(axis=2)
-    gains = np.column_stack([means, score[coalitions : coalitions + alerts]]) - level
-    # Sums of one alert at a time: a matrix product's bits could depend on how many alerts share it.
-    return np.array([(plan.weights * gain).sum(axis=1) for gain in gains]), gains[:, -1]
+    order = sorted(
+        (-round(float(contribution) / UNIT[trigger], TIE_DIGITS), feature, trigger)
+        for trigger, column in values.items()
+        for feature, contribution in enumerate(column)
+    )
+    return [
+        (feature, trigger, float(values[trigger][feature]))
+        for strength, feature, trigger in order[:REASONS_MAX]
+        if strength < 0
+    ]
 
 
 def _strongest(
-    bundle: Bundle,
-    row: NDArray[np.float32],
-    values: Mapping[str, NDArray[np.float64]],
-    triggers: Sequence[Trigger],
+    bundle: Bundle, row: NDArray[np.float32], factors: Sequence[tuple[int, Trigger, float]]
 ) -> tuple[Reason, ...]:
-    """The factors that raised the scores most, in parts of each score's range; a tie goes to the earlier feature."""
-    ranked = sorted(
-        (-round(float(contribution) / UNIT[trigger], TIE_DIGITS), feature, trigger)
-        for trigger in triggers
-        for feature, contribution in enumerate(values[trigger])
-    )
     return tuple(
         Reason(
             feature=bundle.manifest.feature_spec.names[feature],
             value=float(row[feature]),
-            contribution=float(values[trigger][feature]),
+            contribution=contribution,
             score=trigger,
             text=_text(bundle, feature, float(row[feature])),
         )
-        for strength, feature, trigger in ranked[:REASONS_MAX]
-        if strength < 0
+        for feature, trigger, contribution in factors
     )
 
 
 def _text(bundle: Bundle, feature: int, value: float) -> str:
     """The feature in words, its value, and what is typical."""
-    median = bundle.reference.features[feature].median
-    return f"{bundle.manifest.feature_spec.descriptions[feature]}: {_number(value)} (typical: {_number(median)})"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
+    described = bundle.manifest.feature_spec.features[feature]
+    typical = described.value_words(bundle.reference.features[feature].median)
+    return f"{described.words()}: {described.value_words(value)} (typical: {typical})"

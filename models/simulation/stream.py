@@ -50,7 +50,7 @@ class TransactionDay:
 
 
 @dataclass(slots=True)
-class _Compromised:
+class Compromised:
     """Terminals and customers whose details leaked, one array a day, for as many days as the thieves use them."""
 
     terminals: deque[NDArray[np.int64]] = field(default_factory=lambda: deque(maxlen=TERMINAL_DAYS))
@@ -69,11 +69,11 @@ def generate(settings: SimulationSettings) -> Iterator[TransactionDay]:
     """
     random = np.random.default_rng(settings.seed)
     population = draw_population(settings, random)
-    compromised = _Compromised()
+    compromised = Compromised()
     made, day = 0, 0
     while settings.days is None or day < settings.days:
         customer, terminal, second, amount = _payments(population, random)
-        scenario = _scenarios(compromised, population, random, customer, terminal, amount)
+        scenario = mark_frauds(compromised, population, random, customer, terminal, amount)
         yield TransactionDay(
             transaction_id=[f"s{settings.seed}-{number:010d}" for number in range(made, made + len(customer))],
             card_id=population.card_ids[customer].tolist(),
@@ -100,25 +100,37 @@ def _payments(
     mean = population.mean_amount[customer]
     drawn = random.normal(mean, population.std_amount[customer])
     amount: NDArray[np.float64] = np.where(drawn < 0.0, random.uniform(0.0, 2.0 * mean), drawn).round(2)
+    return customer, choose_terminals(population, customer, random), second, amount
+
+
+def choose_terminals(
+    population: Population, customer: NDArray[np.int64], random: np.random.Generator
+) -> NDArray[np.int64]:
+    """int64[n]: for each payment one of the terminals that its customer reaches."""
     first = population.reachable_start[customer]
     choice = random.integers(0, population.reachable_start[customer + 1] - first)
-    return customer, population.reachable[first + choice].astype(np.int64), second, amount
+    terminal: NDArray[np.int64] = population.reachable[first + choice].astype(np.int64)
+    return terminal
 
 
-def _scenarios(
-    compromised: _Compromised,
+def mark_frauds(
+    compromised: Compromised,
     population: Population,
     random: np.random.Generator,
     customer: NDArray[np.int64],
     terminal: NDArray[np.int64],
     amount: NDArray[np.float64],
+    large_amount: float = LARGE_AMOUNT,
 ) -> NDArray[np.int8]:
-    """Marks the day's frauds, a later scenario over an earlier one, and raises the amounts of scenario 3 in place."""
+    """Marks the day's frauds, a later scenario over an earlier one, and raises the amounts of scenario 3 in place.
+
+    large_amount: a payment of more is a fraud of scenario 1.
+    """
     customers, terminals = len(population.card_ids), len(population.terminal_ids)
     compromised.terminals.append(random.choice(terminals, TERMINALS_PER_DAY, replace=False))
     compromised.customers.append(random.choice(customers, CUSTOMERS_PER_DAY, replace=False))
     scenario = np.full(len(customer), GENUINE, dtype=np.int8)
-    scenario[amount > LARGE_AMOUNT] = SCENARIO_LARGE_AMOUNT
+    scenario[amount > large_amount] = SCENARIO_LARGE_AMOUNT
     scenario[np.isin(terminal, np.concatenate(compromised.terminals))] = SCENARIO_TERMINAL
     times_compromised = np.bincount(np.concatenate(compromised.customers), minlength=customers)[customer]
     hits = random.binomial(times_compromised, CUSTOMER_SHARE)

@@ -1,20 +1,14 @@
-"""Simulated history, folded into features by the scorer's own fold, and cut by time.
+"""A labelled history as features, and its cuts by time.
 
 Order of the cuts, as at a release: train, validation, a delay whose labels are not known yet, test.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from models.features.fold import fold
-from models.features.history_profiles import HistoryProfiles
-from models.features.state import FeatureState
-from models.simulation.settings import SimulationSettings
-from models.simulation.stream import generate
-from schemas.feature_spec import FeatureSpec
 
 
 class TrainingError(ValueError):
@@ -53,13 +47,37 @@ class Dataset:
         return digest.hexdigest()
 
 
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """All rows of at least one part, one after the other."""
+    columns = ("features", "card", "day", "is_fraud", "scenario")
+    return Dataset(*(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
+
+
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """Lengths in days, one cut after the other; the train cut takes what is left at the beginning."""
+    """Lengths in days, one cut after the other. first_day: of the train cut, from 0; what is earlier only fills histories.
+
+    train_days: None takes all that the others leave, and the test cut ends with the data. With a number it ends so many days
+    after the first, or with the data where no first day is given.
+    """
 
     validation_days: int = 10
     delay_days: int = 7
     test_days: int = 7
+    train_days: int | None = None
+    first_day: int | None = None
+
+    def test_from(self, days: int) -> int:
+        """First day of the test cut, of a history of `days` days."""
+        if self.train_days is None or self.first_day is None:
+            return days - self.test_days
+        return self.first_day + self.train_days + self.validation_days + self.delay_days
+
+    def train_from(self, days: int) -> int:
+        """First day of the train cut."""
+        if self.train_days is None or self.first_day is not None:
+            return self.first_day or 0
+        return self.test_from(days) - self.delay_days - self.validation_days - self.train_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,51 +89,39 @@ class Split:
     test: Dataset
 
 
-def simulate(settings: SimulationSettings, spec: FeatureSpec) -> Dataset:
-    """Every transaction of the simulation with its features. The history starts empty, as a new scorer's does."""
-    state, profiles = FeatureState(spec, cards_max=settings.customers), HistoryProfiles(spec.label_delay_days)
-    numbers: dict[str, int] = {}
-    days = []
-    for day, batch in enumerate(generate(settings)):
-        features, _ = fold(state, batch.columns, profiles.on(settings.start_day + day))
-        profiles.add(settings.start_day + day, batch.terminal_id, batch.is_fraud)
-        card = np.array([numbers.setdefault(card_id, len(numbers)) for card_id in batch.card_id], dtype=np.int64)
-        days.append(Dataset(features, card, np.full(len(batch), day), batch.is_fraud, batch.scenario))
-    if not days:
-        raise TrainingError("days is 0; a simulation to train on needs some.")
-    columns = ("features", "card", "day", "is_fraud", "scenario")
-    return Dataset(*(np.concatenate([getattr(day, column) for day in days]) for column in columns))
-
-
 def split(data: Dataset, days: int, cuts: Cuts) -> Split:
-    """Cut `days` days. From the test cut, cards whose fraud was already known on that day are left out (see `known`).
+    """Cut `days` days. From the test cut, cards whose fraud was already known on that day are left out.
 
     Raises TrainingError if a cut would be empty or without both classes.
     """
-    test_from = days - cuts.test_days
+    train_from, test_from = cuts.train_from(days), cuts.test_from(days)
     validation_from = test_from - cuts.delay_days - cuts.validation_days
-    if validation_from < 1:
-        needed = cuts.validation_days + cuts.delay_days + cuts.test_days + 1
-        raise TrainingError(f"{days} days do not hold the cuts; give {needed} days at least.")
-    train = data[data.day < validation_from]
+    if train_from < 0 or validation_from < train_from + 1 or test_from + cuts.test_days > days:
+        needed = (
+            cuts.validation_days + cuts.delay_days + cuts.test_days + (cuts.train_days or 1) + (cuts.first_day or 0)
+        )
+        raise TrainingError(f"{days} days do not hold the cuts; give {needed} days at least, or shorter cuts.")
+    train = data[(data.day >= train_from) & (data.day < validation_from)]
     validation = data[(data.day >= validation_from) & (data.day < validation_from + cuts.validation_days)]
-    test = data[data.day >= test_from]
-    parts = Split(train, validation, test[~_known_compromised(data, test, cuts.delay_days)])
+    test = data[(data.day >= test_from) & (data.day < test_from + cuts.test_days)]
+    parts = Split(train, validation, test[~known_compromised(data, test, cuts.delay_days)])
     for name, part in (("train", parts.train), ("validation", parts.validation), ("test", parts.test)):
         if len(np.unique(part.is_fraud)) < 2:
             raise TrainingError(f"The {name} cut has no fraud or nothing else; give more days or customers.")
     return parts
 
 
-def _known_compromised(data: Dataset, test: Dataset, delay_days: int) -> NDArray[np.bool_]:
-    """bool[n of test]: the card had a fraud `delay_days` days earlier or before, but no more than two delays earlier.
+def known_compromised(data: Dataset, test: Dataset, delay_days: int, since_day: int | None = None) -> NDArray[np.bool_]:
+    """bool[n of test]: the card had a fraud that was known on that day, that is more than `delay_days` days earlier.
 
-    After the handbook's protocol: a card known to be stolen is blocked, so it gives no easy points.
+    Frauds before `since_day` do not count; by default those more than two delays before they could be known. After the
+    handbook's protocol: a card known to be stolen is blocked, so it gives no easy points.
     """
     frauds = data[data.is_fraud]
     known = np.zeros(len(test), dtype=np.bool_)
     for day in np.unique(test.day):
-        stolen = frauds.card[(frauds.day < day - delay_days) & (frauds.day >= day - 3 * delay_days)]
+        since = day - 3 * delay_days if since_day is None else since_day
+        stolen = frauds.card[(frauds.day < day - delay_days) & (frauds.day >= since)]
         rows = test.day == day
         known[rows] = np.isin(test.card[rows], stolen)
     return known

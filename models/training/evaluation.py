@@ -14,11 +14,9 @@ from sklearn.metrics import (
 )
 
 from models.scoring.scores import Scores
+from models.training.bootstrap import CARDS_PER_DAY, CardDays
 from models.training.data import Dataset
 from schemas.manifest import Thresholds
-
-CARDS_PER_DAY = 100
-"""How many cards investigators look at in a day, in the handbook's card precision."""
 
 
 def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds) -> dict[str, float]:
@@ -65,20 +63,5 @@ def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds) -> dict[str,
 
 
 def card_precision(data: Dataset, score: NDArray[np.float32], cards: int) -> float:
-    """Card precision@k of the handbook (chapter 4.5), mean over the days.
-
-    Each day the `cards` cards with the highest score are looked at; the share of them with a fraud on that day counts, and a
-    card found so is left out on later days. The denominator is always `cards`.
-    """
-    found: set[int] = set()
-    precisions = []
-    for day in np.unique(data.day):
-        rows = np.flatnonzero((data.day == day) & ~np.isin(data.card, list(found)))
-        card, position = np.unique(data.card[rows], return_inverse=True)
-        highest, fraud = np.full(len(card), -np.inf), np.zeros(len(card), np.bool_)
-        np.maximum.at(highest, position, score[rows])
-        np.logical_or.at(fraud, position, data.is_fraud[rows])
-        top = np.argsort(-highest, kind="stable")[:cards]
-        precisions.append(fraud[top].sum() / cards)
-        found |= set(card[top][fraud[top]].tolist())
-    return float(np.mean(precisions))
+    """Card precision@k of the handbook, mean over the days: see `CardDays.precision`."""
+    return CardDays(data, score).precision(cards)

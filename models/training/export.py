@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.bundle.graph import INPUT, OPERATORS, OUTPUTS
 from models.networks.encoding import DEVIATIONS_MAX
-from models.networks.fused import Fused
+from models.networks.fused import Calibration, Fused
 
 OPSET = 18
 IR_VERSION = 9
@@ -26,7 +26,7 @@ class ExportError(ValueError):
     """The exported graph does not say what the PyTorch modules say."""
 
 
-class _Graph:
+class Graph:
     """Nodes and weights in the order they were added."""
 
     def __init__(self) -> None:
@@ -34,11 +34,13 @@ class _Graph:
         self.weights: list[onnx.TensorProto] = []
 
     def weight(self, name: str, values: Tensor | NDArray[np.generic]) -> str:
+        """Add a weight, and return its name."""
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+        """Add a node with one output, and return the output's name."""
         self.nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
         return output
 
@@ -49,6 +51,7 @@ class _Graph:
         return self.node("Gemm", [inputs, weight, bias], output)
 
     def relu_stack(self, layers: nn.ModuleList, inputs: str, prefix: str) -> str:
+        """The layers with a ReLU after each; returns the last output's name."""
         for index, layer in enumerate(layers):
             inputs = self.node("Relu", [self.linear(layer, inputs, f"{prefix}.{index}")], f"{prefix}.{index}.relu")
         return inputs
@@ -56,7 +59,7 @@ class _Graph:
 
 def export(model: Fused, name: str) -> bytes:
     """The fused graph as ONNX bytes, checked against `model`. Raises ExportError."""
-    graph = _Graph()
+    graph = Graph()
     encoded = _encoding(graph, model)
     _classifier(graph, model, encoded)
     _autoencoder(graph, model, encoded)
@@ -79,7 +82,7 @@ def export(model: Fused, name: str) -> bytes:
     return content
 
 
-def _encoding(graph: _Graph, model: Fused) -> str:
+def _encoding(graph: Graph, model: Fused) -> str:
     encode = model.inputs.encode
     gathered = graph.node("Gather", [INPUT, graph.weight("bin.feature", encode.feature)], "bin.raw", axis=1)
     above = graph.node("Sub", [gathered, graph.weight("bin.lower", encode.lower)], "bin.above")
@@ -88,22 +91,44 @@ def _encoding(graph: _Graph, model: Fused) -> str:
     return graph.node("Clip", [graph.node("Mul", [above, inverse_width], "bin.linear"), zero, one], "encoded")
 
 
-def _classifier(graph: _Graph, model: Fused, encoded: str) -> None:
+def _classifier(graph: Graph, model: Fused, encoded: str) -> None:
     standardise = model.inputs.standardise
     centred = graph.node("Sub", [INPUT, graph.weight("mean", standardise.mean)], "centred")
     scaled = graph.node("Mul", [centred, graph.weight("inverse_deviation", standardise.inverse_deviation)], "scaled")
     least = graph.weight("deviations.least", np.float32(-DEVIATIONS_MAX))
     most = graph.weight("deviations.most", np.float32(DEVIATIONS_MAX))
     standardised = graph.node("Clip", [scaled, least, most], "standardised")
-    inputs = graph.node("Concat", [encoded, standardised], "classifier.inputs", axis=1)
+    if len(model.inputs.chosen):
+        chosen = graph.weight("chosen", model.inputs.chosen)
+        inputs = graph.node("Gather", [standardised, chosen], "classifier.inputs", axis=1)
+    else:
+        inputs = graph.node("Concat", [encoded, standardised], "classifier.inputs", axis=1)
     hidden = graph.relu_stack(model.classifier.hidden, inputs, "classifier")
-    calibration = model.calibration
-    logit = graph.linear(model.classifier.output, hidden, "logit", calibration.slope, calibration.intercept)
-    column = graph.node("Sigmoid", [logit], "probability.column")
+    column = _probability(graph, model, hidden)
     graph.node("Squeeze", [column, graph.weight("axis", np.array([1]))], "probability")
 
 
-def _autoencoder(graph: _Graph, model: Fused, encoded: str) -> None:
+def _probability(graph: Graph, model: Fused, hidden: str) -> str:
+    """The calibrated probability as a column: a sigmoid, or the isotonic curve in its place."""
+    output, calibration = model.classifier.output, model.calibration
+    if isinstance(calibration, Calibration):
+        logit = graph.linear(output, hidden, "logit", calibration.slope, calibration.intercept)
+        return graph.node("Sigmoid", [logit], "probability.column")
+    above = graph.node(
+        "Sub", [graph.linear(output, hidden, "logit"), graph.weight("logit.knot", calibration.knots)], "logit.above"
+    )
+    linear = graph.node("Mul", [above, graph.weight("logit.inverse_step", calibration.inverse_step)], "logit.linear")
+    passed = graph.node("Clip", [linear, "zero", "one"], "logit.passed")
+    sums = graph.node(
+        "MatMul", [passed, graph.weight("probability.step", calibration.step[:, None])], "probability.sum"
+    )
+    raised = graph.node(
+        "Sub", [sums, graph.weight("probability.below_zero", calibration.below_zero)], "probability.raised"
+    )
+    return graph.node("Clip", [raised, "zero", "one"], "probability.column")
+
+
+def _autoencoder(graph: Graph, model: Fused, encoded: str) -> None:
     hidden = graph.relu_stack(model.vae.encoder, encoded, "encoder")
     hidden = graph.relu_stack(model.vae.decoder, graph.linear(model.vae.mean, hidden, "latent"), "decoder")
     reconstruction = graph.node(

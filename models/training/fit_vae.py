@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.networks.encoding import Encoding, PiecewiseLinear
 from models.networks.fused import PercentileCurve
 from models.networks.vae import REFERENCE, Vae, VaeShape, negative_elbo
+from models.training.devices import mixed_precision
 from models.training.progress import Progress
 
 
@@ -50,7 +51,8 @@ def fit_vae(
         beta = settings.beta * min(1.0, epoch / max(1, settings.warmup_epochs))
         for rows in torch.randperm(len(inputs), device=device).split(settings.batch_rows):
             noise = torch.randn(len(rows), settings.shape.latent, device=device)
-            reconstruction, mean, log_variance = vae(inputs[rows], noise)
+            with mixed_precision(device):
+                reconstruction, mean, log_variance = (output.float() for output in vae(inputs[rows], noise))
             loss = negative_elbo(inputs[rows], reconstruction, mean, log_variance, beta)
             optimiser.zero_grad()
             loss.backward()

@@ -25,8 +25,17 @@ def build_reference(
 
 
 def _histogram(name: str, column: NDArray[np.float32]) -> FeatureHistogram:
-    """Bins of equal shares; fewer where values repeat."""
-    edges = np.unique(np.quantile(column, np.linspace(0.0, 1.0, FEATURE_BINS + 1)))
+    """Bins of equal shares, fewer where values repeat.
+
+    A value that fills whole bins is cut off from the next one above it, the highest from the next below: else a flag would be
+    a single bin, in which no drift can show.
+    """
+    levels, times = np.unique(np.quantile(column, np.linspace(0.0, 1.0, FEATURE_BINS + 1)), return_counts=True)
+    highest = column.max()
+    cuts = [(value + column[column > value].min()) / 2 for value in levels[(times > 1) & (levels < highest)]]
+    if times[-1] > 1 and column.min() < highest:
+        cuts.append((column[column < highest].max() + highest) / 2)
+    edges = np.unique(np.concatenate([levels, np.array(cuts, levels.dtype)]))
     if len(edges) == 1:
         edges = np.array([edges[0], edges[0] + 1.0], edges.dtype)
     counts, _ = np.histogram(column, edges)

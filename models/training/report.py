@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+from models.training.gan_page import gan_section
+from models.training.handbook.figures import HandbookFigures, read_figures
+from models.training.handbook.page import handbook_section
+from models.training.report_tables import SCENARIOS, evaluation_sections
 from schemas.manifest import Manifest
 
-SCENARIOS = {"1": "large amount", "2": "compromised terminal", "3": "compromised customer"}
+HANDBOOK = "handbook.json"
 
 
-def results_page(manifest: Manifest) -> str:
-    """The page, in Markdown."""
+def results_page(manifest: Manifest, handbook: HandbookFigures | None = None) -> str:
+    """The page, in Markdown. handbook: what was measured on the handbook's payments."""
     run, metrics, thresholds = manifest.training, manifest.metrics, manifest.thresholds
     lines = [
         "# Results",
@@ -51,8 +55,12 @@ def results_page(manifest: Manifest) -> str:
             _row(metrics, f"recall, scenario {number}: {words}", "recall", f"_scenario_{number}")
             for number, words in _scenarios(metrics)
         ),
+        "",
+        *(evaluation_sections(manifest.evaluation) if manifest.evaluation else []),
+        *gan_section(manifest),
+        *(handbook_section(handbook) if handbook else []),
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip() + "\n"
 
 
 _DECISION_ROWS = {
@@ -66,7 +74,7 @@ _DECISION_ROWS = {
 
 def _scenarios(metrics: dict[str, float]) -> list[tuple[str, str]]:
     """Number and words of the scenarios that the test cut has."""
-    return [(n, words) for n, words in SCENARIOS.items() if f"recall_combined_scenario_{n}" in metrics]
+    return [(str(n), words) for n, words in SCENARIOS.items() if f"recall_combined_scenario_{n}" in metrics]
 
 
 def _row(metrics: dict[str, float], label: str, name: str, suffix: str = "") -> str:
@@ -75,6 +83,8 @@ def _row(metrics: dict[str, float], label: str, name: str, suffix: str = "") -> 
 
 
 def write_results(path: Path, manifest: Manifest) -> None:
-    """Write the page to `path`."""
+    """Write the page to `path`, with the handbook's section where its figures lie beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(results_page(manifest), encoding="utf-8")
+    figures = path.with_name(HANDBOOK)
+    handbook = read_figures(figures) if figures.exists() else None
+    path.write_text(results_page(manifest, handbook), encoding="utf-8")

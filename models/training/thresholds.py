@@ -1,11 +1,19 @@
-"""From which scores on to alert: an alert budget, shared between the two triggers."""
+"""From which scores on to alert: for an alert budget, a floor of precision, or the least cost."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.manifest import Thresholds
+
+NEVER_PERCENTILE = 100.0
+"""Only errors far beyond any legitimate one reach it: where the anomaly score may raise no alert of its own."""
+
+
+class ObjectiveError(ValueError):
+    """An objective that cannot be read or met: one sentence with the fix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,14 +23,80 @@ class AlertBudget:
     share: float = 0.005
     anomaly_part: float = 0.1
 
+    def __post_init__(self) -> None:
+        if not (0.0 < self.share <= 1.0 and 0.0 <= self.anomaly_part < 1.0):
+            raise ObjectiveError(f"An alert budget of {self.share} is not a share: write for example budget:0.005.")
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionFloor:
+    """As many alerts as possible of which at least this share is right: the classifier's, and all of them together."""
+
+    floor: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.floor < 1.0:
+            raise ObjectiveError(f"A precision of {self.floor} is no floor: write for example precision:0.9.")
+
+
+@dataclass(frozen=True, slots=True)
+class CostMatrix:
+    """What a missed fraud and a false alarm cost, in one unit of money; what is decided rightly costs nothing."""
+
+    false_negative: float
+    false_positive: float
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.false_negative < math.inf and 0.0 < self.false_positive < math.inf):
+            raise ObjectiveError("Both costs must be above 0: write for example cost:FN=100,FP=1.")
+
+
+Objective = AlertBudget | PrecisionFloor | CostMatrix
+
+
+def parse_objective(text: str) -> Objective:
+    """`budget:0.005`, `precision:0.9` or `cost:FN=100,FP=1`. Raises ObjectiveError."""
+    kind, _, value = text.partition(":")
+    try:
+        match kind:
+            case "budget":
+                return AlertBudget(float(value))
+            case "precision":
+                return PrecisionFloor(float(value))
+            case "cost":
+                costs = dict(part.split("=") for part in value.split(","))
+                return CostMatrix(float(costs.pop("FN")), float(costs.pop("FP")))
+    except (KeyError, ObjectiveError, ValueError) as error:
+        if isinstance(error, ObjectiveError):
+            raise
+    raise ObjectiveError(
+        f"{text!r} is no objective: write budget:0.005 (share of payments), precision:0.9 or cost:FN=100,FP=1."
+    )
+
 
 def choose_thresholds(
-    probability: NDArray[np.float32], anomaly_percentile: NDArray[np.float32], budget: AlertBudget
+    probability: NDArray[np.float32],
+    anomaly_percentile: NDArray[np.float32],
+    objective: Objective,
+    is_fraud: NDArray[np.bool_] | None = None,
 ) -> Thresholds:
-    """Thresholds that spend the budget on these rows, float32[n] each: first the classifier's part, then the anomaly's.
+    """Thresholds that meet the objective on these rows, float32[n] each: the classifier's first, then the anomaly's.
 
     The anomaly threshold counts only rows that the classifier does not alert on: it is there to find what that one misses.
+    is_fraud: bool[n]; a budget needs none. Raises ObjectiveError where no threshold reaches the floor.
     """
+    if isinstance(objective, AlertBudget):
+        return _by_budget(probability, anomaly_percentile, objective)
+    if is_fraud is None:
+        raise ObjectiveError("A precision floor or a cost needs the labels of the rows: give is_fraud.")
+    if isinstance(objective, PrecisionFloor):
+        return _by_precision(probability, anomaly_percentile, objective, is_fraud)
+    return _by_cost(probability, anomaly_percentile, objective, is_fraud)
+
+
+def _by_budget(
+    probability: NDArray[np.float32], anomaly_percentile: NDArray[np.float32], budget: AlertBudget
+) -> Thresholds:
     by_classifier = round(len(probability) * budget.share * (1.0 - budget.anomaly_part))
     by_anomaly = round(len(probability) * budget.share * budget.anomaly_part)
     probability_threshold = _lowest_of_top(probability, by_classifier)
@@ -35,6 +109,67 @@ def choose_thresholds(
             "by the anomaly percentile alone"
         ),
     )
+
+
+def _by_precision(
+    probability: NDArray[np.float32],
+    anomaly_percentile: NDArray[np.float32],
+    objective: PrecisionFloor,
+    is_fraud: NDArray[np.bool_],
+) -> Thresholds:
+    scores, right, wrong = _alerts_from(probability, is_fraud)
+    met = np.flatnonzero(right >= objective.floor * (right + wrong))
+    if not len(met):
+        raise ObjectiveError(
+            f"No threshold reaches a precision of {objective.floor:.0%} on validation: ask for less, or for a budget."
+        )
+    threshold, rest = scores[met[-1]], probability < scores[met[-1]]
+    scores, more_right, more_wrong = _alerts_from(anomaly_percentile[rest], is_fraud[rest])
+    rights, alerts = right[met[-1]] + more_right, right[met[-1]] + wrong[met[-1]] + more_right + more_wrong
+    also_met = np.flatnonzero((rights >= objective.floor * alerts) & (more_right > 0))
+    return Thresholds(
+        probability=float(threshold),
+        anomaly_percentile=float(scores[also_met[-1]]) if len(also_met) else NEVER_PERCENTILE,
+        objective=f"the most alerts with a precision of {objective.floor:.0%} at least, on validation",
+    )
+
+
+def _by_cost(
+    probability: NDArray[np.float32],
+    anomaly_percentile: NDArray[np.float32],
+    objective: CostMatrix,
+    is_fraud: NDArray[np.bool_],
+) -> Thresholds:
+    threshold, _ = _cheapest(probability, is_fraud, objective)
+    rest = probability < threshold
+    percentile, saved = _cheapest(anomaly_percentile[rest], is_fraud[rest], objective)
+    return Thresholds(
+        probability=float(threshold),
+        anomaly_percentile=float(percentile) if saved > 0.0 else NEVER_PERCENTILE,
+        objective=(
+            f"the least cost on validation, a missed fraud at {objective.false_negative:g} and a false alarm at "
+            f"{objective.false_positive:g}"
+        ),
+    )
+
+
+def _cheapest(score: NDArray[np.float32], is_fraud: NDArray[np.bool_], costs: CostMatrix) -> tuple[float, float]:
+    """The threshold that saves most against no alert at all, and how much; 1.0 and nothing where every alert costs more."""
+    scores, right, wrong = _alerts_from(score, is_fraud)
+    saved = costs.false_negative * right - costs.false_positive * wrong
+    best = int(np.argmax(saved)) if len(saved) else -1
+    return (float(scores[best]), float(saved[best])) if best >= 0 and saved[best] > 0.0 else (1.0, 0.0)
+
+
+def _alerts_from(
+    score: NDArray[np.float32], is_fraud: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Each distinct score, falling, with the frauds and the others that reach it."""
+    order = np.argsort(-score, kind="stable")
+    ordered = score[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.empty(0, np.int64)
+    right = np.cumsum(is_fraud[order], dtype=np.int64)[last]
+    return ordered[last], right, last + 1 - right
 
 
 def _lowest_of_top(scores: NDArray[np.float32], count: int) -> np.float32:

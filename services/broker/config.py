@@ -5,6 +5,7 @@ import random
 import socket
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from services.broker.node import Node
 from services.runtime.errors import AssayError
@@ -41,8 +42,21 @@ def new_cluster_id() -> str:
     return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]
 
 
-def server_properties(node: Node, nodes: Sequence[Node], extra: Mapping[str, str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One more door, with a protection of its own, on the first node. protocol: SSL, SASL_SSL or SASL_PLAINTEXT."""
+
+    name: str
+    port: int
+    protocol: str
+
+
+def server_properties(
+    node: Node, nodes: Sequence[Node], extra: Mapping[str, str], listeners: Sequence[Listener] = ()
+) -> str:
     """The text of `server.properties` (KRaft, combined broker and controller)."""
+    doors = [f"PLAINTEXT://{HOST}:{node.port}", *(f"{door.name}://{HOST}:{door.port}" for door in listeners)]
+    protocols = ["PLAINTEXT:PLAINTEXT", "CONTROLLER:PLAINTEXT", *(f"{door.name}:{door.protocol}" for door in listeners)]
     replication = str(min(3, len(nodes)))
     in_sync_min = str(max(1, int(replication) - 1))
     properties = {
@@ -50,9 +64,9 @@ def server_properties(node: Node, nodes: Sequence[Node], extra: Mapping[str, str
         "node.id": str(node.index + 1),
         "controller.quorum.voters": ",".join(f"{n.index + 1}@{HOST}:{n.controller_port}" for n in nodes),
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"PLAINTEXT://{HOST}:{node.port},CONTROLLER://{HOST}:{node.controller_port}",
-        "advertised.listeners": f"PLAINTEXT://{HOST}:{node.port}",
-        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listeners": ",".join([*doors, f"CONTROLLER://{HOST}:{node.controller_port}"]),
+        "advertised.listeners": ",".join(doors),
+        "listener.security.protocol.map": ",".join(protocols),
         "inter.broker.listener.name": "PLAINTEXT",
         "log.dirs": str(node.directory / "log"),
         "auto.create.topics.enable": "false",

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,10 +78,12 @@ class Node:
         """Whether the directory has been used before."""
         return (self.directory / "log" / "meta.properties").exists()
 
-    def format_command(self, java: JavaCommand, cluster_id: str) -> list[str]:
-        """Command line that prepares an empty directory."""
+    def format_command(self, java: JavaCommand, cluster_id: str, scram: Mapping[str, str]) -> list[str]:
+        """Command line that prepares an empty directory. scram: passwords by user."""
         # one argument with =, since an id may begin with a dash
-        arguments = ("format", f"--cluster-id={cluster_id}", "--config", str(self.properties_file))
+        arguments = ["format", f"--cluster-id={cluster_id}", "--config", str(self.properties_file)]
+        for user, password in scram.items():
+            arguments += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
         return java.line("kafka.tools.StorageTool", *arguments, log_file=self.log_file, short=True)
 
     def start(self, java: JavaCommand) -> None:

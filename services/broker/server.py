@@ -4,14 +4,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 
-from services.broker.config import HOST, free_port, new_cluster_id, port_is_free, server_properties
+from services.broker.config import HOST, Listener, free_port, new_cluster_id, port_is_free, server_properties
 from services.broker.jars import class_path
 from services.broker.java import find_java
 from services.broker.node import JavaCommand, Node, in_use
@@ -32,7 +32,8 @@ class EmbeddedKafka:
 
     nodes: 1, or 3 with replication 3 and two in-sync replicas. data_dir: kept; None is a temporary one, removed at the
     end. port: of the first node, the others follow; 0 takes free ones. heap_mb: of each node. properties: broker
-    settings on top of ours. console: shows the progress of the first download.
+    settings on top of ours. listeners: more doors, with protection; scram: passwords of their users, by name. console: shows
+    the progress of the first download.
 
     >>> with EmbeddedKafka() as kafka:  # doctest: +SKIP
     ...     print(kafka.bootstrap)
@@ -46,6 +47,8 @@ class EmbeddedKafka:
         heap_mb: int = 512,
         log_file: Path | None = None,
         properties: Mapping[str, str] | None = None,
+        listeners: Sequence[Listener] = (),
+        scram: Mapping[str, str] | None = None,
         console: Console | None = None,
     ) -> None:
         if nodes not in (1, 3):
@@ -56,6 +59,8 @@ class EmbeddedKafka:
         self._heap_mb = heap_mb
         self._log_file = log_file
         self._extra = dict(properties or {})
+        self._listeners = tuple(listeners)
+        self._scram = dict(scram or {})
         self._console = console
         self._nodes: list[Node] = []
         self._java: JavaCommand | None = None
@@ -140,7 +145,7 @@ class EmbeddedKafka:
             port = self._port + index if self._port else free_port()
             nodes.append(Node(index, port, free_port(), directory, self._node_log(directory, index), temporary))
         for node in nodes:
-            node.properties_file.write_text(server_properties(node, nodes, self._extra))
+            node.properties_file.write_text(server_properties(node, nodes, self._extra, self._listeners))
         return nodes
 
     def _node_log(self, directory: Path, index: int) -> Path:
@@ -157,7 +162,7 @@ class EmbeddedKafka:
         for node in self._nodes:
             if not node.formatted:
                 with node.log_file.open("ab") as log:
-                    command = node.format_command(java, cluster_id)
+                    command = node.format_command(java, cluster_id, self._scram)
                     running.append((node, subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)))
         deadline_s = time.monotonic() + FORMAT_TIMEOUT_S
         try:

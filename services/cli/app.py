@@ -9,25 +9,31 @@ import sys
 import typer
 
 from services.cli import (
+    acls,
     batch,
     bench,
     broker,
+    bundle,
+    bundle_report,
+    credit,
+    credit_batch,
     demo,
     doctor,
     features,
     profile,
+    registry,
     replay,
     score,
     simulate,
     tail,
     topics,
     train,
+    train_credit,
+    train_generator,
     verify,
 )
 
 MISTAKE = 2
-
-TRAIN_EXAMPLE = "Example: assay train fraud --out .assay/bundles/fraud"
 
 app = typer.Typer(
     name="assay",
@@ -40,11 +46,19 @@ app = typer.Typer(
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
+app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(features.app, name="features")
+app.add_typer(bundle.app, name="bundle")
+app.add_typer(registry.app, name="registry")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
-app.command(epilog=TRAIN_EXAMPLE)(train.train)
+train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
+train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
+app.add_typer(train.app, name="train")
+app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
+credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
+app.add_typer(credit.app, name="credit")
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)

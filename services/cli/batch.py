@@ -43,9 +43,10 @@ def batch(
     from services.scorer.offline import judge
 
     with needing_files():
+        from models.files import payments
         from services.cli import tables
     tables.check_target(target)
-    fields = tables.read(source, tables.mapping(mapped or []), label)
+    fields = payments.read(source, payments.mapping(mapped or []), label)
     settings = load(ScorerSettings)
     session = load_session(settings.model_copy(update={"bundle": bundle}) if bundle else settings)
     delay_days = session.bundle.manifest.feature_spec.label_delay_days if label_delay_days is None else label_delay_days
@@ -53,7 +54,7 @@ def batch(
         task = progress.add_task("scoring", total=len(fields))
         judged = judge(
             session,
-            tables.payloads(fields),
+            payments.payloads(fields),
             lambda done: progress.update(task, completed=done),
             bytes_max=load(RuntimeSettings).message_bytes_max,
             cards_max=max(fields[field].n_unique() for field in ID_FIELDS if field in fields),

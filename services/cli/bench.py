@@ -29,10 +29,22 @@ def features(context: typer.Context) -> None:
     _run("features", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench reasons --json")
+def reasons(context: typer.Context) -> None:
+    """Cost of the reasons of an alert, and how often fewer coalitions name the same ones. Options go to the benchmark."""
+    _run("reasons", context.args)
+
+
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench restart --json")
 def restart(context: typer.Context) -> None:
     """From a scorer's start to its first score with a million cards known. Options go to the benchmark."""
     _run("restart", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench swaps --minutes 10 --json")
+def swaps(context: typer.Context) -> None:
+    """A model swap every 2 s under load: latency beside calm, memory, verification. Options go to the benchmark."""
+    _run("swaps", context.args)
 
 
 def _run(name: str, arguments: list[str]) -> None:

@@ -12,9 +12,17 @@ from models.bundle.load import Bundle, load_bundle
 from models.scoring.devices import DeviceError, create_session
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import TOPICS, TRANSACTIONS
+from services.runtime.bundles import trust_of
 from services.runtime.errors import AssayError
 from services.runtime.kafka import admin
-from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
+from services.runtime.settings import (
+    BundleSettings,
+    KafkaSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    TopicSettings,
+    load,
+)
 from services.runtime.topics_admin import HOUR_MS, describe_topics, read_retention, short_retention
 
 ANSWER_S_MAX = 10.0
@@ -33,7 +41,7 @@ async def all_checks() -> list[Check]:
     """Every check, in the order in which to mend. What needs something that failed is not tried."""
     checks: list[Check] = []
     wrong: set[type[BaseSettings]] = set()
-    for settings in (KafkaSettings, TopicSettings, RuntimeSettings, ScorerSettings):
+    for settings in (KafkaSettings, TopicSettings, RuntimeSettings, ScorerSettings, BundleSettings):
         try:
             load(settings)
         except AssayError as error:
@@ -45,7 +53,7 @@ async def all_checks() -> list[Check]:
         checks.append(await _checked("brokers", _brokers))
         if checks[-1].ok and TopicSettings not in wrong:
             checks.append(await _checked("topics", _topics))
-    if ScorerSettings not in wrong:
+    if not {ScorerSettings, BundleSettings} & wrong:
         found, spec = _model(load(ScorerSettings))
         if spec is not None and checks[-1].name == "topics" and checks[-1].ok:
             checks.append(await _checked("retention", lambda: _retention(spec.history_ms)))
@@ -109,16 +117,31 @@ async def _retention(needed_ms: int) -> str:
 def _model(scorer: ScorerSettings) -> tuple[list[Check], FeatureSpec | None]:
     """Findings, and the feature spec where there is one."""
     try:
-        bundle: Bundle = load_bundle(scorer.bundle)
+        bundle: Bundle = load_bundle(scorer.bundle, trust_of(load(BundleSettings)))
+    except AssayError as error:
+        return [Check("bundle", False, str(error))], None
     except BundleError as error:
-        return [Check("bundle", False, f"{error} Set ASSAY_BUNDLE, or make one with `assay train fraud`.")], None
+        if error.reason in ("unsigned", "signature"):
+            advice = "Sign it with `assay bundle sign`, and pin the signers' public keys with ASSAY_BUNDLE_PUBLIC_KEYS."
+        else:
+            advice = "Set ASSAY_BUNDLE, or make one with `assay train fraud`."
+        return [Check("bundle", False, f"{error} {advice}")], None
     manifest = bundle.manifest
-    found = Check("bundle", True, f"{manifest.name}/{manifest.version} in {scorer.bundle}")
+    found = Check("bundle", True, f"{manifest.name}/{manifest.version} in {scorer.bundle}, {_signer(bundle)}")
     try:
         _, provider = create_session(bundle.model, scorer.device)
     except DeviceError as error:
         return [found, Check("device", False, str(error))], manifest.feature_spec
     return [found, Check("device", True, f"{provider} (ASSAY_DEVICE={scorer.device})")], manifest.feature_spec
+
+
+def _signer(bundle: Bundle) -> str:
+    if bundle.signed_by is None:
+        return "signed by nobody (ASSAY_ALLOW_UNSIGNED_BUNDLES)"
+    default = BundleSettings.model_fields["bundle_public_keys"].default
+    demo = load(BundleSettings).bundle_public_keys == default
+    whose = "the demo's key: pin your own with ASSAY_BUNDLE_PUBLIC_KEYS" if demo else f"key {bundle.signed_by[:12]}"
+    return f"signed with {whose}"
 
 
 def _privacy(runtime: RuntimeSettings) -> Check:

@@ -71,10 +71,11 @@ def build(
     from models.features.spec_file import load_spec
 
     with needing_files():
+        from models.files import payments
         from services.cli import tables
     tables.check_target(target)
     loaded = load_spec(spec)
-    fields = tables.whole(tables.read(source, tables.mapping(mapped or []), label), source)
+    fields = payments.whole(payments.read(source, payments.mapping(mapped or []), label), source)
     rows = {name: column.to_numpy() for name, column in zip(fields.columns, fields, strict=True)}
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("features")

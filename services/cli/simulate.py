@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,13 +12,25 @@ import typer
 from services.cli.output import notes, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from models.simulation.settings import SimulationSettings
+    from models.simulation.stream import TransactionDay
     from services.simulator.stream import Sent
 
 EXAMPLE = "Example: assay simulate --rate 5000 --duration 60 --bad-share 0.001"
 DAY_MS = 86_400_000
+GENERATOR = Path("deploy/generators/payments")
 
 START = "2000-01-01"
 """Simulated days fly by, and a payment from the future is a dead letter: so they begin long ago and end today."""
+
+
+class Source(StrEnum):
+    """Where amounts and times come from."""
+
+    RULES = "rules"
+    GAN = "gan"
 
 
 def simulate(
@@ -30,13 +44,18 @@ def simulate(
         int | None,
         typer.Option(min=0, max=60, help="Tell each fraud on `labels`, so many simulated days later. Default: never."),
     ] = None,
+    source: Annotated[
+        Source, typer.Option("--from", help="rules: the simulator's distributions. gan: a trained generator.")
+    ] = Source.RULES,
+    generator: Annotated[
+        Path, typer.Option(help="With --from gan: its directory, made by `assay train generator`.")
+    ] = GENERATOR,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON at the end, and no progress.")] = False,
 ) -> None:
     """Stream simulated payments to `transactions`, and labels to `labels`, until --duration, --count or Ctrl-C."""
     import uvloop
 
     from models.simulation.settings import SimulationSettings
-    from models.simulation.stream import generate
     from services.runtime.clock import wall_ms
     from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
     from services.simulator.payloads import payloads
@@ -49,24 +68,25 @@ def simulate(
         start=START,
         days=wall_ms() // DAY_MS - SimulationSettings(start=START).start_day,
     )
-    records = payloads(prefetched(generate(settings)), bad_share, seed, label_delay_days)
+    records = payloads(prefetched(_days(source, generator, settings)), bad_share, seed, label_delay_days)
+    where = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
     show = None if json else _show
-    sent = uvloop.run(
-        stream(
-            load(KafkaSettings),
-            load(TopicSettings),
-            load(RuntimeSettings),
-            records,
-            rate=rate,
-            count=count,
-            duration_s=duration,
-            progress=show,
-        )
-    )
+    sent = uvloop.run(stream(*where, records, rate=rate, count=count, duration_s=duration, progress=show))
     if json:
         print_json(asdict(sent))
     else:
         _show(sent)
+
+
+def _days(source: Source, generator: Path, settings: SimulationSettings) -> Iterator[TransactionDay]:
+    if source is Source.GAN:
+        from models.generation.artefact import load_generator
+        from models.generation.payments import generate_payments
+
+        return generate_payments(load_generator(generator), settings)
+    from models.simulation.stream import generate
+
+    return generate(settings)
 
 
 def _show(sent: Sent) -> None:

@@ -23,6 +23,8 @@ class Output(StrEnum):
     SCORES = "scores"
     DEAD_LETTERS = "dead-letters"
     DECISIONS = "decisions"
+    CREDIT_SCORES = "credit-scores"
+    CREDIT_DECISIONS = "credit-decisions"
 
 
 def tail(
@@ -30,9 +32,9 @@ def tail(
     json: Annotated[bool, typer.Option("--json", help="One line of JSON for each record.")] = False,
     from_start: Annotated[bool, typer.Option(help="Begin with the oldest record, not with the next.")] = False,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many.")] = None,
-    unmasked: Annotated[bool, typer.Option(help="Show whole card ids.")] = False,
+    unmasked: Annotated[bool, typer.Option(help="Show whole card and applicant ids.")] = False,
 ) -> None:
-    """Show committed records until --count or Ctrl-C. Card ids are masked."""
+    """Show committed records until --count or Ctrl-C. Card and applicant ids are masked."""
     from schemas.topics import TOPICS
 
     declared = next(declared for declared in TOPICS if declared.name == topic)
@@ -58,8 +60,9 @@ async def _follow(topic: "Topic", *, json: bool, from_start: bool, count: int | 
         async for record in consumer:
             fields = _fields(topic, record)
             if fields is not None:
-                if not unmasked and fields.get("card_id"):
-                    fields["card_id"] = masked(fields["card_id"])
+                for person in ("card_id", "applicant_id"):
+                    if not unmasked and fields.get(person):
+                        fields[person] = masked(fields[person])
                 results.print(json_module.dumps(fields) if json else line(fields), markup=False)
             shown += 1
             if shown == count:
@@ -82,7 +85,7 @@ def _fields(topic: "Topic", record: Any) -> dict[str, Any] | None:
 
 
 def line(fields: dict[str, Any]) -> str:
-    """A score, alert, decision or dead letter in one line (an alert's reasons below it)."""
+    """A score, alert, decision or dead letter in one line (its reasons below it)."""
     if "payload_bytes" in fields:
         source = f"{fields['source_topic']}-{fields['source_partition']}@{fields['source_offset']}"
         return f"{fields['reason']:<12} {source} ({fields['payload_bytes']} bytes): {fields['detail']}"
@@ -90,6 +93,8 @@ def line(fields: dict[str, Any]) -> str:
     scores = f"p={fields['probability']:.3f} anomaly={fields['anomaly_percentile']:.1f}"
     outcome = fields.get("outcome") or ("ALERT" if fields["alert"] else "pass")
     reasons = "".join(f"\n    {reason['text']}" for reason in fields.get("reasons") or ())
-    return (
-        f"{outcome:<5} {fields['transaction_id']} card {fields['card_id']}{amount} {scores} {fields['model']}{reasons}"
-    )
+    if "application_id" in fields:
+        what = f"{fields['application_id']} applicant {fields['applicant_id']}"
+    else:
+        what = f"{fields['transaction_id']} card {fields['card_id']}"
+    return f"{outcome:<5} {what}{amount} {scores} {fields['model']}{reasons}"

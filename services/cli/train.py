@@ -1,100 +1,128 @@
-"""`assay train`: train a bundle. The only command that needs PyTorch."""
+"""`assay train`: train a bundle. The only commands that need PyTorch."""
 
-from enum import StrEnum
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from services.cli import train_view
+from services.cli.files import needing_files
 from services.runtime.errors import AssayError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from models.training.fraud import FraudSettings
+    from models.training.history import History
+    from models.training.progress import Progress
 
-    from schemas.manifest import Manifest
+app = typer.Typer(help="Train a bundle.", no_args_is_help=True, epilog="Example: assay train fraud")
+
+FRAUD_EXAMPLE = (
+    "Example: assay train fraud --data payments.parquet --map card_id=CUSTOMER_ID --label TX_FRAUD --out bundle"
+)
 
 
 class TrainError(AssayError):
     """Training is not possible as asked."""
 
 
-class Product(StrEnum):
-    """What can be trained."""
+Out = Annotated[Path | None, typer.Option(help="Bundle directory. Default: deploy/bundles/<product>.")]
+Spec = Annotated[Path | None, typer.Option(help="Feature spec. Default: deploy/features/<product>.yaml.")]
+Results = Annotated[Path | None, typer.Option(help="Also write the table of results to this Markdown file.")]
+Data = Annotated[Path | None, typer.Option(help="Labelled payments, .csv or .parquet. Default: simulated ones.")]
+Mapped = Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")]
+Label = Annotated[str, typer.Option(help="Column that says which payments were frauds.")]
+Scenario = Annotated[str | None, typer.Option(help="Column that numbers the kinds of fraud, for figures of each.")]
+From = Annotated[str | None, typer.Option("--from", help="First day of the training cut, such as 2018-07-25.")]
+Cut = Annotated[int | None, typer.Option(min=1)]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every random draw. Default: 1.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the data, at most, for each network.")]
+Version = Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")]
+Classifier = Annotated[
+    Literal["reference", "wide"], typer.Option(help="reference: 8 chosen features -> 10 -> 1. wide: all features.")
+]
+Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
+Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
+Objective = Annotated[str, typer.Option(help="Of the thresholds: budget:SHARE, precision:FLOOR or cost:FN=A,FP=B.")]
+Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
+Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")]
 
-    FRAUD = "fraud"
+
+@app.callback()
+def train() -> None:
+    """Train a bundle: classifier, autoencoder, thresholds, one ONNX graph."""
 
 
-def train(
-    product: Annotated[Product, typer.Argument(help="What to train.")],
-    out: Annotated[Path | None, typer.Option(help="Bundle directory. Default: deploy/bundles/<product>.")] = None,
-    features: Annotated[
-        Path | None, typer.Option(help="Feature spec. Default: deploy/features/<product>.yaml.")
-    ] = None,
-    results: Annotated[Path | None, typer.Option(help="Also write the table of results to this Markdown file.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of every random draw. Default: 1.")] = None,
+@app.command(epilog=FRAUD_EXAMPLE)
+def fraud(
+    data: Data = None,
+    mapped: Mapped = None,
+    label: Label = "is_fraud",
+    scenario: Scenario = None,
+    out: Out = None,
+    features: Spec = None,
+    results: Results = None,
+    from_day: From = None,
+    train_days: Cut = None,
+    validation_days: Cut = None,
+    delay_days: Cut = None,
+    test_days: Cut = None,
+    classifier: Classifier = "wide",
+    vae: Vae = "reference",
+    calibration: Calibration = "platt",
+    objective: Objective = "budget:0.005",
+    seed: Seed = None,
     days: Annotated[int | None, typer.Option(min=1, help="Simulated days. Default: 60.")] = None,
     customers: Annotated[int | None, typer.Option(min=3, help="Simulated customers. Default: 5000.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data, at most, for each network.")] = None,
-    version: Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")] = 1,
-    json: Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")] = False,
+    epochs: Epochs = None,
+    compared: Compared = True,
+    gan: Gan = True,
+    version: Version = 1,
+    json: Json = False,
 ) -> None:
-    """Train a bundle on simulated payments: classifier, autoencoder, thresholds, one ONNX graph."""
+    """Train the fraud bundle on labelled payments of a file, or on simulated ones.
+
+    The cuts follow each other in time: --train-days, --validation-days, --delay-days (labels not known yet), --test-days; by
+    default everything, less 10, 7 and 7 days. What lies before the training cut still fills the histories.
+    """
+    with needing_trainer():
+        from models.training.fraud import train_fraud
+        from models.training.requests import Names, cuts_of, fraud_settings
+    settings = fraud_settings(
+        features or Path("deploy/features/fraud.yaml"),
+        Names(classifier, vae, calibration, objective),
+        cuts=cuts_of(train_days, validation_days, delay_days, test_days),
+        epochs=epochs,
+        numbers={"seed": seed, "days": days, "customers": customers, "from_date": from_day},
+        version=version,
+        compared=compared,
+        gan=gan,
+    )
+    out = out or Path("deploy/bundles/fraud")
+    with train_view.bars(quiet=json) as shown:
+        report = train_view.reporter(shown)
+        history = _history(data, mapped or [], label, scenario, settings, report) if data else None
+        manifest = train_fraud(settings, out, report, results, history)
+    train_view.show(manifest, out, json)
+
+
+@contextmanager
+def needing_trainer() -> Iterator[None]:
+    """Around an import that needs the extra `train`."""
     try:
-        from models.training.fraud import FraudSettings, train_fraud, with_epochs
+        yield
     except ModuleNotFoundError as error:
         raise TrainError(
             f"Training needs {error.name}, which is not installed: pip install 'assay-scoring[train]'."
         ) from None
-    from models.features.spec_file import load_spec
-
-    out = out or Path("deploy/bundles") / product
-    try:
-        spec = load_spec(features or Path("deploy/features") / f"{product}.yaml")
-        given: dict[str, Any] = {"seed": seed, "days": days, "customers": customers}
-        given = {name: number for name, number in given.items() if number is not None}
-        settings = FraudSettings(spec=spec, version=version, **given)
-        if epochs is not None:
-            settings = with_epochs(settings, epochs)
-        with _bars(quiet=json) as bars:
-            manifest = train_fraud(settings, out, _reporter(bars), results)
-    except ValueError as error:
-        raise TrainError(str(error)) from None
-    if json:
-        typer.echo(manifest.model_dump_json())
-    else:
-        _summary(manifest, out)
 
 
-def _bars(quiet: bool) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("epochs"),
-        TimeElapsedColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True), disable=quiet)
-
-
-def _reporter(bars: Progress) -> "Callable[[str, int, int], None]":
-    """Shows each stage as a bar of its own."""
-    tasks: dict[str, TaskID] = {}
-
-    def report(stage: str, done: int, most: int) -> None:
-        if stage not in tasks:
-            tasks[stage] = bars.add_task(stage, total=most)
-        bars.update(tasks[stage], completed=done)
-
-    return report
-
-
-def _summary(manifest: "Manifest", out: Path) -> None:
-    table = Table(title=f"{manifest.name}/{manifest.version} in {out}")
-    table.add_column("measured on the test cut")
-    table.add_column("", justify="right")
-    for name, value in manifest.metrics.items():
-        table.add_row(name.replace("_", " "), f"{value:.4f}")
-    Console().print(table)
+def _history(
+    path: Path, mapped: list[str], label: str, scenario: str | None, settings: "FraudSettings", report: "Progress"
+) -> "History":
+    with needing_files():
+        from models.files.payments import mapping
+        from models.training.file_history import read_history
+    return read_history(path, mapping(mapped), label, settings.spec, scenario, report)

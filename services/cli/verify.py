@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.output import notes, print_json, results
+from services.cli.products import Product
 
 if TYPE_CHECKING:
     from services.runtime.settings import KafkaSettings, TopicSettings
     from services.verification.read import Progress
     from services.verification.verdict import Verdict
 
-EXAMPLE = "Example: assay verify --json"
+EXAMPLE = "Example: assay verify --json; assay verify --product credit"
 
 DAMAGE = {
     "missing": "inputs without score or dead letter",
@@ -28,7 +29,10 @@ DAMAGE = {
 
 
 def verify(
-    group: Annotated[str | None, typer.Option(help="The scorer's consumer group. Default: ASSAY_GROUP.")] = None,
+    product: Annotated[Product, typer.Option(help="Whose input and outputs.")] = Product.FRAUD,
+    group: Annotated[
+        str | None, typer.Option(help="The consumer group. Default: ASSAY_GROUP, or ASSAY_CREDIT_GROUP.")
+    ] = None,
     from_first_output: Annotated[
         bool, typer.Option(help="Leave out what lies before the first output: for a group that began at latest.")
     ] = False,
@@ -51,13 +55,21 @@ def verify(
     themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, torn, hanging,
     misjudged, disagreeing or differing.
     """
-    from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.runtime.settings import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.verification.pipeline import CREDIT, PAYMENTS
 
-    runtime_group = group or load(RuntimeSettings).group
-    options = {"settle_s_max": settle, "from_first_output": from_first_output}
+    credit = product is Product.CREDIT
+    if credit and bits:
+        raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
+    group = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
+    options = {
+        "pipeline": CREDIT if credit else PAYMENTS,
+        "settle_s_max": settle,
+        "from_first_output": from_first_output,
+    }
     with progress_bar(hidden=json) as progress:
         verdict = asyncio.run(
-            _judge(load(KafkaSettings), load(TopicSettings), runtime_group, watch, {**options, "progress": progress})
+            _judge(load(KafkaSettings), load(TopicSettings), group, watch, {**options, "progress": progress})
         )
     same, more = _compared(group, hidden=json) if bits else (True, {})
     if json:
@@ -79,7 +91,7 @@ async def _judge(
 
     if not watch_s:
         return await judge(kafka, topics, group, **options)
-    witness, stop = Witness(kafka, await output_partitions(kafka, topics)), asyncio.Event()
+    witness, stop = Witness(kafka, await output_partitions(kafka, topics, options["pipeline"])), asyncio.Event()
     asyncio.get_running_loop().call_later(watch_s, stop.set)
     await witness.follow(stop)
     return await judge(kafka, topics, group, seen=witness.trails, **options)

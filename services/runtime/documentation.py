@@ -5,14 +5,24 @@ from pathlib import Path
 from pydantic_settings import BaseSettings
 
 from services.runtime.metrics import catalogue
-from services.runtime.settings import KafkaSettings, ProfilerSettings, RuntimeSettings, ScorerSettings, TopicSettings
+from services.runtime.settings import (
+    BundleSettings,
+    CreditSettings,
+    KafkaSettings,
+    ProfilerSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    TopicSettings,
+)
 
 SETTINGS: tuple[type[BaseSettings], ...] = (
     KafkaSettings,
     TopicSettings,
     RuntimeSettings,
     ScorerSettings,
+    BundleSettings,
     ProfilerSettings,
+    CreditSettings,
 )
 
 

@@ -11,6 +11,10 @@ class SettingsError(AssayError):
     """A setting is missing or wrong."""
 
 
+class StateOutdatedError(Exception):
+    """A processor's state no longer fits what it is to do: its partition must be started again with a fresh one."""
+
+
 _FATAL = {
     kafka_errors.TopicAuthorizationFailedError: "Kafka refuses access to a topic ({error}): grant this user the topic's ACL.",
     kafka_errors.GroupAuthorizationFailedError: (
@@ -23,6 +27,7 @@ _FATAL = {
         "Kafka refuses an idempotent producer ({error}): grant this user IdempotentWrite, or Write on its topics."
     ),
     kafka_errors.AuthenticationFailedError: "Kafka refuses the login ({error}): check ASSAY_KAFKA_SASL_USERNAME and _PASSWORD.",
+    kafka_errors.SaslAuthenticationFailed: "Kafka refuses the login ({error}): check ASSAY_KAFKA_SASL_*.",
     kafka_errors.UnsupportedCodecError: (
         "A message is compressed with a codec that is not installed ({error}): install aiokafka[lz4,snappy,zstd]."
     ),

@@ -6,17 +6,24 @@ The letters are the rules of ARCHITECTURE.md, "Exactly once".
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 import aiokafka.producer.sender
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+)
 from aiokafka.protocol.transaction import EndTxnRequest
 
+from services.runtime.clock import monotonic_s
 from services.runtime.errors import SettingsError
+from services.runtime.oauth import token_provider
 from services.runtime.settings import KafkaSettings, RuntimeSettings
 
 __all__ = [
@@ -25,12 +32,18 @@ __all__ = [
     "admin",
     "connection",
     "input_consumer",
+    "of_coordinator",
     "plain_producer",
     "reader",
     "retrieve",
     "tell_when_transaction_end_is_sent",
     "transactional_producer",
 ]
+
+T = TypeVar("T")
+
+COORDINATOR_S_MAX = 20.0
+COORDINATOR_POLL_S = 0.05
 
 RETRY_BACKOFF_MS = 5
 """H: the first produce of a transaction is often answered NOT_ENOUGH_REPLICAS; 100 ms, the default, would be a spike."""
@@ -47,7 +60,9 @@ def connection(kafka: KafkaSettings) -> dict[str, Any]:
     }
     if kafka.security_protocol in ("SSL", "SASL_SSL"):
         arguments["ssl_context"] = _ssl_context(kafka)
-    if kafka.security_protocol.startswith("SASL"):
+    if kafka.security_protocol.startswith("SASL") and kafka.sasl_mechanism == "OAUTHBEARER":
+        arguments |= {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": token_provider(kafka)}
+    elif kafka.security_protocol.startswith("SASL"):
         if kafka.sasl_username is None or kafka.sasl_password is None:
             raise SettingsError(
                 "ASSAY_KAFKA_SASL_USERNAME and ASSAY_KAFKA_SASL_PASSWORD are needed with ASSAY_KAFKA_SECURITY_PROTOCOL="
@@ -162,6 +177,18 @@ def tell_when_transaction_end_is_sent(producer: AIOKafkaProducer, tell: Callable
 
 def _unsent_bytes(connection: Any) -> int:
     return int(connection._writer.transport.get_write_buffer_size()) if connection._writer else 1
+
+
+async def of_coordinator(ask: Callable[[], Awaitable[T]]) -> T:
+    """What a group's coordinator answers; waits while there is none, as in a cluster that makes its offsets topic just now."""
+    deadline_s = monotonic_s() + COORDINATOR_S_MAX
+    while True:
+        try:
+            return await ask()
+        except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
+            if monotonic_s() > deadline_s:
+                raise
+            await asyncio.sleep(COORDINATOR_POLL_S)
 
 
 async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:

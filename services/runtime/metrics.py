@@ -103,6 +103,9 @@ class Metrics:
         self.records = self._counter("records", "Input records whose outputs are committed.", partition)
         self.scores = self._counter("scores", "Scores committed.", partition)
         self.alerts = self._counter("alerts", "Alerts committed.", partition)
+        self.credit_outcomes = self._counter(
+            "credit_outcomes", "Credit decisions committed, by outcome.", [*partition, "outcome"]
+        )
         self.late = self._counter("late_records", "Records scored but too late to enter the history.", partition)
         self.transactions = self._counter("transactions", "Micro-batches committed.", partition)
         self.offset_gaps = self._counter(
@@ -146,6 +149,17 @@ class Metrics:
         )
         self.model = self._gauge(
             "model_info", "1 for the model in force: bundle and execution provider.", ["bundle", "provider"]
+        )
+        self.challenger = self._gauge(
+            "challenger_info", "1 for the model that scores in the shadow: bundle and provider.", ["bundle", "provider"]
+        )
+        self.unsigned = self._gauge("unsigned_bundles_allowed", "1 while bundles need no signature.", [])
+        self.refused_bundles = self._counter("bundles_refused", "Bundles refused while running, by reason.", ["reason"])
+        self.swaps = self._counter(
+            "swaps", "Changes of model while running, by kind: swapped, rolled_back, challenger, withdrawn.", ["kind"]
+        )
+        self.shadow_failures = self._counter(
+            "challenger_failures", "Batches that the challenger could not score; it is then let go.", []
         )
         self.latency = self._histogram(
             "commit_latency_seconds", "From the input record's timestamp to its committed score.", LATENCY_BUCKETS_S

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -19,6 +20,9 @@ class Place(Protocol):
 
     def write(self, name: str, fill: Fill) -> None:
         """Make or replace a file of what `fill` writes."""
+
+    def create(self, name: str, content: bytes) -> None:
+        """Make a file that is not there yet, whole; of several writers one succeeds. Raises FileExistsError for the others."""
 
     def open(self, name: str) -> BinaryIO:
         """A file to read from."""
@@ -50,9 +54,18 @@ class Directory:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def create(self, name: str, content: bytes) -> None:
+        """Make a file that is not there yet, whole; of several writers one succeeds. Raises FileExistsError for the others."""
+        self._path.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._path, prefix=f".{name}.", suffix=".tmp") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.link(file.name, self._path / name)  # unlike a rename, it never replaces
+
     def open(self, name: str) -> BinaryIO:
-        """A file to read from."""
-        return (self._path / name).open("rb")
+        """A file to read from; a link is refused, since what it points to is not ours."""
+        return os.fdopen(os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
@@ -80,6 +93,18 @@ class Store:
 
         self._do(put)
 
+    def create(self, name: str, content: bytes) -> None:
+        """Make a file that is not there yet, whole; of several writers one succeeds. Raises FileExistsError for the others.
+
+        S3 and its like decide between the writers themselves (If-None-Match); of other stores, what their driver does.
+        """
+
+        def put() -> None:
+            self._filesystem.makedirs(self._path, exist_ok=True)
+            self._filesystem.pipe_file(f"{self._path}/{name}", content, mode="create")
+
+        self._do(put)
+
     def open(self, name: str) -> BinaryIO:
         """A file to read from."""
         opened: BinaryIO = self._do(lambda: self._filesystem.open(f"{self._path}/{name}", "rb"))
@@ -99,14 +124,17 @@ class Store:
     def _do(work: Callable[[], Any]) -> Any:
         try:
             return work()
-        except FileNotFoundError:
+        except (FileNotFoundError, FileExistsError):
             raise
         except Exception as error:  # each store has errors of its own kinds
             raise OSError(f"{type(error).__name__}: {error}") from error
 
 
-def place(url: str, *parts: str) -> Place:
-    """The folder `parts` below a directory or URL. Raises SettingsError where nothing here can open it."""
+def place(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL") -> Place:
+    """The folder `parts` below a directory or URL. Raises SettingsError where nothing here can open it.
+
+    setting: where the URL comes from, for the sentence.
+    """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":
         return Directory(Path(rest if separator else url, *parts))
@@ -114,8 +142,8 @@ def place(url: str, *parts: str) -> Place:
         filesystem, path = importlib.import_module("fsspec").url_to_fs(url)
     except ModuleNotFoundError:
         raise SettingsError(
-            f"ASSAY_SNAPSHOT_URL={url} needs fsspec: pip install 'assay-scoring[store]', or name a directory."
+            f"{setting}={url} needs fsspec: pip install 'assay-scoring[store]', or name a directory."
         ) from None
     except (ImportError, ValueError) as error:
-        raise SettingsError(f"ASSAY_SNAPSHOT_URL={url} cannot be opened ({error}): install what it needs.") from None
+        raise SettingsError(f"{setting}={url} cannot be opened ({error}): install what it needs.") from None
     return Store(filesystem, "/".join((path, *parts)))

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 import uvloop
@@ -23,9 +23,9 @@ from services.runtime.health import HealthServer
 from services.runtime.metrics import Metrics
 from services.runtime.pacing import Pacer
 from services.runtime.places import place
+from services.runtime.preflight import READ, WRITE, check_rights
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
 from services.runtime.snapshots import SnapshotStore
-from services.runtime.tables import FollowedTable
 from services.runtime.topics_admin import describe_topics
 from services.runtime.worker import Parts
 
@@ -46,6 +46,20 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         sys.exit(130)
 
 
+class Lookup(Protocol):
+    """Something that is ready before any partition is worked, and goes on beside them."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions may be worked."""
+
+    async def start(self) -> None:
+        """Get ready, then go on in the background. Raises KafkaError or AssayError where it cannot."""
+
+    async def stop(self) -> None:
+        """Go on no longer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """What makes a stream processor this one: its inputs, its outputs, what it does with a partition, what it looks up."""
@@ -53,7 +67,9 @@ class Service:
     sources: Sequence[Topic]
     outputs: Collection[Topic]
     make_processor: Callable[[TopicPartition], Processor]
-    tables: Sequence[FollowedTable] = ()
+    tables: Sequence[Lookup] = ()
+    reads: Sequence[Topic] = ()
+    """The topics that the tables hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +93,11 @@ async def run_processor(service: Service, environment: Environment) -> None:
     sources = [environment.topics.topic_prefix + source.name for source in service.sources]
     try:
         partitions = await _partitions(kafka, environment.topics, [*service.sources, *service.outputs])
+        await check_rights(kafka, _wanted(service, environment.topics), runtime.group)
         await consumer.start()
         group = WorkerGroup(sources, _parts(service, environment, consumer, partitions))
         health = HealthServer(
-            runtime.http_host,
-            runtime.http_port,
+            runtime,
             metrics.registry,
             lambda: group.ready and all(table.ready for table in service.tables),
             lambda: group.alive,
@@ -100,6 +116,16 @@ async def run_processor(service: Service, environment: Environment) -> None:
     finally:
         await consumer.stop()
     log.info("process.stopped")
+
+
+def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
+    """What the service is going to do with each topic, by full name."""
+    wanted: dict[str, set[int]] = {}
+    for topic in (*service.sources, *service.reads):
+        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(READ)
+    for topic in service.outputs:
+        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(WRITE)
+    return wanted
 
 
 async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> None:

@@ -29,11 +29,20 @@ class KafkaSettings(BaseSettings):
     ssl_certificate_file: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
     ssl_key_file: Path | None = Field(None, description="Key of the client certificate (PEM).")
     ssl_key_password: SecretStr | None = Field(None, description="Password of that key.")
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "SCRAM-SHA-512", description="How the client proves who it is."
     )
     sasl_username: str | None = Field(None, description="User name for SASL.")
     sasl_password: SecretStr | None = Field(None, description="Password for SASL.")
+    sasl_oauth_token_file: Path | None = Field(
+        None, description="OAUTHBEARER: file with the access token, read at each login, so that it may be renewed."
+    )
+    sasl_oauth_token_url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
+        None, description="OAUTHBEARER without a file: token endpoint for the client credentials grant."
+    )
+    sasl_oauth_client_id: str | None = Field(None, description="Client id for the token endpoint.")
+    sasl_oauth_client_secret: SecretStr | None = Field(None, description="Client secret for the token endpoint.")
+    sasl_oauth_scope: str | None = Field(None, description="Scope to ask the token endpoint for.")
 
 
 class TopicSettings(BaseSettings):
@@ -127,6 +136,14 @@ class RuntimeSettings(BaseSettings):
         "127.0.0.1", description="Address of /metrics, /livez and /readyz. Loopback unless you say so."
     )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(9464, description="Port of the same; 0 takes a free one.")
+    http_username: str | None = Field(None, description="User name that /metrics asks for (basic authentication).")
+    http_password: SecretStr | None = Field(
+        None, description="Password that /metrics asks for; /livez and /readyz stay open."
+    )
+    http_tls_certificate_file: Path | None = Field(
+        None, description="Certificate (PEM) for HTTPS on all three; the chain may follow."
+    )
+    http_tls_key_file: Path | None = Field(None, description="Key of that certificate (PEM).")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO",
@@ -143,7 +160,10 @@ class ScorerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
-    bundle: Path = Field(Path("deploy/bundles/fraud"), description="Bundle directory: the model and its manifest.")
+    bundle: Path = Field(
+        Path("deploy/bundles/fraud"),
+        description="Bundle, a directory or a (sealed) container, with which a scorer starts where no registry says otherwise.",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where models run. cuda refuses to start without a usable GPU; auto says what it took."
     )
@@ -154,6 +174,47 @@ class ScorerSettings(BaseSettings):
     decision_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of the transactions without alert whose decision is recorded too."
     )
+
+    swap_watch_records: Annotated[int, Field(ge=100)] = Field(
+        20_000,
+        description="After a swap: over how many payments of a process the new model is watched, the old one kept ready.",
+    )
+    swap_alert_ratio_max: Annotated[float, Field(gt=1)] = Field(
+        3.0,
+        description="Watched: more alerts than this times the old model's rate, or fewer than its inverse: rolled back.",
+    )
+    swap_latency_ratio_max: Annotated[float, Field(gt=1)] = Field(
+        5.0, description="Watched: more model time a payment than this times the old model's: rolled back."
+    )
+
+
+class BundleSettings(BaseSettings):
+    """Which bundles are trusted, and where new ones come from."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
+
+    bundle_public_keys: str = Field(
+        "deploy/keys/demo.pub",
+        description="Public keys, one of which must have signed a bundle: PEM files, comma separated. The default is the "
+        "demo's: pin your own.",
+    )
+    allow_unsigned_bundles: bool = Field(
+        False,
+        description="Score with bundles that nobody signed. Whoever can write a bundle then decides what is fraud.",
+    )
+    bundle_version_min: Annotated[int, Field(ge=1)] = Field(
+        1, description="Older versions are refused, rollbacks too: raise it when a signed bundle turns out to be bad."
+    )
+    bundle_seal_key: SecretStr | None = Field(None, description="Key that opens sealed bundles: 32 bytes in base64.")
+    bundle_seal_key_file: Path | None = Field(None, description="File that holds that key.")
+    bundle_seal_key_command: str | None = Field(
+        None,
+        description="Command that prints that key, run without a shell when a sealed bundle is met: the way to a KMS.",
+    )
+    registry_url: str | None = Field(
+        None, description="Bundle registry: a directory, or a URL that fsspec opens (s3://..., extra `store`)."
+    )
+    registry_line: str = Field("fraud", description="Model line of the registry whose champion a scorer starts with.")
 
 
 class ProfilerSettings(BaseSettings):
@@ -170,6 +231,27 @@ class ProfilerSettings(BaseSettings):
     frauds_max: Annotated[int, Field(ge=1)] = Field(
         1_000_000,
         description="Frauds remembered in each partition of labels, so that a later label can take one back.",
+    )
+
+
+class CreditSettings(BaseSettings):
+    """What the credit service does. It shares nothing with the scorer of payments but the runtime's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_CREDIT_", extra="ignore", frozen=True)
+
+    group: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] = Field(
+        "assay-credit", description="Consumer group of the credit service; ASSAY_GROUP is the scorer's."
+    )
+    http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        9466, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
+    )
+    bundle: Path = Field(Path("deploy/bundles/credit"), description="Bundle directory: the model and its manifest.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where models run. cuda refuses to start without a usable GPU; auto says what it took."
+    )
+    batch_records_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        200,
+        description="Applications in a micro-batch, at most: reasons for one take some 10 ms, and must not hold up many.",
     )
 
 

@@ -38,7 +38,8 @@ class FollowedTable:
         metrics: Metrics,
     ) -> None:
         self._source = TopicPartition(prefix + topic.name, 0)
-        self._name, self._kafka, self._apply, self._metrics = topic.name, kafka, apply, metrics
+        self.topic = topic
+        self._kafka, self._apply, self._metrics = kafka, apply, metrics
         self._caught_up = asyncio.Event()
         self._at_end_s = monotonic_s()
         self._looked_s = -LOOK_INTERVAL_S
@@ -84,7 +85,7 @@ class FollowedTable:
             except KafkaError as error:
                 log.warning("table.not_followed", topic=self._source.topic, error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
-            self._metrics.table_age.labels(self._name).set(monotonic_s() - self._at_end_s)
+            self._metrics.table_age.labels(self.topic.name).set(monotonic_s() - self._at_end_s)
 
     async def _look(self, *, moved: bool) -> None:
         """Compare our place with the end, once a second, and while there is nothing more to read at the start."""
@@ -94,7 +95,31 @@ class FollowedTable:
         self._looked_s = now_s
         ends = await self._consumer.end_offsets([self._source])
         behind = ends[self._source] - await self._consumer.position(self._source)
-        self._metrics.table_lag.labels(self._name).set(max(0, behind))
+        self._metrics.table_lag.labels(self.topic.name).set(max(0, behind))
         if behind <= 0:
             self._at_end_s = monotonic_s()
             self._caught_up.set()
+
+
+class WhereWanted:
+    """A table that is followed only where something reads it, which is known when it is to start."""
+
+    def __init__(self, table: FollowedTable, wanted: Callable[[], bool]) -> None:
+        self._table, self._wanted = table, wanted
+        self.following = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is read, or nobody asks."""
+        return self._table.ready or not self.following
+
+    async def start(self) -> None:
+        """Follow the table, if it is wanted. Raises KafkaError where it cannot begin."""
+        self.following = self._wanted()
+        if self.following:
+            await self._table.start()
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        if self.following:
+            await self._table.stop()

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from schemas.topics import TRANSACTIONS, Topic
 from services.runtime.errors import AssayError
 from services.runtime.kafka import admin
+from services.runtime.preflight import why_unreachable
 from services.runtime.settings import KafkaSettings, TopicSettings
 
 OK = 0
@@ -178,9 +179,6 @@ async def _ask(kafka: KafkaSettings, request: str, argument: Any) -> Any:
         await client.start()
         return await getattr(client, request)(argument)
     except KafkaError as error:
-        raise TopicError(
-            f"Kafka at {kafka.bootstrap} does not answer ({type(error).__name__}): "
-            "check ASSAY_KAFKA_BOOTSTRAP and that it runs."
-        ) from None
+        raise TopicError(await why_unreachable(kafka, error)) from None
     finally:
         await client.close()

@@ -20,7 +20,7 @@ from services.runtime.batches import Processor, Record, Result
 from services.runtime.clock import monotonic_s
 from services.runtime.dead_letters import DeadLetterCap
 from services.runtime.delivery import Delivery, RevokedError
-from services.runtime.errors import AssayError, fatal_sentence
+from services.runtime.errors import AssayError, StateOutdatedError, fatal_sentence
 from services.runtime.failpoints import reach
 from services.runtime.metrics import Metrics
 from services.runtime.pacing import Pacer
@@ -94,6 +94,8 @@ class PartitionWorker:
             while not self._stop.is_set():
                 try:
                     await self._session()
+                except StateOutdatedError:
+                    self._log.info("partition.state_outdated", next_step="its history is folded again from the log")
                 except MENDABLE as error:
                     await self._failed(error)
         finally:

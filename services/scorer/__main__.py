@@ -5,56 +5,80 @@ from aiokafka import TopicPartition
 
 from models.features.fold import warm
 from models.features.history import FeatureStateError
-from schemas.topics import SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
+from schemas.topics import CONTROL, SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
 from services.runtime import logs
 from services.runtime.dead_letters import DeadLetterWriter, privacy_key
 from services.runtime.errors import AssayError
 from services.runtime.metrics import Metrics
 from services.runtime.process import Environment, Service, main, run_processor
-from services.runtime.settings import KafkaSettings, RuntimeSettings, ScorerSettings, TopicSettings, load
-from services.runtime.tables import FollowedTable
+from services.runtime.settings import (
+    BundleSettings,
+    KafkaSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    TopicSettings,
+    load,
+)
+from services.runtime.tables import FollowedTable, WhereWanted
 from services.runtime.topics_admin import read_retention, short_retention
 from services.scorer.emit import Emitter
-from services.scorer.model import load_model
+from services.scorer.live import Models
+from services.scorer.model import Loader
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
+from services.scorer.swap import Swapper
+from services.scorer.watch import Bands
 
 log = structlog.get_logger(__name__)
 
 
 async def start() -> None:
     """Read settings, load the model, work `transactions` until told to stop."""
-    kafka, topics, runtime, scorer = (
-        load(KafkaSettings),
-        load(TopicSettings),
-        load(RuntimeSettings),
-        load(ScorerSettings),
-    )
+    kafka, topics, runtime = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
+    scorer, bundles = load(ScorerSettings), load(BundleSettings)
     metrics = Metrics()
     logs.configure(runtime, metrics)
     if runtime.privacy_key is None:
         log.warning(
             "privacy.ephemeral_key", next_step="set ASSAY_PRIVACY_KEY, so that hashes in dead letters stay comparable"
         )
-    model = load_model(scorer, metrics)
+    _say_unsigned(bundles, metrics)
+    loader = Loader(scorer, bundles, metrics)
+    model = loader.first()
     warm(model.feature_spec)
     await _say_retention(kafka, topics, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
-    emitter = Emitter(
-        topics.topic_prefix, model.identity, scorer.decision_share, DeadLetterWriter(privacy_key(runtime))
-    )
-
-    profiles = ProfileTable() if model.feature_spec.profiled else None
+    emitter = Emitter(topics.topic_prefix, scorer.decision_share, DeadLetterWriter(privacy_key(runtime)))
+    bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
+    models = Models(model, bands, metrics, runtime.group)
+    profiles = ProfileTable()
 
     def make_processor(source: TopicPartition) -> ScoringProcessor:
+        known = profiles if models.champion.feature_spec.profiled else None
         try:
-            return ScoringProcessor(source, model, limits, emitter, metrics, profiles)
+            return ScoringProcessor(source, models, limits, emitter, metrics, known)
         except FeatureStateError as error:
             raise AssayError(f"{error} The setting is ASSAY_CARDS_MAX.") from None
 
-    tables = [FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)] if profiles else []
-    service = Service([TRANSACTIONS], SCORER_OUTPUTS, make_processor, tables)
+    def profiled() -> bool:
+        return models.champion.feature_spec.profiled
+
+    table = FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)
+    followed = WhereWanted(table, profiled)
+    swapper = Swapper(models, loader, runtime.group, metrics, lambda: followed.following)
+    swapper.follow(FollowedTable(CONTROL, kafka, topics.topic_prefix, swapper.take, metrics))
+    reads = (CONTROL, TERMINAL_PROFILES)
+    service = Service([TRANSACTIONS], SCORER_OUTPUTS, make_processor, [swapper, followed], reads)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
+
+
+def _say_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:
+    metrics.unsigned.set(bundles.allow_unsigned_bundles)
+    if bundles.allow_unsigned_bundles:
+        log.warning(
+            "bundle.unsigned_allowed",
+            next_step="whoever can write a bundle decides what is fraud: sign bundles, and unset ASSAY_ALLOW_UNSIGNED_BUNDLES",
+        )
 
 
 async def _say_retention(kafka: KafkaSettings, topics: TopicSettings, needed_ms: int) -> None:

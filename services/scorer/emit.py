@@ -1,5 +1,7 @@
 """Stage 5: outcomes to output records. Every record carries its source's position in headers and its timestamp."""
 
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +13,14 @@ from models.features.terminal_days import DaySums
 from models.scoring.scores import Scores
 from schemas import codec
 from schemas.alert import Alert, Reason
+from schemas.control import BundleRef, Control, acknowledgement_key, command_key
 from schemas.decision import Decision, RecordedBecause
 from schemas.manifest import Thresholds
 from schemas.score import Score
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
+    CONTROL,
     DEAD_LETTERS,
     DECISIONS,
     SCORES,
@@ -33,26 +37,8 @@ from services.scorer.decide import Outcomes, recorded
 
 Matrix = NDArray[np.float32]
 
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A scored batch: parallel sequences, one entry a transaction."""
-
-    records: Sequence[Record]
-    transactions: Sequence[Transaction]
-    features: Matrix
-    late: NDArray[np.bool_]
-    scores: Scores
-    outcomes: Outcomes
-    reasons: dict[int, tuple[Reason, ...]]
-    """By place in the batch, for alerts."""
-    profiles_offset: int | None
-    """The records of `terminal-profiles` below it were known; None where the features read none."""
-
-    @property
-    def timestamps_ms(self) -> NDArray[np.int64]:
-        """When each input record was produced, ms since 1970 UTC."""
-        return np.array([record.timestamp for record in self.records], np.int64)
+WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
+"""Who writes an acknowledgement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +48,49 @@ class Identity:
     model: str
     bundle_digest: str
     thresholds: Thresholds
-    every_decision: bool
-    """Whether each decision is recorded (credit), not only alerts and a sample."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a channel's last command; every partition acknowledges it.
+
+    holds: what the channel holds now. why: the command was refused. own: this process made the command.
+    """
+
+    command: Control
+    holds: BundleRef | None
+    why: str | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A scored batch: parallel sequences, one entry a transaction."""
+
+    records: Sequence[Record]
+    transactions: Sequence[Transaction]
+    features: Matrix
+    late: NDArray[np.bool_]
+    amount: NDArray[np.float64]
+    scores: Scores
+    outcomes: Outcomes
+    reasons: dict[int, tuple[Reason, ...]]
+    """By place in the batch, for alerts."""
+    identity: Identity
+    profiles_offset: int | None
+    """The records of `terminal-profiles` below it were known; None where the features read none."""
+
+    @property
+    def timestamps_ms(self) -> NDArray[np.int64]:
+        """When each input record was produced, ms since 1970 UTC."""
+        return np.array([record.timestamp for record in self.records], np.int64)
 
 
 class Emitter:
     """Encodes the outputs of one partition."""
 
-    def __init__(self, prefix: str, identity: Identity, decision_share: float, dead_letters: DeadLetterWriter) -> None:
+    def __init__(self, prefix: str, decision_share: float, dead_letters: DeadLetterWriter) -> None:
         self._prefix = prefix
-        self._identity = identity
         self._decision_share = decision_share
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score)
@@ -95,13 +114,13 @@ class Emitter:
         for place in np.flatnonzero(batch.outcomes.alert).tolist():
             value = codec.encode(self._alert_of(batch, place, records[place]))
             alerts.append(keys[place], value, timestamps_ms[place], headers[place])
-        for place, because in self._recorded(alert, batch.transactions):
+        for place, because in self._recorded(batch, alert):
             value = codec.encode(self._decision_of(batch, place, records[place], because, decided_at_ms))
             decisions.append(keys[place], value, timestamps_ms[place], headers[place])
         return [scores, alerts, decisions]
 
     def _scores(self, batch: Scored) -> list[Score]:
-        make, model = self._score, self._identity.model
+        make, model = self._score, batch.identity.model
         return [
             make(
                 transaction_id=transaction.transaction_id,
@@ -125,11 +144,9 @@ class Emitter:
             )
         ]
 
-    def _recorded(self, alert: list[bool], transactions: Sequence[Transaction]) -> list[tuple[int, RecordedBecause]]:
+    def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        if self._identity.every_decision:
-            return [(place, "alert" if alerted else "application") for place, alerted in enumerate(alert)]
-        places = recorded(alert, [t.transaction_id for t in transactions], self._decision_share)
+        places = recorded(alert, [t.transaction_id for t in batch.transactions], self._decision_share)
         return [(place, "alert" if alert[place] else "sample") for place in places]
 
     def faults(self, faults: Sequence[Fault]) -> Write:
@@ -156,6 +173,29 @@ class Emitter:
         write.append(None, value, max(source.timestamp, 0), headers)
         return write
 
+    def answer(self, answer: Answer, partition: int, from_offset: int | None, now_ms: int) -> list[Write]:
+        """A partition's acknowledgement; and the command itself, where this process made it."""
+        command = answer.command
+        write = Write(self._prefix + CONTROL.name)
+        if answer.own:
+            write.append(command_key(command.group, command.channel), codec.write(command), now_ms, [])
+        acknowledgement = Control(
+            kind="acknowledgement",
+            group=command.group,
+            channel=command.channel,
+            command_id=command.command_id,
+            at_ms=now_ms,
+            by=WHO,
+            bundle=answer.holds,
+            outcome="in_force" if answer.why is None else "refused",
+            why=answer.why,
+            source_partition=partition,
+            from_offset=from_offset,
+        )
+        key = acknowledgement_key(command.group, command.channel, partition)
+        write.append(key, codec.write(acknowledgement), now_ms, [])
+        return [write]
+
     def _alert_of(self, batch: Scored, place: int, score: Score) -> Alert:
         transaction, triggers = batch.transactions[place], batch.outcomes.triggers(place)
         return self._alert(
@@ -170,12 +210,12 @@ class Emitter:
     def _decision_of(
         self, batch: Scored, place: int, score: Score, because: RecordedBecause, decided_at_ms: int
     ) -> Decision:
-        record, thresholds = batch.records[place], self._identity.thresholds
+        record, thresholds = batch.records[place], batch.identity.thresholds
         return self._decision(
             **_fields(score),
             decision_id=f"{record.topic}-{record.partition}-{record.offset}",
             decided_at_ms=decided_at_ms,
-            bundle_digest=self._identity.bundle_digest,
+            bundle_digest=batch.identity.bundle_digest,
             features=tuple(batch.features[place].tolist()),
             probability_threshold=thresholds.probability,
             anomaly_percentile_threshold=thresholds.anomaly_percentile,

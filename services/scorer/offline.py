@@ -15,10 +15,10 @@ from models.features.state import FeatureState
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from services.runtime.batches import Record
+from services.runtime.duplicates import DuplicateWindow
 from services.runtime.faults import Fault
 from services.scorer.decide import decide
 from services.scorer.decode import Decoder
-from services.scorer.duplicates import DuplicateWindow
 from services.scorer.processor import Limits, admit, columns
 
 BATCH_RECORDS = 2000

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Executor
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 from aiokafka import TopicPartition
@@ -14,41 +12,27 @@ from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.layout import id_fields
 from models.features.state import FeatureState
-from models.scoring.session import ModelSession
-from models.scoring.shapley import explain
-from schemas.alert import Reason
+from schemas.control import Channel
 from schemas.dead_letter import DeadLetterReason
 from schemas.feature_kinds import IdField
-from schemas.feature_spec import FeatureSpec
 from schemas.transaction import Transaction
 from services.runtime.batches import Record, Result, Write
 from services.runtime.clock import monotonic_s, wall_ms
+from services.runtime.duplicates import DuplicateWindow
+from services.runtime.errors import StateOutdatedError
 from services.runtime.faults import Fault
 from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
-from services.scorer.decide import decide
 from services.scorer.decode import Decoder
-from services.scorer.duplicates import DuplicateWindow
-from services.scorer.emit import Emitter, Identity, Scored
+from services.scorer.emit import Answer, Emitter, Scored
+from services.scorer.judge import Judgement, Shadow, judge, judge_unseen
+from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.sums import PartialSums
 
-T = TypeVar("T")
-
 STATE_VERSION = 2
 """Grows when the meaning of the state changes, so that older snapshots are not loaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A loaded bundle, shared by the partitions of a process."""
-
-    session: ModelSession
-    identity: Identity
-    feature_spec: FeatureSpec
-    executor: Executor
-    """Where models run: outside the event loop's thread; ONNX Runtime releases the GIL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +61,36 @@ class ScoringProcessor:
     def __init__(
         self,
         source: TopicPartition,
-        model: Model,
+        models: Models,
         limits: Limits,
         emitter: Emitter,
         metrics: Metrics,
         profiles: ProfileTable | None,
     ) -> None:
-        """profiles: what is known of the terminals; needed exactly when the model's features read it."""
-        topic, partition = source
-        self._model = model
+        """profiles: what is known of the terminals; needed where the models' features read it.
+
+        The state is of the champion's features; with one of other features the partition must start again.
+        """
+        model = models.champion
+        self._models = models
+        self._spec, self._spec_digest = model.feature_spec, model.spec_digest
+        self._source = source
+        self._answered: dict[Channel, Answer] = {}
         self._profiles = profiles
         self._fields = id_fields(model.feature_spec)
         self._limits = limits
         self._emitter = emitter
         self._metrics = metrics
-        self._label = str(partition)
+        self._label = str(source.partition)
         self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max)
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
-        self._sums = PartialSums(topic, partition, model.identity.model, monotonic_s())
+        self._sums = self._fresh_sums(model)
         self._last: Record | None = None
         self._batch: Scored | None = None
         self._faults: Counter[str] = Counter()
         self.state_key = (
-            f"scorer-{STATE_VERSION}:{model.feature_spec.digest()}:{limits.cards_max}:{limits.duplicate_window_records}"
+            f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicate_window_records}"
             f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}"
         )
 
@@ -112,7 +102,7 @@ class ScoringProcessor:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
         duplicates = DuplicateWindow(self._limits.duplicate_window_records)
         duplicates.load(arrays)
-        self._features = FeatureState.from_arrays(self._model.feature_spec, self._limits.cards_max, arrays)
+        self._features = FeatureState.from_arrays(self._spec, self._limits.cards_max, arrays)
         self._duplicates = duplicates
 
     def absorb(self, records: Sequence[Record]) -> None:
@@ -123,25 +113,37 @@ class ScoringProcessor:
             self._features.closed_days()  # told when they were committed
 
     async def process(self, records: Sequence[Record]) -> Result:
-        """Fold and judge records."""
+        """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is in force."""
+        model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
+        self._check_state(model)
         good, transactions, faults = admit(self._decoder, self._duplicates, records)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
-        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records), len(faults))
-        self._last = records[-1]
         if transactions:
-            self._batch = await self._score(good, transactions)
+            judged, shadow, self._batch = await self._score(good, transactions, model, challenger)
+            writes += self._sums_of_others(judged.model, shadow.model if shadow else None)
+            self._sums.count_scores(judged.scores, judged.outcomes.alert, self._batch.late, self._batch.amount)
+            if shadow is not None:
+                self._sums.count_shadow(shadow.scores, shadow.alert, judged.outcomes.alert)
             writes += self._emitter.judged(self._batch, now_ms)
             closed = self._features.closed_days()
             if closed:
                 writes.append(self._emitter.closed_days(records[-1], closed))
+            if judged.model is not model:
+                answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
+        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records), len(faults))
+        self._last = records[-1]
         writes += self._due_sums(force=False)
+        writes += self._due_answers(answers, records[0].offset)
         return Result(writes, len(records), len(faults))
 
     def flush(self, *, force: bool = False) -> Result | None:
-        """The partial sums, when they are due although no record came."""
-        writes = self._due_sums(force=force)
+        """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
+        if not force:
+            self._check_state(self._models.champion)
+        next_offset = self._last.offset + 1 if self._last is not None else None
+        writes = self._due_sums(force=force) + self._due_answers(self._models.answers, next_offset)
         return Result(writes, 0, 0) if writes else None
 
     def committed(self, result: Result) -> None:
@@ -160,28 +162,58 @@ class ScoringProcessor:
             metrics.dead_letters.labels(reason).inc(count)
         self._batch, self._faults = None, Counter()
 
-    async def _score(self, records: Sequence[Record], transactions: Sequence[Transaction]) -> Scored:
+    async def _score(
+        self, records: Sequence[Record], transactions: Sequence[Transaction], model: Model, challenger: Model | None
+    ) -> tuple[Judgement, Shadow | None, Scored]:
         started_s = monotonic_s()
         batch, known = columns(transactions, self._fields), self._profiles
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         profiles_offset = known.next_offset if known else None
         folded_s = monotonic_s()
-        scores = await self._in_executor(self._model.session.run, features)
+        judged, shadow = await asyncio.gather(
+            judge(self._models, model, features), judge_unseen(self._models, challenger, features)
+        )
         self._metrics.stage.observe(folded_s - started_s, "fold")
         self._metrics.stage.observe(monotonic_s() - folded_s, "model")
-        outcomes = decide(scores, self._model.identity.thresholds)
-        places = np.flatnonzero(outcomes.alert).tolist()
-        reasons: dict[int, tuple[Reason, ...]] = {}
-        if places:
-            triggers = [outcomes.triggers(place) for place in places]
-            found = await self._in_executor(explain, self._model.session, features[places], triggers)
-            reasons = dict(zip(places, found, strict=True))
-        self._sums.count_scores(scores, outcomes.alert, late, batch.amount)
-        return Scored(records, transactions, features, late, scores, outcomes, reasons, profiles_offset)
+        scored = Scored(
+            records=records,
+            transactions=transactions,
+            features=features,
+            late=late,
+            amount=batch.amount,
+            scores=judged.scores,
+            outcomes=judged.outcomes,
+            reasons=judged.reasons,
+            identity=judged.model.identity,
+            profiles_offset=profiles_offset,
+        )
+        return judged, shadow, scored
 
-    async def _in_executor(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._model.executor, function, *arguments)
+    def _check_state(self, model: Model) -> None:
+        if model.spec_digest != self._spec_digest:
+            raise StateOutdatedError
+
+    def _fresh_sums(self, model: Model, challenger: Model | None = None) -> PartialSums:
+        shadow = challenger.identity.model if challenger else None
+        return PartialSums(self._source.topic, self._source.partition, model.identity.model, monotonic_s(), shadow)
+
+    def _sums_of_others(self, model: Model, challenger: Model | None) -> list[Write]:
+        """What was counted of the models before, since sums are of one champion and one challenger."""
+        if self._sums.of(model.identity.model, challenger.identity.model if challenger else None):
+            return []
+        writes = self._due_sums(force=True)
+        self._sums = self._fresh_sums(model, challenger)
+        return writes
+
+    def _due_answers(self, answers: Mapping[Channel, Answer], from_offset: int | None) -> list[Write]:
+        """Acknowledgements that this partition has not written yet, in the transaction from which on they hold."""
+        writes: list[Write] = []
+        for channel, answer in answers.items():
+            if answer is not self._answered.get(channel):
+                self._answered[channel] = answer
+                writes += self._emitter.answer(answer, self._source.partition, from_offset, wall_ms())
+        return writes
 
     def _due_sums(self, *, force: bool) -> list[Write]:
         now_s = monotonic_s()

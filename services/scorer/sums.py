@@ -1,5 +1,7 @@
 """Partial sums of a partition, written to `scoring-metrics` about once a second inside the transaction they count."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +16,9 @@ INTERVAL_S = 1.0
 class PartialSums:
     """Sums since the last record written. A batch that is not committed is thrown away with its worker's state."""
 
-    def __init__(self, topic: str, partition: int, model: str, now_s: float) -> None:
-        self._topic, self._partition, self._model = topic, partition, model
+    def __init__(self, topic: str, partition: int, model: str, now_s: float, challenger: str | None = None) -> None:
+        """challenger: what scores the same payments in the shadow."""
+        self._topic, self._partition, self._model, self._challenger = topic, partition, model, challenger
         self._metric = codec.record_type(ScoringMetric)
         self._reset(now_s)
 
@@ -28,6 +31,9 @@ class PartialSums:
         self._amount = self._alert_amount = 0.0
         self._probability = np.zeros(BINS, np.int64)
         self._percentile = np.zeros(BINS, np.int64)
+        self._shadow_counts = np.zeros(3, np.int64)
+        self._shadow_probability = np.zeros(BINS, np.int64)
+        self._shadow_percentile = np.zeros(BINS, np.int64)
 
     def count(self, first_offset: int, last_offset: int, until_ms: int, records: int, dead_letters: int) -> None:
         """Count a batch's inputs."""
@@ -48,6 +54,16 @@ class PartialSums:
         self._alert_amount += float(amount[alert].sum())
         self._probability += _histogram(scores.probability, 1.0)
         self._percentile += _histogram(scores.anomaly_percentile, 100.0)
+
+    def count_shadow(self, scores: Scores, alert: NDArray[np.bool_], champion: NDArray[np.bool_]) -> None:
+        """Count what the challenger said of the same batch; `champion` is which of it the champion alerted."""
+        self._shadow_counts += np.count_nonzero([np.ones_like(alert), alert, alert & champion], axis=1)
+        self._shadow_probability += _histogram(scores.probability, 1.0)
+        self._shadow_percentile += _histogram(scores.anomaly_percentile, 100.0)
+
+    def of(self, model: str, challenger: str | None) -> bool:
+        """Whether what is counted is of these models."""
+        return (self._model, self._challenger) == (model, challenger)
 
     @property
     def empty(self) -> bool:
@@ -77,10 +93,24 @@ class PartialSums:
                 alert_amount_sum=self._alert_amount,
                 probability_histogram=tuple(self._probability.tolist()),
                 anomaly_percentile_histogram=tuple(self._percentile.tolist()),
+                **self._shadow_fields(),
             )
         )
         self._reset(now_s)
         return value
+
+    def _shadow_fields(self) -> dict[str, Any]:
+        if self._challenger is None:
+            return {}
+        scored, alerts, both = self._shadow_counts.tolist()
+        return {
+            "challenger": self._challenger,
+            "challenger_scored": scored,
+            "challenger_alerts": alerts,
+            "both_alerts": both,
+            "challenger_probability_histogram": tuple(self._shadow_probability.tolist()),
+            "challenger_anomaly_percentile_histogram": tuple(self._shadow_percentile.tolist()),
+        }
 
 
 def _histogram(

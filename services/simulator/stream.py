@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
-from schemas.topics import LABELS, TRANSACTIONS
+from schemas.topics import LABELS, TRANSACTIONS, Topic
 from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.errors import AssayError
 from services.runtime.kafka import plain_producer
@@ -77,12 +77,13 @@ async def stream(
     count: int | None = None,
     duration_s: float | None = None,
     progress: Callable[[Sent], None] | None = None,
+    target: Topic = TRANSACTIONS,
 ) -> Sent:
     """Send `records` at `rate` a second until `count` or `duration_s` is reached, or they end. Raises SimulatorError.
 
-    progress: called about once a second.
+    target: where they go, but for labels. progress: called about once a second.
     """
-    targets = await describe_topics(kafka, topics, (TRANSACTIONS, LABELS))
+    targets = await describe_topics(kafka, topics, (target, LABELS))
     for state in targets:
         if not state.partitions:
             raise SimulatorError(f"Topic {state.name} does not exist: `assay topics create` makes it.")

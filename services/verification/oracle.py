@@ -100,11 +100,19 @@ class Ledger:
         found = np.flatnonzero(_has(self._marks, OUTPUTS))
         return self._base + int(found[-1]) + 1 if len(found) else self._base
 
-    def judge(self, committed: int, committed_after: int | None = None, floor: int | None = None) -> Verdict:
+    def judge(
+        self,
+        committed: int,
+        committed_after: int | None = None,
+        floor: int | None = None,
+        *,
+        every_decision: bool = False,
+    ) -> Verdict:
         """The verdict on the inputs from `floor` (inclusive) to `committed` (exclusive).
 
         committed: the group's offset, read before the outputs were. committed_after: the same, read after them: an
         output from there on was written without its offset. floor: where the outputs begin, if older ones were deleted.
+        every_decision: each score is due one.
         """
         low = min(max(floor or 0, self._base), self._end)
         high = min(max(committed, low), self._end)
@@ -125,6 +133,8 @@ class Ledger:
         self._note("torn", _at(alert & ~for_alert, low), "an alert without its decision")
         self._note("torn", _at(for_alert & ~alert, low), "a decision for an alert that is not there")
         self._note("torn", _at(decision & ~scored, low), "a decision without its score")
+        if every_decision:
+            self._note("torn", _at(scored & ~decision, low), "a score without its decision")
         self._note("torn", _at(_has(marks, OUTPUTS) & ~is_input, low), "output of an offset that is no input")
         ahead = max(high, committed if committed_after is None else committed_after)
         early = _has(self._marks[max(ahead - self._base, 0) :], OUTPUTS)

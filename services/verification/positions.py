@@ -5,18 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import (
-    GroupCoordinatorNotAvailableError,
-    GroupLoadInProgressError,
-    NotCoordinatorForGroupError,
-)
 
 from services.runtime.clock import monotonic_s
-from services.runtime.kafka import admin, connection, reader
+from services.runtime.kafka import admin, connection, of_coordinator, reader
 from services.runtime.settings import KafkaSettings
 
 POLL_S = 0.05
-COORDINATOR_S_MAX = 20.0
 
 Offsets = dict[TopicPartition, int]
 
@@ -24,18 +18,9 @@ Offsets = dict[TopicPartition, int]
 async def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int, int]:
     """The group's committed offset of each partition of the topic that it has committed."""
     client = admin(kafka)
-    deadline_s = monotonic_s() + COORDINATOR_S_MAX
     try:
         await client.start()
-        while True:
-            try:
-                offsets = await client.list_consumer_group_offsets(group)
-                break
-            except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
-                # a young cluster makes its offsets topic when it is first asked
-                if monotonic_s() > deadline_s:
-                    raise
-                await asyncio.sleep(POLL_S)
+        offsets = await of_coordinator(lambda: client.list_consumer_group_offsets(group))
     finally:
         await client.close()
     return {source.partition: at.offset for source, at in offsets.items() if source.topic == topic and at.offset >= 0}

@@ -23,22 +23,16 @@ from schemas.base import Message
 from schemas.decision import RecordedBecause
 from schemas.metric import ScoringMetric
 from schemas.topics import (
-    ALERTS,
-    DEAD_LETTERS,
-    DECISIONS,
-    SCORER_OUTPUTS,
-    SCORES,
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
     SOURCE_TOPIC_HEADER,
-    TERMINAL_SUMS,
-    TRANSACTIONS,
 )
 from services.runtime.clock import monotonic_s
 from services.runtime.kafka import reader
 from services.runtime.settings import KafkaSettings, TopicSettings
 from services.runtime.topics_admin import describe_topics
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
+from services.verification.pipeline import PAYMENTS, Pipeline
 from services.verification.positions import POLL_S, committed_offsets, settled_ends
 from services.verification.read import Progress, Span, VerificationError, read
 from services.verification.rule import Rule
@@ -47,13 +41,6 @@ from services.verification.witness import Trail, Trails, disagreements
 
 COMMIT_WAIT_S_MAX = 10.0
 """How long after its outputs a group's offset may become visible: brokers write commit markers one by one."""
-
-MARKS = {
-    SCORES.name: Mark.SCORE,
-    DEAD_LETTERS.name: Mark.DEAD_LETTER,
-    ALERTS.name: Mark.ALERT,
-    DECISIONS.name: Mark.DECISION,
-}
 
 
 class _Judged(Message):
@@ -74,9 +61,6 @@ class _Decided(Message):
     anomaly_percentile_threshold: float
 
 
-VERIFIED = tuple(topic for topic in SCORER_OUTPUTS if topic is not TERMINAL_SUMS)
-"""Sums of terminals belong to many inputs each: what they add up to is tested with the profiler."""
-
 _decode_judged = codec.decoder(_Judged)
 _decode_decided = codec.decoder(_Decided)
 _decode_metric = codec.decoder(ScoringMetric)
@@ -86,6 +70,7 @@ async def verify(
     kafka: KafkaSettings,
     topics: TopicSettings,
     group: str,
+    pipeline: Pipeline = PAYMENTS,
     *,
     settle_s_max: float = 60.0,
     from_first_output: bool = False,
@@ -99,7 +84,7 @@ async def verify(
     seen: the trails of a `Witness` of the outputs, compared with what lies there now. Raises VerificationError.
     """
     try:
-        verification = _Verification(kafka, topics, group, seen or {})
+        verification = _Verification(kafka, topics, group, pipeline, seen or {})
         return await verification.run(settle_s_max, from_first_output, progress)
     except KafkaError as error:
         raise VerificationError(
@@ -110,13 +95,15 @@ async def verify(
 class _Verification:
     """One run. The ledgers are those of the input's partitions, by number."""
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, group: str, seen: Trails) -> None:
-        self._kafka, self._topics, self._group = kafka, topics, group
+    def __init__(
+        self, kafka: KafkaSettings, topics: TopicSettings, group: str, pipeline: Pipeline, seen: Trails
+    ) -> None:
+        self._kafka, self._topics, self._group, self._pipeline = kafka, topics, group, pipeline
+        self._input = topics.topic_prefix + pipeline.source.name
+        self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._seen = seen
         self._again = {tp: Trail(trail.begin, trail.begin) for tp, trail in seen.items()}
         self._rule = Rule()
-        self._input = topics.topic_prefix + TRANSACTIONS.name
-        self._marks = {topics.topic_prefix + name: mark for name, mark in MARKS.items()}
         self._partitions: dict[str, int] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._first_sources: dict[tuple[TopicPartition, int], int] = {}
@@ -154,11 +141,13 @@ class _Verification:
         parts = [self._loose, self._rule.judge()]
         for number, ledger in self._ledgers.items():
             floor = ledger.first_output() if from_first_output else self._retained_from(number, spans)
-            parts.append(ledger.judge(committed.get(number, 0), after.get(number, 0), floor))
+            offsets = (committed.get(number, 0), after.get(number, 0))
+            parts.append(ledger.judge(*offsets, floor, every_decision=self._pipeline.every_decision))
         return total(parts)
 
     async def _find_topics(self) -> None:
-        for state in await describe_topics(self._kafka, self._topics, (TRANSACTIONS, *VERIFIED)):
+        wanted = (self._pipeline.source, *self._pipeline.outputs)
+        for state in await describe_topics(self._kafka, self._topics, wanted):
             if not state.partitions:
                 raise VerificationError(f"Topic {state.name} does not exist: `assay topics create` makes it.")
             self._partitions[state.name] = state.partitions
@@ -213,7 +202,9 @@ class _Verification:
         ledger.add_outputs(mark, offsets, flags)
 
     def _flags(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
-        """Which records say alert, where the kind has such a field. positions: int64[n, 2], their sources."""
+        """Which records say alert, where the pipeline has alerts and the kind such a field. positions: int64[n, 2]."""
+        if self._pipeline.every_decision:
+            return None
         if mark is Mark.SCORE:
             return self._flags_of_scores(records, positions)
         if mark is Mark.DECISION:
@@ -276,7 +267,9 @@ class _Verification:
         return partition, offset
 
 
-async def output_partitions(kafka: KafkaSettings, topics: TopicSettings) -> list[TopicPartition]:
+async def output_partitions(
+    kafka: KafkaSettings, topics: TopicSettings, pipeline: Pipeline = PAYMENTS
+) -> list[TopicPartition]:
     """Every partition that is verified but the input's, for a `Witness`."""
-    states = await describe_topics(kafka, topics, VERIFIED)
+    states = await describe_topics(kafka, topics, pipeline.outputs)
     return [TopicPartition(state.name, number) for state in states for number in range(state.partitions)]

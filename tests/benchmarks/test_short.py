@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.benchmarks import features, restart, throughput
+from tests.benchmarks import features, reasons, restart, swaps, throughput
 
 
 def test_throughput_measures_every_contender() -> None:
@@ -29,6 +29,18 @@ def test_features_measures_every_contender(monkeypatch: pytest.MonkeyPatch) -> N
     features.show(result)
 
 
+def test_reasons_measures_cost_and_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20,000 payments, one round, few alerts."""
+    monkeypatch.setattr(reasons, "ALERTS_MAX", 8)
+    monkeypatch.setattr(reasons, "REFERENCE_COALITIONS", 1024)
+    result = reasons.measure(20_000, 1)
+    assert result["alerts"] > 0
+    assert 0 < result["rows_per_alert_mean"] <= result["rows_per_alert_max"]
+    assert result["ms_per_alert"] > 0
+    assert json.loads(json.dumps(result)) == result
+    reasons.show(result)
+
+
 def test_restart_measures_both_ways_and_changes_no_score() -> None:
     """20,000 cards, one round."""
     result = restart.measure(20_000, 1)
@@ -37,3 +49,15 @@ def test_restart_measures_both_ways_and_changes_no_score() -> None:
     assert (result["compared"], result["differing"]) == (20_000 + 2 * restart.FRESH, 0)
     assert json.loads(json.dumps(result)) == result
     restart.show(result)
+
+
+def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:
+    """A swap every second for nine seconds; `make swaps` does ten minutes."""
+    result = swaps.measure(0.2, 500.0, 1.0)
+    assert swaps.good(result), result
+    assert result["swaps"] >= 2
+    assert result["rolled_back"] == 0
+    assert result["missing"] == result["duplicate"] == 0
+    assert result["scores"] == result["payments"]
+    assert json.loads(json.dumps(result)) == result
+    swaps.show(result)

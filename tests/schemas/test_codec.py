@@ -52,6 +52,9 @@ def fitting(annotation: Any) -> st.SearchStrategy[Any]:
         return st.one_of([fitting(choice) for choice in get_args(annotation)])
     if origin is Literal:
         return st.sampled_from(get_args(annotation))
+    if origin is dict:
+        names, values = get_args(annotation)
+        return st.dictionaries(fitting(names), fitting(values), max_size=3)
     if origin is tuple:
         return st.lists(fitting(get_args(annotation)[0]), max_size=3)
     if isinstance(annotation, type) and issubclass(annotation, Message):

@@ -12,9 +12,9 @@ def test_the_committed_json_schemas_are_current() -> None:
     assert committed == documents(), "run `python -m schemas.export`"
 
 
-def test_every_topic_and_the_manifest_have_one() -> None:
-    """By the topic's name."""
-    assert set(documents()) == {f"{topic.name}.json" for topic in TOPICS} | {"manifest.json"}
+def test_every_topic_and_both_manifests_have_one() -> None:
+    """By the topic's name; a bundle's and a generator's."""
+    assert set(documents()) == {f"{topic.name}.json" for topic in TOPICS} | {"manifest.json", "generator.json"}
 
 
 def test_every_field_of_every_message_is_described() -> None:

@@ -20,6 +20,7 @@ from schemas.topics import TOPICS, TRANSACTIONS
 from services.runtime.kafka import plain_producer, reader
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
 from services.runtime.topics_admin import create_topics
+from services.verification.pipeline import CREDIT
 from services.verification.positions import settled_ends
 from services.verification.verdict import Verdict
 from services.verification.verify import verify
@@ -102,13 +103,21 @@ class Stream:
         self.processes.append(process)
         return process
 
-    async def caught_up(self, scorers: Sequence["Scorer"] = ()) -> None:
+    def credit(self, **environment: str) -> "Scorer":
+        """Start one more process of the credit service."""
+        process = Scorer(self, {**self.environment, **environment}, len(self.processes), "services.credit")
+        self.processes.append(process)
+        return process
+
+    async def caught_up(
+        self, scorers: Sequence["Scorer"] = (), group: str | None = None, name: str = TRANSACTIONS.name
+    ) -> None:
         """Wait until every input is committed. Fails when a scorer that should live has ended."""
         deadline = time.monotonic() + WAIT_S_MAX
-        consumer = reader(self.kafka, group=self.group)
+        consumer = reader(self.kafka, group=group or self.group)
         await consumer.start()
         try:
-            sources = [TopicPartition(self.prefix + TRANSACTIONS.name, p) for p in range(self.partitions)]
+            sources = [TopicPartition(self.prefix + name, p) for p in range(self.partitions)]
             ends = await consumer.end_offsets(sources)
             while True:
                 committed = {source: await consumer.committed(source) or 0 for source in sources}
@@ -147,6 +156,10 @@ class Stream:
         """What the oracle says."""
         return await verify(self.kafka, self.topics, self.group)
 
+    async def credit_verdict(self) -> Verdict:
+        """What it says of the credit service."""
+        return await verify(self.kafka, self.topics, f"{self.prefix}credit", CREDIT)
+
     def close(self) -> None:
         """End what still runs."""
         for process in self.processes:
@@ -169,6 +182,8 @@ class Scorer:
             "ASSAY_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
+            "ASSAY_CREDIT_GROUP": f"{stream.prefix}credit",
+            "ASSAY_CREDIT_HTTP_PORT": "0",
             "ASSAY_SESSION_TIMEOUT_S": "6",
             "ASSAY_LOG_FORMAT": "json",
             "ASSAY_CARDS_MAX": "10000",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from models.bundle.files import BYTES_MAX, MANIFEST, MODEL, REFERENCE, BundleError
+from models.bundle.files import BYTES_MAX, MANIFEST, MODEL, REFERENCE, REPORT, BundleError
 from models.bundle.load import load_bundle
 from models.bundle.pack import pack_bundle
 
@@ -42,7 +42,7 @@ def test_a_packed_bundle_comes_back_as_it_was_and_packs_to_the_same_bytes(tmp_pa
     """pack and load are inverse, and the digest is of the content alone."""
     bundle = load_bundle(COMMITTED)
     for name in ("one", "two"):
-        pack_bundle(tmp_path / name, bundle.manifest, bundle.model, bundle.reference)
+        pack_bundle(tmp_path / name, bundle.manifest, bundle.model, bundle.reference, bundle.report, bundle.golden)
     assert load_bundle(tmp_path / "one") == load_bundle(tmp_path / "two") == bundle
 
 
@@ -71,6 +71,23 @@ def test_any_changed_byte_is_refused_before_the_file_is_parsed(bundle_dir: Path,
     content[0] ^= 0xFF
     (bundle_dir / name).write_bytes(content)
     refused(bundle_dir, f"{name} is not the file that manifest.json lists")
+
+
+def test_a_report_is_packed_checked_and_part_of_the_digest(tmp_path: Path) -> None:
+    """A bundle may have none; one that is listed must be there, unchanged, and one that is not listed must not."""
+    bundle = load_bundle(COMMITTED)
+    pack_bundle(tmp_path / "b", bundle.manifest, bundle.model, bundle.reference, b"<p>fine</p>")
+    packed = load_bundle(tmp_path / "b")
+    assert packed.report == b"<p>fine</p>"
+    pack_bundle(tmp_path / "bare", bundle.manifest, bundle.model, bundle.reference)
+    assert load_bundle(tmp_path / "bare").report is None
+    assert load_bundle(tmp_path / "bare").digest != packed.digest
+    shutil.copy(tmp_path / "b" / REPORT, tmp_path / "bare")
+    refused(tmp_path / "bare", "does not list exactly")
+    (tmp_path / "b" / REPORT).write_bytes(b"<p>fine!</p>")
+    refused(tmp_path / "b", f"{REPORT} is not the file")
+    (tmp_path / "b" / REPORT).unlink()
+    refused(tmp_path / "b", "does not list exactly")
 
 
 def test_a_missing_file_is_refused(bundle_dir: Path) -> None:

@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from models.bundle.load import load_bundle
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
-from models.scoring.shapley import COALITIONS_MAX, REASONS_MAX, design, explain, shapley_values
+from models.scoring.shapley import (
+    COALITIONS,
+    EXACT_FEATURES_MAX,
+    REASONS_MAX,
+    coalitions_max,
+    contributions,
+    design,
+    explain,
+    gains,
+    shapley_values,
+)
 
 BUNDLE = load_bundle(Path("deploy/bundles/fraud"))
 FEATURES = len(BUNDLE.manifest.feature_spec.names)
@@ -39,14 +49,12 @@ def by_definition(function: Function, row: NDArray[np.float64], background: NDAr
 
 
 def estimated(
-    function: Function, row: NDArray[np.float64], background: NDArray[np.float64], coalitions_max: int
+    function: Function, row: NDArray[np.float64], background: NDArray[np.float64], coalitions: int | None = None
 ) -> NDArray[np.float64]:
-    """Shapley values as `explain` finds them."""
-    plan = design(len(row), coalitions_max)
+    """Shapley values as `explain` finds them, in float64."""
+    plan = design(len(row), coalitions)
     inputs = np.where(plan.masks[:, None, :], row, background[None]).reshape(-1, len(row))
-    score = function(np.concatenate([inputs, row[None], background]))
-    values, _ = shapley_values(plan, score, 1, len(background))
-    return values[0]
+    return shapley_values(plan, gains(function(inputs), function(row[None])[0], function(background)))
 
 
 def tangled(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,7 +68,7 @@ def test_all_coalitions_give_the_values_of_the_definition(background_rows: int) 
     random = np.random.default_rng(0)
     row, background = random.normal(size=5), random.normal(size=(background_rows, 5))
     expected = by_definition(tangled, row, background)
-    np.testing.assert_allclose(estimated(tangled, row, background, 30), expected, atol=1e-12)
+    np.testing.assert_allclose(estimated(tangled, row, background), expected, atol=1e-12)
 
 
 def test_effects_of_pairs_are_exact_with_the_bounded_coalitions_too() -> None:
@@ -74,7 +82,7 @@ def test_effects_of_pairs_are_exact_with_the_bounded_coalitions_too() -> None:
 
     products = pairs * np.outer(row, row)
     expected = linear * row + (products.sum(axis=0) + products.sum(axis=1)) / 2
-    np.testing.assert_allclose(estimated(function, row, background, COALITIONS_MAX), expected, atol=1e-9)
+    np.testing.assert_allclose(estimated(function, row, background, 64), expected, atol=1e-9)
 
 
 def test_the_values_always_sum_to_the_difference_from_the_background() -> None:
@@ -82,16 +90,61 @@ def test_the_values_always_sum_to_the_difference_from_the_background() -> None:
     random = np.random.default_rng(2)
     row, background = random.normal(size=20), random.normal(size=(2, 20))
     whole = float(tangled(row[None])[0] - tangled(background).mean())
-    assert estimated(tangled, row, background, COALITIONS_MAX).sum() == pytest.approx(whole, abs=1e-9)
+    assert estimated(tangled, row, background, 64).sum() == pytest.approx(whole, abs=1e-9)
 
 
-def test_rows_per_alert_are_bounded() -> None:
-    """Whatever the number of features."""
-    for features in (2, 3, 8, 20, 100):
-        masks = design(features).masks
-        assert len(masks) <= COALITIONS_MAX
-        assert not masks.all(axis=1).any()
-        assert masks.any(axis=1).all()
+@pytest.mark.parametrize("features", [0, 1, 2, 3, 8, 9, 20, 100, 512])
+def test_rows_per_alert_are_bounded(features: int) -> None:
+    """Up to 8 features all coalitions, then 128, then four a feature; and the values are determined by them."""
+    plan = design(features)
+    assert len(plan.masks) <= coalitions_max(features) <= max(254, COALITIONS, 4 * features)
+    assert not plan.masks.all(axis=1).any()
+    assert plan.masks.any(axis=1).all() or not len(plan.masks)
+    linear = np.arange(1.0, features + 1)
+    gain = np.append(plan.masks @ linear, linear.sum())
+    np.testing.assert_allclose(shapley_values(plan, gain), linear, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_bundles_own_scores_are_explained_exactly_where_few_features_differ(seed: int) -> None:
+    """Six features unlike the typical payment's: both scores' values are the definition's, the other twenty count 0."""
+    session = ModelSession(BUNDLE, "cpu")
+    background = np.array(BUNDLE.reference.background, np.float32)
+    random = np.random.default_rng(seed)
+    different = np.sort(random.choice(FEATURES, 6, replace=False))
+    row = background[0].copy()
+    row[different] = row[different] * 3 + 5
+    values = contributions(session.run, row[None], background)
+
+    def at_different(column: str, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        whole = np.tile(background[0], (len(rows), 1))
+        whole[:, different] = rows
+        return np.asarray(getattr(session.run(whole), column), np.float64)
+
+    args = row[different].astype(np.float64), background[:, different].astype(np.float64)
+    expected = by_definition(lambda rows: at_different("probability", rows), *args)
+    np.testing.assert_allclose(values["probability"][0, different], expected, atol=1e-9)
+    errors = by_definition(lambda rows: at_different("reconstruction_error", rows), *args)
+    percentile = session.run(np.stack([row, background[0]])).anomaly_percentile.astype(np.float64)
+    scaled = errors / errors.sum() * (percentile[0] - percentile[1])
+    np.testing.assert_allclose(values["anomaly_percentile"][0, different], scaled, rtol=1e-6, atol=1e-9)
+    for column in values.values():
+        assert np.count_nonzero(column) <= EXACT_FEATURES_MAX
+        assert set(np.flatnonzero(column[0])) <= set(different)
+
+
+def test_features_that_count_alike_get_the_same_value_where_all_coalitions_are_tried() -> None:
+    """Symmetry: a tie is a tie to the last digits, so its order is the spec's, not the rounding's."""
+    random = np.random.default_rng(3)
+    level = np.zeros((1, EXACT_FEATURES_MAX))
+
+    def alike(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.tanh(rows.sum(axis=1)) ** 3
+
+    row = np.full(EXACT_FEATURES_MAX, random.uniform(0.1, 0.4))
+    values = estimated(alike, row, level)
+    assert np.ptp(values) < 1e-12
+    assert values.sum() == pytest.approx(float(alike(row[None])[0]), abs=1e-12)
 
 
 class Counting:
@@ -141,14 +194,12 @@ def test_contributions_to_the_percentile_sum_to_its_difference(monkeypatch: pyte
     """In the percentile's own unit, with all features' contributions shown that raise it and no other."""
     monkeypatch.setattr("models.scoring.shapley.REASONS_MAX", FEATURES)
     session, rows = Counting(), alerts(1)
-    plan, background = design(FEATURES), np.array(BUNDLE.reference.background, np.float32)
-    inputs = np.where(plan.masks, rows, background)
-    scores = session.run(np.concatenate([inputs, rows, background]))
-    errors, _ = shapley_values(plan, scores.reconstruction_error, 1, 1)
-    gain = float(scores.anomaly_percentile[-2]) - float(scores.anomaly_percentile[-1])
-    raised = errors[0][errors[0] > 0].sum() * gain / errors[0].sum()
+    background = np.array(BUNDLE.reference.background, np.float32)
+    values = contributions(session.run, rows, background)["anomaly_percentile"][0]
+    percentiles = session.run(np.concatenate([rows, background])).anomaly_percentile
+    assert values.sum() == pytest.approx(float(percentiles[0]) - float(percentiles[1]), rel=1e-5)
     reasons = explain(session, rows, [("anomaly_percentile",)])[0]
-    assert sum(reason.contribution for reason in reasons) == pytest.approx(raised, rel=1e-3)
+    assert sum(reason.contribution for reason in reasons) == pytest.approx(values[values > 5e-5].sum(), rel=1e-3)
 
 
 class Tied:
@@ -163,7 +214,7 @@ class Tied:
 
 
 def test_ties_go_to_the_earlier_feature() -> None:
-    """Twenty equal contributions: the spec's first four, contribution 1/20 each."""
+    """Equal contributions of all features: the spec's first four, the same share each."""
     reasons = explain(Tied(), alerts(1), [("probability",)])[0]
     assert [reason.contribution for reason in reasons] == pytest.approx([1 / FEATURES] * REASONS_MAX, abs=1e-6)
     assert [reason.feature for reason in reasons] == list(BUNDLE.manifest.feature_spec.names[:REASONS_MAX])
@@ -174,3 +225,15 @@ def test_no_alerts_need_no_run() -> None:
     session = Counting()
     assert explain(session, alerts(0), []) == []
     assert session.runs == 0
+
+
+def test_a_row_like_the_background_has_no_reasons_and_one_that_differs_in_one_feature_has_that_one() -> None:
+    """Nothing is blamed that is as usual."""
+    session, background = Counting(), np.array(BUNDLE.reference.background, np.float32)
+    one = background.copy()
+    one[0, 0] = 5000.0
+    both = ("probability", "anomaly_percentile")
+    usual, unusual = explain(session, np.concatenate([background, one]), [both, both])
+    assert usual == ()
+    assert {reason.feature for reason in unusual} == {BUNDLE.manifest.feature_spec.names[0]}
+    assert unusual[0].text.startswith("amount: 5,000 (typical: ")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.training.data import Cuts, Dataset, TrainingError, split
+from models.training.data import Cuts, Dataset, TrainingError, known_compromised, split
 
 CUTS = Cuts(validation_days=2, delay_days=3, test_days=2)
 DAYS = 12
@@ -40,3 +40,25 @@ def test_too_few_days_and_a_cut_without_fraud_are_refused_in_a_sentence() -> Non
         split(dataset(EVERYWHERE), 7, CUTS)
     with pytest.raises(TrainingError, match="The validation cut has no fraud"):
         split(dataset(EVERYWHERE - {(5, 0)}), DAYS, CUTS)
+
+
+def test_a_train_cut_of_some_days_ends_before_the_last_cuts_or_begins_where_it_is_told() -> None:
+    """Three days of twelve: those before validation; or from day 1 on, and the test cut follows."""
+    data = dataset(EVERYWHERE | {(d, c) for d in range(DAYS) for c in (3,)})
+    last = split(data, DAYS, Cuts(2, 3, 2, train_days=3))
+    assert np.unique(last.train.day).tolist() == [2, 3, 4]
+    assert np.unique(last.test.day).tolist() == [10, 11]
+    told = split(data, DAYS, Cuts(2, 3, 2, train_days=3, first_day=1))
+    assert np.unique(told.train.day).tolist() == [1, 2, 3]
+    assert np.unique(told.validation.day).tolist() == [4, 5]
+    assert np.unique(told.test.day).tolist() == [9, 10]
+    with pytest.raises(TrainingError, match="give 13 days at least"):
+        split(data, DAYS, Cuts(2, 3, 2, train_days=3, first_day=3))
+
+
+def test_the_handbooks_rule_counts_frauds_since_the_training_week_began() -> None:
+    """An older one was before the data that the bank looks at; one of the delay's last days is not known yet."""
+    data = dataset({(0, 0), (4, 1), (9, 2)})
+    test = data[data.day == 11]
+    known = known_compromised(data, test, delay_days=3, since_day=2)
+    assert test.card[known].tolist() == [1]

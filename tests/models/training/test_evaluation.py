@@ -6,7 +6,6 @@ import pytest
 from models.scoring.scores import Scores
 from models.training.data import Dataset
 from models.training.evaluation import card_precision, evaluate
-from models.training.thresholds import AlertBudget, choose_thresholds
 from schemas.manifest import Thresholds
 
 
@@ -44,21 +43,3 @@ def test_the_combined_decision_is_an_alert_by_either_score() -> None:
     assert (figures["recall_anomaly_scenario_1"], figures["recall_anomaly_scenario_3"]) == (0.0, 1.0)
     assert figures["average_precision"] == 1.0
     assert figures["brier"] == pytest.approx((0.01 + 0.64 + 0.01 + 0.0) / 4, abs=1e-6)
-
-
-def test_the_thresholds_spend_the_alert_budget_and_no_more() -> None:
-    """1 % of 10,000: 90 by the classifier, 10 more by the anomaly score alone."""
-    random = np.random.default_rng(0)
-    probability = random.random(10_000, dtype=np.float32)
-    percentile = random.random(10_000, dtype=np.float32) * 100
-    chosen = choose_thresholds(probability, percentile, AlertBudget(share=0.01, anomaly_part=0.1))
-    by_classifier = probability >= chosen.probability
-    assert by_classifier.sum() == 90
-    assert (by_classifier | (percentile >= chosen.anomaly_percentile)).sum() == 100
-
-
-def test_ties_at_the_edge_of_the_budget_raise_the_threshold() -> None:
-    """Ten scores of 0.9 and a thousand of 0.5, budget for 50: only the ten."""
-    probability = np.array([0.9] * 10 + [0.5] * 1000, np.float32)
-    chosen = choose_thresholds(probability, np.linspace(0, 99, 1010, dtype=np.float32), AlertBudget(50 / 1010, 0.0))
-    assert (probability >= chosen.probability).sum() == 10

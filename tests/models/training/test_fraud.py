@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -12,13 +13,19 @@ from models.bundle.load import Bundle, load_bundle
 from models.features.spec_file import load_spec
 from models.networks.classifier import Classifier, ClassifierShape
 from models.networks.encoding import fit_encoding, fit_standardisation
-from models.networks.fused import Calibration, Fused
+from models.networks.fused import Calibration, CalibrationCurve, Fused
 from models.networks.vae import Vae
+from models.training.baselines import FOREST, LOGISTIC, XGBOOST
 from models.training.data import Cuts, TrainingError
 from models.training.export import TOLERANCE, ExportError, check_agreement, export, largest_difference
+from models.training.fit_classifier import preset
 from models.training.fit_vae import fit_percentiles
 from models.training.fraud import FraudSettings, restored, train_fraud, with_epochs
+from models.training.fraud import recorded as recorded_settings
+from models.training.handbook.figures import read_figures
 from models.training.report import results_page
+from models.training.tables import ANOMALY, OURS
+from models.training.thresholds import CostMatrix
 
 pytestmark = pytest.mark.train
 
@@ -32,6 +39,8 @@ SMALL = with_epochs(
         terminals=200,
         days=18,
         cuts=Cuts(validation_days=5, delay_days=3, test_days=4),
+        compared=False,
+        gan=None,
     ),
     3,
 )
@@ -56,8 +65,11 @@ def test_the_same_settings_give_the_same_digest_and_another_seed_another(small: 
 
 
 def test_the_manifest_records_the_settings_so_that_they_can_be_restored(small: Bundle) -> None:
-    """Every setting, for the small bundle and the committed one."""
+    """Every setting, for the small bundle, one with every kind of setting, and the committed one."""
     assert restored(small.manifest) == SMALL
+    other = replace(SMALL, objective=CostMatrix(50.0, 1.0), classifier=preset("reference"), from_date="2026-01-02")
+    recorded = small.manifest.training.model_copy(update={"settings": recorded_settings(other)})
+    assert restored(small.manifest.model_copy(update={"training": recorded})) == other
     assert restored(COMMITTED.manifest) == FraudSettings(spec=COMMITTED.manifest.feature_spec)
 
 
@@ -70,7 +82,10 @@ def test_training_reports_its_progress(tmp_path: Path) -> None:
 
 def test_training_again_with_the_committed_settings_gives_the_recorded_metrics(tmp_path: Path) -> None:
     """Within 0.03: another processor rounds otherwise, and training amplifies it. On the same one they are equal."""
-    again = train(restored(COMMITTED.manifest), tmp_path / "again").manifest
+    settings = replace(restored(COMMITTED.manifest), compared=False)
+    if not COMMITTED.manifest.metrics.get("gan_shipped"):
+        settings = replace(settings, gan=None)  # what did not ship changes no bit (test_augmentation.py)
+    again = train(settings, tmp_path / "again").manifest
     recorded = COMMITTED.manifest
     assert again.training.train_records == recorded.training.train_records
     assert again.training.test_records == recorded.training.test_records
@@ -95,7 +110,31 @@ def test_the_committed_bundle_finds_what_its_features_can_show() -> None:
 
 def test_the_committed_results_page_is_the_committed_bundles() -> None:
     """Generated, never typed."""
-    assert Path("docs/results.md").read_text(encoding="utf-8") == results_page(COMMITTED.manifest)
+    page = results_page(COMMITTED.manifest, read_figures(Path("docs/handbook.json")))
+    assert Path("docs/results.md").read_text(encoding="utf-8") == page
+
+
+def test_a_compared_bundle_records_baselines_and_what_was_never_shown(tmp_path: Path) -> None:
+    """Every model on the same cut with intervals, every day, and each kind of fraud left out once."""
+    evaluation = train(replace(SMALL, compared=True), tmp_path / "bundle").manifest.evaluation
+    assert evaluation is not None
+    assert {OURS, ANOMALY, LOGISTIC, FOREST, XGBOOST} == {model.model for model in evaluation.models}
+    assert len(evaluation.by_day) == SMALL.cuts.test_days
+    assert {group.name for group in evaluation.unseen} <= {"scenario 2", "scenario 3"}
+    assert evaluation.unseen
+    for model in evaluation.models:
+        precision = model.figures["average_precision"]
+        assert precision.low <= precision.value <= precision.high
+
+
+def test_the_reference_classifier_is_eight_ten_one_and_exports(tmp_path: Path) -> None:
+    """By its name, on a spec of more features: eight are chosen, and the graph says what PyTorch says."""
+    bundle = train(replace(SMALL, classifier=replace(preset("reference"), epochs=3)), tmp_path / "bundle")
+    shapes = {w.name: list(w.dims) for w in onnx.load_from_string(bundle.model).graph.initializer}
+    assert (shapes["chosen"], shapes["classifier.0.weight"], shapes["logit.weight"]) == ([8], [8, 10], [10, 1])
+    hidden = [shapes[f"{part}.{layer}.weight"] for part in ("encoder", "decoder") for layer in range(3)]
+    assert hidden == [[100, 256], [256, 128], [128, 64], [32, 64], [64, 128], [128, 256]]
+    assert (shapes["latent.weight"], shapes["reconstruction.logit.weight"]) == ([64, 32], [256, 100])
 
 
 def test_too_few_days_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
@@ -105,7 +144,16 @@ def test_too_few_days_are_refused_before_anything_is_trained(tmp_path: Path) -> 
     assert not (tmp_path / "bundle").exists()
 
 
-def random_model(seed: int) -> tuple[Fused, NDArray[np.float32]]:
+CALIBRATIONS = {
+    "platt": Calibration(1.3, -0.4),
+    "isotonic": CalibrationCurve((-6.0, -1.0, -0.95, 0.3, 0.4, 7.0), (0.001, 0.01, 0.3, 0.35, 0.9, 0.99)),
+}
+"""The isotonic curve is as steep as the fit allows."""
+
+
+def random_model(
+    seed: int, calibration: str = "platt", chosen: tuple[int, ...] = ()
+) -> tuple[Fused, NDArray[np.float32]]:
     """A fused model with random weights, and the rows it was fitted on."""
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
@@ -113,14 +161,20 @@ def random_model(seed: int) -> tuple[Fused, NDArray[np.float32]]:
     features[:, 2:4] = features[:, 2:4] > 50
     encoding = fit_encoding(features)
     curve = fit_percentiles(random.gamma(4.0, 0.03, size=5000).astype(np.float32))
-    classifier = Classifier(ClassifierShape(120, (64, 32)))
-    return Fused(encoding, fit_standardisation(features), classifier, Calibration(1.3, -0.4), Vae(), curve), features
+    classifier = Classifier(ClassifierShape(8, (10,)) if chosen else ClassifierShape(120, (64, 32)), dropout=0.3)
+    standardisation = fit_standardisation(features)
+    model = Fused(encoding, standardisation, classifier, CALIBRATIONS[calibration], Vae(), curve, chosen)
+    return model.eval(), features
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_pytorch_and_onnx_agree_to_1e_5_on_random_and_edge_inputs(seed: int) -> None:
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+@pytest.mark.parametrize("chosen", [(), (3, 0, 19, 7, 8, 1, 2, 12)], ids=["all", "eight"])
+def test_pytorch_and_onnx_agree_to_1e_5_on_random_and_edge_inputs(
+    seed: int, calibration: str, chosen: tuple[int, ...]
+) -> None:
     """Training rows, zeros, bin edges, negatives, and the largest and smallest numbers there are."""
-    model, features = random_model(seed)
+    model, features = random_model(seed, calibration, chosen)
     encode = model.inputs.encode
     edges = np.tile(features[:1], (len(encode.feature), 1))
     edges[np.arange(len(edges)), encode.feature.numpy()] = encode.lower.numpy()

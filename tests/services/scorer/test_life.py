@@ -60,6 +60,21 @@ def test_a_bundle_with_one_flipped_byte_stops_the_start(stream: Stream, tmp_path
     assert "model.onnx" in only_sentence(scorer.log())
 
 
+async def test_an_unsigned_bundle_stops_the_start_unless_it_is_allowed_loudly(stream: Stream, tmp_path: Path) -> None:
+    """A sentence that names the setting; with it, a warning and a metric for as long as it is set."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(ROOT / "deploy/bundles/fraud", bundle)
+    (bundle / "model.sig").unlink()
+    refused = stream.scorer(ASSAY_BUNDLE=str(bundle))
+    assert refused.wait() == 2
+    assert "ASSAY_ALLOW_UNSIGNED_BUNDLES" in only_sentence(refused.log())
+    allowed = stream.scorer(ASSAY_BUNDLE=str(bundle), ASSAY_ALLOW_UNSIGNED_BUNDLES="true")
+    allowed.wait_ready()
+    assert "bundle.unsigned_allowed" in allowed.log()
+    assert allowed.metric("assay_unsigned_bundles_allowed") == 1
+    assert allowed.terminate() == 0
+
+
 def test_missing_topics_stop_the_start_and_the_sentence_says_how_to_make_them(stream: Stream) -> None:
     """Topics are made by an admin, never by a scorer."""
     scorer = stream.scorer(ASSAY_TOPIC_PREFIX="nobody-made-these.")

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scorer.duplicates import DuplicateWindow
+from services.runtime.duplicates import DuplicateWindow
 
 
 def brute_force(ids: list[str], records_max: int) -> list[int]:

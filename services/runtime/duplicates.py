@@ -1,4 +1,4 @@
-"""Stage 2: transaction ids seen before. Part of the state, since it decides what is scored."""
+"""Ids seen before, which decide what is scored: so a part of the state."""
 
 from collections import deque
 from collections.abc import Sequence

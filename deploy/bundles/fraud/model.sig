@@ -1,0 +1,19 @@
+{
+ "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+ "verificationMaterial": {
+  "publicKey": {
+   "hint": "b5f2dce0da187be562aa0043a0dfb7bee7fa39946055ae66108fdd3483abde19"
+  },
+  "tlogEntries": []
+ },
+ "dsseEnvelope": {
+  "payload": "eyJfdHlwZSI6ICJodHRwczovL2luLXRvdG8uaW8vU3RhdGVtZW50L3YxIiwgInByZWRpY2F0ZSI6IHsicmVzb3VyY2VzIjogW3siYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiYjE3ZGRiMDRhNjM1MWY1ZDU2ZGU5NmFiZWExMjdhODRiZDUxODQ0OTQ5YzdjYjIyOTQxOGNmN2FkOTQwODYxOSIsICJuYW1lIjogImdvbGRlbi5qc29uIn0sIHsiYWxnb3JpdGhtIjogInNoYTI1NiIsICJkaWdlc3QiOiAiN2U1YzcyNWE3NDliOTFlZmQ1ZGJiOTI4NTA5Y2IwODc2YWE1MjQyMmJkNmYxNGFlZTc1NmY5YzA2ZWYwYjM2YSIsICJuYW1lIjogIm1hbmlmZXN0Lmpzb24ifSwgeyJhbGdvcml0aG0iOiAic2hhMjU2IiwgImRpZ2VzdCI6ICJhMTNjMTBiN2E1OWM3Y2NiMjc0ZTRkZDc5YzkzNWZmZmFlMzVmYjhiMjdiOTJmZGJiMGM0NmYwNjc2OGMzYjFlIiwgIm5hbWUiOiAibW9kZWwub25ueCJ9LCB7ImFsZ29yaXRobSI6ICJzaGEyNTYiLCAiZGlnZXN0IjogImUzMjE5NGE3OGZlZWI1OTQ2MzE0NjU5NjEzZDM1ZDc1YmE1M2VjYWIxMGMyYzRhYjhjOTk2ODY5NjMwNmQzNTYiLCAibmFtZSI6ICJyZWZlcmVuY2UuanNvbiJ9XSwgInNlcmlhbGl6YXRpb24iOiB7ImFsbG93X3N5bWxpbmtzIjogZmFsc2UsICJoYXNoX3R5cGUiOiAic2hhMjU2IiwgImlnbm9yZV9wYXRocyI6IFsibW9kZWwuc2lnIl0sICJtZXRob2QiOiAiZmlsZXMifX0sICJwcmVkaWNhdGVUeXBlIjogImh0dHBzOi8vbW9kZWxfc2lnbmluZy9zaWduYXR1cmUvdjEuMCIsICJzdWJqZWN0IjogW3siZGlnZXN0IjogeyJzaGEyNTYiOiAiMGU1MjRjYTUwNzU4MjVkODQ2ODAxNDU1YTY5YjFjMTg5ZmNmNjFhYjVlNjcwMzYyOTRjMmU1OTQ4NWUwZmMzNyJ9LCAibmFtZSI6ICJmcmF1ZCJ9XX0=",
+  "payloadType": "application/vnd.in-toto+json",
+  "signatures": [
+   {
+    "sig": "MEUCIDz61fXGlp9/QrRdBOIim+tJTnkyvWedaABD1O0gtOSpAiEAymRj7pT2sI23U3EYlDM3DSX604PpqMr30SoyVTH0gK8=",
+    "keyid": ""
+   }
+  ]
+ }
+}

@@ -1,0 +1,202 @@
+"""The registry: published bundles, and a numbered history of steps whose sum is what each channel holds.
+
+A step is a file that is created under the next number or not at all, so of two writers one sees that the other was first,
+reads what it did and decides again. Nothing is ever changed or removed. Pure: where the files lie is the caller's `Shelf`.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable
+from typing import BinaryIO, Protocol
+
+from pydantic import ValidationError
+
+from models.bundle.container import CONTAINER_BYTES_MAX
+from models.bundle.files import BundleError
+from schemas.control import BundleRef, Channel
+from schemas.registry import RegistryEvent
+
+EVENT_BYTES_MAX = 1 << 16
+TRIES_MAX = 1000
+
+Decide = Callable[[list[RegistryEvent]], RegistryEvent | None]
+"""The next step after those that were taken; None where nothing is left to do. Raises BundleError where it may not be taken."""
+
+
+class Shelf(Protocol):
+    """A folder of files; OSError where it does not work."""
+
+    def names(self) -> list[str]:
+        """Names of the files."""
+
+    def create(self, name: str, content: bytes) -> None:
+        """Make a file that is not there yet, whole. Raises FileExistsError."""
+
+    def open(self, name: str) -> BinaryIO:
+        """A file to read from."""
+
+
+class Registry:
+    """Bundles by digest, and the history. `steps` grows as it is read; of one process and one thread."""
+
+    def __init__(self, bundles: Shelf, events: Shelf) -> None:
+        self._bundles, self._events = bundles, events
+        self._read: list[RegistryEvent] = []
+
+    def history(self) -> list[RegistryEvent]:
+        """Every step so far, in order. Raises BundleError where one cannot be read."""
+        numbers = sorted(int(name[:8]) for name in self._events.names() if re.fullmatch(r"\d{8}\.json", name))
+        for number in numbers[len(self._read) :]:
+            content = _read(self._events, _event_name(number), EVENT_BYTES_MAX)
+            try:
+                self._read.append(RegistryEvent.model_validate_json(content))
+            except ValidationError:
+                raise BundleError(f"Step {number} of the registry's history is damaged: restore the file.") from None
+        return list(self._read)
+
+    def holds(self, name: str, channel: Channel) -> BundleRef | None:
+        """What a line's channel holds."""
+        return holder(self.history(), name, channel)
+
+    def lines(self) -> list[str]:
+        """Names of the model lines published here."""
+        return sorted({event.bundle.name for event in self.history()})
+
+    def published(self, name: str, version: int) -> BundleRef:
+        """The bundle of that version. Raises BundleError."""
+        for event in self.history():
+            if event.action == "publish" and (event.bundle.name, event.bundle.version) == (name, version):
+                return event.bundle
+        raise BundleError(f"{name}/{version} is not in the registry: publish it with `assay registry publish`.")
+
+    def content(self, bundle: BundleRef) -> bytes:
+        """The container of a bundle, as it was published; not checked here. Raises BundleError."""
+        try:
+            return _read(self._bundles, _bundle_name(bundle), CONTAINER_BYTES_MAX)
+        except FileNotFoundError:
+            raise BundleError(
+                f"{bundle} with digest {bundle.digest[:12]} is not in the registry.", "unreadable"
+            ) from None
+        except OSError as error:
+            raise BundleError(f"{bundle} cannot be read from the registry: {error}.", "unreadable") from None
+
+    def publish(self, container: bytes, event: RegistryEvent) -> RegistryEvent | None:
+        """Add a bundle, whose container this is. None where it was there already. Raises BundleError."""
+
+        def decide(history: list[RegistryEvent]) -> RegistryEvent | None:
+            line = [e.bundle for e in history if e.action == "publish" and e.bundle.name == event.bundle.name]
+            if event.bundle in line:
+                return None
+            newest = max((bundle.version for bundle in line), default=0)
+            if event.bundle.version <= newest:
+                raise BundleError(
+                    f"{event.bundle} is not newer than {event.bundle.name}/{newest}, which is published: versions only grow; "
+                    "give it a higher one."
+                )
+            return event
+
+        if decide(self.history()) is None:
+            return None
+        with contextlib.suppress(FileExistsError):  # by somebody who did not come to take the step, or is about to
+            self._bundles.create(_bundle_name(event.bundle), container)
+        return self._append(decide)
+
+    def promote(self, event: RegistryEvent) -> RegistryEvent | None:
+        """Give a channel to a published bundle, newer than what holds it. None where it holds it. Raises BundleError."""
+
+        def decide(history: list[RegistryEvent]) -> RegistryEvent | None:
+            assert event.channel is not None, "a promotion names its channel"
+            if not any(e.action == "publish" and e.bundle == event.bundle for e in history):
+                raise BundleError(f"{event.bundle} is not in the registry: publish it first.")
+            now = holder(history, event.bundle.name, event.channel)
+            if now == event.bundle:
+                return None
+            if event.channel == "champion" and now is not None and event.bundle.version < now.version:
+                raise BundleError(
+                    f"{event.bundle} is older than {now}, which is champion: use `assay registry rollback`."
+                )
+            return event
+
+        return self._append(decide)
+
+    def rollback(self, name: str, make: Callable[[BundleRef], RegistryEvent]) -> RegistryEvent:
+        """Give `champion` back to whatever held it before. make: the step, from the bundle. Raises BundleError."""
+
+        def decide(history: list[RegistryEvent]) -> RegistryEvent | None:
+            before = previous(history, name)
+            if before is None:
+                raise BundleError(
+                    f"No bundle of {name} was champion before the present one: there is nothing to go back to."
+                )
+            return make(before)
+
+        step = self._append(decide)
+        assert step is not None, "a rollback always takes a step"
+        return step
+
+    def withdraw(self, name: str, make: Callable[[BundleRef], RegistryEvent]) -> RegistryEvent | None:
+        """Empty `challenger`. None where it is empty. make: the step, from the bundle that held it."""
+
+        def decide(history: list[RegistryEvent]) -> RegistryEvent | None:
+            now = holder(history, name, "challenger")
+            return None if now is None else make(now)
+
+        return self._append(decide)
+
+    def _append(self, decide: Decide) -> RegistryEvent | None:
+        for _ in range(TRIES_MAX):
+            history = self.history()
+            step = decide(history)
+            if step is None:
+                return None
+            try:
+                self._events.create(_event_name(len(history) + 1), step.model_dump_json().encode())
+            except FileExistsError:
+                continue  # somebody was first: read what was done, and decide again
+            return step
+        raise BundleError("Other writers of the registry were first again and again: try once more.")
+
+
+def holder(history: list[RegistryEvent], name: str, channel: Channel) -> BundleRef | None:
+    """What a line's channel holds after these steps."""
+    now = None
+    for event in history:
+        if event.bundle.name == name and event.channel == channel:
+            now = None if event.action == "withdraw" else event.bundle
+    if channel == "challenger" and now == holder(history, name, "champion"):
+        return None  # it was promoted
+    return now
+
+
+def previous(history: list[RegistryEvent], name: str) -> BundleRef | None:
+    """What was champion before the present one: rollbacks take promotions back, one by one."""
+    held = champions(history, name)
+    return held[1] if len(held) > 1 else None
+
+
+def champions(history: list[RegistryEvent], name: str) -> list[BundleRef]:
+    """The champion and those before it, newest first, without those that were rolled back."""
+    held: list[BundleRef] = []
+    for event in history:
+        if event.bundle.name == name and event.channel == "champion":
+            if event.action == "rollback":
+                held.pop()
+            else:
+                held.append(event.bundle)
+    return held[::-1]
+
+
+def _event_name(number: int) -> str:
+    return f"{number:08d}.json"
+
+
+def _bundle_name(bundle: BundleRef) -> str:
+    return f"{bundle.name}-{bundle.version}-{bundle.digest}.bundle"
+
+
+def _read(shelf: Shelf, name: str, bytes_max: int) -> bytes:
+    with shelf.open(name) as file:
+        content = file.read(bytes_max + 1)
+    if len(content) > bytes_max:
+        raise BundleError(f"{name} of the registry is larger than {bytes_max} bytes.", "unreadable")
+    return content

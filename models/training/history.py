@@ -1,0 +1,79 @@
+"""Where training data come from: days of labelled payments, simulated or read, folded by the scorer's own fold."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features.columns import TransactionColumns
+from models.features.fold import fold
+from models.features.history_profiles import HistoryProfiles
+from models.features.state import FeatureState
+from models.simulation.settings import SimulationSettings
+from models.simulation.stream import generate
+from models.training.data import Dataset, TrainingError, joined
+from models.training.progress import Progress, silent
+from schemas.feature_spec import FeatureSpec
+
+SIMULATED = "Simulated payments: the project's own generator, after the Fraud Detection Handbook's description."
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledDay:
+    """The n payments of one UTC day, in order of time. day: since 1970. is_fraud: bool[n]. scenario: int8[n], 0 unknown."""
+
+    day: int
+    columns: TransactionColumns
+    is_fraud: NDArray[np.bool_]
+    scenario: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Labelled payments with their features. first_day: since 1970, day 0 of `data`. days: how many. source: in words."""
+
+    data: Dataset
+    first_day: int
+    days: int
+    source: str
+
+
+def simulated(settings: SimulationSettings, spec: FeatureSpec, progress: Progress = silent) -> History:
+    """Every transaction of the simulation with its features. Raises TrainingError where there is none."""
+    days = (
+        LabelledDay(settings.start_day + number, day.columns, day.is_fraud, day.scenario)
+        for number, day in enumerate(generate(settings))
+    )
+    data = fold_history(days, settings.start_day, settings.days or 0, spec, settings.customers, progress)
+    return History(data, settings.start_day, settings.days or 0, SIMULATED)
+
+
+def fold_history(
+    history: Iterable[LabelledDay],
+    first_day: int,
+    days: int,
+    spec: FeatureSpec,
+    cards_max: int,
+    progress: Progress = silent,
+) -> Dataset:
+    """Days in order of time with their features. The history starts empty, as a new scorer's does.
+
+    A day sees of its terminals what was known when it began: earlier days, and labels older than the spec's delay.
+    """
+    state, profiles = FeatureState(spec, cards_max=max(1, cards_max)), HistoryProfiles(spec.label_delay_days)
+    numbers: dict[str, int] = {}
+    parts = []
+    for day in history:
+        features, _ = fold(state, day.columns, profiles.on(day.day))
+        state.closed_days()  # the stream tells them, nobody asks for them here
+        if spec.profiled:
+            profiles.add(day.day, day.columns.ids["terminal_id"], day.is_fraud)
+        cards = day.columns.ids["card_id"]
+        card = np.array([numbers.setdefault(card_id, len(numbers)) for card_id in cards], dtype=np.int64)
+        ordinal = np.full(len(card), day.day - first_day)
+        parts.append(Dataset(features, card, ordinal, day.is_fraud, day.scenario))
+        progress("features", day.day - first_day + 1, days)
+    if not parts:
+        raise TrainingError("There are no days to train on; give a history or a simulation that holds some.")
+    return joined(parts)

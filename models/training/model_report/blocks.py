@@ -1,0 +1,69 @@
+"""What a page is made of: sections, figures and tables, and numbers as they are written."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+NONE = "n/a"
+"""A figure that does not apply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells are text. The first column names the row. marked: the row in force, if one is. left: columns of words."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    marked: int | None = None
+    left: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A plot, one sentence on what it says, and its key figures."""
+
+    title: str
+    says: str
+    svg: Markup
+    table: Table | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One question and its answer. id: its anchor. small: figures as small multiples."""
+
+    id: str
+    title: str
+    says: tuple[str, ...]
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    small: tuple[Figure, ...] = ()
+
+
+def percent(share: float | None, decimals: int = 1) -> str:
+    """A share of 1 in percent."""
+    return NONE if share is None else f"{share:.{decimals}%}"
+
+
+def figure(value: float | None, decimals: int = 3) -> str:
+    """A number with fixed decimals."""
+    return NONE if value is None else f"{value:.{decimals}f}"
+
+
+def count(number: float) -> str:
+    """A whole number, thousands apart."""
+    return f"{number:,.0f}"
+
+
+def of_hundred(share: float) -> str:
+    """`80 of 100`; small shares of more: `27 of 10,000`."""
+    for whole in (100, 1_000, 10_000, 100_000):
+        if share * whole >= 10 or share == 0:
+            break
+    return f"{share * whole:.0f} of {whole:,}"
+
+
+def listed(words: list[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,148 @@
+"""The kinds of features that read a credit application: its attributes, and simple arithmetic of them."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.feature_kinds import BaseFeature, Part, Transform
+
+ATTRIBUTES_MAX = 256
+"""Attributes of one application, at most."""
+
+AttributeName = Annotated[str, Field(min_length=1, max_length=64)]
+"""Name of an attribute, as the user's system writes it."""
+
+Attributes = Annotated[tuple[AttributeName, ...], Field(min_length=1, max_length=ATTRIBUTES_MAX)]
+Words = Annotated[str, Field(min_length=1, max_length=200)]
+Total = Literal["mean", "sum", "max", "min"]
+
+
+class AttributeFeature(BaseFeature):
+    """What every feature of an application has."""
+
+    missing: float | None = Field(
+        None, description="Value where an attribute is absent or null. Without it such an application is a dead letter."
+    )
+    protected: bool = Field(
+        False,
+        description="A ground by which law forbids to decide (ECOA: sex, marital status, national origin; age): it may be "
+        "compared with, no bundle is trained on it.",
+    )
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        raise NotImplementedError
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Field and what is wrong with it, beyond types."""
+        yield from ()
+
+
+class NumberFeature(AttributeFeature):
+    """A number of the application."""
+
+    kind: Literal["number"] = Field(description="A number of the application.")
+    attribute: AttributeName = Field(description="Which one.")
+    at_least: float | None = Field(None, description="A smaller number is a mistake: a dead letter.")
+    at_most: float | None = Field(None, description="A larger number is a mistake: a dead letter.")
+    transform: Transform = Field(
+        "none", description="log1p: natural logarithm of 1 + value; needs at_least: 0 or more."
+    )
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        return (self.attribute,)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Field and what is wrong with it, beyond types."""
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            yield "at_least", f"{self.at_least:g} is above at_most, {self.at_most:g}; exchange them"
+        if self.transform == "log1p" and (self.at_least is None or self.at_least < 0):
+            yield "transform", "log1p needs numbers from 0 on; add at_least: 0, or remove the transform"
+
+    def _derived_words(self) -> str:
+        words = self.attribute.replace("_", " ").lower()
+        return words if self.transform == "none" else f"{words} (logarithm)"
+
+
+class CategoryValue(Part):
+    """One value of a category: the number that the model reads, and the words that a reason quotes."""
+
+    number: float = Field(description="What the model reads.")
+    words: Words | None = Field(None, description="The value in words, for reasons. Default: the value itself.")
+
+
+class CategoryFeature(AttributeFeature):
+    """A category of the application, mapped to numbers."""
+
+    kind: Literal["category"] = Field(description="A category of the application.")
+    attribute: AttributeName = Field(description="Which one.")
+    values: Annotated[dict[AttributeName, CategoryValue], Field(min_length=1, max_length=ATTRIBUTES_MAX)] = Field(
+        description="Every value that is known, and its number. A whole number given as value is written without point."
+    )
+    other: CategoryValue | None = Field(
+        None, description="For every value not named. Without it an application with one is a dead letter."
+    )
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        return (self.attribute,)
+
+    def value_words(self, value: float) -> str:
+        """The words of the known value whose number is nearest."""
+        known = self.values | ({"other": self.other} if self.other else {})
+        # a median between two values has no words of its own
+        name = min(known, key=lambda name: abs(known[name].number - value))
+        return known[name].words or name
+
+    def _derived_words(self) -> str:
+        return self.attribute.replace("_", " ").lower()
+
+
+class CombinedFeature(AttributeFeature):
+    """One number made of several."""
+
+    kind: Literal["combined"] = Field(description="Mean, sum, largest or smallest of several numbers.")
+    attributes: Attributes = Field(description="Of which.")
+    aggregation: Total = Field(description="mean, sum, max or min.")
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        return self.attributes
+
+    def _derived_words(self) -> str:
+        return f"{self.aggregation} of {', '.join(name.replace('_', ' ').lower() for name in self.attributes)}"
+
+
+class RatioFeature(AttributeFeature):
+    """One sum of numbers divided by another."""
+
+    kind: Literal["ratio"] = Field(description="A sum of numbers divided by another sum.")
+    numerator: Attributes = Field(description="What is divided: the sum of these.")
+    denominator: Attributes = Field(description="By what: the sum of these.")
+    at_least: float = Field(0.0, description="A smaller ratio becomes this.")
+    at_most: float = Field(10.0, description="A larger ratio becomes this.")
+    no_denominator: float = Field(0.0, description="Value where the denominator is not above 0.")
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        return (*self.numerator, *self.denominator)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Field and what is wrong with it, beyond types."""
+        if self.at_least > self.at_most:
+            yield "at_least", f"{self.at_least:g} is above at_most, {self.at_most:g}; exchange them"
+
+    def _derived_words(self) -> str:
+        sides = (self.numerator, self.denominator)
+        above, below = (" + ".join(name.replace("_", " ").lower() for name in names) for names in sides)
+        return f"{above} relative to {below}"
+
+
+ApplicationFeature = NumberFeature | CategoryFeature | CombinedFeature | RatioFeature

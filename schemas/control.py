@@ -1,0 +1,57 @@
+"""What scores is changed on `control`: commands to a consumer group's scorers, and their acknowledgements."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.base import Count, EventTimeMs, Message
+
+Channel = Literal["champion", "challenger"]
+
+
+class BundleRef(Message):
+    """One bundle, by what it is."""
+
+    name: str = Field(description="Name of the model line.")
+    version: Annotated[int, Field(ge=1)] = Field(description="Version within the line.")
+    digest: Annotated[str, Field(min_length=64, max_length=64)] = Field(description="SHA-256 of its files, in hex.")
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+
+class Control(Message):
+    """A command, or what one partition's worker answers to it. Compacted: the last of each kind and partition counts."""
+
+    kind: Literal["command", "acknowledgement"] = Field(description="Which of the two.")
+    group: str = Field(description="Consumer group of the scorers meant, or of the one that answers.")
+    channel: Channel = Field(description="champion: what decides. challenger: what scores beside it, unseen.")
+    command_id: Annotated[str, Field(min_length=1, max_length=100)] = Field(
+        description="Ties answers to their command."
+    )
+    at_ms: EventTimeMs = Field(description="Wall-clock time, ms since 1970 UTC.")
+    by: Annotated[str, Field(max_length=200)] = Field(description="Who commands or answers.")
+    bundle: BundleRef | None = Field(
+        None, description="Command: what is to take the channel, none to empty it. Answer: what holds it now."
+    )
+    replaces: BundleRef | None = Field(None, description="For a rollback: what is taken out of force.")
+    rollback: bool = Field(False, description="Whether an older version than the one in force is meant.")
+    refold: bool = Field(
+        False, description="Whether other features are meant: partitions stop until their history is folded again."
+    )
+    outcome: Literal["in_force", "refused"] | None = Field(None, description="Answer: what became of the command.")
+    why: Annotated[str, Field(max_length=500)] | None = Field(None, description="Reason of a rollback or a refusal.")
+    source_partition: Count | None = Field(None, description="Answer: the input partition that speaks.")
+    from_offset: Count | None = Field(
+        None, description="Answer: it holds from this input offset on; none where the worker has met no input yet."
+    )
+
+
+def command_key(group: str, channel: Channel) -> bytes:
+    """The key of a command on the topic."""
+    return f"{group}:{channel}".encode()
+
+
+def acknowledgement_key(group: str, channel: Channel, partition: int) -> bytes:
+    """The key of a partition's answer on the topic."""
+    return f"{group}:{channel}:{partition}".encode()

@@ -1,0 +1,54 @@
+"""What a generator of payments says of itself: its `manifest.json`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from schemas.base import Count, EventTimeMs, Message, Share
+from schemas.manifest import Digest
+
+KNOTS_MAX = 4096
+
+
+class GeneratorColumn(Message):
+    """One column that is drawn, as its quantile function: linear between knots that never fall."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")] = Field(description="What it is.")
+    levels: Annotated[tuple[Share, ...], Field(min_length=2, max_length=KNOTS_MAX)] = Field(
+        description="Shares of the payments up to each value, from 0 to 1; two of one value are a share of its own."
+    )
+    values: tuple[float, ...] = Field(description="The values, in the column's unit.")
+    whole: bool = Field(description="Values are whole numbers.")
+
+    @model_validator(mode="after")
+    def _rises(self) -> "GeneratorColumn":
+        if len(self.levels) != len(self.values):
+            raise ValueError("levels and values differ in length")
+        if self.levels != tuple(sorted(self.levels)) or self.values != tuple(sorted(self.values)):
+            raise ValueError("levels and values must never fall")
+        return self
+
+
+class GeneratorManifest(Message):
+    """Identity, contract and origin of a generator."""
+
+    format_version: Literal[1] = Field(1, description="Version of the layout.")
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = Field(description="Name of the line.")
+    version: Annotated[int, Field(ge=1)] = Field(description="Grows with each release of the line.")
+    created_at_ms: EventTimeMs = Field(
+        description="The end of the data; the same run with the same seed gives the same."
+    )
+    owner: str = Field(description="Who answers for it.")
+    licence: str = Field(description="Under which licence it may be used.")
+    permitted_use: str = Field(description="What it may be used for.")
+    network: str = Field(description="The preset of the network.")
+    noise: Annotated[int, Field(ge=1, le=4096)] = Field(description="Width of the graph's input.")
+    columns: tuple[GeneratorColumn, ...] = Field(description="What the graph's output holds, in order.")
+    data: str = Field(description="What it was trained on, in words.")
+    data_digest: Digest = Field(description="SHA-256 of the training rows.")
+    records: Count = Field(description="Payments that it was trained on.")
+    seed: Count = Field(description="Seed of every random draw.")
+    settings: dict[str, JsonValue] = Field(description="Everything else that the run was started with.")
+    libraries: dict[str, str] = Field(description="Versions of the libraries that trained it.")
+    quality: dict[str, float] = Field(description="How like the real payments its own are, and how near.")
+    files: dict[str, Digest] = Field(description="SHA-256 of every other file, by name.")

@@ -1,0 +1,63 @@
+"""`assay train generator`: train what `assay simulate --from gan` streams."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli import train_view
+from services.cli.files import needing_files
+from services.cli.train import Json, Seed, Version, needing_trainer
+
+if TYPE_CHECKING:
+    from models.training.payment_rows import PaymentRows
+
+EXAMPLE = "Example: assay train generator --data payments.parquet --map card_id=CUSTOMER_ID --out generator"
+
+Data = Annotated[Path | None, typer.Option(help="Payments, .csv or .parquet. Default: simulated ones.")]
+Mapped = Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")]
+Label = Annotated[str | None, typer.Option(help="Column that says which payments were frauds; they are left out.")]
+Out = Annotated[Path, typer.Option(help="Directory of the generator.")]
+Days = Annotated[int, typer.Option(min=1, help="Simulated days.")]
+Customers = Annotated[int, typer.Option(min=100, help="Simulated customers.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Steps of the fit. Default: 2000.")]
+
+
+def generator(
+    data: Data = None,
+    mapped: Mapped = None,
+    label: Label = None,
+    out: Out = Path("deploy/generators/payments"),
+    seed: Seed = None,
+    days: Days = 28,
+    customers: Customers = 2_000,
+    steps: Steps = None,
+    version: Version = 1,
+    json: Json = False,
+) -> None:
+    """Train the generator of payments that `assay simulate --from gan` streams."""
+    with needing_trainer():
+        from models.training.fit_gan import GanSettings
+        from models.training.generator import GeneratorSettings, train_generator
+    settings = GeneratorSettings(
+        seed=1 if seed is None else seed,
+        version=version,
+        customers=customers,
+        days=days,
+        gan=GanSettings() if steps is None else GanSettings(steps=steps),
+    )
+    payments = _payments(data, mapped or [], label) if data else None
+    with train_view.bars(quiet=json) as shown:
+        manifest = train_generator(settings, out, train_view.reporter(shown), payments)
+    if json:
+        typer.echo(manifest.model_dump_json())
+    else:
+        title = f"{manifest.name}/{manifest.version} in {out}"
+        train_view.figures_table(title, "synthetic payments beside real ones", manifest.quality)
+
+
+def _payments(path: Path, mapped: list[str], label: str | None) -> "PaymentRows":
+    with needing_files():
+        from models.files.payments import mapping
+        from models.training.payment_rows import file_rows
+    return file_rows(path, mapping(mapped), label)

@@ -1,0 +1,49 @@
+"""python -m services.credit: wiring only. Settings come from the environment (docs/settings.md)."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+from aiokafka import TopicPartition
+
+from schemas.topics import APPLICATIONS, CREDIT_OUTPUTS
+from services.credit.model import load_session
+from services.credit.processor import CreditProcessor, Model
+from services.runtime import logs
+from services.runtime.dead_letters import DeadLetterWriter, privacy_key
+from services.runtime.metrics import Metrics
+from services.runtime.process import Environment, Service, main, run_processor
+from services.runtime.settings import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
+
+log = structlog.get_logger(__name__)
+
+
+async def start() -> None:
+    """Read settings, load the bundle, work `applications` until told to stop."""
+    kafka, topics, credit = load(KafkaSettings), load(TopicSettings), load(CreditSettings)
+    runtime = load(RuntimeSettings)
+    runtime = runtime.model_copy(
+        update={
+            "group": credit.group,
+            "http_port": credit.http_port,
+            "batch_records_max": min(credit.batch_records_max, runtime.batch_records_max),
+        }
+    )
+    metrics = Metrics()
+    logs.configure(runtime, metrics)
+    session = load_session(credit)
+    bundle, name = session.bundle, f"{session.bundle.manifest.name}/{session.bundle.manifest.version}"
+    metrics.model.labels(name, session.provider).set(1)
+    log.info("model.loaded", bundle=name, digest=bundle.digest, provider=session.provider)
+    model = Model(session, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model"))
+    letters = DeadLetterWriter(privacy_key(runtime))
+
+    def make_processor(source: TopicPartition) -> CreditProcessor:
+        return CreditProcessor(source.partition, topics.topic_prefix, model, runtime, letters, metrics)
+
+    service = Service([APPLICATIONS], CREDIT_OUTPUTS, make_processor)
+    await run_processor(service, Environment(kafka, topics, runtime, metrics))
+
+
+if __name__ == "__main__":
+    main(start)

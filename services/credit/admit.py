@@ -1,0 +1,76 @@
+"""Bytes to applications with all their inputs. What is not one is a fault, and its neighbours never notice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features.attributes import AttributeMapping
+from schemas import codec
+from schemas.application import Application
+from schemas.dead_letter import DeadLetterReason
+from schemas.privacy import is_card_number
+from services.runtime.batches import Record
+from services.runtime.duplicates import DuplicateWindow
+from services.runtime.faults import Fault, parsed
+
+
+@dataclass(slots=True)
+class Admitted:
+    """Parallel lists of what is to be scored, in order, and the faults. rows: the model's inputs."""
+
+    records: list[Record] = field(default_factory=list)
+    applications: list[Application] = field(default_factory=list)
+    rows: list[list[float]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """float32[n, F]."""
+        return np.array(self.rows, np.float32)
+
+
+class Admission:
+    """Parses, validates, maps attributes to inputs, and drops what was seen before."""
+
+    def __init__(
+        self, mapping: AttributeMapping, duplicates: DuplicateWindow, message_bytes_max: int, event_ahead_ms_max: int
+    ) -> None:
+        self._mapping, self._duplicates = mapping, duplicates
+        self._message_bytes_max, self._event_ahead_ms_max = message_bytes_max, event_ahead_ms_max
+        self._parse = codec.decoder(Application)
+
+    def admit(self, records: Sequence[Record]) -> Admitted:
+        """Take in records, in order."""
+        admitted = Admitted()
+        for record in records:
+            judged = self._judge(record)
+            if isinstance(judged, Fault):
+                admitted.faults.append(judged)
+                continue
+            application, row = judged
+            admitted.records.append(record)
+            admitted.applications.append(application)
+            admitted.rows.append(row)
+        return admitted
+
+    def _judge(self, record: Record) -> tuple[Application, list[float]] | Fault:
+        application = parsed(record, self._parse, self._message_bytes_max)
+        if isinstance(application, Fault):
+            return application
+        if is_card_number(application.applicant_id):
+            detail = "applicant_id is a card number: send a keyed pseudonym"
+            return Fault(record, DeadLetterReason.CARD_NUMBER, detail)
+        # the record's timestamp is in the log, so a replay judges the same; our own clock is not
+        if application.event_time_ms > record.timestamp + self._event_ahead_ms_max:
+            detail = f"event_time_ms is more than {self._event_ahead_ms_max} ms ahead of the record's timestamp"
+            return Fault(record, DeadLetterReason.FUTURE, detail)
+        row = self._mapping.row(application.attributes)
+        if isinstance(row, str):
+            return Fault(record, DeadLetterReason.ATTRIBUTE, row)
+        # last: an application that was refused may come again, mended, under its id
+        if self._duplicates.repeated([application.application_id]):
+            detail = f"id seen within the last {self._duplicates.records_max} records of its partition"
+            return Fault(record, DeadLetterReason.DUPLICATE, detail)
+        return application, row

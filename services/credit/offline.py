@@ -1,0 +1,56 @@
+"""Judges a finite list of applications with the stream's own mapping, model and outcomes, without Kafka."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.features.attributes import AttributeMapping, Value
+from models.scoring.adverse_action import adverse_reasons
+from models.scoring.scores import Scores
+from models.scoring.session import ModelSession
+from schemas.alert import Reason
+from schemas.credit import CreditOutcome
+from services.credit.decide import TRIGGERS, outcomes
+
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """n applications in the order given. Where `rejected` holds why, the scores are NaN and there is no outcome."""
+
+    scores: Scores
+    outcome: list[CreditOutcome | None]
+    reasons: list[tuple[Reason, ...]]
+    rejected: list[str | None]
+
+
+def judge(
+    session: ModelSession, applications: Sequence[Mapping[str, Value]], report: Callable[[int], None]
+) -> Judgement:
+    """Scores, outcomes and reasons of each. `report` is told how many are done."""
+    mapping, count = AttributeMapping(session.bundle.manifest.feature_spec), len(applications)
+    found = Judgement(
+        Scores(*(np.full(count, np.nan, np.float32) for _ in Scores._fields)),
+        [None] * count,
+        [()] * count,
+        [None] * count,
+    )
+    for start in range(0, count, BATCH):
+        features, problems = mapping.matrix(applications[start : start + BATCH])
+        for place, why in problems.items():
+            found.rejected[start + place] = why
+        places = [place for place in range(start, min(start + BATCH, count)) if found.rejected[place] is None]
+        scores = session.run(features)
+        for column, values in zip(found.scores, scores, strict=True):
+            column[places] = values
+        decided = outcomes(scores, session.bundle.manifest.thresholds)
+        rows = [row for row, outcome in enumerate(decided) if outcome in TRIGGERS]
+        reasons = adverse_reasons(session, features[rows], [TRIGGERS[decided[row]] for row in rows])
+        for place, outcome in zip(places, decided, strict=True):
+            found.outcome[place] = outcome
+        for row, why_not in zip(rows, reasons, strict=True):
+            found.reasons[places[row]] = why_not
+        report(min(start + BATCH, count))
+    return found

@@ -1,0 +1,131 @@
+"""The credit service's part of one partition: admit, score, decide, give reasons, emit. Its state is the ids seen."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from models.features.attributes import AttributeMapping
+from models.scoring.adverse_action import adverse_reasons
+from models.scoring.session import ModelSession
+from schemas.topics import DEAD_LETTERS
+from services.credit.admit import Admission, Admitted
+from services.credit.decide import TRIGGERS, outcomes
+from services.credit.emit import Emitter, Identity, Judged
+from services.runtime.batches import Record, Result, Write
+from services.runtime.clock import monotonic_s, wall_ms
+from services.runtime.dead_letters import DeadLetterWriter
+from services.runtime.duplicates import DuplicateWindow
+from services.runtime.metrics import Metrics
+from services.runtime.settings import RuntimeSettings
+from services.runtime.snapshots import Arrays
+
+T = TypeVar("T")
+
+STATE_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded bundle, shared by the partitions of a process. executor: where it runs, outside the event loop's thread."""
+
+    session: ModelSession
+    executor: Executor
+
+    @property
+    def identity(self) -> Identity:
+        """As decisions carry it."""
+        bundle = self.session.bundle
+        return Identity(self.session.model_name, bundle.digest, bundle.manifest.thresholds)
+
+
+class CreditProcessor:
+    """One partition of `applications`."""
+
+    def __init__(
+        self,
+        partition: int,
+        prefix: str,
+        model: Model,
+        runtime: RuntimeSettings,
+        letters: DeadLetterWriter,
+        metrics: Metrics,
+    ) -> None:
+        self._prefix, self._model, self._runtime = prefix, model, runtime
+        self._letters, self._metrics, self._label = letters, metrics, str(partition)
+        self._emitter = Emitter(prefix, model.identity)
+        self._spec = model.session.bundle.manifest.feature_spec
+        self._mapping = AttributeMapping(self._spec)
+        self._ahead_ms_max = int(runtime.event_ahead_s_max * 1000)
+        self._judged: Judged | None = None
+        self._faults: Counter[str] = Counter()
+        # the mapping decides what is refused, and so which ids are remembered
+        self.state_key = (
+            f"credit-{STATE_VERSION}:{self._spec.digest()}:{runtime.duplicate_window_records}"
+            f":{runtime.message_bytes_max}:{self._ahead_ms_max}"
+        )
+        self._remember(DuplicateWindow(runtime.duplicate_window_records))
+
+    def _remember(self, duplicates: DuplicateWindow) -> None:
+        self._duplicates = duplicates
+        self._admission = Admission(self._mapping, duplicates, self._runtime.message_bytes_max, self._ahead_ms_max)
+
+    def snapshot(self) -> Arrays:
+        """The ids seen."""
+        return self._duplicates.to_arrays()
+
+    def restore(self, arrays: Arrays) -> None:
+        """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
+        duplicates = DuplicateWindow(self._runtime.duplicate_window_records)
+        duplicates.load(arrays)
+        self._remember(duplicates)
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Remember the ids exactly as `process` does, without output."""
+        self._admission.admit(records)
+
+    async def process(self, records: Sequence[Record]) -> Result:
+        """Judge applications."""
+        admitted = self._admission.admit(records)
+        self._faults = Counter(fault.reason.value for fault in admitted.faults)
+        writes: list[Write] = []
+        if admitted.records:
+            self._judged = await self._judge(admitted)
+            writes += self._emitter.writes(self._judged, wall_ms())
+        if admitted.faults:
+            writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
+        return Result(writes, len(records), len(admitted.faults))
+
+    def flush(self, *, force: bool = False) -> Result | None:
+        """Nothing is held back."""
+
+    def committed(self, result: Result) -> None:
+        """Count what is committed."""
+        metrics, label = self._metrics, self._label
+        metrics.records.labels(label).inc(result.records)
+        metrics.batch.observe(float(result.records))
+        if self._judged is not None:
+            metrics.scores.labels(label).inc(len(self._judged.outcomes))
+            for outcome, count in Counter(self._judged.outcomes).items():
+                metrics.credit_outcomes.labels(label, outcome).inc(count)
+            for record in self._judged.admitted.records:
+                metrics.latency.observe((wall_ms() - record.timestamp) / 1000)
+        for reason, count in self._faults.items():
+            metrics.dead_letters.labels(reason).inc(count)
+        self._judged, self._faults = None, Counter()
+
+    async def _judge(self, admitted: Admitted) -> Judged:
+        session, features, started_s = self._model.session, admitted.features, monotonic_s()
+        scores = await self._in_executor(session.run, features)
+        self._metrics.stage.observe(monotonic_s() - started_s, "model")
+        decided = outcomes(scores, session.bundle.manifest.thresholds)
+        places = [place for place, outcome in enumerate(decided) if outcome in TRIGGERS]
+        triggers, started_s = [TRIGGERS[decided[place]] for place in places], monotonic_s()
+        reasons = await self._in_executor(adverse_reasons, session, features[places], triggers) if places else []
+        self._metrics.stage.observe(monotonic_s() - started_s, "reasons")
+        return Judged(admitted, scores, decided, dict(zip(places, reasons, strict=True)))
+
+    async def _in_executor(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._model.executor, function, *arguments)

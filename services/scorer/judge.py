@@ -1,0 +1,89 @@
+"""Stage 3: features to scores, outcomes and reasons by the champion, and unseen beside it by the challenger."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from models.scoring.scores import Scores
+from models.scoring.shapley import explain
+from schemas.alert import Reason
+from services.scorer.decide import BoolArray, Outcomes, decide
+from services.scorer.emit import Matrix
+from services.scorer.live import Model, Models
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one model says of a batch. reasons: by place in the batch, for alerts."""
+
+    model: Model
+    scores: Scores
+    outcomes: Outcomes
+    reasons: dict[int, tuple[Reason, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What the challenger says of the same batch."""
+
+    model: Model
+    scores: Scores
+    alert: BoolArray
+
+
+async def judge(models: Models, model: Model, features: Matrix) -> Judgement:
+    """The champion's judgement. A new champion that fails is rolled back, and the one before judges the batch."""
+    try:
+        judged, model_s = await _judged(model, features)
+    except Exception as error:  # ONNX Runtime's errors have no common base
+        before = models.roll_back(model, f"it fails with {type(error).__name__}")
+        if before is None:
+            raise
+        judged, model_s = await _judged(before, features)
+    models.count(judged.model, len(features), int(np.count_nonzero(judged.outcomes.alert)), model_s)
+    return judged
+
+
+async def judge_unseen(models: Models, challenger: Model | None, features: Matrix) -> Shadow | None:
+    """The challenger's scores; None where there is none, or it fails, which nobody else notices."""
+    if challenger is None:
+        return None
+    try:
+        scores, _ = await _in_executor(challenger, _timed, challenger, features)
+        return Shadow(challenger, scores, decide(scores, challenger.identity.thresholds).alert)
+    except Exception as error:
+        models.let_go(challenger, f"it fails with {type(error).__name__}")
+        return None
+
+
+async def _judged(model: Model, features: Matrix) -> tuple[Judgement, float]:
+    """The judgement, and the seconds that the scores took."""
+    scores, model_s = await _in_executor(model, _timed, model, features)
+    outcomes = decide(scores, model.identity.thresholds)
+    places = np.flatnonzero(outcomes.alert).tolist()
+    reasons: dict[int, tuple[Reason, ...]] = {}
+    if places:
+        triggers = [outcomes.triggers(place) for place in places]
+        found = await _in_executor(model, explain, model.session, features[places], triggers)
+        reasons = dict(zip(places, found, strict=True))
+    return Judgement(model, scores, outcomes, reasons), model_s
+
+
+def _timed(model: Model, features: Matrix) -> tuple[Scores, float]:
+    # the thread's own time, so that a busy machine makes no model look slow; a GPU's work is not in it
+    clock = time.thread_time if model.session.provider == "cpu" else time.perf_counter
+    started_s = clock()
+    scores = model.session.run(features)
+    if not all(np.isfinite(column).all() for column in scores):
+        raise FloatingPointError("a score is no number")
+    return scores, clock() - started_s
+
+
+async def _in_executor(model: Model, function: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(model.executor, function, *arguments)

@@ -1,0 +1,143 @@
+"""The models of a process: the champion, the challenger, the one before; and what became of the last commands.
+
+All partitions share them on one event loop. A partition takes the champion once for each batch, so a batch has one model; a
+change takes effect with the next one. The old session is freed by the last batch that still uses it.
+"""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import structlog
+
+from models.scoring.session import ModelSession
+from schemas.control import BundleRef, Channel, Control
+from schemas.feature_spec import FeatureSpec
+from services.runtime.clock import wall_ms
+from services.runtime.metrics import Metrics
+from services.scorer.emit import Answer, Identity
+from services.scorer.watch import Bands, Tally, Watch
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A loaded bundle, shared by the partitions of a process."""
+
+    session: ModelSession
+    identity: Identity
+    feature_spec: FeatureSpec
+    spec_digest: str
+    executor: Executor
+    """Where models run: outside the event loop's thread; ONNX Runtime releases the GIL."""
+
+    @property
+    def bundle(self) -> BundleRef:
+        """Which bundle it is."""
+        manifest = self.session.bundle.manifest
+        return BundleRef(name=manifest.name, version=manifest.version, digest=self.session.bundle.digest)
+
+
+class Models:
+    """What scores in this process."""
+
+    def __init__(self, champion: Model, bands: Bands, metrics: Metrics, group: str) -> None:
+        self.champion = champion
+        self.challenger: Model | None = None
+        self.previous: Model | None = None
+        self.answers: dict[Channel, Answer] = {}
+        self._bands, self._metrics, self._group = bands, metrics, group
+        self._tally = Tally()
+        self._watch: Watch | None = None
+        self._command: Control | None = None
+        self._show()
+
+    @property
+    def watched(self) -> bool:
+        """Whether the champion is new, and the one before is kept ready."""
+        return self._watch is not None
+
+    def swap(self, model: Model, command: Control, *, watch: bool = True) -> None:
+        """Put a model in force from each partition's next batch on. watch: against the one before, which is kept ready."""
+        old = self.champion
+        if model is not old:
+            if command.rollback:
+                self._tally = self._tally if self.watched and model is self.previous else Tally()
+            elif self._watch is not None:
+                self._tally.add(self._watch.fresh)
+            watched = watch and not command.rollback
+            self._watch = Watch(self._tally, self._bands) if watched else None
+            self.champion, self.previous = model, old if watched else None
+            self._metrics.swaps.labels("rolled_back" if command.rollback else "swapped").inc()
+            log.info("model.swapped", bundle=str(model.bundle), digest=model.bundle.digest, before=str(old.bundle))
+        if self.challenger is not None and self.challenger.bundle == model.bundle:
+            self.challenger = None
+        self._command = command
+        self.answers["champion"] = Answer(command, model.bundle)
+        self._show()
+
+    def shadow(self, model: Model | None, command: Control) -> None:
+        """Score with another model beside the champion, unseen; None stops that."""
+        self.challenger = model
+        self._metrics.swaps.labels("challenger" if model else "withdrawn").inc()
+        log.info("model.challenger", bundle=str(model.bundle) if model else "none")
+        self.answers["challenger"] = Answer(command, model.bundle if model else None)
+        self._show()
+
+    def refuse(self, command: Control, why: str) -> None:
+        """A command that changes nothing."""
+        holds = self.champion if command.channel == "champion" else self.challenger
+        self.answers[command.channel] = Answer(command, holds.bundle if holds else None, why[:500])
+
+    def count(self, model: Model, records: int, alerts: int, model_s: float) -> None:
+        """Count a scored batch, and roll back where the new champion leaves its band."""
+        if model is not self.champion:
+            return
+        if self._watch is None:
+            self._tally.add(Tally(1, records, alerts, model_s))
+            return
+        self._watch.fresh.add(Tally(1, records, alerts, model_s))
+        if fault := self._watch.fault():
+            self.roll_back(model, fault)
+        elif self._watch.over:
+            log.info("model.kept", bundle=str(model.bundle), records=self._watch.fresh.records)
+            self._tally, self._watch, self.previous = self._watch.fresh, None, None
+
+    def roll_back(self, model: Model, why: str) -> Model | None:
+        """Take `model` out of force; the one now in force, None where there is none to go back to."""
+        if model is not self.champion:
+            return self.champion  # another partition was first
+        if self.previous is None or self._command is None:
+            return None
+        log.error("model.rolled_back", bundle=str(model.bundle), to=str(self.previous.bundle), why=why)
+        command = Control(
+            kind="command",
+            group=self._group,
+            channel="champion",
+            command_id=f"rollback-{self._command.command_id}"[:100],
+            at_ms=wall_ms(),
+            by="scorer",
+            bundle=self.previous.bundle,
+            replaces=model.bundle,
+            rollback=True,
+            why=why[:500],
+        )
+        self.swap(self.previous, command)
+        self.answers["champion"] = Answer(command, self.champion.bundle, own=True)
+        return self.champion
+
+    def let_go(self, challenger: Model, why: str) -> None:
+        """A challenger that fails no longer scores; the champion's batch never notices."""
+        self._metrics.shadow_failures.inc()
+        if self.challenger is challenger:
+            log.error("model.challenger_failed", bundle=str(challenger.bundle), why=why)
+            self.challenger = None
+            answer = self.answers["challenger"]
+            self.answers["challenger"] = Answer(answer.command, None, why[:500])
+            self._show()
+
+    def _show(self) -> None:
+        for gauge, model in ((self._metrics.model, self.champion), (self._metrics.challenger, self.challenger)):
+            gauge.clear()
+            if model is not None:
+                gauge.labels(str(model.bundle), model.session.provider).set(1)

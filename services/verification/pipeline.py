@@ -1,0 +1,54 @@
+"""Which topics are judged: payments or credit applications."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from schemas.topics import (
+    ALERTS,
+    APPLICATIONS,
+    CONTROL,
+    CREDIT_DECISIONS,
+    CREDIT_OUTPUTS,
+    CREDIT_SCORES,
+    DEAD_LETTERS,
+    DECISIONS,
+    SCORER_OUTPUTS,
+    SCORES,
+    TERMINAL_SUMS,
+    TRANSACTIONS,
+    Topic,
+)
+from services.verification.oracle import Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What is judged. marks: what an output topic's record marks of its input; the others hold sums.
+
+    every_decision: whether each score is due a decision, not only an alert's.
+    """
+
+    source: Topic
+    outputs: Sequence[Topic]
+    marks: Mapping[str, Mark]
+    every_decision: bool
+
+
+PAYMENTS = Pipeline(
+    TRANSACTIONS,
+    # sums of terminals belong to many inputs each: what they add up to is tested with the profiler
+    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, CONTROL)),
+    {
+        SCORES.name: Mark.SCORE,
+        DEAD_LETTERS.name: Mark.DEAD_LETTER,
+        ALERTS.name: Mark.ALERT,
+        DECISIONS.name: Mark.DECISION,
+    },
+    every_decision=False,
+)
+CREDIT = Pipeline(
+    APPLICATIONS,
+    CREDIT_OUTPUTS,
+    {CREDIT_SCORES.name: Mark.SCORE, DEAD_LETTERS.name: Mark.DEAD_LETTER, CREDIT_DECISIONS.name: Mark.DECISION},
+    every_decision=True,
+)

@@ -1,0 +1,88 @@
+"""`assay train fraud` on a file: cuts by date, presets and objectives by name, the same bundle again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.bundle.load import load_bundle
+from models.simulation.settings import SimulationSettings
+from models.simulation.stream import generate
+from tests.services.cli.test_app import run_main
+
+pytestmark = pytest.mark.train
+
+CUTS = ["--train-days=9", "--validation-days=5", "--delay-days=3", "--test-days=4", "--from=2026-01-05"]
+NAMES = ["--map=card_id=CUSTOMER", "--map=amount=AMOUNT", "--label=FRAUD", "--scenario=KIND"]
+
+
+@pytest.fixture(scope="module")
+def payments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-six simulated days as another system's file."""
+    days = list(generate(SimulationSettings(seed=5, customers=200, terminals=150, days=26)))
+    frame = pl.DataFrame(
+        {
+            "transaction_id": [number for day in days for number in day.transaction_id],
+            "terminal_id": [terminal for day in days for terminal in day.terminal_id],
+            "CUSTOMER": [card for day in days for card in day.card_id],
+            "event_time_ms": np.concatenate([day.event_time_ms for day in days]),
+            "AMOUNT": np.concatenate([day.amount for day in days]),
+            "FRAUD": np.concatenate([day.is_fraud for day in days]).astype(int),
+            "KIND": np.concatenate([day.scenario for day in days]),
+        }
+    )
+    path = tmp_path_factory.mktemp("payments") / "payments.parquet"
+    frame.write_parquet(path)
+    return path
+
+
+def train(monkeypatch: pytest.MonkeyPatch, payments: Path, out: Path, *options: str) -> int:
+    """Exit status of a small training on the file."""
+    small = ["--epochs=2", "--no-compared", "--json", f"--out={out}"]
+    return run_main(monkeypatch, "train", "fraud", f"--data={payments}", *NAMES, *CUTS, *small, *options)
+
+
+def test_a_file_trains_a_bundle_and_the_same_seed_the_same_one(
+    payments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Reference network, isotonic calibration, least cost: recorded, cut by the dates, byte for byte the same again."""
+    chosen = ["--classifier=reference", "--calibration=isotonic", "--objective=cost:FN=50,FP=1", "--seed=3"]
+    assert train(monkeypatch, payments, tmp_path / "one", *chosen) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert train(monkeypatch, payments, tmp_path / "two", *chosen) == 0
+    bundle = load_bundle(tmp_path / "one")
+    assert bundle.digest == load_bundle(tmp_path / "two").digest
+    assert manifest["thresholds"]["objective"].startswith("the least cost on validation")
+    assert manifest["training"]["settings"]["classifier"]["hidden"] == [10]
+    assert manifest["training"]["data"] == "Payments of the file payments.parquet."
+    days = [group["name"] for group in manifest["evaluation"]["by_day"]]
+    assert days == ["2026-01-22", "2026-01-23", "2026-01-24", "2026-01-25"]
+    assert bundle.manifest.owner == "Whoever trained it on their own payments"
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("--from=2027-01-01", "is not among the 26 days"),
+        ("--from=soon", "is no date"),
+        ("--objective=luck", "is no objective"),
+        ("--test-days=40", "do not hold the cuts"),
+        ("--label=ANSWER", "has no column ANSWER"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_sentence(
+    payments: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    sentence: str,
+) -> None:
+    """Status 2, and no bundle."""
+    assert train(monkeypatch, payments, tmp_path / "none", option) == 2
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,111 @@
+"""A new model that cannot answer: the one before judges the same batch, and nobody loses a payment."""
+
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.bundle.load import load_bundle
+from models.scoring.scores import Scores
+from models.scoring.session import ModelSession
+from schemas.control import Control
+from services.runtime.metrics import Metrics
+from services.scorer.emit import Identity
+from services.scorer.judge import judge, judge_unseen
+from services.scorer.live import Model, Models
+from services.scorer.watch import Bands
+from tests.models.bundle.making import COMMITTED
+
+BUNDLE = load_bundle(Path(COMMITTED))
+ROWS = np.zeros((40, len(BUNDLE.manifest.feature_spec.names)), np.float32)
+COMMAND = Control(kind="command", group="g", channel="champion", command_id="1", at_ms=1, by="us")
+
+
+class Raises(ModelSession):
+    """A session whose runtime fails, as ONNX Runtime does: with an error of its own kind."""
+
+    def run(self, matrix: NDArray[np.float32]) -> Scores:
+        """Never answers."""
+        raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL")
+
+
+class NoNumbers(ModelSession):
+    """A session that answers with NaN."""
+
+    def run(self, matrix: NDArray[np.float32]) -> Scores:
+        """Scores that are no numbers."""
+        return Scores(*(np.full(len(matrix), np.nan, np.float32) for _ in Scores._fields))
+
+
+@pytest.fixture
+def executor() -> Iterator[Executor]:
+    """Where models run."""
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def model(kind: type[ModelSession], executor: Executor) -> Model:
+    """The committed bundle on a session of this kind."""
+    session, manifest = kind(BUNDLE, "cpu"), BUNDLE.manifest
+    identity = Identity(session.model_name, BUNDLE.digest, manifest.thresholds)
+    return Model(session, identity, manifest.feature_spec, manifest.feature_spec.digest(), executor)
+
+
+def models(executor: Executor) -> Models:
+    """A sound champion."""
+    return Models(model(ModelSession, executor), Bands(1000, 3.0, 5.0), Metrics(), "g")
+
+
+@pytest.mark.parametrize("kind", [Raises, NoNumbers])
+async def test_a_new_champion_that_fails_is_rolled_back_and_the_batch_judged_by_the_one_before(
+    executor: Executor, kind: type[ModelSession]
+) -> None:
+    """At its first batch; a second partition that had taken the bad one gets the good one too."""
+    live = models(executor)
+    good, bad = live.champion, model(kind, executor)
+    live.swap(bad, COMMAND)
+    for _ in range(2):
+        judged = await judge(live, bad, ROWS)
+        assert judged.model is good
+        assert np.isfinite(judged.scores.probability).all()
+    assert live.champion is good
+    assert live.answers["champion"].own
+    assert live.answers["champion"].command.rollback
+    assert "fails with" in (live.answers["champion"].command.why or "")
+
+
+async def test_a_champion_that_is_not_new_and_fails_ends_the_process(executor: Executor) -> None:
+    """There is nothing to go back to: better no score than a wrong one."""
+    live = Models(model(NoNumbers, executor), Bands(1000, 3.0, 5.0), Metrics(), "g")
+    with pytest.raises(FloatingPointError):
+        await judge(live, live.champion, ROWS)
+
+
+async def test_a_challenger_that_fails_is_let_go_and_the_champion_never_notices(executor: Executor) -> None:
+    """Counted once; its channel's answer says why."""
+    live = models(executor)
+    bad = model(Raises, executor)
+    live.shadow(bad, COMMAND.model_copy(update={"channel": "challenger"}))
+    assert await judge_unseen(live, bad, ROWS) is None
+    assert live.challenger is None
+    assert live.answers["challenger"].holds is None
+    assert "RuntimeError" in (live.answers["challenger"].why or "")
+    assert (await judge(live, live.champion, ROWS)).model is live.champion
+    assert await judge_unseen(live, live.challenger, ROWS) is None
+
+
+async def test_the_new_model_is_kept_after_the_watch(executor: Executor) -> None:
+    """Then the one before is freed."""
+    live = models(executor)
+    new = model(ModelSession, executor)
+    for _ in range(20):
+        await judge(live, live.champion, ROWS)
+    live.swap(new, COMMAND)
+    assert live.watched
+    while live.watched:
+        assert (await judge(live, live.champion, ROWS)).model is new
+    assert live.champion is new
+    assert live.previous is None
