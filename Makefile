@@ -18,7 +18,7 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench swaps chaos fuzz soak recovery mutations train handbook credit sign clean lock
+.PHONY: help demo test check bench chaos fuzz soak recovery mutations swaps train handbook credit sign clean lock
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +39,23 @@ check: $(VENV)/.installed-all ## style, types, import contracts, the shape of th
 bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer; features beside pandas, Polars and river
 	@$(RUN)/assay bench throughput
 	@$(RUN)/assay bench features
+
+GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
+
+chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000)
+	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE)
+
+fuzz: $(VENV)/.installed-all ## spoiled payments and specs: none stops a partition, none is told (INPUTS=1000000 SEED=1)
+	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+
+soak: $(VENV)/.installed-all ## a scorer at half its load: memory and descriptors stay flat (MINUTES=30)
+	@$(RUN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(GIVEN_RATE)
+
+recovery: $(VENV)/.installed-all ## how long scoring stops when a scorer or a broker dies; writes docs/recovery.md
+	@$(RUN)/python -m tests.chaos.recovery --write
+
+mutations: $(VENV)/.installed-all ## takes out each rule of exactly once: a test must notice; writes it into docs/guarantees.md
+	@$(RUN)/python -m tests.chaos.mutations --write
 
 train: $(VENV)/.installed-all ## train the fraud bundle and write docs/results.md
 	@$(RUN)/assay train fraud --results docs/results.md
@@ -64,23 +81,6 @@ sign: $(VENV)/.installed-demo ## sign the bundles in deploy/bundles with KEY.key
 	@for bundle in deploy/bundles/*/; do $(RUN)/assay bundle sign $$bundle --key $(KEY).key || exit 1; done
 	@mkdir -p deploy/keys && cp $(KEY).pub deploy/keys/demo.pub
 
-GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
-
-chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000)
-	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE)
-
-fuzz: $(VENV)/.installed-all ## spoiled payments and specs: none stops a partition, none is told (INPUTS=1000000 SEED=1)
-	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
-
-soak: $(VENV)/.installed-all ## a scorer at half its load: memory and descriptors stay flat (MINUTES=30)
-	@$(RUN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(GIVEN_RATE)
-
-recovery: $(VENV)/.installed-all ## how long scoring stops when a scorer or a broker dies; writes docs/recovery.md
-	@$(RUN)/python -m tests.chaos.recovery --write
-
-mutations: $(VENV)/.installed-all ## takes out each rule of exactly once: a test must notice; writes it into docs/guarantees.md
-	@$(RUN)/python -m tests.chaos.mutations --write
-
 clean: ## remove the virtual environment, caches and local data
 	@rm -rf $(VENV) .venv-lock .assay build dist *.egg-info
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
@@ -88,7 +88,7 @@ clean: ## remove the virtual environment, caches and local data
 
 lock: ## resolve every dependency anew into deploy/locks/constraints.txt
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet --editable '.[cpu,files,store,side,train,bench,dev]' >&2
+	@.venv-lock/bin/python -m pip install --quiet --editable '.[cpu,files,store,train,bench,dev]' >&2
 	@{ sed '/^[^#]/,$$d' $(LOCK); .venv-lock/bin/python -m pip freeze --exclude-editable \
 		| grep -v -E '^(cuda|nvidia|triton)[a-z0-9-]*=='; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
 	@rm -rf .venv-lock
@@ -105,5 +105,5 @@ $(VENV)/.installed-demo: $(RUN)/python pyproject.toml $(LOCK)
 
 $(VENV)/.installed-all: $(RUN)/python pyproject.toml $(LOCK)
 	@echo "Installing Assay with trainer and tools into $(VENV), once ..." >&2
-	@$(INSTALL) '.[cpu,files,store,side,train,bench,dev]' >&2
+	@$(INSTALL) '.[cpu,files,store,train,bench,dev]' >&2
 	@touch $(VENV)/.installed-demo $@

@@ -11,6 +11,7 @@ from services.cli.output import notes, print_json, results
 from services.cli.products import Product
 
 if TYPE_CHECKING:
+    from services.runtime.settings import KafkaSettings, TopicSettings
     from services.verification.read import Progress
     from services.verification.verdict import Verdict
 
@@ -54,15 +55,22 @@ def verify(
     themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, torn, hanging,
     misjudged, disagreeing or differing.
     """
-    from services.runtime.settings import CreditSettings, RuntimeSettings, load
+    from services.runtime.settings import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.verification.pipeline import CREDIT, PAYMENTS
 
     credit = product is Product.CREDIT
-    if bits and credit:
-        raise typer.BadParameter("applications keep no history: --bits is for payments.")
-    found = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
-    options = {"settle_s_max": settle, "from_first_output": from_first_output}
+    if credit and bits:
+        raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
+    group = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
+    options = {
+        "pipeline": CREDIT if credit else PAYMENTS,
+        "settle_s_max": settle,
+        "from_first_output": from_first_output,
+    }
     with progress_bar(hidden=json) as progress:
-        verdict = asyncio.run(_judge(found, product, watch, {**options, "progress": progress}))
+        verdict = asyncio.run(
+            _judge(load(KafkaSettings), load(TopicSettings), group, watch, {**options, "progress": progress})
+        )
     same, more = _compared(group, hidden=json) if bits else (True, {})
     if json:
         print_json({**verdict.as_dict(), **more})
@@ -74,21 +82,19 @@ def verify(
         raise typer.Exit(1)
 
 
-async def _judge(group: str, product: Product, watch_s: float, options: dict[str, Any]) -> "Verdict":
-    from services.runtime.settings import KafkaSettings, TopicSettings, load
-    from services.verification.pipelines import CREDIT, PAYMENTS
+async def _judge(
+    kafka: "KafkaSettings", topics: "TopicSettings", group: str, watch_s: float, options: dict[str, Any]
+) -> "Verdict":
     from services.verification.verify import output_partitions
     from services.verification.verify import verify as judge
     from services.verification.witness import Witness
 
-    kafka, topics = load(KafkaSettings), load(TopicSettings)
-    pipeline = CREDIT if product is Product.CREDIT else PAYMENTS
     if not watch_s:
-        return await judge(kafka, topics, group, pipeline, **options)
-    witness, stop = Witness(kafka, await output_partitions(kafka, topics, pipeline)), asyncio.Event()
+        return await judge(kafka, topics, group, **options)
+    witness, stop = Witness(kafka, await output_partitions(kafka, topics, options["pipeline"])), asyncio.Event()
     asyncio.get_running_loop().call_later(watch_s, stop.set)
     await witness.follow(stop)
-    return await judge(kafka, topics, group, pipeline, seen=witness.trails, **options)
+    return await judge(kafka, topics, group, seen=witness.trails, **options)
 
 
 def _compared(group: str | None, *, hidden: bool) -> tuple[bool, dict[str, int]]:

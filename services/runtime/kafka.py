@@ -157,18 +157,6 @@ def admin(kafka: KafkaSettings) -> AIOKafkaAdminClient:
     return AIOKafkaAdminClient(**connection(kafka))
 
 
-async def of_coordinator(ask: Callable[[], Awaitable[T]]) -> T:
-    """What a group's coordinator answers; waits while there is none, as in a cluster that makes its offsets topic just now."""
-    deadline_s = monotonic_s() + COORDINATOR_S_MAX
-    while True:
-        try:
-            return await ask()
-        except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
-            if monotonic_s() > deadline_s:
-                raise
-            await asyncio.sleep(COORDINATOR_POLL_S)
-
-
 def tell_when_transaction_end_is_sent(producer: AIOKafkaProducer, tell: Callable[[], None]) -> None:
     """Call `tell` when the request that ends a transaction is on its way and its answer is not looked at yet. For tests."""
     send, connections = producer.client.send, producer.client._conns
@@ -189,6 +177,18 @@ def tell_when_transaction_end_is_sent(producer: AIOKafkaProducer, tell: Callable
 
 def _unsent_bytes(connection: Any) -> int:
     return int(connection._writer.transport.get_write_buffer_size()) if connection._writer else 1
+
+
+async def of_coordinator(ask: Callable[[], Awaitable[T]]) -> T:
+    """What a group's coordinator answers; waits while there is none, as in a cluster that makes its offsets topic just now."""
+    deadline_s = monotonic_s() + COORDINATOR_S_MAX
+    while True:
+        try:
+            return await ask()
+        except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
+            if monotonic_s() > deadline_s:
+                raise
+            await asyncio.sleep(COORDINATOR_POLL_S)
 
 
 async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:

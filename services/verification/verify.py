@@ -32,7 +32,7 @@ from services.runtime.kafka import reader
 from services.runtime.settings import KafkaSettings, TopicSettings
 from services.runtime.topics_admin import describe_topics
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
-from services.verification.pipelines import PAYMENTS, Pipeline
+from services.verification.pipeline import PAYMENTS, Pipeline
 from services.verification.positions import POLL_S, committed_offsets, settled_ends
 from services.verification.read import Progress, Span, VerificationError, read
 from services.verification.rule import Rule
@@ -99,11 +99,11 @@ class _Verification:
         self, kafka: KafkaSettings, topics: TopicSettings, group: str, pipeline: Pipeline, seen: Trails
     ) -> None:
         self._kafka, self._topics, self._group, self._pipeline = kafka, topics, group, pipeline
+        self._input = topics.topic_prefix + pipeline.source.name
+        self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._seen = seen
         self._again = {tp: Trail(trail.begin, trail.begin) for tp, trail in seen.items()}
         self._rule = Rule()
-        self._input = topics.topic_prefix + pipeline.source.name
-        self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._partitions: dict[str, int] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._first_sources: dict[tuple[TopicPartition, int], int] = {}
@@ -202,7 +202,7 @@ class _Verification:
         ledger.add_outputs(mark, offsets, flags)
 
     def _flags(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
-        """Which records say alert, where the pipeline has alerts and the kind such a field. positions: int64[n, 2], sources."""
+        """Which records say alert, where the pipeline has alerts and the kind such a field. positions: int64[n, 2]."""
         if self._pipeline.every_decision:
             return None
         if mark is Mark.SCORE:

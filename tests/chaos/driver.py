@@ -110,6 +110,7 @@ async def judged(
 ) -> Outcome:
     """Start scorers and load, let `breaking` do its work, then calm, and the checks."""
     stream, stop_load, stop = system.stream, asyncio.Event(), asyncio.Event()
+    await asyncio.to_thread(system.versions.publish_first, stream)
     for _ in range(SCORERS):
         system.start_scorer()
     witness = Witness(stream.kafka, await output_partitions(stream.kafka, stream.topics))
@@ -129,7 +130,7 @@ async def judged(
     await asyncio.to_thread(system.end)
     say(f"{system.load.sent:,} payments sent; checking")
     verdict = await verify(stream.kafka, stream.topics, stream.group, seen=witness.trails)
-    compared, differing, examples = await bits(stream, system.bundles)
+    compared, differing, examples = await bits(stream, system.versions.paths)
     return Outcome(seed, system, verdict, compared, differing, examples, live, recovered_s)
 
 

@@ -8,9 +8,9 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-from tests.chaos.bundles import FRAUD, next_version
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import Load
+from tests.chaos.models import Versions
 from tests.chaos.plan import Action
 from tests.chaos.proxy import END_TXN, Hold, Way
 from tests.services.harness import Scorer, Stream
@@ -38,6 +38,7 @@ FELT = {
     "assignments": "group.assigned",
     "snapshots_failed": "snapshot.failed",
     "restores": "partition.restored",
+    "models_swapped": "model.swapped",
 }
 
 IN_GOOD_ORDER = (0, 2, -signal.SIGKILL, -signal.SIGTERM)
@@ -50,20 +51,19 @@ class System:
     def __init__(self, cluster: Cluster, stream: Stream, rate: float, directory: Path) -> None:
         self.cluster, self.stream = cluster, stream
         self.load = Load(stream, rate)
-        self.bundles = [FRAUD, next_version(directory / "next")]
+        self.versions = Versions(directory)
         self.live: list[Scorer] = []
         self.done: Counter[str] = Counter()
         self.restarts = 0
         self.crashes: list[str] = []
         self._stopped: set[Scorer] = set()
-        self._bundle = 0
 
     def start_scorer(self, *, clock_shift_s: int = 0) -> Scorer:
         """One more scorer, through the proxies."""
         environment = {
             **SETTINGS,
             "ASSAY_KAFKA_BOOTSTRAP": self.cluster.proxied,
-            "ASSAY_BUNDLE": str(self.bundles[self._bundle]),
+            **self.versions.environment,
             "TEST_CLOCK_SHIFT_S": str(clock_shift_s),
         }
         module = "tests.chaos.shifted" if clock_shift_s else "services.scorer"
@@ -160,10 +160,8 @@ class System:
         self._look_at(scorer)
 
     async def _reload(self, action: Action) -> None:
-        """Another version of the bundle, by a restart."""
-        self._bundle = 1 - self._bundle
-        await self._end_one(self._chosen(action))
-        self.start_scorer()
+        """Another version of the model, ordered while the scorers score."""
+        await asyncio.to_thread(self.versions.change, self.stream)
 
     async def _clock(self, action: Action) -> None:
         """A scorer whose wall clock is an hour ahead, or behind, in place of another."""

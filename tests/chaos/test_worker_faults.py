@@ -12,10 +12,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from schemas import codec
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from services.runtime.kafka import admin
-from tests.chaos.bundles import FRAUD
 from tests.chaos.driver import bits
 from tests.chaos.system import SNAPSHOT_BYTES_MAX, limit_files
-from tests.services.harness import Scorer, Stream, payment
+from tests.services.harness import ROOT, Scorer, Stream, payment
 
 BOMB_BYTES = 64 << 20
 
@@ -32,7 +31,7 @@ async def assert_whole(stream: Stream, inputs: int) -> None:
     verdict = await stream.verdict()
     assert verdict.clean, verdict.as_dict()
     assert (verdict.inputs, verdict.lag) == (inputs, 0)
-    compared, differing, examples = await bits(stream, [FRAUD])
+    compared, differing, examples = await bits(stream, [ROOT / "deploy/bundles/fraud"])
     assert (compared, differing) == (verdict.scores, 0), examples
 
 

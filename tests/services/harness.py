@@ -20,7 +20,7 @@ from schemas.topics import TOPICS, TRANSACTIONS
 from services.runtime.kafka import plain_producer, reader
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
 from services.runtime.topics_admin import create_topics
-from services.verification.pipelines import CREDIT
+from services.verification.pipeline import CREDIT
 from services.verification.positions import settled_ends
 from services.verification.verdict import Verdict
 from services.verification.verify import verify
@@ -97,19 +97,17 @@ class Stream:
         self.processes.append(process)
         return process
 
-    def service(self, module: str, **environment: str) -> "Scorer":
-        """Start one more process of another service."""
-        process = Scorer(self, {**self.environment, **environment}, len(self.processes), module)
+    def profiler(self, **environment: str) -> "Scorer":
+        """Start one more profiler process."""
+        process = Scorer(self, {**self.environment, **environment}, len(self.processes), "services.profiler")
         self.processes.append(process)
         return process
 
-    def profiler(self, **environment: str) -> "Scorer":
-        """Start one more profiler process."""
-        return self.service("services.profiler", **environment)
-
     def credit(self, **environment: str) -> "Scorer":
         """Start one more process of the credit service."""
-        return self.service("services.credit", **environment)
+        process = Scorer(self, {**self.environment, **environment}, len(self.processes), "services.credit")
+        self.processes.append(process)
+        return process
 
     async def caught_up(
         self, scorers: Sequence["Scorer"] = (), group: str | None = None, name: str = TRANSACTIONS.name
@@ -184,10 +182,6 @@ class Scorer:
             "ASSAY_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
-            "ASSAY_CASES_GROUP": f"{stream.prefix}cases",
-            "ASSAY_CASES_HTTP_PORT": "0",
-            "ASSAY_MONITOR_GROUP": f"{stream.prefix}monitor",
-            "ASSAY_MONITOR_HTTP_PORT": "0",
             "ASSAY_CREDIT_GROUP": f"{stream.prefix}credit",
             "ASSAY_CREDIT_HTTP_PORT": "0",
             "ASSAY_SESSION_TIMEOUT_S": "6",

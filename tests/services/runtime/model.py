@@ -1,15 +1,16 @@
 """A real processor for tests without Kafka: the default bundle, one thread, few cards."""
 
 import functools
-from concurrent.futures import ThreadPoolExecutor
 
 from schemas.privacy import PrivacyKey
 from services.runtime.dead_letters import DeadLetterWriter
 from services.runtime.metrics import Metrics
-from services.runtime.settings import RuntimeSettings, ScorerSettings
+from services.runtime.settings import BundleSettings, RuntimeSettings, ScorerSettings
 from services.scorer.emit import Emitter
-from services.scorer.model import load_model
-from services.scorer.processor import Limits, Model, ScoringProcessor
+from services.scorer.live import Model, Models
+from services.scorer.model import Loader
+from services.scorer.processor import Limits, ScoringProcessor
+from services.scorer.watch import Bands
 from tests.services.harness import ROOT
 from tests.services.runtime.fakes import SOURCE
 
@@ -17,8 +18,8 @@ from tests.services.runtime.fakes import SOURCE
 @functools.cache
 def model() -> Model:
     """The default bundle."""
-    loaded = load_model(ScorerSettings(bundle=ROOT / "deploy/bundles/fraud", device="cpu"), Metrics())
-    return Model(loaded.session, loaded.identity, loaded.feature_spec, ThreadPoolExecutor(1))
+    settings = ScorerSettings(bundle=ROOT / "deploy/bundles/fraud", device="cpu")
+    return Loader(settings, BundleSettings(), Metrics()).first()
 
 
 def processor(*, cards_max: int, duplicate_window_records: int) -> ScoringProcessor:
@@ -29,5 +30,6 @@ def processor(*, cards_max: int, duplicate_window_records: int) -> ScoringProces
         duplicate_window_records=duplicate_window_records,
         cards_max=cards_max,
     )
-    letters = DeadLetterWriter(PrivacyKey("test", b"k"))
-    return ScoringProcessor(SOURCE, model(), limits, Emitter("", model().identity, 0.0, letters), Metrics(), None)
+    metrics, letters = Metrics(), DeadLetterWriter(PrivacyKey("test", b"k"))
+    models = Models(model(), Bands(1, 2.0, 2.0), metrics, "test")
+    return ScoringProcessor(SOURCE, models, limits, Emitter("", 0.0, letters), metrics, None)

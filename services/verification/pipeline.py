@@ -1,4 +1,4 @@
-"""What is verified: the stream of payments and that of applications, each with what an output record marks of its input."""
+"""Which topics are judged: payments or credit applications."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from schemas.topics import (
     CREDIT_SCORES,
     DEAD_LETTERS,
     DECISIONS,
-    MODEL_REFERENCES,
     SCORER_OUTPUTS,
     SCORES,
     TERMINAL_SUMS,
@@ -37,8 +36,8 @@ class Pipeline:
 
 PAYMENTS = Pipeline(
     TRANSACTIONS,
-    # sums of terminals belong to many inputs each: what they add up to is tested with the profiler; the others to none
-    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES, CONTROL)),
+    # sums of terminals belong to many inputs each: what they add up to is tested with the profiler
+    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, CONTROL)),
     {
         SCORES.name: Mark.SCORE,
         DEAD_LETTERS.name: Mark.DEAD_LETTER,
