@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
-TOPICS = (ALERTS, CASE_ACTIONS, CASES, CASE_MUTES, LABELS, DEAD_LETTERS)
+READS = (ALERTS, CASE_ACTIONS, CASES, CASE_MUTES)
+WRITES = (CASES, CASE_MUTES, CASE_ACTIONS, LABELS, DEAD_LETTERS)
 
 
 def case_service(settings: CasesSettings, environment: Environment) -> SideService:
@@ -47,7 +48,8 @@ def case_service(settings: CasesSettings, environment: Environment) -> SideServi
         _Teller(teller, webhook, environment, metrics)
         return [maker, teller]
 
-    return SideService(TOPICS, build)
+    groups = [settings.group] if webhook is None else [settings.group, f"{settings.group}-webhook"]
+    return SideService(groups, READS, WRITES, build)
 
 
 def _webhook(settings: CasesSettings) -> Webhook | None:

@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 HOUR_MS = 3_600_000
 
-TOPICS = (
+READS = (
     SCORING_METRICS,
     MODEL_REFERENCES,
     DECISIONS,
@@ -43,8 +43,8 @@ TOPICS = (
     MONITOR_EVIDENCE,
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
-    MONITOR,
 )
+WRITES = (MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR)
 
 
 def monitor_service(settings: MonitorSettings, environment: Environment) -> SideService:
@@ -60,7 +60,7 @@ def monitor_service(settings: MonitorSettings, environment: Environment) -> Side
         _Quality(app, settings, metrics)
         return [app]
 
-    return SideService(TOPICS, build, [table])
+    return SideService([settings.group], READS, WRITES, build, [table])
 
 
 class _Drift:

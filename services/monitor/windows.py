@@ -95,9 +95,7 @@ def _ranked(found: Iterable[Drift]) -> tuple[Drift, ...]:
 
 
 def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow:
-    """The window with the sums in it. Sums in other bins (a bundle under a used name), or beside another challenger, begin
-    one.
-    """
+    """The window with the sums in it. Sums in other bins (of a used name), or beside another challenger, begin their own."""
     same_bins = [*map(len, window.features)] == [*map(len, sums.feature_histograms)]
     if not (window.sums and same_bins and window.challenger == sums.challenger):
         window = DriftWindow(

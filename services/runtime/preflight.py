@@ -16,6 +16,7 @@ from aiokafka.errors import (
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
+from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
@@ -28,6 +29,9 @@ READ, WRITE = 3, 4
 
 NAMES = {READ: "Read", WRITE: "Write"}
 GROUP_REFUSED = 30
+DescribeGroupsRequest_v3.RESPONSE_TYPE = DescribeGroupsResponse_v3
+"""The library reads this answer by the schema of version 2, which lacks the rights that version 3 was asked for."""
+
 REFUSED_LOGINS = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
 
 

@@ -20,6 +20,7 @@ from services.runtime import kafka as connections
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import AssayError, fatal_sentence
 from services.runtime.health import HealthServer
+from services.runtime.preflight import READ, WRITE, check_rights
 from services.runtime.process import Environment
 from services.runtime.tables import FollowedTable
 from services.runtime.topics_admin import describe_topics
@@ -38,10 +39,13 @@ PAYLOAD_LOGGERS = ("faust.topics", "faust.transport.drivers.aiokafka", "faust.ag
 class SideService:
     """What makes a Faust service this one.
 
-    build: makes its apps from the topics' numbers of partitions, by full name, and a directory. tables: what they look up.
+    groups, reads, writes: its consumer groups, and what it does with topics. build: makes its apps from the topics' numbers of
+    partitions, by full name, and a directory. tables: what they look up.
     """
 
-    topics: Collection[Topic]
+    groups: Collection[str]
+    reads: Collection[Topic]
+    writes: Collection[Topic]
     build: Callable[[dict[str, int], str], Sequence[SideApp]]
     tables: Sequence[FollowedTable] = ()
 
@@ -79,6 +83,8 @@ async def run_side(service: SideService, environment: Environment, stop: asyncio
     quiet()
     try:
         partitions = await _partitions(service, environment)
+        for group in service.groups:
+            await check_rights(environment.kafka, _wanted(service, environment.topics.topic_prefix), group)
         with tempfile.TemporaryDirectory(prefix="assay-side-") as directory:
             for table in service.tables:
                 await table.start()
@@ -97,13 +103,22 @@ async def run_side(service: SideService, environment: Environment, stop: asyncio
 
 
 async def _partitions(service: SideService, environment: Environment) -> dict[str, int]:
-    states = await describe_topics(environment.kafka, environment.topics, service.topics)
+    states = await describe_topics(environment.kafka, environment.topics, {*service.reads, *service.writes})
     missing = sorted(state.name for state in states if not state.partitions)
     if missing:
         raise AssayError(
             f"Topics {', '.join(missing)} do not exist or are hidden from us: create them with `assay topics create`."
         )
     return {state.name: state.partitions for state in states}
+
+
+def _wanted(service: SideService, prefix: str) -> dict[str, set[int]]:
+    """What the service is going to do with each topic, by full name."""
+    wanted: dict[str, set[int]] = {}
+    for operation, topics in ((READ, service.reads), (WRITE, service.writes)):
+        for topic in topics:
+            wanted.setdefault(prefix + topic.name, set()).add(operation)
+    return wanted
 
 
 class _Running:

@@ -84,6 +84,21 @@ async def test_the_profiler_and_the_ends_of_the_stream_need_theirs(
     assert [scorer.terminate(), profiler.terminate()] == [0, 0]
 
 
+async def test_the_low_rate_services_need_theirs(secured: SecuredKafka, stream: Stream) -> None:
+    """Faust's connections are ours: TLS and a login, the group, the tables; with one right too few, a sentence."""
+    for name in ("cases", "monitor"):
+        wanted = grants(BY_NAME[name], stream.prefix, f"{stream.prefix}{name}")
+        secured.grant(f"User:assay-{name}", wanted[1:])
+        login = secured.scram(f"assay-{name}")
+        refused = stream.service(f"services.{name}", **login)
+        assert refused.wait() == 2
+        assert wanted[0].name in refused.log().splitlines()[-1], refused.log()[-2000:]
+        secured.grant(f"User:assay-{name}", wanted[:1])
+        service = stream.service(f"services.{name}", **login)
+        service.wait_ready()
+        assert service.terminate() == 0
+
+
 TOPICS_TRIED = {"transactions", "terminal-profiles", "scores", "labels", "terminal-sums"}
 """Every kind of use; to try each topic would show the same again."""
 

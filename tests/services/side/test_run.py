@@ -40,7 +40,11 @@ class Running:
             return [app]
 
         self.task = asyncio.ensure_future(
-            run_side(SideService([CASE_ACTIONS, CASE_MUTES], build), self._environment, self._stop)
+            run_side(
+                SideService([self.group], [CASE_ACTIONS, CASE_MUTES], [CASE_MUTES], build),
+                self._environment,
+                self._stop,
+            )
         )
 
     async def until(self, done: Callable[[], bool]) -> None:
