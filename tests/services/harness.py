@@ -206,6 +206,11 @@ class Scorer:
             )
 
     @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
     def returncode(self) -> int | None:
         """Exit status; None while it runs."""
         return self._process.poll()
