@@ -18,13 +18,17 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench chaos fuzz soak recovery mutations swaps train handbook credit sign clean lock
+.PHONY: help demo monitor test test-observability check bench chaos fuzz soak recovery mutations swaps train handbook credit
+.PHONY: sign dashboards clean lock
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
 demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, then a check (DURATION=60 RATE=2000 JSON=1)
 	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json)
+
+monitor: $(VENV)/.installed-all ## the demo with Prometheus and Grafana over it, where they are installed (DURATION=600)
+	@$(RUN)/assay demo --dashboards --rate $(RATE) --duration $(if $(filter file,$(origin DURATION)),600,$(DURATION))
 
 test: $(VENV)/.installed-all ## every test
 	@$(RUN)/python -m pytest
@@ -35,6 +39,12 @@ check: $(VENV)/.installed-all ## style, types, import contracts, the shape of th
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
 	@$(RUN)/python -m pytest tests/test_tidy.py tests/test_import_names.py
+
+test-observability: $(VENV)/.installed-all ## dashboards, alert rules, traces: asked of a real Prometheus
+	@$(RUN)/python -m pytest tests/observability -s
+
+dashboards: $(VENV)/.installed-all ## write deploy/grafana/dashboards from their source
+	@$(RUN)/python -m deploy.grafana.source.build
 
 bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer; features beside pandas, Polars and river
 	@$(RUN)/assay bench throughput
@@ -88,7 +98,7 @@ clean: ## remove the virtual environment, caches and local data
 
 lock: ## resolve every dependency anew into deploy/locks/constraints.txt
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet --editable '.[cpu,files,store,train,bench,dev]' >&2
+	@.venv-lock/bin/python -m pip install --quiet --editable '.[cpu,files,store,side,train,bench,trace,dev]' >&2
 	@{ sed '/^[^#]/,$$d' $(LOCK); .venv-lock/bin/python -m pip freeze --exclude-editable \
 		| grep -v -E '^(cuda|nvidia|triton)[a-z0-9-]*=='; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
 	@rm -rf .venv-lock
@@ -105,5 +115,5 @@ $(VENV)/.installed-demo: $(RUN)/python pyproject.toml $(LOCK)
 
 $(VENV)/.installed-all: $(RUN)/python pyproject.toml $(LOCK)
 	@echo "Installing Assay with trainer and tools into $(VENV), once ..." >&2
-	@$(INSTALL) '.[cpu,files,store,train,bench,dev]' >&2
+	@$(INSTALL) '.[cpu,files,store,side,train,bench,trace,dev]' >&2
 	@touch $(VENV)/.installed-demo $@

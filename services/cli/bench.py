@@ -41,6 +41,12 @@ def restart(context: typer.Context) -> None:
     _run("restart", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench observability --json")
+def observability(context: typer.Context) -> None:
+    """Throughput with metrics, logs and traces on beside everything off. Options go to the benchmark (--json)."""
+    _run("observability", context.args)
+
+
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench swaps --minutes 10 --json")
 def swaps(context: typer.Context) -> None:
     """A model swap every 2 s under load: latency beside calm, memory, verification. Options go to the benchmark."""

@@ -17,6 +17,9 @@ def demo(
     duration: Annotated[float, typer.Option(min=1.0, help="Seconds of traffic.")] = 60.0,
     rate: Annotated[float, typer.Option(min=1.0, help="Payments a second.")] = 2000.0,
     processes: Annotated[int, typer.Option(min=1, max=64, help="Scorer processes.")] = 1,
+    dashboards: Annotated[
+        bool, typer.Option("--dashboards", help="Prometheus and Grafana over it, where they are installed.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Nothing on stdout but one line of JSON at the end.")] = False,
 ) -> None:
     """Start Kafka and a scorer, stream simulated payments, watch, stop, verify.
@@ -24,10 +27,11 @@ def demo(
     With ASSAY_KAFKA_BOOTSTRAP set, that cluster is used, with topics of a fresh prefix. Exits with 1 if the check finds
     anything, or no score came.
     """
-    from services.cli.show.run import Options, run
+    from services.cli.show.parts import Options
+    from services.cli.show.run import run
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order, leaving nothing
-    outcome = run(Options(duration, rate, processes, json))
+    outcome = run(Options(duration, rate, processes, json, dashboards))
     if json:
         print_json(outcome.as_dict())
     else:

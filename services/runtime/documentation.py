@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings
 
+from services.runtime.events import EVENTS
 from services.runtime.metrics import Metrics, catalogue
 from services.runtime.settings import (
     BundleSettings,
@@ -59,13 +60,36 @@ def metrics_page() -> str:
     lines += ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
     metrics = Metrics()
     rows = sorted(
-        [*catalogue(metrics), *catalogue(CaseMetrics(metrics.registry)), *catalogue(MonitorMetrics(metrics.registry))]
+        [
+            *catalogue(metrics),
+            *catalogue(metrics.risk),
+            *catalogue(CaseMetrics(metrics.registry)),
+            *catalogue(MonitorMetrics(metrics.registry)),
+        ]
     )
     lines += [f"| `{name}` | {kind} | {labels} | {meaning} |" for name, kind, labels, meaning in rows]
     return "\n".join([*lines, ""])
 
 
-PAGES = {"settings.md": settings_page, "metrics.md": metrics_page}
+def logs_page() -> str:
+    """The catalogue of log events as a Markdown table."""
+    lines = [
+        "# Log events",
+        "",
+        "On stderr, console or JSON (`ASSAY_LOG_FORMAT`). Generated from `services/runtime/events.py`.",
+        "",
+    ]
+    lines += [
+        "Every line has the time and a level; never a payload, a key or a secret. The same fault of the same partition is",
+        "logged ten times a minute at most; the next line after that says how many were held back.",
+        "",
+    ]
+    lines += ["| event | meaning |", "| --- | --- |"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in sorted(EVENTS.items())]
+    return "\n".join([*lines, ""])
+
+
+PAGES = {"settings.md": settings_page, "metrics.md": metrics_page, "logs.md": logs_page}
 
 
 def main() -> None:

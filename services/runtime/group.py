@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import AssayError
 from services.runtime.kafka import ConsumerRebalanceListener
-from services.runtime.worker import PartitionWorker, Parts
+from services.runtime.worker import MENDABLE, PartitionWorker, Parts
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +29,8 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
     def __init__(self, topics: Sequence[str], parts: Parts) -> None:
         self._topics = topics
         self._parts = parts
+        for error in MENDABLE:
+            parts.metrics.failures.labels(error.__name__)
         self._settings = parts.settings
         self._workers: dict[TopicPartition, PartitionWorker] = {}
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}

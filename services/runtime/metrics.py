@@ -3,14 +3,17 @@
 `docs/metrics.md` is generated from this file. Labels are bounded: partitions, reason codes, stages; never an id.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import get_args
 
-import numpy as np
 from aiokafka import TopicPartition
-from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
+
+from models.bundle.files import Refusal
+from schemas.dead_letter import DeadLetterReason
+from services.runtime.clock import monotonic_s
+from services.runtime.histogram import BulkHistogram
+from services.runtime.risk_metrics import RiskMetrics
 
 LATENCY_BUCKETS_S = (
     0.001,
@@ -35,43 +38,6 @@ STAGE_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0
 BATCH_BUCKETS = (1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0)
 
 
-class BulkHistogram(Collector):
-    """A classic histogram that takes a whole array at once: one call a batch, not one a record."""
-
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        buckets: Iterable[float],
-        registry: CollectorRegistry,
-        label: str | None = None,
-    ) -> None:
-        self.name, self.documentation, self.label = name, documentation, label
-        self._edges = np.asarray(tuple(buckets))
-        self._series: dict[str, tuple[NDArray[np.int64], list[float]]] = {}
-        registry.register(self)
-
-    def observe(self, values: NDArray[np.float64] | float, label: str = "") -> None:
-        """Count values into their buckets."""
-        counts, total = self._series.setdefault(label, (np.zeros(len(self._edges) + 1, np.int64), [0.0]))
-        places = np.atleast_1d(np.searchsorted(self._edges, values))
-        counts += np.bincount(places, minlength=len(counts))
-        total[0] += float(np.sum(values))
-
-    def describe(self) -> Iterable[HistogramMetricFamily]:
-        """Name and help, before any value."""
-        yield HistogramMetricFamily(self.name, self.documentation)
-
-    def collect(self) -> Iterable[HistogramMetricFamily]:
-        """The Prometheus form."""
-        family = HistogramMetricFamily(self.name, self.documentation, labels=[self.label] if self.label else [])
-        for label, (counts, total) in list(self._series.items()):
-            upper = [*(str(edge) for edge in self._edges), "+Inf"]
-            cumulated = zip(upper, np.cumsum(counts).tolist(), strict=True)
-            family.add_metric([label] if self.label else [], list(cumulated), total[0])
-        yield family
-
-
 class Metrics:
     """One process's metrics in a registry of their own.
 
@@ -85,6 +51,32 @@ class Metrics:
             process_collector(registry=registry)
         self._partitions()
         self._process()
+        self._seen()
+        self.risk = RiskMetrics(registry)
+        self.on_stage: Callable[[str, float, float], None] | None = None
+        """Told of each stage: its name, when it began and when it ended, on the monotonic clock."""
+        self.trace_id: Callable[[], str | None] = lambda: None
+        """The trace of the batch in work, where there is one."""
+
+    def took(self, stage: str, started_s: float) -> float:
+        """Count the time of one batch in a stage; returns when it ended."""
+        ended_s = monotonic_s()
+        self.stage.observe(ended_s - started_s, stage)
+        if self.on_stage is not None:
+            self.on_stage(stage, started_s, ended_s)
+        return ended_s
+
+    def show_partition(self, label: str) -> None:
+        """Begin a partition's counters at zero, so that a panel shows a line and not "No data"."""
+        for counter in (self.records, self.transactions, self.late, self.offset_gaps):
+            counter.labels(label)
+        self.paused.labels(label).set(0)
+
+    def forget_partition(self, label: str) -> None:
+        """Of a partition that we no longer own, nothing is to be said: a stale lag would alarm for ever."""
+        for gauge in (self.lag, self.paused, self.snapshot_time, self.snapshot_bytes, self.state_keys):
+            if (label,) in gauge._metrics:
+                gauge.remove(label)
 
     def _counter(self, name: str, help_text: str, labels: list[str]) -> Counter:
         return Counter(f"assay_{name}", help_text, labels, registry=self.registry)
@@ -166,6 +158,26 @@ class Metrics:
         )
         self.stage = self._histogram("stage_seconds", "Time of one batch in each stage.", STAGE_BUCKETS_S, "stage")
         self.batch = self._histogram("batch_records", "Records in a micro-batch.", BATCH_BUCKETS)
+
+    def _seen(self) -> None:
+        """What else an operator wants to see, and labels that begin at zero."""
+        self.fenced = self._counter(
+            "producers_fenced", "Times another owner's producer took over a partition that we worked.", []
+        )
+        self.certificates = self._gauge(
+            "certificate_expiry_timestamp_seconds", "When a TLS file expires, Unix time: ca, client, http.", ["file"]
+        )
+        self.held_back = self._counter("log_lines_held_back", "Repetitions of a fault that were not logged.", [])
+        for reason in DeadLetterReason:
+            self.dead_letters.labels(reason.value)
+        for outcome in ("saved", "failed", "restored", "rejected"):
+            self.snapshots.labels(outcome)
+        for cause in ("assignment", "restart", "age"):
+            self.producers.labels(cause)
+        for kind in ("swapped", "rolled_back", "challenger", "withdrawn"):
+            self.swaps.labels(kind)
+        for why in get_args(Refusal):
+            self.refused_bundles.labels(why)
 
     def label(self, source: TopicPartition) -> str:
         """The value of the label `partition`."""

@@ -15,6 +15,7 @@ from aiokafka.errors import (
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
+    for_code,
 )
 from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -88,6 +89,15 @@ class _MetadataRequest(Request[_MetadataStruct]):  # type: ignore[misc]
         return request_struct_class(self._topics, False, False, True)
 
 
+async def _described(client: AIOKafkaAdminClient, group: str) -> dict[str, Any]:
+    """What Kafka says of a group. Raises KafkaError where its coordinator cannot say yet: no rights are in such an answer."""
+    (answer,) = await client.describe_consumer_groups([group], include_authorized_operations=True)
+    (found,) = answer.to_object()["groups"]
+    if found["error_code"] not in (0, GROUP_REFUSED):
+        raise for_code(found["error_code"])
+    return dict(found)
+
+
 async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int]], group: str) -> None:
     """Raise AssayError unless we may do `wanted` (operations by topic) and read in `group`."""
     client = admin(kafka)
@@ -100,10 +110,8 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
             for operation in sorted(operations)
             if not allowed[topic] >> operation & 1
         ]
-        # the library's answer holds no rights on groups; but who may not read in one is refused its description too
-        (answer,) = await of_coordinator(lambda: client.describe_consumer_groups([group]))
-        (found,) = answer.to_object()["groups"]
-        if found["error_code"] == GROUP_REFUSED:
+        found = await of_coordinator(lambda: _described(client, group))
+        if found["error_code"] == GROUP_REFUSED or not found["authorized_operations"] >> READ & 1:
             missing.append(f"Read on group {group}")
     finally:
         await client.close()

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from schemas.topics import Topic
 from services.runtime import kafka as connections
 from services.runtime.batches import Processor
+from services.runtime.certificates import show_expiry
 from services.runtime.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.runtime.errors import AssayError, fatal_sentence
 from services.runtime.group import WorkerGroup
@@ -27,6 +28,7 @@ from services.runtime.preflight import READ, WRITE, check_rights
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
 from services.runtime.snapshots import SnapshotStore
 from services.runtime.topics_admin import describe_topics
+from services.runtime.tracing import create
 from services.runtime.worker import Parts
 
 log = structlog.get_logger(__name__)
@@ -89,6 +91,7 @@ async def run_processor(service: Service, environment: Environment) -> None:
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
     place(runtime.snapshot_url)  # a mistake in it is told now
+    show_expiry(kafka, runtime, metrics)
     consumer = connections.input_consumer(kafka, runtime)
     sources = [environment.topics.topic_prefix + source.name for source in service.sources]
     try:
@@ -169,6 +172,7 @@ def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsume
         pacer=Pacer(runtime.transactions_per_s_max),
         metrics=environment.metrics,
         settings=runtime,
+        tracing=create(runtime, environment.metrics),
     )
 
 

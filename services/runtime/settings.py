@@ -149,6 +149,11 @@ class RuntimeSettings(BaseSettings):
         "INFO",
         description="Our own events from this level on. The Kafka library never logs below INFO: it would print payloads.",
     )
+    trace_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="Share of the micro-batches traced with OpenTelemetry (extra `trace`); above 0 also every payment "
+        "whose producer traces it. OTEL_EXPORTER_OTLP_ENDPOINT says where to.",
+    )
     privacy_key: SecretStr | None = Field(
         None, description="Key of the hashes in dead letters. Without one a random key is made at each start."
     )

@@ -27,6 +27,7 @@ from services.runtime.pacing import Pacer
 from services.runtime.restore import committed_position, restore
 from services.runtime.settings import RuntimeSettings
 from services.runtime.snapshots import SnapshotStore
+from services.runtime.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,7 @@ class Parts:
     pacer: Pacer
     metrics: Metrics
     settings: RuntimeSettings
+    tracing: Tracing
 
 
 class PartitionWorker:
@@ -72,6 +74,7 @@ class PartitionWorker:
         self._snapshot_offset = -1
         self._label = parts.metrics.label(source)
         self._log = log.bind(topic=source.topic, partition=source.partition)
+        parts.metrics.show_partition(self._label)
 
     def owned(self) -> bool:
         """E: whether the group still gives us this partition, as far as we know. Checked before each commit."""
@@ -100,6 +103,7 @@ class PartitionWorker:
                     await self._failed(error)
         finally:
             self.phase = "stopped"
+            self._parts.metrics.forget_partition(self._label)
 
     async def _failed(self, error: Exception) -> None:
         if self._stop.is_set():
@@ -118,6 +122,8 @@ class PartitionWorker:
             ) from error
         # a fenced producer may be a member that has not heard yet that it lost the partition: give the group time to say so
         fenced = isinstance(error, (ProducerFenced, IllegalOperation))
+        if fenced:
+            self._parts.metrics.fenced.inc()
         fenced_s = self._settings.session_timeout_s / 2 if fenced else 0.0
         backoff_s = min(BACKOFF_S_MAX, 0.1 * 2.0**self._failures) * random.uniform(0.5, 1.0)
         with contextlib.suppress(TimeoutError):
@@ -156,14 +162,8 @@ class PartitionWorker:
             if self._stop.is_set():
                 break  # what was polled and not begun belongs to the next owner
             for batch in split(records, self._settings.batch_bytes_max):
-                reach("after_poll")
-                started_s = monotonic_s()
-                result = await processor.process(batch)
-                self._parts.metrics.stage.observe(monotonic_s() - started_s, "process")
-                reach("after_process")
-                if self._cap.exceeded(result.records, result.dead_letters):
+                if not await self._batch(batch, processor, delivery):
                     return await self._pause(delivery)
-                await self._deliver(delivery, processor, result, batch[-1].offset + 1)
             if not records:
                 self._moving()
                 due = processor.flush()
@@ -177,6 +177,20 @@ class PartitionWorker:
             await self._deliver(delivery, processor, last, self.next_offset)
         await self._snapshot(processor, snapshots)
         return delivery
+
+    async def _batch(self, batch: Sequence[Record], processor: Processor, delivery: Delivery) -> bool:
+        """From poll to commit. False, and nothing committed, where it holds too many dead letters."""
+        with self._parts.tracing.batch(batch) as trace:
+            reach("after_poll")
+            started_s = monotonic_s()
+            result = await processor.process(batch)
+            self._parts.metrics.took("process", started_s)
+            reach("after_process")
+            if self._cap.exceeded(result.records, result.dead_letters):
+                return False
+            trace.carry(result.writes)
+            await self._deliver(delivery, processor, result, batch[-1].offset + 1)
+            return True
 
     async def _poll(self) -> list[Record]:
         """A micro-batch: bounded by records and, while the partition keeps up, by the pacer's time."""
@@ -209,7 +223,7 @@ class PartitionWorker:
     async def _deliver(self, delivery: Delivery, processor: Processor, result: Result, next_offset: int) -> None:
         started_s = monotonic_s()
         await delivery.deliver(result.writes, next_offset, self.owned)
-        self._parts.metrics.stage.observe(monotonic_s() - started_s, "deliver")
+        self._parts.metrics.took("deliver", started_s)
         processor.committed(result)
         self.next_offset = next_offset
         self._failures = 0

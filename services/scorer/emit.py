@@ -92,6 +92,7 @@ class Scored:
     features: Matrix
     late: NDArray[np.bool_]
     amount: NDArray[np.float64]
+    event_time_ms: NDArray[np.int64]
     scores: Scores
     outcomes: Outcomes
     reasons: dict[int, tuple[Reason, ...]]

@@ -14,6 +14,7 @@ from schemas.control import BundleRef, Channel, Control
 from schemas.feature_spec import FeatureSpec
 from services.runtime.clock import wall_ms
 from services.runtime.metrics import Metrics
+from services.scorer.budget import show_budget
 from services.scorer.emit import Answer, Identity
 from services.scorer.watch import Bands, Tally, Watch
 
@@ -141,3 +142,4 @@ class Models:
             gauge.clear()
             if model is not None:
                 gauge.labels(str(model.bundle), model.session.provider).set(1)
+        show_budget(self._metrics, str(self.champion.bundle), self.champion.session.bundle.manifest)

@@ -29,6 +29,7 @@ from services.scorer.emit import Answer, Emitter, Scored, Unseen
 from services.scorer.judge import Control, Judgement, Shadow, judge, judge_unseen
 from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
+from services.scorer.seen import show
 from services.scorer.sums import PartialSums
 
 STATE_VERSION = 2
@@ -114,9 +115,11 @@ class ScoringProcessor:
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is in force."""
+        started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         self._check_state(model)
         good, transactions, faults = admit(self._decoder, self._duplicates, records)
+        self._metrics.took("decode", started_s)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
@@ -133,7 +136,9 @@ class ScoringProcessor:
             )
             if shadow is not None:
                 self._sums.count_shadow(shadow.scores, shadow.alert, judged.outcomes.alert)
+            started_s = monotonic_s()
             writes += self._emitter.judged(self._batch, now_ms)
+            self._metrics.took("emit", started_s)
             closed = self._features.closed_days()
             if closed:
                 writes.append(self._emitter.closed_days(records[-1], closed))
@@ -160,11 +165,7 @@ class ScoringProcessor:
         metrics.batch.observe(float(result.records))
         metrics.state_keys.labels(label).set(self._features.cards)
         if self._batch is not None:
-            alert, late, timestamps_ms = self._batch.outcomes.alert, self._batch.late, self._batch.timestamps_ms
-            metrics.scores.labels(label).inc(len(alert))
-            metrics.alerts.labels(label).inc(int(np.count_nonzero(alert)))
-            metrics.late.labels(label).inc(int(np.count_nonzero(late)))
-            metrics.latency.observe((wall_ms() - timestamps_ms) / 1000)
+            show(metrics, label, self._batch, wall_ms())
         for reason, count in self._faults.items():
             metrics.dead_letters.labels(reason).inc(count)
         self._batch, self._faults = None, Counter()
@@ -177,19 +178,19 @@ class ScoringProcessor:
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         profiles_offset = known.next_offset if known else None
-        folded_s = monotonic_s()
+        folded_s = self._metrics.took("fold", started_s)
         control = Control([transaction.transaction_id for transaction in transactions], self._emitter.control_share)
         judged, shadow = await asyncio.gather(
             judge(self._models, model, features, control), judge_unseen(self._models, challenger, features)
         )
-        self._metrics.stage.observe(folded_s - started_s, "fold")
-        self._metrics.stage.observe(monotonic_s() - folded_s, "model")
+        self._metrics.took("model", folded_s)
         scored = Scored(
             records=records,
             transactions=transactions,
             features=features,
             late=late,
             amount=batch.amount,
+            event_time_ms=batch.event_time_ms,
             scores=judged.scores,
             outcomes=judged.outcomes,
             reasons=judged.reasons,

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import Topic
 from services.runtime import kafka as connections
+from services.runtime.certificates import show_expiry
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import AssayError, fatal_sentence
 from services.runtime.health import HealthServer
@@ -81,6 +82,7 @@ async def run_side(service: SideService, environment: Environment, stop: asyncio
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     quiet()
+    show_expiry(environment.kafka, environment.runtime, environment.metrics)
     try:
         partitions = await _partitions(service, environment)
         for group in service.groups:

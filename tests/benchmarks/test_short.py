@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.benchmarks import features, reasons, restart, swaps, throughput
+from tests.benchmarks import features, observability, reasons, restart, swaps, throughput
 
 
 def test_throughput_measures_every_contender() -> None:
@@ -51,6 +51,15 @@ def test_restart_measures_both_ways_and_changes_no_score() -> None:
     restart.show(result)
 
 
+def test_observability_measures_on_off_and_traced() -> None:
+    """8,000 payments, one round."""
+    result = observability.measure(8_000, 1)
+    for name in ("off", "on", "traced"):
+        assert result[f"{name}_records_per_s"] > 0
+    assert json.loads(json.dumps(result)) == result
+    observability.show(result)
+
+
 def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:
     """A swap every second for nine seconds; `make swaps` does ten minutes."""
     result = swaps.measure(0.2, 500.0, 1.0)
@@ -59,5 +68,4 @@ def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:
     assert result["rolled_back"] == 0
     assert result["missing"] == result["duplicate"] == 0
     assert result["scores"] == result["payments"]
-    assert json.loads(json.dumps(result)) == result
     swaps.show(result)

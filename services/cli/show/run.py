@@ -1,31 +1,29 @@
 """The demo from start to end. Whatever happens, what was started is ended, last first."""
 
 import asyncio
-import http.client
 import json
 import os
 import shutil
 import signal
-import socket
-import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 import uvloop
 
-from schemas.topics import SCORER_OUTPUTS, TOPICS, TRANSACTIONS
+from schemas.topics import TOPICS
 from services.broker.server import EmbeddedKafka
-from services.cli.children import Child
 from services.cli.output import notes
+from services.cli.show import dashboards
 from services.cli.show.observer import Observer, Seen
 from services.cli.show.outcome import Outcome
+from services.cli.show.parts import END_S_MAX, OTHER_PORTS, OTHERS, Demo, Options
+from services.cli.show.ports import HOST, answers, free_ports
 from services.cli.show.screen import Screen
-from services.cli.show.view import Addresses
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import AssayError
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
@@ -35,7 +33,6 @@ from services.verification.verify import verify
 
 READY_S_MAX = 120.0
 CATCH_UP_S_MAX = 60.0
-END_S_MAX = 20.0
 RESTARTS_MAX = 5
 KILLED_STATUS = 128
 """From this on a status says that a signal ended the process."""
@@ -43,75 +40,6 @@ KILLED_STATUS = 128
 BAD_SHARE = 0.0005
 LABEL_DELAY_DAYS = 7
 """As the fraud bundle's feature spec has it."""
-
-HOST = "127.0.0.1"
-SELF = (sys.executable, "-m", "services.cli")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the user chose."""
-
-    duration_s: float
-    rate: float
-    processes: int
-    quiet: bool
-
-
-@dataclass(slots=True)
-class Demo:
-    """What runs, and where."""
-
-    options: Options
-    directory: Path
-    kafka: KafkaSettings
-    topics: TopicSettings
-    group: str
-    port: int
-    children: dict[str, Child] = field(default_factory=dict)
-    restarts: int = 0
-
-    @property
-    def ports(self) -> range:
-        """The scorers' health ports."""
-        return range(self.port, self.port + self.options.processes)
-
-    @property
-    def addresses(self) -> Addresses:
-        """Where to look from outside."""
-        names = (self.topics.topic_prefix + topic.name for topic in (TRANSACTIONS, *SCORER_OUTPUTS))
-        metrics = tuple(f"http://{HOST}:{port}/metrics" for port in self.ports)
-        return Addresses(self.kafka.bootstrap, metrics, tuple(names), str(self.directory))
-
-    def start(self, name: str, *arguments: str) -> None:
-        """Start `assay` with these arguments."""
-        environment = {
-            **os.environ,
-            "ASSAY_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
-            "ASSAY_KAFKA_SECURITY_PROTOCOL": self.kafka.security_protocol,
-            "ASSAY_TOPIC_PREFIX": self.topics.topic_prefix,
-            "ASSAY_GROUP": self.group,
-            "ASSAY_HTTP_HOST": HOST,
-            "ASSAY_HTTP_PORT": str(self.port),
-            "ASSAY_PROFILER_GROUP": f"{self.group}-profiler",
-            "ASSAY_PROFILER_HTTP_PORT": "0",
-            "ASSAY_SNAPSHOT_URL": str(self.directory / "snapshots"),
-        }
-        self.children[name] = Child.start(name, [*SELF, *arguments], environment, self.directory / f"{name}.log")
-
-    def start_scorer(self) -> None:
-        """Start the scorer processes."""
-        self.start("score", "score", "--processes", str(self.options.processes))
-
-    def end(self, name: str) -> int:
-        """End a child, if it was started; its exit status."""
-        return self.children[name].end(END_S_MAX) if name in self.children else 0
-
-    def failure(self, name: str) -> AssayError:
-        """The sentence about a child that ended by itself."""
-        child = self.children[name]
-        words = child.last_words().removeprefix("assay: ") or "without a word"
-        return AssayError(f"`assay {name}` ended with status {child.status}: {words} (log: {child.log_file})")
 
 
 def run(options: Options) -> Outcome:
@@ -141,6 +69,8 @@ def _play(options: Options, directory: Path, stack: ExitStack) -> Outcome:
     screen.say("Starting the scorer ...")
     demo.start("profile", "profile")
     demo.start_scorer()
+    if options.dashboards:
+        _watch(demo, stack, screen)
     _await_ready(demo)
     stack.callback(demo.end, "simulate")
     seen = uvloop.run(_stream(demo, screen))
@@ -150,6 +80,22 @@ def _play(options: Options, directory: Path, stack: ExitStack) -> Outcome:
     screen.say("Reading everything back ...")
     verdict = uvloop.run(verify(demo.kafka, demo.topics, demo.group))
     return _outcome(demo, seen, verdict)
+
+
+def _watch(demo: Demo, stack: ExitStack, screen: Screen) -> None:
+    """Prometheus and Grafana, where they are installed."""
+    if find_spec("faust") is not None:  # the extra `side`; without it their panels stay empty
+        for name in OTHERS[1:]:
+            stack.callback(demo.end, name)
+            demo.start(name, name, "run")
+    targets = {"assay-scorer": [f"{HOST}:{port}" for port in demo.ports]}
+    targets |= {f"assay-{name}": [f"{HOST}:{port}"] for name, port in demo.others.items()}
+    free = demo.ports.stop + len(OTHERS)
+    watchers = dashboards.start(demo.directory, targets, free, free + 1)
+    for child in watchers.children:
+        stack.callback(child.end, END_S_MAX)
+    for sentence in watchers.sentences:
+        screen.say(sentence)
 
 
 @contextmanager
@@ -170,7 +116,7 @@ def _ending() -> Iterator[ExitStack]:
 def _prepare(options: Options, directory: Path, stack: ExitStack, screen: Screen) -> Demo:
     """Kafka and its topics."""
     topics, runtime = load(TopicSettings), load(RuntimeSettings)
-    port = _free_ports(options.processes)
+    port = free_ports(options.processes + OTHER_PORTS)
     if "ASSAY_KAFKA_BOOTSTRAP" in os.environ:
         prefix = f"{topics.topic_prefix}demo-{uuid.uuid4().hex[:8]}."
         kafka, topics = load(KafkaSettings), topics.model_copy(update={"topic_prefix": prefix})
@@ -189,23 +135,10 @@ def _prepare(options: Options, directory: Path, stack: ExitStack, screen: Screen
     return demo
 
 
-def _free_ports(count: int) -> int:
-    """First of `count` neighbouring ports that nobody listens on."""
-    while True:
-        with ExitStack() as stack:
-            first = stack.enter_context(socket.create_server((HOST, 0))).getsockname()[1]
-            try:
-                for port in range(first + 1, first + count):
-                    stack.enter_context(socket.create_server((HOST, port)))
-            except (OSError, OverflowError):
-                continue
-            return int(first)
-
-
 def _await_ready(demo: Demo) -> None:
     deadline_s = monotonic_s() + READY_S_MAX
     for port in demo.ports:
-        while not _answers(port, "/readyz"):
+        while not answers(port, "/readyz"):
             if demo.children["score"].status is not None:
                 raise demo.failure("score")
             if monotonic_s() > deadline_s:
@@ -213,18 +146,6 @@ def _await_ready(demo: Demo) -> None:
                     f"The scorer was not ready within {READY_S_MAX:.0f} s: see {demo.children['score'].log_file}."
                 )
             time.sleep(0.1)
-
-
-def _answers(port: int, path: str) -> bool:
-    """Whether it says yes."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=2.0)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
-    except OSError:
-        return False
-    finally:
-        connection.close()
 
 
 async def _stream(demo: Demo, screen: Screen) -> Seen:
@@ -272,7 +193,7 @@ def _keep_alive(demo: Demo, screen: Screen) -> None:
         return
     if status <= KILLED_STATUS or demo.restarts >= RESTARTS_MAX:
         raise demo.failure("score")
-    if any(_answers(port, "/livez") for port in demo.ports):
+    if any(answers(port, "/livez") for port in demo.ports):
         return  # killed was their supervisor; they are ending, and hold the ports until then
     demo.restarts += 1
     screen.say(f"The scorer was killed by signal {status - KILLED_STATUS}: starting it again.")

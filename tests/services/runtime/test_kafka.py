@@ -4,9 +4,10 @@ import inspect
 import logging
 
 import aiokafka.producer.sender
+import aiokafka.protocol.admin
 import pytest
 
-from services.runtime import kafka, logs
+from services.runtime import kafka, log_filters, logs
 from services.runtime.errors import SettingsError
 from services.runtime.metrics import Metrics
 from services.runtime.settings import KafkaSettings, RuntimeSettings
@@ -17,6 +18,12 @@ def test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_u
     assert kafka.RETRY_BACKOFF_MS == 5
     assert aiokafka.producer.sender.BACKOFF_OVERRIDE == 0.001
     assert "BACKOFF_OVERRIDE" in inspect.getsource(aiokafka.producer.sender.AddPartitionsToTxnHandler)
+
+
+def test_what_a_group_lets_us_do_is_in_the_answer_that_the_library_reads() -> None:
+    """As shipped, version 3 of the question is answered in version 2, and no scorer would start."""
+    request = aiokafka.protocol.admin.DescribeGroupsRequest_v3
+    assert request.RESPONSE_TYPE.API_VERSION == request.API_VERSION
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING"])
@@ -35,7 +42,7 @@ def test_the_library_never_logs_below_info_whatever_our_own_level_is(level: str)
 def test_known_retriable_errors_are_counted_and_kept_out_of_the_log() -> None:
     """Rule H: many times a second at full speed."""
     metrics = Metrics()
-    noise = logs.NoiseFilter(metrics)
+    noise = log_filters.NoiseFilter(metrics)
     text = "Got error produce response on topic-partition %s, retrying. Error: %s"
     known = logging.LogRecord(
         "aiokafka", logging.WARNING, "", 0, text, ("t-0", "[Error 19] NotEnoughReplicasError"), None

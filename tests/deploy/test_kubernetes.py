@@ -1,0 +1,154 @@
+"""The Kubernetes manifests: rendered by kustomize, checked against Kubernetes' own schemas, and against our settings."""
+
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "kubernetes"
+BASE = [path for path in sorted((FOLDER / "base").glob("*.yaml")) if path.name != "kustomization.yaml"]
+OVERLAYS = sorted(path.name for path in (FOLDER / "overlays").iterdir())
+VERSION = "1.34"
+SETTINGS = set(re.findall(r"`(ASSAY_\w+)`", (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")))
+CUSTOM = {"keda.sh/v1alpha1"}
+"""Kinds that Kubernetes' schemas do not hold: looked at one by one below."""
+
+Manifest = dict[str, Any]
+
+
+@cache
+def rendered(overlay: str) -> list[Manifest]:
+    """What `kubectl apply -k` would send."""
+    if kubectl := shutil.which("kubectl"):
+        command = [kubectl, "kustomize"]
+    elif kustomize := shutil.which("kustomize"):
+        command = [kustomize, "build"]
+    else:
+        pytest.skip("neither kubectl nor kustomize is installed: either renders the overlays")
+    done = subprocess.run([*command, str(FOLDER / "overlays" / overlay)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def check(manifest: Manifest) -> None:
+    """Strictly: an unknown key is an error."""
+    if manifest["apiVersion"] not in CUSTOM:
+        kubernetes_validate.validate(manifest, VERSION, strict=True)
+
+
+def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """Pod specs, by name of what makes them."""
+    kinds = ("StatefulSet", "Deployment", "Job")
+    return {m["metadata"]["name"]: m["spec"]["template"]["spec"] for m in manifests if m["kind"] in kinds}
+
+
+def one(manifests: list[Manifest], kind: str, name: str) -> Manifest:
+    return next(m for m in manifests if (m["kind"], m["metadata"]["name"]) == (kind, name))
+
+
+@pytest.mark.parametrize("path", BASE, ids=lambda path: path.stem)
+def test_every_manifest_of_the_base_is_valid_alone(path: Path) -> None:
+    """So that this is known where no kustomize is."""
+    for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+        check(manifest)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_overlay_renders_to_valid_manifests(overlay: str) -> None:
+    """By Kubernetes' own schemas."""
+    for manifest in rendered(overlay):
+        check(manifest)
+        assert manifest["kind"] == "Namespace" or manifest["metadata"]["namespace"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_pod_may_more_than_it_needs(overlay: str) -> None:
+    """No root, no writable files but its volumes, no capability, no token, memory bounded."""
+    for name, pod in pods(rendered(overlay)).items():
+        (container,) = pod["containers"]
+        security = container["securityContext"]
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert pod["securityContext"]["runAsUser"] == 10001, name
+        assert security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"], name  # noqa: PT018
+        assert security["capabilities"]["drop"] == ["ALL"], name
+        assert pod["automountServiceAccountToken"] is False, name
+        assert container["resources"]["limits"]["memory"], name
+        assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}, name  # noqa: S108
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_setting_exists(overlay: str) -> None:
+    """In the shared map and in each container."""
+    manifests = rendered(overlay)
+    used = set(one(manifests, "ConfigMap", "assay")["data"])
+    used |= {entry["name"] for pod in pods(manifests).values() for entry in pod["containers"][0].get("env", [])}
+    assert {name for name in used if name.startswith("ASSAY_")} == used
+    assert used <= SETTINGS
+
+
+def test_partitions_stay_with_a_pod_that_comes_back_under_its_name() -> None:
+    """Static membership: the pod's own name, and the disk that belongs to it."""
+    scorer = one(rendered("production"), "StatefulSet", "scorer")["spec"]
+    (container,) = scorer["template"]["spec"]["containers"]
+    (entry,) = (entry for entry in container["env"] if entry["name"] == "ASSAY_GROUP_INSTANCE_ID")
+    assert entry["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
+    assert "state" in {claim["metadata"]["name"] for claim in scorer["volumeClaimTemplates"]}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_probes_ask_where_the_service_answers_and_policies_choose_its_pods(overlay: str) -> None:
+    """Port names, selectors and labels fit together."""
+    manifests = rendered(overlay)
+    labels = {
+        m["metadata"]["name"]: m["spec"]["template"]["metadata"]["labels"]
+        for m in manifests
+        if "template" in m.get("spec", {})
+    }
+    for name, pod in pods(manifests).items():
+        if name == "topics":
+            continue
+        (container,) = pod["containers"]
+        ports = {port["name"] for port in container["ports"]}
+        for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
+            assert container[probe]["httpGet"]["path"] == path
+            assert container[probe]["httpGet"]["port"] in ports
+        service = one(manifests, "Service", name)
+        assert service["spec"]["selector"].items() <= labels[name].items()
+    chosen = one(manifests, "NetworkPolicy", "assay")["spec"]["podSelector"]["matchLabels"]
+    assert all(chosen.items() <= given.items() for given in labels.values())
+    for budget in (m for m in manifests if m["kind"] == "PodDisruptionBudget"):
+        assert budget["spec"]["selector"]["matchLabels"].items() <= labels[budget["metadata"]["name"]].items()
+
+
+def test_pods_follow_the_lag_of_the_group_that_they_are() -> None:
+    """KEDA's kinds, whose schemas are not at hand: group, topic and target are ours, and the credentials are there."""
+    manifests = rendered("production")
+    scaled = one(manifests, "ScaledObject", "scorer")["spec"]
+    target = scaled["scaleTargetRef"]
+    assert one(manifests, target["kind"], target["name"])["apiVersion"] == target["apiVersion"]
+    (trigger,) = scaled["triggers"]
+    settings = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert trigger["type"] == "kafka"
+    assert f"`ASSAY_GROUP` | `{trigger['metadata']['consumerGroup']}`" in settings
+    assert trigger["metadata"]["topic"] == "transactions"
+    assert (
+        trigger["metadata"]["bootstrapServers"] == one(manifests, "ConfigMap", "assay")["data"]["ASSAY_KAFKA_BOOTSTRAP"]
+    )
+    assert one(manifests, "TriggerAuthentication", trigger["authenticationRef"]["name"])["spec"]["secretTargetRef"]
+    assert one(manifests, "StatefulSet", "scorer")["spec"]["replicas"] == scaled["minReplicaCount"]
+
+
+def test_a_pod_on_a_gpu_has_one_and_refuses_to_go_without() -> None:
+    """Image, device, and the setting that does not fall back."""
+    (container,) = pods(rendered("gpu"))["scorer"]["containers"]
+    assert container["image"] == "assay:cuda"
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert {"name": "ASSAY_DEVICE", "value": "cuda"} in container["env"]
+    assert pods(rendered("gpu"))["profiler"]["containers"][0]["image"] == "assay:cpu"

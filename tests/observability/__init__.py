@@ -1,0 +1,1 @@
+"""Dashboards, rules and traces against the real Prometheus."""

@@ -1,0 +1,183 @@
+"""The whole system under load, seen by a real Prometheus, and the faults that alerts are for."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from models.bundle.keys import public_pem
+from tests.models.bundle.making import signed, signing_key, version_of
+from tests.observability.prometheus import WAIT_S_MAX, Prometheus
+from tests.services.harness import ROOT, Scorer, Stream
+
+RATE = 200
+MARK = "do-not-show-me"
+"""In payloads that cannot be scored: it must turn up nowhere."""
+
+
+class Collector:
+    """An OpenTelemetry collector, as far as a test needs one: keeps the spans that are sent to it. Takes webhooks too."""
+
+    def __init__(self) -> None:
+        spans: list[Any] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                request, body = ExportTraceServiceRequest(), self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path == "/v1/traces":
+                    request.ParseFromString(body)
+                for resource in request.resource_spans:
+                    for scope in resource.scope_spans:
+                        spans.extend(scope.spans)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the base class's)
+                """Requests are not news."""
+
+        self.spans = spans
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def endpoint(self) -> str:
+        """For OTEL_EXPORTER_OTLP_ENDPOINT."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@dataclass
+class Live:
+    """What runs."""
+
+    stream: Stream
+    prometheus: Prometheus
+    collector: Collector
+    services: dict[str, list[Scorer]]
+    load: "subprocess.Popen[bytes]"
+    answered: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def scorer(self) -> Scorer:
+        """The first one."""
+        return self.services["assay-scorer"][0]
+
+    def send(self, payloads: Iterable[bytes]) -> None:
+        """Write to `transactions`."""
+        asyncio.run(self.stream.send(payloads))
+
+    def missing(self, asked: Iterable[tuple[str, str]]) -> list[str]:
+        """Names of those expressions that give nothing, however long one waits."""
+        open_ones = dict(asked)
+        deadline = time.monotonic() + WAIT_S_MAX
+        while open_ones and time.monotonic() < deadline:
+            for process in (process for processes in self.services.values() for process in processes):
+                assert process.returncode is None, f"a service ended: {process.log()[-2000:]}"
+            for name, expr in list(open_ones.items()):
+                if self.prometheus.query(expr):
+                    del open_ones[name]
+            if open_ones:
+                time.sleep(0.5)
+        return sorted(open_ones)
+
+    def close(self) -> None:
+        """End everything."""
+        self.load.kill()
+        self.load.wait()
+        self.stream.close()
+        self.prometheus.close()
+        self.collector.close()
+
+
+def start(bootstrap: str, prefix: str, directory: Path, ca_file: Path) -> Live:
+    """Every service, load on it, Prometheus over it."""
+    stream = Stream(bootstrap, prefix, directory)
+    asyncio.run(stream.create())
+    collector = Collector()
+    bundles = made(stream)
+    environment = {
+        **bundles,
+        "ASSAY_KAFKA_SSL_CA_FILE": str(ca_file),
+        "ASSAY_TRACE_SHARE": "0.01",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    watching = {"ASSAY_MONITOR_WINDOW_RECORDS": "500", "ASSAY_MONITOR_QUALITY_INTERVAL_S": "1"}
+    webhook = {"ASSAY_CASES_WEBHOOK_URL": f"{collector.endpoint}/cases", "ASSAY_CASES_WEBHOOK_SECRET": "secret"}
+    services = {
+        "assay-scorer": [stream.scorer(**environment)],
+        "assay-profiler": [stream.service("services.profiler")],
+        "assay-cases": [stream.service("services.cases", **webhook)],
+        "assay-monitor": [stream.service("services.monitor", **watching)],
+    }
+    addresses = {job: [process.address() for process in processes] for job, processes in services.items()}
+    prometheus = Prometheus(directory, addresses)
+    challenge(stream, bundles)
+    return Live(stream, prometheus, collector, services, simulator(stream))
+
+
+def made(stream: Stream) -> dict[str, str]:
+    """Settings that score with one signed bundle, beside a registry for another."""
+    directory = stream.directory
+    (directory / "key.pub").write_bytes(public_pem(signing_key().public_key()))
+    for version in (1, 2):
+        version_of(directory / f"v{version}", version, other=version == 2)
+        signed(directory / f"v{version}")
+    return {
+        "ASSAY_BUNDLE": str(directory / "v1"),
+        "ASSAY_BUNDLE_PUBLIC_KEYS": str(directory / "key.pub"),
+        "ASSAY_REGISTRY_URL": str(directory / "registry"),
+    }
+
+
+def challenge(stream: Stream, bundles: dict[str, str]) -> None:
+    """Publish the second bundle, and let it score in the shadow."""
+    for arguments in (
+        ("publish", str(stream.directory / "v2")),
+        ("promote", "fraud/2", "--challenger", "--wait", "0"),
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "services.cli", "registry", *arguments, "--json"],
+            cwd=ROOT,
+            env={**os.environ, **addressed(stream), **bundles},
+            check=True,
+            capture_output=True,
+        )
+
+
+def addressed(stream: Stream) -> dict[str, str]:
+    """Where the stream is, for the command line."""
+    return {
+        "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
+        "ASSAY_TOPIC_PREFIX": stream.prefix,
+        "ASSAY_GROUP": stream.group,
+    }
+
+
+def simulator(stream: Stream) -> "subprocess.Popen[bytes]":
+    """Payments, some of them bad, and labels."""
+    options = ["--rate", str(RATE), "--duration", "600", "--bad-share", "0.002"]
+    options += ["--label-delay-days", "1", "--customers", "200", "--json"]
+    environment = {**os.environ, **addressed(stream)}
+    with (stream.directory / "simulator.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "services.cli", "simulate", *options],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
