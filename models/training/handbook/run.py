@@ -57,11 +57,13 @@ def histories(frame: pl.DataFrame, wanted: list[str]) -> Iterator[tuple[str, His
             yield name, fold_payments(frame, spec, ours.source)
 
 
-def measure(history: History, features: str, start: str, done: set[tuple[str, str, str]]) -> Iterator[Row]:
-    """A row for each model on one window that is not done."""
+def measure(
+    history: History, features: str, start: str, models: list[str], done: set[tuple[str, str, str]]
+) -> Iterator[Row]:
+    """A row for each of `models` (all where there are none) on one window that is not done."""
     part = window(history.data, history.first_day, start)
     for name, score in contestants(part):
-        if (start, features, name) not in done:
+        if (start, features, name) not in done and (not models or name in models):
             figures = estimates(bootstrap(part.test, {name: score()}, seed=1)[name])
             yield Row(window=start, features=features, model=name, figures=figures)
 
@@ -74,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--fresh", action="store_true", help="measure again what the file already holds")
     parser.add_argument("--windows", nargs="*", default=[SINGLE, *FOLDS], help="first days of training weeks")
     parser.add_argument("--features", nargs="*", default=[BOOK, FRAUD, ENGINE], help="sets of features")
+    parser.add_argument("--models", nargs="*", default=[], help="models (default: all)")
     given = parser.parse_args(arguments)
     try:
         frame = payments(given.data)
@@ -84,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
     libraries = {name: version(name) for name in ("numpy", "polars", "scikit-learn", "torch", "xgboost")}
     for features, history in histories(frame, given.features):
         for start in given.windows:
-            for row in measure(history, features, start, {row.key for row in rows}):
+            for row in measure(history, features, start, given.models, {row.key for row in rows}):
                 rows.append(row)
                 write_figures(given.out, HandbookFigures(libraries=libraries, rows=tuple(rows)))
                 values = (row.figures[name] for name in FIGURES)
