@@ -62,11 +62,8 @@ def verify(
     if credit and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
-    options = {
-        "pipeline": CREDIT if credit else PAYMENTS,
-        "settle_s_max": settle,
-        "from_first_output": from_first_output,
-    }
+    pipeline = CREDIT if credit else PAYMENTS
+    options = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
         verdict = asyncio.run(
             _judge(load(KafkaSettings), load(TopicSettings), group, watch, {**options, "progress": progress})
