@@ -114,19 +114,25 @@ async def judged(
     for _ in range(SCORERS):
         system.start_scorer()
     witness = Witness(stream.kafka, await output_partitions(stream.kafka, stream.topics))
-    loading = asyncio.ensure_future(system.load.run(stop_load))
-    others = [asyncio.ensure_future(task) for task in (system.supervise(stop), witness.follow(stop))]
-    await breaking()
-    say("calm")
-    await system.calm()
-    calm_s = time.monotonic()
-    await asyncio.sleep(CALM_S)
-    stop_load.set()
-    await loading
-    live = await _comes_back(system)
-    recovered_s = time.monotonic() - calm_s
-    stop.set()
-    await asyncio.gather(*others)
+    tasks = [
+        asyncio.ensure_future(task)
+        for task in (system.load.run(stop_load), system.supervise(stop), witness.follow(stop))
+    ]
+    try:
+        await breaking()
+        say("calm")
+        await system.calm()
+        calm_s = time.monotonic()
+        await asyncio.sleep(CALM_S)
+        stop_load.set()
+        await tasks[0]
+        live = await _comes_back(system)
+        recovered_s = time.monotonic() - calm_s
+        stop.set()
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
     await asyncio.to_thread(system.end)
     say(f"{system.load.sent:,} payments sent; checking")
     verdict = await verify(stream.kafka, stream.topics, stream.group, seen=witness.trails)

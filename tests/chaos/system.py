@@ -110,11 +110,14 @@ class System:
         logs = [scorer.log() for scorer in self.stream.processes]
         return {name: sum(log.count(f'"{event}"') for log in logs) for name, event in FELT.items()}
 
-    def _chosen(self, action: Action) -> Scorer:
+    async def _chosen(self, action: Action) -> Scorer:
+        """A scorer; when none is left for a moment, the one that takes its place."""
+        while not self.live:  # noqa: ASYNC110
+            await asyncio.sleep(SUPERVISE_S)
         return self.live[action.target % len(self.live)]
 
     async def _kill(self, action: Action) -> None:
-        scorer = self._chosen(action)
+        scorer = await self._chosen(action)
         self.live.remove(scorer)
         scorer.kill()
         self._stopped.discard(scorer)
@@ -122,7 +125,7 @@ class System:
         self.start_scorer()
 
     async def _stop(self, action: Action) -> None:
-        scorer = self._chosen(action)
+        scorer = await self._chosen(action)
         if scorer.returncode is None:
             scorer.signal(signal.SIGSTOP)
             self._stopped.add(scorer)
@@ -137,11 +140,11 @@ class System:
 
     async def _join(self, action: Action) -> None:
         if len(self.live) >= SCORERS_MAX:
-            await self._end_one(self._chosen(action))
+            await self._end_one(await self._chosen(action))
         self.start_scorer()
 
     async def _leave(self, action: Action) -> None:
-        await self._end_one(self._chosen(action))
+        await self._end_one(await self._chosen(action))
         if len(self.live) < SCORERS:
             self.start_scorer()
 
@@ -165,7 +168,7 @@ class System:
 
     async def _clock(self, action: Action) -> None:
         """A scorer whose wall clock is an hour ahead, or behind, in place of another."""
-        await self._end_one(self._chosen(action))
+        await self._end_one(await self._chosen(action))
         self.start_scorer(clock_shift_s=3600 if action.target % 2 else -3600)
 
     async def _broker_kill(self, action: Action) -> None:
@@ -206,7 +209,7 @@ class System:
             proxy.hold(Hold(END_TXN, "to_client", action.lasts_s, times=2))
 
     async def _disk_full(self, action: Action) -> None:
-        scorer = self._chosen(action)
+        scorer = await self._chosen(action)
         limit_files(scorer, SNAPSHOT_BYTES_MAX)
         await asyncio.sleep(action.lasts_s)
         limit_files(scorer, resource.RLIM_INFINITY)
