@@ -38,11 +38,15 @@ class TerminalProfiles:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __contains__(self, terminal_id: str) -> bool:
+        return terminal_id in self._rows
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
 
     def add(self, day: int, terminal_ids: Sequence[str], payments: Sequence[int], frauds: Sequence[int]) -> int:
         """Add to the terminals' sums of one day, UTC, since 1970-01-01. Returns how many had it behind what is kept."""
+        self._reserve(len(terminal_ids), day)  # first: making room moves rows
         rows = np.array([self._row(terminal_id) for terminal_id in terminal_ids], np.int64)
         later = rows[self._last_day[rows] < day]
         column_days = day - (day - np.arange(PROFILE_DAYS)) % PROFILE_DAYS
@@ -66,6 +70,7 @@ class TerminalProfiles:
 
     def put(self, terminal_id: str, profile: Profile) -> None:
         """Replace what is known of a terminal."""
+        self._reserve(1, profile.last_day)
         row = self._row(terminal_id)
         days = np.arange(profile.last_day - len(profile.payments) + 1, profile.last_day + 1)[-PROFILE_DAYS:]
         self._sums[row] = 0
@@ -118,21 +123,26 @@ class TerminalProfiles:
         self._last_day = np.concatenate([[np.int64(NEVER)], last_day.astype(np.int64)])
 
     def _row(self, terminal_id: str) -> int:
-        """The terminal's row, a new one where it has none."""
+        """The terminal's row, a new one where it has none. There must be room."""
         row = self._rows.get(terminal_id)
         if row is None:
-            if len(self._rows) + 1 == len(self._last_day):
-                self._make_room()
             row = self._rows[terminal_id] = len(self._rows) + 1
             self._sums[row], self._last_day[row] = 0, NEVER
         return row
 
-    def _make_room(self) -> None:
-        """Forget terminals whose every day is older than what any feature reads; then, unless half is free, double."""
-        newest = int(self._last_day[1:].max())
+    def _reserve(self, terminals: int, day: int) -> None:
+        """Room for so many new ones, on that day. Whoever holds a row across this holds another terminal's."""
+        if len(self._rows) + terminals >= len(self._last_day):
+            self._make_room(terminals, day)
+
+    def _make_room(self, terminals: int, day: int) -> None:
+        """Forget terminals whose every day is older than what any feature reads; then double until half is free."""
+        newest = max(day, int(self._last_day[1:].max()))
         kept = [terminal for terminal, row in self._rows.items() if self._last_day[row] > newest - PROFILE_DAYS]
         rows = np.array([0, *(self._rows[terminal] for terminal in kept)], np.int64)
-        size = len(self._last_day) * (1 if 2 * len(kept) < len(self._last_day) else 2)
+        size = len(self._last_day)
+        while size <= max(2 * len(kept), len(kept) + terminals):
+            size *= 2
         sums, last_day = np.zeros((size, 2, PROFILE_DAYS), np.int32), np.full(size, NEVER, np.int64)
         sums[: len(rows)], last_day[: len(rows)] = self._sums[rows], self._last_day[rows]
         self._rows, self._sums, self._last_day = {t: row for row, t in enumerate(kept, 1)}, sums, last_day

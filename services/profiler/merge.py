@@ -106,7 +106,8 @@ class MergeProcessor:
         source = self._last
         if source is not None:
             headers = source_headers(source.topic, source.partition, source.offset)
-            for terminal_id in self._changed:
+            # one that made room for others since is older than anything that looks at profiles
+            for terminal_id in filter(self._profiles.__contains__, self._changed):
                 last_day, payments, frauds = self._profiles.profile(terminal_id)
                 value = self._profile(
                     terminal_id=terminal_id, last_day=last_day, payments=tuple(payments), frauds=tuple(frauds)

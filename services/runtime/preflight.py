@@ -15,6 +15,7 @@ from aiokafka.errors import (
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
+    for_code,
 )
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
@@ -84,6 +85,15 @@ class _MetadataRequest(Request[_MetadataStruct]):  # type: ignore[misc]
         return request_struct_class(self._topics, False, False, True)
 
 
+async def _described(client: AIOKafkaAdminClient, group: str) -> dict[str, Any]:
+    """What Kafka says of a group. Raises KafkaError where its coordinator cannot say yet: no rights are in such an answer."""
+    (answer,) = await client.describe_consumer_groups([group], include_authorized_operations=True)
+    (found,) = answer.to_object()["groups"]
+    if found["error_code"] not in (0, GROUP_REFUSED):
+        raise for_code(found["error_code"])
+    return dict(found)
+
+
 async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int]], group: str) -> None:
     """Raise AssayError unless we may do `wanted` (operations by topic) and read in `group`."""
     client = admin(kafka)
@@ -96,10 +106,7 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
             for operation in sorted(operations)
             if not allowed[topic] >> operation & 1
         ]
-        (answer,) = await of_coordinator(
-            lambda: client.describe_consumer_groups([group], include_authorized_operations=True)
-        )
-        (found,) = answer.to_object()["groups"]
+        found = await of_coordinator(lambda: _described(client, group))
         if found["error_code"] == GROUP_REFUSED or not found["authorized_operations"] >> READ & 1:
             missing.append(f"Read on group {group}")
     finally:

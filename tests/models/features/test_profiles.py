@@ -103,6 +103,16 @@ def test_terminals_that_no_feature_can_see_any_more_make_room() -> None:
     assert filled(profiles, *terminals)[:, 0].tolist() == paid
 
 
+def test_making_room_in_the_middle_of_an_addition_mixes_up_nothing() -> None:
+    """Parts that cross the size of the table, again and again: each terminal keeps its own sums."""
+    profiles, number = TerminalProfiles(), 5 * ROWS_FIRST
+    terminals = [f"terminal-{n}" for n in range(number)]
+    for start in range(0, number, 500):
+        part = terminals[start : start + 500]
+        profiles.add(20_000, part, [n + 1 for n in range(start, start + len(part))], [0] * len(part))
+    assert [profiles.profile(terminal).payments for terminal in terminals] == [[n + 1] for n in range(number)]
+
+
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(-200, 4000)), min_size=1, max_size=60), st.integers(0, 60))
 @settings(deadline=None, max_examples=100)
 def test_each_payment_in_time_is_told_once_with_its_day(events: list[tuple[str, int]], cut: int) -> None:

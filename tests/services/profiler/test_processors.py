@@ -3,13 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 
 from models.features.terminal_days import DAY_MS
+from schemas.feature_spec import PROFILE_DAYS
 from schemas.privacy import PrivacyKey
+from schemas.terminal import SUMS_MAX
 from services.profiler.merge import MergeProcessor
 from services.profiler.verdicts import VerdictProcessor
 from services.runtime.batches import Processor, Result
@@ -137,6 +140,18 @@ async def test_profiles_are_the_sum_of_all_parts() -> None:
         {"terminal_id": "b", "last_day": 10, "payments": [1], "frauds": [0]},
     ]
     assert processor.flush(force=True) is None
+
+
+async def test_a_terminal_that_made_room_before_it_was_written_is_left_out() -> None:
+    """Older than any feature looks: nobody misses it, and the rest is written."""
+    processor = merge()
+    many = {f"t{number}": (1, 0) for number in range(3000)}
+    parts = [dict(islice(many.items(), start, start + SUMS_MAX)) for start in range(0, len(many), SUMS_MAX)]
+    result = await run(processor, [sums(10, old=(1, 0)), *(sums(10 + 2 * PROFILE_DAYS, **part) for part in parts)])
+    flushed = processor.flush(force=True)
+    assert flushed is not None
+    assert result.dead_letters == 0
+    assert {one["terminal_id"] for one in written(flushed, "terminal-profiles")} == set(many)
 
 
 async def test_what_may_not_have_been_written_is_written_after_a_restart() -> None:
