@@ -99,5 +99,5 @@ async def test_a_bundle_of_payments_is_refused_with_one_sentence(stream: Stream)
     """The two pipelines do not mix."""
     service = stream.credit(ASSAY_CREDIT_BUNDLE="deploy/bundles/fraud")
     assert service.wait() == 2
-    assert "Bundle deploy/bundles/fraud is for fraud: set ASSAY_CREDIT_BUNDLE" in service.log()
+    assert "Bundle fraud/1 is for fraud, not for credit. The setting is ASSAY_CREDIT_BUNDLE." in service.log()
     assert "Traceback" not in service.log()
