@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,9 +120,10 @@ def contend(stream: Stream, records: int, *, seen: bool, **environment: str) -> 
 
 def measure(records: int, rounds: int) -> dict[str, Any]:
     """Medians of all contenders, and what seeing costs."""
-    collector = Collector()
-    with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as directory:
-        stream = Stream(kafka.bootstrap, "bench.", Path(directory))
+    with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+        collector, stream = Collector(), Stream(kafka.bootstrap, "bench.", Path(directory))
+        stack.callback(collector.close)
+        stack.callback(stream.close)
         asyncio.run(fill(stream, records))
         contenders: dict[str, Callable[[], Run]] = {
             "off": lambda: contend(stream, records, seen=False),
@@ -135,8 +137,6 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
             # the order turns round, so that what changes in the machine meets all alike
             for name in list(contenders)[:: 1 if turn % 2 else -1]:
                 runs[name].append(contenders[name]())
-        stream.close()
-    collector.close()
     return {**summary(runs, records), "spans": len(collector.spans)}
 
 

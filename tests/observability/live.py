@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -103,30 +104,39 @@ class Live:
 
 
 def start(bootstrap: str, prefix: str, directory: Path, ca_file: Path) -> Live:
-    """Every service, load on it, Prometheus over it."""
-    stream = Stream(bootstrap, prefix, directory)
-    asyncio.run(stream.create())
-    collector = Collector()
-    bundles = made(stream)
-    environment = {
-        **bundles,
-        "ASSAY_KAFKA_SSL_CA_FILE": str(ca_file),
+    """Every service, load on it, Prometheus over it. What was started ends if the rest cannot be."""
+    with ExitStack() as stack:
+        stream = Stream(bootstrap, prefix, directory)
+        asyncio.run(stream.create())
+        stack.callback(stream.close)
+        collector = Collector()
+        stack.callback(collector.close)
+        bundles = made(stream)
+        services = started(stream, collector, {**bundles, "ASSAY_KAFKA_SSL_CA_FILE": str(ca_file)})
+        addresses = {job: [process.address() for process in processes] for job, processes in services.items()}
+        prometheus = Prometheus(directory, addresses)
+        stack.callback(prometheus.close)
+        challenge(stream, bundles)
+        running = Live(stream, prometheus, collector, services, simulator(stream))
+        stack.pop_all()
+    return running
+
+
+def started(stream: Stream, collector: Collector, environment: dict[str, str]) -> dict[str, list[Scorer]]:
+    """Every service, by the job under which it is scraped."""
+    tracing = {
         "ASSAY_TRACE_SHARE": "0.01",
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
     watching = {"ASSAY_MONITOR_WINDOW_RECORDS": "500", "ASSAY_MONITOR_QUALITY_INTERVAL_S": "1"}
     webhook = {"ASSAY_CASES_WEBHOOK_URL": f"{collector.endpoint}/cases", "ASSAY_CASES_WEBHOOK_SECRET": "secret"}
-    services = {
-        "assay-scorer": [stream.scorer(**environment)],
+    return {
+        "assay-scorer": [stream.scorer(**environment, **tracing)],
         "assay-profiler": [stream.service("services.profiler")],
         "assay-cases": [stream.service("services.cases", **webhook)],
         "assay-monitor": [stream.service("services.monitor", **watching)],
     }
-    addresses = {job: [process.address() for process in processes] for job, processes in services.items()}
-    prometheus = Prometheus(directory, addresses)
-    challenge(stream, bundles)
-    return Live(stream, prometheus, collector, services, simulator(stream))
 
 
 def made(stream: Stream) -> dict[str, str]:
