@@ -19,7 +19,7 @@ from models.generation.artefact import Artefact, GeneratorError
 from models.generation.sampler import Sampler
 from models.simulation.population import Population, draw_population
 from models.simulation.settings import SimulationSettings
-from models.simulation.stream import DAY_S, GENUINE, Compromised, TransactionDay, choose_terminals, mark_frauds
+from models.simulation.stream import DAY_S, GENUINE, Compromised, TransactionDay, choose_terminals, drifted, mark_frauds
 
 COLUMNS = ("amount", "second_of_day", "weekday", "card_mean_amount")
 """Main units, seconds, 0 for Monday to 6, main units."""
@@ -97,7 +97,7 @@ def _day(
         card_id=population.card_ids[customer].tolist(),
         terminal_id=population.terminal_ids[terminal].tolist(),
         event_time_ms=((settings.start_day + day) * DAY_S + second) * 1000,
-        amount=amount,
+        amount=drifted(settings, day, amount),
         is_fraud=scenario != GENUINE,
         scenario=scenario,
     )

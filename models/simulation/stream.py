@@ -77,8 +77,7 @@ def generate(settings: SimulationSettings) -> Iterator[TransactionDay]:
     while settings.days is None or day < settings.days:
         customer, terminal, second, amount = _payments(population, random)
         scenario = mark_frauds(compromised, population, random, customer, terminal, amount)
-        if settings.drift_day is not None and day >= settings.drift_day:
-            amount = (amount * DRIFT_FACTOR).round(2)
+        amount = drifted(settings, day, amount)
         yield TransactionDay(
             transaction_id=[f"s{settings.seed}-{number:010d}" for number in range(made, made + len(customer))],
             card_id=population.card_ids[customer].tolist(),
@@ -90,6 +89,13 @@ def generate(settings: SimulationSettings) -> Iterator[TransactionDay]:
         )
         made += len(customer)
         day += 1
+
+
+def drifted(settings: SimulationSettings, day: int, amount: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The day's amounts, float64[n], as they are spent from `drift_day` on."""
+    if settings.drift_day is None or day < settings.drift_day:
+        return amount
+    return np.asarray((amount * DRIFT_FACTOR).round(2))
 
 
 def _payments(

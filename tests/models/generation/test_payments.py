@@ -1,5 +1,6 @@
 """The committed generator's payments: valid, like the real ones, the same for the same seed."""
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def test_frauds_are_the_simulators_but_for_large_amounts(days: list[TransactionD
     scenarios = set(np.unique(np.concatenate([day.scenario for day in days])).tolist())
     assert scenarios == {0, 2, 3}
     assert all(np.array_equal(day.is_fraud, day.scenario != 0) for day in days)
+
+
+def test_from_the_day_of_the_drift_on_everybody_spends_more(days: list[TransactionDay]) -> None:
+    """The days before are the same bits."""
+    drifting = list(generate_payments(COMMITTED, replace(SETTINGS, days=3, drift_day=2)))
+    assert drifting[1].amount.tobytes() == days[1].amount.tobytes()
+    assert drifting[2].amount == pytest.approx(days[2].amount * 1.5, abs=0.006)
 
 
 def test_cards_are_keyed_pseudonyms_of_letters() -> None:
