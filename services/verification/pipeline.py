@@ -12,6 +12,7 @@ from schemas.topics import (
     CREDIT_SCORES,
     DEAD_LETTERS,
     DECISIONS,
+    MODEL_REFERENCES,
     SCORER_OUTPUTS,
     SCORES,
     TERMINAL_SUMS,
@@ -37,7 +38,7 @@ class Pipeline:
 PAYMENTS = Pipeline(
     TRANSACTIONS,
     # sums of terminals belong to many inputs each: what they add up to is tested with the profiler
-    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, CONTROL)),
+    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES, CONTROL)),
     {
         SCORES.name: Mark.SCORE,
         DEAD_LETTERS.name: Mark.DEAD_LETTER,

@@ -97,17 +97,19 @@ class Stream:
         self.processes.append(process)
         return process
 
-    def profiler(self, **environment: str) -> "Scorer":
-        """Start one more profiler process."""
-        process = Scorer(self, {**self.environment, **environment}, len(self.processes), "services.profiler")
+    def service(self, module: str, **environment: str) -> "Scorer":
+        """Start one more process of another service."""
+        process = Scorer(self, {**self.environment, **environment}, len(self.processes), module)
         self.processes.append(process)
         return process
 
+    def profiler(self, **environment: str) -> "Scorer":
+        """Start one more profiler process."""
+        return self.service("services.profiler", **environment)
+
     def credit(self, **environment: str) -> "Scorer":
         """Start one more process of the credit service."""
-        process = Scorer(self, {**self.environment, **environment}, len(self.processes), "services.credit")
-        self.processes.append(process)
-        return process
+        return self.service("services.credit", **environment)
 
     async def caught_up(
         self, scorers: Sequence["Scorer"] = (), group: str | None = None, name: str = TRANSACTIONS.name
@@ -182,6 +184,10 @@ class Scorer:
             "ASSAY_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
+            "ASSAY_CASES_GROUP": f"{stream.prefix}cases",
+            "ASSAY_CASES_HTTP_PORT": "0",
+            "ASSAY_MONITOR_GROUP": f"{stream.prefix}monitor",
+            "ASSAY_MONITOR_HTTP_PORT": "0",
             "ASSAY_CREDIT_GROUP": f"{stream.prefix}credit",
             "ASSAY_CREDIT_HTTP_PORT": "0",
             "ASSAY_SESSION_TIMEOUT_S": "6",
