@@ -15,9 +15,13 @@ DEMO = [sys.executable, "-m", "services.cli", "demo"]
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Ours, with the checkout's own packages, and the bundle by its whole path."""
-    bundle = os.environ.get("ASSAY_BUNDLE", str(ROOT / "deploy" / "bundles" / "fraud"))
-    return {**os.environ, "PYTHONPATH": str(ROOT), "ASSAY_BUNDLE": bundle, **changes}
+    """Ours, with the checkout's own packages, and the bundle and its signer's key by their whole paths."""
+    ours = {
+        "PYTHONPATH": str(ROOT),
+        "ASSAY_BUNDLE": str(ROOT / "deploy" / "bundles" / "fraud"),
+        "ASSAY_BUNDLE_PUBLIC_KEYS": str(ROOT / "deploy" / "keys" / "demo.pub"),
+    }
+    return {**ours, **os.environ, **changes}
 
 
 def start(directory: Path, *options: str, **changes: str) -> "subprocess.Popen[str]":
