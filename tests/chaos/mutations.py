@@ -173,7 +173,7 @@ MUTATIONS = (
     Mutation(
         "H",
         "retriable errors go to the log",
-        "services/runtime/logs.py",
+        "services/runtime/log_filters.py",
         "                return False\n",
         "                return True\n",
         f"{RUNTIME}/test_kafka.py::test_known_retriable_errors_are_counted_and_kept_out_of_the_log",
