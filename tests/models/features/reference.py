@@ -15,7 +15,7 @@ from models.features.fold import fold
 from models.features.layout import ring_lengths
 from models.features.spec_file import parse_spec
 from models.features.state import FeatureState
-from schemas.feature_kinds import Feature, IdField, ProfileFeature, SinceFeature, WindowFeature, duration_ms
+from schemas.feature_kinds import IdField, PaymentFeature, ProfileFeature, SinceFeature, WindowFeature, duration_ms
 from schemas.feature_spec import FeatureSpec
 
 EVERY_KIND = parse_spec("""
@@ -114,7 +114,7 @@ class Reference:
         name = self.spec.keys[key]
         return [event for event in self.history if event[2][name] == ids[name]]
 
-    def _feature(self, feature: Feature, ids: dict[IdField, str], time_ms: int, amount: float) -> float:
+    def _feature(self, feature: PaymentFeature, ids: dict[IdField, str], time_ms: int, amount: float) -> float:
         if isinstance(feature, WindowFeature):
             value = self._window(feature, self._past(feature.key, ids), ids, time_ms, amount)
         elif isinstance(feature, ProfileFeature):
