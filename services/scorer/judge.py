@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Control:
+class ControlGroup:
     """The share of the alerts that is let through, chosen by the batch's ids."""
 
     transaction_ids: Sequence[str]
@@ -45,7 +45,7 @@ class Shadow:
     alert: BoolArray
 
 
-async def judge(models: Models, model: Model, features: Matrix, control: Control) -> Judgement:
+async def judge(models: Models, model: Model, features: Matrix, control: ControlGroup) -> Judgement:
     """The champion's judgement. A new champion that fails is rolled back, and the one before judges the batch."""
     try:
         judged, model_s = await _judged(model, features, control)
@@ -70,7 +70,7 @@ async def judge_unseen(models: Models, challenger: Model | None, features: Matri
         return None
 
 
-async def _judged(model: Model, features: Matrix, control: Control) -> tuple[Judgement, float]:
+async def _judged(model: Model, features: Matrix, control: ControlGroup) -> tuple[Judgement, float]:
     """The judgement, and the seconds that the scores took."""
     scores, model_s = await _in_executor(model, _timed, model, features)
     outcomes = decide(scores, model.identity.thresholds, control.transaction_ids, control.share)

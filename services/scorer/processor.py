@@ -26,7 +26,7 @@ from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
 from services.scorer.decode import Decoder
 from services.scorer.emit import Answer, Emitter, Scored, Unseen
-from services.scorer.judge import Control, Judgement, Shadow, judge, judge_unseen
+from services.scorer.judge import ControlGroup, Judgement, Shadow, judge, judge_unseen
 from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.seen import show
@@ -179,7 +179,9 @@ class ScoringProcessor:
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         profiles_offset = known.next_offset if known else None
         folded_s = self._metrics.took("fold", started_s)
-        control = Control([transaction.transaction_id for transaction in transactions], self._emitter.control_share)
+        control = ControlGroup(
+            [transaction.transaction_id for transaction in transactions], self._emitter.control_share
+        )
         judged, shadow = await asyncio.gather(
             judge(self._models, model, features, control), judge_unseen(self._models, challenger, features)
         )

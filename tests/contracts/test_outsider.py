@@ -71,4 +71,4 @@ async def test_an_outsider_reads_every_topic_as_the_exported_schemas_say(stream:
             assert set(headers) == POSITION | ({"assay-profiles-offset"} if topic.key == "card_id" else set())
             assert headers["assay-source-topic"].decode() == f"{stream.prefix}transactions"
             assert topic.partitions == "one" or int(headers["assay-source-partition"]) == record.partition()
-            assert record.key() == (value["card_id"].encode() if topic.key == "card_id" else None)
+            assert record.key() == (None if topic.key == "none" else value[topic.key].encode())

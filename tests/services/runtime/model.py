@@ -6,7 +6,7 @@ from schemas.privacy import PrivacyKey
 from services.runtime.dead_letters import DeadLetterWriter
 from services.runtime.metrics import Metrics
 from services.runtime.settings import BundleSettings, RuntimeSettings, ScorerSettings
-from services.scorer.emit import Emitter
+from services.scorer.emit import Emitter, Shares
 from services.scorer.live import Model, Models
 from services.scorer.model import Loader
 from services.scorer.processor import Limits, ScoringProcessor
@@ -32,4 +32,6 @@ def processor(*, cards_max: int, duplicate_window_records: int) -> ScoringProces
     )
     metrics, letters = Metrics(), DeadLetterWriter(PrivacyKey("test", b"k"))
     models = Models(model(), Bands(1, 2.0, 2.0), metrics, "test")
-    return ScoringProcessor(SOURCE, models, limits, Emitter("", 0.0, letters), metrics, None)
+    return ScoringProcessor(
+        SOURCE, models, limits, Emitter("", Shares(decisions=0.0, control=0.0), letters), metrics, None
+    )
