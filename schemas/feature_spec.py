@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from schemas.attribute_kinds import ApplicationFeature, AttributeFeature
 from schemas.feature_kinds import (
     UNIT_MS,
+    CalendarFeature,
     Duration,
     IdField,
     Name,
@@ -183,6 +184,12 @@ class FeatureSpec(Part):
     def profiled(self) -> bool:
         """Whether some feature reads the terminals' profiles."""
         return any(isinstance(feature, ProfileFeature) for feature in self.features)
+
+    @property
+    def weekly(self) -> tuple[str, ...]:
+        """Features that say nothing but the day of the week."""
+        calendar = (feature for feature in self.features if isinstance(feature, CalendarFeature))
+        return tuple(feature.name for feature in calendar if feature.part == "is_weekend")
 
     def digest(self) -> str:
         """SHA-256 (hex) of the spec's canonical JSON: sorted keys, no spaces, fields at their defaults left out.

@@ -15,6 +15,7 @@ class ModelReference(Message):
     model: str = Field(description="Bundle name, version and execution provider, as on scores. The record's key.")
     bundle_digest: str = Field(description="SHA-256 over the bundle's files, hex.")
     reference: Reference = Field(description="Distributions of its validation traffic.")
+    weekly: tuple[str, ...] = Field((), description="Features that follow the week: compared over whole weeks only.")
 
 
 class Judged(Message):

@@ -13,6 +13,8 @@ from schemas.metric import ScoringMetric
 from schemas.monitor import ChallengerReport, Drift, DriftReport, DriftWindow, ModelReference
 from services.monitor.drift import compare, psi
 
+WEEK_MS = 7 * 24 * 3_600_000
+
 Table = MutableMapping[bytes, bytes]
 
 
@@ -54,6 +56,7 @@ class Windows:
 def report(window: DriftWindow, known: ModelReference, psi_max: float) -> DriftReport:
     """A full window against the reference of the bundle that made it."""
     reference = known.reference
+    of_weeks = window.clock_ms - window.from_clock_ms >= WEEK_MS
     found = [
         compare("probability", reference.probability_counts, window.probability, psi_max),
         compare("anomaly_percentile", reference.anomaly_percentile_counts, window.anomaly_percentile, psi_max),
@@ -61,7 +64,7 @@ def report(window: DriftWindow, known: ModelReference, psi_max: float) -> DriftR
     found += [
         compare(feature.name, feature.counts, counts, psi_max)
         for feature, counts in zip(reference.features, window.features, strict=False)
-        if len(feature.counts) == len(counts)
+        if len(feature.counts) == len(counts) and (of_weeks or feature.name not in known.weekly)
     ]
     return DriftReport(
         from_ms=window.from_ms,

@@ -202,10 +202,12 @@ class Emitter:
         write.append(None, value, max(source.timestamp, 0), headers)
         return write
 
-    def reference(self, source: Record, identity: Identity, reference: Reference) -> Write:
+    def reference(self, source: Record, identity: Identity, reference: Reference, weekly: tuple[str, ...]) -> Write:
         """What the sums are to be compared with: told by each partition once, and kept by its key once."""
         write = Write(self._prefix + MODEL_REFERENCES.name)
-        told = ModelReference(model=identity.model, bundle_digest=identity.bundle_digest, reference=reference)
+        told = ModelReference(
+            model=identity.model, bundle_digest=identity.bundle_digest, reference=reference, weekly=weekly
+        )
         headers = source_headers(source.topic, source.partition, source.offset)
         write.append(identity.model.encode(), codec.write(told), max(source.timestamp, 0), headers)
         return write

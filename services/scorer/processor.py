@@ -209,7 +209,7 @@ class ScoringProcessor:
     def _fresh_sums(self, model: Model, challenger: Model | None = None) -> PartialSums:
         shadow = challenger.identity.model if challenger else None
         (topic, partition), reference = self._source, model.session.bundle.reference
-        self._told = model.identity, reference
+        self._told = model.identity, reference, model.feature_spec.weekly
         return PartialSums(topic, partition, model.identity.model, reference.features, monotonic_s(), shadow)
 
     def _sums_of_others(self, model: Model, challenger: Model | None) -> list[Write]:

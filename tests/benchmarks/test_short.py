@@ -52,8 +52,8 @@ def test_restart_measures_both_ways_and_changes_no_score() -> None:
 
 
 def test_observability_measures_on_off_and_traced() -> None:
-    """8,000 payments, one round."""
-    result = observability.measure(8_000, 1)
+    """40,000 payments, one round: enough for several commits."""
+    result = observability.measure(40_000, 1)
     for name in ("off", "on", "traced"):
         assert result[f"{name}_records_per_s"] > 0
     assert json.loads(json.dumps(result)) == result

@@ -93,6 +93,18 @@ def test_a_full_window_names_what_drifted() -> None:
     assert (fresh.scored, fresh.sums) == (20, 1)
 
 
+@pytest.mark.parametrize(("days", "compared"), [(2, {"a"}), (7, {"a", "b"})])
+def test_what_follows_the_week_is_compared_over_whole_weeks_only(days: int, compared: set[str]) -> None:
+    """A weekend is no drift."""
+    windows = Windows({}, records_min=10)
+    windows.add(sums(600, (0, 600), clock_ms=0), 0)
+    window = windows.add(sums(600, (0, 600), clock_ms=days * 86_400_000), 1)
+    assert window is not None
+    found = report(window, reference().model_copy(update={"weekly": ("b",)}), psi_max=0.2)
+    assert {drift.name for drift in found.distributions} == compared | {"probability", "anomaly_percentile"}
+    assert found.drifted is (days == 7)
+
+
 def test_sums_that_the_log_repeats_count_once_even_after_a_restart() -> None:
     """By their offset."""
     table: dict[bytes, bytes] = {}

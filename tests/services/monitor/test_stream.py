@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.bundle.keys import public_pem
 from models.bundle.load import load_bundle
 from models.bundle.pack import pack_bundle
 from models.features.fold import fold
@@ -24,6 +25,7 @@ from schemas.label import Label
 from schemas.monitor import DriftReport, MonitorReport, QualityReport
 from schemas.topics import DECISIONS, LABELS, MONITOR, SCORING_METRICS
 from services.simulator.payloads import payloads
+from tests.models.bundle.making import signed, signing_key
 from tests.services.harness import BASE_TIME_MS, WAIT_S_MAX, Scorer, Stream, payment
 
 DAY_MS = 86_400_000
@@ -31,6 +33,9 @@ BUNDLE = Path("deploy/bundles/fraud")
 
 WARM_DAYS, CALM_DAYS, DRIFT_DAYS, REFERENCE_DAYS = 36, 6, 6, 12
 """A scorer's first month is no drift of its customers'; then equal stretches without and with drift."""
+
+SETTLING_DAYS = 4
+"""At the end of the first month: the window that it leaves open is of its last days only."""
 
 WINDOW = 1900
 DRIFT_SEEN_WITHIN = 2 * WINDOW
@@ -85,15 +90,20 @@ async def test_a_change_of_habits_is_reported_and_an_equal_stretch_without_one_i
 ) -> None:
     """Within two windows of 1,900 payments; the false alarms of the calm stretch are counted: none."""
     bundle_of_these_customers(tmp_path / "bundle")
-    settings = {"ASSAY_BUNDLE": str(tmp_path / "bundle")}
+    signed(tmp_path / "bundle")
+    (tmp_path / "key.pub").write_bytes(public_pem(signing_key().public_key()))
+    settings = {"ASSAY_BUNDLE": str(tmp_path / "bundle"), "ASSAY_BUNDLE_PUBLIC_KEYS": str(tmp_path / "key.pub")}
     scorer = stream.scorer(**settings)
     monitor = stream.service("services.monitor", ASSAY_MONITOR_WINDOW_RECORDS=str(WINDOW))
     drifting = generate(replace(SIMULATED, drift_day=WARM_DAYS + CALM_DAYS))
     counted, reports = 0, []
     for days in (WARM_DAYS, CALM_DAYS, DRIFT_DAYS):
-        # a day at a time, so that no record of sums holds much more than a day
-        for day in islice(drifting, days):
+        for number, day in enumerate(islice(drifting, days)):
             counted += await send(stream, [day])
+            if (
+                days != WARM_DAYS or number >= days - SETTLING_DAYS
+            ):  # a day at a time, so that no window holds much more
+                await settled(stream, monitor, counted)
         await stream.caught_up([scorer])
         await settled(stream, monitor, counted)
         reports.append(len(await drift_reports(stream)))
