@@ -3,6 +3,7 @@
 EVENTS = {
     "agent.failed": "A record of a low-rate service could not be worked; the process ends and the record is read again.",
     "app.running": "A low-rate service has joined its group and reads.",
+    "app.stuck": "A low-rate service has records to read or finish and does not; it ends if that goes on.",
     "bundle.refused": "A bundle did not pass its checks; the one in force keeps scoring.",
     "bundle.unsigned_allowed": "Bundles are taken without a signature, by ASSAY_ALLOW_UNSIGNED_BUNDLES.",
     "control.record_refused": "A record of `control` is no command that can be read, and is skipped.",

@@ -156,6 +156,17 @@ class SideApp:
         position: int | None = assignment.state_value(source)._position
         return position
 
+    def doing(self) -> dict[str, Any]:
+        """What Faust is at, in the words of its own state."""
+        consumer, recovery = self.faust.consumer, self.faust.tables.recovery  # as Faust has them; nothing is changed
+        return {
+            "unfinished": sorted(f"{tp.topic}-{tp.partition}" for tp in self.sources if self.unfinished(tp)),
+            "paused": sorted(f"{tp.topic}-{tp.partition}" for tp in consumer._paused_partitions),
+            "in_recovery": recovery.in_recovery,
+            "flow": consumer.flow_active,
+            "rebalancing": self.faust.rebalancing,
+        }
+
     def unfinished(self, source: TopicPartition) -> bool:
         """Whether records were fetched that no agent has finished: in work, or lost between client and agent."""
         fetched = self._transport.fetched.get(source, -1)

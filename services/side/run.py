@@ -224,4 +224,12 @@ class _Running:
         self._metrics.assigned.set(len(sources))
         for source, lag in found.lags.items():
             self._metrics.lag.labels(self._metrics.label(source)).set(lag)
-        return self._watches[app.group].look(found, monotonic_s())
+        stuck_s = self._watches[app.group].look(found, monotonic_s())
+        if stuck_s > self._runtime.progress_timeout_s / 2:
+            self._tell_stuck(app, found, stuck_s)
+        return stuck_s
+
+    def _tell_stuck(self, app: SideApp, found: Look, stuck_s: float) -> None:
+        """Where it stands, for whoever looks for the cause."""
+        at = {f"{tp.topic}-{tp.partition}": f"{found.positions[tp]}/{found.ends.get(tp)}" for tp in found.positions}
+        log.warning("app.stuck", group=app.group, stuck_s=round(stuck_s), started=found.started, at=at, **app.doing())
