@@ -1,17 +1,19 @@
 """Open-loop load: payments that are due at a steady rate, each with the moment at which it was due, in a process of its own.
 
-`python -m tests.benchmarks.generator BOOTSTRAP TOPIC RATE COUNT START_NS [CARDS [BYTES [FIRST]]]`
+`python -m tests.benchmarks.generator BOOTSTRAP TOPIC RATE COUNT START_NS [CARDS [BYTES [FIRST [SPAN_MS [AGO_MS]]]]]`
 
 The i-th payment is due at START_NS + i / RATE on the monotonic clock, which the processes of a machine share; its
 `transaction_id` begins with that moment in microseconds. A generator or a broker that falls behind does not change it, so what
 is measured from it holds every stall (no coordinated omission). RATE 0: as fast as it goes. CARDS 0: each payment is of a card
-of its own. BYTES: about how large a message is. Prints one line of JSON: what was sent, and how late.
+of its own. BYTES: about how large a message is. SPAN_MS: payments happened
+evenly over so long a time, up to AGO_MS before now. Prints one line of JSON: what was sent, and how late.
 """
 
 import json
 import random
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from confluent_kafka import Producer
@@ -38,21 +40,30 @@ class Load:
     cards: int = CARDS
     bytes: int = BYTES
     first: int = 0
+    span_ms: int = 0
+    ago_ms: int = 0
 
     def arguments(self) -> list[str]:
         """As a command line holds them."""
         return [str(value) for value in asdict(self).values()]
 
 
-def payloads(load: Load) -> tuple[str, random.Random]:
-    """A template to fill with id, ms, card, terminal and amount; and where cards come from."""
+def template(load: Load) -> str:
+    """To be filled with id, ms, card, terminal and amount."""
     shape = (
         '{"transaction_id":"%s","event_time_ms":%d,"card_id":"card-%08d","terminal_id":"terminal-%05d","amount":%.2f,'
         '"currency":"EUR","mcc":"5411","country":"DE","channel":"pos"'
     )
-    bare = len(shape % ("0" * 26, 0, 0, 0, 10.0)) + 12 + len(',"note":""}')
-    note = "x" * (load.bytes - bare)
-    return shape + (f',"note":"{note}"}}' if note else "}"), random.Random(load.first + 7)
+    bare = len(shape % ("0" * 26, 10**12, 0, 0, 10.0)) + len(',"note":""}')
+    return shape + (f',"note":"{"x" * (load.bytes - bare)}"}}' if load.bytes > bare else "}")
+
+
+def cards_and_amounts(load: Load) -> Iterator[tuple[int, float]]:
+    """Without end, the same for the same load: small amounts are common, large ones rare."""
+    chance, number = random.Random(load.first + 7).random, load.first
+    while True:
+        yield int(chance() * load.cards) if load.cards else number, 5.0 / (chance() + 0.01)
+        number += 1
 
 
 def send(load: Load) -> dict[str, float]:
@@ -66,7 +77,7 @@ def send(load: Load) -> dict[str, float]:
             "partitioner": "murmur2_random",
         }
     )
-    template, chance = payloads(load)
+    shape, drawn = template(load), cards_and_amounts(load)
     late_ns: list[int] = []
     sent, begun_ns = 0, time.monotonic_ns()
     while sent < load.count:
@@ -78,7 +89,7 @@ def send(load: Load) -> dict[str, float]:
             continue
         if load.rate:
             late_ns.append(passed_ns - sent * NS // load.rate)
-        _produce(producer, load, template, chance, range(sent, due))
+        _produce(producer, load, shape, drawn, range(sent, due))
         sent = due
     producer.flush()
     late_ns.sort()
@@ -90,13 +101,20 @@ def send(load: Load) -> dict[str, float]:
     }
 
 
-def _produce(producer: Producer, load: Load, template: str, chance: random.Random, numbers: range) -> None:
+def event_time_ms(load: Load, i: int, now_ms: int) -> int:
+    """When the i-th payment happened."""
+    return now_ms - load.ago_ms - (load.count - i) * load.span_ms // load.count
+
+
+def _produce(
+    producer: Producer, load: Load, shape: str, drawn: Iterator[tuple[int, float]], numbers: range
+) -> None:
     now_ms = time.time_ns() // 1_000_000
     for i in numbers:
         due_us = (load.start_ns + (i * NS // load.rate if load.rate else 0)) // 1000
-        card = int(chance.random() * load.cards) if load.cards else load.first + i
+        card, amount = next(drawn)
         name = f"{due_us:0{ID_DIGITS}d}-{load.first + i:09d}"
-        value = template % (name, now_ms, card, i % 5000, 5.0 + i % 90)
+        value = shape % (name, event_time_ms(load, i, now_ms), card, i % 5000, amount)
         while True:
             try:
                 producer.produce(load.topic, value, b"card-%08d" % card)
