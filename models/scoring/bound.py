@@ -1,8 +1,8 @@
 """A graph bound to buffers of its own, one set for each size of batch: what a GPU needs to be asked without allocating.
 
 On CUDA each set is captured as one CUDA graph at its first run, and replayed after: one launch in place of one for each
-operator (https://onnxruntime.ai/docs/performance/tune-performance/iobinding.html, and "Using CUDA Graphs" of the CUDA provider's
-page: fixed shapes and addresses, one `gpu_graph_id` for each capture, no concurrent runs).
+operator. See "I/O Binding" and "Using CUDA Graphs" of https://onnxruntime.ai/docs: fixed shapes and addresses, one
+`gpu_graph_id` for each capture, no concurrent runs.
 """
 
 import time
@@ -22,7 +22,12 @@ class _Bucket:
     """The buffers of one size: a host's to fill, the device's in and out."""
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, entry: str, outputs: Sequence[str], shape: tuple[int, int], device: str
+        self,
+        session: onnxruntime.InferenceSession,
+        entry: str,
+        outputs: Sequence[str],
+        shape: tuple[int, int],
+        device: str,
     ) -> None:
         self.host = np.zeros(shape, np.float32)
         self.input = onnxruntime.OrtValue.ortvalue_from_numpy(self.host.copy(), device, 0)

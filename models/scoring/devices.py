@@ -39,9 +39,7 @@ def create_session(model: bytes, device: Device) -> tuple[onnxruntime.InferenceS
     return open_session(model, [_CPU]), "cpu"
 
 
-def open_session(
-    model: bytes | str, providers: list[str | tuple[str, dict[str, str]]]
-) -> onnxruntime.InferenceSession:
+def open_session(model: bytes | str, providers: list[str | tuple[str, dict[str, str]]]) -> onnxruntime.InferenceSession:
     """A session as every scorer has it, of a graph's bytes or (benchmarks only) its path."""
     options = onnxruntime.SessionOptions()
     # One core a session: partitions are what runs in parallel. Spinning threads would take the cores from them.

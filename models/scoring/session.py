@@ -1,6 +1,7 @@
 """A bundle ready to score."""
 
 import threading
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +41,8 @@ class ModelSession:
     def _calibrate(self, gpu: BoundGraph, width: int) -> None:
         """Which batches the CPU takes: those for which it was at least as fast, on this machine, just now."""
         sizes = {rows: np.zeros((rows, width), np.float32) for rows in BUCKETS}
-        on_gpu = [seconds(lambda m=matrix: gpu.run(m)) for matrix in sizes.values()]
-        on_cpu = [seconds(lambda m=matrix: self._on_cpu(m)) for matrix in sizes.values()]
+        on_gpu = [seconds(partial(gpu.run, matrix)) for matrix in sizes.values()]
+        on_cpu = [seconds(partial(self._on_cpu, matrix)) for matrix in sizes.values()]
         self._cpu_rows_max = crossover(on_cpu, on_gpu)
 
     @property

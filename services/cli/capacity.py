@@ -44,7 +44,9 @@ def capacity(
             table.add_row(name.replace("_", " "), f"{value:,}")
     results.print(table)
     if worst is not None:
-        results.print(f"On loads that it was not fitted to, the model was wrong by {worst:.0%} at most. The brokers come on top.")
+        results.print(
+            f"On loads that it was not fitted to, the model was wrong by {worst:.0%} at most. Brokers come on top."
+        )
 
 
 def _points(figures: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How many processes, partitions and how much memory a load needs, from measured figures: `assay capacity`, docs/capacity.md."""
+"""How many processes, partitions and how much memory a load needs, from figures: `assay capacity`, docs/capacity.md."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,9 @@ CPU_TERMS: Terms = {
     "a kB of message": lambda point: point["bytes"] / 1000,
     "a share of 1 in alerts": lambda point: point["alert_share"],
     "each tenfold of cards above 1,000": lambda point: math.log10(max(1.0, point["cards"] / 1000)),
-    "each doubling of a process's partitions": lambda point: math.log2(max(1.0, point["partitions"] / point["processes"])),
+    "each doubling of a process's partitions": lambda point: math.log2(
+        max(1.0, point["partitions"] / point["processes"])
+    ),
 }
 """What a record costs in processor time, microseconds, is a sum of."""
 
@@ -116,7 +118,9 @@ def _fit(points: Sequence[Point], terms: Terms, figure: str) -> Fit:
     fitted = [point for point in points if not point["held_out"]]
     names = list(terms)
     if len(fitted) < len(names):
-        raise ValueError(f"{len(fitted)} points are too few to fit {len(names)} terms: run `assay bench scale --record`.")
+        raise ValueError(
+            f"{len(fitted)} points are too few to fit {len(names)} terms: run `assay bench scale --record`."
+        )
     measured = np.array([point[figure] for point in fitted])
     while True:
         columns = np.array([[terms[name](point) for name in names] for point in fitted])

@@ -106,9 +106,7 @@ def event_time_ms(load: Load, i: int, now_ms: int) -> int:
     return now_ms - load.ago_ms - (load.count - i) * load.span_ms // load.count
 
 
-def _produce(
-    producer: Producer, load: Load, shape: str, drawn: Iterator[tuple[int, float]], numbers: range
-) -> None:
+def _produce(producer: Producer, load: Load, shape: str, drawn: Iterator[tuple[int, float]], numbers: range) -> None:
     now_ms = time.time_ns() // 1_000_000
     for i in numbers:
         due_us = (load.start_ns + (i * NS // load.rate if load.rate else 0)) // 1000

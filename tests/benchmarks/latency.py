@@ -2,9 +2,10 @@
 
 `python -m tests.benchmarks.latency [--json] [--record] [--rate N ...] [--seconds S] [--rounds N] [--overload-seconds S]`
 
-A generator in a process of its own sends payments when they are due, whatever became of those before. A read_committed reader
-takes the time from due to seen. In each round every contender is started anew and takes all the rates in turn: the scorer exactly
-once, the scorer at least once, and the limit loop, exactly once; the scorers save a snapshot every 10 s. Then the scorer, exactly once, is offered twice what it can do.
+A generator in a process of its own sends payments when they are due, whatever became of those before. A read_committed
+reader takes the time from due to seen. In each round every contender is started anew and takes all the rates in turn: the
+scorer exactly once, the scorer at least once, and the limit loop, exactly once; the scorers save a snapshot every 10 s. Then
+the scorer, exactly once, is offered twice what it can do.
 """
 
 import asyncio
@@ -18,17 +19,16 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from schemas.topics import SCORES, TRANSACTIONS, Topic
-from services.broker import EmbeddedKafka
 from services.runtime.topics_admin import create_topics
 from tests.benchmarks import command
 from tests.benchmarks.generator import Load
+from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
 from tests.benchmarks.watch import PERCENTILES, Offered, Watch, offer, starting_ns
 from tests.services.harness import ROOT, Stream
@@ -152,8 +152,7 @@ def measure(
     rate: tuple[int, ...] = RATES, seconds: float = 10.0, rounds: int = 3, overload_seconds: float = 5.0
 ) -> dict[str, Any]:
     """All contenders at all rates, in turn, `rounds` times."""
-    with tempfile.TemporaryDirectory() as scratch, EmbeddedKafka(heap_mb=1024) as kafka:
-        stream = Stream(kafka.bootstrap, "bench.", Path(scratch))
+    with broker() as bootstrap, place(bootstrap) as stream:
         asyncio.run(prepare(stream))
 
         def exactly_once() -> tuple[Runs, dict[str, float]]:
@@ -161,15 +160,10 @@ def measure(
 
         contenders: dict[str, Callable[[], Any]] = {
             "": lambda: assay(stream, "exactly_once", exactly_once),
-            "at_least_once_": lambda: assay(
-                stream, "at_least_once", lambda: rated(stream, SCORES.name, rate, seconds)
-            ),
+            "at_least_once_": lambda: assay(stream, "at_least_once", lambda: rated(stream, SCORES.name, rate, seconds)),
             "limit_": lambda: of_limit(stream, rate, seconds),
         }
-        try:
-            found = interleaved(contenders, rounds)
-        finally:
-            stream.close()
+        found = interleaved(contenders, rounds)
     overloads = [over for _, over in found[""]]
     runs = {**found, "": [runs for runs, _ in found[""]]}
     return summary(rate, runs, overloads)
@@ -226,6 +220,4 @@ def good(result: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    command.run(
-        "latency", __doc__, measure, show, good, rate=RATES, seconds=10.0, rounds=3, overload_seconds=5.0
-    )
+    command.run("latency", __doc__, measure, show, good, rate=RATES, seconds=10.0, rounds=3, overload_seconds=5.0)

@@ -17,9 +17,8 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -28,9 +27,9 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.topics import TRANSACTIONS
-from services.broker import EmbeddedKafka
 from services.runtime.kafka import reader
 from tests.benchmarks import command
+from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
 from tests.benchmarks.throughput import fill
 from tests.observability.live import Collector
@@ -121,10 +120,7 @@ def contend(stream: Stream, records: int, *, seen: bool, **environment: str) -> 
 
 def measure(records: int, rounds: int) -> dict[str, Any]:
     """Medians of all contenders, and what seeing costs."""
-    with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
-        collector, stream = Collector(), Stream(kafka.bootstrap, "bench.", Path(directory))
-        stack.callback(collector.close)
-        stack.callback(stream.close)
+    with broker() as bootstrap, place(bootstrap) as stream, closing(Collector()) as collector:
         asyncio.run(fill(stream, records))
         contenders: dict[str, Callable[[], Run]] = {
             "off": lambda: contend(stream, records, seen=False),

@@ -75,7 +75,9 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
     score: list[float] = []
     for _ in range(rounds):
         together.append(_ms(lambda: explain(session, rows, triggers)) / len(rows))
-        singly = [_ms(lambda at=at: explain(session, rows[at : at + 1], triggers[at : at + 1])) for at in range(len(rows))]
+        singly = [
+            _ms(lambda at=at: explain(session, rows[at : at + 1], triggers[at : at + 1])) for at in range(len(rows))
+        ]
         alone.append(statistics.median(singly))
         score.append(_ms(lambda: session.run(np.repeat(rows, 20, axis=0))) / len(rows) / 20)
     return {

@@ -1,4 +1,4 @@
-"""What a benchmark leaves behind: one line of docs/benchmarks.jsonl, from which docs/benchmarks.md and docs/capacity.md come."""
+"""What a benchmark leaves behind: one line of docs/benchmarks.jsonl, from which the pages come."""
 
 import os
 import platform

@@ -9,10 +9,7 @@ again. At the end the log is replayed: how the state came back must not have cha
 import asyncio
 import shutil
 import statistics
-import tempfile
 import time
-import uuid
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,7 +21,6 @@ from rich.table import Table
 from models.bundle.load import load_bundle
 from models.scoring.session import ModelSession
 from schemas.topics import TRANSACTIONS
-from services.broker import EmbeddedKafka
 from services.replay.log import KafkaLog
 from services.replay.replay import Period, Replayed, replay
 from services.runtime.kafka import reader
@@ -32,6 +28,7 @@ from services.runtime.settings import RuntimeSettings, ScorerSettings, TopicSett
 from services.scorer.processor import Limits
 from tests.benchmarks import command
 from tests.benchmarks.common import Payment
+from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import surroundings
 from tests.services.harness import ROOT, Scorer, Stream
 
@@ -104,8 +101,7 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
     with_s: list[float] = []
     without_s: list[float] = []
     memory_mb = 0.0
-    with tempfile.TemporaryDirectory() as scratch, EmbeddedKafka(heap_mb=1024) as kafka:
-        stream = Stream(kafka.bootstrap, f"restart-{uuid.uuid4().hex[:6]}.", Path(scratch), PARTITIONS)
+    with broker() as bootstrap, place(bootstrap, PARTITIONS) as stream:
         asyncio.run(stream.create())
         notes.print(f"{records:,} payments of as many cards")
         asyncio.run(fill(stream, 0, records, records))

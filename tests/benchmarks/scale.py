@@ -13,7 +13,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -34,10 +33,10 @@ from models.features.fold import fold
 from models.features.state import FeatureState
 from models.scoring.session import ModelSession
 from schemas.topics import TRANSACTIONS
-from services.broker import EmbeddedKafka
 from services.runtime.kafka import admin
 from tests.benchmarks import command
 from tests.benchmarks.generator import Load, cards_and_amounts, event_time_ms
+from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import surroundings
 from tests.services.harness import ROOT, Scorer, Stream
 
@@ -173,19 +172,14 @@ def started(stream: Stream, point: Point) -> list[Scorer]:
     return scorers
 
 
-def work(bootstrap: str, point: Point, records: int, number: int) -> dict[str, float]:
+def work(bootstrap: str, point: Point, records: int) -> dict[str, float]:
     """One point, on topics of its own."""
-    with tempfile.TemporaryDirectory() as directory:
-        stream = Stream(bootstrap, f"scale-{number}.", Path(directory), point.partitions)
+    with place(bootstrap, point.partitions) as stream:
         asyncio.run(stream.create())
-        topic = stream.prefix + TRANSACTIONS.name
-        try:
-            scorers = started(stream, point)
-            fill(known((bootstrap, topic), point.cards))
-            asyncio.run(until(stream, point.cards, scorers))
-            return _timed(stream, point, min(records, BYTES_MAX // point.bytes), scorers)
-        finally:
-            stream.close()
+        scorers = started(stream, point)
+        fill(known((bootstrap, stream.prefix + TRANSACTIONS.name), point.cards))
+        asyncio.run(until(stream, point.cards, scorers))
+        return _timed(stream, point, min(records, BYTES_MAX // point.bytes), scorers)
 
 
 def _timed(stream: Stream, point: Point, records: int, scorers: list[Scorer]) -> dict[str, float]:
@@ -216,11 +210,11 @@ def measure(records: int, rounds: int, quick: bool = False) -> dict[str, Any]:
     """Every point once a round."""
     points = QUICK if quick else [*FITTED, *HELD_OUT]
     found: list[list[dict[str, float]]] = [[] for _ in points]
-    with EmbeddedKafka(heap_mb=1024) as kafka:
+    with broker() as bootstrap:
         for turn in range(rounds):
-            for place, point in enumerate(points):
-                found[place].append(work(kafka.bootstrap, point, records, turn * len(points) + place))
-                notes.print(f"round {turn + 1}/{rounds}  {point}  {found[place][-1]['records_per_s']:,.0f}/s")
+            for number, point in enumerate(points):
+                found[number].append(work(bootstrap, point, records))
+                notes.print(f"round {turn + 1}/{rounds}  {point}  {found[number][-1]['records_per_s']:,.0f}/s")
     rows = []
     for point, runs in zip(points, found, strict=True):
         medians = {name: round(statistics.median(run[name] for run in runs), 4) for name in runs[0]}
@@ -232,7 +226,16 @@ def measure(records: int, rounds: int, quick: bool = False) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> None:
     """The table for people."""
     table = Table(title="One load in each line; medians of the rounds")
-    names = ("partitions", "processes", "cards", "alert_share", "bytes", "records_per_s", "cpu_us_per_record", "rss_mb_max")
+    names = (
+        "partitions",
+        "processes",
+        "cards",
+        "alert_share",
+        "bytes",
+        "records_per_s",
+        "cpu_us_per_record",
+        "rss_mb_max",
+    )
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
     for row in result["points"]:

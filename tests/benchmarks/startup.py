@@ -9,18 +9,16 @@ import asyncio
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from services.broker import EmbeddedKafka
 from tests.benchmarks import command
+from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
 from tests.services.harness import ROOT, Stream
 
@@ -65,14 +63,10 @@ def _says_yes(address: str) -> bool:
 
 def measure(rounds: int) -> dict[str, Any]:
     """Imports and whole starts in turn; one start before, which fills the caches."""
-    with tempfile.TemporaryDirectory() as scratch, EmbeddedKafka() as kafka:
-        stream = Stream(kafka.bootstrap, "startup.", Path(scratch))
+    with broker() as bootstrap, place(bootstrap) as stream:
         asyncio.run(stream.create())
         ready(stream)
-        try:
-            found = interleaved({"imports": imports, "ready": lambda: ready(stream)}, rounds)
-        finally:
-            stream.close()
+        found = interleaved({"imports": imports, "ready": lambda: ready(stream)}, rounds)
     return {
         "ready_s": round(statistics.median(found["ready"]), 2),
         "imports_s": round(statistics.median(found["imports"]), 2),

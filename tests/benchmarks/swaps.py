@@ -7,12 +7,10 @@ import asyncio
 import contextlib
 import json
 import os
-import tempfile
 import time
 import uuid
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,7 +32,6 @@ from schemas.manifest import Manifest
 from schemas.registry import RegistryEvent
 from schemas.score import Score
 from schemas.topics import SCORES, TRANSACTIONS
-from services.broker import EmbeddedKafka
 from services.cli.commanding import Order, command
 from services.cli.show.latency import Latencies
 from services.runtime.bundles import registry_of
@@ -42,6 +39,7 @@ from services.runtime.clock import wall_ms
 from services.runtime.kafka import plain_producer, reader
 from services.runtime.settings import BundleSettings, RuntimeSettings
 from tests.benchmarks.command import run as run_command
+from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import surroundings
 from tests.models.bundle.making import COMMITTED, read_raw, ref_of, signed, signing_key, version_of
 from tests.services.harness import Scorer, Stream, payment
@@ -223,13 +221,11 @@ async def _measure(stream: Stream, seconds: float, rate: float, every_s: float) 
 
 def measure(minutes: float, rate: float, every: float) -> dict[str, Any]:
     """The whole run, a swap every `every` seconds, with a Kafka of its own."""
-    with tempfile.TemporaryDirectory() as directory, EmbeddedKafka() as kafka:
-        stream = Stream(kafka.bootstrap, f"swaps-{uuid.uuid4().hex[:8]}.", Path(directory))
-        os.environ |= {"ASSAY_KAFKA_BOOTSTRAP": kafka.bootstrap, "ASSAY_TOPIC_PREFIX": stream.prefix}
+    with broker() as bootstrap, place(bootstrap) as stream:
+        os.environ |= {"ASSAY_KAFKA_BOOTSTRAP": bootstrap, "ASSAY_TOPIC_PREFIX": stream.prefix}
         try:
             return asyncio.run(_measure(stream, minutes * 60, rate, every))
         finally:
-            stream.close()
             for name in ("ASSAY_KAFKA_BOOTSTRAP", "ASSAY_TOPIC_PREFIX"):
                 del os.environ[name]
 

@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Callable
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,10 +23,10 @@ from rich.table import Table
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from schemas.topics import SCORES, TRANSACTIONS, Topic
-from services.broker import EmbeddedKafka
 from services.runtime.topics_admin import create_topics
 from tests.benchmarks import command
 from tests.benchmarks.common import Payment
+from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
 from tests.services.harness import ROOT, Stream
 
@@ -119,8 +118,7 @@ def contenders(stream: Stream, records: int) -> dict[str, Callable[[], float]]:
 
 def measure(records: int, rounds: int) -> dict[str, Any]:
     """All contenders in turn, `rounds` times."""
-    with tempfile.TemporaryDirectory() as scratch, EmbeddedKafka(heap_mb=1024) as kafka:
-        stream = Stream(kafka.bootstrap, "bench.", Path(scratch))
+    with broker() as bootstrap, place(bootstrap) as stream:
         notes.print(f"writing {records:,} payments")
         asyncio.run(fill(stream, records))
         figures = interleaved(contenders(stream, records), rounds)

@@ -25,12 +25,18 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "modules"
 
 
+def listed(path: Path) -> set[str]:
+    """The modules."""
+    return set(path.read_text().split())
+
+
 async def test_a_ready_scorer_has_loaded_nothing_heavy(stream: Stream, told: Path) -> None:
     """A real process, asked at its end."""
     scorer = stream.scorer()
     scorer.wait_ready()
     assert scorer.terminate() == 0, scorer.log()
-    loaded = {name.partition(".")[0] for name in told.read_text().split()}
-    assert {"numba", "onnxruntime", "aiokafka"} <= loaded
-    assert loaded & set(FORBIDDEN) == set()
-    assert not [name for name in told.read_text().split() if re.match(r"models\.(training|networks)", name)]
+    modules = listed(told)
+    packages = {name.partition(".")[0] for name in modules}
+    assert {"numba", "onnxruntime", "aiokafka"} <= packages
+    assert packages & set(FORBIDDEN) == set()
+    assert not [name for name in modules if re.match(r"models\.(training|networks)", name)]
