@@ -1,12 +1,12 @@
 """Open-loop load: payments that are due at a steady rate, each with the moment at which it was due, in a process of its own.
 
-`python -m tests.benchmarks.generator BOOTSTRAP TOPIC RATE COUNT START_NS [CARDS [BYTES [FIRST [SPAN_MS [AGO_MS]]]]]`
+`python -m tests.benchmarks.generator BOOTSTRAP TOPIC RATE COUNT START_NS [CARDS [BYTES [FIRST [BASE_MS [STEP_MS]]]]]`
 
 The i-th payment is due at START_NS + i / RATE on the monotonic clock, which the processes of a machine share; its
 `transaction_id` begins with that moment in microseconds. A generator or a broker that falls behind does not change it, so what
 is measured from it holds every stall (no coordinated omission). RATE 0: as fast as it goes. CARDS 0: each payment is of a card
-of its own. BYTES: about how large a message is. SPAN_MS: payments happened
-evenly over so long a time, up to AGO_MS before now. Prints one line of JSON: what was sent, and how late.
+of its own. BYTES: about how large a message is. The i-th payment happened at
+BASE_MS + i * STEP_MS; without a step, now. Prints one line of JSON: what was sent, and how late.
 """
 
 import json
@@ -26,6 +26,7 @@ QUEUE_RECORDS_MAX = 500_000
 PAUSE_S = 0.0005
 CARDS = 20_000
 BYTES = 200
+UNUSUAL_SHARE, UNUSUAL_TIMES = 0.005, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class Load:
     cards: int = CARDS
     bytes: int = BYTES
     first: int = 0
-    span_ms: int = 0
-    ago_ms: int = 0
+    base_ms: int = 0
+    step_ms: int = 0
 
     def arguments(self) -> list[str]:
         """As a command line holds them."""
@@ -59,10 +60,12 @@ def template(load: Load) -> str:
 
 
 def cards_and_amounts(load: Load) -> Iterator[tuple[int, float]]:
-    """Without end, the same for the same load: small amounts are common, large ones rare."""
+    """Without end, the same for the same load: each card pays about its own mean, and now and then many times it."""
     chance, number = random.Random(load.first + 7).random, load.first
     while True:
-        yield int(chance() * load.cards) if load.cards else number, 5.0 / (chance() + 0.01)
+        card = int(chance() * load.cards) if load.cards else number
+        unusual = UNUSUAL_TIMES if chance() < UNUSUAL_SHARE else 1.0
+        yield card, (10 + card * 7919 % 90) * (0.6 + 0.8 * chance()) * unusual
         number += 1
 
 
@@ -103,7 +106,7 @@ def send(load: Load) -> dict[str, float]:
 
 def event_time_ms(load: Load, i: int, now_ms: int) -> int:
     """When the i-th payment happened."""
-    return now_ms - load.ago_ms - (load.count - i) * load.span_ms // load.count
+    return load.base_ms + i * load.step_ms if load.step_ms else now_ms
 
 
 def _produce(producer: Producer, load: Load, shape: str, drawn: Iterator[tuple[int, float]], numbers: range) -> None:

@@ -9,7 +9,6 @@ the scorer, exactly once, is offered twice what it can do.
 """
 
 import asyncio
-import itertools
 import os
 import statistics
 import subprocess
@@ -27,7 +26,7 @@ from rich.table import Table
 from schemas.topics import SCORES, TRANSACTIONS, Topic
 from services.runtime.topics_admin import create_topics
 from tests.benchmarks import command
-from tests.benchmarks.generator import Load
+from tests.benchmarks.generator import CARDS, Load
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
 from tests.benchmarks.watch import PERCENTILES, Offered, Watch, offer, starting_ns
@@ -43,16 +42,28 @@ LIBRARIES = ("aiokafka", "confluent-kafka", "msgspec", "numba", "numpy", "onnxru
 CONTENDERS = {"": "Assay, exactly once", "at_least_once_": "Assay, at least once", "limit_": "limit, exactly once"}
 """By the prefix of the keys."""
 
-FIRSTS = itertools.count(10_000_000, 10_000_000)
-"""Numbers that no other load of this run has, so that no payment is a duplicate of another's."""
+STEP_MS = 43_200_000 // CARDS
+"""Of event time from one payment to the next: each card pays twice a day, as cards do, at whatever rate they come."""
+
+BASE_MS = 1_735_689_600_000
 
 Runs = dict[int, dict[str, float]]
 
 
-def loads(stream: Stream, rate: int, seconds: float) -> Load:
-    """So many seconds of a rate, after the warm-up."""
-    topic = stream.prefix + TRANSACTIONS.name
-    return Load(stream.bootstrap, topic, rate, int(rate * (WARM_S + seconds)), starting_ns(), first=next(FIRSTS))
+class Loads:
+    """Loads one after the other in event time, so that no payment is late, or a duplicate of another load's."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream, self._sent = stream, 0
+
+    def next(self, rate: int, count: int) -> Load:
+        """The next one, that starts about now."""
+        first, topic = self._sent, self._stream.prefix + TRANSACTIONS.name
+        self._sent += count
+        base_ms = BASE_MS + first * STEP_MS
+        return Load(
+            self._stream.bootstrap, topic, rate, count, starting_ns(), first=first, base_ms=base_ms, step_ms=STEP_MS
+        )
 
 
 def figures(offered: Offered) -> dict[str, float]:
@@ -61,11 +72,14 @@ def figures(offered: Offered) -> dict[str, float]:
     return {**offered.percentiles(WARM_S), "lost": lost, "late_ms_p99": round(offered.sent["late_ms_p99"], 2)}
 
 
-def rated(stream: Stream, out: str, rates: tuple[int, ...], seconds: float) -> Runs:
+def rated(stream: Stream, loads: Loads, out: str, rates: tuple[int, ...], seconds: float) -> Runs:
     """All rates in turn at the contender that runs."""
     watch = Watch(stream.bootstrap, stream.prefix + out, stream.partitions)
     try:
-        return {rate: figures(offer(watch, loads(stream, rate, seconds), SETTLE_S_MAX)) for rate in rates}
+        return {
+            rate: figures(offer(watch, loads.next(rate, int(rate * (WARM_S + seconds))), SETTLE_S_MAX))
+            for rate in rates
+        }
     finally:
         watch.close()
 
@@ -109,24 +123,21 @@ def limit(stream: Stream) -> Any:
         process.wait()
 
 
-def of_limit(stream: Stream, rates: tuple[int, ...], seconds: float) -> Runs:
+def of_limit(stream: Stream, loads: Loads, rates: tuple[int, ...], seconds: float) -> Runs:
     """All rates in turn at the limit loop."""
     with limit(stream):
-        return rated(stream, LIMIT_OUT, rates, seconds)
+        return rated(stream, loads, LIMIT_OUT, rates, seconds)
 
 
-def overload(stream: Stream, seconds: float) -> dict[str, float]:
+def overload(stream: Stream, loads: Loads, seconds: float) -> dict[str, float]:
     """Twice the capacity for some seconds: a burst first, whose rest is drained undisturbed, says what the capacity is."""
     watch = Watch(stream.bootstrap, stream.prefix + SCORES.name, stream.partitions)
-    topic = stream.prefix + TRANSACTIONS.name
     try:
-        burst = offer(
-            watch, Load(stream.bootstrap, topic, 0, BURST_RECORDS, starting_ns(), first=next(FIRSTS)), SETTLE_S_MAX
-        )
+        burst = offer(watch, loads.next(0, BURST_RECORDS), SETTLE_S_MAX)
         rest = len(burst.seen.numbers) - burst.seen_when_sent
         capacity = rest / max(burst.drained_s, 1e-3)
         rate = int(OVERLOAD * capacity)
-        load = Load(stream.bootstrap, topic, rate, int(rate * seconds), starting_ns(), first=next(FIRSTS))
+        load = loads.next(rate, int(rate * seconds))
         offered = offer(watch, load, SETTLE_S_MAX)
     finally:
         watch.close()
@@ -154,14 +165,17 @@ def measure(
     """All contenders at all rates, in turn, `rounds` times."""
     with broker() as bootstrap, place(bootstrap) as stream:
         asyncio.run(prepare(stream))
+        loads = Loads(stream)
 
         def exactly_once() -> tuple[Runs, dict[str, float]]:
-            return rated(stream, SCORES.name, rate, seconds), overload(stream, overload_seconds)
+            return rated(stream, loads, SCORES.name, rate, seconds), overload(stream, loads, overload_seconds)
 
         contenders: dict[str, Callable[[], Any]] = {
             "": lambda: assay(stream, "exactly_once", exactly_once),
-            "at_least_once_": lambda: assay(stream, "at_least_once", lambda: rated(stream, SCORES.name, rate, seconds)),
-            "limit_": lambda: of_limit(stream, rate, seconds),
+            "at_least_once_": lambda: assay(
+                stream, "at_least_once", lambda: rated(stream, loads, SCORES.name, rate, seconds)
+            ),
+            "limit_": lambda: of_limit(stream, loads, rate, seconds),
         }
         found = interleaved(contenders, rounds)
     overloads = [over for _, over in found[""]]
