@@ -6,9 +6,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from models.scoring.devices import DeviceError
 from tests.benchmarks import page, record
 
 Result = dict[str, Any]
+
+
+class OptionError(ValueError):
+    """An option that a benchmark cannot use: one sentence."""
 
 
 def run(
@@ -31,10 +36,9 @@ def run(
             arguments[option] = tuple(arguments[option] or default)
     try:
         result = measure(**arguments)
-    except ValueError as error:
-        if not type(error).__module__.startswith(("models.", "tests.")):
-            raise
-        sys.exit(f"{name}: {error}")  # a sentence of our own
+    except (OptionError, DeviceError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        sys.exit(2)
     if as_json:
         print(json.dumps(result))
     else:

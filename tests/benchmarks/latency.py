@@ -1,11 +1,13 @@
 """Latency from the moment a payment was due to its committed score, beside the limit: open loop, no coordinated omission.
 
-`python -m tests.benchmarks.latency [--json] [--record] [--rate N ...] [--seconds S] [--rounds N] [--overload-seconds S]`
+`python -m tests.benchmarks.latency [--json] [--record] [--rate N ...] [--seconds S] [--rounds N] [--overload-seconds S]
+[--environment NAME=VALUE,...]`
 
 A generator in a process of its own sends payments when they are due, whatever became of those before. A read_committed
 reader takes the time from due to seen. In each round every contender is started anew and takes all the rates in turn: the
 scorer exactly once, the scorer at least once, and the limit loop, exactly once; the scorers save a snapshot every 10 s. Then
-the scorer, exactly once, is offered twice what it can do.
+the scorer, exactly once, is offered twice what it can do. --environment: settings of the scorers, to compare with the defaults;
+such a run is recorded apart.
 """
 
 import asyncio
@@ -34,6 +36,9 @@ from tests.services.harness import ROOT, Stream
 
 RATES = (2_000, 10_000, 20_000)
 WARM_S = 2.0
+"""At the beginning of each rate: not counted."""
+
+BROKER_WARM_S = 10.0
 SETTLE_S_MAX = 5.0
 OVERLOAD = 2.0
 BURST_RECORDS = 150_000
@@ -160,12 +165,20 @@ async def prepare(stream: Stream) -> None:
 
 
 def measure(
-    rate: tuple[int, ...] = RATES, seconds: float = 10.0, rounds: int = 3, overload_seconds: float = 5.0
+    rate: tuple[int, ...] = RATES,
+    seconds: float = 10.0,
+    rounds: int = 3,
+    overload_seconds: float = 5.0,
+    environment: str = "",
 ) -> dict[str, Any]:
     """All contenders at all rates, in turn, `rounds` times."""
     with broker() as bootstrap, place(bootstrap) as stream:
+        stream.environment = _settings(environment)
         asyncio.run(prepare(stream))
         loads = Loads(stream)
+        of_limit(
+            stream, loads, rate[-1:], BROKER_WARM_S
+        )  # else the first contender pays for a broker that is not compiled yet
 
         def exactly_once() -> tuple[Runs, dict[str, float]]:
             return rated(stream, loads, SCORES.name, rate, seconds), overload(stream, loads, overload_seconds)
@@ -180,7 +193,16 @@ def measure(
         found = interleaved(contenders, rounds)
     overloads = [over for _, over in found[""]]
     runs = {**found, "": [runs for runs, _ in found[""]]}
-    return summary(rate, runs, overloads)
+    return {**summary(rate, runs, overloads), "record_as": "latency-other" if environment else "latency"}
+
+
+def _settings(text: str) -> dict[str, str]:
+    """NAME=VALUE,... as a dictionary. Raises OptionError."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    wrong = [name for name, _, value in pairs if not (name.startswith("ASSAY_") and value)]
+    if wrong:
+        raise command.OptionError(f"--environment takes ASSAY_NAME=VALUE,..., and {wrong[0]} is none.")
+    return {name: value for name, _, value in pairs}
 
 
 def summary(rates: tuple[int, ...], runs: dict[str, list[Runs]], overloads: list[dict[str, float]]) -> dict[str, Any]:
@@ -234,4 +256,15 @@ def good(result: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    command.run("latency", __doc__, measure, show, good, rate=RATES, seconds=10.0, rounds=3, overload_seconds=5.0)
+    command.run(
+        "latency",
+        __doc__,
+        measure,
+        show,
+        good,
+        rate=RATES,
+        seconds=10.0,
+        rounds=3,
+        overload_seconds=5.0,
+        environment="",
+    )

@@ -104,7 +104,7 @@ def measure(
 ) -> dict[str, Any]:
     """Every graph and batch on each device, in turn; the limits in the same rounds."""
     if device not in SQUARE:
-        raise DeviceError(f"--device {device} is none of cpu, cuda.")
+        raise command.OptionError(f"--device {device} is none of cpu, cuda.")
     devices = ("cpu",) if device == "cpu" else ("cpu", "cuda")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:

@@ -62,6 +62,7 @@ def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.Mon
 def test_latency_measures_every_contender_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second of 2,000 payments a second, one round, and an overload that short."""
     monkeypatch.setattr(latency, "WARM_S", 0.3)
+    monkeypatch.setattr(latency, "BROKER_WARM_S", 0.3)
     monkeypatch.setattr(latency, "BURST_RECORDS", 5_000)
     result = latency.measure((2_000,), 0.5, 1, 0.3)
     assert latency.good(result)
