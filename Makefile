@@ -46,9 +46,9 @@ test-observability: $(VENV)/.installed-all ## dashboards, alert rules, traces: a
 dashboards: $(VENV)/.installed-all ## write deploy/grafana/dashboards from their source
 	@$(RUN)/python -m deploy.grafana.source.build
 
-bench: $(VENV)/.installed-all ## throughput beside a lean loop and a Faust peer; features beside pandas, Polars and river
-	@$(RUN)/assay bench throughput
-	@$(RUN)/assay bench features
+BENCHMARKS ?= throughput latency scale restart startup observability features models reasons
+bench: $(VENV)/.installed-all ## every benchmark beside its limit or peer, recorded in docs: 45 minutes (BENCHMARKS="latency ...")
+	@for name in $(BENCHMARKS); do $(RUN)/assay bench $$name --record || exit 1; done
 
 GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
 

@@ -15,6 +15,7 @@ from services.cli import (
     broker,
     bundle,
     bundle_report,
+    capacity,
     cases,
     credit,
     credit_batch,
@@ -74,6 +75,7 @@ app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(bench.app, name="bench")
+app.command(epilog=capacity.EXAMPLE)(capacity.capacity)
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-app = typer.Typer(help="Benchmarks, run from a source checkout.", no_args_is_help=True)
+ABOUT = "Benchmarks, run from a source checkout. --record keeps a result in docs/benchmarks.jsonl and makes docs/*.md of it."
+app = typer.Typer(help=ABOUT, no_args_is_help=True)
 
 PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 ROOT = Path(__file__).parents[2]
@@ -14,13 +15,37 @@ ROOT = Path(__file__).parents[2]
 
 @app.callback()
 def bench() -> None:
-    """Benchmarks, run from a source checkout."""
+    """Benchmarks, run from a source checkout; --record keeps a result in docs/benchmarks.jsonl and makes docs/*.md of it."""
 
 
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench throughput --json")
 def throughput(context: typer.Context) -> None:
     """Records a second against a lean limit loop and a Faust peer, side by side. Options go to the benchmark (--json)."""
     _run("throughput", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench latency --rate 20000 --seconds 10 --json")
+def latency(context: typer.Context) -> None:
+    """From due to committed score at steady rates, and in overload, beside the limit. Options go to the benchmark (--rate)."""
+    _run("latency", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench scale --quick --json")
+def scale(context: typer.Context) -> None:
+    """By partitions, processes, cards, alerts and bytes: throughput, processor time, memory. Options go to the benchmark."""
+    _run("scale", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench models --device cuda --json")
+def models(context: typer.Context) -> None:
+    """Rows a second of the reference network and of wider ones, beside the device's limit. Options go to the benchmark."""
+    _run("models", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench startup --json")
+def startup(context: typer.Context) -> None:
+    """From a scorer's start to ready, and how much of it is imports. Options go to the benchmark."""
+    _run("startup", context.args)
 
 
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench features --json")

@@ -56,6 +56,7 @@ class FollowedTable:
         await self._consumer.start()
         self._consumer.assign([self._source])
         await self._consumer.seek_to_beginning(self._source)
+        await self._look(moved=False)  # an empty table is known at once: a poll of it would wait its whole timeout
         self._following = asyncio.create_task(self._follow())
         waiting = asyncio.create_task(self._caught_up.wait())
         await asyncio.wait([waiting, self._following], return_when=asyncio.FIRST_COMPLETED)

@@ -1,17 +1,14 @@
 """Cost of an event in the fold, default feature spec, beside pandas, Polars and river on the same payments; and its growth.
 
-`python -m tests.benchmarks.features [--json] [--records N] [--rounds N]`
+`python -m tests.benchmarks.features [--json] [--record] [--records N] [--rounds N]`
 
 The peers compute count and mean of each window for each card, the costly part of the spec; the fold computes all of it.
 """
 
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +29,7 @@ from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from schemas.feature_kinds import IdField
 from tests.benchmarks import command
+from tests.benchmarks.record import surroundings
 
 SPEC = load_spec(Path(__file__).parents[2] / "deploy" / "features" / "fraud.yaml")
 WINDOWS = {window.duration: window.duration_ms for window in SPEC.windows}
@@ -171,8 +169,7 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
         "bytes_per_card": round(bytes_per_card),
         "rounds": {name: [round(value) for value in values] for name, values in figures.items()},
         "records": records,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        "machine": {"cpus": os.cpu_count(), "system": platform.platform(terse=True), "processor": platform.machine()},
+        **surroundings(LIBRARIES),
     }
 
 
@@ -197,4 +194,4 @@ def show(result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(__doc__, measure, show)
+    command.run("features", __doc__, measure, show, records=400_000, rounds=3)

@@ -1,7 +1,8 @@
 """The limit on this machine: the leanest exactly-once scorer that we know how to write in Python.
 
-`python -m tests.benchmarks.limit SOURCE OUT COUNT BATCH_RECORDS_MAX` prints records a second, from the first batch on. No
-validation, no real features, no decisions, no recovery: a measuring stick, not a model of the code.
+`python -m tests.benchmarks.limit SOURCE OUT COUNT BATCH_RECORDS_MAX` prints records a second, from the first batch on. With
+BENCH_FROM=latest it begins at the topic's end, and prints `ready` when it knows where that is. No validation, no real features,
+no decisions, no recovery: a measuring stick, not a model of the code.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from tests.benchmarks.common import BOOTSTRAP, OUTPUTS, LeanScore, Payment, matrix, session
 
 sender.BACKOFF_OVERRIDE = 0.001
+FROM = os.environ.get("BENCH_FROM", "earliest")
 DECODE, ENCODE = msgspec.json.Decoder(Payment).decode, msgspec.json.Encoder().encode
 
 
@@ -38,7 +40,7 @@ class Limit:
             bootstrap_servers=BOOTSTRAP,
             group_id=self.group,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset=FROM,
             check_crcs=False,
             fetch_max_wait_ms=20,
             max_partition_fetch_bytes=4 << 20,
@@ -48,6 +50,10 @@ class Limit:
         await consumer.start()
         while not consumer.assignment():  # noqa: ASYNC110 (the client has no event to wait for)
             await asyncio.sleep(0.05)
+        if FROM == "latest":
+            for tp in consumer.assignment():
+                await consumer.position(tp)
+            print("ready", flush=True)
         tasks = [asyncio.create_task(self.work(consumer, tp)) for tp in consumer.assignment()]
         await self.finished.wait()
         rate = self.done / (time.perf_counter() - self.started_s)

@@ -1,6 +1,6 @@
 """What observability costs at full load: everything on beside everything off, interleaved, in one run on one topic.
 
-`python -m tests.benchmarks.observability [--json] [--records N] [--rounds N]`
+`python -m tests.benchmarks.observability [--json] [--record] [--records N] [--rounds N]`
 
 on: metrics scraped every second in the OpenMetrics form, JSON logs. traced: the same, and a hundredth of the batches traced
 to a collector. off: `tests.benchmarks.blind`, the same scorer without metrics, logs and traces. Rates come from the committed
@@ -9,7 +9,6 @@ offsets, which both have. Beside them the scorer's own processor time a record, 
 
 import asyncio
 import os
-import platform
 import statistics
 import tempfile
 import threading
@@ -18,9 +17,8 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -29,15 +27,17 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.topics import TRANSACTIONS
-from services.broker import EmbeddedKafka
 from services.runtime.kafka import reader
 from tests.benchmarks import command
+from tests.benchmarks.place import broker, place
+from tests.benchmarks.record import interleaved, surroundings
 from tests.benchmarks.throughput import fill
 from tests.observability.live import Collector
 from tests.services.harness import Scorer, Stream
 
 COST_SHARE_MAX = 0.03
 LIMIT_S = 600.0
+LIBRARIES = ("aiokafka", "msgspec", "numba", "onnxruntime", "prometheus-client", "uvloop")
 SCRAPE = {"Accept": "application/openmetrics-text; version=1.0.0"}
 
 
@@ -120,10 +120,7 @@ def contend(stream: Stream, records: int, *, seen: bool, **environment: str) -> 
 
 def measure(records: int, rounds: int) -> dict[str, Any]:
     """Medians of all contenders, and what seeing costs."""
-    with EmbeddedKafka() as kafka, tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
-        collector, stream = Collector(), Stream(kafka.bootstrap, "bench.", Path(directory))
-        stack.callback(collector.close)
-        stack.callback(stream.close)
+    with broker() as bootstrap, place(bootstrap) as stream, closing(Collector()) as collector:
         asyncio.run(fill(stream, records))
         contenders: dict[str, Callable[[], Run]] = {
             "off": lambda: contend(stream, records, seen=False),
@@ -132,11 +129,7 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
                 stream, records, seen=True, ASSAY_TRACE_SHARE="0.01", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint
             ),
         }
-        runs: dict[str, list[Run]] = {name: [] for name in contenders}
-        for turn in range(rounds):
-            # the order turns round, so that what changes in the machine meets all alike
-            for name in list(contenders)[:: 1 if turn % 2 else -1]:
-                runs[name].append(contenders[name]())
+        runs = interleaved(contenders, rounds)
     return {**summary(runs, records), "spans": len(collector.spans)}
 
 
@@ -148,7 +141,6 @@ def summary(runs: dict[str, list[Run]], records: int) -> dict[str, Any]:
         "records": records,
         "rounds": len(runs["off"]),
         "cores": os.cpu_count(),
-        "machine": platform.machine(),
         **{f"{name}_records_per_s": round(value) for name, value in rate.items()},
         **{f"{name}_cpu_us_per_record": round(value, 2) for name, value in cpu_us.items()},
         "cost_share": round(1 - rate["on"] / rate["off"], 4),
@@ -156,6 +148,7 @@ def summary(runs: dict[str, list[Run]], records: int) -> dict[str, Any]:
         "cpu_cost_share": round(cpu_us["on"] / cpu_us["off"] - 1, 4),
         "cpu_cost_share_traced": round(cpu_us["traced"] / cpu_us["off"] - 1, 4),
         "rates": {name: [round(run.records_per_s) for run in done] for name, done in runs.items()},
+        **surroundings(LIBRARIES),
     }
 
 
@@ -182,4 +175,4 @@ def show(result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(__doc__, measure, show)
+    command.run("observability", __doc__, measure, show, records=400_000, rounds=3)

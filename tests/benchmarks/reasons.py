@@ -1,6 +1,6 @@
 """What the reasons of an alert cost, and how often a bounded number of coalitions names the same ones as 16,384 do.
 
-`python -m tests.benchmarks.reasons [--json] [--records N] [--rounds N]`
+`python -m tests.benchmarks.reasons [--json] [--record] [--records N] [--rounds N]`
 
 Alerts of the committed fraud bundle on simulated payments, the newest ones, once the histories are warm.
 """
@@ -24,6 +24,7 @@ from models.simulation.settings import SimulationSettings
 from models.training.history import simulated
 from schemas.alert import Trigger
 from tests.benchmarks import command
+from tests.benchmarks.record import surroundings
 
 BUNDLE = load_bundle(Path(__file__).parents[2] / "deploy" / "bundles" / "fraud")
 DAYS = 40
@@ -32,6 +33,7 @@ ALERTS_MAX = 100
 COALITIONS = (64, 128, 256, 512)
 REFERENCE_COALITIONS = 16_384
 MS = 1e3
+LIBRARIES = ("numpy", "onnxruntime")
 
 Triggers = list[tuple[Trigger, ...]]
 
@@ -68,15 +70,17 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
         session.rows = 0
         explain(session, row[None], [trigger])
         per_alert.append(session.rows)
-    together, alone, score = [], [], []
+    together: list[float] = []
+    alone: list[float] = []
+    score: list[float] = []
     for _ in range(rounds):
         together.append(_ms(lambda: explain(session, rows, triggers)) / len(rows))
-        alone += [
+        singly = [
             _ms(lambda at=at: explain(session, rows[at : at + 1], triggers[at : at + 1])) for at in range(len(rows))
         ]
+        alone.append(statistics.median(singly))
         score.append(_ms(lambda: session.run(np.repeat(rows, 20, axis=0))) / len(rows) / 20)
     return {
-        "machine": platform.machine(),
         "python": platform.python_version(),
         "alerts": len(rows),
         "rows_per_alert_mean": statistics.mean(per_alert),
@@ -84,7 +88,9 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
         "ms_per_alert": statistics.median(together),
         "ms_per_alert_alone": statistics.median(alone),
         "ms_per_payment_scored": statistics.median(score),
+        "rounds": {"together": together, "alone": alone, "score": score},
         "agreement": _agreement(session, rows),
+        **surroundings(LIBRARIES),
     }
 
 
@@ -139,4 +145,4 @@ def show(result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(__doc__, measure, show)
+    command.run("reasons", __doc__, measure, show, records=200_000, rounds=3)

@@ -1,21 +1,15 @@
 """From the start of a scorer to its first committed score, with many cards known: with its snapshot, and without.
 
-`python -m tests.benchmarks.restart [--json] [--records N] [--rounds N]`
+`python -m tests.benchmarks.restart [--json] [--record] [--records N] [--rounds N]`
 
 Every card pays once, so there are as many cards as records; then the scorer is ended, fresh payments come, and it is started
 again. At the end the log is replayed: how the state came back must not have changed a bit.
 """
 
 import asyncio
-import os
-import platform
 import shutil
 import statistics
-import tempfile
 import time
-import uuid
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,7 +21,6 @@ from rich.table import Table
 from models.bundle.load import load_bundle
 from models.scoring.session import ModelSession
 from schemas.topics import TRANSACTIONS
-from services.broker import EmbeddedKafka
 from services.replay.log import KafkaLog
 from services.replay.replay import Period, Replayed, replay
 from services.runtime.kafka import reader
@@ -35,6 +28,8 @@ from services.runtime.settings import RuntimeSettings, ScorerSettings, TopicSett
 from services.scorer.processor import Limits
 from tests.benchmarks import command
 from tests.benchmarks.common import Payment
+from tests.benchmarks.place import broker, place
+from tests.benchmarks.record import surroundings
 from tests.services.harness import ROOT, Scorer, Stream
 
 CARDS = 1_000_000
@@ -106,8 +101,7 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
     with_s: list[float] = []
     without_s: list[float] = []
     memory_mb = 0.0
-    with tempfile.TemporaryDirectory() as scratch, EmbeddedKafka(heap_mb=1024) as kafka:
-        stream = Stream(kafka.bootstrap, f"restart-{uuid.uuid4().hex[:6]}.", Path(scratch), PARTITIONS)
+    with broker() as bootstrap, place(bootstrap, PARTITIONS) as stream:
         asyncio.run(stream.create())
         notes.print(f"{records:,} payments of as many cards")
         asyncio.run(fill(stream, 0, records, records))
@@ -137,8 +131,7 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
         "compared": comparison.compared,
         "differing": comparison.differing + comparison.not_emitted + comparison.not_replayed,
         "rounds": {"with_snapshot": [round(s, 2) for s in with_s], "without": [round(s, 2) for s in without_s]},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        "machine": {"cpus": os.cpu_count(), "system": platform.platform(terse=True), "processor": platform.machine()},
+        **surroundings(LIBRARIES),
     }
 
 
@@ -161,4 +154,4 @@ def show(result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(__doc__, measure, show, records=CARDS)
+    command.run("restart", __doc__, measure, show, records=CARDS, rounds=3)

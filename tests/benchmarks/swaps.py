@@ -3,18 +3,14 @@
 `python -m tests.benchmarks.swaps [--json] [--minutes M] [--rate N] [--every S]`
 """
 
-import argparse
 import asyncio
 import contextlib
 import json
 import os
-import tempfile
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,13 +32,15 @@ from schemas.manifest import Manifest
 from schemas.registry import RegistryEvent
 from schemas.score import Score
 from schemas.topics import SCORES, TRANSACTIONS
-from services.broker import EmbeddedKafka
 from services.cli.commanding import Order, command
 from services.cli.show.latency import Latencies
 from services.runtime.bundles import registry_of
 from services.runtime.clock import wall_ms
 from services.runtime.kafka import plain_producer, reader
 from services.runtime.settings import BundleSettings, RuntimeSettings
+from tests.benchmarks.command import run as run_command
+from tests.benchmarks.place import broker, place
+from tests.benchmarks.record import surroundings
 from tests.models.bundle.making import COMMITTED, read_raw, ref_of, signed, signing_key, version_of
 from tests.services.harness import Scorer, Stream, payment
 
@@ -51,6 +49,7 @@ CALM_SHARE = 0.25
 """Of the whole time, before the first swap: what the swaps are compared with."""
 
 TICK_S = 0.02
+LIBRARIES = ("aiokafka", "numba", "onnxruntime")
 
 
 @dataclass
@@ -216,18 +215,17 @@ async def _measure(stream: Stream, seconds: float, rate: float, every_s: float) 
         "swapping_ms_p99": run.swapping.percentile_ms(99),
         "rss_mb": [round(size / 1e6, 1) for size in run.rss_bytes[:: max(1, len(run.rss_bytes) // 10)]],
         "rss_kb_per_swap_second_half": round(slope(run.rss_bytes[len(run.rss_bytes) // 2 :]) / 1e3, 1),
+        **surroundings(LIBRARIES),
     }
 
 
-def measure(minutes: float, rate: float, every_s: float) -> dict[str, Any]:
-    """The whole run, with a Kafka of its own."""
-    with tempfile.TemporaryDirectory() as directory, EmbeddedKafka() as kafka:
-        stream = Stream(kafka.bootstrap, f"swaps-{uuid.uuid4().hex[:8]}.", Path(directory))
-        os.environ |= {"ASSAY_KAFKA_BOOTSTRAP": kafka.bootstrap, "ASSAY_TOPIC_PREFIX": stream.prefix}
+def measure(minutes: float, rate: float, every: float) -> dict[str, Any]:
+    """The whole run, a swap every `every` seconds, with a Kafka of its own."""
+    with broker() as bootstrap, place(bootstrap) as stream:
+        os.environ |= {"ASSAY_KAFKA_BOOTSTRAP": bootstrap, "ASSAY_TOPIC_PREFIX": stream.prefix}
         try:
-            return asyncio.run(_measure(stream, minutes * 60, rate, every_s))
+            return asyncio.run(_measure(stream, minutes * 60, rate, every))
         finally:
-            stream.close()
             for name in ("ASSAY_KAFKA_BOOTSTRAP", "ASSAY_TOPIC_PREFIX"):
                 del os.environ[name]
 
@@ -245,19 +243,5 @@ def good(result: dict[str, Any]) -> bool:
     return bool(result["clean"] and not result["partitions_with_mixed_versions"] and result["scorer_status"] == 0)
 
 
-def main() -> int:
-    """Arguments, measurement, output; 1 where anything is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one line of JSON")
-    parser.add_argument("--minutes", type=float, default=10.0)
-    parser.add_argument("--rate", type=float, default=2000.0)
-    parser.add_argument("--every", type=float, default=2.0, help="seconds between swaps")
-    arguments = parser.parse_args()
-    result = measure(arguments.minutes, arguments.rate, arguments.every)
-    output: Callable[[dict[str, Any]], None] = (lambda found: print(json.dumps(found))) if arguments.json else show
-    output(result)
-    return 0 if good(result) else 1
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_command("swaps", __doc__, measure, show, good, minutes=10.0, rate=2000.0, every=2.0)

@@ -1,20 +1,126 @@
-"""A short run of each benchmark: that it works and prints its keys. The figures of a shared machine are not judged."""
+"""A short run of each benchmark: that it works, prints its keys and makes its section. The figures of a shared machine are not
+judged, but for one ratio, wide enough for any: throughput to the limit in the same run.
+"""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.benchmarks import features, observability, reasons, restart, swaps, throughput
+from tests.benchmarks import (
+    capacity_page,
+    features,
+    latency,
+    models,
+    observability,
+    page,
+    reasons,
+    record,
+    restart,
+    scale,
+    startup,
+    swaps,
+    throughput,
+)
+
+OF_LIMIT_MIN = 0.4
+"""0.6 is the target, 0.77 was measured: what falls below this has become slower, whatever the machine does beside it."""
+
+Result = dict[str, Any]
 
 
-def test_throughput_measures_every_contender() -> None:
-    """20,000 payments, one round."""
-    result = throughput.measure(20_000, 1)
+@pytest.fixture(autouse=True)
+def one_broker(kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' own, in place of one for each benchmark."""
+    monkeypatch.setenv("BENCH_BOOTSTRAP", kafka_bootstrap)
+
+
+def fit_to_print(name: str, result: Result, show: Callable[[Result], None]) -> None:
+    """It survives JSON, has its table, and its record makes a section."""
+    assert json.loads(json.dumps(result)) == result
+    assert result["versions"]
+    assert result["machine"]
+    show(result)
+    kept = record.Record.model_validate_json(record.now(name, {}, result).model_dump_json())
+    assert f"## {page.SECTIONS[name][0]} ({kept.date})" in page.text({name: kept})
+
+
+def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """60,000 payments, two rounds, every contender: the best round against the limit's best."""
+    monkeypatch.setattr(throughput, "FAUST_RECORDS", 2_000)
+    monkeypatch.setattr(throughput, "LIMIT_BATCHES", (2000,))
+    result = throughput.measure(60_000, 2)
     for name in ("assay", "limit", "faust"):
         assert result[f"{name}_records_per_s"] > 0
     assert result["assay_to_faust"] > 1
-    assert json.loads(json.dumps(result)) == result
-    throughput.show(result)
+    ours, limit = (max(result["rounds"][name]) for name in ("assay", "limit_batch_2000"))
+    assert ours >= OF_LIMIT_MIN * limit, result["rounds"]
+    fit_to_print("throughput", result, throughput.show)
+
+
+def test_latency_measures_every_contender_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second of 2,000 payments a second, one round, and an overload that short."""
+    monkeypatch.setattr(latency, "WARM_S", 0.3)
+    monkeypatch.setattr(latency, "BROKER_WARM_S", 0.3)
+    monkeypatch.setattr(latency, "BURST_RECORDS", 5_000)
+    result = latency.measure((2_000,), 0.5, 1, 0.3)
+    assert latency.good(result)
+    assert result["rate"] == result["limit_rate"] == 2_000
+    for prefix in ("", "limit_", "at_least_once_"):
+        assert 0 < result[f"{prefix}p50_ms"] <= result[f"{prefix}p99_ms"] <= result[f"{prefix}p999_ms"]
+    assert result["overload"]["lag_records"] > 0
+    fit_to_print("latency", result, latency.show)
+
+
+def test_scale_measures_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that alerts often: 10,000 payments."""
+    monkeypatch.setattr(scale, "QUICK", [scale.Point(4, 1, 1_000, 0.05, 400)])
+    monkeypatch.setattr(scale, "SAMPLE", 20_000)
+    result = scale.measure(10_000, 1, quick=True)
+    point = result["points"][0]
+    assert point["records_per_s"] > 0
+    assert point["cpu_us_per_record"] > 0
+    assert point["rss_mb_total"] >= point["rss_mb_max"] > 50
+    assert 0.01 < point["alert_share"] < 0.15
+    fit_to_print("scale", result, scale.show)
+
+
+def test_capacity_is_computed_from_points_and_judged_by_others() -> None:
+    """Points of a made-up law, one of them held out: the page holds the law and no error."""
+    points = [
+        {
+            **{name: getattr(point, name) for name in (*capacity_page.POINT, "held_out")},
+            "records_per_s": 50_000.0,
+            "rounds_records_per_s": [50_000],
+            "cpu_us_per_record": 10 + 2 * point.bytes / 1000 + 400 * point.alert_share,
+            "rss_mb_max": 150 + 0.7 * point.cards / point.processes / 1000,
+            "rss_mb_total": 0.0,
+        }
+        for point in (*scale.FITTED, *scale.HELD_OUT)
+    ]
+    result = {"points": points, "records": 1, **record.surroundings(())}
+    made = capacity_page.capacity(record.now("scale", {}, result))
+    assert "| a record | 10 |" in made
+    assert "| a share of 1 in alerts | 400 |" in made
+    assert made.count("| +0% |") + made.count("| -0% |") >= len(scale.HELD_OUT)
+
+
+def test_models_measures_widths_beside_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference and ten times it, two batches, short."""
+    monkeypatch.setattr(models, "TIME_S", 0.02)
+    result = models.measure(1, "cpu", (1, 10), (1, 64))
+    assert [(row["times_as_wide"], row["batch"]) for row in result["rows"]] == [(1, 1), (1, 64), (10, 1), (10, 64)]
+    assert all(row["rows_per_s"] > 0 and row["of_limit"] > 0 for row in result["rows"])
+    fit_to_print("models", result, models.show)
+
+
+def test_startup_measures_imports_and_the_whole() -> None:
+    """One round."""
+    result = startup.measure(1)
+    assert result["imports_s"] > 0
+    assert result["ready_s"] > 0
+    fit_to_print("startup", result, startup.show)
 
 
 def test_features_measures_every_contender(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,8 +131,7 @@ def test_features_measures_every_contender(monkeypatch: pytest.MonkeyPatch) -> N
         assert result[f"{name}_ns_per_event"] > 0
     assert result["fold_ns_per_event"] < result["river_ns_per_event"]
     assert set(result["ns_per_event_by_cards"]) == {"100", "10000"}
-    assert json.loads(json.dumps(result)) == result
-    features.show(result)
+    fit_to_print("features", result, features.show)
 
 
 def test_reasons_measures_cost_and_agreement(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,8 +142,7 @@ def test_reasons_measures_cost_and_agreement(monkeypatch: pytest.MonkeyPatch) ->
     assert result["alerts"] > 0
     assert 0 < result["rows_per_alert_mean"] <= result["rows_per_alert_max"]
     assert result["ms_per_alert"] > 0
-    assert json.loads(json.dumps(result)) == result
-    reasons.show(result)
+    fit_to_print("reasons", result, reasons.show)
 
 
 def test_restart_measures_both_ways_and_changes_no_score() -> None:
@@ -47,8 +151,7 @@ def test_restart_measures_both_ways_and_changes_no_score() -> None:
     assert result["restart_s"] > 0
     assert result["restart_without_snapshot_s"] > 0
     assert (result["compared"], result["differing"]) == (20_000 + 2 * restart.FRESH, 0)
-    assert json.loads(json.dumps(result)) == result
-    restart.show(result)
+    fit_to_print("restart", result, restart.show)
 
 
 def test_observability_measures_on_off_and_traced() -> None:
@@ -56,16 +159,21 @@ def test_observability_measures_on_off_and_traced() -> None:
     result = observability.measure(40_000, 1)
     for name in ("off", "on", "traced"):
         assert result[f"{name}_records_per_s"] > 0
-    assert json.loads(json.dumps(result)) == result
-    observability.show(result)
+    fit_to_print("observability", result, observability.show)
 
 
 def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:
-    """A swap every second for nine seconds; `make swaps` does ten minutes."""
-    result = swaps.measure(0.2, 500.0, 1.0)
+    """A swap every second for some seconds; `make swaps` does ten minutes."""
+    result = swaps.measure(0.12, 500.0, 1.0)
     assert swaps.good(result), result
     assert result["swaps"] >= 2
     assert result["rolled_back"] == 0
     assert result["missing"] == result["duplicate"] == 0
     assert result["scores"] == result["payments"]
-    swaps.show(result)
+    fit_to_print("swaps", result, swaps.show)
+
+
+def test_the_pages_are_what_was_recorded() -> None:
+    """docs/benchmarks.md and docs/capacity.md are made of docs/benchmarks.jsonl: `python -m tests.benchmarks.page`."""
+    for name, content in page.pages().items():
+        assert (record.DOCS / name).read_text(encoding="utf-8") == content, name

@@ -1,11 +1,10 @@
 """Throughput of the scorer, exactly once, everything on, beside the lean limit and Faust: one run, one topic, three rounds.
 
-`python -m tests.benchmarks.throughput [--json] [--records N] [--rounds N]`
+`python -m tests.benchmarks.throughput [--json] [--record] [--records N] [--rounds N]`
 """
 
 import asyncio
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -13,9 +12,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from importlib.metadata import version
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,10 +23,11 @@ from rich.table import Table
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from schemas.topics import SCORES, TRANSACTIONS, Topic
-from services.broker import EmbeddedKafka
 from services.runtime.topics_admin import create_topics
 from tests.benchmarks import command
 from tests.benchmarks.common import Payment
+from tests.benchmarks.place import broker, place
+from tests.benchmarks.record import interleaved, surroundings
 from tests.services.harness import ROOT, Stream
 
 LIMIT_BATCHES = (500, 2000)
@@ -120,15 +118,10 @@ def contenders(stream: Stream, records: int) -> dict[str, Callable[[], float]]:
 
 def measure(records: int, rounds: int) -> dict[str, Any]:
     """All contenders in turn, `rounds` times."""
-    figures: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as scratch, EmbeddedKafka(heap_mb=1024) as kafka:
-        stream = Stream(kafka.bootstrap, "bench.", Path(scratch))
+    with broker() as bootstrap, place(bootstrap) as stream:
         notes.print(f"writing {records:,} payments")
         asyncio.run(fill(stream, records))
-        for turn in range(rounds):
-            for name, run in contenders(stream, records).items():
-                figures.setdefault(name, []).append(run())
-                notes.print(f"round {turn + 1}/{rounds}  {name:<18} {figures[name][-1]:>10,.0f} records/s")
+        figures = interleaved(contenders(stream, records), rounds)
     return summary(figures, records)
 
 
@@ -145,8 +138,7 @@ def summary(figures: dict[str, list[float]], records: int) -> dict[str, Any]:
         "limit": limit,
         "rounds": {name: [round(value) for value in values] for name, values in figures.items()},
         "records": records,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
-        "machine": {"cpus": os.cpu_count(), "system": platform.platform(terse=True), "processor": platform.machine()},
+        **surroundings(LIBRARIES),
     }
 
 
@@ -165,4 +157,4 @@ def show(result: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    command.run(__doc__, measure, show)
+    command.run("throughput", __doc__, measure, show, records=400_000, rounds=3)

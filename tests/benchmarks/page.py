@@ -1,0 +1,66 @@
+"""docs/benchmarks.md and docs/capacity.md, made of the newest record of each benchmark: `python -m tests.benchmarks.page`."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.benchmarks import capacity_page, sections_models, sections_streams
+from tests.benchmarks.record import DOCS, RECORDS, Record, newest
+
+Section = tuple[str, Callable[[Record], list[str]]]
+
+SECTIONS: dict[str, Section] = {
+    "throughput": ("Throughput", sections_streams.throughput),
+    "latency": ("Latency", sections_streams.latency),
+    "scale": ("Scale", capacity_page.scale),
+    "restart": ("Restart", sections_streams.restart),
+    "startup": ("Start", sections_streams.startup),
+    "swaps": ("Model swaps", sections_streams.swaps),
+    "observability": ("What seeing costs", sections_streams.observability),
+    "features": ("Features", sections_models.features),
+    "models": ("Models on the CPU", sections_models.models),
+    "models-cuda": ("Models on a GPU", sections_models.models),
+    "reasons": ("Reasons", sections_models.reasons),
+}
+"""By the name of the record."""
+
+INTRODUCTION = """# Benchmarks
+
+Generated from `docs/benchmarks.jsonl`, which `make bench` appends to; `assay bench NAME` measures without keeping. The figures are of
+the machine that each section names, broker, scorer and everything else sharing it. Each stands beside a peer or a limit measured
+in the same run, in rounds that take turns; medians, with the lowest and the highest round.
+
+Peers: Faust, pandas, Polars and river run here, each as its own documentation has it. Kafka Streams and Flink do not: they need a
+Java compiler, which the Java runtime that comes with the broker does not hold, and their figures from another machine would say nothing
+beside these. Quix Streams does not either: it asks for versions of the Kafka client that exclude ours.
+"""
+
+
+def text(records: Mapping[str, Record]) -> str:
+    """docs/benchmarks.md: a section for each benchmark that has a record."""
+    lines = [INTRODUCTION]
+    for name, (title, section) in SECTIONS.items():
+        if name in records:
+            lines += [f"## {title} ({records[name].date})", "", *section(records[name]), "", records[name].ran_on, ""]
+    missing = [f"`{name}`" for name in SECTIONS if name not in records]
+    if missing:
+        lines += [f"Not recorded yet: {', '.join(missing)}.", ""]
+    return "\n".join(lines)
+
+
+def pages(path: Path = RECORDS) -> dict[str, str]:
+    """Every page that the records make, by its file's name."""
+    records = newest(path)
+    made = {"benchmarks.md": text(records)}
+    if "scale" in records:
+        made["capacity.md"] = capacity_page.capacity(records["scale"])
+    return made
+
+
+def write() -> None:
+    """Write the pages anew."""
+    for name, content in pages().items():
+        (DOCS / name).write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,35 @@
+"""Where a benchmark runs: topics of its own, on a broker that is started for it, or on the one that BENCH_BOOTSTRAP names."""
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.broker import EmbeddedKafka
+from tests.services.harness import Stream
+
+HEAP_MB = 1024
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """Its address."""
+    given = os.environ.get("BENCH_BOOTSTRAP")
+    if given:
+        yield given
+        return
+    with EmbeddedKafka(heap_mb=HEAP_MB) as kafka:
+        yield kafka.bootstrap
+
+
+@contextmanager
+def place(bootstrap: str, partitions: int = 4) -> Iterator[Stream]:
+    """Topics under a prefix that nobody else has; what was started on them is ended afterwards."""
+    with tempfile.TemporaryDirectory() as directory:
+        stream = Stream(bootstrap, f"bench-{uuid.uuid4().hex[:8]}.", Path(directory), partitions)
+        try:
+            yield stream
+        finally:
+            stream.close()

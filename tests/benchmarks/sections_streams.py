@@ -1,0 +1,136 @@
+"""Sections of docs/benchmarks.md on what runs against a broker: the words that belong to the figures stand beside them."""
+
+import statistics
+
+from tests.benchmarks.record import Record, table
+
+NAMES = {
+    "limit_batch_500": "limit, batches of 500",
+    "limit_batch_2000": "limit, batches of 2,000",
+    "assay": "**Assay, exactly once, everything on**",
+    "faust": "Faust, one event at a time, at least once",
+    "": "**Assay, exactly once**",
+    "at_least_once_": "Assay, at least once",
+    "limit_": "limit, exactly once",
+}
+
+
+def three(values: list[float], form: str = ",.0f") -> list[str]:
+    """Minimum, median and maximum."""
+    return [f"{of(values):{form}}" for of in (min, statistics.median, max)]
+
+
+def throughput(record: Record) -> list[str]:
+    """Records a second."""
+    figures = record.figures
+    rows = [(NAMES.get(name, name), *three(values)) for name, values in figures["rounds"].items()]
+    return [
+        f"`assay bench throughput`: {figures['records']:,} simulated payments of 20,000 cards, JSON, lz4, four partitions.",
+        "",
+        *table(("contender", "minimum, records/s", "median", "maximum"), rows),
+        "",
+        f"{figures['assay_to_limit']:.2f} of the limit (target 0.60), {figures['assay_to_faust']:.0f} times Faust (target 40).",
+        "The first round is the slowest for all: the broker warms up. The *limit* is the leanest exactly-once scorer that we could",
+        "write (`tests/benchmarks/limit.py`): no validation, no real features, no decisions, no dead letters, no recovery.",
+    ]
+
+
+def latency(record: Record) -> list[str]:
+    """Due to seen, and overload."""
+    figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms")
+    rows = []
+    for rate in (row["rate"] for row in figures["rates"]):
+        for prefix in ("", "at_least_once_", "limit_"):
+            rounds = figures["rounds"][f"{prefix}{rate}"]
+            cells = [f"{two:.1f} ({one:.1f} to {three_:.1f})" for one, two, three_ in _sorted3(rounds, names)]
+            rows.append((NAMES[prefix], f"{rate:,}", *cells))
+    over = figures["overload"]
+    top = max(figures["rates"], key=lambda row: int(row["rate"]))
+    targets = [
+        f"{value:.0f} ms where we aim at {aim}"
+        for value, aim in ((top["p99_ms"], 25), (top["p999_ms"], 50), (top["at_least_once_p99_ms"], 10))
+    ]
+    return [
+        "`assay bench latency`: from the moment a payment was due to its score in a read_committed reader, ms; median of the rounds",
+        "(lowest to highest). Open loop: the generator, a process of its own, keeps to its clock whatever became of the payments before,",
+        "so a stall counts for every payment that was due in it. 20,000 cards, four partitions, a snapshot every 10 s.",
+        "",
+        *table(("contender", "payments/s", "p50", "p99", "p99.9"), rows, left=1),
+        "",
+        f"At {top['rate']:,}/s: p99 {targets[0]}, p99.9 {targets[1]}; at least once p99 {targets[2]}.",
+        "",
+        f"Overload: {over['offered_per_s']:,.0f}/s due, of which the generator got {over['sent_per_s']:,.0f}/s out beside the rest, to a",
+        f"scorer that does {over['capacity_per_s']:,.0f}/s. The lag grew to {over['lag_records']:,.0f} records, p50 to "
+        f"{over['p50_ms'] / 1000:.1f} s and p99 to {over['p99_ms'] / 1000:.1f} s;",
+        f"it was drained in {over['drained_s']:.1f} s. {over['lost']:.0f} lost, {over['repeated']:.0f} repeated.",
+    ]
+
+
+def _sorted3(rounds: dict[str, list[float]], names: tuple[str, ...]) -> list[tuple[float, float, float]]:
+    return [(min(rounds[name]), statistics.median(rounds[name]), max(rounds[name])) for name in names]
+
+
+def restart(record: Record) -> list[str]:
+    """To the first score."""
+    figures = record.figures
+    rows = [(name.replace("_", " "), *three(values, ".1f")) for name, values in figures["rounds"].items()]
+    return [
+        f"`assay bench restart`: from the start of a process to its first committed score, {figures['cards']:,} cards known.",
+        "",
+        *table(("restart", "minimum, s", "median", "maximum"), rows),
+        "",
+        f"Target: under 10 s with a snapshot. Memory {figures['scorer_memory_mb']:,} MB (target under 1,500), snapshots "
+        f"{figures['snapshot_mb']:,} MB. {figures['compared']:,}",
+        f"scores replayed offline afterwards: {figures['differing']} differ.",
+    ]
+
+
+def startup(record: Record) -> list[str]:
+    """To ready."""
+    figures = record.figures
+    rows = [(name, *three(values, ".2f")) for name, values in figures["rounds"].items()]
+    met = "met" if figures["ready_s"] <= figures["target_s"] else "missed"
+    return [
+        "`assay bench startup`: from the start of a process to ready, kernels compiled before, four empty partitions; and a process",
+        "that only imports what a scorer imports.",
+        "",
+        *table(("start", "minimum, s", "median", "maximum"), rows),
+        "",
+        f"The target of {figures['target_s']:.0f} s is {met}.",
+    ]
+
+
+def swaps(record: Record) -> list[str]:
+    """Calm and swapping."""
+    figures = record.figures
+    rows = [
+        (name, f"{figures[f'{name}_ms_p50']:.0f}", f"{figures[f'{name}_ms_p99']:.0f}") for name in ("calm", "swapping")
+    ]
+    return [
+        f"`assay bench swaps`: {figures['swaps']:,} model swaps over {figures['payments']:,} payments, one run. Latency from a payment's",
+        "timestamp to its score, without swaps and with them.",
+        "",
+        *table(("", "p50, ms", "p99, ms"), rows),
+        "",
+        f"{figures['missing']} scores missing, {figures['duplicate']} repeated, {figures['partitions_with_mixed_versions']} partitions with "
+        f"mixed versions, {figures['rolled_back']} swaps rolled back;",
+        f"memory grew by {figures['rss_kb_per_swap_second_half']} kB a swap in the second half.",
+    ]
+
+
+def observability(record: Record) -> list[str]:
+    """Off, on, traced."""
+    figures = record.figures
+    rows = [
+        (name, *three(values), f"{figures[f'{name}_cpu_us_per_record']:.2f}")
+        for name, values in figures["rates"].items()
+    ]
+    return [
+        f"`assay bench observability`: {figures['records']:,} payments; *off* is the same scorer with every metric replaced by nothing.",
+        "",
+        *table(("scorer", "minimum, records/s", "median", "maximum", "processor, us a record"), rows),
+        "",
+        f"Metrics and logs cost {figures['cost_share']:.1%} of throughput (target 3 %) and {figures['cpu_cost_share']:.1%} of processor "
+        f"time; with traces {figures['cost_share_traced']:.1%}",
+        f"and {figures['cpu_cost_share_traced']:.1%}.",
+    ]
