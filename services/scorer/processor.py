@@ -25,10 +25,11 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
 from services.scorer.decode import Decoder
-from services.scorer.emit import Answer, Emitter, Scored, Unseen
+from services.scorer.emit import Emitter
 from services.scorer.judge import Control, Judgement, Shadow, judge, judge_unseen
 from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
+from services.scorer.scored import Answer, Scored, Unseen
 from services.scorer.seen import show
 from services.scorer.sums import PartialSums
 
@@ -137,7 +138,7 @@ class ScoringProcessor:
             if shadow is not None:
                 self._sums.count_shadow(shadow.scores, shadow.alert, judged.outcomes.alert)
             started_s = monotonic_s()
-            writes += self._emitter.judged(self._batch, now_ms)
+            writes += self._emitter.judged(self._batch, now_ms, await self._emitter.keys(self._batch))
             self._metrics.took("emit", started_s)
             closed = self._features.closed_days()
             if closed:

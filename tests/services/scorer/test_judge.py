@@ -13,9 +13,9 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas.control import Control
 from services.runtime.metrics import Metrics
-from services.scorer.emit import Identity
 from services.scorer.judge import judge, judge_unseen
 from services.scorer.live import Model, Models
+from services.scorer.scored import Identity
 from services.scorer.watch import Bands
 from tests.models.bundle.making import COMMITTED
 
