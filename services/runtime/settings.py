@@ -184,6 +184,11 @@ class ScorerSettings(BaseSettings):
         description="Share of the alerts marked `let_through`, by transaction id: set it where payments are blocked on alerts, "
         "and do not block these, so that quality stays measurable.",
     )
+    card_numbers_refused_in: Literal["card_id", "ids"] = Field(
+        "card_id",
+        description="Where a card number makes a payment a dead letter. ids: in transaction_id and terminal_id too, which outputs "
+        "repeat; not where these are plain numbers of 13 to 19 digits, of which one in thirty would look like one.",
+    )
 
     swap_watch_records: Annotated[int, Field(ge=100)] = Field(
         20_000,

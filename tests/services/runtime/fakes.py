@@ -18,6 +18,7 @@ from services.runtime.pacing import Pacer
 from services.runtime.places import Directory
 from services.runtime.settings import RuntimeSettings
 from services.runtime.snapshots import SnapshotStore
+from services.runtime.tracing import OFF
 from services.runtime.worker import PartitionWorker, Parts
 
 SOURCE = TopicPartition("transactions", 0)
@@ -183,6 +184,7 @@ def parts_of(
         pacer=Pacer(1e9),
         metrics=Metrics(),
         settings=RuntimeSettings(**{"session_timeout_s": 0.002, "snapshot_interval_s": 1e-6, **settings}),
+        tracing=OFF,
     )
 
 

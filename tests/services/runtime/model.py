@@ -10,6 +10,7 @@ from services.scorer.emit import Emitter
 from services.scorer.live import Model, Models
 from services.scorer.model import Loader
 from services.scorer.processor import Limits, ScoringProcessor
+from services.scorer.scored import Shares
 from services.scorer.watch import Bands
 from tests.services.harness import ROOT
 from tests.services.runtime.fakes import SOURCE
@@ -32,4 +33,4 @@ def processor(*, cards_max: int, duplicate_window_records: int) -> ScoringProces
     )
     metrics, letters = Metrics(), DeadLetterWriter(PrivacyKey("test", b"k"))
     models = Models(model(), Bands(1, 2.0, 2.0), metrics, "test")
-    return ScoringProcessor(SOURCE, models, limits, Emitter("", 0.0, letters), metrics, None)
+    return ScoringProcessor(SOURCE, models, limits, Emitter("", Shares(0.0, 0.0), letters), metrics, None)

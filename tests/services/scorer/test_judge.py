@@ -13,6 +13,7 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas.control import Control
 from services.runtime.metrics import Metrics
+from services.scorer.judge import Control as ControlGroup
 from services.scorer.judge import judge, judge_unseen
 from services.scorer.live import Model, Models
 from services.scorer.scored import Identity
@@ -21,6 +22,7 @@ from tests.models.bundle.making import COMMITTED
 
 BUNDLE = load_bundle(Path(COMMITTED))
 ROWS = np.zeros((40, len(BUNDLE.manifest.feature_spec.names)), np.float32)
+NOBODY = ControlGroup([""] * len(ROWS), 0.0)
 COMMAND = Control(kind="command", group="g", channel="champion", command_id="1", at_ms=1, by="us")
 
 
@@ -68,7 +70,7 @@ async def test_a_new_champion_that_fails_is_rolled_back_and_the_batch_judged_by_
     good, bad = live.champion, model(kind, executor)
     live.swap(bad, COMMAND)
     for _ in range(2):
-        judged = await judge(live, bad, ROWS)
+        judged = await judge(live, bad, ROWS, NOBODY)
         assert judged.model is good
         assert np.isfinite(judged.scores.probability).all()
     assert live.champion is good
@@ -81,7 +83,7 @@ async def test_a_champion_that_is_not_new_and_fails_ends_the_process(executor: E
     """There is nothing to go back to: better no score than a wrong one."""
     live = Models(model(NoNumbers, executor), Bands(1000, 3.0, 5.0), Metrics(), "g")
     with pytest.raises(FloatingPointError):
-        await judge(live, live.champion, ROWS)
+        await judge(live, live.champion, ROWS, NOBODY)
 
 
 async def test_a_challenger_that_fails_is_let_go_and_the_champion_never_notices(executor: Executor) -> None:
@@ -93,7 +95,7 @@ async def test_a_challenger_that_fails_is_let_go_and_the_champion_never_notices(
     assert live.challenger is None
     assert live.answers["challenger"].holds is None
     assert "RuntimeError" in (live.answers["challenger"].why or "")
-    assert (await judge(live, live.champion, ROWS)).model is live.champion
+    assert (await judge(live, live.champion, ROWS, NOBODY)).model is live.champion
     assert await judge_unseen(live, live.challenger, ROWS) is None
 
 
@@ -102,10 +104,10 @@ async def test_the_new_model_is_kept_after_the_watch(executor: Executor) -> None
     live = models(executor)
     new = model(ModelSession, executor)
     for _ in range(20):
-        await judge(live, live.champion, ROWS)
+        await judge(live, live.champion, ROWS, NOBODY)
     live.swap(new, COMMAND)
     assert live.watched
     while live.watched:
-        assert (await judge(live, live.champion, ROWS)).model is new
+        assert (await judge(live, live.champion, ROWS, NOBODY)).model is new
     assert live.champion is new
     assert live.previous is None
