@@ -37,7 +37,9 @@ class Decoder:
         initials = "".join([t.card_id[0] for t in transactions])
         if latest_ms > earliest_ms + self._event_ahead_ms_max:
             return False
-        if self._scan_ids and card_numbers_in("\n".join([f"{t.transaction_id}\n{t.terminal_id}" for t in transactions])):
+        if self._scan_ids and card_numbers_in(
+            "\n".join([f"{t.transaction_id}\n{t.terminal_id}" for t in transactions])
+        ):
             return False
         # a pseudonym that begins with a letter is no card number; most do
         return initials.isalpha() or not any(is_card_number(t.card_id) for t in transactions)
