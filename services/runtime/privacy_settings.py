@@ -18,11 +18,13 @@ class PseudonymSettings(BaseSettings):
 
     key: SecretStr | None = Field(None, description="The current key: 32 bytes in base64.")
     key_file: Path | None = Field(None, description="File that holds that key.")
-    key_command: str | None = Field(None, description="Command that prints that key, run without a shell.")
+    key_command: str | None = Field(None, repr=False, description="Command that prints that key, run without a shell.")
     key_id: KeyId = Field("k1", description="Its name, in front of each pseudonym: a letter, then letters and digits.")
     previous_key: SecretStr | None = Field(None, description="The key before, while cards move to the current one.")
     previous_key_file: Path | None = Field(None, description="File that holds that key.")
-    previous_key_command: str | None = Field(None, description="Command that prints that key, run without a shell.")
+    previous_key_command: str | None = Field(
+        None, repr=False, description="Command that prints that key, run without a shell."
+    )
     previous_key_id: KeyId | None = Field(None, description="Its name.")
 
 
@@ -36,7 +38,7 @@ class SubjectSettings(BaseSettings):
         description="Seals decision records, and opens them for auditors: 32 bytes in base64. Without one records are plain.",
     )
     key_file: Path | None = Field(None, description="File that holds that key.")
-    key_command: str | None = Field(None, description="Command that prints that key, run without a shell.")
+    key_command: str | None = Field(None, repr=False, description="Command that prints that key, run without a shell.")
     salts_url: str = Field(
         ".assay/subjects",
         description="Where each subject's half of its key is kept, one small file, the same for all scorers: a directory, or a "

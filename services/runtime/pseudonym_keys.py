@@ -21,7 +21,7 @@ def pseudonym_keys(*, needing_previous: bool) -> tuple[PrivacyKey, PrivacyKey | 
         found = find_secret(PREVIOUS, settings.previous_key, settings.previous_key_file, settings.previous_key_command)
         previous = _key(settings.previous_key_id, found, PREVIOUS)
     except (SecretError, KeyFileError) as error:
-        raise SettingsError(f"A pseudonym key cannot be used: {str(error).rstrip('.')}.") from None
+        raise SettingsError(f"{str(error).rstrip('.')}.") from None
     if previous.key_id == current.key_id or previous.secret == current.secret:
         raise SettingsError(f"{CURRENT} and {PREVIOUS} are the same key or have the same name: give each its own.")
     return current, previous

@@ -1,9 +1,10 @@
-"""Secret keys as settings give them: in the environment, in a file, or printed by a command, which is the way to a KMS."""
+"""Secrets as settings give them: in the environment, in a file, or printed by a command, the way to a KMS."""
 
 import shlex
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -12,6 +13,12 @@ KEY_COMMAND_S_MAX = 30.0
 
 class SecretError(Exception):
     """A secret that cannot be had: a clause that names the setting or the file, and quotes nothing of it."""
+
+
+def shown_url(url: str) -> str:
+    """A URL as a sentence may show it: without user, password and query, which may hold secrets."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class Found(NamedTuple):
@@ -32,7 +39,7 @@ def find_secret(setting: str, value: SecretStr | None, file: Path | None, comman
         try:
             return Found(file.read_text(), str(file))
         except (OSError, UnicodeDecodeError):
-            raise SecretError(f"its key {file} cannot be read") from None
+            raise SecretError(f"{setting}_FILE: {file} cannot be read") from None
     if command is not None:
         return Found(_said(f"{setting}_COMMAND", command), f"What {setting}_COMMAND prints")
     return None

@@ -224,6 +224,7 @@ class BundleSettings(BaseSettings):
     bundle_seal_key_file: Path | None = Field(None, description="File that holds that key.")
     bundle_seal_key_command: str | None = Field(
         None,
+        repr=False,
         description="Command that prints that key, run without a shell when a sealed bundle is met: the way to a KMS.",
     )
     registry_url: str | None = Field(

@@ -150,7 +150,7 @@ def subject_keys(settings: SubjectSettings) -> SubjectKeys | None:
             return None
         master = seal_key(found.text, found.where)
     except (SecretError, KeyFileError) as error:
-        raise SettingsError(f"ASSAY_SUBJECT_KEY: {str(error).rstrip('.')}.") from None
+        raise SettingsError(f"{str(error).rstrip('.')}.") from None
     return SubjectKeys(master, place(settings.salts_url, setting="ASSAY_SUBJECT_SALTS_URL"))
 
 
