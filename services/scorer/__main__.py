@@ -53,7 +53,11 @@ async def start() -> None:
     limits = Limits.of(runtime, scorer)
     shares = Shares(scorer.decision_share, scorer.control_share)
     letters = DeadLetterWriter(privacy_key(runtime))
-    emitter = Emitter(topics.topic_prefix, shares, letters, subject_keys(load(SubjectSettings)))
+    subjects = subject_keys(load(SubjectSettings))
+    metrics.sealed.set(subjects is not None)
+    if subjects is not None:
+        log.info("privacy.decisions_sealed", key_id=subjects.master_id)
+    emitter = Emitter(topics.topic_prefix, shares, letters, subjects)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
     profiles = ProfileTable()

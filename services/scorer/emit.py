@@ -60,15 +60,8 @@ class Emitter:
         """Share of the alerts that are let through."""
         return self._shares.control
 
-    async def keys(self, batch: Scored) -> Mapping[str, SubjectKey]:
-        """What seals the decisions of a batch, by card; none where they are plain. Raises SubjectKeysError."""
-        if self._subjects is None:
-            return {}
-        recorded = self._recorded(batch, batch.outcomes.alert.tolist())
-        return await self._subjects.of(batch.transactions[place].card_id for place, _ in recorded)
-
-    def judged(self, batch: Scored, decided_at_ms: int, subjects: Mapping[str, SubjectKey]) -> list[Write]:
-        """Scores, alerts and decisions of a batch. subjects: of `keys`."""
+    async def judged(self, batch: Scored, decided_at_ms: int) -> list[Write]:
+        """Scores, alerts and decisions of a batch. Raises SubjectKeysError where decisions cannot be sealed."""
         first = batch.records[0]
         offsets = [record.offset for record in batch.records]
         headers = position_headers(first.topic, first.partition, offsets, batch.profiles_offset)
@@ -83,7 +76,11 @@ class Emitter:
         for place in np.flatnonzero(batch.outcomes.alert).tolist():
             value = codec.encode(self._alert_of(batch, place, records[place]))
             alerts.append(keys[place], value, timestamps_ms[place], headers[place])
-        for place, because in self._recorded(batch, alert):
+        recorded = self._recorded(batch, alert)
+        subjects: Mapping[str, SubjectKey] = {}
+        if self._subjects is not None:
+            subjects = await self._subjects.of(batch.transactions[place].card_id for place, _ in recorded)
+        for place, because in recorded:
             decision = self._decision_of(batch, place, records[place], because, decided_at_ms, subjects)
             decisions.append(decision.card_id.encode(), codec.encode(decision), timestamps_ms[place], headers[place])
         return [scores, alerts, decisions]

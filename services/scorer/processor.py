@@ -140,7 +140,7 @@ class ScoringProcessor:
             if shadow is not None:
                 self._sums.count_shadow(shadow.scores, shadow.alert, judged.outcomes.alert)
             started_s = monotonic_s()
-            writes += self._emitter.judged(self._batch, now_ms, await self._emitter.keys(self._batch))
+            writes += await self._emitter.judged(self._batch, now_ms)
             self._metrics.took("emit", started_s)
             closed = self._features.closed_days()
             if closed:

@@ -69,6 +69,7 @@ async def test_an_erased_subjects_decisions_no_longer_open_and_others_do(stream:
     scorers = [stream.scorer(), stream.scorer()]
     await stream.send(payments(0, RECORDS))
     await stream.caught_up(scorers)
+    assert [scorer.metric("assay_decisions_sealed") for scorer in scorers] == [1.0, 1.0]
     assert [scorer.terminate() for scorer in scorers] == [0, 0]
 
     raw = await stream.read("decisions")
