@@ -3,11 +3,13 @@
 import asyncio
 import json
 import threading
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from models.bundle.keys import SealKey
 from schemas import codec
@@ -88,6 +90,22 @@ async def test_an_erased_subject_no_longer_opens_and_others_do(keys: SubjectKeys
     assert returned.card_id == mine.card_id
     assert opened(returned, keys) == (DECISION, "opened")
     assert opened(mine, keys) == (mine, "erased")
+
+
+async def test_keys_in_an_object_store_are_shared_and_erased_likewise(s3: None) -> None:
+    """Over S3's own protocol: two processes, one salt; after an erasure neither opens."""
+    settings = SubjectSettings(
+        key=SecretStr(MASTER.secret.hex()), salts_url=f"s3://bank-{uuid.uuid4().hex[:8]}/subjects"
+    )
+    one, other = subject_keys(settings), subject_keys(settings)
+    assert one is not None
+    assert other is not None
+    record = await seal(one)
+    assert (await other.of([CARD]))[CARD].salt_id == (await one.of([CARD]))[CARD].salt_id
+    assert opened(record, other) == (DECISION, "opened")
+    assert other.erase(CARD)
+    assert opened(record, one).was == "erased"
+    assert not one.erase(CARD)
 
 
 async def test_the_same_decision_is_never_sealed_to_the_same_bytes(keys: SubjectKeys) -> None:
