@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.alert import Reason
-from schemas.base import EventTimeMs, Message, Probability, Share
+from schemas.base import EventTimeMs, Identifier, Message, Probability, Share
 from schemas.score import Score
 
 Outcome = Literal["pass", "alert"]
@@ -41,3 +41,16 @@ class Decision(Score):
     control_share: Share = Field(
         0.0, description="Share of the alerts that are let through as control group; 0: none is."
     )
+    sealed: str | None = Field(
+        None,
+        description="Where decisions are sealed per subject: card_id, features and reasons, encrypted; then card_id is a keyed "
+        "hash of the card's, and the other two are empty.",
+    )
+
+
+class SealedPart(Message):
+    """What of a decision is about the person, in clear."""
+
+    card_id: Identifier
+    features: tuple[float, ...]
+    reasons: tuple[Reason, ...]

@@ -37,3 +37,20 @@ async def stream(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Asy
     await stream.create()
     yield stream
     stream.close()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[None]:
+    """A real S3 server (moto) in this process, and the environment that leads there."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield
+    server.stop()

@@ -94,10 +94,10 @@ def write_key_pair(path: Path, password: str | None = None) -> PublicKey:
     return key.public_key()
 
 
-def write_seal_key(path: Path) -> SealKey:
-    """A new sealing key in PATH.seal, which only we may read. Raises KeyFileError where one is there."""
+def write_seal_key(path: Path, ending: str = ".seal") -> SealKey:
+    """A new secret key in PATH and the ending, which only we may read. Raises KeyFileError where one is there."""
     key = SealKey(secrets.token_bytes(SEAL_KEY_BYTES))
-    _create(path.with_name(path.name + ".seal"), base64.b64encode(key.secret) + b"\n", 0o600)
+    _create(path.with_name(path.name + ending), base64.b64encode(key.secret) + b"\n", 0o600)
     return key
 
 
@@ -110,7 +110,7 @@ def seal_key(text: str, where: str) -> SealKey:
         secret = b""
     if len(secret) != SEAL_KEY_BYTES:
         raise KeyFileError(
-            f"{where} holds no sealing key: 32 bytes in base64, as `assay bundle keygen --seal` makes them."
+            f"{where} holds no key: 32 bytes in base64, as `assay bundle keygen --seal` and `assay privacy keygen` make."
         )
     return SealKey(secret)
 

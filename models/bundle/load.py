@@ -79,7 +79,7 @@ def read_files(path: Path, trust: Trust = ANYBODY) -> Files:
         finally:
             os.close(directory)
     except BundleError as error:
-        raise BundleError(f"Bundle {path} is refused: {error}.", error.reason) from None
+        raise BundleError(f"Bundle {path} is refused: {str(error).rstrip('.')}.", error.reason) from None
 
 
 def parse_bundle(files: Files, where: str, trust: Trust) -> Bundle:

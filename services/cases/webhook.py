@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import hmac
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 import structlog
@@ -38,8 +38,8 @@ def worth_telling(case: Case) -> bool:
 class Webhook:
     """One endpoint. Deliveries may repeat: `Assay-Delivery`, case and version, is the same for a repeated one."""
 
-    url: str
-    secret: bytes
+    url: str = field(repr=False)
+    secret: bytes = field(repr=False)
     attempts_max: int
     timeout_s: float
     sleep: Sleep = asyncio.sleep

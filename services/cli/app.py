@@ -25,7 +25,9 @@ from services.cli import (
     features,
     label,
     monitor,
+    privacy,
     profile,
+    pseudonyms,
     registry,
     replay,
     score,
@@ -71,6 +73,8 @@ app.command(epilog=label.EXAMPLE)(label.label)
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(cases.app, name="cases")
 app.add_typer(monitor.app, name="monitor")
+privacy.app.command(epilog=pseudonyms.EXAMPLE)(pseudonyms.pseudonyms)
+app.add_typer(privacy.app, name="privacy")
 app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)

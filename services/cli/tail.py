@@ -2,6 +2,8 @@
 
 import asyncio
 import json as json_module
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,9 +11,11 @@ import typer
 
 from services.cli.masking import masked
 from services.cli.output import notes, results
+from services.runtime.errors import AssayError
 
 if TYPE_CHECKING:
     from schemas.topics import Topic
+    from services.runtime.sealed_decisions import Opened
 
 EXAMPLE = "Example: assay tail alerts --from-start --count 5 --json"
 
@@ -33,18 +37,45 @@ def tail(
     from_start: Annotated[bool, typer.Option(help="Begin with the oldest record, not with the next.")] = False,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many.")] = None,
     unmasked: Annotated[bool, typer.Option(help="Show whole card and applicant ids.")] = False,
+    unseal: Annotated[
+        bool,
+        typer.Option("--open", help="Open sealed decisions with ASSAY_SUBJECT_KEY; an erased subject's stay sealed."),
+    ] = False,
 ) -> None:
     """Show committed records until --count or Ctrl-C. Card and applicant ids are masked."""
     from schemas.topics import TOPICS
 
     declared = next(declared for declared in TOPICS if declared.name == topic)
-    asyncio.run(_follow(declared, json=json, from_start=from_start, count=count, unmasked=unmasked))
+    show = _Show(json, unmasked, _opener(topic) if unseal else None)
+    asyncio.run(_follow(declared, show, from_start=from_start, count=count))
 
 
-async def _follow(topic: "Topic", *, json: bool, from_start: bool, count: int | None, unmasked: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Show:
+    """How records are shown. open: what opens a decision."""
+
+    json: bool
+    unmasked: bool
+    open: "Callable[[Any], Opened] | None"
+
+
+def _opener(topic: Output) -> "Callable[[Any], Opened]":
+    from services.runtime.privacy_settings import SubjectSettings
+    from services.runtime.sealed_decisions import opened
+    from services.runtime.settings import load
+    from services.runtime.subject_keys import subject_keys
+
+    if topic is not Output.DECISIONS:
+        raise AssayError(f"--open is for sealed decisions; {topic.value} are not sealed: leave it out.")
+    keys = subject_keys(load(SubjectSettings))
+    if keys is None:
+        raise AssayError("--open needs the key that seals decisions: set ASSAY_SUBJECT_KEY or ASSAY_SUBJECT_KEY_FILE.")
+    return lambda decision: opened(decision, keys)
+
+
+async def _follow(topic: "Topic", show: _Show, *, from_start: bool, count: int | None) -> None:
     from aiokafka.errors import KafkaError
 
-    from services.runtime.errors import AssayError
     from services.runtime.kafka import reader
     from services.runtime.settings import KafkaSettings, TopicSettings, load
     from services.runtime.topics_admin import describe_topics
@@ -58,12 +89,12 @@ async def _follow(topic: "Topic", *, json: bool, from_start: bool, count: int | 
         await consumer.start()
         shown = 0
         async for record in consumer:
-            fields = _fields(topic, record)
+            fields = _fields(topic, record, show)
             if fields is not None:
                 for person in ("card_id", "applicant_id"):
-                    if not unmasked and fields.get(person):
+                    if not show.unmasked and fields.get(person):
                         fields[person] = masked(fields[person])
-                results.print(json_module.dumps(fields) if json else line(fields), markup=False)
+                results.print(json_module.dumps(fields) if show.json else line(fields), markup=False)
             shown += 1
             if shown == count:
                 return
@@ -73,14 +104,20 @@ async def _follow(topic: "Topic", *, json: bool, from_start: bool, count: int | 
         await consumer.stop()
 
 
-def _fields(topic: "Topic", record: Any) -> dict[str, Any] | None:
-    """The record's fields by its schema; None, with a note, where it has another."""
+def _fields(topic: "Topic", record: Any, show: _Show) -> dict[str, Any] | None:
+    """The record's fields by its schema, opened where that is asked for; None, with a note, where it has another."""
     from schemas import codec
 
+    where = f"{record.topic}-{record.partition}@{record.offset}"
     try:
-        return codec.read(topic.schema, record.value or b"").model_dump(mode="json")
+        message = codec.read(topic.schema, record.value or b"")
+        if show.open is not None:
+            message, was = show.open(message)
+            if was == "erased":
+                notes.print(f"{where} stays sealed: its subject was erased")
+        return message.model_dump(mode="json")
     except codec.RejectedError:
-        notes.print(f"{record.topic}-{record.partition}@{record.offset} is not a message of its schema")
+        notes.print(f"{where} is not a message of its schema")
         return None
 
 

@@ -1,8 +1,6 @@
 """Bundles as the settings have them: whom to trust, which key opens them, where the registry is."""
 
 import functools
-import shlex
-import subprocess
 from pathlib import Path
 
 from models.bundle.files import BundleError
@@ -15,9 +13,9 @@ from models.scoring.session import ModelSession
 from schemas.manifest import Product
 from services.runtime.errors import AssayError, SettingsError
 from services.runtime.places import place
+from services.runtime.secrets import SecretError, find_secret
 from services.runtime.settings import BundleSettings, load
 
-KEY_COMMAND_S_MAX = 30.0
 PEM_BEGIN = "-----BEGIN"
 
 
@@ -58,30 +56,21 @@ def _public_key(pem: bytes, where: str) -> PublicKey:
 
 def find_seal_key(settings: BundleSettings) -> SealKey:
     """The key that opens sealed bundles, from wherever the settings say. Raises BundleError."""
-    if settings.bundle_seal_key is not None:
-        return seal_key(settings.bundle_seal_key.get_secret_value(), "ASSAY_BUNDLE_SEAL_KEY")
-    if settings.bundle_seal_key_file is not None:
-        try:
-            return seal_key(settings.bundle_seal_key_file.read_text(), str(settings.bundle_seal_key_file))
-        except (OSError, UnicodeDecodeError):
-            raise BundleError(f"its key {settings.bundle_seal_key_file} cannot be read", "sealed") from None
-    if settings.bundle_seal_key_command is not None:
-        return seal_key(_said(settings.bundle_seal_key_command), "What ASSAY_BUNDLE_SEAL_KEY_COMMAND prints")
-    raise BundleError(
-        "it is sealed: set ASSAY_BUNDLE_SEAL_KEY_FILE, ASSAY_BUNDLE_SEAL_KEY or ASSAY_BUNDLE_SEAL_KEY_COMMAND", "sealed"
-    )
-
-
-def _said(command: str) -> str:
-    """What the command prints. Neither it nor its errors are quoted: they may hold a secret."""
     try:
-        done = subprocess.run(
-            shlex.split(command), capture_output=True, text=True, timeout=KEY_COMMAND_S_MAX, check=True
+        found = find_secret(
+            "ASSAY_BUNDLE_SEAL_KEY",
+            settings.bundle_seal_key,
+            settings.bundle_seal_key_file,
+            settings.bundle_seal_key_command,
         )
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
-        why = type(error).__name__
-        raise BundleError(f"ASSAY_BUNDLE_SEAL_KEY_COMMAND gave no key ({why})", "sealed") from None
-    return done.stdout
+    except SecretError as error:
+        raise BundleError(str(error), "sealed") from None
+    if found is None:
+        raise BundleError(
+            "it is sealed: set ASSAY_BUNDLE_SEAL_KEY_FILE, ASSAY_BUNDLE_SEAL_KEY or ASSAY_BUNDLE_SEAL_KEY_COMMAND",
+            "sealed",
+        )
+    return seal_key(found.text, found.where)
 
 
 def advice(error: BundleError) -> str:

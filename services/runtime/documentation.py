@@ -6,6 +6,7 @@ from pydantic_settings import BaseSettings
 
 from services.runtime.events import EVENTS
 from services.runtime.metrics import Metrics, catalogue
+from services.runtime.privacy_settings import PseudonymSettings, SubjectSettings
 from services.runtime.settings import (
     BundleSettings,
     CreditSettings,
@@ -28,6 +29,8 @@ SETTINGS: tuple[type[BaseSettings], ...] = (
     CreditSettings,
     CasesSettings,
     MonitorSettings,
+    PseudonymSettings,
+    SubjectSettings,
 )
 
 

@@ -24,6 +24,7 @@ EVENTS = {
     "partition.restored": "The state was folded up to the committed offset.",
     "partition.running": "The partition is worked from this offset on.",
     "partition.state_outdated": "The bundle in force has other features: the history is folded again before it scores.",
+    "privacy.decisions_sealed": "Decision records are sealed per subject, under the key of this id.",
     "privacy.ephemeral_key": "Hashes in dead letters are made with a key that ends with the process.",
     "process.started": "The process is up; where it serves metrics and health.",
     "process.stopped": "The process ended in order.",

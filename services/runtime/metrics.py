@@ -146,6 +146,7 @@ class Metrics:
             "challenger_info", "1 for the model that scores in the shadow: bundle and provider.", ["bundle", "provider"]
         )
         self.unsigned = self._gauge("unsigned_bundles_allowed", "1 while bundles need no signature.", [])
+        self.sealed = self._gauge("decisions_sealed", "1 while decision records are sealed per subject.", [])
         self.refused_bundles = self._counter("bundles_refused", "Bundles refused while running, by reason.", ["reason"])
         self.swaps = self._counter(
             "swaps", "Changes of model while running, by kind: swapped, rolled_back, challenger, withdrawn.", ["kind"]

@@ -12,6 +12,7 @@ from aiokafka.abc import AbstractTokenProvider
 
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import SettingsError
+from services.runtime.secrets import shown_url
 from services.runtime.settings import KafkaSettings
 
 REQUEST_TIMEOUT_S = 10.0
@@ -62,7 +63,7 @@ class ClientCredentials(AbstractTokenProvider):  # type: ignore[misc]
         except (OSError, ValueError) as error:
             why = f"status {error.code}" if isinstance(error, urllib.error.HTTPError) else type(error).__name__
         raise SettingsError(
-            f"ASSAY_KAFKA_SASL_OAUTH_TOKEN_URL {self._url} gives no token ({why}): check it and the client."
+            f"ASSAY_KAFKA_SASL_OAUTH_TOKEN_URL {shown_url(self._url)} gives no token ({why}): check it and the client."
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from services.runtime.errors import SettingsError
+from services.runtime.secrets import shown_url
 
 Fill = Callable[[BinaryIO], None]
 
@@ -142,8 +143,9 @@ def place(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL") -> Place:
         filesystem, path = importlib.import_module("fsspec").url_to_fs(url)
     except ModuleNotFoundError:
         raise SettingsError(
-            f"{setting}={url} needs fsspec: pip install 'assay-scoring[store]', or name a directory."
+            f"{setting}={shown_url(url)} needs fsspec: pip install 'assay-scoring[store]', or name a directory."
         ) from None
     except (ImportError, ValueError) as error:
-        raise SettingsError(f"{setting}={url} cannot be opened ({error}): install what it needs.") from None
+        why = str(error).replace(url, shown_url(url))
+        raise SettingsError(f"{setting}={shown_url(url)} cannot be opened ({why}): install what it needs.") from None
     return Store(filesystem, "/".join((path, *parts)))

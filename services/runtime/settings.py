@@ -184,6 +184,11 @@ class ScorerSettings(BaseSettings):
         description="Share of the alerts marked `let_through`, by transaction id: set it where payments are blocked on alerts, "
         "and do not block these, so that quality stays measurable.",
     )
+    card_numbers_refused_in: Literal["card_id", "ids"] = Field(
+        "card_id",
+        description="Where a card number makes a payment a dead letter. ids: in transaction_id and terminal_id too, which are "
+        "repeated in outputs. Not where these are plain numbers: of 16 random digits one in thirty looks like a card's.",
+    )
 
     swap_watch_records: Annotated[int, Field(ge=100)] = Field(
         20_000,
@@ -219,6 +224,7 @@ class BundleSettings(BaseSettings):
     bundle_seal_key_file: Path | None = Field(None, description="File that holds that key.")
     bundle_seal_key_command: str | None = Field(
         None,
+        repr=False,
         description="Command that prints that key, run without a shell when a sealed bundle is met: the way to a KMS.",
     )
     registry_url: str | None = Field(

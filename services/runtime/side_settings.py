@@ -27,7 +27,11 @@ class CasesSettings(BaseSettings):
         180.0, description="A closed case is forgotten so long after its last change."
     )
     tick_s: Annotated[float, Field(gt=0)] = Field(60.0, description="How often expiry is looked at.")
-    webhook_url: str | None = Field(None, description="Where cases are posted to; without it nowhere.")
+    webhook_url: str | None = Field(
+        None,
+        repr=False,
+        description="Where cases are posted to; without it nowhere. Some hold a token, so it is not shown.",
+    )
     webhook_secret: SecretStr | None = Field(
         None, description="Key of the signature in `Assay-Signature`; needed with the URL."
     )

@@ -10,6 +10,7 @@ from services.runtime import logs
 from services.runtime.dead_letters import DeadLetterWriter, privacy_key
 from services.runtime.errors import AssayError
 from services.runtime.metrics import Metrics
+from services.runtime.privacy_settings import SubjectSettings
 from services.runtime.process import Environment, Service, main, run_processor
 from services.runtime.settings import (
     BundleSettings,
@@ -19,13 +20,15 @@ from services.runtime.settings import (
     TopicSettings,
     load,
 )
+from services.runtime.subject_keys import subject_keys
 from services.runtime.tables import FollowedTable, WhereWanted
 from services.runtime.topics_admin import read_retention, short_retention
-from services.scorer.emit import Emitter, Shares
+from services.scorer.emit import Emitter
 from services.scorer.live import Models
 from services.scorer.model import Loader
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
+from services.scorer.scored import Shares
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
 
@@ -49,7 +52,12 @@ async def start() -> None:
     await _say_retention(kafka, topics, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
     shares = Shares(scorer.decision_share, scorer.control_share)
-    emitter = Emitter(topics.topic_prefix, shares, DeadLetterWriter(privacy_key(runtime)))
+    letters = DeadLetterWriter(privacy_key(runtime))
+    subjects = subject_keys(load(SubjectSettings))
+    metrics.sealed.set(subjects is not None)
+    if subjects is not None:
+        log.info("privacy.decisions_sealed", key_id=subjects.master_id)
+    emitter = Emitter(topics.topic_prefix, shares, letters, subjects)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
     profiles = ProfileTable()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
-from schemas.privacy import is_card_number
+from schemas.privacy import card_numbers_in, is_card_number
 from schemas.transaction import Transaction
 from services.runtime.batches import Record
 from services.runtime.faults import Fault, parsed
@@ -13,7 +13,9 @@ from services.runtime.faults import Fault, parsed
 class Decoder:
     """Parses and validates. Keeps nothing between batches."""
 
-    def __init__(self, message_bytes_max: int, event_ahead_ms_max: int) -> None:
+    def __init__(self, message_bytes_max: int, event_ahead_ms_max: int, *, scan_ids: bool = False) -> None:
+        """scan_ids: refuse card numbers in the other ids, too."""
+        self._scan_ids = scan_ids
         self._message_bytes_max = message_bytes_max
         self._event_ahead_ms_max = event_ahead_ms_max
         self._parse = codec.decoder(Transaction)
@@ -35,6 +37,10 @@ class Decoder:
         initials = "".join([t.card_id[0] for t in transactions])
         if latest_ms > earliest_ms + self._event_ahead_ms_max:
             return False
+        if self._scan_ids and card_numbers_in(
+            "\n".join([f"{t.transaction_id}\n{t.terminal_id}" for t in transactions])
+        ):
+            return False
         # a pseudonym that begins with a letter is no card number; most do
         return initials.isalpha() or not any(is_card_number(t.card_id) for t in transactions)
 
@@ -55,6 +61,9 @@ class Decoder:
             return transaction
         if is_card_number(transaction.card_id):
             return Fault(record, DeadLetterReason.CARD_NUMBER, "card_id is a card number: send a keyed pseudonym")
+        for name in ("transaction_id", "terminal_id") if self._scan_ids else ():
+            if card_numbers_in(getattr(transaction, name)):
+                return Fault(record, DeadLetterReason.CARD_NUMBER, f"{name} holds a card number: send another id")
         if self._ahead(record, transaction):
             detail = f"event_time_ms is more than {self._event_ahead_ms_max} ms ahead of the record's timestamp"
             return Fault(record, DeadLetterReason.FUTURE, detail)

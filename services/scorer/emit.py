@@ -2,20 +2,16 @@
 
 import os
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.features.terminal_days import DaySums
-from models.scoring.scores import Scores
 from schemas import codec
 from schemas.alert import Alert, Reason
-from schemas.control import BundleRef, Control, acknowledgement_key, command_key
+from schemas.control import Control, acknowledgement_key, command_key
 from schemas.decision import Decision, RecordedBecause, UnseenScore
-from schemas.manifest import Thresholds
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
 from schemas.score import Score
@@ -32,87 +28,26 @@ from schemas.topics import (
     position_headers,
     source_headers,
 )
-from schemas.transaction import Transaction
 from services.runtime.batches import Record, Write
 from services.runtime.dead_letters import DeadLetterWriter
 from services.runtime.faults import Fault
-from services.scorer.decide import Outcomes, recorded
-
-Matrix = NDArray[np.float32]
+from services.runtime.sealed_decisions import sealed
+from services.runtime.subject_keys import SubjectKey, SubjectKeys
+from services.scorer.decide import recorded
+from services.scorer.scored import Answer, Identity, Scored, Shares, Unseen
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What scored: written on records."""
-
-    model: str
-    bundle_digest: str
-    thresholds: Thresholds
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """Random shares by transaction id: of the decisions without alert that are recorded, of the alerts let through."""
-
-    decisions: float
-    control: float
-
-
-@dataclass(frozen=True, slots=True)
-class Unseen:
-    """What the challenger says of a batch: nobody acts on it."""
-
-    model: str
-    scores: Scores
-    alert: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of a channel's last command; every partition acknowledges it.
-
-    holds: what the channel holds now. why: the command was refused. own: this process made the command.
-    """
-
-    command: Control
-    holds: BundleRef | None
-    why: str | None = None
-    own: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A scored batch: parallel sequences, one entry a transaction."""
-
-    records: Sequence[Record]
-    transactions: Sequence[Transaction]
-    features: Matrix
-    late: NDArray[np.bool_]
-    amount: NDArray[np.float64]
-    event_time_ms: NDArray[np.int64]
-    scores: Scores
-    outcomes: Outcomes
-    reasons: dict[int, tuple[Reason, ...]]
-    """By place in the batch, for alerts."""
-    identity: Identity
-    profiles_offset: int | None
-    """The records of `terminal-profiles` below it were known; None where the features read none."""
-    unseen: Unseen | None = None
-
-    @property
-    def timestamps_ms(self) -> NDArray[np.int64]:
-        """When each input record was produced, ms since 1970 UTC."""
-        return np.array([record.timestamp for record in self.records], np.int64)
-
-
 class Emitter:
     """Encodes the outputs of one partition."""
 
-    def __init__(self, prefix: str, shares: Shares, dead_letters: DeadLetterWriter) -> None:
-        self._prefix = prefix
+    def __init__(
+        self, prefix: str, shares: Shares, dead_letters: DeadLetterWriter, subjects: SubjectKeys | None = None
+    ) -> None:
+        """subjects: seals decisions; without, they are plain."""
+        self._prefix, self._subjects = prefix, subjects
         self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score)
@@ -125,8 +60,8 @@ class Emitter:
         """Share of the alerts that are let through."""
         return self._shares.control
 
-    def judged(self, batch: Scored, decided_at_ms: int) -> list[Write]:
-        """Scores, alerts and decisions of a batch."""
+    async def judged(self, batch: Scored, decided_at_ms: int) -> list[Write]:
+        """Scores, alerts and decisions of a batch. Raises SubjectKeysError where decisions cannot be sealed."""
         first = batch.records[0]
         offsets = [record.offset for record in batch.records]
         headers = position_headers(first.topic, first.partition, offsets, batch.profiles_offset)
@@ -141,9 +76,13 @@ class Emitter:
         for place in np.flatnonzero(batch.outcomes.alert).tolist():
             value = codec.encode(self._alert_of(batch, place, records[place]))
             alerts.append(keys[place], value, timestamps_ms[place], headers[place])
-        for place, because in self._recorded(batch, alert):
-            value = codec.encode(self._decision_of(batch, place, records[place], because, decided_at_ms))
-            decisions.append(keys[place], value, timestamps_ms[place], headers[place])
+        recorded = self._recorded(batch, alert)
+        subjects: Mapping[str, SubjectKey] = {}
+        if self._subjects is not None:
+            subjects = await self._subjects.of(batch.transactions[place].card_id for place, _ in recorded)
+        for place, because in recorded:
+            decision = self._decision_of(batch, place, records[place], because, decided_at_ms, subjects)
+            decisions.append(decision.card_id.encode(), codec.encode(decision), timestamps_ms[place], headers[place])
         return [scores, alerts, decisions]
 
     def _scores(self, batch: Scored) -> list[Score]:
@@ -247,10 +186,16 @@ class Emitter:
         )
 
     def _decision_of(
-        self, batch: Scored, place: int, score: Score, because: RecordedBecause, decided_at_ms: int
+        self,
+        batch: Scored,
+        place: int,
+        score: Score,
+        because: RecordedBecause,
+        decided_at_ms: int,
+        subjects: Mapping[str, SubjectKey],
     ) -> Decision:
         record, thresholds = batch.records[place], batch.identity.thresholds
-        return self._decision(
+        fields = dict(
             **_fields(score),
             decision_id=f"{record.topic}-{record.partition}-{record.offset}",
             decided_at_ms=decided_at_ms,
@@ -265,6 +210,9 @@ class Emitter:
             control_share=self._shares.control,
             challenger=_unseen(batch.unseen, place),
         )
+        if self._subjects is not None:
+            fields = sealed(fields, subjects[score.card_id], self._subjects.master_id)
+        return self._decision(**fields)
 
 
 def _unseen(unseen: Unseen | None, place: int) -> UnseenScore | None:

@@ -12,8 +12,8 @@ from models.scoring.scores import Scores
 from models.scoring.shapley import explain
 from schemas.alert import Reason
 from services.scorer.decide import BoolArray, Outcomes, decide
-from services.scorer.emit import Matrix
 from services.scorer.live import Model, Models
+from services.scorer.scored import Matrix
 
 T = TypeVar("T")
 

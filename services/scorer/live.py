@@ -15,7 +15,7 @@ from schemas.feature_spec import FeatureSpec
 from services.runtime.clock import wall_ms
 from services.runtime.metrics import Metrics
 from services.scorer.budget import show_budget
-from services.scorer.emit import Answer, Identity
+from services.scorer.scored import Answer, Identity
 from services.scorer.watch import Bands, Tally, Watch
 
 log = structlog.get_logger(__name__)

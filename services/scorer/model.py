@@ -17,8 +17,8 @@ from services.runtime.bundles import advice, check_product, registry_of, trust_o
 from services.runtime.errors import AssayError
 from services.runtime.metrics import Metrics
 from services.runtime.settings import BundleSettings, ScorerSettings
-from services.scorer.emit import Identity
 from services.scorer.live import Model
+from services.scorer.scored import Identity
 
 log = structlog.get_logger(__name__)
 

@@ -55,7 +55,7 @@ class OfflinePartition:
     def __init__(self, session: ModelSession, limits: Limits) -> None:
         self._session = session
         self._thresholds = session.bundle.manifest.thresholds
-        self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max)
+        self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max, scan_ids=limits.scan_ids)
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         spec = session.bundle.manifest.feature_spec
         self._state, self._fields = FeatureState(spec, limits.cards_max), id_fields(spec)

@@ -25,10 +25,11 @@ from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
 from services.scorer.decode import Decoder
-from services.scorer.emit import Answer, Emitter, Scored, Unseen
+from services.scorer.emit import Emitter
 from services.scorer.judge import ControlGroup, Judgement, Shadow, judge, judge_unseen
 from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
+from services.scorer.scored import Answer, Scored, Unseen
 from services.scorer.seen import show
 from services.scorer.sums import PartialSums
 
@@ -44,6 +45,7 @@ class Limits:
     event_ahead_ms_max: int
     duplicate_window_records: int
     cards_max: int
+    scan_ids: bool = False
 
     @classmethod
     def of(cls, runtime: RuntimeSettings, scorer: ScorerSettings) -> "Limits":
@@ -53,6 +55,7 @@ class Limits:
             event_ahead_ms_max=int(runtime.event_ahead_s_max * 1000),
             duplicate_window_records=runtime.duplicate_window_records,
             cards_max=scorer.cards_max,
+            scan_ids=scorer.card_numbers_refused_in == "ids",
         )
 
 
@@ -83,7 +86,7 @@ class ScoringProcessor:
         self._emitter = emitter
         self._metrics = metrics
         self._label = str(source.partition)
-        self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max)
+        self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max, scan_ids=limits.scan_ids)
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
@@ -92,7 +95,7 @@ class ScoringProcessor:
         self._faults: Counter[str] = Counter()
         self.state_key = (
             f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicate_window_records}"
-            f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}"
+            f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}{':ids' if limits.scan_ids else ''}"
         )
 
     def snapshot(self) -> Arrays:
@@ -137,7 +140,7 @@ class ScoringProcessor:
             if shadow is not None:
                 self._sums.count_shadow(shadow.scores, shadow.alert, judged.outcomes.alert)
             started_s = monotonic_s()
-            writes += self._emitter.judged(self._batch, now_ms)
+            writes += await self._emitter.judged(self._batch, now_ms)
             self._metrics.took("emit", started_s)
             closed = self._features.closed_days()
             if closed:

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 
 from services.runtime.metrics import Metrics
-from services.scorer.emit import Scored
+from services.scorer.scored import Scored
 
 
 def show(metrics: Metrics, label: str, batch: Scored, committed_ms: int) -> None:

@@ -57,6 +57,14 @@ VERSIONS = Section(
             "number",
         ),
         Chart(
+            "Scorers that seal decisions",
+            "none",
+            "Processes whose decision records are sealed per subject: all of them or none; else settings differ.",
+            [Query("sum(assay_decisions_sealed)")],
+            "model-versions-differ",
+            "number",
+        ),
+        Chart(
             "Challenger failures",
             "none",
             "Batches within the time shown that the challenger could not score.",

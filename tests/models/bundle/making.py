@@ -38,7 +38,9 @@ def other_graph() -> bytes:
     return content
 
 
-def version_of(path: Path, version: int, *, other: bool = False, manifest: Manifest | None = None) -> Bundle:
+def version_of(
+    path: Path, version: int, *, other: bool = False, manifest: Manifest | None = None, report: bytes | None = None
+) -> Bundle:
     """Write version `version` of the committed bundle to `path`, with golden rows of its own and unsigned; what was written.
 
     other: with `other_graph`. manifest: with this one in place of the committed bundle's.
@@ -51,7 +53,7 @@ def version_of(path: Path, version: int, *, other: bool = False, manifest: Manif
     reference = old.reference.model_copy(update={"features": features})
     rows = spread_rows(reference)
     scores = ModelSession(Bundle(manifest, model, reference, ""), "cpu").run(rows)
-    pack_bundle(path, manifest, model, reference, golden=golden_of(rows, scores))
+    pack_bundle(path, manifest, model, reference, report, golden=golden_of(rows, scores))
     return load_bundle(path)
 
 

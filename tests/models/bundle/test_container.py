@@ -85,5 +85,5 @@ def test_a_sealing_key_is_base64_or_hex_and_shows_itself_nowhere(tmp_path: Path)
     assert (tmp_path / "bank.seal").stat().st_mode & 0o777 == 0o600
     assert key.secret.hex() not in repr(key) + key.key_id
     for text in ("", "short", "!" * 44, "0" * 63):
-        with pytest.raises(KeyFileError, match="holds no sealing key"):
+        with pytest.raises(KeyFileError, match="holds no key"):
             seal_key(text, "x")

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,23 +40,6 @@ def promote(registry: Registry, bundle: BundleRef, channel: Channel = "champion"
 def rollback(registry: Registry) -> BundleRef:
     """Roll back, and what is champion then."""
     return registry.rollback("fraud", lambda before: step("rollback", before, "champion")).bundle
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A real S3 server (moto) in this process, and the environment that leads there."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        yield
-    server.stop()
 
 
 @pytest.fixture(params=["directory", "s3"])

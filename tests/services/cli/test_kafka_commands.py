@@ -7,9 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.alert import Alert, Reason
+from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.decision import Decision
+from schemas.score import Score
 from schemas.topics import TOPICS, TRANSACTIONS, source_headers
 from services.cli.app import app
+from services.cli.tail import Output
 from services.runtime.errors import AssayError
 from services.runtime.kafka import plain_producer, reader
 from services.runtime.settings import KafkaSettings, RuntimeSettings
@@ -98,6 +102,41 @@ def test_tail_masks_card_ids_unless_told_otherwise(kafka_bootstrap: str, topic_p
     assert masked["card_id"] == "***efgh"
     assert masked["probability"] == ALERT.probability
     assert json.loads(assay(*options, "--json", "--unmasked")) == ALERT.model_dump(mode="json")
+
+
+SCORE = Score(**{name: getattr(ALERT, name) for name in Score.model_fields})
+RECORD = {"decided_at_ms": 2, "bundle_digest": "0" * 64, "features": (1.0,), "probability_threshold": 0.5}
+RECORD |= {"anomaly_percentile_threshold": 99.0, "decision_id": "transactions-0-1"}
+CREDIT = CreditScore(
+    application_id="a-1",
+    event_time_ms=1,
+    applicant_id=CARD,
+    probability=0.5,
+    reconstruction_error=0.1,
+    anomaly_percentile=50.0,
+    outcome="approve",
+    model="credit/1@cpu",
+)
+PERSONAL = {
+    "scores": SCORE,
+    "alerts": ALERT,
+    "decisions": Decision(**dict(SCORE), **RECORD, outcome="alert", recorded_because="alert"),
+    "credit-scores": CREDIT,
+    "credit-decisions": CreditDecision(**dict(CREDIT), **RECORD),
+}
+
+
+@pytest.mark.parametrize("topic", PERSONAL)
+def test_tail_shows_nobodys_whole_id_unless_told_to(kafka_bootstrap: str, topic_prefix: str, topic: str) -> None:
+    """Of every topic that it shows, for people and for programs."""
+    assert {*PERSONAL, "dead-letters"} == {each.value for each in Output}
+    assay("topics", "create")
+    write(kafka_bootstrap, topic_prefix + topic, PERSONAL[topic].model_dump_json().encode(), key=CARD.encode())
+    options = ("tail", topic, "--from-start", "--count", "1")
+    for shown in (assay(*options), assay(*options, "--json")):
+        assert CARD not in shown
+        assert "***efgh" in shown
+    assert CARD in assay(*options, "--unmasked")
 
 
 def test_tail_shows_dead_letters_and_passes_over_what_is_not_of_its_schema(

@@ -6,10 +6,11 @@ from schemas.privacy import PrivacyKey
 from services.runtime.dead_letters import DeadLetterWriter
 from services.runtime.metrics import Metrics
 from services.runtime.settings import BundleSettings, RuntimeSettings, ScorerSettings
-from services.scorer.emit import Emitter, Shares
+from services.scorer.emit import Emitter
 from services.scorer.live import Model, Models
 from services.scorer.model import Loader
 from services.scorer.processor import Limits, ScoringProcessor
+from services.scorer.scored import Shares
 from services.scorer.watch import Bands
 from tests.services.harness import ROOT
 from tests.services.runtime.fakes import SOURCE

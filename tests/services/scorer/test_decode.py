@@ -81,6 +81,21 @@ def test_a_good_batch_takes_the_fast_path_and_says_the_same_as_one_by_one() -> N
     assert len(fast[1]) == 20
 
 
+@pytest.mark.parametrize("field", ["transaction_id", "terminal_id"])
+@pytest.mark.parametrize("text", [TEST_CARD_NUMBER, f"order {TEST_CARD_NUMBER}", "4111-1111-1111-1111"])
+def test_a_card_number_in_another_id_is_refused_where_that_is_asked_for(field: str, text: str) -> None:
+    """By default it is not: other systems number their payments with 16 digits, and one in thirty looks like a card."""
+    records = [record(0, good(0)), record(1, json.dumps(payment(1) | {field: text}).encode()), record(2, good(2))]
+    assert len(decoder().decode(records)[1]) == 3
+    scanning = Decoder(65_536, 86_400_000, scan_ids=True)
+    good_records, _, faults = scanning.decode(records)
+    assert [(fault.record.offset, fault.reason) for fault in faults] == [(1, DeadLetterReason.CARD_NUMBER)]
+    assert field in faults[0].detail
+    assert "4111" not in faults[0].detail
+    assert [r.offset for r in good_records] == [0, 2]
+    assert scanning.decode([records[0], records[2]]) == scanning._one_by_one([records[0], records[2]])
+
+
 def test_an_empty_batch_decodes_to_nothing() -> None:
     """Restoring may end on one."""
     assert decoder().decode([]) == ([], [], [])

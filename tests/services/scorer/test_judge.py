@@ -13,15 +13,15 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas.control import Control
 from services.runtime.metrics import Metrics
-from services.scorer.emit import Identity
 from services.scorer.judge import ControlGroup, judge, judge_unseen
 from services.scorer.live import Model, Models
+from services.scorer.scored import Identity
 from services.scorer.watch import Bands
 from tests.models.bundle.making import COMMITTED
 
 BUNDLE = load_bundle(Path(COMMITTED))
-NOBODY = ControlGroup([""] * 40, 0.0)
 ROWS = np.zeros((40, len(BUNDLE.manifest.feature_spec.names)), np.float32)
+NOBODY = ControlGroup([""] * len(ROWS), 0.0)
 COMMAND = Control(kind="command", group="g", channel="champion", command_id="1", at_ms=1, by="us")
 
 

@@ -1,0 +1,56 @@
+"""Secrets as settings give them: in the environment, in a file, or printed by a command, the way to a KMS."""
+
+import shlex
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import SecretStr
+
+KEY_COMMAND_S_MAX = 30.0
+
+
+class SecretError(Exception):
+    """A secret that cannot be had: a clause that names the setting or the file, and quotes nothing of it."""
+
+
+def shown_url(url: str) -> str:
+    """A URL as a sentence may show it: without user, password and query, which may hold secrets."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+class Found(NamedTuple):
+    """A secret's text, and where it is from, in words."""
+
+    text: str
+    where: str
+
+    def __repr__(self) -> str:
+        return f"Found(where={self.where!r})"
+
+
+def find_secret(setting: str, value: SecretStr | None, file: Path | None, command: str | None) -> Found | None:
+    """The secret of `setting`, `setting`_FILE or `setting`_COMMAND; None where none is set. Raises SecretError."""
+    if value is not None:
+        return Found(value.get_secret_value(), setting)
+    if file is not None:
+        try:
+            return Found(file.read_text(), str(file))
+        except (OSError, UnicodeDecodeError):
+            raise SecretError(f"{setting}_FILE: {file} cannot be read") from None
+    if command is not None:
+        return Found(_said(f"{setting}_COMMAND", command), f"What {setting}_COMMAND prints")
+    return None
+
+
+def _said(setting: str, command: str) -> str:
+    """What the command prints. Neither it nor its errors are quoted: they may hold a secret."""
+    try:
+        done = subprocess.run(
+            shlex.split(command), capture_output=True, text=True, timeout=KEY_COMMAND_S_MAX, check=True
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise SecretError(f"{setting} gave no key ({type(error).__name__})") from None
+    return done.stdout

@@ -1,0 +1,81 @@
+"""What the stages hand to each other: who scored, what came out, and what is to be told of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.scoring.scores import Scores
+from schemas.alert import Reason
+from schemas.control import BundleRef, Control
+from schemas.manifest import Thresholds
+from schemas.transaction import Transaction
+from services.runtime.batches import Record
+from services.scorer.decide import Outcomes
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What scored: written on records."""
+
+    model: str
+    bundle_digest: str
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Random shares by transaction id: of the decisions without alert that are recorded, of the alerts let through."""
+
+    decisions: float
+    control: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What the challenger says of a batch: nobody acts on it."""
+
+    model: str
+    scores: Scores
+    alert: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a channel's last command; every partition acknowledges it.
+
+    holds: what the channel holds now. why: the command was refused. own: this process made the command.
+    """
+
+    command: Control
+    holds: BundleRef | None
+    why: str | None = None
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A scored batch: parallel sequences, one entry a transaction."""
+
+    records: Sequence[Record]
+    transactions: Sequence[Transaction]
+    features: Matrix
+    late: NDArray[np.bool_]
+    amount: NDArray[np.float64]
+    event_time_ms: NDArray[np.int64]
+    scores: Scores
+    outcomes: Outcomes
+    reasons: dict[int, tuple[Reason, ...]]
+    """By place in the batch, for alerts."""
+    identity: Identity
+    profiles_offset: int | None
+    """The records of `terminal-profiles` below it were known; None where the features read none."""
+    unseen: Unseen | None = None
+
+    @property
+    def timestamps_ms(self) -> NDArray[np.int64]:
+        """When each input record was produced, ms since 1970 UTC."""
+        return np.array([record.timestamp for record in self.records], np.int64)

@@ -1,0 +1,244 @@
+"""No secret in a log, an error, a `repr` or a metric: every secret that a setting takes, in services that run and that fail."""
+
+import asyncio
+import base64
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from models.bundle import container
+from models.bundle.keys import PrivateKey, SealKey
+from services.cases.webhook import Webhook
+from services.runtime.documentation import SETTINGS
+from services.runtime.errors import SettingsError
+from services.runtime.oauth import ClientCredentials
+from services.runtime.secrets import Found, shown_url
+from services.runtime.subject_keys import SubjectKey
+from tests.models.bundle.making import COMMITTED, read_raw
+from tests.services.harness import Scorer, Stream, payment
+from tests.services.secured import Authority
+
+MARKER = "s3cr3t-marker"
+NOT_SHOWN = {"key_command", "previous_key_command", "bundle_seal_key_command", "webhook_url"}
+"""May hold a secret, and need not."""
+
+KEYS = {"key", "previous_key", "bundle_seal_key"}
+"""32 bytes in base64."""
+
+
+def fields_of(kind: Any) -> list[tuple[type[BaseSettings], str, str]]:
+    """Settings, field and variable of each field that `kind` picks."""
+    found = []
+    for settings in SETTINGS:
+        prefix = settings.model_config.get("env_prefix", "")
+        for name, field in settings.model_fields.items():
+            if kind(name, field):
+                found.append((settings, name, f"{prefix}{name.upper()}"))
+    return found
+
+
+SECRETS = fields_of(lambda name, field: SecretStr in getattr(field.annotation, "__args__", (field.annotation,)))
+
+
+def secret(name: str, variable: str) -> str:
+    """A value for a secret that the setting takes, and that has the marker in it."""
+    text = f"{MARKER} {variable}"
+    return base64.b64encode(text.encode().ljust(32, b".")[-32:]).decode() if name in KEYS else text
+
+
+VALUES = {variable: secret(name, variable) for _, name, variable in SECRETS}
+
+
+def shown(text: str) -> list[str]:
+    """Which secrets stand in a text: as they were given, decoded, in hex, or in base64 of their own."""
+    forms = {variable: {value, base64.b64encode(value.encode()).decode()} for variable, value in VALUES.items()}
+    for _, name, variable in SECRETS:
+        if name in KEYS:
+            raw = base64.b64decode(VALUES[variable])
+            forms[variable] |= {raw.decode("latin-1"), raw.hex(), repr(raw)[2:-1]}
+    found = [variable for variable, values in forms.items() if any(value in text for value in values)]
+    return found + [MARKER] * (MARKER in text)
+
+
+def test_every_setting_that_sounds_secret_is_one() -> None:
+    """A new password that is plain text in its settings class does not pass."""
+    sounding = fields_of(
+        lambda name, field: (
+            name.rpartition("_")[2] in ("key", "password", "secret", "token") and "Path" not in str(field.annotation)
+        )
+    )
+    assert {variable for *_, variable in sounding} == set(VALUES)
+    assert len(VALUES) >= 9
+
+
+def test_no_settings_object_shows_its_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """repr, str, its dump as JSON; nor what is made of them."""
+    for variable, value in VALUES.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setenv("ASSAY_CASES_WEBHOOK_URL", f"https://hooks.example/{MARKER}")
+    monkeypatch.setenv("ASSAY_SUBJECT_KEY_COMMAND", f"vault read -token={MARKER}")
+    monkeypatch.setenv("ASSAY_BUNDLE_SEAL_KEY_COMMAND", f"vault read -token={MARKER}")
+    for settings in SETTINGS:
+        made = settings()
+        for text in (repr(made), str(made), f"{made}", repr([made])):
+            assert shown(text) == [], settings
+        masked = made.model_dump_json(exclude=NOT_SHOWN)
+        assert shown(masked) == [], settings
+    webhook = Webhook(f"https://{MARKER}@hooks.example", MARKER.encode(), 1, 1.0)
+    for value in (SealKey(MARKER.encode()), Found(MARKER, "here"), webhook):
+        assert shown(repr(value)) == []
+    assert "cipher" in repr(SubjectKey("r", "s", None))  # type: ignore[arg-type]  # an AESGCM object shows its address alone
+
+
+def test_the_check_itself_finds_secrets() -> None:
+    """In each of the forms that it knows."""
+    for _, name, variable in SECRETS:
+        value = VALUES[variable]
+        forms = [value, f"x{value}y"]
+        if name in KEYS:
+            forms += [base64.b64decode(value).hex(), str(base64.b64decode(value))]
+        for form in forms:
+            assert variable in shown(form)
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("s3://key:SECRET@bucket/path?token=SECRET", "s3://bucket/path"),
+        ("https://user:SECRET@host:8080/a", "https://host:8080/a"),
+        ("/a/directory", "/a/directory"),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_secret(url: str, text: str) -> None:
+    """User, password, query."""
+    assert shown_url(url) == text
+
+
+async def test_a_token_endpoint_that_gives_none_is_a_sentence_without_secrets() -> None:
+    """Not the client's, not those in its URL."""
+    with pytest.raises(SettingsError, match="gives no token") as caught:
+        await ClientCredentials(f"http://assay:{MARKER}@127.0.0.1:9/token?x={MARKER}", "assay", MARKER, None).token()
+    assert shown(str(caught.value)) == []
+
+
+def ours(stream: Stream) -> dict[str, str]:
+    """Every secret set, and a log as full as it gets."""
+    return {
+        **VALUES,
+        "ASSAY_LOG_LEVEL": "DEBUG",
+        "ASSAY_HTTP_USERNAME": "prometheus",
+        "ASSAY_KAFKA_SASL_USERNAME": "assay",
+        "ASSAY_KAFKA_SASL_OAUTH_CLIENT_ID": "assay",
+        "ASSAY_PSEUDONYM_PREVIOUS_KEY_ID": "k0",
+        "ASSAY_SUBJECT_SALTS_URL": str(stream.directory / "salts"),
+        "ASSAY_DECISION_SHARE": "1",
+        "ASSAY_CASES_WEBHOOK_URL": "http://127.0.0.1:9/hook",
+        "ASSAY_CASES_WEBHOOK_ATTEMPTS_MAX": "2",
+    }
+
+
+def page(service: Scorer) -> str:
+    """/metrics, with the password."""
+    pair = f"prometheus:{VALUES['ASSAY_HTTP_PASSWORD']}".encode()
+    request = urllib.request.Request(
+        f"http://{service.address()}/metrics", headers={"Authorization": "Basic " + base64.b64encode(pair).decode()}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return str(answer.read().decode())
+
+
+async def test_services_that_run_show_no_secret(stream: Stream) -> None:
+    """Their logs at DEBUG, their metrics, what they write; a webhook that nobody answers is among it."""
+    environment = ours(stream)
+    services = [
+        stream.service(f"services.{name}", **environment)
+        for name in ("scorer", "profiler", "credit", "cases", "monitor")
+    ]
+    for service in services:
+        await asyncio.to_thread(service.wait_ready)
+    await stream.send(
+        [json.dumps(payment(i, amount=5000.0 if i % 20 == 0 else 25.0)).encode() for i in range(600)] + [b"bad"]
+    )
+    await stream.caught_up(services)
+    assert await stream.read("alerts")
+    await asyncio.to_thread(services[3].wait_for_log, "webhook.failed")
+    pages = [page(service) for service in services]
+    assert all("assay_" in text for text in pages)
+    assert services[0].get("/metrics")[0] == 401
+    for service in services:
+        service.terminate()
+    assert [shown(text) for text in pages] == [[]] * len(pages)
+    assert [shown(service.log()) for service in services] == [[]] * len(services)
+    for topic in ("scores", "alerts", "decisions", "dead-letters", "cases", "control"):
+        for record in await stream.read(topic):
+            assert shown((record.key or b"").decode() + record.value.decode()) == []
+
+
+def encrypted_key(directory: Path) -> dict[str, str]:
+    """A client certificate whose key another password opens."""
+    certificate, key_file = Authority(directory).issue("assay-scorer")
+    key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+    assert isinstance(key, PrivateKey | ec.EllipticCurvePrivateKey)
+    encryption = serialization.BestAvailableEncryption(b"another password")
+    key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption))
+    return {
+        "ASSAY_KAFKA_SECURITY_PROTOCOL": "SSL",
+        "ASSAY_KAFKA_SSL_CERTIFICATE_FILE": str(certificate),
+        "ASSAY_KAFKA_SSL_KEY_FILE": str(key_file),
+    }
+
+
+def sealed_elsewhere(directory: Path) -> dict[str, str]:
+    """A bundle that our key does not open."""
+    sealed = container.seal(container.pack(read_raw(COMMITTED)), SealKey(b"o" * 32))
+    (directory / "bundle.sealed").write_bytes(sealed)
+    return {"ASSAY_BUNDLE": str(directory / "bundle.sealed")}
+
+
+FAILING: dict[str, tuple[str, Any]] = {
+    "a login where none is asked for": ("does not answer", {"ASSAY_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT"}),
+    "no broker": ("does not answer", {"ASSAY_KAFKA_BOOTSTRAP": "127.0.0.1:9"}),
+    "a TLS key with another password": ("check paths and password", encrypted_key),
+    "a bundle sealed with another key": ("and the key here is", sealed_elsewhere),
+    "a seal key that is none": (
+        "ASSAY_BUNDLE_SEAL_KEY holds no key",
+        lambda directory: {**sealed_elsewhere(directory), "ASSAY_BUNDLE_SEAL_KEY": MARKER},
+    ),
+    "a subject key that is none": ("ASSAY_SUBJECT_KEY holds no key", {"ASSAY_SUBJECT_KEY": MARKER}),
+    "a key command that fails loudly": (
+        "ASSAY_SUBJECT_KEY_COMMAND gave no key",
+        lambda directory: {
+            "ASSAY_SUBJECT_KEY": None,
+            "ASSAY_SUBJECT_KEY_COMMAND": f"sh -c 'echo {MARKER}; echo {MARKER} >&2; exit 3'",
+        },
+    ),
+    "a password without a name": ("belong together", {"ASSAY_HTTP_USERNAME": None}),
+    "a store with credentials in its URL": (
+        "nothing://bucket/x cannot be opened",
+        {"ASSAY_SNAPSHOT_URL": f"nothing://key:{MARKER}@bucket/x?token={MARKER}"},
+    ),
+    "a setting that is not usable": ("ASSAY_HTTP_PORT is not usable", {"ASSAY_HTTP_PORT": MARKER}),
+    "a webhook without its secret": ("ASSAY_CASES_WEBHOOK_SECRET is needed", {"ASSAY_CASES_WEBHOOK_SECRET": None}),
+}
+
+
+@pytest.mark.parametrize(("why", "failing"), FAILING.values(), ids=FAILING.keys())
+async def test_services_that_fail_show_no_secret(stream: Stream, why: str, failing: Any) -> None:
+    """One sentence, no traceback, exit status 2, whatever is wrong."""
+    changes = failing(stream.directory) if callable(failing) else failing
+    environment = {name: value for name, value in {**ours(stream), **changes}.items() if value is not None}
+    name = "cases" if "ASSAY_CASES_WEBHOOK_SECRET" in changes else "scorer"
+    service = stream.service(f"services.{name}", **environment)
+    assert await asyncio.to_thread(service.wait) == 2
+    log = service.log()
+    assert shown(log) == []
+    assert "Traceback" not in log
+    (sentence,) = [line for line in log.splitlines() if line.startswith("assay: ")]
+    assert why in sentence
