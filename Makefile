@@ -46,7 +46,7 @@ test-observability: $(VENV)/.installed-all ## dashboards, alert rules, traces: a
 dashboards: $(VENV)/.installed-all ## write deploy/grafana/dashboards from their source
 	@$(RUN)/python -m deploy.grafana.source.build
 
-BENCHMARKS ?= throughput latency scale restart startup observability features models reasons
+BENCHMARKS ?= throughput latency scale restart startup monitor observability features models reasons
 bench: $(VENV)/.installed-all ## every benchmark beside its limit or peer, recorded in docs: 45 minutes (BENCHMARKS="latency ...")
 	@for name in $(BENCHMARKS); do $(RUN)/assay bench $$name --record || exit 1; done
 

@@ -66,6 +66,12 @@ def restart(context: typer.Context) -> None:
     _run("restart", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench monitor --json")
+def monitor(context: typer.Context) -> None:
+    """What the monitor reads and costs at a rate and at ten times it. Options go to the benchmark (--rate)."""
+    _run("monitor", context.args)
+
+
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench observability --json")
 def observability(context: typer.Context) -> None:
     """Throughput with metrics, logs and traces on beside everything off. Options go to the benchmark (--json)."""

@@ -15,6 +15,7 @@ SECTIONS: dict[str, Section] = {
     "restart": ("Restart", sections_streams.restart),
     "startup": ("Start", sections_streams.startup),
     "swaps": ("Model swaps", sections_streams.swaps),
+    "monitor": ("What the monitor costs", sections_streams.monitor),
     "observability": ("What seeing costs", sections_streams.observability),
     "features": ("Features", sections_models.features),
     "models": ("Models on the CPU", sections_models.models),

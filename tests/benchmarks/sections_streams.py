@@ -118,6 +118,28 @@ def swaps(record: Record) -> list[str]:
     ]
 
 
+def monitor(record: Record) -> list[str]:
+    """By rate."""
+    figures = record.figures
+    rows = [
+        (
+            f"{int(rate):,}",
+            f"{statistics.median(runs['sums']):,.0f}",
+            f"{statistics.median(runs['decisions']):,.0f}",
+            *three(runs["cpu_share"], ".1%"),
+        )
+        for rate, runs in figures["rounds"].items()
+    ]
+    head = ("payments/s", "records of sums", "decisions read", "minimum, of one core", "median", "maximum")
+    return [
+        f"`assay bench monitor`: a monitor beside a scorer for {figures['seconds']:.0f} s at each rate. It reads sums, one a second and "
+        "partition at most, and the decisions",
+        "that the scorer records: every alert and ASSAY_DECISION_SHARE of the rest. Raw payments it never reads.",
+        "",
+        *table(head, rows, left=0),
+    ]
+
+
 def observability(record: Record) -> list[str]:
     """Off, on, traced."""
     figures = record.figures

@@ -13,6 +13,7 @@ from tests.benchmarks import (
     features,
     latency,
     models,
+    monitor,
     observability,
     page,
     reasons,
@@ -160,6 +161,15 @@ def test_observability_measures_on_off_and_traced() -> None:
     for name in ("off", "on", "traced"):
         assert result[f"{name}_records_per_s"] > 0
     fit_to_print("observability", result, observability.show)
+
+
+def test_the_monitor_reads_sums_and_not_payments() -> None:
+    """Two seconds at 500 a second: fewer records than one for each partition and half second, start and end apart."""
+    result = monitor.measure((500,), 2.0, 1)
+    (runs,) = result["rounds"].values()
+    assert runs["lost"] == [0.0]
+    assert 0 < runs["sums"][0] < 100
+    fit_to_print("monitor", result, monitor.show)
 
 
 def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:
