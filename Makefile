@@ -18,7 +18,7 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo monitor test test-observability check bench chaos fuzz soak recovery mutations swaps train handbook credit
+.PHONY: help demo monitor test test-observability test-containers check bench chaos fuzz soak recovery mutations swaps train handbook credit
 .PHONY: sign audit dashboards clean lock
 
 help: ## what can be made
@@ -42,6 +42,9 @@ check: $(VENV)/.installed-all ## style, types, import contracts, the shape of th
 
 test-observability: $(VENV)/.installed-all ## dashboards, alert rules, traces: asked of a real Prometheus
 	@$(RUN)/python -m pytest tests/observability -s
+
+test-containers: $(VENV)/.installed-all ## each command of deploy/compose.yaml in a bare venv, as its container would run it
+	@$(RUN)/python -m tests.deploy.bare
 
 dashboards: $(VENV)/.installed-all ## write deploy/grafana/dashboards from their source
 	@$(RUN)/python -m deploy.grafana.source.build
