@@ -120,6 +120,9 @@ async def test_sealed_streams_verify_replay_and_are_monitored_without_the_key(
     replayed = json.loads(await asyncio.to_thread(assay, "replay", "--json"))
     assert replayed["compared"] == verdict.scores
     assert not replayed["differing"]
+    built = str(stream.directory / "set.parquet")
+    counted = json.loads(await asyncio.to_thread(assay, "dataset", "build", built, "--maturity-days", "0", "--json"))
+    assert counted["payments"] == verdict.scores
 
 
 async def test_auditors_open_what_is_sealed_and_cards_stay_masked(
