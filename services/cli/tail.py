@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: assay tail alerts --from-start --count 5 --json"
 
+STAYS_SEALED = {"erased": "its subject was erased", "changed": "it was changed since it was sealed"}
+
 
 class Output(StrEnum):
     """What can be watched."""
@@ -107,15 +109,20 @@ async def _follow(topic: "Topic", show: _Show, *, from_start: bool, count: int |
 def _fields(topic: "Topic", record: Any, show: _Show) -> dict[str, Any] | None:
     """The record's fields by its schema, opened where that is asked for; None, with a note, where it has another."""
     from schemas import codec
+    from services.runtime.subject_keys import SubjectKeysError
 
     where = f"{record.topic}-{record.partition}@{record.offset}"
     try:
         message = codec.read(topic.schema, record.value or b"")
         if show.open is not None:
             message, was = show.open(message)
-            if was == "erased":
-                notes.print(f"{where} stays sealed: its subject was erased")
+            if was in STAYS_SEALED:
+                notes.print(f"{where} stays sealed: {STAYS_SEALED[was]}")
         return message.model_dump(mode="json")
+    except SubjectKeysError as error:
+        raise AssayError(
+            f"{where} cannot be opened: {error}. ASSAY_SUBJECT_SALTS_URL says where the salts are."
+        ) from None
     except codec.RejectedError:
         notes.print(f"{where} is not a message of its schema")
         return None

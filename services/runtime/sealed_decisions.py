@@ -26,10 +26,10 @@ _part = codec.record_type(SealedPart)
 
 
 class Opened(NamedTuple):
-    """A decision, and what became of it; still sealed where its subject was erased."""
+    """A decision, and what became of it; still sealed where its subject was erased, or somebody changed it."""
 
     decision: Decision
-    was: Literal["plain", "opened", "erased"]
+    was: Literal["plain", "opened", "erased", "changed"]
 
 
 def sealed(fields: dict[str, Any], key: SubjectKey, master_id: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def sealed(fields: dict[str, Any], key: SubjectKey, master_id: str) -> dict[str,
 
 
 def opened(decision: Decision, keys: SubjectKeys) -> Opened:
-    """The decision as it was before it was sealed. Raises AssayError where it does not open, SubjectKeysError as `find`."""
+    """The decision as it was before it was sealed. Raises AssayError for another master key, SubjectKeysError as `find`."""
     if decision.sealed is None:
         return Opened(decision, "plain")
     master_id, _, rest = decision.sealed.partition(".")
@@ -61,9 +61,7 @@ def opened(decision: Decision, keys: SubjectKeys) -> Opened:
         part = key.cipher.decrypt(content[:NONCE_BYTES], content[NONCE_BYTES:], bound)
         plain = codec.read(SealedPart, part)
     except (ValueError, InvalidTag):
-        raise AssayError(
-            f"Decision {decision.decision_id} does not open: it was changed since it was sealed."
-        ) from None
+        return Opened(decision, "changed")
     return Opened(decision.model_copy(update={**dict(plain), "sealed": None}), "opened")
 
 

@@ -12,6 +12,7 @@ from schemas import codec
 from schemas.decision import Decision
 from services.cli.app import app
 from services.monitor.evidence import RecordedDecision
+from services.runtime.errors import AssayError
 from services.runtime.privacy_settings import SubjectSettings
 from services.runtime.sealed_decisions import opened
 from services.runtime.subject_keys import SubjectKeys, subject_keys
@@ -119,6 +120,9 @@ async def test_sealed_streams_verify_replay_and_are_monitored_without_the_key(
     replayed = json.loads(await asyncio.to_thread(assay, "replay", "--json"))
     assert replayed["compared"] == verdict.scores
     assert not replayed["differing"]
+    built = str(stream.directory / "set.parquet")
+    counted = json.loads(await asyncio.to_thread(assay, "dataset", "build", built, "--maturity-days", "0", "--json"))
+    assert counted["payments"] == verdict.scores
 
 
 async def test_auditors_open_what_is_sealed_and_cards_stay_masked(
@@ -148,6 +152,13 @@ async def test_auditors_open_what_is_sealed_and_cards_stay_masked(
         f"k1:card-{number:04d}" for number in range(CARDS)
     } - {ERASED}
     assert sum(each["sealed"] is not None for each in whole) == sum(each["sealed"] is not None for each in shown) > 0
+
+    salts, away = stream.directory / "salts", stream.directory / "away"
+    salts.rename(away)
+    salts.write_text("a file where the directory should be")
+    told = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--open"])
+    assert isinstance(told.exception, AssayError)
+    assert "ASSAY_SUBJECT_SALTS_URL says where" in str(told.exception)
 
     for name in ("ASSAY_SUBJECT_KEY_FILE", "ASSAY_SUBJECT_KEY"):
         monkeypatch.delenv(name, raising=False)
