@@ -259,7 +259,7 @@ class CreditSettings(BaseSettings):
         "assay-credit", description="Consumer group of the credit service; ASSAY_GROUP is the scorer's."
     )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        9466, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
+        9468, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
     )
     bundle: Path = Field(Path("deploy/bundles/credit"), description="Bundle directory: the model and its manifest.")
     device: Literal["auto", "cpu", "cuda"] = Field(

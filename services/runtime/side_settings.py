@@ -15,7 +15,7 @@ class CasesSettings(BaseSettings):
 
     group: Group = Field("assay-cases", description="Consumer group of the case service.")
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        9467, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
+        9466, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
     )
     window_h: Annotated[float, Field(gt=0)] = Field(
         24.0, description="Alerts of a card within so many hours of the first, in event time, are one case."
@@ -48,7 +48,7 @@ class MonitorSettings(BaseSettings):
 
     group: Group = Field("assay-monitor", description="Consumer group of the monitor.")
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        9468, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
+        9467, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
     )
     window_records: Annotated[int, Field(ge=100)] = Field(
         10_000, description="Drift is reported each time so many payments were scored by a model ..."

@@ -19,12 +19,12 @@ from typing import Any
 import yaml
 
 from services.broker import EmbeddedKafka
+from tests.deploy.ports import PORTS
 
 ROOT = Path(__file__).parents[2]
 EXTRAS = "cpu,store,side,trace"
 COPIED = ("deploy/bundles", "deploy/keys", "deploy/features", "deploy/containers")
 READY_S_MAX, TRAFFIC_S, END_S_MAX = 90.0, 10.0, 30.0
-PORTS = {"scorer": 9464, "profiler": 9465, "cases": 9466, "monitor": 9467}
 
 
 class Image:

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from compose_spec.models import ComposeSpecification, Service
 
+from tests.deploy.ports import PORTS
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "containers"
 DOCKERFILES = sorted(FOLDER.glob("*ockerfile"))
@@ -102,6 +104,7 @@ def test_prometheus_scrapes_every_service_under_the_name_that_the_dashboards_use
             host, _, port = target.partition(":")
             assert host == name
             assert f"127.0.0.1:{port}/readyz" in service["healthcheck"]["test"][-1]
+            assert int(port) == PORTS[name]
 
 
 def test_kafka_is_the_version_that_everything_is_tested_with() -> None:

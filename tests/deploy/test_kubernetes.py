@@ -11,6 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from tests.deploy.ports import PORTS
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
 BASE = [path for path in sorted((FOLDER / "base").glob("*.yaml")) if path.name != "kustomization.yaml"]
@@ -116,6 +118,7 @@ def test_probes_ask_where_the_service_answers_and_policies_choose_its_pods(overl
             continue
         (container,) = pod["containers"]
         ports = {port["name"] for port in container["ports"]}
+        assert PORTS[name] in {port["containerPort"] for port in container["ports"]}
         for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
             assert container[probe]["httpGet"]["path"] == path
             assert container[probe]["httpGet"]["port"] in ports
