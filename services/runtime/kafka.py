@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
+import aiokafka.client
 import aiokafka.producer.sender
 import aiokafka.protocol.admin
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -19,7 +20,9 @@ from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
     NotCoordinatorForGroupError,
+    for_code,
 )
+from aiokafka.protocol.commit import OffsetFetchResponse_v2, OffsetFetchResponse_v3
 from aiokafka.protocol.transaction import EndTxnRequest
 
 from services.runtime.clock import monotonic_s
@@ -54,6 +57,21 @@ aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.001
 
 aiokafka.protocol.admin.DescribeGroupsRequest_v3.RESPONSE_TYPE = aiokafka.protocol.admin.DescribeGroupsResponse_v3
 """As shipped it is version 2, whose answer stops before our rights. Guarded by a test."""
+
+
+def _look_at_group_errors(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def sent(*arguments: Any, **options: Any) -> Any:
+        answer = await send(*arguments, **options)
+        if isinstance(answer, OFFSETS_ANSWERS) and answer.error_code:
+            raise for_code(answer.error_code)
+        return answer
+
+    return sent
+
+
+OFFSETS_ANSWERS = (OffsetFetchResponse_v2, OffsetFetchResponse_v3)
+aiokafka.client.AIOKafkaClient.send = _look_at_group_errors(aiokafka.client.AIOKafkaClient.send)
+"""C: as shipped, "the coordinator is still loading" is taken for "nothing is committed", and a partition would begin anew."""
 
 
 def connection(kafka: KafkaSettings) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.runtime.batches import Processor
+from services.runtime.errors import AssayError
 from services.runtime.failpoints import reach
 from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings
@@ -21,10 +22,14 @@ RESTORE_POLL_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a partition goes on. `must_be_written`: the group has no offset there yet, so it must commit this one."""
+    """Where a partition goes on.
+
+    must_be_written: the group has no offset there, so it must commit this one. known: it had one, or it is not the first time.
+    """
 
     offset: int
     must_be_written: bool
+    known: bool = True
 
 
 async def committed_position(
@@ -35,10 +40,10 @@ async def committed_position(
     committed = await asyncio.wait_for(consumer.committed(source), timeout_s)
     if committed is None and settings.start_from == "latest":
         end = await asyncio.wait_for(consumer.end_offsets([source]), timeout_s)
-        return Position(end[source], must_be_written=True)
+        return Position(end[source], must_be_written=True, known=False)
     first = (await asyncio.wait_for(consumer.beginning_offsets([source]), timeout_s))[source]
     if committed is None:
-        return Position(first, must_be_written=True)
+        return Position(first, must_be_written=True, known=False)
     if committed < first:
         lost = first - committed
         metrics.offset_gaps.labels(metrics.label(source)).inc(lost)
@@ -51,6 +56,25 @@ async def committed_position(
         )
         return Position(first, must_be_written=True)
     return Position(committed, must_be_written=False)
+
+
+async def check_never_committed(
+    consumer: AIOKafkaConsumer, source: TopicPartition, snapshots: SnapshotStore, settings: RuntimeSettings
+) -> None:
+    """Raises AssayError where a snapshot shows that the group had an offset in this log: it expired, or somebody deleted it.
+
+    To begin anew would score everything again. A snapshot beyond the log's end is of another log, and says nothing.
+    """
+    newest = await asyncio.to_thread(snapshots.newest_offset)
+    if newest is None:
+        return
+    end = (await asyncio.wait_for(consumer.end_offsets([source]), settings.request_timeout_s))[source]
+    if newest <= end:
+        raise AssayError(
+            f"Group {settings.group} has no offset for {source.topic}-{source.partition}, but a snapshot shows that it was at "
+            f"{newest}: set it there with kafka-consumer-groups --reset-offsets; or, to score everything again, remove the "
+            f"group's snapshots from {settings.snapshot_url}."
+        )
 
 
 async def restore(

@@ -4,6 +4,7 @@ File: one JSON line (format version, state key, offset, names of the arrays, SHA
 writes them. Neither writing nor reading holds the state twice. The newest two are kept.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -72,13 +73,19 @@ class SnapshotStore:
             yield f"they cannot be listed: {error}"
             return
         for name in names:
-            if int(name.partition(".")[0]) > offset_max:
+            if _offset(name) > offset_max:
                 yield f"{name} is ahead of the committed offset {offset_max}"
                 continue
             try:
                 yield self._read(name)
             except (*DAMAGED, OSError, MemoryError) as error:
                 yield f"{name} is not usable: {error}"
+
+    def newest_offset(self) -> int | None:
+        """Of the newest snapshot, usable or not; None where there is none, or they cannot be listed."""
+        with contextlib.suppress(OSError):
+            return next((_offset(name) for name in self._names()), None)
+        return None
 
     def _names(self) -> list[str]:
         """Newest first."""
@@ -97,6 +104,10 @@ class SnapshotStore:
             if header["sha256"] != _digest(arrays) or file.read(1):
                 raise ValueError("checksum differs")
         return Snapshot(int(header["offset"]), arrays)
+
+
+def _offset(name: str) -> int:
+    return int(name.partition(".")[0])
 
 
 def _digest(arrays: Arrays) -> str:

@@ -24,7 +24,7 @@ from services.runtime.errors import AssayError, StateOutdatedError, fatal_senten
 from services.runtime.failpoints import reach
 from services.runtime.metrics import Metrics
 from services.runtime.pacing import Pacer
-from services.runtime.restore import committed_position, restore
+from services.runtime.restore import check_never_committed, committed_position, restore
 from services.runtime.settings import RuntimeSettings
 from services.runtime.snapshots import SnapshotStore
 from services.runtime.tracing import Tracing
@@ -138,10 +138,12 @@ class PartitionWorker:
             await delivery.start()
             consumer = self._parts.consumer
             committed = await committed_position(consumer, self.source, self._settings, self._parts.metrics)
-            if committed.must_be_written:
-                await delivery.deliver([], committed.offset, self.owned)
             processor = self._parts.make_processor(self.source)
             snapshots = self._parts.make_snapshots(self.source, processor.state_key)
+            if not committed.known:
+                await check_never_committed(consumer, self.source, snapshots, self._settings)
+            if committed.must_be_written:
+                await delivery.deliver([], committed.offset, self.owned)
             self.phase = "restoring"
             await restore(
                 consumer, self.source, committed.offset, processor, snapshots, self._parts.metrics, self._moving

@@ -2,10 +2,14 @@
 
 import inspect
 import logging
+from typing import Any
 
 import aiokafka.producer.sender
 import aiokafka.protocol.admin
 import pytest
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.errors import GroupLoadInProgressError, NotCoordinatorForGroupError
+from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 
 from services.runtime import kafka, log_filters, logs
 from services.runtime.errors import SettingsError
@@ -24,6 +28,27 @@ def test_what_a_group_lets_us_do_is_in_the_answer_that_the_library_reads() -> No
     """As shipped, version 3 of the question is answered in version 2, and no scorer would start."""
     request = aiokafka.protocol.admin.DescribeGroupsRequest_v3
     assert request.RESPONSE_TYPE.API_VERSION == request.API_VERSION
+
+
+@pytest.mark.parametrize(("code", "error"), [(14, GroupLoadInProgressError), (16, NotCoordinatorForGroupError)])
+async def test_an_answer_without_offsets_is_no_group_without_offsets(code: int, error: type[Exception]) -> None:
+    """Rule C: as shipped, a coordinator that still loads made a partition begin at its first record again."""
+
+    class Connection:
+        """Of a broker that has just taken over the group."""
+
+        async def send(self, request: Any, expect_response: bool) -> OffsetFetchResponse_v3:
+            return OffsetFetchResponse_v3(0, [], code)
+
+    client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
+    client.ready = _always  # type: ignore[method-assign]
+    client._conns[1, ConnectionGroup.COORDINATION] = Connection()
+    with pytest.raises(error):
+        await client.send(1, OffsetFetchRequest("g", [("t", [0])]), group=ConnectionGroup.COORDINATION)
+
+
+async def _always(*_: Any, **__: Any) -> bool:
+    return True
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING"])

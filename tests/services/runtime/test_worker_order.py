@@ -49,6 +49,20 @@ async def test_after_any_fault_producer_and_state_are_new_and_the_position_is_th
     assert [value for _, _, value in kafka.outputs] == [b"%d" % number for number in range(6)]
 
 
+async def test_a_group_that_lost_its_offset_does_not_begin_anew(tmp_path: Path) -> None:
+    """It would score everything again; a snapshot is the proof. One of another, longer log is none."""
+    kafka = kafka_with(6)
+    await worker(kafka, lambda: Silent(kafka), tmp_path).run()
+    kafka.committed = None
+    with pytest.raises(AssayError, match=r"has no offset for .* it was at 6: set it there"):
+        await worker(kafka, Silent, tmp_path).run()
+    assert len(kafka.outputs) == 6
+    again = kafka_with(2)
+    again.committed = None
+    await worker(again, lambda: Silent(again), tmp_path).run()
+    assert len(again.outputs) == 2
+
+
 async def test_a_drain_interrupts_a_poll(tmp_path: Path) -> None:
     """Rule E: during a rebalance the client's poll waits for the end of the rebalance, which waits for us."""
     kafka = kafka_with(0)
