@@ -256,15 +256,5 @@ def good(result: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    command.run(
-        "latency",
-        __doc__,
-        measure,
-        show,
-        good,
-        rate=RATES,
-        seconds=10.0,
-        rounds=3,
-        overload_seconds=5.0,
-        environment="",
-    )
+    options = {"rate": RATES, "seconds": 10.0, "rounds": 3, "overload_seconds": 5.0, "environment": ""}
+    command.run("latency", __doc__, measure, show, good, **options)

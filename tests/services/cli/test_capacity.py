@@ -14,7 +14,7 @@ from services.runtime.errors import AssayError
 
 
 def points() -> list[dict[str, Any]]:
-    """Of a law: 10 us a record, 2 us a kB, 400 us an alert; 150 MB, 0.7 MB a thousand cards. The last one is held out, and off."""
+    """Of a law: 10 us a record, 2 us a kB, 400 us an alert; 150 MB, 0.7 MB a thousand cards. The last is held out, and off."""
     found = [
         {
             "partitions": partitions,
