@@ -172,8 +172,9 @@ def measure(
     environment: str = "",
 ) -> dict[str, Any]:
     """All contenders at all rates, in turn, `rounds` times."""
+    settings = _settings(environment)
     with broker() as bootstrap, place(bootstrap) as stream:
-        stream.environment = _settings(environment)
+        stream.environment = settings
         asyncio.run(prepare(stream))
         loads = Loads(stream)
         of_limit(
