@@ -172,8 +172,9 @@ def measure(
     environment: str = "",
 ) -> dict[str, Any]:
     """All contenders at all rates, in turn, `rounds` times."""
+    settings = _settings(environment)
     with broker() as bootstrap, place(bootstrap) as stream:
-        stream.environment = _settings(environment)
+        stream.environment = settings
         asyncio.run(prepare(stream))
         loads = Loads(stream)
         of_limit(
@@ -256,15 +257,5 @@ def good(result: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    command.run(
-        "latency",
-        __doc__,
-        measure,
-        show,
-        good,
-        rate=RATES,
-        seconds=10.0,
-        rounds=3,
-        overload_seconds=5.0,
-        environment="",
-    )
+    options = {"rate": RATES, "seconds": 10.0, "rounds": 3, "overload_seconds": 5.0, "environment": ""}
+    command.run("latency", __doc__, measure, show, good, **options)
