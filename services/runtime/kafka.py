@@ -15,6 +15,7 @@ import aiokafka.protocol.admin
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
@@ -72,6 +73,22 @@ def _look_at_group_errors(send: Callable[..., Awaitable[Any]]) -> Callable[..., 
 OFFSETS_ANSWERS = (OffsetFetchResponse_v2, OffsetFetchResponse_v3)
 aiokafka.client.AIOKafkaClient.send = _look_at_group_errors(aiokafka.client.AIOKafkaClient.send)
 """C: as shipped, "the coordinator is still loading" is taken for "nothing is committed", and a partition would begin anew."""
+
+
+def _end_fetches_first(close: Callable[[Fetcher], Awaitable[None]]) -> Callable[[Fetcher], Awaitable[None]]:
+    async def closed(fetcher: Fetcher) -> None:
+        for tasks in ([fetcher._fetch_task], list(fetcher._pending_tasks)):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        fetcher._pending_tasks.clear()
+        await close(fetcher)
+
+    return closed
+
+
+Fetcher.close = _end_fetches_first(Fetcher.close)
+"""As shipped, a fetch that waits to be tried again hands its own end on: whoever closes the consumer looks cancelled."""
 
 
 def connection(kafka: KafkaSettings) -> dict[str, Any]:

@@ -98,6 +98,22 @@ MUTATIONS = (
         f"{RUNTIME}/test_worker_order.py::test_a_partition_starts_in_the_order_that_fences_first",
     ),
     Mutation(
+        "C",
+        "the error of an answer about offsets is not looked at, and nothing seems to be committed",
+        "services/runtime/kafka.py",
+        "        if isinstance(answer, OFFSETS_ANSWERS) and answer.error_code:\n",
+        "        if False:\n",
+        f"{RUNTIME}/test_kafka.py::test_an_answer_without_offsets_is_no_group_without_offsets",
+    ),
+    Mutation(
+        "C",
+        "a group that lost its offset begins anew",
+        "services/runtime/worker.py",
+        "            if not committed.known:\n",
+        "            if False:\n",
+        f"{RUNTIME}/test_worker_order.py::test_a_group_that_lost_its_offset_does_not_begin_anew",
+    ),
+    Mutation(
         "D",
         "a producer lives for ever",
         "services/runtime/delivery.py",

@@ -1,5 +1,6 @@
 """What we rely on inside the Kafka library: these fail when it changes."""
 
+import asyncio
 import inspect
 import logging
 from typing import Any
@@ -8,6 +9,7 @@ import aiokafka.producer.sender
 import aiokafka.protocol.admin
 import pytest
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import GroupLoadInProgressError, NotCoordinatorForGroupError
 from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
 
@@ -45,6 +47,16 @@ async def test_an_answer_without_offsets_is_no_group_without_offsets(code: int, 
     client._conns[1, ConnectionGroup.COORDINATION] = Connection()
     with pytest.raises(error):
         await client.send(1, OffsetFetchRequest("g", [("t", [0])]), group=ConnectionGroup.COORDINATION)
+
+
+async def test_a_consumer_is_closed_while_a_fetch_waits_to_be_tried_again() -> None:
+    """As shipped that ended the process in a traceback: the fetch's end looked like a cancellation of ours."""
+    fetcher = object.__new__(Fetcher)
+    fetcher._fetch_task = asyncio.create_task(asyncio.sleep(60))
+    fetcher._pending_tasks = {asyncio.create_task(asyncio.sleep(60))}
+    fetcher._fetch_waiters = set()
+    await fetcher.close()
+    assert fetcher._fetch_task.cancelled()
 
 
 async def _always(*_: Any, **__: Any) -> bool:
