@@ -72,15 +72,16 @@ async def test_the_profiler_and_the_ends_of_the_stream_need_theirs(
     scorer = stream.scorer(**secured.scram("assay-scorer"))
     profiler.wait_ready()
     scorer.wait_ready()
-    for key, value in {**secured.scram("assay-producer"), "ASSAY_TOPIC_PREFIX": stream.prefix}.items():
-        monkeypatch.setenv(key, value)
-    sent = await asyncio.to_thread(run_main, monkeypatch, "simulate", "--count=500", "--rate=500", "--json")
-    assert sent == 0
+
+    async def run(login: str, *arguments: str) -> int:
+        with monkeypatch.context() as environment:
+            for key, value in {**secured.scram(login), "ASSAY_TOPIC_PREFIX": stream.prefix}.items():
+                environment.setenv(key, value)
+            return await asyncio.to_thread(run_main, environment, *arguments)
+
+    assert await run("assay-producer", "simulate", "--count=500", "--rate=500", "--json") == 0
     await stream.caught_up([scorer])
-    for key, value in secured.scram("assay-consumer").items():
-        monkeypatch.setenv(key, value)
-    seen = await asyncio.to_thread(run_main, monkeypatch, "tail", "scores", "--from-start", "--count=500", "--json")
-    assert seen == 0
+    assert await run("assay-consumer", "tail", "scores", "--from-start", "--count=500", "--json") == 0
     assert [scorer.terminate(), profiler.terminate()] == [0, 0]
 
 
