@@ -19,7 +19,7 @@ INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --con
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help demo monitor test test-observability test-containers check bench chaos fuzz soak recovery mutations swaps train handbook credit
-.PHONY: sign audit dashboards clean lock
+.PHONY: sign sbom audit dashboards clean lock
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -94,10 +94,12 @@ sign: $(VENV)/.installed-demo ## sign the bundles in deploy/bundles with KEY.key
 	@for bundle in deploy/bundles/*/; do $(RUN)/assay bundle sign $$bundle --key $(KEY).key || exit 1; done
 	@mkdir -p deploy/keys && cp $(KEY).pub deploy/keys/demo.pub
 
-audit: $(VENV)/.installed-all ## known vulnerabilities of what is installed (asks PyPI), and a CycloneDX bill of materials
+sbom: $(VENV)/.installed-all ## a CycloneDX bill of materials of what is installed: dist/sbom.json
 	@$(PYTHON) -m venv .venv-audit >&2
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom >&2
 	@mkdir -p dist && .venv-audit/bin/cyclonedx-py environment $(RUN)/python --output-file dist/sbom.json
+
+audit: sbom ## known vulnerabilities of the locked versions: asks PyPI, version by version
 	@.venv-audit/bin/pip-audit --requirement $(LOCK) --no-deps --disable-pip
 
 clean: ## remove the virtual environment, caches and local data
