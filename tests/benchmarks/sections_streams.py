@@ -137,6 +137,9 @@ def monitor(record: Record) -> list[str]:
         "that the scorer records: every alert and ASSAY_DECISION_SHARE of the rest. Raw payments it never reads.",
         "",
         *table(head, rows, left=0),
+        "",
+        "The sums, and with them what drift costs, are the same at any rate. The decisions grow with it, and with the share of them that is",
+        "recorded: that share is the knob.",
     ]
 
 
