@@ -39,9 +39,9 @@ async def stream(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Asy
     stream.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def s3() -> Iterator[None]:
-    """A real S3 server (moto) in this process, and the environment that leads there."""
+    """A real S3 server (moto) in this process, and the environment that leads there. One: fsspec keeps its connections."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -53,7 +53,7 @@ def test_a_child_that_does_not_listen_is_forced(tmp_path: Path) -> None:
 
 def test_the_last_line_of_a_childs_log_is_its_last_words(tmp_path: Path) -> None:
     """For a sentence about its end."""
-    script = "import sys; print('first'); sys.exit('assay: no bundle')"
+    script = "import sys; print('first', flush=True); sys.exit('assay: no bundle')"
     child = Child.start("x", [sys.executable, "-c", script], os.environ, tmp_path / "log")
     child.process.wait(30)
     assert child.status == 1
