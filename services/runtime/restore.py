@@ -24,7 +24,8 @@ RESTORE_POLL_MS = 1000
 class Position:
     """Where a partition goes on.
 
-    must_be_written: the group has no offset there, so it must commit this one. known: it had one, or it is not the first time.
+    must_be_written: the group must commit this one, since it has none, or one before the first record that is left. known: it
+    has one.
     """
 
     offset: int

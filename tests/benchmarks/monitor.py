@@ -21,9 +21,9 @@ from tests.benchmarks.latency import SETTLE_S_MAX, Loads
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
 from tests.benchmarks.watch import Watch, offer
-from tests.services.harness import Stream
 
 RATES = (200, 2_000)
+READ = {"sums": SCORING_METRICS.name, "decisions": DECISIONS.name}
 LIBRARIES = ("aiokafka", "faust-streaming", "numpy")
 
 Run = dict[str, float]
@@ -46,16 +46,8 @@ def watched(bootstrap: str, rate: int, seconds: float) -> Run:
             watch.close()
         if scorer.terminate() or monitor.terminate():
             raise SystemExit(f"a service failed: {scorer.log()[-1000:]} {monitor.log()[-1000:]}")
-        read = {name: float(len(asyncio.run(records(stream, topic)))) for name, topic in READ.items()}
+        read = {name: float(len(asyncio.run(stream.read(topic)))) for name, topic in READ.items()}
     return {"lost": float(offered.seen.lost(offered.load)), **read, "cpu_share": round(cpu_s / seconds, 4)}
-
-
-READ = {"sums": SCORING_METRICS.name, "decisions": DECISIONS.name}
-
-
-async def records(stream: Stream, topic: str) -> list[Any]:
-    """What a topic holds."""
-    return list(await stream.read(topic))
 
 
 def measure(rate: tuple[int, ...], seconds: float, rounds: int) -> dict[str, Any]:

@@ -125,9 +125,8 @@ def main() -> None:
         for name in reversed(processes):
             processes[name].terminate()
             status = processes[name].wait(END_S_MAX)
-            if status not in (
-                (0, -signal.SIGTERM) if name == "simulator" else (0,)
-            ):  # the simulator has nothing to finish
+            in_order = (0, -signal.SIGTERM) if name == "simulator" else (0,)  # which has nothing to finish
+            if status not in in_order:
                 raise SystemExit(f"{name} ended with {status}")
     if not scored:
         raise SystemExit("nothing was scored")
