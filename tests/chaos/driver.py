@@ -156,8 +156,7 @@ async def _comes_back(system: System) -> str | None:
     """None once everything is scored and every scorer is ready; else what is not."""
     try:
         await system.stream.caught_up()
-        for scorer in list(system.live):
-            await asyncio.to_thread(scorer.wait_ready)
+        await system.all_ready()
     except AssertionError as error:
         logs = [scorer.log()[-2000:] for scorer in system.live]
         return "\n".join([f"not alive: {error}", *logs])

@@ -5,6 +5,7 @@ import contextlib
 import random
 import resource
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from tests.chaos.load import Load
 from tests.chaos.models import Versions
 from tests.chaos.plan import Action
 from tests.chaos.proxy import END_TXN, Hold, Way
-from tests.services.harness import Scorer, Stream
+from tests.services.harness import WAIT_S_MAX, Scorer, Stream
 
 SCORERS = 2
 SCORERS_MAX = 3
@@ -90,6 +91,13 @@ class System:
         """Do it, and undo it after its time."""
         self.done[action.kind] += 1
         await getattr(self, f"_{action.kind}")(action)
+
+    async def all_ready(self) -> None:
+        """Wait until every scorer is ready; one that ended in the meantime is the supervisor's, and its successor counts."""
+        deadline = time.monotonic() + WAIT_S_MAX
+        while not (self.live and all([await asyncio.to_thread(scorer.ready) for scorer in list(self.live)])):
+            assert time.monotonic() < deadline, f"not ready: {[scorer.log()[-1000:] for scorer in self.live]}"
+            await asyncio.sleep(0.1)
 
     async def calm(self) -> None:
         """Undo everything that is still on."""

@@ -29,8 +29,7 @@ async def survived(cluster: Cluster, directory: Path, *actions: Action) -> Outco
     async with running(cluster, directory, RATE) as system:
 
         async def breaking() -> None:
-            for scorer in system.live:
-                await asyncio.to_thread(scorer.wait_ready)
+            await system.all_ready()
             for action in actions:
                 await system.act(action)
 
@@ -71,8 +70,7 @@ async def test_a_commit_or_its_answer_later_than_the_request_timeout_tears_nothi
     async with running(cluster, tmp_path, RATE) as system:
 
         async def breaking() -> None:
-            for scorer in system.live:
-                await asyncio.to_thread(scorer.wait_ready)
+            await system.all_ready()
             for proxy in cluster.proxies:
                 proxy.held = 0
                 proxy.hold(Hold(END_TXN, way, seconds=5.0, times=2))

@@ -248,10 +248,17 @@ class Scorer:
             assert time.monotonic() < deadline, f"{text!r} not printed: {self.log()[-2000:]}"
             time.sleep(0.05)
 
+    def ready(self) -> bool:
+        """Whether /readyz says yes; a process that does not answer, or no longer, is not."""
+        try:
+            return '"http": "' in self.log() and self.get("/readyz")[0] == 200
+        except OSError:  # it ended between the two, or ends now
+            return False
+
     def wait_ready(self) -> None:
         """Wait until /readyz says yes."""
         deadline = time.monotonic() + WAIT_S_MAX
-        while self.get("/readyz")[0] != 200:
+        while not self.ready():
             assert self.returncode is None, f"the scorer ended: {self.log()[-2000:]}"
             assert time.monotonic() < deadline, f"not ready: {self.log()[-2000:]}"
             time.sleep(0.1)
