@@ -23,11 +23,14 @@ class DuplicateWindow:
         """Take in ids, in order; returns the places of those that were seen before, which are not taken in."""
         if self.records_max == 0:
             return []
-        if len(set(ids)) == len(ids) and self._seen.isdisjoint(ids):
-            self._order.extend(ids)
+        if self._seen.isdisjoint(ids):
+            before = len(self._seen)
             self._seen.update(ids)
-            self._forget()
-            return []
+            if len(self._seen) == before + len(ids):
+                self._order.extend(ids)
+                self._forget()
+                return []
+            self._seen.difference_update(ids)  # one is in it twice: one by one, then
         places = []
         for place, transaction_id in enumerate(ids):
             if transaction_id in self._seen:
@@ -39,8 +42,8 @@ class DuplicateWindow:
         return places
 
     def _forget(self) -> None:
-        for _ in range(len(self._order) - self.records_max):
-            self._seen.discard(self._order.popleft())
+        order = self._order
+        self._seen.difference_update([order.popleft() for _ in range(len(order) - self.records_max)])
 
     def to_arrays(self) -> Arrays:
         """The window as arrays."""

@@ -280,6 +280,8 @@ class PartitionWorker:
 
 def split(records: Sequence[Record], bytes_max: int) -> list[Sequence[Record]]:
     """Cut records into batches of at most `bytes_max` payload bytes; a larger single record is a batch of its own."""
+    if records and sum([len(record.value or b"") for record in records]) <= bytes_max:
+        return [records]
     batches: list[Sequence[Record]] = []
     start = size = 0
     for i, record in enumerate(records):

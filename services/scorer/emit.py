@@ -65,7 +65,7 @@ class Emitter:
         first = batch.records[0]
         offsets = [record.offset for record in batch.records]
         headers = position_headers(first.topic, first.partition, offsets, batch.profiles_offset)
-        timestamps_ms = _timestamps_ms(batch.records)
+        timestamps_ms = np.maximum(batch.timestamps_ms, 0).tolist()  # a record may have none
         keys: list[bytes | None] = [
             t.card_id.encode() for t in batch.transactions
         ]  # the inputs' own keys may be anything
@@ -126,10 +126,9 @@ class Emitter:
         write = Write(self._prefix + TERMINAL_SUMS.name)
         headers = source_headers(source.topic, source.partition, source.offset)
         for sums in closed:
-            terminals = list(sums.payments)
+            terminals, counts = tuple(sums.payments), tuple(sums.payments.values())
             for start in range(0, len(terminals), SUMS_MAX):
-                part = tuple(terminals[start : start + SUMS_MAX])
-                payments = tuple(sums.payments[terminal] for terminal in part)
+                part, payments = terminals[start : start + SUMS_MAX], counts[start : start + SUMS_MAX]
                 record = self._sums(day=sums.day, terminal_ids=part, payments=payments, frauds=(0,) * len(part))
                 write.append(None, codec.encode(record), max(source.timestamp, 0), headers)
         return write
@@ -233,9 +232,3 @@ def _fields(score: Score) -> dict[str, Any]:
 
 def _records(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
     return tuple(codec.record_of(reason) for reason in reasons)
-
-
-def _timestamps_ms(records: Sequence[Record]) -> list[int]:
-    """The records' timestamps; 0 for one that has none."""
-    timestamps_ms = [record.timestamp for record in records]
-    return timestamps_ms if min(timestamps_ms) >= 0 else [max(timestamp_ms, 0) for timestamp_ms in timestamps_ms]

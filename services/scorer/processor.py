@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from aiokafka import TopicPartition
@@ -196,6 +197,7 @@ class ScoringProcessor:
             late=late,
             amount=batch.amount,
             event_time_ms=batch.event_time_ms,
+            timestamps_ms=np.array([record.timestamp for record in records], np.int64),
             scores=judged.scores,
             outcomes=judged.outcomes,
             reasons=judged.reasons,
@@ -259,7 +261,12 @@ def admit(
 def columns(transactions: Sequence[Transaction], fields: Collection[IdField]) -> TransactionColumns:
     """Transactions as the fold takes them. fields: the ids that it reads."""
     return TransactionColumns(
-        ids={field: [getattr(t, field) or NO_VALUE for t in transactions] for field in fields},
+        ids={field: _values(transactions, field) for field in fields},
         event_time_ms=np.array([t.event_time_ms for t in transactions], np.int64),
         amount=np.array([t.amount for t in transactions], np.float64),
     )
+
+
+def _values(transactions: Sequence[Transaction], field: IdField) -> list[str]:
+    values = list(map(attrgetter(field), transactions))
+    return values if all(values) else [value or NO_VALUE for value in values]

@@ -66,6 +66,8 @@ class Scored:
     late: NDArray[np.bool_]
     amount: NDArray[np.float64]
     event_time_ms: NDArray[np.int64]
+    timestamps_ms: NDArray[np.int64]
+    """When each input record was produced, ms since 1970 UTC."""
     scores: Scores
     outcomes: Outcomes
     reasons: dict[int, tuple[Reason, ...]]
@@ -74,8 +76,3 @@ class Scored:
     profiles_offset: int | None
     """The records of `terminal-profiles` below it were known; None where the features read none."""
     unseen: Unseen | None = None
-
-    @property
-    def timestamps_ms(self) -> NDArray[np.int64]:
-        """When each input record was produced, ms since 1970 UTC."""
-        return np.array([record.timestamp for record in self.records], np.int64)
