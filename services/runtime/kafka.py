@@ -63,9 +63,8 @@ aiokafka.protocol.admin.DescribeGroupsRequest_v3.RESPONSE_TYPE = aiokafka.protoc
 def _look_at_group_errors(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def sent(*arguments: Any, **options: Any) -> Any:
         answer = await send(*arguments, **options)
-        if (
-            type(answer) in OFFSETS_ANSWERS and answer.error_code
-        ):  # isinstance of an abstract class costs 2 % of the loop
+        # not isinstance: asked of an abstract class, for each answer, it costs 2 % of the loop
+        if type(answer) in OFFSETS_ANSWERS and answer.error_code:
             raise for_code(answer.error_code)
         return answer
 
