@@ -1,6 +1,6 @@
 """Strings in arrays, as snapshots hold them: the UTF-8 of all, and where each ends."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 def pack(texts: Iterable[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """uint8[bytes of all] and int64[n], the end of each."""
-    encoded = [text.encode() for text in texts]
-    ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
-    return np.frombuffer(b"".join(encoded), np.uint8), ends
+    texts = list(texts)
+    whole = "".join(texts)
+    parts: Sequence[str | bytes] = texts if whole.isascii() else [text.encode() for text in texts]
+    ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
+    return np.frombuffer(whole.encode(), np.uint8), ends
 
 
 def unpack(data: NDArray[np.generic], ends: NDArray[np.generic]) -> list[str]:

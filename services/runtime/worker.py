@@ -150,7 +150,8 @@ class PartitionWorker:
             )
             consumer.seek(self.source, committed.offset)
             self.next_offset = committed.offset
-            self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s
+            # each partition at its own time: all at once, the copies of their states would hold up every batch together
+            self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s * random.random()
             self._moving()
             self.phase = "running"
             self._log.info("partition.running", offset=committed.offset)

@@ -76,7 +76,7 @@ MUTATIONS = (
         "services/runtime/worker.py",
         "            processor = self._parts.make_processor(self.source)\n",
         "            processor = self.__dict__.setdefault('kept', self._parts.make_processor(self.source))\n",
-        f"{RUNTIME}/test_worker_states.py",
+        f"{RUNTIME}/test_worker_order.py",
     ),
     Mutation(
         "C",
