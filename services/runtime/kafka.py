@@ -20,6 +20,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    NodeNotReadyError,
     NotCoordinatorForGroupError,
     for_code,
 )
@@ -37,7 +38,7 @@ __all__ = [
     "admin",
     "connection",
     "input_consumer",
-    "of_coordinator",
+    "patiently",
     "plain_producer",
     "reader",
     "retrieve",
@@ -47,8 +48,10 @@ __all__ = [
 
 T = TypeVar("T")
 
-COORDINATOR_S_MAX = 20.0
-COORDINATOR_POLL_S = 0.05
+PATIENCE_S = 20.0
+PATIENCE_POLL_S = 0.05
+"""For a broker or a coordinator, before the work begins: longer than a cluster takes to notice that a broker is gone."""
+FOR_NOW = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, NodeNotReadyError)
 
 RETRY_BACKOFF_MS = 5
 """H: the first produce of a transaction is often answered NOT_ENOUGH_REPLICAS; 100 ms, the default, would be a spike."""
@@ -219,16 +222,20 @@ def _unsent_bytes(connection: Any) -> int:
     return int(connection._writer.transport.get_write_buffer_size()) if connection._writer else 1
 
 
-async def of_coordinator(ask: Callable[[], Awaitable[T]]) -> T:
-    """What a group's coordinator answers; waits while there is none, as in a cluster that makes its offsets topic just now."""
-    deadline_s = monotonic_s() + COORDINATOR_S_MAX
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """What a broker of the cluster answers.
+
+    Asks again while the one asked is down (the client takes any, and the next may be up), or the group has no coordinator, as
+    in a cluster that makes its offsets topic just now.
+    """
+    deadline_s = monotonic_s() + PATIENCE_S
     while True:
         try:
             return await ask()
-        except (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError):
+        except FOR_NOW:
             if monotonic_s() > deadline_s:
                 raise
-            await asyncio.sleep(COORDINATOR_POLL_S)
+            await asyncio.sleep(PATIENCE_POLL_S)
 
 
 async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:

@@ -17,12 +17,11 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
     for_code,
 )
-from aiokafka.protocol.admin import DescribeGroupsRequest_v3, DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from services.runtime.errors import AssayError
-from services.runtime.kafka import admin, connection, of_coordinator
+from services.runtime.kafka import admin, connection, patiently
 from services.runtime.settings import KafkaSettings
 
 READ, WRITE = 3, 4
@@ -30,8 +29,6 @@ READ, WRITE = 3, 4
 
 NAMES = {READ: "Read", WRITE: "Write"}
 GROUP_REFUSED = 30
-DescribeGroupsRequest_v3.RESPONSE_TYPE = DescribeGroupsResponse_v3
-"""The library reads this answer by the schema of version 2, which lacks the rights that version 3 was asked for."""
 
 REFUSED_LOGINS = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
 
@@ -110,7 +107,7 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
             for operation in sorted(operations)
             if not allowed[topic] >> operation & 1
         ]
-        found = await of_coordinator(lambda: _described(client, group))
+        found = await patiently(lambda: _described(client, group))
         if found["error_code"] == GROUP_REFUSED or not found["authorized_operations"] >> READ & 1:
             missing.append(f"Read on group {group}")
     finally:
@@ -123,7 +120,7 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
 
 async def _allowed_on_topics(client: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, int]:
     """What we may do with each topic, a bit an operation."""
-    answer = await client._send_request(_MetadataRequest(topics))
+    answer = await patiently(lambda: client._send_request(_MetadataRequest(topics)))
     return {found["topic"]: int(found["authorized_operations"]) for found in answer.to_object()["topics"]}
 
 

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.topics import TRANSACTIONS, Topic
 from services.runtime.errors import AssayError
-from services.runtime.kafka import admin
+from services.runtime.kafka import admin, patiently
 from services.runtime.preflight import why_unreachable
 from services.runtime.settings import KafkaSettings, TopicSettings
 
@@ -181,7 +181,7 @@ async def _ask(kafka: KafkaSettings, request: str, argument: Any) -> Any:
     client = admin(kafka)
     try:
         await client.start()
-        return await getattr(client, request)(argument)
+        return await patiently(lambda: getattr(client, request)(argument))
     except KafkaError as error:
         raise TopicError(await why_unreachable(kafka, error)) from None
     finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.runtime.clock import monotonic_s
-from services.runtime.kafka import admin, connection, of_coordinator, reader
+from services.runtime.kafka import admin, connection, patiently, reader
 from services.runtime.settings import KafkaSettings
 
 POLL_S = 0.05
@@ -20,7 +20,7 @@ async def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dic
     client = admin(kafka)
     try:
         await client.start()
-        offsets = await of_coordinator(lambda: client.list_consumer_group_offsets(group))
+        offsets = await patiently(lambda: client.list_consumer_group_offsets(group))
     finally:
         await client.close()
     return {source.partition: at.offset for source, at in offsets.items() if source.topic == topic and at.offset >= 0}

@@ -76,7 +76,7 @@ MUTATIONS = (
         "services/runtime/worker.py",
         "            processor = self._parts.make_processor(self.source)\n",
         "            processor = self.__dict__.setdefault('kept', self._parts.make_processor(self.source))\n",
-        f"{RUNTIME}/test_worker_order.py",
+        f"{RUNTIME}/test_worker_states.py::test_what_a_transaction_without_a_good_end_folded_is_forgotten",
     ),
     Mutation(
         "C",

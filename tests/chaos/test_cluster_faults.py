@@ -48,6 +48,21 @@ async def test_a_rolling_kill_of_three_brokers_loses_and_repeats_nothing(cluster
     await survived(cluster, tmp_path, *each_broker("broker_kill", 1.0))
 
 
+async def test_a_scorer_that_starts_while_a_broker_is_down_asks_the_others(cluster: Cluster, tmp_path: Path) -> None:
+    """As when brokers and scorers are upgraded in turn: it waits, and does not end with a sentence about Kafka."""
+    async with running(cluster, tmp_path, RATE) as system:
+
+        async def breaking() -> None:
+            async with cluster.turn:
+                await cluster.kill(0)
+                await system.all_ready()
+                await cluster.start_again(0)
+
+        outcome = await judged(system, breaking)
+    assert outcome.good, (outcome.as_dict(), outcome.damage())
+    assert system.restarts == 0, [scorer.log()[-500:] for scorer in system.stream.processes]
+
+
 async def test_a_network_that_swallows_cuts_and_delays_loses_and_repeats_nothing(
     cluster: Cluster, tmp_path: Path
 ) -> None:

@@ -151,6 +151,19 @@ TestWorkerStates.settings = settings(
 )
 
 
+@pytest.mark.parametrize("fate", ["fail", "commit_without_answer", "revoke"])
+def test_what_a_transaction_without_a_good_end_folded_is_forgotten(fate: Fate) -> None:
+    """The one path that no search may miss: with the state kept, the payments would come again as duplicates."""
+    life = Worker()
+    life.begin()
+    payment = {"event_time_ms": BASE_TIME_MS, "card_id": "card", "terminal_id": "terminal", "amount": 10.0}
+    life.arrive([json.dumps({"transaction_id": f"t{number}", **payment}).encode() for number in range(5)])
+    life.work(records_max=2, fates=["commit", fate], snapshots=False)
+    life.outputs_are_those_of_one_undisturbed_pass()
+    life.teardown()
+    assert [name for name, _, _ in life.kafka.outputs].count(SCORES.name) == 5
+
+
 def test_the_settings_of_the_states_are_small_enough_to_forget() -> None:
     """Otherwise eviction and the end of the duplicate window would never be met."""
     assert RuntimeSettings().duplicate_window_records > WINDOW
