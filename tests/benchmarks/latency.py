@@ -5,9 +5,9 @@
 
 A generator in a process of its own sends payments when they are due, whatever became of those before. A read_committed
 reader takes the time from due to seen. In each round every contender is started anew and takes all the rates in turn: the
-scorer exactly once, the scorer at least once, and the limit loop, exactly once; the scorers save a snapshot every 10 s. Then
-the scorer, exactly once, is offered twice what it can do. --environment: settings of the scorers, to compare with the defaults;
-such a run is recorded apart.
+scorer exactly once, the scorer at least once, the limit loop, exactly once, and where a JDK is Kafka Streams, exactly once with
+its default commit interval (100 ms); the scorers save a snapshot every 10 s. Then the scorer, exactly once, is offered twice
+what it can do. --environment: settings of the scorers, to compare with the defaults; such a run is recorded apart.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from rich.table import Table
 
 from schemas.topics import SCORES, TRANSACTIONS, Topic
 from services.runtime.topics_admin import create_topics
-from tests.benchmarks import command
+from tests.benchmarks import command, peer_streams
 from tests.benchmarks.generator import CARDS, Load
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
@@ -44,7 +44,12 @@ OVERLOAD = 2.0
 BURST_RECORDS = 150_000
 LIMIT_OUT, LIMIT_BATCH = "bench-limit", "2000"
 LIBRARIES = ("aiokafka", "confluent-kafka", "msgspec", "numba", "numpy", "onnxruntime", "uvloop")
-CONTENDERS = {"": "Assay, exactly once", "at_least_once_": "Assay, at least once", "limit_": "limit, exactly once"}
+CONTENDERS = {
+    "": "Assay, exactly once",
+    "at_least_once_": "Assay, at least once",
+    "limit_": "limit, exactly once",
+    "streams_": "Kafka Streams, exactly once",
+}
 """By the prefix of the keys."""
 
 STEP_MS = 43_200_000 // CARDS
@@ -134,6 +139,12 @@ def of_limit(stream: Stream, loads: Loads, rates: tuple[int, ...], seconds: floa
         return rated(stream, loads, LIMIT_OUT, rates, seconds)
 
 
+def of_streams(stream: Stream, loads: Loads, rates: tuple[int, ...], seconds: float) -> Runs:
+    """All rates in turn at Kafka Streams."""
+    with peer_streams.running(stream.bootstrap, stream.prefix + TRANSACTIONS.name, stream.prefix + LIMIT_OUT):
+        return rated(stream, loads, LIMIT_OUT, rates, seconds)
+
+
 def overload(stream: Stream, loads: Loads, seconds: float) -> dict[str, float]:
     """Twice the capacity for some seconds: a burst first, whose rest is drained undisturbed, says what the capacity is."""
     watch = Watch(stream.bootstrap, stream.prefix + SCORES.name, stream.partitions)
@@ -191,6 +202,8 @@ def measure(
             ),
             "limit_": lambda: of_limit(stream, loads, rate, seconds),
         }
+        if peer_streams.java() is not None:
+            contenders["streams_"] = lambda: of_streams(stream, loads, rate, seconds)
         found = interleaved(contenders, rounds)
     overloads = [over for _, over in found[""]]
     runs = {**found, "": [runs for runs, _ in found[""]]}
@@ -237,6 +250,8 @@ def show(result: dict[str, Any]) -> None:
         table.add_column(column, justify="left" if column == "contender" else "right")
     for row in result["rates"]:
         for prefix, title in CONTENDERS.items():
+            if f"{prefix}rate" not in row:
+                continue
             rounds = result["rounds"][f"{prefix}{row['rate']}"]
             cells = [f"{row[prefix + name]:.1f} ({min(all_):.1f} to {max(all_):.1f})" for name, all_ in rounds.items()]
             table.add_row(f"{row['rate']:,}", title, *cells)

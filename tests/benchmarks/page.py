@@ -30,9 +30,10 @@ Generated from `docs/benchmarks.jsonl`, which `make bench` appends to; `assay be
 the machine that each section names, broker, scorer and everything else sharing it. Each stands beside a peer or a limit measured
 in the same run, in rounds that take turns; medians, with the lowest and the highest round.
 
-Peers: Faust, pandas, Polars and river run here, each as its own documentation has it. Kafka Streams and Flink do not: they need a
-Java compiler, which the Java runtime that comes with the broker does not hold, and their figures from another machine would say nothing
-beside these. Quix Streams does not either: it asks for versions of the Kafka client that exclude ours.
+Peers: Faust, Kafka Streams (where a JDK is installed: the Java runtime that comes with the broker has no compiler), pandas, Polars and
+river run here, each as its own documentation has it, on the same graph by ONNX Runtime. Flink does not: it is a cluster to be set up,
+and figures from another machine would say nothing beside these. Quix Streams does not either: it asks for versions of the Kafka client
+that exclude ours.
 """
 
 

@@ -12,6 +12,8 @@ NAMES = {
     "": "**Assay, exactly once**",
     "at_least_once_": "Assay, at least once",
     "limit_": "limit, exactly once",
+    "streams": "Kafka Streams, record by record, exactly once",
+    "streams_": "Kafka Streams, exactly once",
 }
 
 
@@ -29,7 +31,8 @@ def throughput(record: Record) -> list[str]:
         "",
         *table(("contender", "minimum, records/s", "median", "maximum"), rows),
         "",
-        f"{figures['assay_to_limit']:.2f} of the limit (target 0.60), {figures['assay_to_faust']:.0f} times Faust (target 40).",
+        f"{figures['assay_to_limit']:.2f} of the limit (target 0.60), {figures['assay_to_faust']:.0f} times Faust (target 40)"
+        + (f", {figures['assay_to_streams']:.1f} times Kafka Streams." if "assay_to_streams" in figures else "."),
         "The first round is the slowest for all: the broker warms up. The *limit* is the leanest exactly-once scorer that we could",
         "write (`tests/benchmarks/limit.py`): no validation, no real features, no decisions, no dead letters, no recovery.",
     ]
@@ -40,7 +43,9 @@ def latency(record: Record) -> list[str]:
     figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms")
     rows = []
     for rate in (row["rate"] for row in figures["rates"]):
-        for prefix in ("", "at_least_once_", "limit_"):
+        for prefix in ("", "at_least_once_", "limit_", "streams_"):
+            if f"{prefix}{rate}" not in figures["rounds"]:
+                continue
             rounds = figures["rounds"][f"{prefix}{rate}"]
             cells = [f"{two:.1f} ({one:.1f} to {three_:.1f})" for one, two, three_ in _sorted3(rounds, names)]
             rows.append((NAMES[prefix], f"{rate:,}", *cells))

@@ -2,12 +2,14 @@
 judged, but for one ratio, wide enough for any: throughput to the limit in the same run.
 """
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from schemas.topics import TRANSACTIONS
 from tests.benchmarks import (
     capacity_page,
     features,
@@ -16,6 +18,7 @@ from tests.benchmarks import (
     monitor,
     observability,
     page,
+    peer_streams,
     reasons,
     record,
     restart,
@@ -24,6 +27,8 @@ from tests.benchmarks import (
     swaps,
     throughput,
 )
+from tests.benchmarks.common import LeanScore
+from tests.benchmarks.place import place
 
 OF_LIMIT_MIN = 0.4
 """0.6 is the target, 0.77 was measured: what falls below this has become slower, whatever the machine does beside it."""
@@ -35,6 +40,20 @@ Result = dict[str, Any]
 def one_broker(kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests' own, in place of one for each benchmark."""
     monkeypatch.setenv("BENCH_BOOTSTRAP", kafka_bootstrap)
+
+
+@pytest.mark.skipif(
+    peer_streams.java() is None, reason="Kafka Streams' program is compiled as it starts: install a JDK"
+)
+def test_kafka_streams_does_the_same_work(kafka_bootstrap: str) -> None:
+    """It scores what the others score: 3,000 payments, each a score of this graph in the lean form."""
+    with place(kafka_bootstrap) as stream:
+        asyncio.run(throughput.fill(stream, 3_000))
+        source, out = stream.prefix + TRANSACTIONS.name, f"{stream.prefix}bench-limit"
+        assert throughput.printed(peer_streams.command(stream.bootstrap, source, out, "earliest", 3_000)) > 0
+        scores = [json.loads(record.value) for record in asyncio.run(stream.read("bench-limit"))]
+    assert set(scores[0]) == set(LeanScore.__struct_fields__)
+    assert all(0 < score["probability"] < 1 and score["reconstruction_error"] >= 0 for score in scores)
 
 
 def fit_to_print(name: str, result: Result, show: Callable[[Result], None]) -> None:
@@ -50,6 +69,7 @@ def fit_to_print(name: str, result: Result, show: Callable[[Result], None]) -> N
 def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """40,000 payments, two rounds, every contender: the best round against the limit's best."""
     monkeypatch.setattr(throughput, "FAUST_RECORDS", 1_000)
+    monkeypatch.setattr(peer_streams, "java", lambda: None)  # it has a test of its own
     monkeypatch.setattr(throughput, "LIMIT_BATCHES", (2000,))
     result = throughput.measure(40_000, 2)
     for name in ("assay", "limit", "faust"):
@@ -63,6 +83,7 @@ def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.Mon
 def test_latency_measures_every_contender_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second of 2,000 payments a second, one round, and an overload that short."""
     monkeypatch.setattr(latency, "WARM_S", 0.3)
+    monkeypatch.setattr(peer_streams, "java", lambda: None)
     monkeypatch.setattr(latency, "BROKER_WARM_S", 0.3)
     monkeypatch.setattr(latency, "BURST_RECORDS", 5_000)
     result = latency.measure((2_000,), 0.5, 1, 0.3)

@@ -1,4 +1,5 @@
-"""Throughput of the scorer, exactly once, everything on, beside the lean limit and Faust: one run, one topic, three rounds.
+"""Throughput of the scorer, exactly once, everything on, beside the lean limit, Faust and, where a JDK is, Kafka Streams: one
+run, one topic, three rounds.
 
 `python -m tests.benchmarks.throughput [--json] [--record] [--records N] [--rounds N]`
 """
@@ -24,7 +25,7 @@ from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from schemas.topics import SCORES, TRANSACTIONS, Topic
 from services.runtime.topics_admin import create_topics
-from tests.benchmarks import command
+from tests.benchmarks import command, peer_streams
 from tests.benchmarks.common import Payment
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
@@ -32,6 +33,8 @@ from tests.services.harness import ROOT, Stream
 
 LIMIT_BATCHES = (500, 2000)
 FAUST_RECORDS = 20_000
+STREAMS_RECORDS = 200_000
+"""Enough for its compiler to be done, of those that there are."""
 LIBRARIES = ("aiokafka", "faust-streaming", "msgspec", "numba", "numpy", "onnxruntime", "uvloop")
 
 notes = Console(stderr=True)
@@ -92,7 +95,11 @@ def assay(stream: Stream, records: int, **environment: str) -> float:
 
 def child(module: str, *arguments: str, **environment: str) -> float:
     """The number that a contender prints last."""
-    command = [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments]
+    return printed([sys.executable, "-m", f"tests.benchmarks.{module}", *arguments], **environment)
+
+
+def printed(command: list[str], **environment: str) -> float:
+    """The number that a command prints last."""
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=True, timeout=600
     )
@@ -109,11 +116,15 @@ def contenders(stream: Stream, records: int) -> dict[str, Callable[[], float]]:
         )
         for size in LIMIT_BATCHES
     }
-    return {
-        **limits,
-        "assay": lambda: assay(stream, records),
-        "faust": lambda: child("peer_faust", "worker", "-l", "error", **faust_place),
+    peers: dict[str, Callable[[], float]] = {
+        "faust": lambda: child("peer_faust", "worker", "-l", "error", **faust_place)
     }
+    if peer_streams.java() is not None:
+        of_streams = peer_streams.command(
+            stream.bootstrap, source, f"{stream.prefix}bench-limit", "earliest", min(records, STREAMS_RECORDS)
+        )
+        peers["streams"] = lambda: printed(of_streams)
+    return {**limits, "assay": lambda: assay(stream, records), **peers}
 
 
 def measure(records: int, rounds: int) -> dict[str, Any]:
@@ -132,9 +143,13 @@ def summary(figures: dict[str, list[float]], records: int) -> dict[str, Any]:
     return {
         "assay_records_per_s": round(medians["assay"]),
         "limit_records_per_s": round(medians[limit]),
-        "faust_records_per_s": round(medians["faust"]),
+        **{f"{peer}_records_per_s": round(medians[peer]) for peer in ("faust", "streams") if peer in medians},
         "assay_to_limit": round(medians["assay"] / medians[limit], 3),
-        "assay_to_faust": round(medians["assay"] / medians["faust"], 1),
+        **{
+            f"assay_to_{peer}": round(medians["assay"] / medians[peer], 1)
+            for peer in ("faust", "streams")
+            if peer in medians
+        },
         "limit": limit,
         "rounds": {name: [round(value) for value in values] for name, values in figures.items()},
         "records": records,
