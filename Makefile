@@ -95,9 +95,8 @@ sign: $(VENV)/.installed-demo ## sign the bundles in deploy/bundles with KEY.key
 	@for bundle in deploy/bundles/*/; do $(RUN)/assay bundle sign $$bundle --key $(KEY).key || exit 1; done
 	@mkdir -p deploy/keys && cp $(KEY).pub deploy/keys/demo.pub
 
-sbom: $(VENV)/.installed-all ## a CycloneDX bill of materials of what is installed: dist/sbom.json
-	@$(PYTHON) -m venv .venv-audit >&2
-	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom >&2
+AUDITORS := .venv-audit/.installed
+sbom: $(VENV)/.installed-all $(AUDITORS) ## a CycloneDX bill of materials of what is installed: dist/sbom.json
 	@mkdir -p dist && .venv-audit/bin/cyclonedx-py environment $(RUN)/python --output-file dist/sbom.json
 
 ASKED = $(if $(AUDIT_URL),--vulnerability-service osv --osv-url $(AUDIT_URL)) --strict --no-deps --disable-pip
@@ -105,8 +104,8 @@ audit: sbom ## known vulnerabilities of the locked versions: asks PyPI, or an OS
 	@.venv-audit/bin/pip-audit --requirement $(LOCK) $(ASKED)
 
 # an index without advisories finds nothing wrong, either: ask for what is known to be
-audit-answers: sbom ## whether there is an answer to be had: a version with a known vulnerability must be found
-	@echo jinja2==2.10 > dist/vulnerable.txt
+audit-answers: $(AUDITORS) ## whether there is an answer to be had: a version with a known vulnerability must be found
+	@mkdir -p dist && echo jinja2==2.10 > dist/vulnerable.txt
 	@.venv-audit/bin/pip-audit --requirement dist/vulnerable.txt $(ASKED) 2>&1 | grep -q PYSEC-
 
 clean: ## remove the virtual environment, caches and local data
@@ -125,6 +124,11 @@ $(RUN)/python:
 	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) was not found: Assay needs Python 3.11 or newer; name one with make PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Assay needs Python 3.11 or newer, and $(PYTHON) is older: name another with make PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) >&2
+
+$(AUDITORS):
+	@$(PYTHON) -m venv .venv-audit >&2
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom >&2
+	@touch $@
 
 $(VENV)/.installed-demo: $(RUN)/python pyproject.toml $(LOCK)
 	@echo "Installing Assay into $(VENV), once ..." >&2

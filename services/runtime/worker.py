@@ -281,6 +281,7 @@ class PartitionWorker:
 
 def split(records: Sequence[Record], bytes_max: int) -> list[Sequence[Record]]:
     """Cut records into batches of at most `bytes_max` payload bytes; a larger single record is a batch of its own."""
+    # nearly always so, and to see it takes a third of the loop's time
     if records and sum([len(record.value or b"") for record in records]) <= bytes_max:
         return [records]
     batches: list[Sequence[Record]] = []

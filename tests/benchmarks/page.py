@@ -31,7 +31,7 @@ the machine that each section names, broker, scorer and everything else sharing 
 in the same run, in rounds that take turns; medians, with the lowest and the highest round.
 
 Peers: Faust, Kafka Streams (where a JDK is installed: the Java runtime that comes with the broker has no compiler), pandas, Polars and
-river run here, each as its own documentation has it, on the same graph by ONNX Runtime. Flink does not: it is a cluster to be set up,
+river run here, each as its own documentation has it; those that score, on the same graph by ONNX Runtime. Flink does not: it is a cluster to be set up,
 and figures from another machine would say nothing beside these. Quix Streams does not either: it asks for versions of the Kafka client
 that exclude ours.
 """

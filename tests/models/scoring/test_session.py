@@ -94,7 +94,7 @@ def test_the_model_name_tells_bundle_version_and_provider(session: ModelSession)
     assert session.model_name == f"fraud/{BUNDLE.manifest.version}@cpu"
 
 
-@pytest.mark.skipif(CUDA, reason="this machine's ONNX Runtime offers CUDA")
+@pytest.mark.skipif(CUDA, reason="ONNX Runtime offers CUDA here: install the extra cpu in place of gpu")
 def test_cuda_without_a_gpu_is_refused_and_auto_takes_the_cpu() -> None:
     """Never a silent fall back to the CPU."""
     with pytest.raises(DeviceError, match=r"Device cuda is not usable: .*ASSAY_DEVICE=cpu\.$"):
@@ -118,7 +118,7 @@ def test_a_cuda_that_is_offered_but_does_not_start_is_refused(monkeypatch: pytes
     assert create_session(BUNDLE.model, "auto")[1] == "cpu"
 
 
-@pytest.mark.skipif(not CUDA, reason="needs a CUDA device and onnxruntime-gpu")
+@pytest.mark.skipif(not CUDA, reason="no CUDA here: install the extra gpu on a machine with such a device")
 def test_cuda_agrees_with_the_cpu_to_1e_4(session: ModelSession) -> None:
     """On a GPU a tolerance takes the place of equal bits."""
     matrix = rows(2000)
