@@ -119,7 +119,12 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         await asyncio.wait([task for _, task in tasks])
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is None and task in self._tasks.values():  # nobody asked for it: its partition would stand still
+            error = AssayError(
+                f"A partition's worker ended by itself: this process ends so that another can take over; {LOOK}"
+            )
+        if error is not None:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

@@ -4,7 +4,6 @@ The letters are the rules of ARCHITECTURE.md, "Exactly once".
 """
 
 import asyncio
-import contextlib
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
@@ -239,19 +238,19 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
-    """Close a producer within a bound. Its own `stop` first waits for everything unsent, which may never go out."""
+    """Close a producer within three times `timeout_s`; never raises.
+
+    Its own `stop` waits for everything unsent, its sender for the answer of a coordinator: either may never come. A sender that
+    is cancelled twice hands that on to whoever waits for it, so nobody here awaits one directly.
+    """
     for queue in producer._message_accumulator._batches.values():
         for batch in queue:
             retrieve(batch._drain_waiter)  # fails with its batch, and the client itself waits for it only at times
-    stopping = asyncio.ensure_future(producer.stop())
-    done, _ = await asyncio.wait([stopping], timeout=timeout_s)
-    if not done:
-        stopping.cancel()
-        with contextlib.suppress(Exception):  # what is thrown away may fail
-            await producer._sender.close()
-            await producer.client.close()
-    with contextlib.suppress(Exception, asyncio.CancelledError):
-        await stopping
+    for close in (producer.stop, producer._sender.close, producer.client.close):
+        closing = asyncio.ensure_future(close())
+        closing.add_done_callback(retrieve)  # what is thrown away may fail
+        await asyncio.wait([closing], timeout=timeout_s)
+        closing.cancel()
     if producer._txn_manager is not None:
         retrieve(producer._txn_manager.wait_for_transaction_end())
 

@@ -106,12 +106,12 @@ class PartitionWorker:
             self._parts.metrics.forget_partition(self._label)
 
     async def _failed(self, error: Exception) -> None:
-        if self._stop.is_set():
-            return
         name = type(error).__name__
         self._failures += 1
         self._parts.metrics.failures.labels(name).inc()
         self._log.warning("partition.failed", error=name, failures_in_a_row=self._failures)
+        if self._stop.is_set():
+            return  # who gets the partition next starts it again
         sentence = fatal_sentence(error)
         if sentence is not None:
             raise AssayError(sentence) from error

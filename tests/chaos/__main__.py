@@ -19,7 +19,7 @@ def main(
     minutes: Annotated[float, typer.Option(min=0.1, help="How long faults come.")] = 3.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the faults. Default: a random one.")] = None,
     rate: Annotated[float, typer.Option(min=1.0, help="Payments a second.")] = 1000.0,
-    logs: Annotated[Path | None, typer.Option(help="Keep the scorers' logs and snapshots here.")] = None,
+    logs: Annotated[Path | None, typer.Option(help="Keep all logs and the snapshots here.")] = None,
 ) -> None:
     """Break a running system for a while, then check that nothing is lost, repeated, torn or different.
 

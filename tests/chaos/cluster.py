@@ -1,6 +1,7 @@
 """Three brokers behind one proxy each: replication 3, two in-sync replicas."""
 
 import asyncio
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,8 +19,8 @@ PROPERTIES = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "10
 class ProxiedKafka(EmbeddedKafka):
     """The embedded Kafka with a second listener, whose advertised address is a proxy's."""
 
-    def __init__(self, heap_mb: int = 320) -> None:
-        super().__init__(BROKERS, heap_mb=heap_mb, properties=PROPERTIES)
+    def __init__(self, log_file: Path | None, heap_mb: int = 320) -> None:
+        super().__init__(BROKERS, heap_mb=heap_mb, properties=PROPERTIES, log_file=log_file)
         self.proxy_ports = [free_port() for _ in range(BROKERS)]
         self.behind_ports = [free_port() for _ in range(BROKERS)]
 
@@ -35,10 +36,10 @@ class ProxiedKafka(EmbeddedKafka):
 
 
 class Cluster:
-    """Brokers and proxies. `direct`: the brokers themselves; `proxied`: through the proxies."""
+    """Brokers and proxies. `direct`: the brokers themselves; `proxied`: through the proxies. logs: where the brokers' go."""
 
-    def __init__(self) -> None:
-        self.kafka = ProxiedKafka()
+    def __init__(self, logs: Path | None = None) -> None:
+        self.kafka = ProxiedKafka(logs / "kafka.log" if logs else None)
         self.proxies: list[Proxy] = []
         self.turn = asyncio.Lock()
         """Held while a broker is down: two of three must stay."""

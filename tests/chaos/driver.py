@@ -90,7 +90,7 @@ class Outcome:
 
 async def run(seed: int, duration_s: float, rate: float, say: Say, directory: Path) -> Outcome:
     """Faults for `duration_s` at `rate` payments a second, and everything that follows. directory: for logs and snapshots."""
-    async with Cluster() as cluster, running(cluster, directory, rate) as system:
+    async with Cluster(directory) as cluster, running(cluster, directory, rate) as system:
         return await judged(system, lambda: _break(system, seed, duration_s, say), say, seed)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
+from services.broker import EmbeddedKafka
 from services.runtime import kafka as connections
 from services.runtime.batches import Write
-from services.runtime.delivery import ExactlyOnce, RevokedError
+from services.runtime.delivery import DISCARD_TIMEOUT_S, ExactlyOnce, RevokedError
 from services.runtime.settings import RuntimeSettings
 from services.runtime.worker import MENDABLE
 from tests.services.harness import Stream
@@ -74,15 +76,19 @@ def write(topic: str, *values: bytes) -> Write:
 @pytest.fixture
 async def scene(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> Scene:
     """Fresh topics."""
-    stream = Stream(kafka_bootstrap, topic_prefix, tmp_path)
+    return await made(Stream(kafka_bootstrap, topic_prefix, tmp_path))
+
+
+async def made(stream: Stream) -> Scene:
+    """Topics of this prefix."""
     admin = connections.admin(stream.kafka)
     await admin.start()
-    names = [NewTopic(f"{topic_prefix}{name}", 1, 1) for name in ("in", "out")]
+    names = [NewTopic(f"{stream.prefix}{name}", 1, 1) for name in ("in", "out")]
     await admin.create_topics(
-        [*names, NewTopic(f"{topic_prefix}small", 1, 1, topic_configs={"max.message.bytes": "200"})]
+        [*names, NewTopic(f"{stream.prefix}small", 1, 1, topic_configs={"max.message.bytes": "200"})]
     )
     await admin.close()
-    return Scene(stream, RuntimeSettings(group=f"{topic_prefix}group"))
+    return Scene(stream, RuntimeSettings(group=f"{stream.prefix}group"))
 
 
 async def test_outputs_and_offset_become_visible_together(scene: Scene) -> None:
@@ -218,3 +224,28 @@ async def test_a_producer_is_worn_out_by_age_and_by_count(scene: Scene, monkeypa
     await aged.start()
     assert aged.worn_out
     await aged.discard()
+
+
+@pytest.mark.broker
+async def test_a_delivery_without_coordinator_is_discarded_within_a_bound(topic_prefix: str, tmp_path: Path) -> None:
+    """Closing the client waits for a coordinator that may not come back: the partition could not start again meanwhile."""
+    kafka = EmbeddedKafka(heap_mb=256)
+    await asyncio.to_thread(kafka.start)
+    try:
+        scene = await made(Stream(kafka.bootstrap, topic_prefix, tmp_path))
+        scene.runtime = scene.runtime.model_copy(update={"request_timeout_s": 1.0})
+        delivery = scene.delivery()
+        await delivery.start()
+        await delivery.deliver([write(scene.out, b"a")], 1, yes)
+
+        def dies() -> bool:
+            kafka.kill_node(0)
+            return True
+
+        with pytest.raises(TimeoutError):  # in the commit
+            await delivery.deliver([write(scene.out, b"b")], 2, dies)
+        begun_s = time.monotonic()
+        await delivery.discard()
+        assert time.monotonic() - begun_s < 3 * DISCARD_TIMEOUT_S + 1
+    finally:
+        await asyncio.to_thread(kafka.stop)

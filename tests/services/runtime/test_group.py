@@ -62,6 +62,23 @@ async def test_an_error_while_partitions_are_given_back_ends_the_process(
         await asyncio.wait_for(running, 30)
 
 
+async def test_a_worker_that_ends_by_itself_ends_the_process(
+    start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client can hand a cancellation of its own on: to its task that is no failure, and the partition stood still."""
+
+    async def cancelled(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Silent, "process", cancelled)
+    kafka = FakeKafka()
+    kafka.append(b"one")
+    group, _, running = await start(kafka)
+    await group.on_partitions_assigned([SOURCE])
+    with pytest.raises(AssayError, match="ended by itself"):
+        await asyncio.wait_for(running, 30)
+
+
 async def test_records_that_wait_without_progress_end_the_process(start: Callable[..., Awaitable[Started]]) -> None:
     """Rule F: first not ready, then the end, so that another can take over."""
     kafka = FakeKafka()
