@@ -42,6 +42,11 @@ def locked_jars(lock_file: Path = LOCK_FILE) -> tuple[Jar, ...]:
     return tuple(Jar(**entry) for entry in tomllib.loads(lock_file.read_text())["jars"])
 
 
+def kafka_version(lock_file: Path = LOCK_FILE) -> str:
+    """Of the locked Apache Kafka."""
+    return str(tomllib.loads(lock_file.read_text())["kafka"])
+
+
 def class_path(
     jars: tuple[Jar, ...] | None = None, repository: Path | None = None, console: Console | None = None
 ) -> str:

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import psutil
 from pydantic import BaseModel, ConfigDict
 
+from services.broker.jars import kafka_version
+
 T = TypeVar("T")
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -68,9 +70,12 @@ def newest(path: Path = RECORDS) -> dict[str, Record]:
 
 
 def surroundings(libraries: Iterable[str]) -> dict[str, Any]:
-    """`versions` and `machine`, which every result holds."""
+    """`versions` and `machine`, which every result holds; with aiokafka among the libraries, Kafka's own version, too."""
+    versions = {"python": platform.python_version(), **{name: _version(name) for name in libraries}}
+    if "aiokafka" in versions:
+        versions["kafka"] = "that of BENCH_BOOTSTRAP" if os.environ.get("BENCH_BOOTSTRAP") else kafka_version()
     return {
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in libraries}},
+        "versions": versions,
         "machine": {
             "cpus": os.cpu_count(),
             "system": platform.platform(terse=True),
