@@ -9,6 +9,7 @@ EVENTS = {
     "control.record_refused": "A record of `control` is no command that can be read, and is skipped.",
     "drift.found": "Features or scores of a model no longer look as in its reference.",
     "group.assigned": "The group gave this process partitions.",
+    "kafka.may_forget_commits": "Brokers are Kafka 4.3 or later: 4.3.0 to 4.4.0 can lose a commit (docs/guarantees.md).",
     "model.challenger": "A bundle scores in the shadow from the next batch on.",
     "model.challenger_failed": "The challenger failed and is let go; no score is touched by it.",
     "model.kept": "A new champion stayed within its bands while it was watched.",

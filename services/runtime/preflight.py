@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
@@ -27,8 +28,13 @@ from services.runtime.settings import KafkaSettings
 READ, WRITE = 3, 4
 """Codes of operations (org.apache.kafka.common.acl.AclOperation): bits of what we are told that we may do (KIP-430)."""
 
+log = structlog.get_logger(__name__)
+
 NAMES = {READ: "Read", WRITE: "Write"}
 GROUP_REFUSED = 30
+
+DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
+"""An API and its version that came with Apache Kafka 4.3: brokers do not tell clients of theirs what they are."""
 
 REFUSED_LOGINS = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
 
@@ -95,12 +101,23 @@ async def _described(client: AIOKafkaAdminClient, group: str) -> dict[str, Any]:
     return dict(found)
 
 
+def may_forget_commits(client: AIOKafkaAdminClient) -> bool:
+    """Whether a broker that was asked something is of a version that can lose a commit (KAFKA-20734), or of a later one."""
+    connections = client._client._conns.values()
+    return any(connected._versions.get(DESCRIBE_LOG_DIRS, (0, 0))[1] >= SINCE_4_3 for connected in connections)
+
+
 async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int]], group: str) -> None:
-    """Raise AssayError unless we may do `wanted` (operations by topic) and read in `group`."""
+    """Raise AssayError unless we may do `wanted` (operations by topic) and read in `group`. Warns of unsound brokers."""
     client = admin(kafka)
     try:
         await client.start()
         allowed = await _allowed_on_topics(client, wanted)
+        if may_forget_commits(client):
+            log.warning(
+                "kafka.may_forget_commits",
+                next_step="ask who runs the brokers whether their Kafka has the mend of KAFKA-20734: 4.3.0 to 4.4.0 have not",
+            )
         missing = [
             f"{NAMES[operation]} on topic {topic}"
             for topic, operations in sorted(wanted.items())
