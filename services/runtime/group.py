@@ -37,6 +37,8 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         self._failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._joining_since_s: float | None = monotonic_s()
         """Since when the group owes us an assignment; None while we have one, if only of nothing."""
+        self._ending = False
+        """From here on a rebalance that is under way starts no worker: nobody would stop it."""
         self._stuck_s = 0.0
         self._tick_s = monotonic_s()
 
@@ -52,6 +54,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
                 if done.done():
                     done.result()
         finally:
+            self._ending = True
             stopping.cancel()
             watching.cancel()
             await self._stop(list(self._workers))
@@ -84,6 +87,8 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             self._fail(error)
 
     def _start(self, assigned: Collection[TopicPartition]) -> None:
+        if self._ending:
+            return
         log.info("group.assigned", partitions=sorted(map(self._parts.metrics.label, assigned)))
         self._parts.metrics.rebalances.inc()
         self._parts.metrics.assigned.set(len(assigned))

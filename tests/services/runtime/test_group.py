@@ -62,6 +62,19 @@ async def test_an_error_while_partitions_are_given_back_ends_the_process(
         await asyncio.wait_for(running, 30)
 
 
+async def test_partitions_that_come_while_the_process_ends_are_left_to_others(
+    start: Callable[..., Awaitable[Started]],
+) -> None:
+    """The answer to a rebalance may come after the last worker was stopped."""
+    kafka = FakeKafka()
+    group, stop, running = await start(kafka)
+    stop.set()
+    await asyncio.wait_for(running, 30)
+    await group.on_partitions_assigned([SOURCE])
+    assert not group._workers
+    assert kafka.calls == []
+
+
 async def test_a_worker_that_ends_by_itself_ends_the_process(
     start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
