@@ -79,6 +79,14 @@ MUTATIONS = (
         f"{RUNTIME}/test_worker_states.py::test_what_a_transaction_without_a_good_end_folded_is_forgotten",
     ),
     Mutation(
+        "B",
+        "a producer that cannot be closed hands its cancellation on",
+        "services/runtime/kafka.py",
+        "        await asyncio.wait([closing], timeout=timeout_s)\n",
+        "        await asyncio.wait_for(closing, timeout_s)\n",
+        f"{RUNTIME}/test_delivery.py::test_a_delivery_without_coordinator_is_discarded_within_a_bound",
+    ),
+    Mutation(
         "C",
         "an id for each process in place of one for each input partition",
         "services/runtime/delivery.py",
@@ -160,6 +168,14 @@ MUTATIONS = (
         "default=joining_s)",
         "default=0.0)",
         f"{RUNTIME}/test_group.py::test_a_group_that_never_answers_ends_the_process",
+    ),
+    Mutation(
+        "F",
+        "a worker that ended by itself is overlooked",
+        "services/runtime/group.py",
+        "if error is None and task in self._tasks.values():",
+        "if False:",
+        f"{RUNTIME}/test_group.py::test_a_worker_that_ends_by_itself_ends_the_process",
     ),
     Mutation(
         "G",
