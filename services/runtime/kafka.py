@@ -238,7 +238,7 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
 
 
 async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
-    """Close a producer within three times `timeout_s`; never raises.
+    """Close a producer within twice `timeout_s`; never raises.
 
     Its own `stop` waits for everything unsent, its sender for the answer of a coordinator: either may never come. A sender that
     is cancelled twice hands that on to whoever waits for it, so nobody here awaits one directly.
@@ -246,10 +246,14 @@ async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
     for queue in producer._message_accumulator._batches.values():
         for batch in queue:
             retrieve(batch._drain_waiter)  # fails with its batch, and the client itself waits for it only at times
-    for close in (producer.stop, producer._sender.close, producer.client.close):
+    for close, bound_s in (
+        (producer.stop, timeout_s),
+        (producer._sender.close, timeout_s / 2),
+        (producer.client.close, timeout_s / 2),
+    ):
         closing = asyncio.ensure_future(close())
         closing.add_done_callback(retrieve)  # what is thrown away may fail
-        await asyncio.wait([closing], timeout=timeout_s)
+        await asyncio.wait([closing], timeout=bound_s)
         closing.cancel()
     if producer._txn_manager is not None:
         retrieve(producer._txn_manager.wait_for_transaction_end())

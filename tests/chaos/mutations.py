@@ -82,8 +82,8 @@ MUTATIONS = (
         "B",
         "a producer that cannot be closed hands its cancellation on",
         "services/runtime/kafka.py",
-        "        await asyncio.wait([closing], timeout=timeout_s)\n",
-        "        await asyncio.wait_for(closing, timeout_s)\n",
+        "        await asyncio.wait([closing], timeout=bound_s)\n",
+        "        await asyncio.wait_for(closing, bound_s)\n",
         f"{RUNTIME}/test_delivery.py::test_a_delivery_without_coordinator_is_discarded_within_a_bound",
     ),
     Mutation(
