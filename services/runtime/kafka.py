@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 import aiokafka.client
+import aiokafka.consumer.group_coordinator
 import aiokafka.producer.sender
 import aiokafka.protocol.admin
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -30,6 +31,7 @@ from services.runtime.clock import monotonic_s
 from services.runtime.errors import SettingsError
 from services.runtime.oauth import token_provider
 from services.runtime.settings import KafkaSettings, RuntimeSettings
+from services.runtime.stable_offsets import StableOffsetsRequest, StableOffsetsResponse
 
 __all__ = [
     "ConsumerRebalanceListener",
@@ -73,9 +75,12 @@ def _look_at_group_errors(send: Callable[..., Awaitable[Any]]) -> Callable[..., 
     return sent
 
 
-OFFSETS_ANSWERS = (OffsetFetchResponse_v2, OffsetFetchResponse_v3)
+OFFSETS_ANSWERS = (OffsetFetchResponse_v2, OffsetFetchResponse_v3, StableOffsetsResponse)
 aiokafka.client.AIOKafkaClient.send = _look_at_group_errors(aiokafka.client.AIOKafkaClient.send)
 """C: as shipped, "the coordinator is still loading" is taken for "nothing is committed", and a partition would begin anew."""
+
+aiokafka.consumer.group_coordinator.OffsetFetchRequest = StableOffsetsRequest
+"""C: as shipped, a commit that is not over yet is not waited for, and a partition would begin one batch too early."""
 
 
 def _end_fetches_first(close: Callable[[Fetcher], Awaitable[None]]) -> Callable[[Fetcher], Awaitable[None]]:

@@ -115,6 +115,14 @@ MUTATIONS = (
     ),
     Mutation(
         "C",
+        "what is committed is asked for as the client does, and a commit under way not waited for",
+        "services/runtime/kafka.py",
+        "aiokafka.consumer.group_coordinator.OffsetFetchRequest = StableOffsetsRequest\n",
+        "",
+        f"{RUNTIME}/test_delivery.py::test_the_committed_offset_is_told_once_the_commit_is_over",
+    ),
+    Mutation(
+        "C",
         "a group that lost its offset begins anew",
         "services/runtime/worker.py",
         "            if not committed.known:\n",

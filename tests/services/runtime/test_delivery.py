@@ -187,6 +187,23 @@ async def test_a_new_owner_settles_the_transaction_that_the_old_one_left_open(sc
     assert await scene.values() == [b"whole"]
 
 
+async def test_the_committed_offset_is_told_once_the_commit_is_over(scene: Scene) -> None:
+    """Rule C: as the client asks, it would be told the offset before; a coordinator that has just taken over sees it so."""
+    delivery = scene.delivery()
+    await delivery.start()
+    await delivery.deliver([write(scene.out, b"a")], 1, yes)
+    producer = delivery._producer
+    assert producer is not None
+    await producer.begin_transaction()
+    await producer.send_offsets_to_transaction({scene.source: 2}, scene.runtime.group)
+    asking = asyncio.ensure_future(scene.committed())
+    await asyncio.sleep(1.0)
+    assert not asking.done(), "it was told an offset that the open transaction is about to move"
+    await producer.commit_transaction()
+    assert await asyncio.wait_for(asking, 30) == 2
+    await delivery.discard()
+
+
 async def test_a_commit_without_answer_fails_within_the_request_timeout(scene: Scene) -> None:
     """Rule B: nobody waits for ever for a commit; whether it happened is for a fresh producer to find out."""
     scene.runtime = RuntimeSettings(group=scene.runtime.group, request_timeout_s=4)

@@ -5,18 +5,19 @@ import inspect
 import logging
 from typing import Any
 
+import aiokafka.consumer.group_coordinator
 import aiokafka.producer.sender
 import aiokafka.protocol.admin
 import pytest
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.errors import GroupLoadInProgressError, NotCoordinatorForGroupError
-from aiokafka.protocol.commit import OffsetFetchRequest, OffsetFetchResponse_v3
+from aiokafka.errors import GroupLoadInProgressError, NotCoordinatorForGroupError, for_code
 
 from services.runtime import kafka, log_filters, logs
 from services.runtime.errors import SettingsError
 from services.runtime.metrics import Metrics
 from services.runtime.settings import KafkaSettings, RuntimeSettings
+from services.runtime.stable_offsets import LOADING, UNSTABLE, StableOffsetsRequest, StableOffsetsResponse
 
 
 def test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses() -> None:
@@ -39,14 +40,24 @@ async def test_an_answer_without_offsets_is_no_group_without_offsets(code: int, 
     class Connection:
         """Of a broker that has just taken over the group."""
 
-        async def send(self, request: Any, expect_response: bool) -> OffsetFetchResponse_v3:
-            return OffsetFetchResponse_v3(0, [], code)
+        async def send(self, request: Any, expect_response: bool) -> StableOffsetsResponse:
+            return StableOffsetsResponse(0, [], code, {})
 
     client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
     client.ready = _always  # type: ignore[method-assign]
     client._conns[1, ConnectionGroup.COORDINATION] = Connection()
     with pytest.raises(error):
-        await client.send(1, OffsetFetchRequest("g", [("t", [0])]), group=ConnectionGroup.COORDINATION)
+        await client.send(1, StableOffsetsRequest("g", [("t", [0])]), group=ConnectionGroup.COORDINATION)
+
+
+def test_what_is_committed_is_asked_for_so_that_a_commit_under_way_is_waited_for() -> None:
+    """Rule C: the client's own question is in the same place, and is replaced; "not stable" is a reason to ask again."""
+    coordinator = aiokafka.consumer.group_coordinator
+    assert coordinator.OffsetFetchRequest is StableOffsetsRequest
+    assert "OffsetFetchRequest(" in inspect.getsource(coordinator.GroupCoordinator._do_fetch_commit_offsets)
+    answer = StableOffsetsResponse(0, [("t", [(0, 7, 1, "", 0, {}), (1, -1, -1, "", UNSTABLE, {})], {})], 0, {})
+    assert answer.topics == [("t", [(0, 7, "", 0), (1, -1, "", LOADING)])]
+    assert for_code(LOADING).retriable
 
 
 async def test_a_consumer_is_closed_while_a_fetch_waits_to_be_tried_again() -> None:

@@ -1,0 +1,95 @@
+"""What is committed, asked so that a commit that is not over yet is waited for (OffsetFetch 7, KIP-447: Kafka 2.5 and later).
+
+The client asks in version 3, which does not. A coordinator that has just taken over answers from what it knows to be on all
+replicas. That may end just before the marker of a transaction that is over, and version 3 is told the offset before it.
+"""
+
+from typing import Any
+
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    Boolean,
+    CompactArray,
+    CompactString,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    TaggedFields,
+)
+
+UNSTABLE, LOADING = 88, 14
+"""Codes of UNSTABLE_OFFSET_COMMIT, which the client does not know, and of COORDINATOR_LOAD_IN_PROGRESS: it asks again."""
+
+
+class StableOffsetsResponse(Response):  # type: ignore[misc]  # the library is untyped
+    """Version 7, which the client reads as if it were version 3."""
+
+    API_KEY, API_VERSION = 9, 7
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "found",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("offset", Int64),
+                        ("leader_epoch", Int32),
+                        ("metadata", CompactString("utf-8")),
+                        ("error_code", Int16),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("error_code", Int16),
+        ("tags", TaggedFields),
+    )
+
+    @property
+    def topics(self) -> list[tuple[str, list[tuple[int, int, str, int]]]]:
+        """Topic, then partition, offset, metadata, error code."""
+        return [
+            (
+                topic,
+                [
+                    (at, offset, text, LOADING if error == UNSTABLE else error)
+                    for at, offset, _, text, error, _ in found
+                ],
+            )
+            for topic, found, _ in self.found
+        ]
+
+
+class _StableOffsetsStruct(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY, API_VERSION = 9, 7
+    RESPONSE_TYPE = StableOffsetsResponse
+    SCHEMA = Schema(
+        ("group", CompactString("utf-8")),
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), ("tags", TaggedFields)
+            ),
+        ),
+        ("require_stable", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class StableOffsetsRequest(Request[_StableOffsetsStruct]):  # type: ignore[misc]
+    """In place of the client's own OffsetFetchRequest."""
+
+    API_KEY = 9
+
+    def __init__(self, consumer_group: str, partitions: list[tuple[str, list[int]]]) -> None:
+        self._group, self._partitions = consumer_group, partitions
+
+    def build(self, request_struct_class: Any) -> Any:
+        """Of the one version."""
+        return request_struct_class(self._group, [(topic, found, {}) for topic, found in self._partitions], True, {})
