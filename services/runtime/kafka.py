@@ -15,11 +15,13 @@ import aiokafka.protocol.admin
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
+    KafkaConnectionError,
     NodeNotReadyError,
     NotCoordinatorForGroupError,
     for_code,
@@ -81,6 +83,22 @@ aiokafka.client.AIOKafkaClient.send = _look_at_group_errors(aiokafka.client.AIOK
 
 aiokafka.consumer.group_coordinator.OffsetFetchRequest = StableOffsetsRequest
 """C: as shipped, a commit that is not over yet is not waited for, and a partition would begin one batch too early."""
+
+
+def _closed_is_no_connection(send: Callable[..., Any]) -> Callable[..., Any]:
+    def sent(connected: AIOKafkaConnection, *arguments: Any, **options: Any) -> Any:
+        try:
+            return send(connected, *arguments, **options)
+        except RuntimeError as error:
+            connected.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"Connection at {connected.host}:{connected.port} closed: {error}") from error
+
+    return sent
+
+
+AIOKafkaConnection.send = _closed_is_no_connection(AIOKafkaConnection.send)
+AIOKafkaConnection._send_sasl_token = _closed_is_no_connection(AIOKafkaConnection._send_sasl_token)
+"""uvloop, unlike asyncio, raises where the other side has closed a moment ago: a reason to connect again, not to end."""
 
 
 def _end_fetches_first(close: Callable[[Fetcher], Awaitable[None]]) -> Callable[[Fetcher], Awaitable[None]]:

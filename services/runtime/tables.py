@@ -47,8 +47,8 @@ class FollowedTable:
 
     @property
     def ready(self) -> bool:
-        """Whether everything that was there at the start has been read."""
-        return self._caught_up.is_set()
+        """Whether everything that was there at the start has been read, and what comes is."""
+        return self._caught_up.is_set() and self._following is not None and not self._following.done()
 
     async def start(self) -> None:
         """Read everything that is there, then go on in the background. Raises KafkaError where it cannot begin."""

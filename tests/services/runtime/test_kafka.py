@@ -11,7 +11,8 @@ import aiokafka.protocol.admin
 import pytest
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.consumer.fetcher import Fetcher
-from aiokafka.errors import GroupLoadInProgressError, NotCoordinatorForGroupError, for_code
+from aiokafka.errors import GroupLoadInProgressError, KafkaConnectionError, NotCoordinatorForGroupError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
 from services.runtime import kafka, log_filters, logs
 from services.runtime.errors import SettingsError
@@ -58,6 +59,25 @@ def test_what_is_committed_is_asked_for_so_that_a_commit_under_way_is_waited_for
     answer = StableOffsetsResponse(0, [("t", [(0, 7, 1, "", 0, {}), (1, -1, -1, "", UNSTABLE, {})], {})], 0, {})
     assert answer.topics == [("t", [(0, 7, "", 0), (1, -1, "", LOADING)])]
     assert for_code(LOADING).retriable
+
+
+async def test_a_connection_that_has_just_been_closed_is_a_broken_one(kafka_bootstrap: str) -> None:
+    """uvloop raises what nobody in the library expects; asked again, it connects again."""
+    client = AIOKafkaClient(bootstrap_servers=kafka_bootstrap)
+    await client.bootstrap()
+
+    def closed(_: bytes) -> None:
+        raise RuntimeError("the handler is closed")
+
+    try:
+        node = client.get_random_node()
+        assert await client.ready(node)
+        client._conns[node, ConnectionGroup.DEFAULT]._writer.write = closed
+        with pytest.raises(KafkaConnectionError, match="the handler is closed"):
+            await client.send(node, MetadataRequest([]))
+        assert (await client.send(node, MetadataRequest([]))).brokers
+    finally:
+        await client.close()
 
 
 async def test_a_consumer_is_closed_while_a_fetch_waits_to_be_tried_again() -> None:
