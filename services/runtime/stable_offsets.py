@@ -53,16 +53,13 @@ class StableOffsetsResponse(Response):  # type: ignore[misc]  # the library is u
     @property
     def topics(self) -> list[tuple[str, list[tuple[int, int, str, int]]]]:
         """Topic, then partition, offset, metadata, error code."""
-        return [
-            (
-                topic,
-                [
-                    (at, offset, text, LOADING if error == UNSTABLE else error)
-                    for at, offset, _, text, error, _ in found
-                ],
-            )
-            for topic, found, _ in self.found
-        ]
+        return [(topic, [_of_version_3(*found) for found in partitions]) for topic, partitions, _ in self.found]
+
+
+def _of_version_3(
+    partition: int, offset: int, _: int, metadata: str, error_code: int, __: dict[int, bytes]
+) -> tuple[int, int, str, int]:
+    return partition, offset, metadata, LOADING if error_code == UNSTABLE else error_code
 
 
 class _StableOffsetsStruct(RequestStruct):  # type: ignore[misc]
