@@ -11,7 +11,7 @@ from tests.chaos.driver import run
 from tests.chaos.plan import BROKER_PAUSE_S, KINDS, plan
 
 SEED = 20261125
-DURATION_S = 150.0
+DURATION_S = 130.0
 """Of faults; with brokers, calm and checks about three minutes."""
 
 
