@@ -40,9 +40,9 @@ def main(
         directory = logs or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
         outcome = asyncio.run(run(seed, minutes * 60, rate, say, directory))
-        for line in outcome.damage():  # while the logs are there, whose events are counted
-            print(line)
-        print(json.dumps(outcome.as_dict()), flush=True)
+    for line in outcome.damage():
+        print(line)
+    print(json.dumps(outcome.as_dict()), flush=True)
     raise typer.Exit(not outcome.good)
 
 

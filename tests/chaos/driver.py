@@ -48,6 +48,8 @@ class Outcome:
     """None, or what did not come back to life."""
     recovered_s: float
     """From the end of the faults until nothing was left to score; the load went on for CALM_S of it."""
+    events: dict[str, int]
+    """How often the scorers' logs say that a fault was felt; counted at the end, since logs may be gone when somebody asks."""
 
     @property
     def good(self) -> bool:
@@ -77,7 +79,7 @@ class Outcome:
             "lag": verdict.lag,
             "restarts": self.system.restarts,
             "crashes": len(self.system.crashes),
-            **self.system.events(),
+            **self.events,
             "recovered_s": round(self.recovered_s, 1),
             "good": self.good,
         }
@@ -137,7 +139,7 @@ async def judged(
     say(f"{system.load.sent:,} payments sent; checking")
     verdict = await verify(stream.kafka, stream.topics, stream.group, seen=witness.trails)
     compared, differing, examples = await bits(stream, system.versions.paths)
-    return Outcome(seed, system, verdict, compared, differing, examples, live, recovered_s)
+    return Outcome(seed, system, verdict, compared, differing, examples, live, recovered_s, system.events())
 
 
 async def _break(system: System, seed: int, duration_s: float, say: Say) -> None:
