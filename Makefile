@@ -9,6 +9,7 @@ KEY ?= .assay/keys/demo
 MINUTES ?=
 AUDIT_URL ?=
 SEED ?=
+LOGS ?=
 INPUTS ?= 1000000
 
 VENV := .venv
@@ -56,8 +57,8 @@ bench: $(VENV)/.installed-all ## every benchmark beside its limit or peer, recor
 
 GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
 
-chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000)
-	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE)
+chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000 LOGS=DIR)
+	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE) $(if $(LOGS),--logs $(LOGS))
 
 fuzz: $(VENV)/.installed-all ## spoiled payments and specs: none stops a partition, none is told (INPUTS=1000000 SEED=1)
 	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))

@@ -11,10 +11,19 @@ from tests.services.harness import ROOT
 from tests.services.scorer.swapping import SWAPS
 
 WARM_SWAPS = 300
-"""Until the allocator has all the arenas that the threads ask for, some 50 MB."""
+"""Until the allocator has most of the arenas that the threads ask for, some 50 MB."""
 
-BYTES_MAX = 12_000_000
-"""Far less than 200 sessions of this graph would take: 0.6 MB of weights each, and their arenas."""
+BLOCK = 20
+"""Swaps whose median is one size."""
+
+RISE_BYTES_MAX = 1_200_000
+"""A block, usually: 60 kB a swap, where a session of this graph that stays takes ten times as much and its arenas.
+
+The median, since an arena that a thread asks for late is a step of up to 20 MB, once; a leak rises in every block.
+"""
+
+BYTES_MAX = 60_000_000
+"""In all: half of what 200 sessions that stay would take, should they come in steps."""
 
 
 def test_200_swaps_leave_resident_memory_flat(tmp_path: Path) -> None:
@@ -24,5 +33,6 @@ def test_200_swaps_leave_resident_memory_flat(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     sizes = json.loads(done.stdout.splitlines()[-1])
     assert len(sizes) == SWAPS
-    before, after = np.median(sizes[WARM_SWAPS : WARM_SWAPS + 20]), np.median(sizes[-20:])
-    assert after - before < BYTES_MAX, [size // 1_000_000 for size in sizes[::10]]
+    blocks = np.median(np.reshape(sizes[WARM_SWAPS:], (-1, BLOCK)), axis=1)
+    assert np.median(np.diff(blocks)) < RISE_BYTES_MAX, blocks
+    assert blocks[-1] - blocks[0] < BYTES_MAX, blocks
