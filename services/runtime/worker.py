@@ -198,8 +198,9 @@ class PartitionWorker:
     async def _poll(self) -> list[Record]:
         """A micro-batch: bounded by records and, while the partition keeps up, by the pacer's time."""
         settings, pacer = self._settings, self._parts.pacer
+        took_s = pacer.now_s() - self._batch_start_s
         records = await self._get(POLL_TIMEOUT_MS, settings.batch_records_max)
-        due_s = pacer.due_s(self._batch_start_s)
+        due_s = pacer.due_s(self._batch_start_s, took_s)
         while records and len(records) < settings.batch_records_max and not self._stop.is_set():
             left_s = due_s - pacer.now_s()
             if left_s <= 0:
