@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import typer
 from aiokafka.errors import KafkaError
 
+from services.broker.jars import kafka_version
 from services.runtime.kafka import admin, plain_producer, reader
 from services.runtime.settings import RuntimeSettings
 from tests.chaos.cluster import Cluster
@@ -222,7 +223,8 @@ def page(measured: Measured) -> str:
             "after it, as a `read_committed` reader sees it. Four partitions, three brokers, replication 3, default settings,",
             "50 payments a second for each partition.",
             "",
-            f"On {os.cpu_count()} cores of {platform.machine()}, brokers and load included; load average at the end: {busy}.",
+            f"On {os.cpu_count()} cores of {platform.machine()}, brokers and load included; load average at the end: {busy}; "
+            f"Kafka {kafka_version()}.",
             "",
             "| what | tries | median, s | maximum, s |",
             "| --- | --- | --- | --- |",
