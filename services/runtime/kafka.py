@@ -56,6 +56,9 @@ PATIENCE_POLL_S = 0.05
 """For a broker or a coordinator, before the work begins: longer than a cluster takes to notice that a broker is gone."""
 FOR_NOW = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, NodeNotReadyError)
 
+TLS_FAREWELL_S_MAX = 0.5
+"""From asking a TLS connection to close to closing it: what was asked over it is answered, or not waited for."""
+
 RETRY_BACKOFF_MS = 5
 """H: the first produce of a transaction is often answered NOT_ENOUGH_REPLICAS; 100 ms, the default, would be a spike."""
 
@@ -99,6 +102,20 @@ def _closed_is_no_connection(send: Callable[..., Any]) -> Callable[..., Any]:
 AIOKafkaConnection.send = _closed_is_no_connection(AIOKafkaConnection.send)
 AIOKafkaConnection._send_sasl_token = _closed_is_no_connection(AIOKafkaConnection._send_sasl_token)
 """uvloop, unlike asyncio, raises where the other side has closed a moment ago: a reason to connect again, not to end."""
+
+
+def _end_tls_soon(close: Callable[..., Any]) -> Callable[..., Any]:
+    def closed(connected: AIOKafkaConnection, *arguments: Any, **options: Any) -> Any:
+        writer, future = connected._writer, close(connected, *arguments, **options)
+        if writer is not None and writer.get_extra_info("ssl_object") is not None:
+            connected._loop.call_later(TLS_FAREWELL_S_MAX, writer.transport.abort)
+        return future
+
+    return closed
+
+
+AIOKafkaConnection.close = _end_tls_soon(AIOKafkaConnection.close)
+"""As shipped, a broker that owes an answer to a fetch may be waited for through TLS's 30 s, and only then the group is left."""
 
 
 def _end_fetches_first(close: Callable[[Fetcher], Awaitable[None]]) -> Callable[[Fetcher], Awaitable[None]]:

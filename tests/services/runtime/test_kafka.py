@@ -3,6 +3,9 @@
 import asyncio
 import inspect
 import logging
+import socket
+import ssl
+from pathlib import Path
 from typing import Any
 
 import aiokafka.consumer.group_coordinator
@@ -10,6 +13,7 @@ import aiokafka.producer.sender
 import aiokafka.protocol.admin
 import pytest
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import GroupLoadInProgressError, KafkaConnectionError, NotCoordinatorForGroupError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
@@ -19,6 +23,9 @@ from services.runtime.errors import SettingsError
 from services.runtime.metrics import Metrics
 from services.runtime.settings import KafkaSettings, RuntimeSettings
 from services.runtime.stable_offsets import LOADING, UNSTABLE, StableOffsetsRequest, StableOffsetsResponse
+from tests.services.secured import Authority
+
+HOST = "127.0.0.1"
 
 
 def test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses() -> None:
@@ -78,6 +85,34 @@ async def test_a_connection_that_has_just_been_closed_is_a_broken_one(kafka_boot
         assert (await client.send(node, MetadataRequest([]))).brokers
     finally:
         await client.close()
+
+
+async def test_a_tls_connection_is_closed_though_the_other_side_says_no_farewell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS itself would wait for 30 s, and a scorer that ends would keep its partitions from the others so long."""
+    authority = Authority(tmp_path)
+    authority.issue("broker")
+    server_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server_tls.load_cert_chain(tmp_path / "broker.both.pem")
+    with socket.create_server((HOST, 0)) as listening:
+
+        def silent() -> ssl.SSLSocket:
+            return server_tls.wrap_socket(listening.accept()[0], server_side=True)
+
+        accepting = asyncio.ensure_future(asyncio.to_thread(silent))
+        connected = AIOKafkaConnection(
+            HOST,
+            listening.getsockname()[1],
+            ssl_context=ssl.create_default_context(cafile=str(authority.ca_file)),
+            security_protocol="SSL",
+        )
+        monkeypatch.setattr(connected, "_do_version_lookup", _always)
+        await connected.connect()
+        other_side = await accepting
+        async with asyncio.timeout(5):
+            await connected.close()
+        other_side.close()
 
 
 async def test_a_consumer_is_closed_while_a_fetch_waits_to_be_tried_again() -> None:
