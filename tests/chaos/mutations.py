@@ -108,7 +108,7 @@ MUTATIONS = (
     Mutation(
         "C",
         "the error of an answer about offsets is not looked at, and nothing seems to be committed",
-        "services/runtime/kafka.py",
+        "services/runtime/client_mends.py",
         "        if type(answer) in OFFSETS_ANSWERS and answer.error_code:\n",
         "        if False:\n",
         f"{RUNTIME}/test_kafka.py::test_an_answer_without_offsets_is_no_group_without_offsets",
@@ -116,7 +116,7 @@ MUTATIONS = (
     Mutation(
         "C",
         "what is committed is asked for as the client does, and a commit under way not waited for",
-        "services/runtime/kafka.py",
+        "services/runtime/client_mends.py",
         "aiokafka.consumer.group_coordinator.OffsetFetchRequest = StableOffsetsRequest\n",
         "",
         f"{RUNTIME}/test_delivery.py::test_the_committed_offset_is_told_once_the_commit_is_over",
@@ -205,7 +205,7 @@ MUTATIONS = (
     Mutation(
         "H",
         "the wait between transactions is as shipped",
-        "services/runtime/kafka.py",
+        "services/runtime/client_mends.py",
         "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.001",
         "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.02",
         f"{RUNTIME}/test_kafka.py::test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses",
