@@ -18,14 +18,13 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import GroupLoadInProgressError, KafkaConnectionError, NotCoordinatorForGroupError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
+from services.broker.config import HOST
 from services.runtime import kafka, log_filters, logs
 from services.runtime.errors import SettingsError
 from services.runtime.metrics import Metrics
 from services.runtime.settings import KafkaSettings, RuntimeSettings
 from services.runtime.stable_offsets import LOADING, UNSTABLE, StableOffsetsRequest, StableOffsetsResponse
 from tests.services.secured import Authority
-
-HOST = "127.0.0.1"
 
 
 def test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses() -> None:
