@@ -2,7 +2,7 @@
 
 On CUDA each set is captured as one CUDA graph at its first run, and replayed after: one launch in place of one for each
 operator. See "I/O Binding" and "Using CUDA Graphs" of https://onnxruntime.ai/docs: fixed shapes and addresses, one
-`gpu_graph_id` for each capture, no concurrent runs.
+`gpu_graph_id` for each capture, and never a run from a second thread: each thread has captures of its own.
 """
 
 import time
@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
+from models.scoring.page_lock import page_lock
 
 BUCKETS = (16, 64, 256, 1024, 4096, 16_384)
 """Sizes of batches; a batch is padded to the next one."""
@@ -39,12 +41,13 @@ class _Bucket:
             self.binding.bind_ortvalue_output(name, value)
             self.outputs.append(value)
         self.options = onnxruntime.RunOptions()
+        self.page_locked = device == "cuda" and page_lock(self, self.host)
         if device == "cuda":
             self.options.add_run_config_entry("gpu_graph_id", str(shape[0]))
 
 
 class BoundGraph:
-    """One session, run in buckets. Not to be run from two threads at once."""
+    """One session, run in buckets. On CUDA all runs must come from one thread."""
 
     def __init__(
         self,
@@ -58,6 +61,11 @@ class BoundGraph:
         """entry: the input float32[n, width]. outputs: names of outputs float32[n]. device: where the buffers lie."""
         self._session = session
         self._buckets = {rows: _Bucket(session, entry, outputs, (rows, width), device) for rows in sorted(buckets)}
+
+    @property
+    def page_locked(self) -> bool:
+        """Whether the card copies from the buffers directly."""
+        return all(bucket.page_locked for bucket in self._buckets.values())
 
     def run(self, matrix: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The outputs, float32[n] each, for float32[n, width] of at most the largest bucket's rows."""

@@ -1,5 +1,8 @@
 """Where a model runs: the CPU, or a GPU that was really there when asked."""
 
+import contextlib
+import re
+import sys
 from typing import Literal
 
 import onnxruntime
@@ -19,32 +22,45 @@ class DeviceError(ValueError):
     """The device asked for is not usable here: one sentence that says what to do."""
 
 
-def create_session(model: bytes, device: Device) -> tuple[onnxruntime.InferenceSession, Provider]:
+def create_session(model: bytes | str, device: Device) -> tuple[onnxruntime.InferenceSession, Provider]:
     """An ONNX Runtime session on `device`; auto takes CUDA where it works, else the CPU. Raises DeviceError.
 
-    ONNX Runtime falls back to the CPU in silence when CUDA fails to start, so the session is asked what it runs on.
+    model: a graph's bytes, or (benchmarks only) its path.
+    A CUDA that does not start is told in two ways: an error where its libraries are there and the card is not, and a session on
+    the CPU, without a word, where the libraries are not. So the session is asked what it runs on.
     """
-    offered = onnxruntime.get_available_providers()
-    if device != "cpu" and _CUDA in offered:
-        session = open_session(model, [(_CUDA, CUDA_OPTIONS), _CPU])
-        if session.get_providers()[0] == _CUDA:
-            return session, "cuda"
+    offered = _CUDA in onnxruntime.get_available_providers()
+    why = "this ONNX Runtime is built without CUDA (install assay-scoring[gpu] in place of [cpu])"
+    if device != "cpu" and offered:
+        why = "ONNX Runtime could not start CUDA (is there a GPU with its driver?)"
+        # libraries that pip installed are found by this only; what it does not find, the session says
+        with contextlib.redirect_stdout(sys.stderr):
+            onnxruntime.preload_dlls()
+        try:
+            session = open_session(model, [(_CUDA, CUDA_OPTIONS), _CPU])
+            if session.get_providers()[0] == _CUDA:
+                return session, "cuda"
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            why = f"{why}: {reason_of(error)}"
     if device == "cuda":
-        why = (
-            "ONNX Runtime could not start CUDA (is there a GPU with its driver?)"
-            if _CUDA in offered
-            else "this ONNX Runtime is built without CUDA (install assay-scoring[gpu] in place of [cpu])"
-        )
         raise DeviceError(f"Device cuda is not usable: {why}; or set ASSAY_DEVICE=cpu.")
     return open_session(model, [_CPU]), "cpu"
 
 
+def reason_of(error: Exception) -> str:
+    """What an error of ONNX Runtime's says: its own trace, which names files and the host, left out."""
+    text = str(error).strip() or type(error).__name__
+    found = re.search(r"CUDA failure \d+: [^;]+", text)
+    return (found.group() if found else text.splitlines()[0])[:200].strip()
+
+
 def open_session(model: bytes | str, providers: list[str | tuple[str, dict[str, str]]]) -> onnxruntime.InferenceSession:
-    """A session as every scorer has it, of a graph's bytes or (benchmarks only) its path."""
+    """A session as every scorer has it."""
     options = onnxruntime.SessionOptions()
     # One core a session: partitions are what runs in parallel. Spinning threads would take the cores from them.
     options.intra_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=providers)
+    # Its own fallback prints to the standard output, which belongs to what a command answers.
+    return onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)

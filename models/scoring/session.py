@@ -1,6 +1,6 @@
 """A bundle ready to score."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.bundle.graph import INPUT
 from models.bundle.load import Bundle
 from models.scoring.bound import BUCKETS, BoundGraph, crossover, seconds
-from models.scoring.devices import Device, create_session
+from models.scoring.devices import Device, DeviceError, create_session, reason_of
 from models.scoring.scores import Scores
 
 ROWS_STEP = 16
@@ -26,24 +26,26 @@ class ModelSession:
         """Raises DeviceError if `device` is not usable."""
         self.bundle = bundle
         session, self.provider = create_session(bundle.model, device)
-        self._gpu: BoundGraph | None = None
+        self._gpu: OnGpu | None = None
         self._cpu_rows_max = 0
-        # ONNX Runtime's CUDA provider does not take concurrent runs; the CPU's does.
-        self._turn = threading.Lock()
         if self.provider == "cuda":
-            width = len(bundle.manifest.feature_spec.names)
-            self._gpu = BoundGraph(session, INPUT, Scores._fields, width)
+            self._gpu = OnGpu(BoundGraph(session, INPUT, Scores._fields, len(bundle.manifest.feature_spec.names)))
             session, _ = create_session(bundle.model, "cpu")
         self._session = session
         if self._gpu is not None:
-            self._calibrate(self._gpu, width)
+            self._cpu_rows_max = self._calibrated(self._gpu)
 
-    def _calibrate(self, gpu: BoundGraph, width: int) -> None:
-        """Which batches the CPU takes: those for which it was at least as fast, on this machine, just now."""
-        sizes = {rows: np.zeros((rows, width), np.float32) for rows in BUCKETS}
-        on_gpu = [seconds(partial(gpu.run, matrix)) for matrix in sizes.values()]
-        on_cpu = [seconds(partial(self._on_cpu, matrix)) for matrix in sizes.values()]
-        self._cpu_rows_max = crossover(on_cpu, on_gpu)
+    def _calibrated(self, gpu: "OnGpu") -> int:
+        """Up to which batches the CPU was at least as fast, on this machine, just now. Raises DeviceError."""
+        width = len(self.bundle.manifest.feature_spec.names)
+        batches = [np.zeros((rows, width), np.float32) for rows in BUCKETS]
+        try:
+            on_gpu = [seconds(partial(gpu.run, batch)) for batch in batches]
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            raise DeviceError(
+                f"The GPU failed at its first batches: {reason_of(error)}. Is its memory free? Or set ASSAY_DEVICE=cpu."
+            ) from error
+        return crossover([seconds(partial(self._on_cpu, batch)) for batch in batches], on_gpu)
 
     @property
     def model_name(self) -> str:
@@ -54,9 +56,7 @@ class ModelSession:
         """Score float32[n, F], in the feature spec's order. On the CPU a row's bits are the same in any batch."""
         if self._gpu is None or len(matrix) <= self._cpu_rows_max:
             return self._on_cpu(matrix)
-        size = SLICE_ROWS["cuda"]
-        with self._turn:
-            return _joined([Scores(*self._gpu.run(part)) for part in _slices(matrix, size)])
+        return self._gpu.run(matrix)
 
     def _on_cpu(self, matrix: NDArray[np.float32]) -> Scores:
         return _joined([self._run_slice(part) for part in _slices(matrix, SLICE_ROWS["cpu"])])
@@ -67,6 +67,21 @@ class ModelSession:
         padded[:rows] = matrix
         columns = self._session.run(Scores._fields, {INPUT: padded})
         return Scores(*(column[:rows] for column in columns))
+
+
+class OnGpu:
+    """The GPU's one thread: captured graphs belong to the thread that captured them."""
+
+    def __init__(self, graph: BoundGraph) -> None:
+        self._graph = graph
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gpu")
+
+    def run(self, matrix: NDArray[np.float32]) -> Scores:
+        """Wait for the turn, and for the scores."""
+        return self._thread.submit(self._all, matrix).result()
+
+    def _all(self, matrix: NDArray[np.float32]) -> Scores:
+        return _joined([Scores(*self._graph.run(part)) for part in _slices(matrix, SLICE_ROWS["cuda"])])
 
 
 def _slices(matrix: NDArray[np.float32], size: int) -> list[NDArray[np.float32]]:

@@ -24,7 +24,8 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 from models.scoring.bound import BoundGraph
-from models.scoring.devices import CUDA_OPTIONS, DeviceError, open_session
+from models.scoring.devices import Provider, create_session, open_session
+from models.scoring.page_lock import page_lock
 from tests.benchmarks import command
 from tests.benchmarks.graphs import INPUT, OUTPUTS, WIDTHS, build, product
 from tests.benchmarks.record import interleaved, surroundings
@@ -35,7 +36,7 @@ BATCH_S_MAX = 2.0
 """A batch that would take longer at the limit is left out."""
 
 TIME_S = 0.3
-SQUARE = {"cpu": 1024, "cuda": 8192}
+SQUARE: dict[Provider, int] = {"cpu": 1024, "cuda": 8192}
 COPY_BYTES = 256 << 20
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "threadpoolctl")
 
@@ -53,22 +54,15 @@ def rate(work: Callable[[], object]) -> float:
     return runs / taken_s
 
 
-def on(device: str, path: Path, width: int, outputs: tuple[str, ...], batch: int) -> Runner:
+def on(device: Provider, path: Path, width: int, outputs: tuple[str, ...], batch: int) -> Runner:
     """How a scorer runs the graph on the device. Raises DeviceError where the GPU is not there."""
+    session, _ = create_session(str(path), device)
     if device == "cpu":
-        session = open_session(str(path), ["CPUExecutionProvider"])
         return lambda matrix: session.run(outputs, {INPUT: matrix})
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise DeviceError(
-            "--device cuda needs an NVIDIA GPU and onnxruntime-gpu (install assay-scoring[gpu] in place of [cpu])."
-        )
-    session = open_session(str(path), [("CUDAExecutionProvider", CUDA_OPTIONS), "CPUExecutionProvider"])
-    if session.get_providers()[0] != "CUDAExecutionProvider":
-        raise DeviceError("ONNX Runtime could not start CUDA (is there a GPU with its driver?).")
     return BoundGraph(session, INPUT, outputs, width, (batch,)).run
 
 
-def flops_limit(device: str, directory: Path) -> float:
+def flops_limit(device: Provider, directory: Path) -> float:
     """The most FLOP/s that one large matrix product reaches, as a scorer could use the device."""
     size = SQUARE[device]
     if device == "cpu":
@@ -90,6 +84,7 @@ def copy_limit() -> float:
     """Bytes a second from the host's memory to the card's."""
     matrix = np.zeros(COPY_BYTES // 4, np.float32)
     value = onnxruntime.OrtValue.ortvalue_from_numpy(matrix, "cuda", 0)
+    page_lock(value, matrix)
     return rate(lambda: value.update_inplace(matrix)) * COPY_BYTES
 
 
@@ -105,11 +100,12 @@ def measure(
     """Every graph and batch on each device, in turn; the limits in the same rounds."""
     if device not in SQUARE:
         raise command.OptionError(f"--device {device} is none of cpu, cuda.")
-    devices = ("cpu",) if device == "cpu" else ("cpu", "cuda")
+    devices: tuple[Provider, ...] = ("cpu",) if device == "cpu" else ("cpu", "cuda")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        on(device, product(directory, 16), 16, ("mean",), 16)  # a GPU that is not there is told before the work
+        session, _ = create_session(str(product(directory, 16)), devices[-1])  # a GPU that is not there is told at once
+        page_locked = device == "cuda" and BoundGraph(session, INPUT, ("mean",), 16, (16,)).page_locked
         limits: dict[str, list[float]] = interleaved(
             {name: lambda name=name: flops_limit(name, directory) for name in devices},  # type: ignore[misc]
             rounds,
@@ -126,7 +122,7 @@ def measure(
     return {
         "device": device,
         "record_as": "models" if device == "cpu" else f"models-{device}",
-        **({"card": card(), "copy_gb_per_s": round(statistics.median(copies) / 1e9, 2)} if device == "cuda" else {}),
+        **(_of_the_card(copies, page_locked) if device == "cuda" else {}),
         "limit_gflops": {name: round(value / 1e9, 1) for name, value in medians.items()},
         "limit_rounds_gflops": {name: [round(v / 1e9, 1) for v in values] for name, values in limits.items()},
         "rows": rows,
@@ -134,8 +130,13 @@ def measure(
     }
 
 
+def _of_the_card(copies: list[float], page_locked: bool) -> dict[str, Any]:
+    copy_gb_per_s = round(statistics.median(copies) / 1e9, 2)
+    return {"card": card(), "copy_gb_per_s": copy_gb_per_s, "page_locked": page_locked}
+
+
 def _graph(
-    device: str, path: Path, times: int, flops: int, sizes: list[int], rounds: int, limit: float
+    device: Provider, path: Path, times: int, flops: int, sizes: list[int], rounds: int, limit: float
 ) -> list[dict[str, Any]]:
     """One graph on one device, all batches in turn."""
     random = np.random.default_rng(7)

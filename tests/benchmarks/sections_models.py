@@ -53,7 +53,8 @@ def models(record: Record) -> list[str]:
     gpu = (
         [
             f"Card: {figures['card']}. Rows come from the host's memory and scores go back to it; the copy to the card alone reaches",
-            f"{figures['copy_gb_per_s']} GB/s, which is {figures['copy_gb_per_s'] * 1e9 / 400:,.0f} rows/s of 100 inputs. TF32 and TensorRT off.",
+            f"{figures['copy_gb_per_s']} GB/s, which is {figures['copy_gb_per_s'] * 1e9 / 400:,.0f} rows/s of 100 inputs. The host's",
+            f"buffers are {'' if figures['page_locked'] else 'not '}page-locked. TF32 and TensorRT off.",
             "",
         ]
         if "card" in figures

@@ -1,5 +1,6 @@
 """The CUDA path: scores within the tolerance in every bucket, captured graphs that replay, and the choice of the device."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 
 pytestmark = pytest.mark.skipif(
-    "CUDAExecutionProvider" not in onnxruntime.get_available_providers(),
+    "CUDAExecutionProvider" not in onnxruntime.get_available_providers() or shutil.which("nvidia-smi") is None,
     reason="needs an NVIDIA GPU with its driver, and onnxruntime-gpu: install assay-scoring[gpu] in place of [cpu]",
 )
 

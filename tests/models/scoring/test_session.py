@@ -1,7 +1,9 @@
 """A session scores as the bundle says, the same bits in any batch, on the device that was asked for."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import onnxruntime
@@ -10,9 +12,10 @@ from numpy.typing import NDArray
 
 from models.bundle.graph import INPUT
 from models.bundle.load import load_bundle
-from models.scoring.devices import DeviceError, create_session
+from models.scoring.bound import BoundGraph
+from models.scoring.devices import DeviceError, create_session, open_session
 from models.scoring.scores import Scores
-from models.scoring.session import SLICE_ROWS, ModelSession
+from models.scoring.session import SLICE_ROWS, ModelSession, OnGpu
 
 BUNDLE = load_bundle(Path("deploy/bundles/fraud"))
 CUDA = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
@@ -109,7 +112,7 @@ def test_a_cuda_that_is_offered_but_does_not_start_is_refused(monkeypatch: pytes
     )
     real = onnxruntime.InferenceSession
 
-    def falls_back(model: bytes, options: object, providers: object) -> onnxruntime.InferenceSession:
+    def falls_back(model: bytes, options: object, providers: object, **_: object) -> onnxruntime.InferenceSession:
         return real(model, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", falls_back)
@@ -118,11 +121,57 @@ def test_a_cuda_that_is_offered_but_does_not_start_is_refused(monkeypatch: pytes
     assert create_session(BUNDLE.model, "auto")[1] == "cpu"
 
 
-@pytest.mark.skipif(not CUDA, reason="no CUDA here: install the extra gpu on a machine with such a device")
-def test_cuda_agrees_with_the_cpu_to_1e_4(session: ModelSession) -> None:
-    """On a GPU a tolerance takes the place of equal bits."""
-    matrix = rows(2000)
-    cuda = ModelSession(BUNDLE, "cuda")
-    assert cuda.provider == "cuda"
-    for actual, expected, scale in zip(cuda.run(matrix), session.run(matrix), (1.0, 1.0, 100.0), strict=True):
-        np.testing.assert_allclose(actual, expected, atol=1e-4 * scale)
+def test_a_card_that_is_not_there_is_told_in_a_sentence_and_nothing_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CUDA's libraries without a card: ONNX Runtime then raises, with a trace that names the host."""
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    real = onnxruntime.InferenceSession
+
+    def fails(model: bytes, options: object, providers: list[object], **more: Any) -> onnxruntime.InferenceSession:
+        if len(providers) > 1:
+            raise RuntimeError(
+                "/src/cuda_call.cc:154 void CudaCall() [with T = void] CUDA failure 100: no CUDA-capable device is "
+                "detected ; GPU=-1 ; hostname=bank-7 ; expr=cudaSetDevice(info_.device_id); \n\n"
+            )
+        return real(model, options, providers=providers, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fails)
+    with pytest.raises(DeviceError, match=r"CUDA failure 100: no CUDA-capable device is detected; or set") as told:
+        ModelSession(BUNDLE, "cuda")
+    assert "bank-7" not in str(told.value)
+    assert ModelSession(BUNDLE, "auto").provider == "cpu"
+    assert capsys.readouterr().out == ""
+
+
+def test_a_session_that_fails_raises_and_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """The library's own fallback would tell the standard output of it."""
+    with pytest.raises(Exception, match="protobuf"):
+        open_session(b"no graph", ["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="not a provider"):
+        open_session(BUNDLE.model, ["not a provider"])
+    assert capsys.readouterr().out == ""
+
+
+class _Threads:
+    """A bound graph that tells which thread ran it."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+
+    def run(self, matrix: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        self.seen.add(threading.get_ident())
+        return [matrix[:, 0]] * 3
+
+
+def test_the_gpu_is_run_from_one_thread_whoever_asks(session: ModelSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A captured graph belongs to the thread that captured it. More rows than the largest bucket come in slices."""
+    graph = _Threads()
+    monkeypatch.setattr(session, "_gpu", OnGpu(cast("BoundGraph", graph)))
+    matrix = rows(SLICE_ROWS["cuda"] + 1)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: session.run(matrix).probability, range(16)))
+    assert len(graph.seen) == 1
+    assert {column.tobytes() for column in found} == {matrix[:, 0].tobytes()}
