@@ -19,6 +19,9 @@ SLICE_ROWS = {"cpu": 1024, "cuda": BUCKETS[-1]}
 """Rows per call of ONNX Runtime: more cost memory (2.5 KB a row) and gain no speed."""
 
 
+QUICK_S, QUICK_TRIAL_ROWS = 0.001, 256
+
+
 class ModelSession:
     """One bundle on one device. `run` may be called from any thread."""
 
@@ -32,8 +35,14 @@ class ModelSession:
             self._gpu = OnGpu(BoundGraph(session, INPUT, Scores._fields, len(bundle.manifest.feature_spec.names)))
             session, _ = create_session(bundle.model, "cpu")
         self._session = session
+        self.quick_rows_max = self._quick() if self._gpu is None else 0
+        """Rows that take at most QUICK_S, which is about what the way to another thread and back costs a busy event loop."""
         if self._gpu is not None:
             self._cpu_rows_max = self._calibrated(self._gpu)
+
+    def _quick(self) -> int:
+        trial = np.zeros((QUICK_TRIAL_ROWS, len(self.bundle.manifest.feature_spec.names)), np.float32)
+        return int(QUICK_TRIAL_ROWS * QUICK_S / seconds(partial(self._on_cpu, trial)))
 
     def _calibrated(self, gpu: "OnGpu") -> int:
         """Up to which batches the CPU was at least as fast, on this machine, just now. Raises DeviceError."""

@@ -83,7 +83,8 @@ class _Producing:
                 acknowledgements.append(acknowledgement)
                 reach("between_sends")
             self._records += len(write.values)
-        await asyncio.wait_for(asyncio.gather(*acknowledgements), self._runtime.request_timeout_s)
+        async with asyncio.timeout(self._runtime.request_timeout_s):
+            await asyncio.gather(*acknowledgements)
         reach("after_sends")
 
 
@@ -124,16 +125,18 @@ class ExactlyOnce(_Producing):
         """One transaction. After any exception the delivery must be discarded: what happened is not known (A, B)."""
         assert self._producer is not None, "deliver before start"
         producer, timeout_s = self._producer, self._runtime.request_timeout_s
-        await asyncio.wait_for(producer.begin_transaction(), timeout_s)
+        # not `wait_for`: each would be a task, and each task waits for its turn on a busy loop
+        async with asyncio.timeout(timeout_s):
+            await producer.begin_transaction()
         await self._send(producer, [write for write in writes if write.values])
-        await asyncio.wait_for(
-            producer.send_offsets_to_transaction({self._source: next_offset}, self._runtime.group), timeout_s
-        )
+        async with asyncio.timeout(timeout_s):
+            await producer.send_offsets_to_transaction({self._source: next_offset}, self._runtime.group)
         reach("after_offsets")
         if not owned():
             raise RevokedError
         # B: a commit slower than this may or may not have happened; only a fresh producer can tell
-        await asyncio.wait_for(producer.commit_transaction(), timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await producer.commit_transaction()
         reach("after_commit")
 
     async def discard(self) -> None:
@@ -169,5 +172,6 @@ class AtLeastOnce(_Producing):
         await self._send(self._producer, [write for write in writes if write.values])
         if not owned():
             raise RevokedError
-        await asyncio.wait_for(self._consumer.commit({self._source: next_offset}), self._runtime.request_timeout_s)
+        async with asyncio.timeout(self._runtime.request_timeout_s):
+            await self._consumer.commit({self._source: next_offset})
         reach("after_commit")

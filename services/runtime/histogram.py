@@ -28,6 +28,7 @@ class BulkHistogram(Collector):
         self._bounds = tuple(buckets)
         self._edges = np.asarray(self._bounds)
         self._series: dict[str, tuple[NDArray[np.int64], list[float]]] = {}
+        """By label: how many values are at or below each bound, and all of them; and their sum."""
         self._exemplars: dict[tuple[str, int], Exemplar] = {}
         registry.register(self)
 
@@ -37,13 +38,13 @@ class BulkHistogram(Collector):
         """Count values into their buckets. exemplar: labels that say where one of them came from, and that value."""
         counts, total = self._series.setdefault(label, (np.zeros(len(self._edges) + 1, np.int64), [0.0]))
         if isinstance(values, float):
-            counts[bisect_left(self._bounds, values)] += 1
+            counts[bisect_left(self._bounds, values) :] += 1
             total[0] += values
         else:
             # to sort 2,000 values and look for 16 edges in them takes a third of looking for 2,000 values among the edges
-            below = np.searchsorted(np.sort(values), self._edges, side="right")
-            counts += np.diff(below, prepend=0, append=len(values))
-            total[0] += float(np.sum(values, dtype=np.float64))
+            counts[:-1] += np.sort(values).searchsorted(self._edges, side="right")
+            counts[-1] += len(values)
+            total[0] += float(values.sum(dtype=np.float64))
         if exemplar is not None:
             labels, value = exemplar
             place = bisect_left(self._bounds, value)
@@ -60,7 +61,7 @@ class BulkHistogram(Collector):
             upper = [*(str(edge) for edge in self._edges), "+Inf"]
             buckets: list[Any] = [
                 (edge, count, self._exemplars.get((label, place)))
-                for place, (edge, count) in enumerate(zip(upper, np.cumsum(counts).tolist(), strict=True))
+                for place, (edge, count) in enumerate(zip(upper, counts.tolist(), strict=True))
             ]
             family.add_metric([label] if self.label else [], buckets, total[0])
         yield family

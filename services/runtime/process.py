@@ -22,7 +22,7 @@ from services.runtime.errors import AssayError, fatal_sentence
 from services.runtime.group import WorkerGroup
 from services.runtime.health import HealthServer
 from services.runtime.metrics import Metrics
-from services.runtime.pacing import Pacer
+from services.runtime.pacing import TRANSACTIONS_PER_S_MAX, Pacer
 from services.runtime.places import place
 from services.runtime.preflight import READ, WRITE, check_rights
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
@@ -169,7 +169,7 @@ def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsume
         make_delivery=make_delivery,
         make_processor=service.make_processor,
         make_snapshots=make_snapshots,
-        pacer=Pacer(runtime.transactions_per_s_max),
+        pacer=Pacer(runtime.transactions_per_s_max or TRANSACTIONS_PER_S_MAX[runtime.delivery]),
         metrics=environment.metrics,
         settings=runtime,
         tracing=create(runtime, environment.metrics),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from models.scoring.scores import Scores
-from models.scoring.shapley import explain
+from models.scoring.shapley import coalitions_max, explain
 from schemas.alert import Reason
 from services.scorer.decide import BoolArray, Outcomes, decide
 from services.scorer.live import Model, Models
@@ -58,12 +58,10 @@ async def judge(models: Models, model: Model, features: Matrix, control: Control
     return judged
 
 
-async def judge_unseen(models: Models, challenger: Model | None, features: Matrix) -> Shadow | None:
-    """The challenger's scores; None where there is none, or it fails, which nobody else notices."""
-    if challenger is None:
-        return None
+async def judge_unseen(models: Models, challenger: Model, features: Matrix) -> Shadow | None:
+    """The challenger's scores; None where it fails, which nobody else notices."""
     try:
-        scores, _ = await _in_executor(challenger, _timed, challenger, features)
+        scores, _ = await _run(challenger, len(features), _timed, challenger, features)
         return Shadow(challenger, scores, decide(scores, challenger.identity.thresholds).alert)
     except Exception as error:
         models.let_go(challenger, f"it fails with {type(error).__name__}")
@@ -72,13 +70,14 @@ async def judge_unseen(models: Models, challenger: Model | None, features: Matri
 
 async def _judged(model: Model, features: Matrix, control: ControlGroup) -> tuple[Judgement, float]:
     """The judgement, and the seconds that the scores took."""
-    scores, model_s = await _in_executor(model, _timed, model, features)
+    scores, model_s = await _run(model, len(features), _timed, model, features)
     outcomes = decide(scores, model.identity.thresholds, control.transaction_ids, control.share)
     places = np.flatnonzero(outcomes.alert).tolist()
     reasons: dict[int, tuple[Reason, ...]] = {}
     if places:
         triggers = [outcomes.triggers(place) for place in places]
-        found = await _in_executor(model, explain, model.session, features[places], triggers)
+        rows = len(places) * coalitions_max(features.shape[1])
+        found = await _run(model, rows, explain, model.session, features[places], triggers)
         reasons = dict(zip(places, found, strict=True))
     return Judgement(model, scores, outcomes, reasons), model_s
 
@@ -93,5 +92,8 @@ def _timed(model: Model, features: Matrix) -> tuple[Scores, float]:
     return scores, clock() - started_s
 
 
-async def _in_executor(model: Model, function: Callable[..., T], *arguments: Any) -> T:
+async def _run(model: Model, rows: int, function: Callable[..., T], *arguments: Any) -> T:
+    """Run what takes the model about so many rows: in a thread, unless that is over sooner than a thread is reached."""
+    if rows <= model.session.quick_rows_max:
+        return function(*arguments)
     return await asyncio.get_running_loop().run_in_executor(model.executor, function, *arguments)

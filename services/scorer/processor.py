@@ -186,9 +186,11 @@ class ScoringProcessor:
         control = ControlGroup(
             [transaction.transaction_id for transaction in transactions], self._emitter.control_share
         )
-        judged, shadow = await asyncio.gather(
-            judge(self._models, model, features, control), judge_unseen(self._models, challenger, features)
-        )
+        judging = judge(self._models, model, features, control)
+        if challenger is None:
+            judged, shadow = await judging, None
+        else:
+            judged, shadow = await asyncio.gather(judging, judge_unseen(self._models, challenger, features))
         self._metrics.took("model", folded_s)
         scored = Scored(
             records=records,

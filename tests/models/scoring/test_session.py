@@ -1,6 +1,7 @@
 """A session scores as the bundle says, the same bits in any batch, on the device that was asked for."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, cast
@@ -153,6 +154,13 @@ def test_a_session_that_fails_raises_and_prints_nothing(capsys: pytest.CaptureFi
     with pytest.raises(Exception, match="not a provider"):
         open_session(BUNDLE.model, ["not a provider"])
     assert capsys.readouterr().out == ""
+
+
+def test_a_session_knows_how_many_rows_are_quick(session: ModelSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred rows of the committed bundle take well below a millisecond; of a slow model none may hold up a loop."""
+    assert session.quick_rows_max >= 16
+    monkeypatch.setattr(ModelSession, "_on_cpu", lambda _, matrix: time.sleep(0.3))
+    assert ModelSession(BUNDLE, "cpu").quick_rows_max == 0
 
 
 class _Threads:

@@ -1,8 +1,10 @@
 """A new model that cannot answer: the one before judges the same batch, and nobody loses a payment."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -95,7 +97,31 @@ async def test_a_challenger_that_fails_is_let_go_and_the_champion_never_notices(
     assert live.answers["challenger"].holds is None
     assert "RuntimeError" in (live.answers["challenger"].why or "")
     assert (await judge(live, live.champion, ROWS, NOBODY)).model is live.champion
-    assert await judge_unseen(live, live.challenger, ROWS) is None
+
+
+class Threads(ModelSession):
+    """A session that tells in which threads it ran."""
+
+    seen: ClassVar[set[int]] = set()
+
+    def run(self, matrix: NDArray[np.float32]) -> Scores:
+        """As the real one."""
+        self.seen.add(threading.get_ident())
+        return super().run(matrix)
+
+
+@pytest.mark.parametrize(("quick_rows_max", "here"), [(len(ROWS), True), (len(ROWS) - 1, False)])
+async def test_batches_that_a_model_is_quick_at_run_without_a_thread(
+    executor: Executor, quick_rows_max: int, here: bool
+) -> None:
+    """The same bits either way; larger ones leave the loop to the other partitions."""
+    told = model(Threads, executor)
+    told.session.quick_rows_max = quick_rows_max
+    Threads.seen.clear()
+    live = Models(told, Bands(1000, 3.0, 5.0), Metrics(), "g")
+    judged = await judge(live, told, ROWS, NOBODY)
+    assert (threading.get_ident() in Threads.seen) is here
+    assert judged.scores.probability.tobytes() == ModelSession(BUNDLE, "cpu").run(ROWS).probability.tobytes()
 
 
 async def test_the_new_model_is_kept_after_the_watch(executor: Executor) -> None:
