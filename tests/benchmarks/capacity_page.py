@@ -75,7 +75,9 @@ def capacity(record: Record) -> str:
         f"one core for an hour. Measured: {record.ran_on}",
         "",
         "A process works on one core. It should be busy for at most 60 % of it at the peak, so that a lost process's partitions find",
-        "room, and so that latency stays low. Brokers are not counted: they take about as much again, depending on replication.",
+        "room, and so that latency stays low. Brokers are not counted: they take about as much again, depending on replication. Cores",
+        "are what full batches take, which is what a process falls back to under load; with less to do it makes smaller ones, for",
+        "latency, and takes more ([benchmarks.md](benchmarks.md), Latency, has the cores at 2,000/s), as `ASSAY_TRANSACTIONS_PER_S_MAX` allows.",
         "",
         *table(
             ("payments/s", "cards", "bytes", "alerts", "partitions", "processes", "cores used", "memory, MB a process"),

@@ -18,10 +18,11 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -82,20 +83,23 @@ def figures(offered: Offered) -> dict[str, float]:
     return {**offered.percentiles(WARM_S), "lost": lost, "late_ms_p99": round(offered.sent["late_ms_p99"], 2)}
 
 
-def rated(stream: Stream, loads: Loads, out: str, rates: tuple[int, ...], seconds: float) -> Runs:
-    """All rates in turn at the contender that runs."""
+def rated(stream: Stream, loads: Loads, out: str, rates: tuple[int, ...], seconds: float, pid: int) -> Runs:
+    """All rates in turn at the contender that runs as process `pid`; and the cores that it kept busy."""
+    process, load_s, runs = psutil.Process(pid), WARM_S + seconds, Runs()
     watch = Watch(stream.bootstrap, stream.prefix + out, stream.partitions)
     try:
-        return {
-            rate: figures(offer(watch, loads.next(rate, int(rate * (WARM_S + seconds))), SETTLE_S_MAX))
-            for rate in rates
-        }
+        for rate in rates:
+            before_s = sum(process.cpu_times()[:2])
+            offered = offer(watch, loads.next(rate, int(rate * load_s)), SETTLE_S_MAX)
+            cores = (sum(process.cpu_times()[:2]) - before_s) / load_s
+            runs[rate] = {**figures(offered), "cores": round(cores, 2)}
+        return runs
     finally:
         watch.close()
 
 
-def assay(stream: Stream, delivery: str, work: Callable[[], Any]) -> Any:
-    """Do `work` while a scorer runs."""
+def assay(stream: Stream, delivery: str, work: Callable[[int], Any]) -> Any:
+    """Do `work`, which takes the process id, while a scorer runs."""
     with tempfile.TemporaryDirectory() as snapshots:
         scorer = stream.scorer(
             ASSAY_GROUP=f"bench-{uuid.uuid4().hex}",
@@ -106,15 +110,15 @@ def assay(stream: Stream, delivery: str, work: Callable[[], Any]) -> Any:
             ASSAY_CARDS_MAX="250000",
         )
         scorer.wait_ready()
-        found = work()
+        found = work(scorer.pid)
         if scorer.terminate() != 0:
             raise SystemExit(f"the scorer failed: {scorer.log()[-2000:]}")
     return found
 
 
 @contextmanager
-def limit(stream: Stream) -> Any:
-    """The limit loop while it runs, from the topic's end on."""
+def limit(stream: Stream) -> Iterator[int]:
+    """The limit loop's process id while it runs, from the topic's end on."""
     source, out = (stream.prefix + name for name in (TRANSACTIONS.name, LIMIT_OUT))
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.limit", source, out, str(10**12), LIMIT_BATCH],
@@ -127,7 +131,7 @@ def limit(stream: Stream) -> Any:
         if not process.stdout or process.stdout.readline().strip() != "ready":
             raise SystemExit("the limit loop failed; its own words are above")
         time.sleep(1.0)  # its producers connect while the first seconds, which do not count, come
-        yield process
+        yield process.pid
     finally:
         process.kill()
         process.wait()
@@ -135,14 +139,14 @@ def limit(stream: Stream) -> Any:
 
 def of_limit(stream: Stream, loads: Loads, rates: tuple[int, ...], seconds: float) -> Runs:
     """All rates in turn at the limit loop."""
-    with limit(stream):
-        return rated(stream, loads, LIMIT_OUT, rates, seconds)
+    with limit(stream) as pid:
+        return rated(stream, loads, LIMIT_OUT, rates, seconds, pid)
 
 
 def of_streams(stream: Stream, loads: Loads, rates: tuple[int, ...], seconds: float) -> Runs:
     """All rates in turn at Kafka Streams."""
-    with peer_streams.running(stream.bootstrap, stream.prefix + TRANSACTIONS.name, stream.prefix + LIMIT_OUT):
-        return rated(stream, loads, LIMIT_OUT, rates, seconds)
+    with peer_streams.running(stream.bootstrap, stream.prefix + TRANSACTIONS.name, stream.prefix + LIMIT_OUT) as pid:
+        return rated(stream, loads, LIMIT_OUT, rates, seconds, pid)
 
 
 def overload(stream: Stream, loads: Loads, seconds: float) -> dict[str, float]:
@@ -192,13 +196,13 @@ def measure(
             stream, loads, rate[-1:], BROKER_WARM_S
         )  # else the first contender pays for a broker that is not compiled yet
 
-        def exactly_once() -> tuple[Runs, dict[str, float]]:
-            return rated(stream, loads, SCORES.name, rate, seconds), overload(stream, loads, overload_seconds)
+        def exactly_once(pid: int) -> tuple[Runs, dict[str, float]]:
+            return rated(stream, loads, SCORES.name, rate, seconds, pid), overload(stream, loads, overload_seconds)
 
         contenders: dict[str, Callable[[], Any]] = {
             "": lambda: assay(stream, "exactly_once", exactly_once),
             "at_least_once_": lambda: assay(
-                stream, "at_least_once", lambda: rated(stream, loads, SCORES.name, rate, seconds)
+                stream, "at_least_once", lambda pid: rated(stream, loads, SCORES.name, rate, seconds, pid)
             ),
             "limit_": lambda: of_limit(stream, loads, rate, seconds),
         }
@@ -226,7 +230,7 @@ def summary(rates: tuple[int, ...], runs: dict[str, list[Runs]], overloads: list
         row: dict[str, Any] = {}
         for prefix, rounds in runs.items():
             row[f"{prefix}rate"] = rate
-            for name in (*PERCENTILES, "lost", "late_ms_p99"):
+            for name in (*PERCENTILES, "cores", "lost", "late_ms_p99"):
                 row[f"{prefix}{name}"] = statistics.median(done[rate][name] for done in rounds)
         rows.append(row)
     return {
@@ -246,7 +250,7 @@ def summary(rates: tuple[int, ...], runs: dict[str, list[Runs]], overloads: list
 def show(result: dict[str, Any]) -> None:
     """The tables for people."""
     table = Table(title="Due to committed score, ms: median of the rounds (lowest to highest)")
-    for column in ("rate", "contender", "p50", "p99", "p99.9"):
+    for column in ("rate", "contender", "p50", "p99", "p99.9", "cores"):
         table.add_column(column, justify="left" if column == "contender" else "right")
     for row in result["rates"]:
         for prefix, title in CONTENDERS.items():
@@ -254,7 +258,7 @@ def show(result: dict[str, Any]) -> None:
                 continue
             rounds = result["rounds"][f"{prefix}{row['rate']}"]
             cells = [f"{row[prefix + name]:.1f} ({min(all_):.1f} to {max(all_):.1f})" for name, all_ in rounds.items()]
-            table.add_row(f"{row['rate']:,}", title, *cells)
+            table.add_row(f"{row['rate']:,}", title, *cells, f"{row[prefix + 'cores']:.2f}")
     console = Console()
     console.print(table)
     over = result["overload"]

@@ -33,8 +33,8 @@ def command(bootstrap: str, source: str, out: str, start: str, count: int) -> li
 
 
 @contextmanager
-def running(bootstrap: str, source: str, out: str) -> Iterator[None]:
-    """The peer while it runs, from the topic's end on."""
+def running(bootstrap: str, source: str, out: str) -> Iterator[int]:
+    """The peer's process id while it runs, from the topic's end on."""
     process = subprocess.Popen(
         command(bootstrap, source, out, "latest", 0), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -43,7 +43,7 @@ def running(bootstrap: str, source: str, out: str) -> Iterator[None]:
         if not any(line.strip() == "ready" for line in process.stdout):
             raise SystemExit("the Kafka Streams peer failed")
         time.sleep(SETTLED_S)
-        yield
+        yield process.pid
     finally:
         process.kill()
         process.wait()

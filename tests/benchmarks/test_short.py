@@ -91,6 +91,7 @@ def test_latency_measures_every_contender_and_loses_nothing(monkeypatch: pytest.
     assert result["rate"] == result["limit_rate"] == 2_000
     for prefix in ("", "limit_", "at_least_once_"):
         assert 0 < result[f"{prefix}p50_ms"] <= result[f"{prefix}p99_ms"] <= result[f"{prefix}p999_ms"]
+        assert 0 < result[f"{prefix}cores"] < 4
     assert result["overload"]["lag_records"] > 0
     fit_to_print("latency", result, latency.show)
 
