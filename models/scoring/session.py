@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 
 from models.bundle.graph import INPUT
@@ -18,7 +19,6 @@ ROWS_STEP = 16
 SLICE_ROWS = {"cpu": 1024, "cuda": BUCKETS[-1]}
 """Rows per call of ONNX Runtime: more cost memory (2.5 KB a row) and gain no speed."""
 
-
 QUICK_S, QUICK_TRIAL_ROWS = 0.001, 256
 
 
@@ -29,32 +29,28 @@ class ModelSession:
         """Raises DeviceError if `device` is not usable."""
         self.bundle = bundle
         session, self.provider = create_session(bundle.model, device)
+        self._session = session if self.provider == "cpu" else create_session(bundle.model, "cpu")[0]
+        trial = np.zeros((QUICK_TRIAL_ROWS, len(bundle.manifest.feature_spec.names)), np.float32)
+        self.quick_rows_max = int(QUICK_TRIAL_ROWS * QUICK_S / seconds(partial(self._on_cpu, trial)))
+        """Rows that take at most QUICK_S on the CPU, about what the way to another thread and back costs a busy event loop."""
         self._gpu: OnGpu | None = None
         self._cpu_rows_max = 0
         if self.provider == "cuda":
-            self._gpu = OnGpu(BoundGraph(session, INPUT, Scores._fields, len(bundle.manifest.feature_spec.names)))
-            session, _ = create_session(bundle.model, "cpu")
-        self._session = session
-        self.quick_rows_max = self._quick() if self._gpu is None else 0
-        """Rows that take at most QUICK_S, which is about what the way to another thread and back costs a busy event loop."""
-        if self._gpu is not None:
-            self._cpu_rows_max = self._calibrated(self._gpu)
+            self._gpu, self._cpu_rows_max = self._calibrated(session)
+            self.quick_rows_max = min(self.quick_rows_max, self._cpu_rows_max)
 
-    def _quick(self) -> int:
-        trial = np.zeros((QUICK_TRIAL_ROWS, len(self.bundle.manifest.feature_spec.names)), np.float32)
-        return int(QUICK_TRIAL_ROWS * QUICK_S / seconds(partial(self._on_cpu, trial)))
-
-    def _calibrated(self, gpu: "OnGpu") -> int:
-        """Up to which batches the CPU was at least as fast, on this machine, just now. Raises DeviceError."""
+    def _calibrated(self, session: onnxruntime.InferenceSession) -> "tuple[OnGpu, int]":
+        """The GPU, and up to how many rows the CPU was at least as fast, on this machine, just now. Raises DeviceError."""
         width = len(self.bundle.manifest.feature_spec.names)
         batches = [np.zeros((rows, width), np.float32) for rows in BUCKETS]
         try:
+            gpu = OnGpu(BoundGraph(session, INPUT, Scores._fields, width))
             on_gpu = [seconds(partial(gpu.run, batch)) for batch in batches]
         except Exception as error:  # ONNX Runtime's errors have no common base
             raise DeviceError(
                 f"The GPU failed at its first batches: {reason_of(error)}. Is its memory free? Or set ASSAY_DEVICE=cpu."
             ) from error
-        return crossover([seconds(partial(self._on_cpu, batch)) for batch in batches], on_gpu)
+        return gpu, crossover([seconds(partial(self._on_cpu, batch)) for batch in batches], on_gpu)
 
     @property
     def model_name(self) -> str:

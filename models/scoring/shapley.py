@@ -67,6 +67,12 @@ def coalitions_max(features: int) -> int:
     return max(COALITIONS, COALITIONS_PER_FEATURE * features)
 
 
+def rows_max(bundle: Bundle, alerts: int) -> int:
+    """Rows of the model that `explain` takes for so many alerts, at most."""
+    background = len(bundle.reference.background)
+    return alerts * (coalitions_max(len(bundle.manifest.feature_spec.names)) * background + 1) + background
+
+
 @functools.cache
 def design(features: int, coalitions: int | None = None) -> Design:
     """The coalitions of `features` features: all of them if they are few, else the heaviest sizes, then a seeded draw.

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from models.scoring.scores import Scores
-from models.scoring.shapley import coalitions_max, explain
+from models.scoring.shapley import explain, rows_max
 from schemas.alert import Reason
 from services.scorer.decide import BoolArray, Outcomes, decide
 from services.scorer.live import Model, Models
@@ -76,7 +76,7 @@ async def _judged(model: Model, features: Matrix, control: ControlGroup) -> tupl
     reasons: dict[int, tuple[Reason, ...]] = {}
     if places:
         triggers = [outcomes.triggers(place) for place in places]
-        rows = len(places) * coalitions_max(features.shape[1])
+        rows = rows_max(model.session.bundle, len(places))
         found = await _run(model, rows, explain, model.session, features[places], triggers)
         reasons = dict(zip(places, found, strict=True))
     return Judgement(model, scores, outcomes, reasons), model_s

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.bundle.graph import INPUT
 from models.bundle.load import load_bundle
+from models.scoring import session as module
 from models.scoring.bound import BoundGraph
 from models.scoring.devices import DeviceError, create_session, open_session
 from models.scoring.scores import Scores
@@ -151,7 +152,7 @@ def test_a_session_that_fails_raises_and_prints_nothing(capsys: pytest.CaptureFi
     """The library's own fallback would tell the standard output of it."""
     with pytest.raises(Exception, match="protobuf"):
         open_session(b"no graph", ["CPUExecutionProvider"])
-    with pytest.raises(Exception, match="not a provider"):
+    with pytest.warns(UserWarning, match="not a provider"), pytest.raises(Exception, match="not a provider"):
         open_session(BUNDLE.model, ["not a provider"])
     assert capsys.readouterr().out == ""
 
@@ -161,6 +162,24 @@ def test_a_session_knows_how_many_rows_are_quick(session: ModelSession, monkeypa
     assert session.quick_rows_max >= 16
     monkeypatch.setattr(ModelSession, "_on_cpu", lambda _, matrix: time.sleep(0.3))
     assert ModelSession(BUNDLE, "cpu").quick_rows_max == 0
+
+
+def test_a_gpu_that_fails_at_its_first_batches_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No memory left on the card, say: one sentence."""
+    real = module.create_session
+
+    def pretends(model: bytes, device: Any) -> Any:
+        return real(model, "cpu")[0], "cpu" if device == "cpu" else "cuda"
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("/src/x.cc:1 trace CUDA failure 2: out of memory ; GPU=0 ; hostname=bank-7 ;")
+
+    monkeypatch.setattr(module, "create_session", pretends)
+    monkeypatch.setattr(module, "BoundGraph", fails)
+    with pytest.raises(
+        DeviceError, match=r"first batches: CUDA failure 2: out of memory\. Is its memory free\? Or set"
+    ):
+        ModelSession(BUNDLE, "cuda")
 
 
 class _Threads:

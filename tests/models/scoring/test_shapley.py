@@ -21,6 +21,7 @@ from models.scoring.shapley import (
     design,
     explain,
     gains,
+    rows_max,
     shapley_values,
 )
 
@@ -148,14 +149,15 @@ def test_features_that_count_alike_get_the_same_value_where_all_coalitions_are_t
 
 
 class Counting:
-    """The committed bundle on the CPU, counting runs."""
+    """The committed bundle on the CPU, counting runs and rows."""
 
     def __init__(self) -> None:
-        self.bundle, self.runs, self._session = BUNDLE, 0, ModelSession(BUNDLE, "cpu")
+        self.bundle, self.runs, self.rows, self._session = BUNDLE, 0, 0, ModelSession(BUNDLE, "cpu")
 
     def run(self, matrix: NDArray[np.float32]) -> Scores:
         """Score and count."""
         self.runs += 1
+        self.rows += len(matrix)
         return self._session.run(matrix)
 
 
@@ -171,6 +173,7 @@ def test_all_alerts_of_a_batch_are_explained_in_one_run_with_the_same_bits_as_al
     triggers = [("probability",), ("anomaly_percentile",), ("probability", "anomaly_percentile")] * 3
     together = explain(session, rows, triggers)
     assert session.runs == 1
+    assert session.rows == rows_max(BUNDLE, 9)
     assert together == [explain(session, rows[i : i + 1], triggers[i : i + 1])[0] for i in range(9)]
 
 
