@@ -1,6 +1,7 @@
 """Where a model runs: the CPU, or a GPU that was really there when asked."""
 
 import contextlib
+import functools
 import re
 import sys
 from typing import Literal
@@ -33,9 +34,7 @@ def create_session(model: bytes | str, device: Device) -> tuple[onnxruntime.Infe
     why = "this ONNX Runtime is built without CUDA (install assay-scoring[gpu] in place of [cpu])"
     if device != "cpu" and offered:
         why = "ONNX Runtime could not start CUDA (is there a GPU with its driver?)"
-        # libraries that pip installed are found by this only; what it does not find, the session says
-        with contextlib.redirect_stdout(sys.stderr):
-            onnxruntime.preload_dlls()
+        _load_libraries()
         try:
             session = open_session(model, [(_CUDA, CUDA_OPTIONS), _CPU])
             if session.get_providers()[0] == _CUDA:
@@ -45,6 +44,13 @@ def create_session(model: bytes | str, device: Device) -> tuple[onnxruntime.Infe
     if device == "cuda":
         raise DeviceError(f"Device cuda is not usable: {why}; or set ASSAY_DEVICE=cpu.")
     return open_session(model, [_CPU]), "cpu"
+
+
+@functools.cache  # once a process: what is loaded stays, and a swap makes sessions while others score
+def _load_libraries() -> None:
+    """Libraries of CUDA that pip installed are found by this only; what it does not find, the session says."""
+    with contextlib.redirect_stdout(sys.stderr):
+        onnxruntime.preload_dlls()
 
 
 def reason_of(error: Exception) -> str:

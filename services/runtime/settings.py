@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.errors import SettingsError
+from services.runtime.pacing import TRANSACTIONS_PER_S_MAX
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -84,7 +85,8 @@ class RuntimeSettings(BaseSettings):
     transactions_per_s_max: Annotated[float, Field(gt=0)] | None = Field(
         None,
         description="Micro-batches a second of one process, at most, while it keeps up: above it they are filled first. "
-        "400 where not set, 1,000 with at_least_once.",
+        f"{TRANSACTIONS_PER_S_MAX['exactly_once']:,.0f} where not set, "
+        f"{TRANSACTIONS_PER_S_MAX['at_least_once']:,.0f} with at_least_once.",
     )
     message_bytes_max: Annotated[int, Field(ge=64)] = Field(
         64 << 10, description="A larger input is a dead letter (too_large)."

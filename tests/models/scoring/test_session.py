@@ -29,6 +29,12 @@ def session() -> ModelSession:
     return ModelSession(BUNDLE, "cpu")
 
 
+def offer_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the GPU's build of ONNX Runtime does, with a card or without."""
+    offered = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: offered)
+
+
 def rows(count: int) -> NDArray[np.float32]:
     """Feature rows spread over and beyond what training saw."""
     edges = [np.array(histogram.edges) for histogram in BUNDLE.reference.features]
@@ -109,9 +115,7 @@ def test_cuda_without_a_gpu_is_refused_and_auto_takes_the_cpu() -> None:
 
 def test_a_cuda_that_is_offered_but_does_not_start_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The GPU build without a GPU: ONNX Runtime then makes a CPU session without an error."""
-    monkeypatch.setattr(
-        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    )
+    offer_cuda(monkeypatch)
     real = onnxruntime.InferenceSession
 
     def falls_back(model: bytes, options: object, providers: object, **_: object) -> onnxruntime.InferenceSession:
@@ -127,9 +131,7 @@ def test_a_card_that_is_not_there_is_told_in_a_sentence_and_nothing_is_printed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """CUDA's libraries without a card: ONNX Runtime then raises, with a trace that names the host."""
-    monkeypatch.setattr(
-        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
-    )
+    offer_cuda(monkeypatch)
     real = onnxruntime.InferenceSession
 
     def fails(model: bytes, options: object, providers: list[object], **more: Any) -> onnxruntime.InferenceSession:
