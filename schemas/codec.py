@@ -1,6 +1,6 @@
 """Bytes to schema and back: the only place that does it.
 
-Records are JSON, UTF-8. On the hot path pydantic's own parser costs 2-4 us a record and msgspec 0.5 (DECISIONS.md), so the
+Records are JSON, UTF-8. On the hot path pydantic's own parser costs 2-4 us a record and msgspec 0.5 (docs/decisions), so the
 msgspec types are derived here from the pydantic models, field by field with their constraints; `tests/schemas` shows with
 random messages that both accept and refuse the same. In two odd cases pydantic is laxer: NaN or Infinity, which are not
 JSON, in a field that it ignores, and a field given twice of which only the last value fits. The derived decoder decides,

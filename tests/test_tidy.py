@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ("schemas", "models", "services")
 
-FILE_LINES_MAX = 300
-FUNCTION_LINES_MAX = 50
+FILE_LINES_MAX = 500
+FUNCTION_LINES_MAX = 60
 LONGER_FOR_A_REASON: dict[str, str] = {}
 """`path` or `path::function` -> why it may be longer."""
 

@@ -2,7 +2,7 @@
 
 The file is a Sigstore bundle with a DSSE envelope (https://github.com/secure-systems-lab/dsse) around an in-toto statement
 that lists every file's SHA-256. Only that mode is read here: the library itself brings 20 packages, most of them for
-signatures by way of online identities (DECISIONS.md). What is stricter than there: exactly the files listed, one signature,
+signatures by way of online identities (docs/decisions). What is stricter than there: exactly the files listed, one signature,
 no files by pattern left out.
 """
 

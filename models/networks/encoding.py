@@ -133,7 +133,7 @@ class Standardise(nn.Module):
 class ClassifierInputs(nn.Module):
     """What the classifier reads of float32[n, F]: the encoding and the standardised features, float32[n, B + F].
 
-    The two together beat either alone on the simulator (DECISIONS.md). With `chosen`, the features of a reference network,
+    The two together beat either alone on the simulator (docs/decisions). With `chosen`, the features of a reference network,
     it reads those alone, standardised: float32[n, len(chosen)].
     """
 

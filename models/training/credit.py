@@ -39,7 +39,7 @@ from schemas.manifest import Manifest, Thresholds, TrainingRun
 from schemas.reference import Reference
 
 BACKGROUND_ROWS = 16
-"""Approved applicants that reasons compare with: as many as one declined application may cost (DECISIONS.md)."""
+"""Approved applicants that reasons compare with: as many as one declined application may cost (docs/decisions)."""
 
 COSTS = CostMatrix(false_negative=5.0, false_positive=1.0)
 """The cost matrix that comes with German credit (UCI 144, german.doc)."""

@@ -23,7 +23,7 @@ class ClassifierSettings:
     """How the classifier is fitted.
 
     positive_weight: how much a fraud weighs in the loss. 1 is best on the simulator: average precision is what stops the
-    fit, and the thresholds come from the alert budget, so the imbalance needs no other weight (DECISIONS.md).
+    fit, and the thresholds come from the alert budget, so the imbalance needs no other weight (docs/decisions).
     chosen_inputs: so many features are selected and read alone, standardised (`feature_choice`); 0 reads all, encoded too.
     """
 
@@ -40,7 +40,7 @@ class ClassifierSettings:
 
 
 WIDE = ClassifierSettings(dropout=0.3, weight_decay=0.1)
-"""The default of `fraud`: all features, and regularised, since a week holds few frauds (DECISIONS.md)."""
+"""The default of `fraud`: all features, and regularised, since a week holds few frauds (docs/decisions)."""
 
 Preset = Literal["reference", "wide"]
 

@@ -3,7 +3,7 @@
 Huang, Gokaslan, Kuleshov, Tompkin, "The GAN is dead; long live the GAN! A Modern GAN Baseline", 2024: the critic judges pairs
 of a real and a generated row, which leaves no mode uncovered, and zero-centred penalties on both kinds of rows make the game
 converge locally. One critic step for each generator step is enough, where WGAN-GP (Gulrajani et al. 2017) takes several with
-the same second-order gradients: at equal processor time it comes much nearer to the data (DECISIONS.md).
+the same second-order gradients: at equal processor time it comes much nearer to the data (docs/decisions).
 """
 
 import copy

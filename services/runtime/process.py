@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a service; a mistake of the user's ends in one sentence and status 2."""
     # Every batch makes thousands of small containers and drops them again: with the default thresholds the collector would
-    # walk them several times a batch, for up to a third of the processor's time (DECISIONS.md).
+    # walk them several times a batch, for up to a third of the processor's time (docs/decisions).
     gc.set_threshold(100_000, 20, 50)
     try:
         uvloop.run(start())
