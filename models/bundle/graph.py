@@ -8,7 +8,8 @@ needs no `onnx` package and a hostile file meets no C++ parser first.
 from collections.abc import Iterator, Sequence
 
 INPUT = "features"
-OUTPUTS = ("probability", "reconstruction_error", "anomaly_percentile", "feature_errors")
+FEATURE_ERRORS = "feature_errors"
+OUTPUTS = ("probability", "reconstruction_error", "anomaly_percentile", FEATURE_ERRORS)
 
 OPERATORS = frozenset({"Clip", "Concat", "Gather", "Gemm", "MatMul", "Mul", "Relu", "Sigmoid", "Squeeze", "Sub"})
 """Standard operators that a fused graph is made of."""

@@ -13,7 +13,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from models.bundle.pack import pack_bundle
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
-from models.networks.fused import Fused
+from models.networks.fused import Fused, feature_errors
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
@@ -142,7 +142,7 @@ def train_fraud(
     legitimate = cuts.validation.legitimate
     reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
     report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, SCENARIOS)
-    pack_bundle(out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test))
+    pack_bundle(out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test, partial(feature_errors, model)))
     if results:
         write_results(results, manifest)
     return manifest

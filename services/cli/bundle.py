@@ -140,7 +140,8 @@ def golden(bundle: Annotated[Path, typer.Argument(help="Bundle directory.")], js
 
     checked = parse_bundle(_directory(bundle), f"Bundle {bundle}", ANYBODY)
     rows = spread_rows(checked.reference)
-    made = golden_of(rows, ModelSession(checked, "cpu").run(rows))
+    session = ModelSession(checked, "cpu")
+    made = golden_of(rows, session.run(rows), session.feature_errors)
     pack_bundle(bundle, checked.manifest, checked.model, checked.reference, checked.report, made)
     tell({"bundle": _name(checked), "golden_rows": len(made.rows)}, json)
 

@@ -52,8 +52,9 @@ def version_of(
     features = tuple(histogram.model_copy(update={"name": name}) for histogram, name in named)
     reference = old.reference.model_copy(update={"features": features})
     rows = spread_rows(reference)
-    scores = ModelSession(Bundle(manifest, model, reference, ""), "cpu").run(rows)
-    pack_bundle(path, manifest, model, reference, report, golden=golden_of(rows, scores))
+    session = ModelSession(Bundle(manifest, model, reference, ""), "cpu")
+    golden = golden_of(rows, session.run(rows), session.feature_errors)
+    pack_bundle(path, manifest, model, reference, report, golden)
     return load_bundle(path)
 
 
