@@ -15,6 +15,9 @@ class Estimate(Message):
     value: float = Field(description="As measured.")
     low: float = Field(description="Lower end of the interval.")
     high: float = Field(description="Upper end of the interval.")
+    too_few: bool | None = Field(
+        None, description="True where too few cards or applicants had either class for an interval: it says nothing then."
+    )
 
 
 class ModelFigures(Message):

@@ -10,6 +10,8 @@ from schemas.feature_spec import FeatureSpec
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Product = Literal["fraud", "credit"]
+Fault = Literal["chance", "constant", "figures", "report"]
+"""What may speak against a bundle: no better than chance, than a constant; figures, a report that are not its own."""
 
 
 class Thresholds(Message):
@@ -52,4 +54,10 @@ class Manifest(Message):
     training: TrainingRun = Field(description="Where it comes from.")
     metrics: dict[str, float] = Field(description="Measured on the test cut; gan_: by the GAN's gate, on validation.")
     evaluation: Evaluation | None = Field(None, description="The same cut in tables, with intervals.")
+    statement: Digest | None = Field(
+        None, description="SHA-256 over thresholds, figures, origin, features, graph and reference: what the report is of."
+    )
+    accepted: tuple[Fault, ...] | None = Field(
+        None, description="What spoke against the bundle and was accepted by name when it was signed."
+    )
     files: dict[str, Digest] = Field(description="SHA-256 of every other file of the bundle, by name.")

@@ -12,7 +12,7 @@ from models.bundle import container
 from models.bundle.files import GOLDEN, MODEL, SIGNATURE, Files
 from models.bundle.keys import PrivateKey
 from models.bundle.load import Bundle, load_bundle
-from models.bundle.pack import pack_bundle
+from models.bundle.pack import pack_bundle, stated
 from models.bundle.signing import sign
 from models.scoring.golden import golden_of, spread_rows
 from models.scoring.session import ModelSession
@@ -54,7 +54,7 @@ def version_of(
     rows = spread_rows(reference)
     session = ModelSession(Bundle(manifest, model, reference, ""), "cpu")
     golden = golden_of(rows, session.run(rows), session.feature_errors)
-    pack_bundle(path, manifest, model, reference, report, golden)
+    pack_bundle(path, stated(manifest, model, reference), model, reference, report, golden)
     return load_bundle(path)
 
 
