@@ -107,8 +107,8 @@ def _parsed(files: Files, version_min: int, signed_by: str | None) -> Bundle:
     for name, rows in ((REFERENCE, reference.background), (GOLDEN, golden.rows if golden else ())):
         if any(len(row) != len(names) for row in rows):
             raise BundleError(f"a row of {name} has not {len(names)} features")
-    check_graph(files[MODEL], len(names))
-    return Bundle(manifest, files[MODEL], reference, bundle_digest(files), files.get(REPORT), golden, signed_by, files[REFERENCE])
+    graph = check_graph(files[MODEL], len(names))
+    return Bundle(manifest, graph, reference, bundle_digest(files), files.get(REPORT), golden, signed_by, files[REFERENCE])
 
 
 def _read(path: Path) -> Files:
