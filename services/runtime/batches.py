@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from services.runtime.faults import Fault
 
 Record = Any
 """An aiokafka ConsumerRecord: topic, partition, offset, timestamp, key, value."""
@@ -32,11 +35,12 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one micro-batch."""
+    """What became of one micro-batch. faults: behind its dead letters."""
 
     writes: Sequence[Write]
     records: int
     dead_letters: int
+    faults: "Sequence[Fault]" = ()
 
 
 class Processor(Protocol):
@@ -56,6 +60,9 @@ class Processor(Protocol):
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Fold and judge records. The state moves on; if the outputs are not committed, the worker throws it away."""
+
+    def refuse(self, fault: "Fault", *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises. folded: take it into the state as `absorb` does."""
 
     def committed(self, result: Result) -> None:
         """The result's outputs and offsets are committed."""

@@ -7,6 +7,7 @@ from typing import TypeVar
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
 from services.runtime.batches import Record
+from services.runtime.record_batches import Unreadable
 
 M = TypeVar("M")
 
@@ -29,6 +30,9 @@ class Fault:
 def parsed(record: Record, parse: Callable[[bytes], M], bytes_max: int) -> M | Fault:
     """The record's message, by a parser of `codec.decoder`."""
     payload: bytes | None = record.value
+    if isinstance(payload, Unreadable):
+        reason = DeadLetterReason.TOO_LARGE if payload.too_large else DeadLetterReason.UNDECODABLE
+        return Fault(record, reason, payload.why)
     if not payload:
         return Fault(record, DeadLetterReason.EMPTY, "no payload")
     if len(payload) > bytes_max:
@@ -37,3 +41,12 @@ def parsed(record: Record, parse: Callable[[bytes], M], bytes_max: int) -> M | F
         return parse(payload)
     except codec.RejectedError as error:
         return Fault(record, _REASONS[type(error)], str(error))
+    except MemoryError:
+        raise
+    except Exception as error:
+        return unscorable(record, type(error).__name__)
+
+
+def unscorable(record: Record, error: str) -> Fault:
+    """A fault of ours that one record brings out. error: the type of what a stage raised; its text may quote the payload."""
+    return Fault(record, DeadLetterReason.UNSCORABLE, f"a stage raised {error} on this record")

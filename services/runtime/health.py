@@ -1,32 +1,41 @@
-"""/metrics, /livez and /readyz on a small HTTP server in a thread of its own, with TLS and a password if so set."""
+"""/metrics, /livez, /readyz and /held on a small HTTP server in a thread of its own, with TLS and a password if so set."""
 
 import base64
 import hmac
 import ssl
 import threading
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from services.runtime.errors import AssayError, SettingsError
+from services.runtime.held_desk import HeldDesk
 from services.runtime.settings import RuntimeSettings
 
 REQUEST_TIMEOUT_S = 10.0
+BODY_BYTES_MAX = 4096
 
 
 class HealthServer:
-    """Serves until closed. `ready` and `live` are asked on each request."""
+    """Serves until closed. `ready` and `live` are asked on each request; `ready` answers True, or why not."""
 
     def __init__(
-        self, runtime: RuntimeSettings, registry: CollectorRegistry, ready: Callable[[], bool], live: Callable[[], bool]
+        self,
+        runtime: RuntimeSettings,
+        registry: CollectorRegistry,
+        ready: Callable[[], bool | str],
+        live: Callable[[], bool],
+        desk: HeldDesk | None = None,
     ) -> None:
         """Raises AssayError where it cannot listen, SettingsError where password or certificate are not usable."""
         host, port = runtime.http_host, runtime.http_port
         tls, credentials = _tls(runtime), _credentials(runtime)
         try:
-            self._server = ThreadingHTTPServer((host, port), _handler(registry, ready, live, credentials))
+            self._server = ThreadingHTTPServer((host, port), _handler(registry, ready, live, credentials, desk))
         except OSError as error:
             raise AssayError(
                 f"{host}:{port} cannot be listened on ({error.strerror}): free it, or set ASSAY_HTTP_PORT (0 takes a free one)."
@@ -77,7 +86,11 @@ def _credentials(runtime: RuntimeSettings) -> bytes | None:
 
 
 def _handler(
-    registry: CollectorRegistry, ready: Callable[[], bool], live: Callable[[], bool], credentials: bytes | None
+    registry: CollectorRegistry,
+    ready: Callable[[], bool | str],
+    live: Callable[[], bool],
+    credentials: bytes | None,
+    desk: HeldDesk | None,
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = REQUEST_TIMEOUT_S
@@ -91,9 +104,34 @@ def _handler(
                 self._answer(200, content_type, encode(registry))
             elif self.path in ("/readyz", "/livez"):
                 good = (ready if self.path == "/readyz" else live)()
-                self._answer(200 if good else 503, "text/plain", b"ok\n" if good else b"no\n")
+                why = f"no: {good}\n".encode() if isinstance(good, str) else b"no\n"
+                self._answer(200 if good is True else 503, "text/plain", b"ok\n" if good is True else why)
+            elif self.path == "/held" and desk is not None:
+                self._held(desk.shown)
             else:
                 self._answer(404, "text/plain", b"there are /metrics, /livez and /readyz\n")
+
+        def do_POST(self) -> None:
+            if self.path != "/held" or desk is None:
+                self._answer(404, "text/plain", b"there is nothing to change\n")
+                return
+            # the type is one that a page in a browser may not send here unasked
+            length, kind = self.headers.get("Content-Length", ""), self.headers.get("Content-Type", "")
+            if kind != "application/json" or not length.isdecimal() or int(length) > BODY_BYTES_MAX:
+                self._answer(400, "text/plain", b"a small JSON object with its type and length is needed\n")
+                return
+            self._held(partial(desk.decided, self.rfile.read(int(length))))
+
+        def _held(self, ask: Callable[[], tuple[int, bytes]]) -> None:
+            if not self._known():
+                self._answer(401, "text/plain", b"a user name and a password are needed\n")
+            elif credentials is None and not ip_address(self.client_address[0]).is_loopback:
+                self._answer(
+                    403, "text/plain", b"without ASSAY_HTTP_PASSWORD this is answered on the same machine alone\n"
+                )
+            else:
+                status, body = ask()
+                self._answer(status, "application/json", body)
 
         def _known(self) -> bool:
             said = self.headers.get("Authorization", "").encode("latin-1", "replace")
