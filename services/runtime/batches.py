@@ -43,20 +43,24 @@ class Result:
     faults: "Sequence[Fault]" = ()
 
 
-class Processor(Protocol):
+class Foldable(Protocol):
+    """What a restore needs of a processor."""
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take over the state of a snapshot. Raises ValueError or KeyError, its own state untouched, where it does not fit."""
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Fold records into the state exactly as `process` does, without output."""
+
+
+class Processor(Foldable, Protocol):
     """A service's part of one partition: its state, and what it makes of a batch. Never shared between partitions."""
 
     state_key: str
     """Names the layout and meaning of the state. A snapshot under another key is not loaded."""
 
-    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Take over the state of a snapshot. Raises ValueError or KeyError, its own state untouched, where it does not fit."""
-
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """A copy of the state as arrays."""
-
-    def absorb(self, records: Sequence[Record]) -> None:
-        """Fold records into the state exactly as `process` does, without output."""
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Fold and judge records. The state moves on; if the outputs are not committed, the worker throws it away."""

@@ -18,6 +18,8 @@ from services.runtime.settings import RuntimeSettings
 
 REQUEST_TIMEOUT_S = 10.0
 BODY_BYTES_MAX = 4096
+UNKNOWN = 401, b"a user name and a password are needed\n"
+FAR = 403, b"without ASSAY_HTTP_PASSWORD this is answered on the same machine alone\n"
 
 
 class HealthServer:
@@ -85,6 +87,13 @@ def _credentials(runtime: RuntimeSettings) -> bytes | None:
     return b"Basic " + base64.b64encode(pair.encode())
 
 
+def _body(request: BaseHTTPRequestHandler) -> bytes | None:
+    """Of a POST; None unless it is small and JSON, a type that a page in a browser may not send here unasked."""
+    length, kind = request.headers.get("Content-Length", ""), request.headers.get("Content-Type", "")
+    usable = kind == "application/json" and length.isdecimal() and int(length[:9]) <= BODY_BYTES_MAX
+    return request.rfile.read(int(length[:9])) if usable else None
+
+
 def _handler(
     registry: CollectorRegistry,
     ready: Callable[[], bool | str],
@@ -98,7 +107,7 @@ def _handler(
         def do_GET(self) -> None:
             if self.path.partition("?")[0] == "/metrics":
                 if not self._known():
-                    self._answer(401, "text/plain", b"a user name and a password are needed\n")
+                    self._answer(UNKNOWN[0], "text/plain", UNKNOWN[1])
                     return
                 encode, content_type = choose_encoder(self.headers.get("Accept", ""))
                 self._answer(200, content_type, encode(registry))
@@ -115,23 +124,16 @@ def _handler(
             if self.path != "/held" or desk is None:
                 self._answer(404, "text/plain", b"there is nothing to change\n")
                 return
-            # the type is one that a page in a browser may not send here unasked
-            length, kind = self.headers.get("Content-Length", ""), self.headers.get("Content-Type", "")
-            if kind != "application/json" or not length.isdecimal() or int(length) > BODY_BYTES_MAX:
+            body = _body(self)
+            if body is None:
                 self._answer(400, "text/plain", b"a small JSON object with its type and length is needed\n")
-                return
-            self._held(partial(desk.decided, self.rfile.read(int(length))))
+            else:
+                self._held(partial(desk.decided, body))
 
         def _held(self, ask: Callable[[], tuple[int, bytes]]) -> None:
-            if not self._known():
-                self._answer(401, "text/plain", b"a user name and a password are needed\n")
-            elif credentials is None and not ip_address(self.client_address[0]).is_loopback:
-                self._answer(
-                    403, "text/plain", b"without ASSAY_HTTP_PASSWORD this is answered on the same machine alone\n"
-                )
-            else:
-                status, body = ask()
-                self._answer(status, "application/json", body)
+            near = credentials is not None or ip_address(self.client_address[0]).is_loopback
+            status, body = (ask() if near else FAR) if self._known() else UNKNOWN
+            self._answer(status, "application/json" if status not in (401, 403) else "text/plain", body)
 
         def _known(self) -> bool:
             said = self.headers.get("Authorization", "").encode("latin-1", "replace")

@@ -8,6 +8,7 @@ never blamed on a record.
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from aiokafka.errors import (
     InvalidTimestampError,
@@ -15,6 +16,7 @@ from aiokafka.errors import (
     MessageSizeTooLargeError,
     RecordListTooLargeError,
 )
+from numpy.typing import NDArray
 
 from services.runtime.batches import Processor, Record
 from services.runtime.errors import AssayError, StateOutdatedError
@@ -121,8 +123,11 @@ class Folding:
     """A processor as `restore` uses it: a record on which the fold raises is found and left out, in the same way."""
 
     def __init__(self, processor: Processor, suspects: Suspects) -> None:
-        self.restore = processor.restore
         self._processor, self._suspects = processor, suspects
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take over the state of a snapshot."""
+        self._processor.restore(arrays)
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold records without output. Raises SuspectError where the state must be built again."""
