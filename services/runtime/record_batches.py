@@ -24,7 +24,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy as PlainBatch
 from aiokafka.record.default_records import _DefaultRecordPy as PlainRecord
 from aiokafka.record.legacy_records import LegacyRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import decode_varint
+from aiokafka.record.util import decode_varint_py as decode_varint  # the compiled one reads beyond the end
 
 UNPACKED_BYTES_MAX = 64 << 20
 """Of one record batch. A constant, not a setting: a replay must find the same dead letter. Producers send 1 MB or so."""
@@ -124,51 +124,49 @@ for _module in (compiled_records, compiled_legacy_records, plain_records, plain_
 
 
 class _Kept:
-    """The library's reader of what was fetched, which keeps the bytes, so that they can be read again."""
-
-    __slots__ = ("data", "has_next", "next_batch", "size_in_bytes")
+    """The library's reader of what was fetched, which keeps the bytes and counts, so that a batch can be read again."""
 
     def __init__(self, data: bytes) -> None:
-        reader = MemoryRecords(data)
-        self.data = data
-        self.has_next, self.next_batch, self.size_in_bytes = reader.has_next, reader.next_batch, reader.size_in_bytes
+        self._data, self._taken = data, 0
+        self._reader = MemoryRecords(data)
+        self.has_next, self.size_in_bytes = self._reader.has_next, self._reader.size_in_bytes
+
+    def next_batch(self) -> Any:
+        self._taken += 1
+        return self._reader.next_batch()
+
+    def again(self) -> "_Again":
+        """From the batch that was taken last, which is parsed tolerantly."""
+        end, start = 0, 0
+        for _ in range(self._taken):
+            start, end = end, end + LENGTH_END + int.from_bytes(self._data[end + 8 : end + LENGTH_END], "big")
+        return _Again(self._data[start:end], self._data[end:])
 
 
 class _Again:
-    """What was fetched, read again from the batch that holds `position`, which is parsed tolerantly."""
+    """The same, the first batch tolerantly."""
 
-    def __init__(self, data: bytes, position: int) -> None:
-        start, end = _find(data, position)
-        self.data = data
-        self._first: Any = data[start:end]
-        self._rest = MemoryRecords(data[end:])
+    def __init__(self, first: bytes, rest: bytes) -> None:
+        self._first: bytes | None = first
+        self._rest = _Kept(rest)
 
     def has_next(self) -> bool:
-        return bool(self._first) or bool(self._rest.has_next())
+        return self._first is not None or bool(self._rest.has_next())
 
     def next_batch(self) -> Any:
-        if not self._first:
+        if self._first is None:
             return self._rest.next_batch()
-        batch, self._first = _batch(self._first), b""
-        return _TolerantBatch(batch)
+        first, self._first = self._first, None
+        return _TolerantBatch(_batch(first))
+
+    def again(self) -> "_Again | None":
+        """None where the first batch failed again: its checksum is wrong."""
+        return self._rest.again() if self._rest._taken else None
 
 
 def _batch(data: bytes) -> Any:
     magic = data[MAGIC_AT]
     return PlainBatch(data) if magic >= 2 else LegacyRecordBatch(data, magic)
-
-
-def _find(data: bytes, position: int) -> tuple[int, int]:
-    """Where the first batch that ends behind the offset `position` lies in the bytes; nowhere, at their end."""
-    start = 0
-    while start + LENGTH_END <= len(data):
-        end = start + LENGTH_END + int.from_bytes(data[start + 8 : start + LENGTH_END], "big")
-        if end > len(data):
-            break  # cut off by the size of the fetch
-        if _batch(data[start:end]).next_offset > position:
-            return start, end
-        start = end
-    return len(data), len(data)
 
 
 class _TolerantBatch:
@@ -227,7 +225,7 @@ def _records(batch: PlainBatch) -> Iterator[PlainRecord]:
             name, at = _bytes(data, at)
             content, at = _bytes(data, at)
             headers.append(((name or b"").decode("utf-8", "backslashreplace"), content))
-        if at != end or end > len(data):
+        if at != end or end > len(data) or not 0 <= offset_delta <= batch.last_offset_delta:
             raise CorruptRecordException("a record does not end where it says")
         stamp = batch.max_timestamp if stamped else batch.first_timestamp + stamp_delta
         yield PlainRecord(batch.base_offset + offset_delta, stamp, stamped, key, value, headers)
@@ -244,15 +242,13 @@ def _read_on(records: PartitionRecords) -> Any:
     except StopIteration:
         records._records_iterator = None  # as shipped: the two hold each other
         raise
-    except NOT_TO_BLAME:
+    except UnsupportedCodecError:
         raise
-    except Exception:
-        # the bytes are those that the broker checked: a batch that fails its checksum fails it again, and is raised
-        position = records.next_fetch_offset
-        if getattr(records, "_again_at", None) == position:
+    except Exception:  # MemoryError, too: the compiled parser asks for as much as a wrong length says
+        again = records._records.again()
+        if again is None:
             raise
-        records._again_at = position
-        records._records = _Again(records._records.data, position)
+        records._records, records._records_iterator = again, None
         records._records_iterator = records._unpack_records()
         return _read_on(records)
 

@@ -41,7 +41,7 @@ async def asked(server: HealthServer, body: Any = None, kind: str = "application
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         request = urllib.request.Request(f"http://{server.address}/held", data, {"Content-Type": kind})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
