@@ -35,7 +35,7 @@ def record(offset: int, content: Any) -> Any:
 
 def admission() -> Admission:
     """One partition's, that remembers 100 ids."""
-    return Admission(AttributeMapping(parse_spec(SPEC)), DuplicateWindow(100), 65_536, 86_400_000)
+    return Admission(AttributeMapping(parse_spec(SPEC)), DuplicateWindow(100), 65_536, TimeLimits(86_400_000, TIME_MS_MIN))
 
 
 BAD: list[tuple[Any, DeadLetterReason]] = [

@@ -43,7 +43,7 @@ def record(offset: int, value: bytes | None) -> Any:
 
 def decoder() -> Decoder:
     """With the default limits."""
-    return Decoder(65_536, 86_400_000)
+    return Decoder(65_536, TimeLimits(86_400_000, TIME_MS_MIN))
 
 
 def good(i: int) -> bytes:
@@ -87,7 +87,7 @@ def test_a_card_number_in_another_id_is_refused_where_that_is_asked_for(field: s
     """By default it is not: other systems number their payments with 16 digits, and one in thirty looks like a card."""
     records = [record(0, good(0)), record(1, json.dumps(payment(1) | {field: text}).encode()), record(2, good(2))]
     assert len(decoder().decode(records)[1]) == 3
-    scanning = Decoder(65_536, 86_400_000, scan_ids=True)
+    scanning = Decoder(65_536, TimeLimits(86_400_000, TIME_MS_MIN), scan_ids=True)
     good_records, _, faults = scanning.decode(records)
     assert [(fault.record.offset, fault.reason) for fault in faults] == [(1, DeadLetterReason.CARD_NUMBER)]
     assert field in faults[0].detail
