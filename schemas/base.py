@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.times import EVENT_TIME_MS_MAX
 
 
-
 class Message(BaseModel):
     """Base of every message: immutable, strictly typed, unknown fields ignored, no NaN or infinity."""
 

@@ -51,7 +51,8 @@ class VerdictProcessor:
         self._frauds: dict[str, Fraud] = {}
         self._unplaced = 0
         self._faults: Counter[str] = Counter()
-        self.state_key = f"verdicts-{STATE_VERSION}:{self._frauds_max}:{self._bytes_max}:{self._times.ahead_ms_max}:{self._times.floor_ms}"
+        times = f"{self._times.ahead_ms_max}:{self._times.floor_ms}"
+        self.state_key = f"verdicts-{STATE_VERSION}:{self._frauds_max}:{self._bytes_max}:{times}"
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""

@@ -167,7 +167,6 @@ class RuntimeSettings(BaseSettings):
     )
     privacy_key_id: str = Field("ephemeral", description="Name of that key, written beside each hash.")
 
-
     @property
     def event_ahead_ms_max(self) -> int:
         """The same in milliseconds."""
