@@ -176,9 +176,9 @@ class ScoringProcessor:
         """A dead letter for one record on which a stage raises."""
         writes = [self._emitter.faults([fault])]
         if folded:
-            _, transactions, _ = admit(self._decoder, self._duplicates, [fault.record])
+            good, transactions, _ = admit(self._decoder, self._duplicates, [fault.record])
             if transactions:
-                fold(self._features, columns(transactions, self._fields))
+                fold(self._features, columns(transactions, self._fields, arrivals(good)))
                 if closed := self._features.closed_days():
                     writes.append(self._emitter.closed_days(fault.record, closed))
         self._batch, self._faults, self._last = None, Counter([fault.reason.value]), fault.record
