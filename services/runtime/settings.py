@@ -3,6 +3,7 @@
 `docs/settings.md` is generated from this file.
 """
 
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -94,13 +95,18 @@ class RuntimeSettings(BaseSettings):
     event_ahead_s_max: Annotated[float, Field(ge=0)] = Field(
         86_400.0, description="An event time further ahead of its record's Kafka timestamp is a dead letter (future)."
     )
+    event_date_min: Annotated[date, Field(ge=date(1970, 1, 1), lt=date(2090, 1, 1))] = Field(
+        date(1980, 1, 1),
+        description="An event time before this day (UTC) is a dead letter (past): as a rule it is in seconds, not in ms.",
+    )
     duplicate_window_records: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
         100_000,
         description="A transaction id repeated within this many accepted records of its partition is a dead letter.",
     )
     dead_letter_share_max: Annotated[float, Field(gt=0, le=1)] = Field(
         0.5,
-        description="A partition with more dead letters than this, among its last records, is paused with an alarm.",
+        description="A partition with more dead letters than this, among its last records, is held with an alarm "
+        "(`assay held`); repetitions do not count.",
     )
     dead_letter_window_records: Annotated[int, Field(ge=10)] = Field(
         1000, description="Over how many of a partition's last records that share is taken."
@@ -130,7 +136,8 @@ class RuntimeSettings(BaseSettings):
     )
     progress_timeout_s: Annotated[float, Field(gt=0)] = Field(
         60.0,
-        description="Records waiting and none committed for this long: not ready; for twice as long: the process ends.",
+        description="Records waiting and none committed for this long: not ready; for twice as long: the process ends. Records "
+        "hidden by another producer's open transaction for this long: not ready.",
     )
     restarts_max: Annotated[int, Field(ge=0)] = Field(
         20, description="A partition that fails this many times in a row, without a commit between, ends the process."
@@ -139,9 +146,13 @@ class RuntimeSettings(BaseSettings):
         "127.0.0.1", description="Address of /metrics, /livez and /readyz. Loopback unless you say so."
     )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(9464, description="Port of the same; 0 takes a free one.")
-    http_username: str | None = Field(None, description="User name that /metrics asks for (basic authentication).")
+    http_username: str | None = Field(
+        None, description="User name that /metrics and /held ask for (basic authentication)."
+    )
     http_password: SecretStr | None = Field(
-        None, description="Password that /metrics asks for; /livez and /readyz stay open."
+        None,
+        description="Password that /metrics and /held ask for; /livez and /readyz stay open. Without one, /held answers on the "
+        "same machine alone.",
     )
     http_tls_certificate_file: Path | None = Field(
         None, description="Certificate (PEM) for HTTPS on all three; the chain may follow."
@@ -161,6 +172,16 @@ class RuntimeSettings(BaseSettings):
         None, description="Key of the hashes in dead letters. Without one a random key is made at each start."
     )
     privacy_key_id: str = Field("ephemeral", description="Name of that key, written beside each hash.")
+
+    @property
+    def event_ahead_ms_max(self) -> int:
+        """The same in milliseconds."""
+        return int(self.event_ahead_s_max * 1000)
+
+    @property
+    def event_time_ms_min(self) -> int:
+        """The beginning of `event_date_min`, ms since 1970 UTC."""
+        return int(datetime.combine(self.event_date_min, time(), UTC).timestamp() * 1000)
 
 
 class ScorerSettings(BaseSettings):
