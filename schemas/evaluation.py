@@ -16,7 +16,8 @@ class Estimate(Message):
     low: float = Field(description="Lower end of the interval.")
     high: float = Field(description="Upper end of the interval.")
     too_few: bool | None = Field(
-        None, description="True where too few cards or applicants had either class for an interval: it says nothing then."
+        None,
+        description="True where too few cards or applicants had either class for an interval: it says nothing then.",
     )
 
 

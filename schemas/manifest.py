@@ -55,7 +55,8 @@ class Manifest(Message):
     metrics: dict[str, float] = Field(description="Measured on the test cut; gan_: by the GAN's gate, on validation.")
     evaluation: Evaluation | None = Field(None, description="The same cut in tables, with intervals.")
     statement: Digest | None = Field(
-        None, description="SHA-256 over thresholds, figures, origin, features, graph and reference: what the report is of."
+        None,
+        description="SHA-256 over thresholds, figures, origin, features, graph and reference: what the report is of.",
     )
     accepted: tuple[Fault, ...] | None = Field(
         None, description="What spoke against the bundle and was accepted by name when it was signed."

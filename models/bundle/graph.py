@@ -129,7 +129,7 @@ def _check_output(value: Message, shapes: dict[str, tuple[int, ...]], features: 
     found = shapes.get(name)
     if found is None:
         raise GraphError(f"no node computes the output {name}")
-    expected = {name: (BATCH,) for name in OUTPUTS} | {FEATURE_ERRORS: (BATCH, features)}
+    expected = dict.fromkeys(OUTPUTS, (BATCH,)) | {FEATURE_ERRORS: (BATCH, features)}
     if found != expected.get(name, found) or found[0] != BATCH or _declared(value) != found:
         raise GraphError(f"the output {name} has another shape than a bundle's")
 
@@ -165,7 +165,9 @@ def _node(node: Message) -> Node:
         elif kind == ATTRIBUTE_FLOAT and attribute.all(2) and not attribute.all(3):
             attributes[name] = _float(attribute)
         else:
-            raise GraphError(f"an attribute of {operator} is neither a number nor a float, or holds a graph or a tensor")
+            raise GraphError(
+                f"an attribute of {operator} is neither a number nor a float, or holds a graph or a tensor"
+            )
     return Node(operator, tuple(node.texts(1)), tuple(node.texts(2)), attributes)
 
 

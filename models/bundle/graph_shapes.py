@@ -125,7 +125,9 @@ def _concat(given: _Given) -> tuple[Shape, int]:
     first = given.shapes[0]
     axis = _axis(given, len(first), "Concat")
     for shape in given.shapes:
-        if len(shape) != len(first) or any(a != b for n, (a, b) in enumerate(zip(first, shape, strict=True)) if n != axis):
+        if len(shape) != len(first) or any(
+            a != b for n, (a, b) in enumerate(zip(first, shape, strict=True)) if n != axis
+        ):
             raise _wrong("Concat")
     return (*first[:axis], sum(shape[axis] for shape in given.shapes), *first[axis + 1 :]), 0
 

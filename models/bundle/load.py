@@ -38,8 +38,8 @@ M = TypeVar("M", bound=BaseModel)
 class Bundle:
     """A checked bundle. model: the ONNX graph's bytes. digest: SHA-256 (hex) over all files but the signature.
 
-    reference_json: the reference as the file has it. report: HTML, if it has one. golden: rows with their expected scores, if it has them. signed_by: fingerprint of the pinned
-    key that signed it; None where nobody was asked for.
+    report: HTML, if it has one. golden: rows with their expected answers, if it has them. signed_by: fingerprint of the pinned
+    key that signed it; None where nobody was asked for. reference_json: the reference as the file has it.
     """
 
     manifest: Manifest
@@ -108,7 +108,9 @@ def _parsed(files: Files, version_min: int, signed_by: str | None) -> Bundle:
         if any(len(row) != len(names) for row in rows):
             raise BundleError(f"a row of {name} has not {len(names)} features")
     graph = check_graph(files[MODEL], len(names))
-    return Bundle(manifest, graph, reference, bundle_digest(files), files.get(REPORT), golden, signed_by, files[REFERENCE])
+    return Bundle(
+        manifest, graph, reference, bundle_digest(files), files.get(REPORT), golden, signed_by, files[REFERENCE]
+    )
 
 
 def _read(path: Path) -> Files:

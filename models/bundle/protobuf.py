@@ -94,8 +94,9 @@ def read(kind: Kind, content: bytes) -> Message:
         seen.add(number)
         if known.of is not None:
             assert isinstance(value, bytes), "a message has a length"
-            value = read(known.of, value)
-        values.append((number, value))
+            values.append((number, read(known.of, value)))
+        else:
+            values.append((number, value))
     return Message(kind, values)
 
 

@@ -31,7 +31,9 @@ def golden_of(
     answers[FEATURE_ERRORS] = errors
     for name, answer in answers.items():
         if not np.isfinite(answer).all():
-            raise BundleError(f"the model's {name} of a golden row is no number: look at its weights and rows.", "golden")
+            raise BundleError(
+                f"the model's {name} of a golden row is no number: look at its weights and rows.", "golden"
+            )
     return Golden(
         rows=tuple(tuple(row) for row in rows[chosen].tolist()),
         probability=tuple(answers["probability"].tolist()),

@@ -155,7 +155,9 @@ def train_credit(
     reference = _reference(settings, cuts, on_validation, thresholds)
     manifest = stated(manifest, graph, reference)
     report = bundle_report(manifest, graph, reference, model, partial(model_scores, model), cuts.test, CREDIT)
-    pack_bundle(out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test, partial(feature_errors, model)))
+    pack_bundle(
+        out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test, partial(feature_errors, model))
+    )
     return manifest
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-
 FRAUDS_MIN, OTHERS_MIN = 5, 50
 """Of each cut: fewer fit no calibration and no threshold, and no figure on them says anything."""
 
@@ -117,7 +116,10 @@ def check_enough(parts: Split, frauds_min: int = FRAUDS_MIN, others_min: int = O
     """Raises TrainingError where a cut holds fewer of either class, with what it holds and what is needed."""
     for name, part in (("train", parts.train), ("validation", parts.validation), ("test", parts.test)):
         frauds = int(part.is_fraud.sum())
-        for found, needed, words in ((frauds, frauds_min, "frauds"), (len(part) - frauds, others_min, "legitimate payments")):
+        for found, needed, words in (
+            (frauds, frauds_min, "frauds"),
+            (len(part) - frauds, others_min, "legitimate payments"),
+        ):
             if found < needed:
                 raise TrainingError(
                     f"The {name} cut has {found} {words}, and {needed} are needed: give a longer history or one of more cards, "

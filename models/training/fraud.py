@@ -144,7 +144,9 @@ def train_fraud(
     reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
     manifest = stated(manifest, graph, reference)
     report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, SCENARIOS)
-    pack_bundle(out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test, partial(feature_errors, model)))
+    pack_bundle(
+        out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test, partial(feature_errors, model))
+    )
     if results:
         write_results(results, manifest)
     return manifest

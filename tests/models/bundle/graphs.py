@@ -92,7 +92,13 @@ def spoiled(draw: random.Random) -> bytes:
 
 
 MODEL = "model"
-INNER = {(MODEL, 7): "graph", ("graph", 1): "node", ("graph", 5): "weight", ("graph", 12): "value", ("node", 5): "attribute"}
+INNER = {
+    (MODEL, 7): "graph",
+    ("graph", 1): "node",
+    ("graph", 5): "weight",
+    ("graph", 12): "value",
+    ("node", 5): "attribute",
+}
 HIDDEN = (
     (1, 2, helper.make_node("Exp", ["features"], ["y"]).SerializeToString()),
     (4, 2, b"Tanh"),

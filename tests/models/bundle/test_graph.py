@@ -103,7 +103,7 @@ def test_a_tag_of_more_than_32_bits_is_refused(bit: int) -> None:
     graph = onnx.load_from_string(small()).graph.SerializeToString()
     graph += varint(1 << 3 | 2 | 1 << bit) + varint(len(hidden)) + hidden
     rest = edited_small(lambda m: m.ClearField("graph"))
-    with pytest.raises(GraphError, match="a number that none can have|shortest form"):
+    with pytest.raises(GraphError, match=r"a number that none can have|shortest form"):
         check_graph(rest + varint(7 << 3 | 2) + varint(len(graph)) + graph, 3)
 
 

@@ -35,8 +35,10 @@ class Bent(ModelSession):
     def run(self, matrix: NDArray[np.float32]) -> Any:
         """The scores, one column changed."""
         scores = super().run(matrix)
-        return scores if self._bent == FEATURE_ERRORS else scores._replace(
-            **{self._bent: self._changed(getattr(scores, self._bent))}
+        return (
+            scores
+            if self._bent == FEATURE_ERRORS
+            else scores._replace(**{self._bent: self._changed(getattr(scores, self._bent))})
         )
 
     def feature_errors(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
