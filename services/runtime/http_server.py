@@ -3,6 +3,7 @@
 `http.server` gives a thread to each connection and no end to any of them, and spins when descriptors run out.
 """
 
+import contextlib
 import errno
 import socket
 import sys
@@ -114,8 +115,6 @@ class BoundedHTTPServer(ThreadingHTTPServer):
         """End a connection that a thread waits on: its read or write returns, and the thread closes it."""
         with self._lock:
             self._deadlines.pop(request, None)
-        try:
+        with contextlib.suppress(OSError):  # it is gone already
             # not SSLSocket's own: that would drop its TLS state under the thread that uses it
             socket.socket.shutdown(request, socket.SHUT_RDWR)
-        except OSError:
-            pass  # it is gone already

@@ -1,12 +1,10 @@
 """No client holds up the small HTTP server, and none makes it spin."""
 
 import http.client
-import resource
 import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -24,13 +22,14 @@ class Answer(BaseHTTPRequestHandler):
     """Says ok."""
 
     def do_GET(self) -> None:
+        """Two letters."""
         self.send_response(200)
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
+        """Nothing."""
 
 
 @contextmanager
