@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.attribute_kinds import ATTRIBUTES_MAX, AttributeName
-from schemas.base import EventTimeMs, Identifier, Message
+from schemas.base import EventTimeMs, Identifier, Message, Number
 
-AttributeValue = float | bool | Annotated[str, Field(max_length=200)] | None
+AttributeValue = Number | bool | Annotated[str, Field(max_length=200)] | None
 """A number, yes or no, or a category. Null says that it is not known."""
 
 
