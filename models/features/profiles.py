@@ -60,7 +60,9 @@ class TerminalProfiles:
         for kind, counts in ((PAYMENTS, payments), (FRAUDS, frauds)):
             total = self._sums[touched, kind, column].astype(np.int64)
             np.add.at(total, where, np.asarray(counts, np.int64)[known])
-            self._sums[touched, kind, column] = np.clip(total, -COUNT_MAX, COUNT_MAX)  # full, in place of wrapped around
+            self._sums[touched, kind, column] = np.clip(
+                total, -COUNT_MAX, COUNT_MAX
+            )  # full, in place of wrapped around
         return int(np.count_nonzero(~known))
 
     def profile(self, terminal_id: str) -> Profile:
