@@ -12,6 +12,7 @@ from models.bundle.load import Bundle, load_bundle
 from models.scoring.devices import DeviceError, create_session
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import APPLICATIONS, TOPICS, TRANSACTIONS
+from services.cli.standing import held_partitions, open_transactions
 from services.runtime.bundles import trust_of
 from services.runtime.errors import AssayError
 from services.runtime.kafka import admin
@@ -59,9 +60,12 @@ async def all_checks() -> list[Check]:
         checks.append(await _checked("brokers", _brokers))
         if checks[-1].ok and TopicSettings not in wrong:
             checks.append(await _checked("topics", _topics))
+            if checks[-1].ok:
+                still = ("held partitions", held_partitions), ("open transactions", open_transactions)
+                checks += [await _checked(name, find) for name, find in still]
     if not {ScorerSettings, BundleSettings} & wrong:
         found, spec = _model(load(ScorerSettings))
-        if spec is not None and checks[-1].name == "topics" and checks[-1].ok:
+        if spec is not None and any(check.name == "topics" and check.ok for check in checks):
             checks.append(await _checked("retention", lambda: _retention(spec.history_ms)))
             checks.append(await _checked("timestamps", _timestamps))
         checks += found

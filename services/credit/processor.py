@@ -18,7 +18,7 @@ from services.runtime.batches import Record, Result, Write
 from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.dead_letters import DeadLetterWriter
 from services.runtime.duplicates import DuplicateWindow
-from services.runtime.faults import TimeLimits
+from services.runtime.faults import Fault, TimeLimits
 from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings
 from services.runtime.snapshots import Arrays
@@ -97,10 +97,17 @@ class CreditProcessor:
             writes += self._emitter.writes(self._judged, wall_ms())
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
-        return Result(writes, len(records), len(admitted.faults))
+        return Result(writes, len(records), len(admitted.faults), admitted.faults)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises."""
+        if folded:
+            self.absorb([fault.record])
+        self._faults = Counter([fault.reason.value])
+        return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
