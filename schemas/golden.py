@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from schemas.base import Message
+from schemas.base import FeatureVector, Message, Number
 
 GOLDEN_ROWS_MAX = 64
 
-Column = Annotated[tuple[float, ...], Field(min_length=1, max_length=GOLDEN_ROWS_MAX)]
+Column = Annotated[tuple[Number, ...], Field(min_length=1, max_length=GOLDEN_ROWS_MAX)]
 
-Rows = Annotated[tuple[tuple[float, ...], ...], Field(min_length=1, max_length=GOLDEN_ROWS_MAX)]
+Rows = Annotated[tuple[FeatureVector, ...], Field(min_length=1, max_length=GOLDEN_ROWS_MAX)]
 
 
 class Golden(Message):
@@ -20,7 +20,6 @@ class Golden(Message):
     probability: Column = Field(description="Expected probability of each row.")
     reconstruction_error: Column = Field(description="Expected reconstruction error of each row.")
     anomaly_percentile: Column = Field(description="Expected anomaly percentile of each row.")
-
     feature_errors: Rows | None = Field(None, description="Expected errors of each row, one for each feature.")
 
     @model_validator(mode="after")
