@@ -74,18 +74,19 @@ def batch(
             labelled=tables.labelled(fields, delay_days),
         )
     tables.write(target, fields, judged)
-    found = reading.reasons(tables.refused(fields, judged))
-    reading.show([] if json else found, [] if json else told)
-    _summary(judged, session.model_name, target, found, json)
+    _summary(judged, session.model_name, target, reading.reasons(tables.refused(fields, judged)), told, json)
 
 
-def _summary(judged: "Judged", model: str, target: Path, found: list[reading.Reason], json: bool) -> None:
+def _summary(
+    judged: "Judged", model: str, target: Path, found: list[reading.Reason], told: list[str], json: bool
+) -> None:
     rows, rejected = len(judged.alert), sum(reason is not None for reason in judged.rejected)
     scored, alerts = rows - rejected, int(judged.alert.sum())
     if json:
         counts = {"rows": rows, "scored": scored, "rejected": rejected, "alerts": alerts, "model": model}
         print_json({**counts, "reasons": reading.as_json(found)})
     else:
+        reading.show(found, told)
         results.print(
             f"{scored:,} of {rows:,} payments scored by {model}, {alerts:,} alerts, {rejected:,} rejected: {target}"
         )
