@@ -13,12 +13,12 @@ from schemas.decision import UnseenScore
 from schemas.label import Label
 from schemas.monitor import Evidence
 from schemas.topics import MONITOR_EVIDENCE
+from services.engine.faults import TimeLimits
 from services.monitor.evidence import RecordedDecision, of_decision, of_label, weight
 from services.monitor.ledger import DAY_MS, KEPT_MS, Ledger
 from services.monitor.quality import by_age, figures
 from services.monitor.service import _Quality
-from services.runtime.faults import TimeLimits
-from services.runtime.side_settings import MonitorSettings
+from services.settings.low_rate import MonitorSettings
 
 NOW_MS = 400 * DAY_MS
 
