@@ -62,7 +62,7 @@ class FeatureSpec(Part):
     time_zone: str = Field("UTC", description="IANA time zone of the calendar features.")
     allowed_lateness: Duration = Field(
         "5m",
-        description="A payment older than the newest one by more than this is scored, flagged late and not remembered.",
+        description="A payment older than its card's newest one by more than this is scored, flagged late and not remembered.",
     )
     keys: dict[Name, IdField] = Field(
         {},

@@ -17,6 +17,7 @@ from schemas.feature_spec import PROFILE_DAYS, FeatureSpec
 PAYMENTS, FRAUDS = 0, 1
 NEVER = -(2**31)
 ROWS_FIRST = 1024
+NEWEST_SHARE = 10
 
 
 class Profile(NamedTuple):
@@ -46,7 +47,7 @@ class TerminalProfiles:
 
     def add(self, day: int, terminal_ids: Sequence[str], payments: Sequence[int], frauds: Sequence[int]) -> int:
         """Add to the terminals' sums of one day, UTC, since 1970-01-01. Returns how many had it behind what is kept."""
-        self._reserve(len(terminal_ids), day)  # first: making room moves rows
+        self._reserve(len(terminal_ids))  # first: making room moves rows
         rows = np.array([self._row(terminal_id) for terminal_id in terminal_ids], np.int64)
         later = rows[self._last_day[rows] < day]
         column_days = day - (day - np.arange(PROFILE_DAYS)) % PROFILE_DAYS
@@ -70,7 +71,7 @@ class TerminalProfiles:
 
     def put(self, terminal_id: str, profile: Profile) -> None:
         """Replace what is known of a terminal."""
-        self._reserve(1, profile.last_day)
+        self._reserve(1)
         row = self._row(terminal_id)
         days = np.arange(profile.last_day - len(profile.payments) + 1, profile.last_day + 1)[-PROFILE_DAYS:]
         self._sums[row] = 0
@@ -130,14 +131,18 @@ class TerminalProfiles:
             self._sums[row], self._last_day[row] = 0, NEVER
         return row
 
-    def _reserve(self, terminals: int, day: int) -> None:
-        """Room for so many new ones, on that day. Whoever holds a row across this holds another terminal's."""
+    def _reserve(self, terminals: int) -> None:
+        """Room for so many new ones. Whoever holds a row across this holds another terminal's."""
         if len(self._rows) + terminals >= len(self._last_day):
-            self._make_room(terminals, day)
+            self._make_room(terminals)
 
-    def _make_room(self, terminals: int, day: int) -> None:
-        """Forget terminals whose every day is older than what any feature reads; then double until half is free."""
-        newest = max(day, int(self._last_day[1:].max()))
+    def _make_room(self, terminals: int) -> None:
+        """Forget terminals whose every day is older than what any feature reads; then double until half is free.
+
+        Today is a day that one terminal in NEWEST_SHARE has reached: no few of them, whatever day they claim, end the others.
+        """
+        known = np.sort(self._last_day[: len(self._rows) + 1])  # with row 0, so never empty
+        newest = int(known[len(known) - 1 - len(self._rows) // NEWEST_SHARE])
         kept = [terminal for terminal, row in self._rows.items() if self._last_day[row] > newest - PROFILE_DAYS]
         rows = np.array([0, *(self._rows[terminal] for terminal in kept)], np.int64)
         size = len(self._last_day)

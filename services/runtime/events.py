@@ -40,6 +40,7 @@ EVENTS = {
     "snapshot.rejected": "A snapshot is not usable: an older one, or the log, takes its place.",
     "table.caught_up": "A followed table holds all of its topic.",
     "table.not_followed": "A followed table could not be read; it stays as it is and is tried again.",
+    "timestamps.unbounded": "Producers may put any timestamp on the input's records, so nothing bounds how far ahead they are.",
     "watchdog.no_answer": "The brokers did not say where the partitions end.",
     "webhook.failed": "A case was not taken by the webhook; it is tried again, then it is a dead letter.",
 }
