@@ -11,6 +11,7 @@ from models.features import text_arrays
 from models.features.history import Arrays, FeatureStateError
 from models.features.kernel import compiled
 from models.features.terminal_days import DAY_MS
+from schemas.base import COUNT_MAX
 from schemas.feature_kinds import ProfileFeature
 from schemas.feature_spec import PROFILE_DAYS, FeatureSpec
 
@@ -56,8 +57,13 @@ class TerminalProfiles:
         self._last_day[later] = day
         known = day > self._last_day[rows] - PROFILE_DAYS
         column = day % PROFILE_DAYS
-        np.add.at(self._sums[:, PAYMENTS, column], rows[known], np.asarray(payments, np.int32)[known])
-        np.add.at(self._sums[:, FRAUDS, column], rows[known], np.asarray(frauds, np.int32)[known])
+        touched, where = np.unique(rows[known], return_inverse=True)
+        for kind, counts in ((PAYMENTS, payments), (FRAUDS, frauds)):
+            total = self._sums[touched, kind, column].astype(np.int64)
+            np.add.at(total, where, np.asarray(counts, np.int64)[known])
+            self._sums[touched, kind, column] = np.clip(
+                total, -COUNT_MAX, COUNT_MAX
+            )  # full, in place of wrapped around
         return int(np.count_nonzero(~known))
 
     def profile(self, terminal_id: str) -> Profile:

@@ -178,3 +178,11 @@ def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
     del arrays[name]
     with pytest.raises(FeatureStateError):
         TerminalProfiles().load(arrays)
+
+
+def test_sums_stop_at_what_an_array_holds_and_never_wrap_around() -> None:
+    """Records of the largest count that the schema takes, one after another."""
+    profiles = TerminalProfiles()
+    for _ in range(3):
+        profiles.add(20_000, ["t", "t"], [2**31 - 1, 2**31 - 1], [-(2**31 - 1), 0])
+    assert profiles.profile("t") == Profile(20_000, [2**31 - 1], [-(2**31 - 1)])
