@@ -6,8 +6,8 @@ import aiokafka.consumer.fetcher
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
 
-from services.runtime import kafka  # noqa: F401  # for its effect: the library is patched
-from tests.services.runtime.wire import CODECS, PLACEHOLDER, Row, bad_names, batch
+from services.kafka import client as kafka  # noqa: F401  # for its effect: the library is patched
+from tests.services.engine.wire import CODECS, PLACEHOLDER, Row, bad_names, batch
 
 HEADER_BYTES = 61
 """Of a batch; what follows are its records. The broker checks the header itself."""

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas.topics import DEAD_LETTERS, SCORES, SCORING_METRICS
-from services.runtime import worker as runtime_worker
+from services.engine import worker as runtime_worker
 from services.scorer.offline import OfflinePartition
 from services.scorer.processor import Limits
+from tests.services.engine.fakes import FakeKafka, worker
+from tests.services.engine.model import model, processor
 from tests.services.harness import payment
-from tests.services.runtime.fakes import FakeKafka, worker
-from tests.services.runtime.model import model, processor
 
 POISON_AMOUNT = 666.5
 
