@@ -111,7 +111,7 @@ MUTATIONS = (
         "services/kafka/patches.py",
         "        if type(answer) in OFFSETS_ANSWERS and answer.error_code:\n",
         "        if False:\n",
-        f"{RUNTIME}/test_kafka.py::test_an_answer_without_offsets_is_no_group_without_offsets",
+        "tests/services/kafka/test_client.py::test_an_answer_without_offsets_is_no_group_without_offsets",
     ),
     Mutation(
         "C",
@@ -207,7 +207,7 @@ MUTATIONS = (
         "services/kafka/record_batches.py",
         '.decode("utf-8", "backslashreplace")',
         '.decode("utf-8")',
-        f"{RUNTIME}/test_record_batches.py::test_a_header_name_that_is_no_utf8_costs_no_record",
+        "tests/services/kafka/test_record_batches.py::test_a_header_name_that_is_no_utf8_costs_no_record",
     ),
     Mutation(
         "F",
@@ -224,7 +224,7 @@ MUTATIONS = (
         '        enable_auto_commit=False,\n        auto_offset_reset="none",',
         "        enable_auto_commit=False,\n        value_deserializer=__import__('json').loads,\n"
         '        auto_offset_reset="none",',
-        f"{RUNTIME}/test_kafka.py::test_the_input_comes_as_raw_bytes_and_only_what_is_committed",
+        "tests/services/kafka/test_client.py::test_the_input_comes_as_raw_bytes_and_only_what_is_committed",
     ),
     Mutation(
         "G",
@@ -232,7 +232,7 @@ MUTATIONS = (
         "services/observability/logs.py",
         'logging.getLogger("aiokafka").setLevel(max(logging.INFO, logging.getLogger().level))',
         'logging.getLogger("aiokafka").setLevel(logging.getLogger().level)',
-        f"{RUNTIME}/test_kafka.py::test_the_library_never_logs_below_info_whatever_our_own_level_is",
+        "tests/services/kafka/test_client.py::test_the_library_never_logs_below_info_whatever_our_own_level_is",
     ),
     Mutation(
         "H",
@@ -240,7 +240,7 @@ MUTATIONS = (
         "services/kafka/patches.py",
         "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.001",
         "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.02",
-        f"{RUNTIME}/test_kafka.py::test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses",
+        "tests/services/kafka/test_client.py::test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses",
     ),
     Mutation(
         "H",
@@ -248,7 +248,7 @@ MUTATIONS = (
         "services/observability/log_filters.py",
         "                return False\n",
         "                return True\n",
-        f"{RUNTIME}/test_kafka.py::test_known_retriable_errors_are_counted_and_kept_out_of_the_log",
+        "tests/services/kafka/test_client.py::test_known_retriable_errors_are_counted_and_kept_out_of_the_log",
     ),
 )
 
