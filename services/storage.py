@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from services.errors import SettingsError
-from services.settings.secrets import shown_url
+from services.settings.secrets import shown_url, without_secrets
 
 Fill = Callable[[BinaryIO], None]
 
@@ -141,10 +141,10 @@ class Store:
     def _do(work: Callable[[], Any]) -> Any:
         try:
             return work()
-        except (FileNotFoundError, FileExistsError):
-            raise
+        except (FileNotFoundError, FileExistsError) as error:
+            raise type(error)(without_secrets(str(error))) from None
         except Exception as error:  # each store has errors of its own kinds
-            raise OSError(f"{type(error).__name__}: {error}") from error
+            raise OSError(f"{type(error).__name__}: {without_secrets(str(error))}") from None
 
 
 def place(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL") -> Place:
@@ -162,6 +162,6 @@ def place(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL") -> Place:
             f"{setting}={shown_url(url)} needs fsspec: pip install 'assay-scoring[store]', or name a directory."
         ) from None
     except (ImportError, ValueError) as error:
-        why = str(error).replace(url, shown_url(url))
+        why = without_secrets(str(error))
         raise SettingsError(f"{setting}={shown_url(url)} cannot be opened ({why}): install what it needs.") from None
     return Store(filesystem, "/".join((path, *parts)))

@@ -18,6 +18,7 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import Model
 from services.scorer.scored import Identity
+from services.settings.secrets import shown_url
 from services.settings.stream import BundleSettings, ScorerSettings
 from services.trusted_bundles import advice, check_product, registry_of, trust_of, trusted_session
 
@@ -40,7 +41,8 @@ class Loader:
             held = champions(self._registry.history(), self._bundles.registry_line) if self._registry else []
             model = self._soundest(held) if held else self._model(load_bundle(self._scorer.bundle, self.trust))
         except OSError as error:
-            raise AssayError(f"ASSAY_REGISTRY_URL={self._bundles.registry_url} cannot be read: {error}.") from error
+            url = shown_url(self._bundles.registry_url or "")
+            raise AssayError(f"ASSAY_REGISTRY_URL={url} cannot be read: {error}.") from error
         except BundleError as error:
             raise AssayError(f"{error}{advice(error)}") from error
         except DeviceError as error:

@@ -9,7 +9,7 @@ from rich.table import Table
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control, command_key
 from schemas.topics import CONTROL, TRANSACTIONS
-from services.cli.output import results
+from services.cli.output import results, shown
 from services.clock import monotonic_s, wall_ms
 from services.errors import AssayError
 from services.kafka.client import plain_producer, reader
@@ -104,9 +104,8 @@ def show_answers(found: list[Control]) -> None:
     for answer in found:
         what = answer.outcome if answer.why is None else f"{answer.outcome}: {answer.why}"
         offset = "next" if answer.from_offset is None else str(answer.from_offset)
-        table.add_row(
-            answer.channel, str(answer.source_partition), str(answer.bundle or "none"), offset, what, answer.by
-        )
+        place = (answer.channel, str(answer.source_partition), str(answer.bundle or "none"), offset)
+        table.add_row(*map(shown, (*place, what, answer.by)))
     results.print(table)
 
 

@@ -81,21 +81,16 @@ def show(case_id: CaseId, unmasked: Unmasked = False, json: Json = False) -> Non
         print_json(_fields(case, unmasked=unmasked))
         return
     card = case.card_id if unmasked else masked(case.card_id)
-    results.print(
-        f"{case.case_id} {case.state}: card {shown(card)}, {case.alerts:,} alerts, {case.amount:,.2f} in all",
-        markup=False,
-    )
-    results.print(
-        f"  at risk {case.priority:,.2f}, scored by {shown(case.model)}, version {case.version}", markup=False
-    )
+    results.print(f"{case.case_id} {case.state}: card {shown(card)}, {case.alerts:,} alerts, {case.amount:,.2f} in all")
+    results.print(f"  at risk {case.priority:,.2f}, scored by {shown(case.model)}, version {case.version}")
     if case.decided_by:
-        results.print(shown(f"  by {case.decided_by}{f': {case.note}' if case.note else ''}"), markup=False)
+        results.print(shown(f"  by {case.decided_by}{f': {case.note}' if case.note else ''}"))
     for reason in case.reasons:
-        results.print(shown(f"  {reason.text} (in {reason.alerts:,} alerts)"), markup=False)
+        results.print(shown(f"  {reason.text} (in {reason.alerts:,} alerts)"))
     for alert in case.listed:
         amount = f"{alert.amount:,.2f} {alert.currency or ''}"
         scores = f"p={alert.probability:.3f} anomaly={alert.anomaly_percentile:.1f}"
-        results.print(shown(f"    {alert.transaction_id} at {alert.terminal_id} {amount} {scores}"), markup=False)
+        results.print(shown(f"    {alert.transaction_id} at {alert.terminal_id} {amount} {scores}"))
 
 
 @app.command(epilog="Example: assay cases confirm 3-1042 --note 'cardholder called'")
