@@ -11,9 +11,9 @@ from schemas import codec
 from schemas.application import Application
 from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import is_card_number
-from services.runtime.batches import Record
-from services.runtime.duplicates import DuplicateWindow
-from services.runtime.faults import Fault, parsed
+from services.engine.batches import Record
+from services.engine.duplicates import DuplicateWindow
+from services.engine.faults import Fault, parsed
 
 
 @dataclass(slots=True)

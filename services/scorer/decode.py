@@ -6,8 +6,8 @@ from schemas import codec
 from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import card_numbers_in, is_card_number
 from schemas.transaction import Transaction
-from services.runtime.batches import Record
-from services.runtime.faults import Fault, parsed
+from services.engine.batches import Record
+from services.engine.faults import Fault, parsed
 
 
 class Decoder:

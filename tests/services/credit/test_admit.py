@@ -10,7 +10,7 @@ from models.features.attributes import AttributeMapping
 from models.features.spec_file import parse_spec
 from schemas.dead_letter import DeadLetterReason
 from services.credit.admit import Admission
-from services.runtime.duplicates import DuplicateWindow
+from services.engine.duplicates import DuplicateWindow
 from tests.services.harness import BASE_TIME_MS
 
 SPEC = "{version: 1, features: [{name: income, kind: number, attribute: income, at_least: 0}]}"

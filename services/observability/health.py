@@ -1,0 +1,114 @@
+"""/metrics, /livez and /readyz on a small HTTP server in a thread of its own, with TLS and a password if so set."""
+
+import base64
+import hmac
+import ssl
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from services.errors import AssayError, SettingsError
+from services.settings.stream import RuntimeSettings
+
+REQUEST_TIMEOUT_S = 10.0
+
+
+class HealthServer:
+    """Serves until closed. `ready` and `live` are asked on each request."""
+
+    def __init__(
+        self, runtime: RuntimeSettings, registry: CollectorRegistry, ready: Callable[[], bool], live: Callable[[], bool]
+    ) -> None:
+        """Raises AssayError where it cannot listen, SettingsError where password or certificate are not usable."""
+        host, port = runtime.http_host, runtime.http_port
+        tls, credentials = _tls(runtime), _credentials(runtime)
+        try:
+            self._server = ThreadingHTTPServer((host, port), _handler(registry, ready, live, credentials))
+        except OSError as error:
+            raise AssayError(
+                f"{host}:{port} cannot be listened on ({error.strerror}): free it, or set ASSAY_HTTP_PORT (0 takes a free one)."
+            ) from None
+        if tls is not None:
+            # the handshake is the handler's, in the request's thread: a client that says nothing holds up nobody
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+        host, port = self._server.server_address[:2]
+        return f"{host!s}:{port}"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _tls(runtime: RuntimeSettings) -> ssl.SSLContext | None:
+    certificate_file, key_file = runtime.http_tls_certificate_file, runtime.http_tls_key_file
+    if certificate_file is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate_file, key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"ASSAY_HTTP_TLS_CERTIFICATE_FILE and _KEY_FILE cannot be used ({error.strerror}): check the paths, and that they "
+            "belong together."
+        ) from None
+    return context
+
+
+def _credentials(runtime: RuntimeSettings) -> bytes | None:
+    """What an Authorization header must say (RFC 7617)."""
+    if runtime.http_username is None and runtime.http_password is None:
+        return None
+    if not runtime.http_username or runtime.http_password is None:
+        raise SettingsError("ASSAY_HTTP_USERNAME and ASSAY_HTTP_PASSWORD belong together: set both, or neither.")
+    pair = f"{runtime.http_username}:{runtime.http_password.get_secret_value()}"
+    return b"Basic " + base64.b64encode(pair.encode())
+
+
+def _handler(
+    registry: CollectorRegistry, ready: Callable[[], bool], live: Callable[[], bool], credentials: bytes | None
+) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = REQUEST_TIMEOUT_S
+
+        def do_GET(self) -> None:
+            if self.path.partition("?")[0] == "/metrics":
+                if not self._known():
+                    self._answer(401, "text/plain", b"a user name and a password are needed\n")
+                    return
+                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+                self._answer(200, content_type, encode(registry))
+            elif self.path in ("/readyz", "/livez"):
+                good = (ready if self.path == "/readyz" else live)()
+                self._answer(200 if good else 503, "text/plain", b"ok\n" if good else b"no\n")
+            else:
+                self._answer(404, "text/plain", b"there are /metrics, /livez and /readyz\n")
+
+        def _known(self) -> bool:
+            said = self.headers.get("Authorization", "").encode("latin-1", "replace")
+            return credentials is None or hmac.compare_digest(said, credentials)
+
+        def _answer(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            if status == 401:
+                self.send_header("WWW-Authenticate", 'Basic realm="assay", charset="UTF-8"')
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the base class's)
+            """Requests are not news."""
+
+    return Handler
