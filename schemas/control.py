@@ -8,13 +8,18 @@ from schemas.base import Count, EventTimeMs, Message
 
 Channel = Literal["champion", "challenger"]
 
+BUNDLE_NAME = r"^[a-z][a-z0-9-]{0,31}$"
+"""A model line: part of files' names, so no path and no capital that a file system may ignore."""
+
+BUNDLE_VERSION_MAX = 2**31 - 1
+
 
 class BundleRef(Message):
     """One bundle, by what it is."""
 
-    name: str = Field(description="Name of the model line.")
-    version: Annotated[int, Field(ge=1)] = Field(description="Version within the line.")
-    digest: Annotated[str, Field(min_length=64, max_length=64)] = Field(description="SHA-256 of its files, in hex.")
+    name: Annotated[str, Field(pattern=BUNDLE_NAME)] = Field(description="Name of the model line.")
+    version: Annotated[int, Field(ge=1, le=BUNDLE_VERSION_MAX)] = Field(description="Version within the line.")
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="SHA-256 of its files, in hex.")
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"

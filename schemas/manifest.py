@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from schemas.base import Count, EventTimeMs, Message, Probability
+from schemas.control import BUNDLE_NAME, BUNDLE_VERSION_MAX
 from schemas.evaluation import Evaluation
 from schemas.feature_spec import FeatureSpec
 
@@ -38,8 +39,8 @@ class Manifest(Message):
     """Identity, contract and origin of a bundle."""
 
     format_version: Literal[1] = Field(1, description="Version of the bundle's layout.")
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] = Field(description="Name of the model line.")
-    version: Annotated[int, Field(ge=1)] = Field(description="Grows with each release of the line.")
+    name: Annotated[str, Field(pattern=BUNDLE_NAME)] = Field(description="Name of the model line.")
+    version: Annotated[int, Field(ge=1, le=BUNDLE_VERSION_MAX)] = Field(description="Grows with each release of the line.")
     product: Product = Field(description="What it scores.")
     created_at_ms: EventTimeMs = Field(
         description="Given by the trainer; the same run with the same seed gives the same."

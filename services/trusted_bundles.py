@@ -12,9 +12,9 @@ from models.scoring.devices import Device, DeviceError
 from models.scoring.session import ModelSession
 from schemas.manifest import Product
 from services.errors import AssayError, SettingsError
-from services.settings.secrets import SecretError, find_secret
+from services.settings.secrets import SecretError, find_secret, shown_url
 from services.settings.stream import BundleSettings, load
-from services.storage import place
+from services.storage import SHARED, place
 
 PEM_BEGIN = "-----BEGIN"
 
@@ -108,6 +108,6 @@ def registry_of(settings: BundleSettings) -> Registry:
             "No registry is set: set ASSAY_REGISTRY_URL to a directory or a URL such as s3://bucket/models."
         )
     bundles, events = (
-        place(settings.registry_url, part, setting="ASSAY_REGISTRY_URL") for part in ("bundles", "events")
+        place(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED) for part in ("bundles", "events")
     )
-    return Registry(bundles, events)
+    return Registry(bundles, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")

@@ -41,7 +41,9 @@ def publish(
 ) -> None:
     """Verify a bundle as a scorer would, and add it. Versions of a line only grow; the same bundle again changes nothing."""
     from models.bundle import container
-    from models.bundle.load import parse_bundle, read_files
+    from models.bundle.files import BundleError
+    from models.bundle.load import open_bundle, parse_bundle, read_files
+    from models.bundle.registry import UnreachableRegistryError
     from services.settings.stream import BundleSettings, load
     from services.trusted_bundles import find_seal_key, registry_of, trust_of
 
@@ -53,7 +55,19 @@ def publish(
     if sealed:
         content = container.seal(content, find_seal_key(settings))
     ref = _ref(checked.manifest.name, checked.manifest.version, checked.digest)
-    step = registry_of(settings).publish(content, _step("publish", ref, None, why))
+    registry = registry_of(settings)
+
+    def counts(published: "BundleRef") -> bool:
+        try:
+            open_bundle(registry.content(published), str(published), trust)
+        except UnreachableRegistryError:
+            raise
+        except BundleError as error:
+            notes.print(f"{published} is left out, since nobody can score with it: {error}", markup=False)
+            return False
+        return True
+
+    step = registry.publish(content, _step("publish", ref, None, why), counts)
     tell({"bundle": str(ref), "digest": ref.digest, "new": step is not None}, json)
 
 

@@ -129,7 +129,7 @@ def test_a_store_that_fails_is_an_oserror_like_a_full_disk(monkeypatch: pytest.M
     monkeypatch.setattr(fsspec.filesystem("memory").__class__, "_open", refuse)
     with pytest.raises(OSError, match="access denied"):
         store(where).save(20, {"a": np.zeros(1)})
-    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "exists", refuse)
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "ls", refuse)
     (why,) = store(where).newest(100)
     assert "access denied" in str(why)
 
