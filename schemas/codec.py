@@ -2,9 +2,9 @@
 
 Records are JSON, UTF-8. On the hot path pydantic's own parser costs 2-4 us a record and msgspec 0.5 (docs/decisions), so the
 msgspec types are derived here from the pydantic models, field by field with their constraints; `tests/schemas` shows with
-random messages that both accept and refuse the same. In two odd cases pydantic is laxer: NaN or Infinity, which are not
-JSON, in a field that it ignores, and a field given twice of which only the last value fits. The derived decoder decides,
-for `read` too, so that what one part of Assay refuses no other accepts.
+random messages that both accept and refuse the same. Bytes are parsed once, by the derived decoder: `read` makes the pydantic
+model of what it found, and a schema's own validators run in both. So what one part of Assay refuses no other accepts, and every
+refusal is a RejectedError.
 """
 
 import functools
@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import annotated_types
 import msgspec
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from schemas.base import Message
@@ -59,8 +60,18 @@ def write(message: Message) -> bytes:
 
 def read(schema: type[M], payload: bytes) -> M:
     """The message in `payload` as pydantic model, off the hot path. Raises RejectedError's kinds, as `decoder`."""
-    decoder(schema)(payload)
-    message: M = schema.model_validate_json(payload)
+    return checked(schema, _decode(_decode_function(schema), payload))
+
+
+def checked(schema: type[M], fields: Any) -> M:
+    """The pydantic model of a mapping or a decoded record. Raises SchemaError where no reader would take it."""
+    try:
+        message: M = schema.model_validate(fields, from_attributes=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        # the field's name is ours; deeper places and a validator's own words may hold the payload's
+        place = f" at $.{first['loc'][0]}" if first["loc"] else ""
+        raise SchemaError(f"Not what the schema asks for ({first['type']}){place}") from None
     return message
 
 
@@ -85,30 +96,31 @@ def record_of(message: M) -> M:
 def decoder(schema: type[M]) -> Callable[[bytes], M]:
     """A fast parser of `schema`. It raises RejectedError's kinds, in words that are safe to log."""
     decode = _decode_function(schema)
+    if not _has_validators(schema):
+        return lambda payload: cast(M, _decode(decode, payload))
 
     def parse(payload: bytes) -> M:
-        try:
-            _check(payload)
-            return cast(M, decode(payload))
-        except msgspec.ValidationError as error:
-            raise SchemaError(_safe(str(error))) from None
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UndecodableError("not well-formed JSON in UTF-8") from None
+        message = cast(M, _decode(decode, payload))
+        checked(schema, message)
+        return message
 
     return parse
 
 
 def batch_decoder(schema: type[M]) -> Callable[[Sequence[bytes]], list[M] | None]:
     """A parser of many payloads at once: all of them, or None when `decoder` would refuse one."""
-    decode = _decode_function(schema)
+    decode, decode_one = _decode_function(schema), decoder(schema)
+    validated = _has_validators(schema)
 
     def parse(payloads: Sequence[bytes]) -> list[M] | None:
         try:
+            if validated:
+                return [decode_one(payload) for payload in payloads]
             if max(map(len, payloads), default=0) > 2 * NESTING_MAX or not all(map(bytes.isascii, payloads)):
                 for payload in payloads:
                     _check(payload)
             return [cast(M, decode(payload)) for payload in payloads]
-        except (msgspec.DecodeError, UnicodeDecodeError, TooDeepError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RejectedError):
             return None
 
     return parse
@@ -117,6 +129,32 @@ def batch_decoder(schema: type[M]) -> Callable[[Sequence[bytes]], list[M] | None
 @functools.cache
 def _decode_function(schema: type[Message]) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(record_type(schema)).decode
+
+
+def _decode(decode: Callable[[bytes], Any], payload: bytes) -> Any:
+    try:
+        _check(payload)
+        return decode(payload)
+    except msgspec.ValidationError as error:
+        raise SchemaError(_safe(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise UndecodableError("not well-formed JSON in UTF-8") from None
+
+
+@functools.cache
+def _has_validators(schema: type[Message]) -> bool:
+    """Whether the schema, or one within it, has rules that no field's type says."""
+    decorators = schema.__pydantic_decorators__
+    if decorators.model_validators or decorators.field_validators:
+        return True
+    return any(_has_validators(inner) for field in schema.model_fields.values() for inner in _schemas(field.annotation))
+
+
+def _schemas(annotation: Any) -> Iterable[type[Message]]:
+    if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, Message):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _schemas(inner)
 
 
 def _check(payload: bytes) -> None:

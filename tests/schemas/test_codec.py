@@ -1,5 +1,6 @@
 """The derived decoder and pydantic accept and refuse the same, whatever comes."""
 
+import functools
 import json
 import traceback
 from enum import StrEnum
@@ -16,6 +17,7 @@ from schemas import codec
 from schemas.base import Message
 from schemas.dead_letter import DeadLetter
 from schemas.label import Label
+from schemas.reference import FeatureHistogram, Reference
 from schemas.topics import TOPICS
 from schemas.transaction import Transaction
 
@@ -172,12 +174,57 @@ def test_decoder_and_pydantic_agree_on_the_edges_of_json(edge: str) -> None:
 
 
 @pytest.mark.parametrize("addition", [b'"extra": NaN', b'"extra": [-Infinity]', b'"amount": "x", "amount": 2'])
-def test_where_pydantic_is_laxer_read_refuses_like_the_decoder(addition: bytes) -> None:
-    """The two differences that the codec's docstring names."""
+def test_where_pydantics_parser_is_laxer_read_refuses_like_the_decoder(addition: bytes) -> None:
+    """NaN or Infinity where nothing looks, and a field given twice."""
     payload = json.dumps(TRANSACTION).encode()[:-1] + b", " + addition + b"}"
     assert accepted_by_pydantic(Transaction, payload) is not None
     with pytest.raises(codec.RejectedError):
         codec.read(Transaction, payload)
+
+
+STRICTER = [b'"extra": ' + b"9" * 4301, b'"extra": [-' + b"9" * 60_000 + b"]"]
+
+
+@pytest.mark.parametrize("addition", STRICTER, ids=lambda addition: addition[:20].decode())
+def test_where_pydantics_parser_is_stricter_read_accepts_like_the_decoder(addition: bytes) -> None:
+    """Two parsers that disagree raise what no caller expects: a number of 4,301 digits ended every service that read it."""
+    payload = json.dumps(TRANSACTION).encode()[:-1] + b", " + addition + b"}"
+    assert accepted_by_decoder(Transaction, payload) is not None
+    assert codec.read(Transaction, payload).amount == 1.5
+
+
+READ = list(dict.fromkeys([*SCHEMAS, Reference]))
+DAMAGE = [b"9" * 4301, b"1e999", b"\\ud800", b'"', b"\x00", b"\xff", b"[" * 150, b"-", b"null", b"NaN", b"}", b", "]
+
+
+@pytest.mark.parametrize("schema", READ, ids=lambda schema: schema.__name__)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_read_gives_what_the_decoder_gives_or_refuses_in_its_words(schema: type[Message], data: st.DataObject) -> None:
+    """Of every schema, whole and damaged: one verdict, one kind of exception, the same content."""
+    payload = bytearray(json.dumps(data.draw(documents(schema))).encode())
+    for _ in range(data.draw(st.integers(0, 2))):
+        at = data.draw(st.integers(0, len(payload)))
+        payload[at : at + data.draw(st.integers(0, 2))] = data.draw(st.sampled_from(DAMAGE) | st.binary(max_size=2))
+    refusal = refusal_words(schema, bytes(payload))
+    if refusal:
+        with pytest.raises(codec.RejectedError) as refused:
+            codec.read(schema, bytes(payload))
+        assert "".join(traceback.format_exception(refused.value, limit=0)) == refusal
+    else:
+        message = codec.read(schema, bytes(payload))
+        assert json.loads(codec.write(message)) == accepted_by_decoder(schema, bytes(payload))
+
+
+def test_a_schemas_own_rule_is_a_refusal_that_repeats_nothing() -> None:
+    """In the decoder, in a batch and in `read`; a validator's words may hold the payload."""
+    histogram = {"name": MARK, "median": 0.0, "edges": [0.0, 1.0], "counts": [1, 2]}
+    payload = json.dumps(histogram).encode()
+    assert codec.batch_decoder(FeatureHistogram)([payload]) is None
+    assert MARK not in refusal_words(FeatureHistogram, payload)
+    for parse in (codec.decoder(FeatureHistogram), functools.partial(codec.read, FeatureHistogram)):
+        with pytest.raises(codec.SchemaError, match=r"\(value_error\)"):
+            parse(payload)
 
 
 def nested(levels: int) -> bytes:
