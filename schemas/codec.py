@@ -218,5 +218,10 @@ def _constraints(metadata: Iterable[Any]) -> Iterable[tuple[str, Any]]:
                 yield "max_length", length
             case FieldInfo():
                 yield from _constraints(constraint.metadata)
+            case object(pattern=str(pattern)):
+                yield (
+                    "pattern",
+                    re.sub(r"\$$", r"\\Z", pattern),
+                )  # Python's $ lets a newline follow, pydantic's does not
             case _:
                 raise TypeError(f"schemas/codec.py does not translate {constraint!r} yet")

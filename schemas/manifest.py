@@ -40,7 +40,9 @@ class Manifest(Message):
 
     format_version: Literal[1] = Field(1, description="Version of the bundle's layout.")
     name: Annotated[str, Field(pattern=BUNDLE_NAME)] = Field(description="Name of the model line.")
-    version: Annotated[int, Field(ge=1, le=BUNDLE_VERSION_MAX)] = Field(description="Grows with each release of the line.")
+    version: Annotated[int, Field(ge=1, le=BUNDLE_VERSION_MAX)] = Field(
+        description="Grows with each release of the line."
+    )
     product: Product = Field(description="What it scores.")
     created_at_ms: EventTimeMs = Field(
         description="Given by the trainer; the same run with the same seed gives the same."

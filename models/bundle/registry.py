@@ -21,7 +21,7 @@ EVENT_BYTES_MAX = 1 << 16
 TRIES_MAX = 1000
 STEP_NAME = re.compile(r"[0-9]{8}\.json")
 HOLE_STEPS_MAX = 1000
-"""So many numbers in a row may be missing. A step beyond is not counted: under the highest number it would stay the last word."""
+"""So many numbers in a row may be missing. A step beyond counts for nothing: it would stay the last for good."""
 
 Decide = Callable[[list[RegistryEvent]], RegistryEvent | None]
 """The next step after those that were taken; None where nothing is left to do. Raises BundleError where it may not be taken."""

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from services.cli.bundles import bundle, bundle_report, registry
-from services.cli.demo.command import command as demo
+from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
 from services.cli.operating import acls, bench, capacity, doctor, tail, topics
 from services.cli.people import cases, label, monitor, privacy

@@ -17,7 +17,7 @@ import uvloop
 
 from schemas.topics import TOPICS
 from services.broker.server import EmbeddedKafka
-from services.cli.demo.command import dashboards
+from services.cli.demo import dashboards
 from services.cli.demo.observer import Observer, Seen
 from services.cli.demo.outcome import Outcome
 from services.cli.demo.parts import END_S_MAX, OTHER_PORTS, OTHERS, Demo, Options

@@ -17,7 +17,7 @@ EXAMPLE = "Example: assay batch --map card_id=CUSTOMER_ID --map amount=TX_AMOUNT
 def batch(
     source: Annotated[Path, typer.Argument(help="Payments: .csv or .parquet.")],
     target: Annotated[Path, typer.Argument(help="Scores: .csv or .parquet; written over.")],
-    bundle: Annotated[Path | None, typer.Option(help="Bundle directory. Default: ASSAY_BUNDLE.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle. Default: the one that scores.")] = None,
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
@@ -47,8 +47,7 @@ def batch(
         from services.cli import tables
     tables.check_target(target)
     fields = payments.read(source, payments.mapping(mapped or []), label)
-    settings = load(ScorerSettings)
-    session = load_session(settings.model_copy(update={"bundle": bundle}) if bundle else settings)
+    session, found = load_session(load(ScorerSettings), bundle)
     delay_days = session.bundle.manifest.feature_spec.label_delay_days if label_delay_days is None else label_delay_days
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("scoring", total=len(fields))
@@ -61,15 +60,15 @@ def batch(
             labelled=tables.labelled(fields, delay_days),
         )
     tables.write(target, fields, judged)
-    _summary(judged, session.model_name, target, json)
+    _summary(judged, session.model_name, found.why, target, json)
 
 
-def _summary(judged: "Judged", model: str, target: Path, json: bool) -> None:
+def _summary(judged: "Judged", model: str, why: str, target: Path, json: bool) -> None:
     rows, rejected = len(judged.alert), sum(reason is not None for reason in judged.rejected)
     scored, alerts = rows - rejected, int(judged.alert.sum())
     if json:
-        print_json({"rows": rows, "scored": scored, "rejected": rejected, "alerts": alerts, "model": model})
+        print_json({"rows": rows, "scored": scored, "rejected": rejected, "alerts": alerts, "model": model, "why": why})
     else:
         results.print(
-            f"{scored:,} of {rows:,} payments scored by {model}, {alerts:,} alerts, {rejected:,} rejected: {target}"
+            f"{scored:,} of {rows:,} payments scored by {model} ({why}), {alerts:,} alerts, {rejected:,} rejected: {target}"
         )

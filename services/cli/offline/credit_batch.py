@@ -42,7 +42,7 @@ def batch(
     if target.suffix not in (".csv", ".parquet"):
         raise AssayError(f"{target} ends in neither .csv nor .parquet: name it after its format.")
     settings = load(CreditSettings)
-    session = load_session(settings.model_copy(update={"bundle": bundle}) if bundle else settings)
+    session = load_session(settings, bundle)
     applications = read(source, mapping(mapped or []))
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("judging", total=len(applications))

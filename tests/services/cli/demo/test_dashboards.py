@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from services.cli.demo.command import dashboards
+from services.cli.demo import dashboards
 
 TARGETS = {"assay-scorer": ["127.0.0.1:1"]}
 
