@@ -33,6 +33,8 @@ from services.storage import place
 
 log = structlog.get_logger(__name__)
 
+WATCH_INTERVAL_S = 1.0
+
 
 def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run a service; a mistake of the user's ends in one sentence and status 2."""
@@ -54,6 +56,10 @@ class Lookup(Protocol):
     @property
     def ready(self) -> bool:
         """Whether partitions may be worked."""
+
+    @property
+    def ended(self) -> str | None:
+        """Why it no longer goes on, in a sentence, though nobody stopped it; None while it does."""
 
     async def start(self) -> None:
         """Get ready, then go on in the background. Raises KafkaError or AssayError where it cannot."""
@@ -134,6 +140,7 @@ def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
 async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> None:
     """The tables first: no partition is worked before what it looks up is there."""
     stopping = asyncio.ensure_future(stop.wait())
+    watching = asyncio.ensure_future(_until_one_ends(service.tables))
     try:
         for table in service.tables:
             starting = asyncio.ensure_future(table.start())
@@ -143,11 +150,27 @@ async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> No
             else:
                 starting.result()
         if not stop.is_set():
-            await group.run(stop)
+            working = asyncio.ensure_future(group.run(stop))
+            await asyncio.wait([working, watching], return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            await working
+            if watching.done():
+                watching.result()
     finally:
         stopping.cancel()
+        watching.cancel()
         for table in service.tables:
             await table.stop()
+
+
+async def _until_one_ends(tables: Sequence[Lookup]) -> None:
+    """Raise AssayError once something in the background is over: what it followed would stand still, unseen."""
+    while True:
+        await asyncio.sleep(WATCH_INTERVAL_S)
+        for table in tables:
+            if why := table.ended:
+                log.error("process.background_ended", why=why)
+                raise AssayError(why)
 
 
 def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]) -> Parts:

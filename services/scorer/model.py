@@ -8,7 +8,7 @@ import structlog
 
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle, load_bundle
-from models.bundle.registry import Registry
+from models.bundle.registry import Registry, holder
 from models.bundle.trust import Trust
 from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
@@ -81,6 +81,15 @@ class Loader:
                 raise
             bundle = own
         return self._model(bundle)
+
+    def champion_since(self, steps: int) -> BundleRef | None:
+        """The registry's champion, if one of the steps behind the first `steps` is about it. Raises BundleError."""
+        if self._registry is None:
+            return None
+        history, line = self._registry.history(), self._bundles.registry_line
+        if not any(event.bundle.name == line and event.channel == "champion" for event in history[steps:]):
+            return None
+        return holder(history, line, "champion")
 
     def _own(self) -> Bundle | None:
         """ASSAY_BUNDLE, if it is sound."""

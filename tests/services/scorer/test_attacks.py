@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def bench(tmp_path: Path) -> Bench:
     metrics = Metrics()
     loader = Loader(ScorerSettings(bundle=tmp_path / "now", device="cpu"), settings, metrics)
     models = Models(loader.first(), Bands(1000, 3.0, 5.0), metrics, "scorer")
-    swapper = Swapper(models, loader, "scorer", metrics, lambda: True)
+    swapper = Swapper(models, loader, "scorer", metrics, AsyncMock())
     return Bench(tmp_path / "registry", tmp_path / "next", registry, models, swapper, metrics)
 
 
