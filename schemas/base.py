@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-EVENT_TIME_MS_MAX = 4_102_444_800_000  # 2100-01-01: beyond it a timestamp is in the wrong unit
+from schemas.times import EVENT_TIME_MS_MAX
 
 
 class Message(BaseModel):

@@ -13,7 +13,7 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import is_card_number
 from services.engine.batches import Record
 from services.engine.duplicates import DuplicateWindow
-from services.engine.faults import Fault, parsed
+from services.engine.faults import Fault, TimeLimits, parsed
 
 
 @dataclass(slots=True)
@@ -35,10 +35,10 @@ class Admission:
     """Parses, validates, maps attributes to inputs, and drops what was seen before."""
 
     def __init__(
-        self, mapping: AttributeMapping, duplicates: DuplicateWindow, message_bytes_max: int, event_ahead_ms_max: int
+        self, mapping: AttributeMapping, duplicates: DuplicateWindow, message_bytes_max: int, times: TimeLimits
     ) -> None:
         self._mapping, self._duplicates = mapping, duplicates
-        self._message_bytes_max, self._event_ahead_ms_max = message_bytes_max, event_ahead_ms_max
+        self._message_bytes_max, self._times = message_bytes_max, times
         self._parse = codec.decoder(Application)
 
     def admit(self, records: Sequence[Record]) -> Admitted:
@@ -62,10 +62,8 @@ class Admission:
         if is_card_number(application.applicant_id):
             detail = "applicant_id is a card number: send a keyed pseudonym"
             return Fault(record, DeadLetterReason.CARD_NUMBER, detail)
-        # the record's timestamp is in the log, so a replay judges the same; our own clock is not
-        if application.event_time_ms > record.timestamp + self._event_ahead_ms_max:
-            detail = f"event_time_ms is more than {self._event_ahead_ms_max} ms ahead of the record's timestamp"
-            return Fault(record, DeadLetterReason.FUTURE, detail)
+        if fault := self._times.fault(record, "event_time_ms", application.event_time_ms):
+            return fault
         row = self._mapping.row(application.attributes)
         if isinstance(row, str):
             return Fault(record, DeadLetterReason.ATTRIBUTE, row)

@@ -18,6 +18,7 @@ from services.credit.emit import Emitter, Identity, Judged
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow
+from services.engine.faults import TimeLimits
 from services.engine.snapshots import Arrays
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
@@ -58,19 +59,19 @@ class CreditProcessor:
         self._emitter = Emitter(prefix, model.identity)
         self._spec = model.session.bundle.manifest.feature_spec
         self._mapping = AttributeMapping(self._spec)
-        self._ahead_ms_max = int(runtime.event_ahead_s_max * 1000)
+        self._times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
         self._judged: Judged | None = None
         self._faults: Counter[str] = Counter()
         # the mapping decides what is refused, and so which ids are remembered
         self.state_key = (
             f"credit-{STATE_VERSION}:{self._spec.digest()}:{runtime.duplicate_window_records}"
-            f":{runtime.message_bytes_max}:{self._ahead_ms_max}"
+            f":{runtime.message_bytes_max}:{self._times.ahead_ms_max}:{self._times.floor_ms}"
         )
         self._remember(DuplicateWindow(runtime.duplicate_window_records))
 
     def _remember(self, duplicates: DuplicateWindow) -> None:
         self._duplicates = duplicates
-        self._admission = Admission(self._mapping, duplicates, self._runtime.message_bytes_max, self._ahead_ms_max)
+        self._admission = Admission(self._mapping, duplicates, self._runtime.message_bytes_max, self._times)
 
     def snapshot(self) -> Arrays:
         """The ids seen."""

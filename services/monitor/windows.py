@@ -115,7 +115,9 @@ def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow
         offset=offset,
         from_ms=min(window.from_ms, sums.until_ms),
         until_ms=max(window.until_ms, sums.until_ms),
-        from_clock_ms=min(window.from_clock_ms, sums.clock_ms),
+        from_clock_ms=min(
+            window.from_clock_ms or sums.clock_ms, sums.clock_ms or window.from_clock_ms
+        ),  # 0: unknown yet
         clock_ms=max(window.clock_ms, sums.clock_ms),
         sums=window.sums + 1,
         records=window.records + sums.records,

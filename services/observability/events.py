@@ -6,7 +6,7 @@ EVENTS = {
     "app.stuck": "A low-rate service has records to read or finish and does not; it ends if that goes on.",
     "bundle.refused": "A bundle did not pass its checks; the one in force keeps scoring.",
     "bundle.unsigned_allowed": "Bundles are taken without a signature, by ASSAY_ALLOW_UNSIGNED_BUNDLES.",
-    "control.answer_disbelieved": "What was in force before a start cannot be had, or is not signed: the start goes on without.",
+    "control.answer_disbelieved": "What was in force before a start cannot be had, or is unsigned: the start goes on.",
     "control.record_refused": "A record of `control` or `control-answers` cannot be read, and is skipped.",
     "drift.found": "Features or scores of a model no longer look as in its reference.",
     "group.assigned": "The group gave this process partitions.",

@@ -5,19 +5,20 @@ from collections.abc import Sequence
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import card_numbers_in, is_card_number
+from schemas.times import RECORD_TIME_MS_MAX, TIME_MS_MIN
 from schemas.transaction import Transaction
 from services.engine.batches import Record
-from services.engine.faults import Fault, parsed
+from services.engine.faults import Fault, TimeLimits, parsed
 
 
 class Decoder:
     """Parses and validates. Keeps nothing between batches."""
 
-    def __init__(self, message_bytes_max: int, event_ahead_ms_max: int, *, scan_ids: bool = False) -> None:
+    def __init__(self, message_bytes_max: int, times: TimeLimits, *, scan_ids: bool = False) -> None:
         """scan_ids: refuse card numbers in the other ids, too."""
         self._scan_ids = scan_ids
         self._message_bytes_max = message_bytes_max
-        self._event_ahead_ms_max = event_ahead_ms_max
+        self._times = times
         self._parse = codec.decoder(Transaction)
         self._parse_all = codec.batch_decoder(Transaction)
 
@@ -32,10 +33,12 @@ class Decoder:
 
     def _beyond_doubt(self, records: Sequence[Record], transactions: Sequence[Transaction]) -> bool:
         """Whether no transaction of a batch needs a closer look: looks at all of them at once."""
-        latest_ms = max([t.event_time_ms for t in transactions])
-        earliest_ms = min([record.timestamp for record in records])
+        times_ms, stamps_ms = [t.event_time_ms for t in transactions], [record.timestamp for record in records]
+        earliest_ms = min(stamps_ms)
         initials = "".join([t.card_id[0] for t in transactions])
-        if latest_ms > earliest_ms + self._event_ahead_ms_max:
+        if earliest_ms < TIME_MS_MIN or max(stamps_ms) > RECORD_TIME_MS_MAX:
+            return False
+        if max(times_ms) > earliest_ms + self._times.ahead_ms_max or min(times_ms) < self._times.floor_ms:
             return False
         if self._scan_ids and card_numbers_in(
             "\n".join([f"{t.transaction_id}\n{t.terminal_id}" for t in transactions])
@@ -64,11 +67,4 @@ class Decoder:
         for name in ("transaction_id", "terminal_id") if self._scan_ids else ():
             if card_numbers_in(getattr(transaction, name)):
                 return Fault(record, DeadLetterReason.CARD_NUMBER, f"{name} holds a card number: send another id")
-        if self._ahead(record, transaction):
-            detail = f"event_time_ms is more than {self._event_ahead_ms_max} ms ahead of the record's timestamp"
-            return Fault(record, DeadLetterReason.FUTURE, detail)
-        return transaction
-
-    def _ahead(self, record: Record, transaction: Transaction) -> bool:
-        # the record's timestamp is in the log, so a replay judges the same; our own clock is not
-        return bool(transaction.event_time_ms > record.timestamp + self._event_ahead_ms_max)
+        return self._times.fault(record, "event_time_ms", transaction.event_time_ms) or transaction

@@ -4,6 +4,7 @@
 """
 
 import os
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -96,6 +97,10 @@ class RuntimeSettings(BaseSettings):
     event_ahead_s_max: Annotated[float, Field(ge=0)] = Field(
         86_400.0, description="An event time further ahead of its record's Kafka timestamp is a dead letter (future)."
     )
+    event_date_min: Annotated[date, Field(ge=date(1970, 1, 1), lt=date(2090, 1, 1))] = Field(
+        date(1980, 1, 1),
+        description="An event time before this day (UTC) is a dead letter (past): as a rule it is in seconds, not in ms.",
+    )
     duplicate_window_records: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
         100_000,
         description="A transaction id repeated within this many accepted records of its partition is a dead letter.",
@@ -163,6 +168,16 @@ class RuntimeSettings(BaseSettings):
         None, description="Key of the hashes in dead letters. Without one a random key is made at each start."
     )
     privacy_key_id: str = Field("ephemeral", description="Name of that key, written beside each hash.")
+
+    @property
+    def event_ahead_ms_max(self) -> int:
+        """The same in milliseconds."""
+        return int(self.event_ahead_s_max * 1000)
+
+    @property
+    def event_time_ms_min(self) -> int:
+        """The beginning of `event_date_min`, ms since 1970 UTC."""
+        return int(datetime.combine(self.event_date_min, time(), UTC).timestamp() * 1000)
 
 
 class ScorerSettings(BaseSettings):
