@@ -38,14 +38,14 @@ def why_ended(what: str, task: "asyncio.Task[None] | None") -> str | None:
     return f"{what} ended ({type(error).__name__}{where}): this process ends so that another can take over."
 
 
-def each(topic: Topic, records: Sequence[Record], take: Callable[[Record], None], metrics: Metrics, event: str) -> None:
+def each(topic: Topic, records: Sequence[Record], take: Callable[[Record], None], metrics: Metrics) -> None:
     """Hand on record by record. One that cannot be taken in is named, counted and skipped; it stops none of the others."""
     for record in records:
         try:
             take(record)
         except Exception as error:  # whatever is in it: who can write one record must not stop its readers
             why = str(error) if isinstance(error, codec.RejectedError) else type(error).__name__
-            log.error(event, offset=record.offset, why=why)
+            log.error("table.record_refused", topic=topic.name, offset=record.offset, why=why)
             metrics.table_refused.labels(topic.name).inc()
 
 

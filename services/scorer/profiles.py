@@ -23,7 +23,7 @@ class ProfileTable:
 
     def apply(self, records: Sequence[Record]) -> None:
         """Take in the next records. One that is no profile is skipped, counted and named."""
-        each(TERMINAL_PROFILES, records, self._take, self._metrics, "profiles.record_refused")
+        each(TERMINAL_PROFILES, records, self._take, self._metrics)
         if records:
             self.next_offset = records[-1].offset + 1
 

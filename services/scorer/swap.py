@@ -107,11 +107,11 @@ class Swapper:
 
     def take(self, records: Sequence[Record]) -> None:
         """The next records of `control`. What is no command, or not to us, is skipped."""
-        each(CONTROL, records, self._take_command, self._metrics, "control.record_refused")
+        each(CONTROL, records, self._take_command, self._metrics)
 
     def take_answers(self, records: Sequence[Record]) -> None:
         """The next records of `control-answers`."""
-        each(CONTROL_ANSWERS, records, self._take_answer, self._metrics, "control.record_refused")
+        each(CONTROL_ANSWERS, records, self._take_answer, self._metrics)
 
     def _take_command(self, record: Record) -> None:
         if not record.value:

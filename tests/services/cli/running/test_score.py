@@ -11,7 +11,8 @@ import pytest
 
 RUN = """
 import sys
-from services.cli import app, score
+from services.cli import app
+from services.cli.running import score
 score.COMMAND = (sys.executable, {script!r})
 sys.argv = ["assay", "score", "--processes", "3"]
 app.main()
