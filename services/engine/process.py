@@ -17,6 +17,7 @@ from schemas.topics import Topic
 from services.engine.batches import Processor
 from services.engine.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.engine.group import WorkerGroup
+from services.engine.health import HealthServer
 from services.engine.pacing import TRANSACTIONS_PER_S_MAX, Pacer
 from services.engine.snapshots import SnapshotStore
 from services.engine.tracing import create
@@ -26,7 +27,6 @@ from services.kafka import client as connections
 from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
-from services.observability.health import HealthServer
 from services.observability.metrics import Metrics
 from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
 from services.storage import place

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import Topic
 from services.clock import monotonic_s
+from services.engine.health import HealthServer
 from services.engine.process import Environment
 from services.engine.tables import FollowedTable
 from services.errors import AssayError, fatal_sentence
@@ -26,7 +27,6 @@ from services.kafka import client as connections
 from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
-from services.observability.health import HealthServer
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
+from services.engine.health import HealthServer
 from services.errors import SettingsError
-from services.observability.health import HealthServer
 from services.settings.stream import KafkaSettings, RuntimeSettings
 from tests.services.secured import Authority
 
