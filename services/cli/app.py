@@ -11,7 +11,7 @@ import typer
 from services.cli.bundles import bundle, bundle_report, registry
 from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
-from services.cli.operating import acls, bench, capacity, doctor, tail, topics
+from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, monitor, privacy
 from services.cli.running import broker, credit, profile, score, simulate
 from services.cli.training import features, train, train_credit, train_generator
@@ -54,6 +54,7 @@ app.add_typer(privacy.app, name="privacy")
 app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
+app.add_typer(held.app, name="held")
 app.add_typer(bench.app, name="bench")
 app.command(epilog=capacity.EXAMPLE)(capacity.capacity)
 

@@ -13,7 +13,7 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import is_card_number
 from services.engine.batches import Record
 from services.engine.duplicates import DuplicateWindow
-from services.engine.faults import Fault, TimeLimits, parsed
+from services.engine.faults import Fault, TimeLimits, parsed, unscorable
 
 
 @dataclass(slots=True)
@@ -45,7 +45,12 @@ class Admission:
         """Take in records, in order."""
         admitted = Admitted()
         for record in records:
-            judged = self._judge(record)
+            try:
+                judged = self._judge(record)
+            except MemoryError:
+                raise
+            except Exception as error:
+                judged = unscorable(record, type(error).__name__)
             if isinstance(judged, Fault):
                 admitted.faults.append(judged)
                 continue

@@ -18,7 +18,7 @@ from services.credit.emit import Emitter, Identity, Judged
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow
-from services.engine.faults import TimeLimits
+from services.engine.faults import Fault, TimeLimits
 from services.engine.snapshots import Arrays
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
@@ -97,10 +97,17 @@ class CreditProcessor:
             writes += self._emitter.writes(self._judged, wall_ms())
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
-        return Result(writes, len(records), len(admitted.faults))
+        return Result(writes, len(records), len(admitted.faults), admitted.faults)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises."""
+        if folded:
+            self.absorb([fault.record])
+        self._faults = Counter([fault.reason.value])
+        return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""

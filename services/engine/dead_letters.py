@@ -67,7 +67,16 @@ class DeadLetterCap:
         self._dead_letters = 0
 
     def exceeded(self, records: int, dead_letters: int) -> bool:
-        """Count one more batch. True when the share over the window is now above the cap."""
+        """Whether the share over the window would be above the cap with one more batch."""
+        records, dead_letters = self._records + records, self._dead_letters + dead_letters
+        for old_records, old_dead_letters in self._batches:
+            if records - old_records < self._window_records:
+                break
+            records, dead_letters = records - old_records, dead_letters - old_dead_letters
+        return records >= CAP_RECORDS_MIN and dead_letters > self._share_max * records
+
+    def count(self, records: int, dead_letters: int) -> None:
+        """One more batch, once it is committed."""
         self._batches.append((records, dead_letters))
         self._records += records
         self._dead_letters += dead_letters
@@ -75,4 +84,3 @@ class DeadLetterCap:
             old_records, old_dead_letters = self._batches.popleft()
             self._records -= old_records
             self._dead_letters -= old_dead_letters
-        return self._records >= CAP_RECORDS_MIN and self._dead_letters > self._share_max * self._records

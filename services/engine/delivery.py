@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
 from services.clock import monotonic_s
 from services.engine.batches import Write
 from services.engine.failpoints import reach, wanted
+from services.engine.suspects import UnsendableError
 from services.kafka import client as connections
 from services.settings.stream import KafkaSettings, RuntimeSettings
 
@@ -32,8 +34,13 @@ class Delivery(Protocol):
     async def start(self) -> None:
         """Connect. With exactly_once this fences every earlier producer of the partition and settles its transaction."""
 
-    async def deliver(self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool]) -> None:
-        """Write and commit. After any exception the delivery must be discarded: what happened is not known (A, B)."""
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
+        """Write and commit. After any exception the delivery must be discarded: what happened is not known (A, B).
+
+        metadata: kept with the offset, for those who look at the group.
+        """
 
     async def discard(self) -> None:
         """Close. What is in flight may get lost; never raises."""
@@ -77,7 +84,11 @@ class _Producing:
         for write in writes:
             # outputs stay on the input's partition: order within a card, and one owner for each output partition
             partition = self._source.partition % self._partitions[write.topic]
-            for batch in _pack(producer, write):
+            try:
+                batches = _pack(producer, write)
+            except Exception as error:
+                raise UnsendableError(write.topic) from error
+            for batch in batches:
                 acknowledgement = await producer.send_batch(batch, write.topic, partition=partition)
                 acknowledgement.add_done_callback(connections.retrieve)
                 acknowledgements.append(acknowledgement)
@@ -121,7 +132,9 @@ class ExactlyOnce(_Producing):
             connections.tell_when_transaction_end_is_sent(producer, lambda: reach("commit_sent"))
         await self._start(producer)
 
-    async def deliver(self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool]) -> None:
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
         """One transaction. After any exception the delivery must be discarded: what happened is not known (A, B)."""
         assert self._producer is not None, "deliver before start"
         producer, timeout_s = self._producer, self._runtime.request_timeout_s
@@ -130,7 +143,9 @@ class ExactlyOnce(_Producing):
             await producer.begin_transaction()
         await self._send(producer, [write for write in writes if write.values])
         async with asyncio.timeout(timeout_s):
-            await producer.send_offsets_to_transaction({self._source: next_offset}, self._runtime.group)
+            await producer.send_offsets_to_transaction(
+                {self._source: OffsetAndMetadata(next_offset, metadata)}, self._runtime.group
+            )
         reach("after_offsets")
         if not owned():
             raise RevokedError
@@ -166,12 +181,14 @@ class AtLeastOnce(_Producing):
         """Connect."""
         await self._start(connections.plain_producer(self._kafka, self._runtime))
 
-    async def deliver(self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool]) -> None:
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
         """Send, wait for every acknowledgement, commit the offset."""
         assert self._producer is not None, "deliver before start"
         await self._send(self._producer, [write for write in writes if write.values])
         if not owned():
             raise RevokedError
         async with asyncio.timeout(self._runtime.request_timeout_s):
-            await self._consumer.commit({self._source: next_offset})
+            await self._consumer.commit({self._source: OffsetAndMetadata(next_offset, metadata)})
         reach("after_commit")

@@ -8,6 +8,7 @@ from schemas import codec
 from schemas.dead_letter import DeadLetterReason
 from schemas.times import looks_like, record_time_problem, time_in
 from services.engine.batches import Record
+from services.kafka.record_batches import Unreadable
 
 M = TypeVar("M")
 
@@ -29,9 +30,12 @@ class Fault:
 
 def parsed(record: Record, parse: Callable[[bytes], M], bytes_max: int) -> M | Fault:
     """The record's message, by a parser of `codec.decoder`."""
+    payload: bytes | None = record.value
+    if isinstance(payload, Unreadable):
+        reason = DeadLetterReason.TOO_LARGE if payload.too_large else DeadLetterReason.UNDECODABLE
+        return Fault(record, reason, payload.why)
     if problem := record_time_problem(timestamp_ms(record)):
         return Fault(record, DeadLetterReason.TIMESTAMP, problem)
-    payload: bytes | None = record.value
     if not payload:
         return Fault(record, DeadLetterReason.EMPTY, "no payload")
     if len(payload) > bytes_max:
@@ -40,6 +44,15 @@ def parsed(record: Record, parse: Callable[[bytes], M], bytes_max: int) -> M | F
         return parse(payload)
     except codec.RejectedError as error:
         return Fault(record, _REASONS[type(error)], f"{error}{_unit(payload, str(error))}")
+    except MemoryError:
+        raise
+    except Exception as error:
+        return unscorable(record, type(error).__name__)
+
+
+def unscorable(record: Record, error: str) -> Fault:
+    """A fault of ours that one record brings out. error: the type of what a stage raised; its text may quote the payload."""
+    return Fault(record, DeadLetterReason.UNSCORABLE, f"a stage raised {error} on this record")
 
 
 @dataclass(frozen=True, slots=True)

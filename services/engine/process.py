@@ -18,6 +18,7 @@ from services.engine.batches import Processor
 from services.engine.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.engine.group import WorkerGroup
 from services.engine.health import HealthServer
+from services.engine.held_desk import HeldDesk
 from services.engine.pacing import TRANSACTIONS_PER_S_MAX, Pacer
 from services.engine.snapshots import SnapshotStore
 from services.engine.tracing import create
@@ -108,8 +109,9 @@ async def run_processor(service: Service, environment: Environment) -> None:
         health = HealthServer(
             runtime,
             metrics.registry,
-            lambda: group.ready and all(table.ready for table in service.tables),
+            lambda: _why_not_ready(service, group),
             lambda: group.alive,
+            HeldDesk(group),
         )
         topics = ", ".join(sources)
         log.info("process.started", topic=topics, group=runtime.group, delivery=runtime.delivery, http=health.address)
@@ -125,6 +127,13 @@ async def run_processor(service: Service, environment: Environment) -> None:
     finally:
         await consumer.stop()
     log.info("process.stopped")
+
+
+def _why_not_ready(service: Service, group: WorkerGroup) -> bool | str:
+    """True, or why not."""
+    if all(table.ready for table in service.tables):
+        return group.why_not_ready() or True
+    return group.why_not_ready() or "a table that is looked up is not followed"
 
 
 def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:

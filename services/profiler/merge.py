@@ -73,7 +73,14 @@ class MergeProcessor:
         writes = [self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
         if monotonic_s() - self._written_s >= INTERVAL_S:
             writes.append(self._written())
-        return Result(writes, len(records), len(faults))
+        return Result(writes, len(records), len(faults), faults)
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises."""
+        if folded:
+            self.absorb([fault.record])
+        self._faults = Counter([fault.reason.value])
+        return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""

@@ -89,7 +89,14 @@ class VerdictProcessor:
                 sums.append(None, codec.encode(value), max(record.timestamp, 0), headers)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes = [sums, self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
-        return Result(writes, len(records), len(faults))
+        return Result(writes, len(records), len(faults), faults)
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises."""
+        if folded:
+            self.absorb([fault.record])
+        self._faults = Counter([fault.reason.value])
+        return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""

@@ -1,5 +1,6 @@
 """Stage 1: bytes to transactions. What is not one is a fault, and its neighbours never notice."""
 
+import contextlib
 from collections.abc import Sequence
 
 from schemas import codec
@@ -8,7 +9,7 @@ from schemas.privacy import card_numbers_in, is_card_number
 from schemas.times import RECORD_TIME_MS_MAX, TIME_MS_MIN
 from schemas.transaction import Transaction
 from services.engine.batches import Record
-from services.engine.faults import Fault, TimeLimits, parsed
+from services.engine.faults import Fault, TimeLimits, parsed, unscorable
 
 
 class Decoder:
@@ -26,9 +27,12 @@ class Decoder:
         """Good records with their transactions, in order, and the faults."""
         payloads = [record.value for record in records]
         if payloads and None not in payloads and max(map(len, payloads)) <= self._message_bytes_max:
-            transactions = self._parse_all(payloads)
-            if transactions is not None and self._beyond_doubt(records, transactions):
-                return list(records), transactions, []
+            with contextlib.suppress(
+                ValueError, TypeError, LookupError, ArithmeticError, RecursionError
+            ):  # then one by one
+                transactions = self._parse_all(payloads)
+                if transactions is not None and self._beyond_doubt(records, transactions):
+                    return list(records), transactions, []
         return self._one_by_one(records)
 
     def _beyond_doubt(self, records: Sequence[Record], transactions: Sequence[Transaction]) -> bool:
@@ -50,7 +54,12 @@ class Decoder:
     def _one_by_one(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
         good, transactions, faults = [], [], []
         for record in records:
-            outcome = self._judge(record)
+            try:
+                outcome = self._judge(record)
+            except MemoryError:
+                raise
+            except Exception as error:
+                outcome = unscorable(record, type(error).__name__)
             if isinstance(outcome, Fault):
                 faults.append(outcome)
             else:

@@ -162,7 +162,7 @@ class ScoringProcessor:
         self._last = records[-1]
         writes += self._due_sums(force=False)
         writes += self._due_answers(answers, records[0].offset)
-        return Result(writes, len(records), len(faults))
+        return Result(writes, len(records), len(faults), faults)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
@@ -171,6 +171,19 @@ class ScoringProcessor:
         next_offset = self._last.offset + 1 if self._last is not None else None
         writes = self._due_sums(force=force) + self._due_answers(self._models.answers, next_offset)
         return Result(writes, 0, 0) if writes else None
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises."""
+        writes = [self._emitter.faults([fault])]
+        if folded:
+            good, transactions, _ = admit(self._decoder, self._duplicates, [fault.record])
+            if transactions:
+                fold(self._features, columns(transactions, self._fields, arrivals(good)))
+                if closed := self._features.closed_days():
+                    writes.append(self._emitter.closed_days(fault.record, closed))
+        self._batch, self._faults, self._last = None, Counter([fault.reason.value]), fault.record
+        self._sums.count(fault.record.offset, fault.record.offset, wall_ms(), 1, 1)
+        return Result(writes, 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""

@@ -107,7 +107,8 @@ class RuntimeSettings(BaseSettings):
     )
     dead_letter_share_max: Annotated[float, Field(gt=0, le=1)] = Field(
         0.5,
-        description="A partition with more dead letters than this, among its last records, is paused with an alarm.",
+        description="A partition with more dead letters than this, among its last records, is held with an alarm "
+        "(`assay held`); repetitions do not count.",
     )
     dead_letter_window_records: Annotated[int, Field(ge=10)] = Field(
         1000, description="Over how many of a partition's last records that share is taken."
@@ -137,7 +138,8 @@ class RuntimeSettings(BaseSettings):
     )
     progress_timeout_s: Annotated[float, Field(gt=0)] = Field(
         60.0,
-        description="Records waiting and none committed for this long: not ready; for twice as long: the process ends.",
+        description="Records waiting and none committed for this long: not ready; for twice as long: the process ends. Records "
+        "hidden by another producer's open transaction for this long: not ready.",
     )
     restarts_max: Annotated[int, Field(ge=0)] = Field(
         20, description="A partition that fails this many times in a row, without a commit between, ends the process."
@@ -146,9 +148,13 @@ class RuntimeSettings(BaseSettings):
         "127.0.0.1", description="Address of /metrics, /livez and /readyz. Loopback unless you say so."
     )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(9464, description="Port of the same; 0 takes a free one.")
-    http_username: str | None = Field(None, description="User name that /metrics asks for (basic authentication).")
+    http_username: str | None = Field(
+        None, description="User name that /metrics and /held ask for (basic authentication)."
+    )
     http_password: SecretStr | None = Field(
-        None, description="Password that /metrics asks for; /livez and /readyz stay open."
+        None,
+        description="Password that /metrics and /held ask for; /livez and /readyz stay open. Without one, /held answers on the "
+        "same machine alone.",
     )
     http_tls_certificate_file: Path | None = Field(
         None, description="Certificate (PEM) for HTTPS on all three; the chain may follow."

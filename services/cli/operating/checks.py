@@ -13,6 +13,7 @@ from models.bundle.load import Bundle
 from models.scoring.devices import DeviceError, create_session
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import TOPICS, TRANSACTIONS
+from services.cli.operating.standing import held_partitions, open_transactions
 from services.errors import AssayError
 from services.kafka.client import admin
 from services.kafka.topics_admin import HOUR_MS, describe_topics, read_retention, short_retention
@@ -59,9 +60,12 @@ async def all_checks() -> list[Check]:
         checks.append(await _checked("brokers", _brokers))
         if checks[-1].ok and TopicSettings not in wrong:
             checks.append(await _checked("topics", _topics))
+            if checks[-1].ok:
+                still = ("held partitions", held_partitions), ("open transactions", open_transactions)
+                checks += [await _checked(name, find) for name, find in still]
     if not {ScorerSettings, BundleSettings} & wrong:
         found, spec = _model(load(ScorerSettings))
-        if spec is not None and checks[-1].name == "topics" and checks[-1].ok:
+        if spec is not None and any(check.name == "topics" and check.ok for check in checks):
             checks.append(await _checked("retention", lambda: _retention(spec.history_ms)))
         checks += found
     if RuntimeSettings not in wrong:
