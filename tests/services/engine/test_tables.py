@@ -52,8 +52,7 @@ async def test_a_background_task_that_ends_ends_the_process_with_one_sentence(st
     table = await table_of(stream, fragile, metrics)
     service = Service([], [], lambda source: pytest.fail("no partition"), [table])
     working = asyncio.ensure_future(process._work(service, Group(), asyncio.Event()))  # type: ignore[arg-type]
-    while not table.ready:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(table._caught_up.wait(), 30)
     await put(stream)
     with pytest.raises(AssayError, match=r"What follows control ended \(KeyError at test_tables.py:\d+\)") as said:
         await asyncio.wait_for(working, 30)
