@@ -4,14 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Count, EventTimeMs, Message
+from schemas.base import Digest, EventTimeMs, Group, Line, Message, Offset, Partition, Version
 
 Channel = Literal["champion", "challenger"]
 
-BUNDLE_NAME = r"^[a-z][a-z0-9-]{0,31}$"
-"""A model line: part of files' names, so no path and no capital that a file system may ignore."""
-
-BUNDLE_VERSION_MAX = 2**31 - 1
 
 REGISTRY_STEPS_MAX = 99_999_999
 """Steps are numbered with eight digits."""
@@ -20,9 +16,9 @@ REGISTRY_STEPS_MAX = 99_999_999
 class BundleRef(Message):
     """One bundle, by what it is."""
 
-    name: Annotated[str, Field(pattern=BUNDLE_NAME)] = Field(description="Name of the model line.")
-    version: Annotated[int, Field(ge=1, le=BUNDLE_VERSION_MAX)] = Field(description="Version within the line.")
-    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] = Field(description="SHA-256 of its files, in hex.")
+    name: Line = Field(description="Name of the model line.")
+    version: Version = Field(description="Version within the line.")
+    digest: Digest = Field(description="SHA-256 of its files, in hex.")
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
@@ -35,7 +31,7 @@ class Control(Message):
     """
 
     kind: Literal["command", "acknowledgement"] = Field(description="Which of the two.")
-    group: str = Field(description="Consumer group of the scorers meant, or of the one that answers.")
+    group: Group = Field(description="Consumer group of the scorers meant, or of the one that answers.")
     channel: Channel = Field(description="champion: what decides. challenger: what scores beside it, unseen.")
     command_id: Annotated[str, Field(min_length=1, max_length=100)] = Field(
         description="Ties answers to their command."
@@ -57,8 +53,8 @@ class Control(Message):
     )
     outcome: Literal["in_force", "refused"] | None = Field(None, description="Answer: what became of the command.")
     why: Annotated[str, Field(max_length=500)] | None = Field(None, description="Reason of a rollback or a refusal.")
-    source_partition: Count | None = Field(None, description="Answer: the input partition that speaks.")
-    from_offset: Count | None = Field(
+    source_partition: Partition | None = Field(None, description="Answer: the input partition that speaks.")
+    from_offset: Offset | None = Field(
         None, description="Answer: it holds from this input offset on; none where the worker has met no input yet."
     )
 
@@ -68,11 +64,11 @@ def own_rollback_id(command_id: str) -> str:
     return f"rollback-{command_id}"[:100]
 
 
-def command_key(group: str, channel: Channel) -> bytes:
+def command_key(group: Group, channel: Channel) -> bytes:
     """The key of a command on the topic."""
     return f"{group}:{channel}".encode()
 
 
-def acknowledgement_key(group: str, channel: Channel, partition: int) -> bytes:
+def acknowledgement_key(group: Group, channel: Channel, partition: int) -> bytes:
     """The key of a partition's answer on the topic."""
     return f"{group}:{channel}:{partition}".encode()

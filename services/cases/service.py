@@ -14,10 +14,10 @@ from services.cases.desk import Desk, Limits, Source
 from services.cases.webhook import Webhook, worth_telling
 from services.clock import wall_ms
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
-from services.engine.faults import Fault, parsed
+from services.engine.faults import Fault, parsed, timestamp_ms
 from services.engine.process import Environment
 from services.errors import SettingsError
-from services.faust_runtime.app import SideApp, timestamp_ms
+from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService
 from services.observability.low_rate_metrics import CaseMetrics
 from services.settings.low_rate import CasesSettings

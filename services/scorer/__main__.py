@@ -10,7 +10,7 @@ from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.process import Environment, Service, main, run_processor
 from services.engine.tables import FollowedTable, WhereWanted
 from services.errors import AssayError
-from services.kafka.topics_admin import read_retention, short_retention
+from services.kafka.topics_admin import read_retention, read_unbounded_stamps, short_retention
 from services.observability import logs
 from services.observability.metrics import Metrics
 from services.privacy.subject_keys import subject_keys
@@ -49,7 +49,7 @@ async def start() -> None:
     loader = Loader(scorer, bundles, metrics)
     model = loader.first()
     warm(model.feature_spec)
-    await _say_retention(kafka, topics, model.feature_spec.history_ms)
+    await _check_log(kafka, topics, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
     shares = Shares(scorer.decision_share, scorer.control_share)
     letters = DeadLetterWriter(privacy_key(runtime))
@@ -93,8 +93,10 @@ def _say_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:
         )
 
 
-async def _say_retention(kafka: KafkaSettings, topics: TopicSettings, needed_ms: int) -> None:
-    """The log must reach back as far as the features look, for a restart without a snapshot."""
+async def _check_log(kafka: KafkaSettings, topics: TopicSettings, needed_ms: int) -> None:
+    """Its timestamps are to be bounded, and it must reach back as far as features look, for a restart without a snapshot."""
+    if unbounded := await read_unbounded_stamps(kafka, topics, TRANSACTIONS):
+        log.warning("timestamps.unbounded", next_step=unbounded)
     retention = await read_retention(kafka, topics, TRANSACTIONS)
     if retention is None:
         log.info("retention.unknown", next_step="let us describe the topic's configuration to have it checked")
