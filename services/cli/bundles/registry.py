@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.bundles.bundle import tell
+from services.cli.bundles.bundle import Accepted, faults_of, tell
 from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 def publish(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a directory or a container.")],
     sealed: Annotated[bool, typer.Option("--sealed", help="Seal it with ASSAY_BUNDLE_SEAL_KEY and its like.")] = False,
+    accept: Accepted = None,
     why: Why = None,
     json: Json = False,
 ) -> None:
@@ -49,6 +50,7 @@ def publish(
     from models.bundle.files import BundleError
     from models.bundle.load import open_bundle, parse_bundle, read_files
     from models.bundle.registry import UnreachableRegistryError
+    from models.bundle.verdict import check_release
     from services.settings.stream import BundleSettings, load
     from services.trusted_bundles import find_seal_key, registry_of, trust_of
 
@@ -56,6 +58,8 @@ def publish(
     trust = trust_of(settings)
     files = read_files(bundle, trust)
     checked = parse_bundle(files, f"Bundle {bundle}", trust)
+    signers = checked.manifest.accepted if checked.signed_by else None  # an unsigned manifest can say anything
+    accepted = check_release(checked, (*faults_of(accept), *(signers or ()))) or None
     content = container.pack(files)
     if sealed:
         content = container.seal(content, find_seal_key(settings))
@@ -72,7 +76,8 @@ def publish(
             return False
         return True
 
-    step = registry.publish(content, _step("publish", ref, None, why), counts)
+    event = _step("publish", ref, None, why).model_copy(update={"accepted": accepted})
+    step = registry.publish(content, event, counts)
     tell({"bundle": str(ref), "digest": ref.digest, "new": step is not None}, json)
 
 
