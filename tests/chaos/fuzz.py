@@ -19,6 +19,7 @@ import typer
 from models.bundle.graph import GraphError, check_graph
 from models.features.spec_file import FeatureSpecError, parse_spec
 from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER
+from tests.chaos.fuzz_batches import TIMESTAMPS_MS, fuzz_batches
 from tests.models.bundle import graphs
 from tests.services.engine.fakes import FakeKafka
 from tests.services.engine.model import processor
@@ -30,6 +31,8 @@ SECRET = "s3cret"  # noqa: S105 (no password)
 CARD_NUMBER = "4111111111111111"
 
 BATCH_RECORDS = 500
+BATCH_SHARE = 0.2
+"""Spoiled record batches for each input."""
 GRAPH_SHARE = 1.0
 """Graphs for each input, each read by the walker, and by `onnx` where the walker accepts it."""
 
@@ -106,6 +109,7 @@ class Findings:
     inputs: int = 0
     scores: int = 0
     dead_letters: int = 0
+    batches: int = 0
     graphs: int = 0
     graphs_accepted: int = 0
     specs: int = 0
@@ -127,13 +131,15 @@ class Listener(logging.Handler):
 
 
 def fuzz(inputs: int, seed: int) -> Findings:
-    """Put `inputs` through a processor, and one spec for each hundred."""
+    """Put `inputs` through a processor; batches through the client library, and specs through their reader."""
     draw, findings, listener = random.Random(seed), Findings(), Listener()
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(listener)
     root.setLevel(logging.DEBUG)
     try:
         asyncio.run(_fuzz_payments(inputs, draw, findings))
+        findings.batches = int(inputs * BATCH_SHARE)
+        findings.problems += fuzz_batches(findings.batches, draw)
         for _ in range(int(inputs * GRAPH_SHARE)):
             _walk_graph(graphs.spoiled(draw), findings)
         for text in _specs(int(inputs * SPEC_SHARE), draw):
@@ -150,7 +156,7 @@ async def _fuzz_payments(inputs: int, draw: random.Random, findings: Findings) -
     for start in range(0, inputs, BATCH_RECORDS):
         kafka = FakeKafka()
         for offset in range(start, min(start + BATCH_RECORDS, inputs)):
-            kafka.append(spoiled(draw), offset)
+            kafka.append(spoiled(draw), offset, draw.choice(TIMESTAMPS_MS) if draw.random() < 0.05 else None)
         try:
             result = await worked.process(kafka.log)
         except Exception as error:
