@@ -2,11 +2,11 @@
 
 import importlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from models import durable
 from services.runtime.errors import SettingsError
 from services.runtime.secrets import shown_url
 
@@ -44,25 +44,11 @@ class Directory:
 
     def write(self, name: str, fill: Fill) -> None:
         """Make or replace a file of what `fill` writes."""
-        self._path.mkdir(parents=True, exist_ok=True)
-        temporary = self._path / f"{name}.{os.getpid()}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        durable.write_file(self._path / name, fill)
 
     def create(self, name: str, content: bytes) -> None:
         """Make a file that is not there yet, whole; of several writers one succeeds. Raises FileExistsError for the others."""
-        self._path.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._path, prefix=f".{name}.", suffix=".tmp") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.link(file.name, self._path / name)  # unlike a rename, it never replaces
+        durable.create_file(self._path / name, content)
 
     def open(self, name: str) -> BinaryIO:
         """A file to read from; a link is refused, since what it points to is not ours."""
@@ -70,7 +56,7 @@ class Directory:
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
-        (self._path / name).unlink(missing_ok=True)
+        durable.delete_file(self._path / name)
 
 
 class Store:

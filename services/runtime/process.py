@@ -27,7 +27,8 @@ from services.runtime.pacing import TRANSACTIONS_PER_S_MAX, Pacer
 from services.runtime.places import place
 from services.runtime.preflight import READ, WRITE, check_rights
 from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
-from services.runtime.snapshots import SnapshotStore
+from services.runtime.snapshots import NO_LOG_ID, SnapshotStore
+from services.runtime.topic_ids import topic_ids
 from services.runtime.topics_admin import describe_topics
 from services.runtime.tracing import create
 from services.runtime.worker import Parts
@@ -168,10 +169,10 @@ def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsume
             return ExactlyOnce(kafka, runtime, source, partitions)
         return AtLeastOnce(kafka, runtime, source, partitions, consumer)
 
-    def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
-        return SnapshotStore(
-            place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}"), state_key
-        )
+    async def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
+        ids = await asyncio.wait_for(topic_ids(consumer._client, [source.topic]), runtime.request_timeout_s)
+        folder = place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}")
+        return SnapshotStore(folder, state_key, ids.get(source.topic, NO_LOG_ID))
 
     return Parts(
         consumer=consumer,
