@@ -61,10 +61,3 @@ def replace(part: Path, path: Path) -> None:
         os.fsync(file.fileno())
     part.replace(path)
     sync_directory(path.parent)
-
-
-def delete_file(path: Path) -> None:
-    """Remove a file, if it is there, so that it does not come back after a power cut."""
-    if path.exists() or path.is_symlink():
-        path.unlink(missing_ok=True)
-        sync_directory(path.parent)

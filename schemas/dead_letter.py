@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.base import Count, Message
+from schemas.base import Count, Digest, Message, Offset, Partition, TopicName, Words
 
 
 class DeadLetterReason(StrEnum):
@@ -43,12 +43,10 @@ class DeadLetter(Message):
     """One unusable input. Its payload is not repeated: only its size and a keyed hash, to match it with the source."""
 
     reason: DeadLetterReason = Field(description="Reason code.")
-    detail: str = Field(description="What was wrong, in words, without a word of the payload.")
-    source_topic: str = Field(description="Where it came from.")
-    source_partition: Count = Field(description="Where it came from.")
-    source_offset: Count = Field(description="Where it came from.")
+    detail: Words = Field(description="What was wrong, in words, without a word of the payload.")
+    source_topic: TopicName = Field(description="Where it came from.")
+    source_partition: Partition = Field(description="Where it came from.")
+    source_offset: Offset = Field(description="Where it came from.")
     payload_bytes: Count = Field(description="Size of the payload.")
-    payload_hmac_sha256: Annotated[str, Field(min_length=64, max_length=64)] = Field(
-        description="HMAC-SHA-256 of the payload under the privacy key, hex."
-    )
-    key_id: str = Field(description="Which privacy key made the hash.")
+    payload_hmac_sha256: Digest = Field(description="HMAC-SHA-256 of the payload under the privacy key, hex.")
+    key_id: Annotated[str, Field(max_length=100)] = Field(description="Which privacy key made the hash.")

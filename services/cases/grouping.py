@@ -1,7 +1,10 @@
 """Stage 1: what one alert or action does to one case. Pure: no clock, so the same log makes the same cases."""
 
+from typing import Any
+
 from schemas.alert import Alert, Reason
 from schemas.case import ALERTS_MAX, Case, CaseAction, CaseAlert, CaseChange, CaseReason, CaseState
+from schemas.times import EVENT_TIME_MS_MAX
 
 REASONS_MAX = 4
 
@@ -20,7 +23,7 @@ def opened(alert: Alert, partition: int, offset: int, timestamp_ms: int, window_
         opened_at_ms=timestamp_ms,
         changed_at_ms=timestamp_ms,
         window_start_ms=alert.event_time_ms,
-        window_end_ms=alert.event_time_ms + window_ms,
+        window_end_ms=min(alert.event_time_ms + window_ms, EVENT_TIME_MS_MAX),
         alerts=1,
         amount=alert.amount,
         listed=(_listed(alert),),
@@ -48,13 +51,13 @@ def joined(case: Case, alert: Alert, offset: int, timestamp_ms: int) -> Case:
         "model": alert.model,
         "alert_offset": offset,
     }
-    return case.model_copy(update=changes)
+    return _changed(case, changes)
 
 
 def decided(case: Case, action: CaseAction, offset: int, timestamp_ms: int) -> Case:
     """The case after confirm, dismiss or expire. The last decision counts; what is not open does not expire."""
     if action.action == "expire" and case.state != "open":
-        return case.model_copy(update={"action_offset": offset})
+        return _changed(case, {"action_offset": offset})
     state = DECIDED[action.action]
     changes = {
         "state": state,
@@ -65,7 +68,12 @@ def decided(case: Case, action: CaseAction, offset: int, timestamp_ms: int) -> C
         "note": action.note,
         "action_offset": offset,
     }
-    return case.model_copy(update=changes)
+    return _changed(case, changes)
+
+
+def _changed(case: Case, changes: dict[str, Any]) -> Case:
+    """Validated, unlike `model_copy`: what is written can be read again."""
+    return Case(**{**dict(case), **changes})
 
 
 def _reopens(case: Case, alert: Alert) -> bool:

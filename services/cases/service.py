@@ -15,11 +15,11 @@ from services.cases.webhook import Webhook, worth_telling
 from services.runtime.clock import wall_ms
 from services.runtime.dead_letters import DeadLetterWriter, privacy_key
 from services.runtime.errors import SettingsError
-from services.runtime.faults import Fault, parsed
+from services.runtime.faults import Fault, parsed, timestamp_ms
 from services.runtime.process import Environment
 from services.runtime.side_metrics import CaseMetrics
 from services.runtime.side_settings import CasesSettings
-from services.side.app import SideApp, timestamp_ms
+from services.side.app import SideApp
 from services.side.run import SideService
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from models.features.attributes import AttributeMapping
 from schemas import codec
 from schemas.application import Application
 from schemas.dead_letter import DeadLetterReason
-from schemas.privacy import is_card_number
+from schemas.privacy import has_control_character, is_card_number
 from services.runtime.batches import Record
 from services.runtime.duplicates import DuplicateWindow
 from services.runtime.faults import Fault, TimeLimits, parsed, unscorable
@@ -64,6 +64,10 @@ class Admission:
         application = parsed(record, self._parse, self._message_bytes_max)
         if isinstance(application, Fault):
             return application
+        for name in ("application_id", "applicant_id"):
+            if has_control_character(getattr(application, name)):
+                detail = f"{name} holds a control character: send another id"
+                return Fault(record, DeadLetterReason.SCHEMA, detail)
         if is_card_number(application.applicant_id):
             detail = "applicant_id is a card number: send a keyed pseudonym"
             return Fault(record, DeadLetterReason.CARD_NUMBER, detail)

@@ -9,6 +9,7 @@ from schemas import codec
 from schemas.label import Label
 from schemas.metric import ScoringMetric
 from schemas.monitor import DriftReport, Evidence, MonitorReport, QualityReport
+from schemas.times import record_time_problem
 from schemas.topics import (
     DECISIONS,
     LABELS,
@@ -24,11 +25,12 @@ from services.monitor.ledger import Ledger
 from services.monitor.quality import by_age
 from services.monitor.references import References
 from services.monitor.windows import Windows, report
+from services.runtime.faults import Fault, TimeLimits, timestamp_ms
 from services.runtime.process import Environment
 from services.runtime.side_metrics import MonitorMetrics
 from services.runtime.side_settings import MonitorSettings
 from services.runtime.tables import FollowedTable
-from services.side.app import SideApp, timestamp_ms
+from services.side.app import SideApp
 from services.side.run import SideService
 
 log = structlog.get_logger(__name__)
@@ -57,7 +59,7 @@ def monitor_service(settings: MonitorSettings, environment: Environment) -> Side
     def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
         app = SideApp(settings.group, environment, directory)
         _Drift(app, settings, references, metrics)
-        _Quality(app, settings, metrics)
+        _Quality(app, settings, TimeLimits(environment.runtime.event_ahead_ms_max, 0), metrics)
         return [app]
 
     return SideService([settings.group], READS, WRITES, build, [table])
@@ -114,7 +116,8 @@ class _Drift:
 class _Quality:
     """Decisions and labels to the partition where they meet; from there to reports."""
 
-    def __init__(self, app: SideApp, settings: MonitorSettings, metrics: MonitorMetrics) -> None:
+    def __init__(self, app: SideApp, settings: MonitorSettings, times: TimeLimits, metrics: MonitorMetrics) -> None:
+        self._times = times
         self._app, self._metrics, self._maturity_days = app, metrics, settings.maturity_days
         table = app.table(MONITOR_LEDGER, 1)
         self._ledger = Ledger(table, settings.ledger_max)
@@ -143,11 +146,23 @@ class _Quality:
 
     async def _evidence(self, event: Any) -> None:
         evidence = _read(Evidence, event.message)
+        if evidence is not None and (fault := self._ahead(evidence, event.message)):
+            log.error(
+                "monitor.record_refused", topic=event.message.topic, offset=event.message.offset, why=fault.detail
+            )
+            return
         forgotten = self._ledger.forgotten
         if evidence is not None and self._ledger.add(evidence):
             self._newest = event.message
             self._metrics.forgotten.inc(self._ledger.forgotten - forgotten)
             self._metrics.ledger.set(len(self._ledger))
+
+    def _ahead(self, evidence: Evidence, message: Any) -> Fault | None:
+        """A time that the ledger's clock must not follow. The monitor wrote the record, so its timestamp is no payer's."""
+        judged, told = evidence.judged, evidence.told
+        times_ms = [judged.event_time_ms] if judged else []
+        times_ms += [told.labelled_at_ms, told.event_time_ms or 0] if told else []
+        return self._times.fault(message, "a time of the evidence", max(times_ms, default=0))
 
     async def _report(self) -> None:
         """When there was anything new. By a timer, since labels come seldom and each would change every figure a little."""
@@ -170,6 +185,9 @@ class _Quality:
 
 def _read(schema: Any, message: Any) -> Any:
     """The message, or None: what is not of its schema is the profiler's or the producer's to report."""
+    if problem := record_time_problem(timestamp_ms(message)):
+        log.error("monitor.record_refused", topic=message.topic, offset=message.offset, why=problem)
+        return None
     try:
         return codec.read(schema, message.value or b"")
     except codec.RejectedError as error:

@@ -11,10 +11,10 @@ from models.features import text_arrays
 from schemas import codec
 from schemas.label import Label
 from schemas.terminal import TerminalSums
-from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS, source_headers
+from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS
 from services.runtime.batches import Record, Result, Write
 from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.faults import Fault, TimeLimits, parsed
+from services.runtime.faults import Fault, TimeLimits, headers_of, parsed
 from services.runtime.metrics import Metrics
 from services.runtime.settings import ProfilerSettings, RuntimeSettings
 from services.runtime.snapshots import Arrays
@@ -85,8 +85,7 @@ class VerdictProcessor:
             elif change is not None:
                 fraud, number = change
                 value = self._sums(day=fraud.day, terminal_ids=(fraud.terminal_id,), payments=(0,), frauds=(number,))
-                headers = source_headers(record.topic, record.partition, record.offset)
-                sums.append(None, codec.encode(value), max(record.timestamp, 0), headers)
+                sums.append(None, codec.encode(value), headers_of(record))
         self._faults = Counter(fault.reason.value for fault in faults)
         writes = [sums, self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
         return Result(writes, len(records), len(faults), faults)

@@ -17,19 +17,17 @@ Headers = list[tuple[str, bytes]]
 
 @dataclass(slots=True)
 class Write:
-    """Records for one output topic, in order, as parallel lists."""
+    """Records for one output topic, in order, as parallel lists. Their Kafka timestamp is that of writing."""
 
     topic: str
     keys: list[bytes | None] = field(default_factory=list)
     values: list[bytes] = field(default_factory=list)
-    timestamps_ms: list[int] = field(default_factory=list)
     headers: list[Headers] = field(default_factory=list)
 
-    def append(self, key: bytes | None, value: bytes, timestamp_ms: int, headers: Headers) -> None:
+    def append(self, key: bytes | None, value: bytes, headers: Headers) -> None:
         """One record more."""
         self.keys.append(key)
         self.values.append(value)
-        self.timestamps_ms.append(timestamp_ms)
         self.headers.append(headers)
 
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from schemas import codec
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.privacy import PrivacyKey
-from schemas.topics import source_headers
 from services.runtime.batches import Record, Write
-from services.runtime.faults import Fault
+from services.runtime.faults import Fault, headers_of
 from services.runtime.settings import RuntimeSettings
 
 CAP_RECORDS_MIN = 100
@@ -51,8 +50,7 @@ class DeadLetterWriter:
         write = Write(topic)
         for fault in faults:
             source = fault.record
-            headers = source_headers(source.topic, source.partition, source.offset)
-            write.append(None, self.encode(source, fault.reason, fault.detail), max(source.timestamp, 0), headers)
+            write.append(None, self.encode(source, fault.reason, fault.detail), headers_of(source))
         return write
 
 

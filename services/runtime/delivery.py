@@ -13,7 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from services.runtime import kafka as connections
 from services.runtime.batches import Write
-from services.runtime.clock import monotonic_s
+from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.failpoints import reach, wanted
 from services.runtime.settings import KafkaSettings, RuntimeSettings
 from services.runtime.suspects import UnsendableError
@@ -100,16 +100,15 @@ class _Producing:
 
 
 def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
-    """Record batches of at most the producer's batch size."""
+    """Record batches of at most the producer's batch size, stamped with the time of writing: from it retention counts."""
+    now_ms = wall_ms()
     batches = [producer.create_batch()]
     append = batches[-1].append
-    for key, value, timestamp_ms, headers in zip(
-        write.keys, write.values, write.timestamps_ms, write.headers, strict=True
-    ):
-        if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+    for key, value, headers in zip(write.keys, write.values, write.headers, strict=True):
+        if append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
             batches.append(producer.create_batch())
             append = batches[-1].append
-            if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+            if append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
                 raise ValueError(f"a record of {len(value)} bytes for {write.topic} is larger than a batch")
     return batches
 

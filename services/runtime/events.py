@@ -9,6 +9,10 @@ EVENTS = {
     "control.record_refused": "A record of `control` is no command that can be read, and is skipped.",
     "drift.found": "Features or scores of a model no longer look as in its reference.",
     "group.assigned": "The group gave this process partitions.",
+    "http.connections_full": "More connections to /metrics and the probes than are served at once; the oldest was closed.",
+    "http.no_descriptors": "No descriptor is left to accept a connection with: the oldest is closed, accepting waits.",
+    "http.open": "/metrics can be reached from other machines without a password or without TLS (ASSAY_HTTP_*).",
+    "http.request_failed": "A request to /metrics or a probe ended in an error, most often the client's.",
     "kafka.may_forget_commits": "Brokers are Kafka 4.3 or later: 4.3.0 to 4.4.0 can lose a commit (docs/guarantees.md).",
     "model.challenger": "A bundle scores in the shadow from the next batch on.",
     "model.challenger_failed": "The challenger failed and is let go; no score is touched by it.",
@@ -40,6 +44,7 @@ EVENTS = {
     "snapshot.rejected": "A snapshot is not usable: an older one, or the log, takes its place.",
     "table.caught_up": "A followed table holds all of its topic.",
     "table.not_followed": "A followed table could not be read; it stays as it is and is tried again.",
+    "timestamps.unbounded": "Producers may put any timestamp on the input's records, so nothing bounds how far ahead they are.",
     "watchdog.no_answer": "The brokers did not say where the partitions end.",
     "webhook.failed": "A case was not taken by the webhook; it is tried again, then it is a dead letter.",
 }

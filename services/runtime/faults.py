@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
 from schemas.times import looks_like, record_time_problem, time_in
-from services.runtime.batches import Record
+from schemas.topics import source_headers
+from services.runtime.batches import Headers, Record
 from services.runtime.record_batches import Unreadable
 
 M = TypeVar("M")
@@ -86,6 +87,11 @@ def sound_timestamp_ms(record: Any) -> int | None:
     """The same; None where it is missing or implausible: nothing of ours carries such a one."""
     timestamp = timestamp_ms(record)
     return None if record_time_problem(timestamp) else timestamp
+
+
+def headers_of(source: Record) -> Headers:
+    """What ties an output record to the input record it comes from."""
+    return source_headers(source.topic, source.partition, source.offset, sound_timestamp_ms(source))
 
 
 def _unit(payload: bytes, refusal: str) -> str:

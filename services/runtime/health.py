@@ -6,17 +6,20 @@ import ssl
 import threading
 from collections.abc import Callable
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from ipaddress import ip_address
 
+import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from services.runtime.errors import AssayError, SettingsError
 from services.runtime.held_desk import HeldDesk
+from services.runtime.http_server import REQUEST_S_MAX, BoundedHTTPServer
 from services.runtime.settings import RuntimeSettings
 
-REQUEST_TIMEOUT_S = 10.0
+log = structlog.get_logger(__name__)
+
 BODY_BYTES_MAX = 4096
 UNKNOWN = 401, b"a user name and a password are needed\n"
 FAR = 403, b"without ASSAY_HTTP_PASSWORD this is answered on the same machine alone\n"
@@ -37,7 +40,7 @@ class HealthServer:
         host, port = runtime.http_host, runtime.http_port
         tls, credentials = _tls(runtime), _credentials(runtime)
         try:
-            self._server = ThreadingHTTPServer((host, port), _handler(registry, ready, live, credentials, desk))
+            self._server = BoundedHTTPServer((host, port), _handler(registry, ready, live, credentials, desk))
         except OSError as error:
             raise AssayError(
                 f"{host}:{port} cannot be listened on ({error.strerror}): free it, or set ASSAY_HTTP_PORT (0 takes a free one)."
@@ -45,7 +48,8 @@ class HealthServer:
         if tls is not None:
             # the handshake is the handler's, in the request's thread: a client that says nothing holds up nobody
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self._server.daemon_threads = True
+        if not _is_loopback(host) and (credentials is None or tls is None):
+            log.warning("http.open", address=self.address, password=credentials is not None, tls=tls is not None)
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
 
@@ -60,6 +64,13 @@ class HealthServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _tls(runtime: RuntimeSettings) -> ssl.SSLContext | None:
@@ -102,7 +113,7 @@ def _handler(
     desk: HeldDesk | None,
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = REQUEST_TIMEOUT_S
+        timeout = REQUEST_S_MAX
 
         def do_GET(self) -> None:
             if self.path.partition("?")[0] == "/metrics":

@@ -55,8 +55,14 @@ class Directory:
         return os.fdopen(os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
     def delete(self, name: str) -> None:
-        """Remove a file, if it is there."""
-        durable.delete_file(self._path / name)
+        """Remove a file, if it is there, and what a kill left of it under temporary names: its content lies there too."""
+        if not self._path.is_dir():
+            return
+        for path in self._path.iterdir():
+            left = path.name.endswith(".tmp") and path.name.startswith((f".{name}.", f"{name}."))
+            if left or path.name == name:
+                path.unlink(missing_ok=True)
+        durable.sync_directory(self._path)
 
 
 class Store:

@@ -76,8 +76,8 @@ async def _check_end(
         await asyncio.sleep(END_POLL_S)
     raise AssayError(
         f"Group {settings.group} is at {committed} in {source.topic}-{source.partition}, which ends at {end}: this is another "
-        "log of this name, or one that lost records. To score it from its beginning, delete the group's offsets for the topic with "
-        "kafka-consumer-groups --delete-offsets, then start again."
+        "log of this name, or one that lost records. To score it from its beginning, delete the group's offsets for the topic "
+        "with kafka-consumer-groups --delete-offsets, then start again."
     )
 
 

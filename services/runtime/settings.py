@@ -7,11 +7,12 @@ from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.errors import SettingsError
 from services.runtime.pacing import TRANSACTIONS_PER_S_MAX
+from services.runtime.secrets import KeySecret, Secret
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -30,12 +31,12 @@ class KafkaSettings(BaseSettings):
     )
     ssl_certificate_file: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
     ssl_key_file: Path | None = Field(None, description="Key of the client certificate (PEM).")
-    ssl_key_password: SecretStr | None = Field(None, description="Password of that key.")
+    ssl_key_password: Secret = Field(None, description="Password of that key.")
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "SCRAM-SHA-512", description="How the client proves who it is."
     )
     sasl_username: str | None = Field(None, description="User name for SASL.")
-    sasl_password: SecretStr | None = Field(None, description="Password for SASL.")
+    sasl_password: Secret = Field(None, description="Password for SASL.")
     sasl_oauth_token_file: Path | None = Field(
         None, description="OAUTHBEARER: file with the access token, read at each login, so that it may be renewed."
     )
@@ -43,7 +44,7 @@ class KafkaSettings(BaseSettings):
         None, description="OAUTHBEARER without a file: token endpoint for the client credentials grant."
     )
     sasl_oauth_client_id: str | None = Field(None, description="Client id for the token endpoint.")
-    sasl_oauth_client_secret: SecretStr | None = Field(None, description="Client secret for the token endpoint.")
+    sasl_oauth_client_secret: Secret = Field(None, description="Client secret for the token endpoint.")
     sasl_oauth_scope: str | None = Field(None, description="Scope to ask the token endpoint for.")
 
 
@@ -149,7 +150,7 @@ class RuntimeSettings(BaseSettings):
     http_username: str | None = Field(
         None, description="User name that /metrics and /held ask for (basic authentication)."
     )
-    http_password: SecretStr | None = Field(
+    http_password: Secret = Field(
         None,
         description="Password that /metrics and /held ask for; /livez and /readyz stay open. Without one, /held answers on the "
         "same machine alone.",
@@ -168,8 +169,9 @@ class RuntimeSettings(BaseSettings):
         description="Share of the micro-batches traced with OpenTelemetry (extra `trace`); above 0 also every payment "
         "whose producer traces it. OTEL_EXPORTER_OTLP_ENDPOINT says where to.",
     )
-    privacy_key: SecretStr | None = Field(
-        None, description="Key of the hashes in dead letters. Without one a random key is made at each start."
+    privacy_key: KeySecret = Field(
+        None,
+        description="Key of the hashes in dead letters, 16 bytes or more. Without one a random key is made at each start.",
     )
     privacy_key_id: str = Field("ephemeral", description="Name of that key, written beside each hash.")
 
@@ -244,7 +246,7 @@ class BundleSettings(BaseSettings):
     bundle_version_min: Annotated[int, Field(ge=1)] = Field(
         1, description="Older versions are refused, rollbacks too: raise it when a signed bundle turns out to be bad."
     )
-    bundle_seal_key: SecretStr | None = Field(None, description="Key that opens sealed bundles: 32 bytes in base64.")
+    bundle_seal_key: Secret = Field(None, description="Key that opens sealed bundles: 32 bytes in base64.")
     bundle_seal_key_file: Path | None = Field(None, description="File that holds that key.")
     bundle_seal_key_command: str | None = Field(
         None,
@@ -303,4 +305,6 @@ def load(settings: type[S]) -> S:
         first = error.errors()[0]
         prefix = settings.model_config.get("env_prefix", "")
         name = prefix + "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{name} is not usable: {first['msg']}. See docs/settings.md.") from None
+        raise SettingsError(
+            f"{name} is not usable: {first['msg'].removeprefix('Value error, ')}. See docs/settings.md."
+        ) from None

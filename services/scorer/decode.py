@@ -5,11 +5,24 @@ from collections.abc import Sequence
 
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
-from schemas.privacy import card_numbers_in, is_card_number
+from schemas.privacy import card_numbers_in, has_control_character, is_card_number, none_is_card_number
 from schemas.times import RECORD_TIME_MS_MAX, TIME_MS_MIN
 from schemas.transaction import Transaction
 from services.runtime.batches import Record
 from services.runtime.faults import Fault, TimeLimits, parsed, unscorable
+
+IDS = ("transaction_id", "card_id", "terminal_id")
+
+
+def may_hold_control_characters(payloads: Sequence[bytes]) -> bool:
+    """In JSON they are escaped, or not ASCII, or DEL: so most batches are cleared without a look at any text."""
+    joined = b"".join(payloads)
+    return b"\\" in joined or b"\x7f" in joined or not joined.isascii()
+
+
+def _unprintable(transaction: Transaction) -> str:
+    """The name of an id with a control character (Unicode's Cc, or a line's or paragraph's end); empty where there is none."""
+    return next((name for name in IDS if has_control_character(getattr(transaction, name))), "")
 
 
 class Decoder:
@@ -39,7 +52,6 @@ class Decoder:
         """Whether no transaction of a batch needs a closer look: looks at all of them at once."""
         times_ms, stamps_ms = [t.event_time_ms for t in transactions], [record.timestamp for record in records]
         earliest_ms = min(stamps_ms)
-        initials = "".join([t.card_id[0] for t in transactions])
         if earliest_ms < TIME_MS_MIN or max(stamps_ms) > RECORD_TIME_MS_MAX:
             return False
         if max(times_ms) > earliest_ms + self._times.ahead_ms_max or min(times_ms) < self._times.floor_ms:
@@ -48,8 +60,9 @@ class Decoder:
             "\n".join([f"{t.transaction_id}\n{t.terminal_id}" for t in transactions])
         ):
             return False
-        # a pseudonym that begins with a letter is no card number; most do
-        return initials.isalpha() or not any(is_card_number(t.card_id) for t in transactions)
+        if may_hold_control_characters([record.value for record in records]) and any(map(_unprintable, transactions)):
+            return False
+        return none_is_card_number([t.card_id for t in transactions])
 
     def _one_by_one(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
         good, transactions, faults = [], [], []
@@ -71,6 +84,8 @@ class Decoder:
         transaction = parsed(record, self._parse, self._message_bytes_max)
         if isinstance(transaction, Fault):
             return transaction
+        if name := _unprintable(transaction):
+            return Fault(record, DeadLetterReason.SCHEMA, f"{name} holds a control character: send another id")
         if is_card_number(transaction.card_id):
             return Fault(record, DeadLetterReason.CARD_NUMBER, "card_id is a card number: send a keyed pseudonym")
         for name in ("transaction_id", "terminal_id") if self._scan_ids else ():

@@ -12,8 +12,9 @@ import structlog
 from aiokafka import TopicPartition
 from faust.exceptions import ConsumerNotStarted
 
-from schemas.topics import Topic, source_headers
+from schemas.topics import Topic
 from services.runtime.batches import Record
+from services.runtime.faults import headers_of
 from services.runtime.process import Environment
 from services.side.transport import SideTransport
 
@@ -122,17 +123,12 @@ class SideApp:
         partition: int | None = None,
         wait: bool = True,
     ) -> None:
-        """Write what an event led to, under its position and timestamp, and wait for the acknowledgement.
+        """Write what an event led to, under its position, and wait for the acknowledgement.
 
         source: None for what no event led to. wait: without it a failure ends the process, before the event is committed.
         """
-        headers, timestamp_s = [], None
-        if source is not None:
-            headers, timestamp_s = (
-                source_headers(source.topic, source.partition, source.offset),
-                timestamp_ms(source) / 1000,
-            )
-        sent = await self.faust.producer.send(self.prefix + topic.name, key, value, partition, timestamp_s, headers)
+        headers = [] if source is None else headers_of(source)
+        sent = await self.faust.producer.send(self.prefix + topic.name, key, value, partition, None, headers)
         if wait:
             await sent
         else:
@@ -171,12 +167,6 @@ class SideApp:
         """Whether records were fetched that no agent has finished: in work, or lost between client and agent."""
         fetched = self._transport.fetched.get(source, -1)
         return self._finished.get(source, -1) < fetched
-
-
-def timestamp_ms(message: Any) -> int:
-    """When a Faust message or aiokafka record was produced, ms since 1970 UTC; Faust keeps seconds."""
-    timestamp = message.timestamp
-    return max(round(timestamp * 1000) if isinstance(timestamp, float) else timestamp, 0)
 
 
 def _places(error: BaseException) -> list[str]:

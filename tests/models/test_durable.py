@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from models import durable
+from services.runtime.places import Directory
 
 
 @pytest.fixture
@@ -37,6 +38,6 @@ def test_a_created_and_a_deleted_file_are_flushed_with_their_directory(tmp_path:
     with pytest.raises(FileExistsError):
         durable.create_file(tmp_path / "salt", b"y")
     del flushed[:]
-    durable.delete_file(tmp_path / "salt")
+    Directory(tmp_path).delete("salt")
     assert flushed == [str(tmp_path)]
     assert list(tmp_path.iterdir()) == []

@@ -95,12 +95,21 @@ def test_terminals_that_no_feature_can_see_any_more_make_room() -> None:
     for turn in range(20):
         terminals = [f"terminal-{turn}-{number}" for number in range(ROWS_FIRST)]
         profiles.add(turn * 2 * PROFILE_DAYS, terminals, [1] * ROWS_FIRST, [0] * ROWS_FIRST)
-    assert len(profiles) < 2 * ROWS_FIRST
+    assert len(profiles) <= 2 * ROWS_FIRST
     profiles, terminals = TerminalProfiles(), [f"terminal-{number}" for number in range(5 * ROWS_FIRST)]
     paid = [number % 7 for number in range(5 * ROWS_FIRST)]
     profiles.add(TODAY - 4, terminals, paid, [0] * len(paid))
     assert len(profiles) == 5 * ROWS_FIRST
     assert filled(profiles, *terminals)[:, 0].tolist() == paid
+
+
+def test_one_terminal_of_a_far_day_ends_no_other() -> None:
+    """A label dated 2099: when room is needed, the terminals of today are still there."""
+    profiles, terminals = TerminalProfiles(), [f"terminal-{n}" for n in range(ROWS_FIRST - 2)]
+    profiles.add(TODAY, terminals, [1] * len(terminals), [0] * len(terminals))
+    profiles.add(47_000, ["evil"], [0], [1])
+    profiles.add(TODAY, [f"new-{n}" for n in range(100)], [1] * 100, [0] * 100)
+    assert all(terminal in profiles for terminal in terminals)
 
 
 def test_making_room_in_the_middle_of_an_addition_mixes_up_nothing() -> None:
@@ -169,3 +178,11 @@ def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
     del arrays[name]
     with pytest.raises(FeatureStateError):
         TerminalProfiles().load(arrays)
+
+
+def test_sums_stop_at_what_an_array_holds_and_never_wrap_around() -> None:
+    """Records of the largest count that the schema takes, one after another."""
+    profiles = TerminalProfiles()
+    for _ in range(3):
+        profiles.add(20_000, ["t", "t"], [2**31 - 1, 2**31 - 1], [-(2**31 - 1), 0])
+    assert profiles.profile("t") == Profile(20_000, [2**31 - 1], [-(2**31 - 1)])

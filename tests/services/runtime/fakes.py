@@ -181,7 +181,7 @@ class Silent:
         """One output for each record."""
         write = Write("out")
         for record in records:
-            write.append(None, record.value or b"", 0, [])
+            write.append(None, record.value or b"", [])
         return Result([write], len(records), 0)
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
