@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 
 def sync_directory(path: Path) -> None:
@@ -49,7 +49,7 @@ def create_file(path: Path, content: bytes) -> None:
     sync_directory(path.parent)
 
 
-def flush(file: BinaryIO) -> None:
+def flush(file: IO[bytes]) -> None:
     """Hand everything written to the disk."""
     file.flush()
     os.fsync(file.fileno())

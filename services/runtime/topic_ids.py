@@ -13,7 +13,7 @@ from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16,
 NO_ID = bytes(16)
 
 
-class _Uuid(AbstractType):  # type: ignore[type-arg, misc]  # the library is untyped
+class _Uuid(AbstractType):  # type: ignore[misc]  # the library is untyped
     """16 bytes."""
 
     @classmethod
@@ -94,7 +94,7 @@ class _TopicIdsRequest(Request[_TopicIdsStruct]):  # type: ignore[misc]
 
     def build(self, request_struct_class: Any) -> Any:
         """Of the one version."""
-        topics = [(NO_ID, topic, {}) for topic in self._topics]
+        topics: list[Any] = [(NO_ID, topic, {}) for topic in self._topics]
         return request_struct_class(topics, False, False, False, {})
 
 
