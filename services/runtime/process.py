@@ -89,7 +89,7 @@ class Environment:
 async def run_processor(service: Service, environment: Environment) -> None:
     """Work the service's topics until SIGTERM or SIGINT. Raises AssayError."""
     stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
+    for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
     place(runtime.snapshot_url)  # a mistake in it is told now
