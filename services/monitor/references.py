@@ -6,7 +6,7 @@ import structlog
 
 from schemas import codec
 from schemas.monitor import ModelReference
-from services.runtime.batches import Record
+from services.engine.batches import Record
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from models import durable
-from services.runtime.places import Directory
+from services.storage import Directory
 
 
 @pytest.fixture
