@@ -7,10 +7,16 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from models import durable
-from models.bundle.files import BYTES_MAX, GOLDEN, MANIFEST, MODEL, REFERENCE, REPORT, BundleError, digests
+from models.bundle.files import BYTES_MAX, GOLDEN, MANIFEST, MODEL, REFERENCE, REPORT, SIGNATURE, BundleError, digests
+from models.bundle.verdict import statement
 from schemas.golden import Golden
 from schemas.manifest import Manifest
 from schemas.reference import Reference
+
+
+def stated(manifest: Manifest, model: bytes, reference: Reference) -> Manifest:
+    """The manifest with the statement that its figures are of this graph and reference. For whoever measured them."""
+    return manifest.model_copy(update={"statement": statement(manifest, model, _json(reference))})
 
 
 def pack_bundle(
@@ -31,6 +37,12 @@ def pack_bundle(
     if golden is not None:
         files[GOLDEN] = _json(golden)
     write_files(path, {**files, MANIFEST: _json(manifest.model_copy(update={"files": digests(files)}))})
+
+
+def with_manifest(files: Mapping[str, bytes], manifest: Manifest) -> dict[str, bytes]:
+    """The files with another manifest, which lists the others as they are; a signature falls."""
+    others = {name: content for name, content in files.items() if name not in (MANIFEST, SIGNATURE)}
+    return {**others, MANIFEST: _json(manifest.model_copy(update={"files": digests(others)}))}
 
 
 def write_files(path: Path, files: Mapping[str, bytes]) -> None:

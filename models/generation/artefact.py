@@ -40,7 +40,7 @@ def load_generator(path: Path) -> Artefact:
         manifest = GeneratorManifest.model_validate_json(files[MANIFEST])
         if manifest.files != {MODEL: hashlib.sha256(files[MODEL]).hexdigest()}:
             raise GeneratorError(f"{MODEL} is not the file that {MANIFEST} lists (SHA-256 differs)")
-        check_graph(files[MODEL], manifest.noise, INPUT, (OUTPUT,))
+        graph = check_graph(files[MODEL], manifest.noise, INPUT, (OUTPUT,))
     except OSError as error:
         raise GeneratorError(f"Generator {path} cannot be read: {error.strerror}.") from None
     except ValidationError as error:
@@ -48,7 +48,7 @@ def load_generator(path: Path) -> Artefact:
         raise GeneratorError(f"Generator {path} is refused: {MANIFEST} is not valid at {where}.") from None
     except (GeneratorError, GraphError) as error:
         raise GeneratorError(f"Generator {path} is refused: {error}.") from None
-    return Artefact(manifest, files[MODEL])
+    return Artefact(manifest, graph)
 
 
 def _read(path: Path) -> dict[str, bytes]:

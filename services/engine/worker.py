@@ -29,7 +29,6 @@ from services.engine.restore import check_never_committed, committed_position, r
 from services.engine.snapshots import SnapshotStore
 from services.engine.suspects import (
     IN_A_ROW_MAX,
-    OF_THE_RECORDS,
     Folding,
     SuspectError,
     Suspects,
@@ -254,7 +253,7 @@ class PartitionWorker:
             trace.carry(result.writes)
             try:
                 await self._deliver(delivery, processor, result, batch[-1].offset + 1)
-            except (UnsendableError, *OF_THE_RECORDS) as error:
+            except UnsendableError as error:
                 if blamed is None:
                     self._suspect(batch, error)
                 raise

@@ -9,6 +9,7 @@ from models.bundle.files import BundleError
 from models.bundle.load import Bundle, load_bundle, open_bundle
 from models.bundle.registry import Registry, champions
 from models.bundle.trust import Trust
+from models.scoring.child_check import check_in_child
 from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
 from models.scoring.session import ModelSession
@@ -96,6 +97,7 @@ class Loader:
 
     def _model(self, bundle: Bundle) -> Model:
         check_product(bundle, "fraud")
+        check_in_child(bundle)  # before its graph is loaded beside the one that scores
         session, manifest = ModelSession(bundle, self._scorer.device), bundle.manifest
         identity = Identity(
             model=session.model_name,

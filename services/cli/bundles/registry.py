@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.bundles.bundle import tell
+from services.cli.bundles.bundle import Accepted, faults_of, tell
 from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
@@ -36,12 +36,14 @@ Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 def publish(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a directory or a container.")],
     sealed: Annotated[bool, typer.Option("--sealed", help="Seal it with ASSAY_BUNDLE_SEAL_KEY and its like.")] = False,
+    accept: Accepted = None,
     why: Why = None,
     json: Json = False,
 ) -> None:
     """Verify a bundle as a scorer would, and add it. Versions of a line only grow; the same bundle again changes nothing."""
     from models.bundle import container
     from models.bundle.load import parse_bundle, read_files
+    from models.bundle.verdict import check_release
     from services.settings.stream import BundleSettings, load
     from services.trusted_bundles import find_seal_key, registry_of, trust_of
 
@@ -49,11 +51,14 @@ def publish(
     trust = trust_of(settings)
     files = read_files(bundle, trust)
     checked = parse_bundle(files, f"Bundle {bundle}", trust)
+    signers = checked.manifest.accepted if checked.signed_by else None  # an unsigned manifest can say anything
+    accepted = check_release(checked, (*faults_of(accept), *(signers or ()))) or None
     content = container.pack(files)
     if sealed:
         content = container.seal(content, find_seal_key(settings))
     ref = _ref(checked.manifest.name, checked.manifest.version, checked.digest)
-    step = registry_of(settings).publish(content, _step("publish", ref, None, why))
+    event = _step("publish", ref, None, why).model_copy(update={"accepted": accepted})
+    step = registry_of(settings).publish(content, event)
     tell({"bundle": str(ref), "digest": ref.digest, "new": step is not None}, json)
 
 

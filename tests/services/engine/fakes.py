@@ -49,10 +49,10 @@ class FakeKafka:
     hang: bool = False
     """No producer ever gets an answer."""
 
-    def append(self, value: bytes | None, offset: int | None = None) -> None:
+    def append(self, value: bytes | None, offset: int | None = None, stamp: int | None = None) -> None:
         """One record more on the input."""
         offset = len(self.log) if offset is None else offset
-        stamp = 3_700_000_000_000  # 2087: nothing is ahead of it
+        stamp = 3_700_000_000_000 if stamp is None else stamp  # 2087: nothing is ahead of it
         self.log.append(SimpleNamespace(topic=SOURCE.topic, partition=0, offset=offset, value=value, timestamp=stamp))
 
 
