@@ -2,11 +2,11 @@
 
 import importlib
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from models import durable
 from services.errors import SettingsError
 from services.settings.secrets import shown_url, without_secrets
 
@@ -51,35 +51,11 @@ class Directory:
 
     def write(self, name: str, fill: Fill) -> None:
         """Make or replace a file of what `fill` writes."""
-        self._path.mkdir(parents=True, exist_ok=True)
-        temporary = self._path / f"{name}.{os.getpid()}.tmp"
-        try:
-            with self._created(temporary) as file:
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path / name)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._sync()
+        durable.write_file(self._path / name, fill, self._mode)
 
     def create(self, name: str, content: bytes) -> None:
         """Make a file that is not there yet, whole; of several writers one succeeds. Raises FileExistsError for the others."""
-        self._path.mkdir(parents=True, exist_ok=True)
-        temporary = self._path / f".{name}.{secrets.token_hex(8)}.tmp"
-        try:
-            with self._created(temporary) as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(temporary, self._path / name)  # unlike a rename, it never replaces
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._sync()
-
-    def _created(self, path: Path) -> BinaryIO:
-        path.unlink(missing_ok=True)  # left by a process of this number that was killed
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, self._mode), "wb")
+        durable.create_file(self._path / name, content, self._mode)
 
     def open(self, name: str) -> BinaryIO:
         """A file to read from; a link is refused, since what it points to is not ours."""
@@ -93,15 +69,7 @@ class Directory:
             left = path.name.endswith(".tmp") and path.name.startswith((f".{name}.", f"{name}."))
             if left or path.name == name:
                 path.unlink(missing_ok=True)
-        self._sync()
-
-    def _sync(self) -> None:
-        """The folder's entries reach the disk: what was made or removed is so after a power cut too."""
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        durable.sync_directory(self._path)
 
 
 class Store:

@@ -1,14 +1,15 @@
 """What a file of payments says of the terminals; scores and features written back beside it: CSV or Parquet."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+from models.files.options import TableError
 from numpy.typing import NDArray
 
-from models.files.payments import TableError, check_suffix
+from models import durable
+from models.files.payments import check_suffix
 from services.scorer.offline import Judged, Labelled
 
 DAY_MS = 86_400_000
@@ -58,6 +59,6 @@ def _replace(path: Path, frame: pl.DataFrame) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)
-        os.replace(part, path)
+        durable.replace(part, path)
     except OSError as error:
         raise TableError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None

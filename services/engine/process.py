@@ -19,8 +19,9 @@ from services.engine.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.engine.group import WorkerGroup
 from services.engine.health import HealthServer
 from services.engine.held_desk import HeldDesk
-from services.engine.pacing import TRANSACTIONS_PER_S_MAX, Pacer
-from services.engine.snapshots import SnapshotStore
+from services.engine.pacing import Pacer
+from services.engine.snapshots import NO_LOG_ID, SnapshotStore
+from services.engine.topic_ids import topic_ids
 from services.engine.tracing import create
 from services.engine.worker import Parts
 from services.errors import AssayError, fatal_sentence
@@ -191,10 +192,10 @@ def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsume
             return ExactlyOnce(kafka, runtime, source, partitions)
         return AtLeastOnce(kafka, runtime, source, partitions, consumer)
 
-    def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
-        return SnapshotStore(
-            place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}"), state_key
-        )
+    async def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
+        ids = await asyncio.wait_for(topic_ids(consumer._client, [source.topic]), runtime.request_timeout_s)
+        folder = place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}")
+        return SnapshotStore(folder, state_key, ids.get(source.topic, NO_LOG_ID))
 
     return Parts(
         consumer=consumer,

@@ -1,12 +1,12 @@
 """`assay credit batch`: judge a file of applications with the stream's own code."""
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models import durable
 from services.cli.files import needing_files
 from services.cli.output import notes, print_json, results
 from services.errors import AssayError
@@ -72,6 +72,6 @@ def _write(path: Path, judged: "Judgement") -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)
-        os.replace(part, path)
+        durable.replace(part, path)
     except OSError as error:
         raise AssayError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None
