@@ -1,12 +1,12 @@
 """Writes a bundle directory: all of it or nothing."""
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from models import durable
 from models.bundle.files import BYTES_MAX, GOLDEN, MANIFEST, MODEL, REFERENCE, REPORT, SIGNATURE, BundleError, digests
 from models.bundle.verdict import statement
 from schemas.golden import Golden
@@ -56,15 +56,17 @@ def write_files(path: Path, files: Mapping[str, bytes]) -> None:
             raise BundleError(f"{name} has {len(content)} bytes; a bundle takes {BYTES_MAX[name]} at most.")
     if path.exists() and not (path / MANIFEST).is_file() and any(path.iterdir()):
         raise BundleError(f"{path} holds other files, not a bundle: choose another directory.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
         fresh = Path(scratch) / "new"
         fresh.mkdir(mode=0o755)
         for name, content in files.items():
             _write(fresh / name, content)
+        durable.sync_directory(fresh)
         if path.exists():
             path.rename(Path(scratch) / "old")
         fresh.rename(path)
+        durable.sync_directory(path.parent)
 
 
 def _json(message: BaseModel) -> bytes:
@@ -74,5 +76,4 @@ def _json(message: BaseModel) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        durable.flush(file)

@@ -11,7 +11,6 @@ import polars as pl
 from rich.console import Console
 
 from models.features.spec_file import load_spec
-from models.files.options import ReadOptions
 from models.files.payments import mapping, read
 from models.training.bootstrap import bootstrap, estimates
 from models.training.fraud.file_history import fold_payments, usable
@@ -42,7 +41,7 @@ def payments(directory: Path) -> pl.DataFrame:
     if not files:
         raise FileNotFoundError(f"{directory} holds no transactions_*.parquet: give the handbook's directory.")
     names = mapping([f"{field}={column}" for field, column in COLUMNS.items()])
-    return usable(read(files[0], names, "TX_FRAUD", "TX_FRAUD_SCENARIO", ReadOptions(time_zone="UTC")))
+    return usable(read(files[0], names, "TX_FRAUD", "TX_FRAUD_SCENARIO"))
 
 
 def histories(frame: pl.DataFrame, wanted: list[str]) -> Iterator[tuple[str, History]]:
