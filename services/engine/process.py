@@ -30,7 +30,7 @@ from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
 from services.observability.metrics import Metrics
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
+from services.settings.stream import TRANSACTIONS_PER_S_MAX, KafkaSettings, RuntimeSettings, TopicSettings
 from services.storage import place
 
 log = structlog.get_logger(__name__)
@@ -95,7 +95,7 @@ class Environment:
 async def run_processor(service: Service, environment: Environment) -> None:
     """Work the service's topics until SIGTERM or SIGINT. Raises AssayError."""
     stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
+    for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
     place(runtime.snapshot_url)  # a mistake in it is told now

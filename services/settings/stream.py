@@ -11,12 +11,13 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.engine.pacing import TRANSACTIONS_PER_S_MAX
 from services.errors import SettingsError
 from services.settings.names import check_names
 from services.settings.secrets import KeySecret, Secret
 
 S = TypeVar("S", bound=BaseSettings)
+
+TRANSACTIONS_PER_S_MAX = {"exactly_once": 400.0, "at_least_once": 1000.0}
 
 
 class KafkaSettings(BaseSettings):
