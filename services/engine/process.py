@@ -19,7 +19,7 @@ from services.engine.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.engine.group import WorkerGroup
 from services.engine.health import HealthServer
 from services.engine.held_desk import HeldDesk
-from services.engine.pacing import TRANSACTIONS_PER_S_MAX, Pacer
+from services.engine.pacing import Pacer
 from services.engine.snapshots import NO_LOG_ID, SnapshotStore
 from services.engine.topic_ids import topic_ids
 from services.engine.tracing import create
