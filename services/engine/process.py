@@ -19,7 +19,7 @@ from services.engine.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.engine.group import WorkerGroup
 from services.engine.health import HealthServer
 from services.engine.held_desk import HeldDesk
-from services.engine.pacing import Pacer
+from services.engine.pacing import TRANSACTIONS_PER_S_MAX, Pacer
 from services.engine.snapshots import NO_LOG_ID, SnapshotStore
 from services.engine.topic_ids import topic_ids
 from services.engine.tracing import create
@@ -95,7 +95,7 @@ class Environment:
 async def run_processor(service: Service, environment: Environment) -> None:
     """Work the service's topics until SIGTERM or SIGINT. Raises AssayError."""
     stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
+    for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
     place(runtime.snapshot_url)  # a mistake in it is told now

@@ -96,12 +96,13 @@ class Judged:
     scores: Scores
     alert: NDArray[np.bool_]
     rejected: list[str | None] = field(default_factory=list)
+    details: list[str | None] = field(default_factory=list)
 
     @classmethod
     def blank(cls, payments: int) -> "Judged":
         """Nothing judged yet."""
         nothing = Scores(*(np.full(payments, np.nan, np.float32) for _ in Scores._fields))
-        return cls(nothing, np.zeros(payments, np.bool_), [None] * payments)
+        return cls(nothing, np.zeros(payments, np.bool_), [None] * payments, [None] * payments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ def judge(
         part = partition.judge(records[start:end], history.on(int(labelled.day[start])))
         for fault in part.faults:
             judged.rejected[fault.record.offset] = fault.reason.value
+            judged.details[fault.record.offset] = fault.detail
         places = [record.offset for record in part.records]
         for column, values in zip(judged.scores, part.scores, strict=True):
             column[places] = values
