@@ -244,7 +244,8 @@ class PartitionWorker:
                 else:
                     result = await processor.process(batch)
             except Exception as error:
-                self._suspect(batch, error)
+                if blamed is None:
+                    self._suspect(batch, error)
                 raise
             self._parts.metrics.took("process", started_s)
             reach("after_process")
@@ -272,8 +273,14 @@ class PartitionWorker:
         try:
             return processor.refuse(unscorable(record, error), folded=folded)
         except Exception as raised:
-            if not folded or not suspicious(raised):
+            if not suspicious(raised):
                 raise
+            if not folded:
+                where = f"{self.source.topic}-{self.source.partition}@{record.offset}"
+                raise AssayError(
+                    f"No dead letter can be made of {where} ({type(raised).__name__}): report it, with the lines of "
+                    "`partition.suspect` in the log."
+                ) from raised
             self._suspects.not_folded.add(record.offset)
             raise SuspectError(str(record.offset)) from raised
 

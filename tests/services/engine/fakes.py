@@ -187,7 +187,7 @@ class Silent:
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """One output that names the fault."""
         write = Write("dead")
-        write.append(None, fault.detail.encode(), 0, [("offset", b"%d" % fault.record.offset)])
+        write.append(None, fault.detail.encode(), [("offset", b"%d" % fault.record.offset)])
         return Result([write], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
