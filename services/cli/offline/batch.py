@@ -57,8 +57,7 @@ def batch(
         from services.cli import tables
     tables.check_target(target)
     options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
-    scorer = load(ScorerSettings)
-    session, resolved = load_session(scorer, bundle)
+    session, resolved = load_session(load(ScorerSettings), bundle)
     spec, told = session.bundle.manifest.feature_spec, list[str]()
     names, reads = payments.mapping(mapped or []), id_fields(spec)
     fields = payments.read(source, names, label, options=options, reads=reads, notes=told)
