@@ -57,7 +57,7 @@ def batch(
         from services.cli import tables
     tables.check_target(target)
     options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
-    session, found = load_session(load(ScorerSettings), bundle)
+    session, resolved = load_session(load(ScorerSettings), bundle)
     spec, told = session.bundle.manifest.feature_spec, list[str]()
     names, reads = payments.mapping(mapped or []), id_fields(spec)
     fields = payments.read(source, names, label, options=options, reads=reads, notes=told)
@@ -73,7 +73,9 @@ def batch(
             labelled=tables.labelled(fields, delay_days),
         )
     tables.write(target, fields, judged)
-    _summary(judged, session.model_name, found.why, target, reading.reasons(tables.refused(fields, judged)), told, json)
+    _summary(
+        judged, session.model_name, resolved.why, target, reading.reasons(tables.refused(fields, judged)), told, json
+    )
 
 
 def _summary(
