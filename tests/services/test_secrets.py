@@ -18,12 +18,12 @@ from pydantic_settings import BaseSettings
 from models.bundle import container
 from models.bundle.keys import PrivateKey, SealKey
 from services.cases.webhook import Webhook
-from services.documentation import SETTINGS
 from services.errors import AssayError, SettingsError
 from services.kafka.oauth import ClientCredentials
 from services.observability.metrics import Metrics
 from services.privacy.subject_keys import SubjectKey
 from services.scorer.model import Loader
+from services.settings.names import settings_classes
 from services.settings.secrets import Found, shown_url, without_secrets
 from services.settings.stream import BundleSettings, ScorerSettings, load
 from services.storage import place
@@ -43,7 +43,7 @@ KEYS = {"key", "previous_key", "bundle_seal_key"}
 def fields_of(kind: Any) -> list[tuple[type[BaseSettings], str, str]]:
     """Settings, field and variable of each field that `kind` picks."""
     found = []
-    for settings in SETTINGS:
+    for settings in settings_classes():
         prefix = settings.model_config.get("env_prefix", "")
         for name, field in settings.model_fields.items():
             if kind(name, field):
@@ -96,7 +96,7 @@ def test_no_settings_object_shows_its_secrets(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(variable, f"https://user:{MARKER}@hooks.example/?token={MARKER}")
     monkeypatch.setenv("ASSAY_SUBJECT_KEY_COMMAND", f"vault read -token={MARKER}")
     monkeypatch.setenv("ASSAY_BUNDLE_SEAL_KEY_COMMAND", f"vault read -token={MARKER}")
-    for settings in SETTINGS:
+    for settings in settings_classes():
         made = settings()
         for text in (repr(made), str(made), f"{made}", repr([made])):
             assert shown(text) == [], settings
@@ -141,7 +141,7 @@ class Refusing(AbstractFileSystem):  # type: ignore[misc]
         """Says no, in too many words."""
         raise PermissionError(f"403 for refusing://user:{MARKER}@bank/models?token={MARKER}: denied")
 
-    makedirs = exists
+    makedirs = ls = exists
 
 
 def test_no_sentence_on_a_store_that_fails_shows_the_password_in_its_url(
@@ -151,8 +151,8 @@ def test_no_sentence_on_a_store_that_fails_shows_the_password_in_its_url(
     fsspec.register_implementation("refusing", Refusing, clobber=True)
     url = f"refusing://user:{MARKER}@bank/models?token={MARKER}"
     monkeypatch.setenv("ASSAY_REGISTRY_URL", url)
-    monkeypatch.setenv("ASSAY_BUNDLE_ALLOW_UNSIGNED", "1")
-    with pytest.raises(AssayError, match="refusing://bank/models cannot be read") as caught:
+    monkeypatch.setenv("ASSAY_ALLOW_UNSIGNED_BUNDLES", "1")
+    with pytest.raises(AssayError, match="refusing://bank/models") as caught:
         Loader(load(ScorerSettings), load(BundleSettings), Metrics()).first()
     assert shown(str(caught.value)) == []
     with pytest.raises(OSError, match="refusing://bank/models") as refused:

@@ -29,8 +29,8 @@ def counted(function):
     return called
 if not exchange:
     directory._exchanged = lambda *names: False
-for owner, name in ((Path, "rename"), (Path, "mkdir"), (directory.shutil, "rmtree"), (directory.os, "fsync"),
-                    (directory.os, "close"), (directory, "_exchanged")):
+for owner, name in ((Path, "rename"), (Path, "mkdir"), (directory.shutil, "rmtree"), (os, "fsync"),
+                    (os, "close"), (directory, "_exchanged")):
     setattr(owner, name, counted(getattr(owner, name)))
 directory.replace_directory(Path(sys.argv[1]), {"a": b"new", "b": b"new"})
 """

@@ -21,16 +21,9 @@ from services.cli.output import SafeConsole, results, shown
 from services.storage import Directory
 
 ROOT = Path(__file__).parents[3]
-HOSTILE = (
-    "\x1b]0;pwned\x07\x1b[2J",
-    "a\rHIDDEN",
-    "\u202egnp.exe",
-    "\x9b31m",
-    "[/x]",
-    "[bold]x[/]",
-    "[link=http://e]ok[/]",
-    ":boom:",
-)
+CONTROL = ("\x1b]0;pwned\x07\x1b[2J", "a\rHIDDEN", "\u202egnp.exe", "\x9b31m")
+HOSTILE = (*CONTROL, "[/x]", "[bold]x[/]", "[link=http://e]ok[/]", ":boom:")
+UNWRITTEN = "assay: The output cannot be written (No space left on device): free space there, or choose another.\n"
 
 
 @pytest.mark.parametrize("text", [*CONTROL, "a\nb", "a\tb"])

@@ -45,7 +45,7 @@ class Summing(Silent):
             error = self.bad(record.value)
             if error is not None:
                 raise error
-            write.append(None, b"%d" % self.sum, 0, [("offset", b"%d" % record.offset)])
+            write.append(None, b"%d" % self.sum, [("offset", b"%d" % record.offset)])
         return Result([write], len(records), 0)
 
     def refuse(self, fault: Any, *, folded: bool) -> Result:
@@ -207,3 +207,19 @@ def test_a_worker_names_where_a_stage_raised_and_never_what_it_said(tmp_path: Pa
     assert all(line["where"].startswith("test_suspects.py:") for line in lines)
     assert "no number" not in str(logs)
     assert isinstance(worker(kafka, lambda: Summing(of_values()), tmp_path), PartitionWorker)
+
+
+def test_a_record_of_which_no_dead_letter_can_be_made_ends_the_process_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not be tried for ever."""
+
+    def broken(*_: Any, **__: Any) -> Result:
+        raise TypeError("no letter")
+
+    monkeypatch.setattr(Summing, "refuse", broken)
+    kafka = FakeKafka(committed=0)
+    kafka.append(b"1")
+    with pytest.raises(AssayError, match=r"No dead letter can be made of transactions-0@0 \(TypeError\)"):
+        life(kafka, lambda: Summing(of_values(b"1")), tmp_path)
+    assert kafka.committed == 0
