@@ -173,7 +173,7 @@ def show_answers(found: list[Control]) -> None:
     for answer in found:
         what = answer.outcome if answer.why is None else f"{answer.outcome}: {answer.why}"
         offset = "next" if answer.from_offset is None else str(answer.from_offset)
-        place = (answer.channel, str(answer.source_partition), str(answer.bundle or "none"), offset)
+        place = (answer.channel or "", str(answer.source_partition), str(answer.bundle or "none"), offset)
         table.add_row(*map(shown, (*place, what, answer.by or "")))
     results.print(table)
 

@@ -157,7 +157,9 @@ async def test_an_analyst_decides_and_the_world_is_told(
     monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
     monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
     url, heard = webhook
-    service = stream.service("services.cases", ASSAY_CASES_WEBHOOK_URL=url, ASSAY_CASES_WEBHOOK_SECRET="a secret")
+    service = stream.service(
+        "services.cases", ASSAY_CASES_WEBHOOK_URL=url, ASSAY_CASES_WEBHOOK_SECRET="a secret of 16 bytes"
+    )
     await send_alerts(stream, [alert(0, "large", amount=900.0), *(alert(n, "small") for n in range(3))])
     await send_alerts(stream, [alert(0, "refused", amount=1.0)])
     await until(service, lambda: service.metric("assay_case_changes_total") >= 5)
