@@ -171,10 +171,10 @@ def show_answers(found: list[Control]) -> None:
     """As a table."""
     table = Table("channel", "partition", "in force", "from offset", "answer", "by")
     for answer in found:
-        what = answer.outcome if answer.why is None else f"{answer.outcome}: {answer.why}"
+        what = answer.outcome or "" if answer.why is None else f"{answer.outcome}: {answer.why}"
         offset = "next" if answer.from_offset is None else str(answer.from_offset)
-        place = (answer.channel or "", str(answer.source_partition), str(answer.bundle or "none"), offset)
-        table.add_row(*map(shown, (*place, what, answer.by or "")))
+        where = (answer.channel or "", str(answer.source_partition), str(answer.bundle or "none"), offset)
+        table.add_row(*map(shown, (*where, what, answer.by or "")))
     results.print(table)
 
 
