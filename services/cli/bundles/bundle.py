@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.output import notes, print_json, results
+from services.cli.output import notes, print_json, results, shown
 
 if TYPE_CHECKING:
     from models.bundle.files import Files
@@ -221,7 +221,7 @@ def diff(
         refused = None if run_untrusted else _untrusted(files)
         found |= {} if refused else _score_differences(one, two)
         if refused:
-            notes.print(f"Their scores are not compared. {refused}", markup=False)
+            notes.print(shown(f"Their scores are not compared. {refused}"), markup=False)
     if json:
         print_json({name: {"old": before, "new": after} for name, (before, after) in found.items()})
         return
@@ -338,10 +338,10 @@ def tell(values: dict[str, Any], json: bool) -> None:
         print_json(values)
         return
     for name, value in values.items():
-        results.print(f"{name.replace('_', ' ')}: {_text(value)}", markup=False)
+        results.print(f"{name.replace('_', ' ')}: {_text(value)}")
 
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return "".join(f"\n  {name}: {_text(each)}" for name, each in value.items())
-    return "none" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return "none" if value is None else f"{value:.6g}" if isinstance(value, float) else shown(str(value))
