@@ -32,6 +32,7 @@ from services.kafka.topics_admin import describe_topics
 from services.observability.metrics import Metrics
 from services.settings.stream import TRANSACTIONS_PER_S_MAX, KafkaSettings, RuntimeSettings, TopicSettings
 from services.storage import place
+from services.text import printable
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         uvloop.run(start())
     except AssayError as error:
-        print(f"assay: {error}", file=sys.stderr)
+        print(f"assay: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
