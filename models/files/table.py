@@ -109,8 +109,10 @@ def _text(table: TextTable, options: ReadOptions, wanted: Sequence[str]) -> Tabl
     places = {name: table.columns.index(name) for name in wanted}
     width, frames = len(table.columns), []
     for block in table.blocks():
-        read = _plain if isinstance(block, PlainLines) else _rows
-        frames.append(read(table, block, places, width))  # type: ignore[operator]
+        if isinstance(block, PlainLines):
+            frames.append(_plain(table, block, places, width))
+        else:
+            frames.append(_rows(table, block, places, width))
     frame = pl.concat(frames) if frames else _empty(places)
     stripped = frame.with_columns(pl.col(name).str.strip_chars().replace("", None) for name in places)
     spaced = [name for name in places if (frame[name].str.len_bytes() != stripped[name].str.len_bytes()).any()]
