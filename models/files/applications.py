@@ -1,7 +1,7 @@
 """Files of credit applications: any format of `table`, one column an attribute, and what became of each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.features.attributes import Value
 from models.files.numbers import is_missing_series
 from models.files.options import ReadOptions, TableError, nearest, shown, value_kind
-from models.files.table import Table, read_table
+from models.files.table import RAGGED_WORDS, Table, read_table
 from schemas.attribute_kinds import AttributeFeature, CategoryFeature
 from schemas.feature_spec import FeatureSpec
 
@@ -22,12 +22,16 @@ PLAIN = ReadOptions()
 
 @dataclass(frozen=True, slots=True)
 class Applications:
-    """n applications as a file has them. defaulted: bool[n]; None where no label was asked for. lines: of the file, if any."""
+    """n applications as a file has them. defaulted: bool[n]; None where no label was asked for. lines: of the file, if any.
+
+    ragged: rows that have more or fewer fields than the header; nothing of them is read.
+    """
 
     attributes: Sequence[Mapping[str, Value]]
     defaulted: NDArray[np.bool_] | None
     lines: Sequence[int] = ()
     notes: list[str] = field(default_factory=list)
+    ragged: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
         return len(self.attributes)
@@ -70,20 +74,29 @@ def read(
     table = read_table(path, options, choose)
     if table.frame.is_empty():
         raise TableError(f"{path} holds no application, only column names: give a file with rows.")
-    if table.ragged.any():
-        line = table.lines.filter(table.ragged)[0]
-        raise TableError(f"{path}: line {line} has more or fewer fields than the header: quote or add the delimiter.")
+    if label is not None:
+        table = _without_ragged(table)
     values = {
         name: _categories(table, column, categories[name]) if name in categories else _numbers(table, column)
         for name, column in columns.items()
     }
     defaulted = None if label is None else _defaulted(table, label)
-    unread = [column for column in table.header if column not in table.frame.columns]
+    unread = [column for column in table.header if column and column not in table.frame.columns]
     notes = [*table.notes, *([f"not read: {shown(unread)}"] if unread else [])]
     rows: list[Mapping[str, Value]] = [
         dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)
     ]
-    return Applications(rows, defaulted, table.lines.to_list(), notes)
+    return Applications(rows, defaulted, table.lines.to_list(), notes, frozenset(table.ragged.arg_true().to_list()))
+
+
+def _without_ragged(table: Table) -> Table:
+    """For training: rows of another length left out, and said."""
+    if not table.ragged.any():
+        return table
+    out, kept = table.lines.filter(table.ragged), ~table.ragged
+    notes = [*table.notes, f"left out: {len(out):,} rows, the first in line {out[0]}: {RAGGED_WORDS}"]
+    lines, frame = table.lines.filter(kept), table.frame.filter(kept)
+    return replace(table, frame=frame, lines=lines, ragged=table.ragged.filter(kept), notes=notes)
 
 
 def _attributes(spec: FeatureSpec) -> tuple[list[str], dict[str, set[str]]]:

@@ -7,8 +7,8 @@ from models.files.options import MISSING, ReadOptions, TableError
 _SPACES = "[ \u00a0\u2009\u202f]"
 _CURRENCY = r"\p{Sc}|[A-Z]{1,2}\p{Sc}|[A-Z]{3}"
 _PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
-_POINT = r"^[+-]?((\d{1,3}(,\d{3})+|\d+)(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
-_COMMA = r"^[+-]?((\d{1,3}(\.\d{3})+|\d+)(,\d*)?|,\d+)([eE][+-]?\d{1,3})?$"
+_POINT = r"^[+-]?(([1-9]\d{0,2}(,\d{3})+|\d+)(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
+_COMMA = r"^[+-]?(([1-9]\d{0,2}(\.\d{3})+|\d+)(,\d*)?|,\d+)([eE][+-]?\d{1,3})?$"
 _EITHER = r"^[+-]?[1-9]\d{0,2}[.,]\d{3}$"
 _MARKED = r"[.,]"
 
@@ -27,7 +27,7 @@ def read_numbers(text: pl.Series, name: str, options: ReadOptions, lines: pl.Ser
     simple = plain.str.contains(_PLAIN)
     rest = plain.filter(~simple.fill_null(True) & ~is_missing_series(plain))
     if rest.is_empty() and not (plain.str.contains(_EITHER) & simple).any():
-        return plain.cast(pl.Float64, strict=False).fill_nan(None), None
+        return _finite(plain.cast(pl.Float64, strict=False)), None
     bare, words = _bare(plain, name)
     decimal = options.decimal or _decimal(bare, name, lines)
     pattern = _POINT if decimal == "." else _COMMA
@@ -37,12 +37,17 @@ def read_numbers(text: pl.Series, name: str, options: ReadOptions, lines: pl.Ser
             pl.col("v").str.replace_all(group, "", literal=True).str.replace(mark, ".", literal=True)
         )
     )["v"]
-    return good.cast(pl.Float64, strict=False), words
+    return _finite(good.cast(pl.Float64, strict=False)), words
 
 
 def is_missing_series(text: pl.Series) -> pl.Series:
     """`is_missing` of a column."""
     return text.to_frame("v").select(is_missing(pl.col("v")))["v"]
+
+
+def _finite(values: pl.Series) -> pl.Series:
+    """Null for what no float holds, such as 1e999."""
+    return values.to_frame("v").select(pl.when(pl.col("v").is_finite()).then("v"))["v"]
 
 
 def _bare(text: pl.Series, name: str) -> tuple[pl.Series, str | None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Literal
 
@@ -23,7 +24,11 @@ class TableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """Answers to what a file leaves open; None: the file must say it. without: fields that the file is known not to have."""
+    """Answers to what a file leaves open; None: the file must say it.
+
+    time_start: where bare numbers of a time count from, where that is not 1970; in seconds, or in `time_unit`. without: fields
+    that the file is known not to have.
+    """
 
     encoding: str | None = None
     delimiter: str | None = None
@@ -31,6 +36,7 @@ class ReadOptions:
     date_order: DateOrder | None = None
     time_unit: TimeUnit | None = None
     time_zone: str | None = None
+    time_start: datetime | None = None
     without: tuple[str, ...] = ()
 
 
@@ -58,6 +64,6 @@ def value_kind(text: str) -> str:
         return "a card number"
     if text.strip().lower() in MISSING:
         return "missing"
-    if text.strip().lstrip("+-").replace(".", "", 1).isdigit():
+    if text.isascii() and text.strip().lstrip("+-").replace(".", "", 1).isdigit():
         return "a number"
     return "text"

@@ -7,7 +7,7 @@ import msgspec
 import polars as pl
 
 from models.files.options import ReadOptions, TableError, nearest, shown, value_kind
-from models.files.table import Table, read_table
+from models.files.table import RAGGED_WORDS, Table, read_table
 from schemas.transaction import Transaction
 
 FIELDS = tuple(Transaction.model_fields)
@@ -74,7 +74,7 @@ def read(
     if scenario is not None:
         fields = fields.with_columns(_scenarios(table, scenario).alias("scenario"))
     if notes is not None:
-        unread = [column for column in table.header if column not in table.frame.columns]
+        unread = [column for column in table.header if column and column not in table.frame.columns]
         notes += [*table.notes, *([f"not read: {shown(unread)}"] if unread else [])]
     return fields.with_row_index("row").sort("event_time_ms", maintain_order=True, nulls_last=True)
 
@@ -123,9 +123,7 @@ def _fields(table: Table, present: Mapping[str, list[str]]) -> pl.DataFrame:
         at = pl.DataFrame({"at": lost.arg_true(), name: words})
         places = pl.DataFrame({"at": pl.int_range(len(given), dtype=pl.UInt32, eager=True)})
         problems.append(places.join(at, on="at", how="left", maintain_order="left")[name])
-    ragged = pl.when(table.ragged).then(
-        pl.lit("the row has more or fewer fields than the header: quote or add the delimiter")
-    )
+    ragged = pl.when(table.ragged).then(pl.lit(RAGGED_WORDS))
     return pl.DataFrame(fields).with_columns(line=table.lines, problem=pl.coalesce(ragged, *problems))
 
 

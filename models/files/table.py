@@ -1,8 +1,7 @@
 """One file of columns, text or Parquet: the header first, then the columns that are asked for, each with its file's lines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -10,12 +9,14 @@ from polars.exceptions import PolarsError
 
 from models.files.numbers import read_numbers
 from models.files.options import ReadOptions, TableError, shown
-from models.files.text import TextTable, is_text, opened
+from models.files.text import END_MARK, PlainLines, TextTable, is_text, opened
 from models.files.times import from_datetimes, read_times
 
-CHUNK_ROWS = 50_000
+LINES, RAGGED = "\0lines", "\0ragged"
 WHOLE_FLOAT_MAX = 2.0**53
 SUFFIXES_WORDS = ".csv, .tsv (also .gz or .zst) or .parquet"
+
+RAGGED_WORDS = "the row has more or fewer fields than the header: quote or add the delimiter"
 
 Choose = Callable[[Sequence[str]], Sequence[str]]
 
@@ -47,6 +48,8 @@ class Table:
                     f"{self.path}: {column} holds decimal numbers, which cannot be read as ids: write the column as text."
                 )
             return values.cast(pl.Int64).cast(pl.String)
+        if values.dtype == pl.Boolean:
+            raise TableError(f"{self.path}: {column} holds true and false, no ids: name another column.")
         try:
             return values.cast(pl.String)
         except PolarsError:
@@ -95,6 +98,7 @@ def _parquet(path: Path, options: ReadOptions, choose: Choose) -> Table:
     except (PolarsError, OSError) as error:
         why = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read as its suffix says"
         raise TableError(f"{path} {why}: check the path and the format.") from None
+    frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum, pl.Null).cast(pl.String))
     rows = len(frame)
     return Table(
         path, frame, header, pl.int_range(1, rows + 1, eager=True), pl.repeat(False, rows, eager=True), options
@@ -102,28 +106,66 @@ def _parquet(path: Path, options: ReadOptions, choose: Choose) -> Table:
 
 
 def _text(table: TextTable, options: ReadOptions, wanted: Sequence[str]) -> Table:
-    places, width = [table.columns.index(name) for name in wanted], len(table.columns)
-    frames, lines, ragged = [], [], []
-    rows = table.rows()
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        bad = [len(row) != width for _, row in chunk]
-        lines += [line for line, _ in chunk]
-        ragged += bad
-        cells = [row if not off else [""] * width for (_, row), off in zip(chunk, bad, strict=True)]
-        columns = {name: [row[at] or None for row in cells] for name, at in zip(wanted, places, strict=True)}
-        frames.append(_frame(table.path, columns, [line for line, _ in chunk]))
-    frame = pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(wanted, pl.String))
-    found = Table(
-        table.path,
-        frame,
-        table.columns,
-        pl.Series(lines, dtype=pl.Int64),
-        pl.Series(ragged, dtype=pl.Boolean),
-        options,
-    )
+    places = {name: table.columns.index(name) for name in wanted}
+    width, frames = len(table.columns), []
+    for block in table.blocks():
+        if isinstance(block, PlainLines):
+            frames.append(_plain(table, block, places, width))
+        else:
+            frames.append(_rows(table, block, places, width))
+    frame = pl.concat(frames) if frames else _empty(places)
+    stripped = frame.with_columns(pl.col(name).str.strip_chars().replace("", None) for name in places)
+    spaced = [name for name in places if (frame[name].str.len_bytes() != stripped[name].str.len_bytes()).any()]
+    ragged, lines = frame[RAGGED], frame[LINES]
+    found = Table(table.path, stripped.select(list(places)), table.columns, lines, ragged, options)
+    if spaced:
+        found.notes.append(f"spaces around values left out: {shown(spaced)}")
     if table.encoding not in ("utf-8", "utf-8-sig") and options.encoding is None:
         found.notes.append(f"read as {table.encoding}")
     return found
+
+
+def _empty(places: Mapping[str, int]) -> pl.DataFrame:
+    return pl.DataFrame(schema={**dict.fromkeys(places, pl.String), LINES: pl.Int64, RAGGED: pl.Boolean})
+
+
+def _plain(table: TextTable, block: PlainLines, places: Mapping[str, int], width: int) -> pl.DataFrame:
+    """Columns of lines without quotes, split all at once."""
+    numbers = range(block.first, block.first + len(block.lines))
+    try:
+        given = pl.Series("v", block.lines, dtype=pl.String)
+    except UnicodeEncodeError:
+        cells = [
+            (number, line.rstrip("\r\n").split(table.delimiter))
+            for number, line in zip(numbers, block.lines, strict=True)
+        ]
+        return _rows(table, cells, places, width)
+    text = pl.col("v")
+    frame = pl.DataFrame([given, pl.Series(LINES, numbers, dtype=pl.Int64)])
+    frame = frame.with_columns(text.str.strip_chars_end("\r\n")).filter(text.str.strip_chars(END_MARK) != "")
+    fields = text.str.split_exact(table.delimiter, width).struct
+    extra = text.str.count_matches(table.delimiter, literal=True).cast(pl.Int64) + 1 - width
+    empty_last = (extra == 1) & (fields.field(f"field_{width}").str.strip_chars() == "")
+    frame = frame.with_columns(
+        ((extra != 0) & ~empty_last).alias(RAGGED), text.str.split_exact(table.delimiter, width).alias("f")
+    )
+    cell = {name: pl.col("f").struct.field(f"field_{at}") for name, at in places.items()}
+    return frame.select(
+        *(pl.when(~pl.col(RAGGED) & (value != "")).then(value).alias(name) for name, value in cell.items()),
+        LINES,
+        RAGGED,
+    )
+
+
+def _rows(
+    table: TextTable, block: Sequence[tuple[int, list[str]]], places: Mapping[str, int], width: int
+) -> pl.DataFrame:
+    """The same of rows that a parser of quotes has read."""
+    lines = [line for line, _ in block]
+    ragged = [len(row) != width for _, row in block]
+    cells = [row if not off else [""] * width for (_, row), off in zip(block, ragged, strict=True)]
+    frame = _frame(table.path, {name: [row[at] or None for row in cells] for name, at in places.items()}, lines)
+    return frame.with_columns(pl.Series(LINES, lines, dtype=pl.Int64), pl.Series(RAGGED, ragged, dtype=pl.Boolean))
 
 
 def _frame(path: Path, columns: dict[str, list[str | None]], lines: Sequence[int]) -> pl.DataFrame:

@@ -6,8 +6,9 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple
 
 from models.files.options import ReadOptions, TableError, shown
 
@@ -16,6 +17,9 @@ PACKED = (".gz", ".zst")
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 FIELD_CHARS_MAX = 1 << 20
 HEAD_BYTES = 4096
+BLOCK_LINES = 50_000
+PACKED_BYTES = 1 << 16
+END_MARK = " \t\x1a"
 
 _MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig",
@@ -40,20 +44,67 @@ def is_text(path: Path) -> bool:
     )
 
 
+class PlainLines(NamedTuple):
+    """Lines without quotes, so each is one row. first: the line of the file, from 1."""
+
+    first: int
+    lines: list[str]
+
+
 class TextTable:
     """A header and rows of text. columns: names, spaces around them removed. Raises TableError."""
 
     def __init__(self, path: Path, lines: IO[str], options: ReadOptions, encoding: str) -> None:
         self.path, self.encoding = path, encoding
-        first = _line(path, lines)
+        first, self._before = _line(path, lines), 0
+        while first and not first.strip():
+            first, self._before = _line(path, lines), self._before + 1
         if first.lower().startswith("sep=") and len(first.strip()) == len("sep=;"):
-            self._delimiter, self._before, first = first[4], 1, _line(path, lines)
+            self.delimiter, self._before, first = first[4], self._before + 1, _line(path, lines)
         else:
-            self._delimiter, self._before = options.delimiter or _delimiter(path, first), 0
+            self.delimiter = options.delimiter or _delimiter(path, first)
         if not first.strip():
             raise TableError(f"{path} is empty: give a file with a line of column names and rows below it.")
-        self._reader = csv.reader(_checked(path, first, lines), delimiter=self._delimiter, strict=True)
+        self._lines = lines
+        self._read_from(chain([first], lines), self._before)
         self.columns = [name.strip() for name in next(self._rows())[1]]
+        if has_surrogate("".join(self.columns)):
+            raise TableError(
+                f"{path} is not UTF-8: line {self._before + 1}, the column names. Say which encoding it has with --encoding, "
+                "for instance --encoding cp1252 (Windows) or --encoding latin-1."
+            )
+        if first.startswith("#") and len(self.columns) == 1:
+            raise TableError(
+                f"{path} begins with a comment (line {self._before + 1}): remove the lines above the column names."
+            )
+
+    def _read_from(self, lines: Iterator[str], before: int) -> None:
+        self._before = before
+        checked = _checked(self.path, lines, before)
+        self._reader = csv.reader(checked, delimiter=self.delimiter, strict=True, skipinitialspace=True)
+
+    def blocks(self) -> Iterator[PlainLines | list[tuple[int, list[str]]]]:
+        """The rest of the file: lines as they are until the first quote, from there on as `rows`. Raises TableError."""
+        number = self._before + self._reader.line_num
+        while chunk := self._chunk(number):
+            text = "".join(chunk)
+            if '"' in text or "\0" in text:
+                self._read_from(chain(chunk, self._lines), number)
+                rows = self._rows()
+                while block := list(islice(rows, BLOCK_LINES)):
+                    yield block
+                return
+            yield PlainLines(number + 1, chunk)
+            number += len(chunk)
+
+    def _chunk(self, number: int) -> list[str]:
+        try:
+            return list(islice(self._lines, BLOCK_LINES))
+        except UnicodeError:
+            raise TableError(
+                f"{self.path} is not {self.encoding} below line {number}: say which encoding it has with --encoding, for "
+                "instance --encoding cp1252."
+            ) from None
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Line of the file at which each row ends, from 1, and its fields; empty lines are left out. Raises TableError."""
@@ -63,7 +114,9 @@ class TextTable:
         reader, before = self._reader, self._before
         try:
             for row in reader:
-                if row:
+                if row and not (len(row) == 1 and row[0].strip(END_MARK) == ""):
+                    if len(row) == len(getattr(self, "columns", row)) + 1 and not row[-1].strip():
+                        row.pop()
                     yield reader.line_num + before, row
         except csv.Error as error:
             why = (
@@ -84,12 +137,12 @@ class TextTable:
 
 
 @contextlib.contextmanager
-def opened(path: Path, options: ReadOptions) -> Iterator[TextTable]:
-    """The file's table while it is open. Raises TableError."""
+def opened(path: Path, options: ReadOptions, stdin: Any = None) -> Iterator[TextTable]:
+    """The file's table while it is open. stdin: is read in its place. Raises TableError."""
     csv.field_size_limit(FIELD_CHARS_MAX)
     try:
         with contextlib.ExitStack() as stack:
-            raw = stack.enter_context(_unpacked(path))
+            raw = stack.enter_context(_unpacked(path) if stdin is None else io.BufferedReader(stdin))
             encoding = options.encoding or _encoding(path, raw.peek(HEAD_BYTES)[:HEAD_BYTES])
             errors = "strict" if options.encoding else "surrogateescape"
             lines = io.TextIOWrapper(raw, encoding=encoding, errors=errors, newline="")
@@ -115,16 +168,45 @@ def _unpacked(path: Path) -> io.BufferedReader:
     if head.startswith(b"\x1f\x8b"):
         return io.BufferedReader(gzip.GzipFile(fileobj=raw))
     if head.startswith(b"\x28\xb5\x2f\xfd"):
-        import cramjam
-
-        try:
-            return io.BufferedReader(io.BytesIO(bytes(cramjam.zstd.decompress(raw.read()))))
-        except cramjam.DecompressionError:
-            raise TableError(f"{path} is cut short or damaged: copy it again.") from None
+        return io.BufferedReader(_Zstd(path, raw))
     for mark, kind in _OTHER_KINDS.items():
         if head.startswith(mark):
             raise TableError(f"{path} is {kind}: give CSV, also as .csv.gz or .csv.zst, or Parquet.")
     return raw
+
+
+class _Zstd(io.RawIOBase):
+    """Unpacks as it is read, all frames. Raises TableError where the file ends within one."""
+
+    def __init__(self, path: Path, raw: IO[bytes]) -> None:
+        try:
+            import zstandard
+        except ModuleNotFoundError:
+            raise TableError(f"{path} needs zstandard: pip install 'assay-scoring[files]', or unpack it.") from None
+        self._path, self._raw, self._new, self._error = path, raw, zstandard.ZstdDecompressor, zstandard.ZstdError
+        self._frame = self._new().decompressobj()
+        self._ready, self._whole = b"", True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            packed = self._frame.unused_data or self._raw.read(PACKED_BYTES)
+            if not packed:
+                if not self._whole:
+                    raise TableError(f"{self._path} is cut short: copy it again.")
+                return 0
+            if self._frame.eof:
+                self._frame = self._new().decompressobj()
+            try:
+                self._ready = self._frame.decompress(packed)
+            except self._error:
+                raise TableError(f"{self._path} is damaged: copy it again.") from None
+            self._whole = self._frame.eof
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
 
 
 def _encoding(path: Path, head: bytes) -> str:
@@ -140,11 +222,13 @@ def _line(path: Path, lines: IO[str]) -> str:
     return lines.readline(FIELD_CHARS_MAX)
 
 
-def _checked(path: Path, first: str, lines: IO[str]) -> Iterator[str]:
-    if "\0" in first:
-        raise TableError(f"{path}: line 1 has a NUL byte, which no text has: export the file again, or remove it.")
-    yield first
-    for number, line in enumerate(lines, start=2):
+def has_surrogate(text: str) -> bool:
+    """Whether it holds bytes that are not UTF-8."""
+    return not text.isascii() and any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def _checked(path: Path, lines: Iterator[str], before: int) -> Iterator[str]:
+    for number, line in enumerate(lines, start=before + 1):
         if "\0" in line:
             raise TableError(
                 f"{path}: line {number} has a NUL byte, which no text has: export the file again, or remove it."

@@ -43,7 +43,7 @@ def read_times(text: pl.Series, name: str, options: ReadOptions, lines: pl.Serie
             f"--map event_time_ms=Year+Month+Day+{name}"
         )
     number = _matching(frame, _NUMBER)
-    if options.time_unit is None and _is_compact(held):
+    if options.time_unit is None and options.time_start is None and _is_compact(held):
         return _dates(frame, name, options, compact_only=True)
     if number.any():
         ms, notes = _epochs(frame.filter(number), name, options)
@@ -66,10 +66,10 @@ def from_datetimes(column: pl.Series, name: str, options: ReadOptions) -> pl.Ser
 
 
 def _is_compact(held: pl.Series) -> bool:
-    """Whether all are dates without separators: no time since 1970 in any unit has 8, 12, 14 or 17 such digits."""
+    """Whether all are dates without separators: no time since 1970 in a unit of `TimeUnit` has 8, 12, 14 or 17 such digits."""
     if held.is_empty() or not held.str.contains(_COMPACT).all():
         return False
-    return not any(unit_of(float(value)) for value in held.head(1) if value.isdigit())
+    return not any(unit_of(float(value)) in UNIT_OF.values() for value in held.head(1) if value.isdigit())
 
 
 def _matching(frame: pl.DataFrame, pattern: str) -> pl.Series:
@@ -84,15 +84,22 @@ def _placed(frame: pl.DataFrame, where: pl.Series, values: pl.Series) -> pl.Seri
 
 def _epochs(frame: pl.DataFrame, name: str, options: ReadOptions) -> tuple[pl.Series, list[str]]:
     values, notes = frame["v"].cast(pl.Float64, strict=False), list[str]()
+    if options.time_start is not None:
+        unit = UNIT_OF[options.time_unit or "s"]
+        start_ms = round(options.time_start.timestamp() * 1000)
+        return (values * UNITS_MS[unit]).round().cast(pl.Int64, strict=False) + start_ms, [
+            f"{name}: read as {unit} since {options.time_start.isoformat()}"
+        ]
     if options.time_unit is not None:
         unit = UNIT_OF[options.time_unit]
     else:
         low, high = (float(values.min() or 0.0), float(values.max() or 0.0))  # type: ignore[arg-type]
-        units = {unit_of(low), unit_of(high)}
+        units = {found if (found := unit_of(value)) in UNIT_OF.values() else None for value in (low, high)}
         found = next(iter(units)) if len(units) == 1 else None
-        if found not in UNIT_OF.values():
+        if found is None:
             why = (
-                "counts from a start of its own or is in no unit that fits: no time from 1980 to 2100 begins there; give a "
+                "counts from a start of its own or is in no unit that fits: no time from 1980 to 2100 begins there. Where it "
+                "is seconds from a start, give that with --time-start, for instance --time-start 2013-09-01T00:00:00Z; give a "
                 "column of dates"
                 if not any(units)
                 else "fits no one unit of time since 1970 in all its rows"
@@ -125,7 +132,7 @@ def _dates(frame: pl.DataFrame, name: str, options: ReadOptions, *, compact_only
         parts = first
         if order is not None:
             year, month, day = _ORDERS[order]
-            turned = last.with_columns(a=_year(year), b=pl.col(month), c=pl.col(day))
+            turned = last.with_columns(a=pl.col(year), b=pl.col(month), c=pl.col(day))
             parts = pl.select(
                 [pl.when(is_last).then(turned[part]).otherwise(first[part]).alias(part) for part in _PARTS]
             )
@@ -140,23 +147,23 @@ def _dates(frame: pl.DataFrame, name: str, options: ReadOptions, *, compact_only
     return Times(utc.dt.epoch("ms"), notes)
 
 
-def _year(part: str) -> pl.Expr:
-    return pl.when(pl.col(part).str.len_chars() == 2).then("20" + pl.col(part)).otherwise(pl.col(part))
-
-
 def _order(parts: pl.DataFrame, name: str, options: ReadOptions) -> tuple[DateOrder | None, list[str]]:
     """Which of day, month and year comes first, by all rows. Raises TableError where they do not show it."""
     if parts.is_empty():
         return None, []
-    if options.date_order is not None:
+    short = parts["c"].str.len_chars() == 2
+    if short.any():
+        raise TableError(
+            f"Column {name} has years of two digits (first in line {parts['line'].filter(short)[0]}), which do not say the "
+            "century: write years with four digits."
+        )
+    if options.date_order is not None and options.date_order != "ymd":
         return options.date_order, []
     orders: list[DateOrder] = ["dmy", "mdy"]
-    if (parts["c"].str.len_chars() == 2).any():
-        orders.append("ymd")
     dates = {}
     for order in orders:
         year, month, day = _ORDERS[order]
-        text = pl.concat_str(_year(year), pl.col(month).str.zfill(2), pl.col(day).str.zfill(2), separator="-")
+        text = pl.concat_str(pl.col(year), pl.col(month).str.zfill(2), pl.col(day).str.zfill(2), separator="-")
         dates[order] = parts.select(d=text.str.to_date("%Y-%m-%d", strict=False))["d"]
     right = {order: found.is_not_null() for order, found in dates.items()}
     shows = {

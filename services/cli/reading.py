@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
@@ -25,6 +26,10 @@ TimeUnit = Annotated[
     typer.Option(help="Of times that are bare numbers since 1970. Default: what fits."),
 ]
 TimeZone = Annotated[str | None, typer.Option(help="Of times without one: UTC, Europe/Berlin, ...")]
+TimeStart = Annotated[
+    str | None,
+    typer.Option(help="Of times counted from a start of their own, in seconds or --time-unit: 2013-09-01T00:00:00Z."),
+]
 Without = Annotated[list[str] | None, typer.Option(help="A field that is read and that the file is known not to have.")]
 
 
@@ -43,6 +48,7 @@ def read_options(
     date_order: Literal["dmy", "mdy", "ymd"] | None,
     time_unit: Literal["s", "ms", "us", "ns"] | None,
     time_zone: str | None,
+    time_start: str | None,
     without: Sequence[str] | None,
 ) -> "ReadOptions":
     """As the reader takes them. Raises TableError."""
@@ -51,7 +57,20 @@ def read_options(
     mark = "\t" if delimiter in ("tab", "\\t") else delimiter
     if mark is not None and len(mark) != 1:
         raise TableError("--delimiter is one character, or `tab`: correct it.")
-    return ReadOptions(encoding, mark, decimal, date_order, time_unit, time_zone, tuple(without or ()))
+    start = None if time_start is None else _start(time_start)
+    return ReadOptions(encoding, mark, decimal, date_order, time_unit, time_zone, start, tuple(without or ()))
+
+
+def _start(text: str) -> datetime:
+    from models.files.options import TableError
+
+    try:
+        start = datetime.fromisoformat(text)
+    except ValueError:
+        start = None
+    if start is None or start.tzinfo is None:
+        raise TableError(f"--time-start {text} is no time with a zone: write it as 2013-09-01T00:00:00Z.")
+    return start
 
 
 def reasons(refused: Iterable[tuple[str, int]]) -> list[Reason]:

@@ -13,6 +13,7 @@ from models.files.payments import check_suffix
 from services.scorer.offline import Judged, Labelled
 
 DAY_MS = 86_400_000
+FIX = ": correct it or leave the payment out"
 
 
 def check_target(path: Path) -> None:
@@ -66,7 +67,9 @@ def refused(fields: pl.DataFrame, judged: Judged) -> list[tuple[str, int]]:
 def _details(fields: pl.DataFrame, judged: Judged) -> pl.Series:
     """Why a payment was refused, in words: what the file has in place of a value, or else what the stream says."""
     given = pl.DataFrame({"problem": fields["problem"], "said": pl.Series(judged.details, dtype=pl.String)})
-    words = given.select(detail=pl.when(pl.col("said").is_not_null()).then(pl.coalesce("problem", "said")))
+    words = given.select(
+        detail=pl.when(pl.col("said").is_not_null()).then(pl.coalesce("problem", pl.col("said") + FIX))
+    )
     return words["detail"]
 
 

@@ -27,9 +27,15 @@ class Judgement:
 
 
 def judge(
-    session: ModelSession, applications: Sequence[Mapping[str, Value]], report: Callable[[int], None]
+    session: ModelSession,
+    applications: Sequence[Mapping[str, Value]],
+    report: Callable[[int], None],
+    unread: Mapping[int, str] | None = None,
 ) -> Judgement:
-    """Scores, outcomes and reasons of each. `report` is told how many are done."""
+    """Scores, outcomes and reasons of each. `report` is told how many are done. unread: rows that are refused, and why."""
+    if unread:
+        kept = [place for place in range(len(applications)) if place not in unread]
+        return _spread(judge(session, [applications[place] for place in kept], report), kept, unread)
     mapping, count = AttributeMapping(session.bundle.manifest.feature_spec), len(applications)
     found = Judgement(
         Scores(*(np.full(count, np.nan, np.float32) for _ in Scores._fields)),
@@ -54,3 +60,20 @@ def judge(
             found.reasons[places[row]] = why_not
         report(min(start + BATCH, count))
     return found
+
+
+def _spread(found: Judgement, kept: Sequence[int], unread: Mapping[int, str]) -> Judgement:
+    """Rows at the places `kept`, the unread ones refused between them."""
+    count = len(kept) + len(unread)
+    spread = Judgement(
+        Scores(*(np.full(count, np.nan, np.float32) for _ in Scores._fields)),
+        [None] * count,
+        [()] * count,
+        [unread.get(place) for place in range(count)],
+    )
+    for column, values in zip(spread.scores, found.scores, strict=True):
+        column[kept] = values
+    for place, row in zip(kept, range(len(kept)), strict=True):
+        spread.outcome[place], spread.reasons[place] = found.outcome[row], found.reasons[row]
+        spread.rejected[place] = found.rejected[row]
+    return spread

@@ -20,6 +20,7 @@ from schemas.privacy import is_card_number
 from schemas.transaction import Transaction
 
 DAY_MS = 86_400_000
+REASONS_MAX = 10
 
 
 def read_history(
@@ -38,7 +39,7 @@ def read_history(
     notes too. Raises TableError, or TrainingError where nothing usable is left.
     """
     fields = read(path, names, label, scenario, options, id_fields(spec), notes)
-    good = usable(fields)
+    good = usable(fields, notes)
     if good.is_empty():
         raise TrainingError(f"{path} holds no payment that could be scored: look at its times, ids and amounts.")
     return fold_payments(good, spec, _words(path, len(fields) - len(good)), progress)
@@ -53,21 +54,43 @@ def fold_payments(fields: pl.DataFrame, spec: FeatureSpec, source: str, progress
     return History(data, first_day, days, source)
 
 
-def usable(fields: pl.DataFrame) -> pl.DataFrame:
-    """The payments that the stream would accept: judged by its own parser, each id once, no card number."""
+def usable(fields: pl.DataFrame, notes: list[str] | None = None) -> pl.DataFrame:
+    """The payments that the stream would accept: judged by its own parser, each id once, no card number.
+
+    notes: how many were left out for which reason, and the first one's line, are added to it.
+    """
     parse = codec.decoder(Transaction)
     numbers = [card for card in fields["card_id"].unique().drop_nulls() if is_card_number(card)]
-    good = [_accepted(parse, payload) for payload in payloads(fields)]
-    rows = fields.filter(pl.Series(good, dtype=pl.Boolean) & ~fields["card_id"].is_in(numbers).fill_null(False))
-    return rows.unique("transaction_id", keep="first", maintain_order=True)
+    said = pl.Series([_refusal(parse, payload) for payload in payloads(fields)], dtype=pl.String)
+    why = pl.select(
+        pl.when(said.is_not_null())
+        .then(pl.coalesce(fields["problem"], said))
+        .when(fields["card_id"].is_in(numbers).fill_null(False))
+        .then(pl.lit("card_id is a card number: give the pseudonym, see `assay privacy pseudonyms`"))
+        .when(~fields["transaction_id"].is_first_distinct())
+        .then(pl.lit("an earlier payment has the same transaction_id: give each one its own"))
+        .alias("why")
+    )["why"]
+    if notes is not None:
+        left_out = pl.DataFrame({"why": why, "line": fields["line"]}).drop_nulls("why")
+        counts = (
+            left_out.group_by("why")
+            .agg(pl.len().alias("rows"), pl.col("line").min())
+            .sort("rows", "line", descending=[True, False])
+        )
+        notes += [
+            f"left out: {rows:,} rows, the first in line {line}: {reason}"
+            for reason, rows, line in counts.head(REASONS_MAX).rows()
+        ]
+    return fields.filter(why.is_null())
 
 
-def _accepted(parse: Callable[[bytes], Transaction], payload: bytes) -> bool:
+def _refusal(parse: Callable[[bytes], Transaction], payload: bytes) -> str | None:
     try:
         parse(payload)
-    except codec.RejectedError:
-        return False
-    return True
+    except codec.RejectedError as error:
+        return f"{error}: correct it or leave the payment out"
+    return None
 
 
 def _days(fields: pl.DataFrame, spec: FeatureSpec) -> Iterator[LabelledDay]:

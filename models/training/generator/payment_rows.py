@@ -65,7 +65,11 @@ def simulated_rows(settings: SimulationSettings) -> PaymentRows:
 
 
 def file_rows(
-    path: Path, names: Mapping[str, str], label: str | None, options: ReadOptions | None = None
+    path: Path,
+    names: Mapping[str, str],
+    label: str | None,
+    options: ReadOptions | None = None,
+    notes: list[str] | None = None,
 ) -> PaymentRows:
     """The legitimate payments of a CSV or Parquet file. label: the column that says which are frauds, if there is one.
 
@@ -74,7 +78,7 @@ def file_rows(
     from models.files.payments import PLAIN, read
     from models.training.fraud.file_history import usable
 
-    fields = usable(read(path, names, label, options=options or PLAIN))
+    fields = usable(read(path, names, label, options=options or PLAIN, notes=notes), notes)
     fields = fields.filter(~fields["is_fraud"])
     if fields.is_empty():
         raise TrainingError(

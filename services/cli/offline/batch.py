@@ -35,6 +35,7 @@ def batch(
     date_order: reading.DateOrder = None,
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
+    time_start: reading.TimeStart = None,
     without: reading.Without = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON, and no progress.")] = False,
 ) -> None:
@@ -56,7 +57,7 @@ def batch(
         from models.files import payments
         from services.cli import tables
     tables.check_target(target)
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
     session, resolved = load_session(load(ScorerSettings), bundle)
     spec, told = session.bundle.manifest.feature_spec, list[str]()
     names, reads = payments.mapping(mapped or []), id_fields(spec)
@@ -73,9 +74,8 @@ def batch(
             labelled=tables.labelled(fields, delay_days),
         )
     tables.write(target, fields, judged)
-    _summary(
-        judged, session.model_name, resolved.why, target, reading.reasons(tables.refused(fields, judged)), told, json
-    )
+    found = reading.reasons(tables.refused(fields, judged))
+    _summary(judged, session.model_name, resolved.why, target, found, told, json)
 
 
 def _summary(

@@ -13,6 +13,7 @@ from services.cli.output import notes, print_json, results
 from services.errors import AssayError
 
 if TYPE_CHECKING:
+    from models.files.applications import Applications
     from services.credit.offline import Judgement
 
 EXAMPLE = "Example: assay credit batch --map LIMIT_BAL=limit applications.parquet decisions.csv"
@@ -31,6 +32,7 @@ def batch(
     date_order: reading.DateOrder = None,
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
+    time_start: reading.TimeStart = None,
     without: reading.Without = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON, and no progress.")] = False,
 ) -> None:
@@ -47,17 +49,28 @@ def batch(
 
     with needing_files():
         from models.files.applications import mapping, read
+        from models.files.table import RAGGED_WORDS
     if target.suffix not in (".csv", ".parquet"):
         raise AssayError(f"{target} ends in neither .csv nor .parquet: name it after its format.")
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
     settings = load(CreditSettings)
     session = load_session(settings, bundle)
     spec = session.bundle.manifest.feature_spec
     applications = read(source, mapping(mapped or []), spec, options=options)
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("judging", total=len(applications))
-        judged = judge(session, applications.attributes, lambda done: progress.update(task, completed=done))
+        judged = judge(
+            session,
+            applications.attributes,
+            lambda done: progress.update(task, completed=done),
+            dict.fromkeys(applications.ragged, RAGGED_WORDS),
+        )
     _write(target, judged)
+    _summary(judged, applications, session.model_name, target, json=json)
+
+
+def _summary(judged: "Judgement", applications: "Applications", model: str, target: Path, *, json: bool) -> None:
+    """What became of them. Raises AssayError where none was judged."""
     refused = [(why, line) for why, line in zip(judged.rejected, applications.lines, strict=True) if why is not None]
     found = reading.reasons(refused)
     reading.show([] if json else found, [] if json else applications.notes)
@@ -67,13 +80,13 @@ def batch(
             {
                 "applications": len(applications),
                 **counts,
-                "model": session.model_name,
+                "model": model,
                 "reasons": reading.as_json(found),
             }
         )
     else:
         words = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.most_common())
-        results.print(f"{len(applications):,} applications judged by {session.model_name}: {words}; in {target}")
+        results.print(f"{len(applications):,} applications judged by {model}: {words}; in {target}")
     if len(refused) == len(applications):
         raise AssayError(
             f"None of the {len(refused):,} applications could be judged; the commonest reason: {found[0].reason}."

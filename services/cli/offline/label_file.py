@@ -1,6 +1,5 @@
 """Files of labels: CSV or Parquet, any column names. A row that is no label is counted by what is wrong with it."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from models.files.options import ReadOptions, nearest, shown
-from models.files.table import Table, read_table
+from models.files.table import RAGGED_WORDS, Table, read_table
 from schemas.label import LABEL_AGE_DAYS_MAX, Label, LabelSource
 from schemas.privacy import is_card_number
 from services.errors import AssayError
@@ -34,8 +33,8 @@ PLAIN = ReadOptions()
 
 def read_labels(
     path: Path, pairs: Sequence[str], source: LabelSource, at_ms: int, options: ReadOptions = PLAIN
-) -> tuple[list[Label], dict[str, int]]:
-    """The labels in the file's order, and how many rows were left out for which reason.
+) -> tuple[list[Label], list[tuple[str, int]]]:
+    """The labels in the file's order, and reason and line of each row that was left out.
 
     pairs: FIELD=COLUMN. source, at_ms: for rows that do not say. Raises AssayError or TableError.
     """
@@ -48,15 +47,17 @@ def read_labels(
     table = read_table(path, options, choose)
     if table.frame.is_empty():
         raise AssayError(f"{path} holds no label, only column names: give a file with rows.")
-    labels, refused = [], Counter[str]()
+    labels: list[Label] = []
+    refused: list[tuple[str, int]] = []
     columns = {name: _column(table, name, column) for name, column in names.items()}
-    for row in pl.DataFrame(columns).iter_rows(named=True):
-        label = _label({"source": source, "labelled_at_ms": at_ms}, row)
+    rows = pl.DataFrame(columns).iter_rows(named=True)
+    for row, line, ragged in zip(rows, table.lines, table.ragged, strict=True):
+        label = RAGGED_WORDS if ragged else _label({"source": source, "labelled_at_ms": at_ms}, row)
         if isinstance(label, Label):
             labels.append(label)
         else:
-            refused[label] += 1
-    return labels, dict(refused)
+            refused.append((label, line))
+    return labels, refused
 
 
 def _names(pairs: Sequence[str], header: Sequence[str], path: Path) -> dict[str, str]:
@@ -96,13 +97,13 @@ def _label(defaults: Mapping[str, Any], row: Mapping[str, Any]) -> Label | str:
     fields = {**defaults, **{name: value for name, value in row.items() if value is not None}}
     word = str(fields.get("verdict", "")).strip().lower().removesuffix(".0")
     if word not in WORDS:
-        return "no verdict"
+        return f"verdict is none: write one of {', '.join(WORDS)}"
     if is_card_number(fields.get("card_id") or ""):
-        return "card_id is a card number"
+        return "card_id is a card number: give the pseudonym, see `assay privacy pseudonyms`"
     try:
         label = Label(**{**fields, "verdict": WORDS[word]})
     except ValidationError as error:
-        return f"{error.errors()[0]['loc'][0]} is not usable"
+        return f"{error.errors()[0]['loc'][0]} is not usable: correct it, or leave the row out"
     if label.event_time_ms is not None and label.labelled_at_ms - label.event_time_ms > LABEL_AGE_DAYS_MAX * DAY_MS:
         return f"more than {LABEL_AGE_DAYS_MAX} days after the payment"
     return label

@@ -6,14 +6,17 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli import reading
 from services.cli.output import notes, print_json
 
 if TYPE_CHECKING:
+    from models.files.options import ReadOptions
     from schemas.privacy import PrivacyKey
+    from services.cli.offline.raw_payments import Refused
 
 EXAMPLE = "Example: assay privacy pseudonyms payments.csv --card-column PAN --map amount=AMOUNT --out payments.jsonl"
 
@@ -30,11 +33,15 @@ class Format(StrEnum):
 
 
 def pseudonyms(
-    source: Annotated[str, typer.Argument(help="Payments: a .csv file with a header or a .jsonl file; - for stdin.")],
+    source: Annotated[
+        str, typer.Argument(help="Payments: .csv or .tsv (also .gz, .zst) with a header, or .jsonl; - for stdin.")
+    ],
     card_column: Annotated[str, typer.Option(help="Where the card number is.")] = "card_number",
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
+    encoding: reading.Encoding = None,
+    delimiter: reading.Delimiter = None,
     out: Annotated[Path | None, typer.Option(help="Transactions, JSON lines; written over. Default: stdout.")] = None,
     previous_out: Annotated[
         Path | None, typer.Option(help="The same payments under the previous key: for the time of a rotation.")
@@ -47,16 +54,21 @@ def pseudonyms(
     Only the fields of a transaction are written. A line without a right card number, or with one in another field, is
     refused: its number is told, nothing of it is written, and the exit status is 1. Keys: ASSAY_PSEUDONYM_*.
     """
-    from services.cli.offline.raw_payments import Refused, rows, transaction
+    from services.cli.offline.raw_payments import Refused, transaction
     from services.privacy.pseudonym_keys import pseudonym_keys
 
     current, previous = pseudonym_keys(needing_previous=previous_out is not None)
     keys: list[PrivacyKey] = [current] if previous is None else [current, previous]
     columns = _mapping(mapped or [])
     written = refused = 0
-    with _reading(source) as lines, _writing(out) as first, _writing(previous_out) as second:
+    options = reading.read_options(encoding, delimiter, None, None, None, None, None, None)
+    with (
+        _rows(source, form or _format(source), options) as found,
+        _writing(out) as first,
+        _writing(previous_out) as second,
+    ):
         targets = (first, second)[: len(keys)]
-        for number, row in rows(lines, (form or _format(source)).value):
+        for number, row in found:
             made = [transaction(row, card_column, columns, key) for key in keys]
             bad = next((each for each in made if isinstance(each, Refused)), None)
             if bad is not None:
@@ -86,13 +98,31 @@ def _mapping(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, column = pair.partition("=")
         if not equals or not column or name not in fields:
-            raise AssayError(f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(fields)}: mend it.")
+            raise AssayError(f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(fields)}: correct it.")
         found[name] = column
     return found
 
 
 def _format(source: str) -> Format:
-    return Format.CSV if source.endswith(".csv") else Format.JSONL
+    from models.files.text import is_text
+
+    return Format.CSV if is_text(Path(source)) else Format.JSONL
+
+
+@contextlib.contextmanager
+def _rows(
+    source: str, form: Format, options: "ReadOptions"
+) -> Iterator[Iterator[tuple[int, "dict[str, Any] | Refused"]]]:
+    from models.files.text import opened
+    from services.cli.offline.raw_payments import object_rows, table_rows
+
+    if form is Format.JSONL:
+        with _reading(source) as lines:
+            yield object_rows(lines)
+        return
+    path, stdin = (Path("stdin"), sys.stdin.buffer) if source == "-" else (Path(source), None)
+    with opened(path, options, stdin) as table:
+        yield table_rows(table)
 
 
 @contextlib.contextmanager

@@ -2,11 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from models.files.options import ReadOptions
-from models.files.text import TextTable
+from models.files.text import TextTable, has_surrogate
 from schemas import codec
 from schemas.privacy import CardNumberError, PrivacyKey, card_numbers_in, pseudonym
 from schemas.transaction import Transaction
@@ -22,25 +20,22 @@ class Refused(NamedTuple):
     why: str
 
 
-def rows(lines: IO[str], form: str) -> Iterator[tuple[int, dict[str, Any] | Refused]]:
-    """Number, from 1, and content of each line. form: csv, with a header, or jsonl. Raises TableError."""
-    if form == "csv":
-        table = TextTable(Path("The payments"), lines, ReadOptions(), "utf-8")
-        for number, row in table.rows():
-            if len(row) != len(table.columns):
-                yield number, Refused("the row has more or fewer fields than the header")
-            elif any(not cell.isascii() and not _is_utf8(cell) for cell in row):
-                yield number, Refused("it is not UTF-8; convert the file first")
-            else:
-                yield number, {name: value for name, value in zip(table.columns, row, strict=True) if value}
-        return
+def table_rows(table: TextTable) -> Iterator[tuple[int, dict[str, Any] | Refused]]:
+    """Line, from 1, and cells of each row, spaces around them removed. Raises TableError."""
+    for number, row in table.rows():
+        if len(row) != len(table.columns):
+            yield number, Refused("the row has more or fewer fields than the header: quote or add the delimiter")
+        elif any(has_surrogate(cell) for cell in row):
+            yield number, Refused("it is not UTF-8: say which encoding the file has with --encoding")
+        else:
+            yield number, {n: cell.strip() for n, cell in zip(table.columns, row, strict=True) if cell.strip()}
+
+
+def object_rows(lines: IO[str]) -> Iterator[tuple[int, dict[str, Any] | Refused]]:
+    """Number, from 1, and content of each line of JSON."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield number, _object(line)
-
-
-def _is_utf8(text: str) -> bool:
-    return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def _object(line: str) -> dict[str, Any] | Refused:

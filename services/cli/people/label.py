@@ -56,6 +56,7 @@ def label(
     date_order: reading.DateOrder = None,
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
+    time_start: reading.TimeStart = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Write labels to `labels`. Of several labels of one payment the last written counts.
@@ -67,22 +68,32 @@ def label(
     from services.errors import AssayError
 
     at_ms = wall_ms() if at is None else moment_ms(at)
-    refused: dict[str, int] = {}
+    refused: list[tuple[str, int]] = []
     if file is not None and transaction is None:
-        options = reading.read_options(encoding, delimiter, None, date_order, time_unit, time_zone, None)
+        options = reading.read_options(encoding, delimiter, None, date_order, time_unit, time_zone, time_start, None)
         labels, refused = _of_file(file, mapped or [], source, at_ms, options)
     elif file is None and transaction is not None and verdict is not None:
         labels = [_one(transaction, verdict, source, at_ms, terminal, None if paid is None else moment_ms(paid))]
     else:
         raise AssayError("Give a transaction and a verdict, or --file: see `assay label --help`.")
     if not labels:
-        why = max(refused, key=lambda reason: refused[reason], default="the file is empty")
-        raise AssayError(f"No label could be read; the commonest reason: {why}.")
+        first = reading.reasons(refused)[0]
+        raise AssayError(
+            f"No label could be read; the commonest reason (first in line {first.first_line}): {first.reason}."
+        )
     asyncio.run(_send(labels, hidden=json))
     if json:
-        print_json({"labels": len(labels), "refused": refused})
+        found = reading.reasons(refused)
+        print_json(
+            {
+                "labels": len(labels),
+                "refused": {each.reason: each.rows for each in found},
+                "reasons": reading.as_json(found),
+            }
+        )
         return
-    left_out = "".join(f", {count:,} left out: {why}" for why, count in refused.items())
+    reading.show(reading.reasons(refused), [])
+    left_out = f", {len(refused):,} rows left out" if refused else ""
     results.print(f"{len(labels):,} {'label' if len(labels) == 1 else 'labels'} written{left_out}")
 
 
@@ -117,7 +128,7 @@ def _one(
 
 def _of_file(
     path: Path, pairs: Sequence[str], source: Source, at_ms: int, options: "ReadOptions"
-) -> tuple[list["Label"], dict[str, int]]:
+) -> tuple[list["Label"], list[tuple[str, int]]]:
     with needing_files():
         from services.cli.offline.label_file import read_labels
     return read_labels(path, pairs, source.value, at_ms, options)

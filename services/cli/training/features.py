@@ -62,6 +62,7 @@ def build(
     date_order: reading.DateOrder = None,
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
+    time_start: reading.TimeStart = None,
     without: reading.Without = None,
     partitions: Annotated[
         int, typer.Option(min=1, help="Partitions of the stream: matters to keys other than the card.")
@@ -85,7 +86,7 @@ def build(
     tables.check_target(target)
     loaded = load_spec(spec)
     options, told = (
-        reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without),
+        reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without),
         list[str](),
     )
     names, reads = payments.mapping(mapped or []), id_fields(loaded)

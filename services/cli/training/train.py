@@ -74,6 +74,7 @@ def fraud(
     date_order: reading.DateOrder = None,
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
+    time_start: reading.TimeStart = None,
     without: reading.Without = None,
     results: Results = None,
     from_day: From = None,
@@ -113,7 +114,7 @@ def fraud(
         gan=gan,
     )
     out = out or Path("deploy/bundles/fraud")
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
         history = _history(data, mapped or [], label, scenario, settings, report, options) if data else None

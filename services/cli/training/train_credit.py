@@ -58,6 +58,7 @@ def credit(
     date_order: reading.DateOrder = None,
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
+    time_start: reading.TimeStart = None,
     without: reading.Without = None,
     features: Spec = Path("deploy/features/credit-taiwan.yaml"),
     out: Annotated[Path, typer.Option(help="Bundle directory.")] = Path("deploy/bundles/credit"),
@@ -87,7 +88,7 @@ def credit(
             f"Training needs {error.name}, which is not installed: pip install 'assay-scoring[train]'."
         ) from None
     spec = load_spec(features)
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
     applications, words = _applications(data, fetch, mapped or [], label, spec, options)
     if choose is not None:
         _show_choice(spec, applications, choose, seed, json)

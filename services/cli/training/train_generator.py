@@ -40,6 +40,7 @@ def generator(
     date_order: reading.DateOrder = None,
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
+    time_start: reading.TimeStart = None,
     out: Out = Path("deploy/generators/payments"),
     seed: Seed = None,
     days: Days = 28,
@@ -62,7 +63,7 @@ def generator(
         days=days,
         gan=gan if steps is None else replace(gan, steps=steps),
     )
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, None)
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, None)
     payments = _payments(data, mapped or [], label, options) if data else None
     with train_view.bars(quiet=json) as shown:
         manifest = train_generator(settings, out, train_view.reporter(shown), payments)
@@ -77,4 +78,7 @@ def _payments(path: Path, mapped: list[str], label: str | None, options: "ReadOp
     with needing_files():
         from models.files.payments import mapping
         from models.training.generator.payment_rows import file_rows
-    return file_rows(path, mapping(mapped), label, options)
+    told: list[str] = []
+    rows = file_rows(path, mapping(mapped), label, options, told)
+    reading.show([], told)
+    return rows

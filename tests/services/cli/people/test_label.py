@@ -46,18 +46,20 @@ def test_a_file_with_other_names_and_words_is_read(tmp_path: Path) -> None:
         ("b", "legitimate", "chargeback"),
     ]
     assert labels[0].labelled_at_ms - labels[0].event_time_ms == 9 * DAY_MS  # type: ignore[operator]
-    assert refused == {
-        "no verdict": 1,
-        "more than 180 days after the payment": 1,
-        "transaction_id is not usable": 1,
-    }
+    assert [(why.partition(":")[0], line) for why, line in refused] == [
+        ("verdict is none", 4),
+        ("more than 180 days after the payment", 5),
+        ("transaction_id is not usable", 6),
+    ]
 
 
 def test_a_card_number_in_a_file_is_left_out(tmp_path: Path) -> None:
     """It would go onto a topic."""
     path = tmp_path / "labels.parquet"
     pl.DataFrame({"transaction_id": ["a"], "verdict": ["fraud"], "card_id": ["4111111111111111"]}).write_parquet(path)
-    assert read_labels(path, [], "analyst", NOW_MS) == ([], {"card_id is a card number": 1})
+    labels, [(why, line)] = read_labels(path, [], "analyst", NOW_MS)
+    assert (labels, line) == ([], 1)
+    assert why.startswith("card_id is a card number: give the pseudonym")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ async def test_labels_reach_the_partition_of_their_payment_in_order(
     rows = "".join(f"tx-{n},fraud\n" for n in range(50))
     path = csv(tmp_path / "labels.csv", f"transaction_id,verdict\n{rows}")
     assert await said(monkeypatch, "--file", str(path), "--source", "chargeback") == 0
-    assert json.loads(capsys.readouterr().out) == {"labels": 50, "refused": {}}
+    assert json.loads(capsys.readouterr().out) == {"labels": 50, "refused": {}, "reasons": []}
     assert await said(monkeypatch, "tx-7", "legitimate", "--terminal", "t1", "--paid", "2026-11-20") == 0
     records = await asyncio.wait_for(stream.read(LABELS.name), 60)
     for record in records:
