@@ -10,7 +10,7 @@ from schemas.base import Message
 UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 UNIT_WORDS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 
-Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$", max_length=7)]
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$", max_length=16)]
 """A whole number and a unit: 30s, 10m, 24h, 7d."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
