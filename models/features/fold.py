@@ -40,7 +40,7 @@ def fold(
         state.days.count(columns.ids["terminal_id"], times, late)
     if "card_id" in keys:
         arrived_ms = times if columns.arrived_ms is None else columns.arrived_ms
-        kernel.move_clock(state.clock, state.clock_card, times, arrived_ms, keys["card_id"][0], late)
+        kernel.move_clock(state.clock, state.clock_card, times, arrived_ms, keys["card_id"], late)
     return matrix, late
 
 

@@ -45,6 +45,7 @@ class KeyHistory:
         self._times = self.rows.view(np.int64)
         self._times[NOBODY, FIRST_MS:] = EMPTY
         self._blank = (FIRST_MS, HEADS + len(self.program.ring_bucket_ms), EMPTY)  # what a new id's times are
+        self._secret = index.SECRET
         self._table = index.table_for(ids_max)
         self._counters = np.array([1, 0], dtype=np.int64)
         self._free = np.zeros(ids_max, dtype=np.int64)
@@ -71,10 +72,11 @@ class KeyHistory:
 
         keys: of the ids, by field. late: bool[n], what is not to be remembered; filled up with what is too old for its history.
         """
-        words, tags = keys[self.field]
+        words = keys[self.field]
+        tags = index.secret_tags(words, self._secret)
         marks = np.empty((len(times), len(self._counted)), dtype=np.uint8)
         for place, field in enumerate(self._counted):
-            marks[:, place] = keys[field][1] % MARKS
+            marks[:, place] = index.public_tags(keys[field]) % MARKS
         memory = self.rows.reshape(-1)
         flat = (self._lateness_ms, memory, memory.view(np.float32), memory.view(np.int64))
         start = 0
@@ -91,7 +93,7 @@ class KeyHistory:
     ) -> NDArray[np.int64]:
         """Rows of as many leading payments as can be placed without an eviction, new ids placed in order.
 
-        words, tags: of `index.keys_of`. late: what is known to be: it places nobody.
+        words: of `index.keys_of`; tags: of `index.secret_tags`. late: what is known to be: it places nobody.
         """
         slots = np.empty(len(tags), dtype=np.int64)
         placed, _ = index.resolve(
@@ -107,7 +109,7 @@ class KeyHistory:
         older = np.flatnonzero(last_ms < limit)
         level = np.flatnonzero(last_ms == limit)[: number - len(older)]
         slots = np.sort(np.concatenate([older, level])) + 1
-        index.remove(self._table, self.rows, self._counters, self._free, slots, ID_WORDS)
+        index.remove(self._table, self.rows, self._counters, self._free, slots, ID_WORDS, self._secret)
 
     def to_arrays(self) -> Arrays:
         """Copies of everything, for `load`. rows: those ever used, row 0 (nobody) included; each begins with its id."""
@@ -128,7 +130,7 @@ class KeyHistory:
         self.rows[: len(rows)] = rows
         self._free[: len(free)] = free
         self._counters[:] = len(rows), len(free)
-        index.insert_all(self._table, self.rows, len(rows), ID_WORDS)
+        index.insert_all(self._table, self.rows, len(rows), ID_WORDS, self._secret)
 
     def _array(self, arrays: Arrays, name: str) -> NDArray[np.generic]:
         if f"{self._key}_{name}" not in arrays:

@@ -2,10 +2,12 @@
 
 A dictionary of Python strings costs four cache misses a payment that wait for each other, 1.3 us at a million cards; here the
 loads of many payments overlap. Ids are compared in full, so a hash that falls together never mixes two cards. Where an
-entry stands in the table has no influence on any result.
+entry stands in the table has no influence on any result, so its hash has a key of the process (SipHash-1-3): no sender can
+choose ids that fall together. What a feature counts by (`public_tags`) is in snapshots, and the same everywhere.
 """
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,8 +30,11 @@ USED, FREE = 0, 1
 
 AHEAD = 16
 
-Keys = tuple[NDArray[np.uint32], NDArray[np.uint32]]
-"""Ids as words uint32[n, 16], and their tags uint32[n]."""
+Keys = NDArray[np.uint32]
+"""Ids as words uint32[n, 16]."""
+
+SECRET = np.frombuffer(secrets.token_bytes(16), dtype=np.uint64)
+"""Handed to compiled code, never read there: numba would write it into its cache on disk."""
 
 EMPTY_ENTRY = np.uint64(0)
 ROW_BITS = np.uint64(0xFFFFFFFF)
@@ -42,16 +47,27 @@ def table_for(cards_max: int) -> NDArray[np.uint64]:
 
 
 def keys_of(card_ids: Sequence[str]) -> Keys:
-    """Ids as words uint32[n, 16] and their tags uint32[n]. An id of more than 64 bytes stands as its BLAKE2b."""
+    """Ids as words uint32[n, 16]. An id of more than 64 bytes stands as its BLAKE2b."""
     text = SEPARATOR.join(card_ids)
     padded = np.full((len(card_ids), ID_BYTES), PADDING, dtype=np.uint8)
     if not (text.isascii() and _split(np.frombuffer(text.encode(), dtype=np.uint8), padded)):
         filled = b"".join([_id_bytes(card_id).ljust(ID_BYTES, bytes([PADDING])) for card_id in card_ids])
         padded[:] = np.frombuffer(filled, dtype=np.uint8).reshape(padded.shape)
-    words = padded.view(np.uint32)
-    tags = np.empty(len(card_ids), dtype=np.uint32)
-    _tag_all(words, tags)
-    return words, tags
+    return padded.view(np.uint32)
+
+
+def public_tags(words: Keys) -> NDArray[np.uint32]:
+    """Hashes by which different values are counted: the same in every process."""
+    tags = np.empty(len(words), dtype=np.uint32)
+    _public_tag_all(words, tags)
+    return tags
+
+
+def secret_tags(words: Keys, secret: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Hashes that say where ids stand in a table."""
+    tags = np.empty(len(words), dtype=np.uint32)
+    _tag_all(words, secret, tags)
+    return tags
 
 
 def _id_bytes(card_id: str) -> bytes:
@@ -75,13 +91,53 @@ def _split(data, padded):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _tag_all(words, tags):  # type: ignore[no-untyped-def]
+def _public_tag_all(words, tags):  # type: ignore[no-untyped-def]
     for row in range(tags.shape[0]):
-        tags[row] = _tag(words, row, words.shape[1])
+        tags[row] = _public_tag(words, row, words.shape[1])
 
 
 @compiled
-def _tag(words, row, id_words):  # type: ignore[no-untyped-def]
+def _tag_all(words, secret, tags):  # type: ignore[no-untyped-def]
+    for row in range(tags.shape[0]):
+        tags[row] = _tag(words, row, words.shape[1], secret)
+
+
+@compiled
+def _rotate(word, bits):  # type: ignore[no-untyped-def]
+    return (word << np.uint64(bits)) | (word >> np.uint64(64 - bits))
+
+
+@compiled
+def _sip_round(a, b, c, d):  # type: ignore[no-untyped-def]
+    a += b
+    c += d
+    b = _rotate(b, 13) ^ a
+    d = _rotate(d, 16) ^ c
+    a = _rotate(a, 32) + d
+    c += b
+    d = _rotate(d, 21) ^ a
+    b = _rotate(b, 17) ^ c
+    return a, b, _rotate(c, 32), d
+
+
+@compiled
+def _tag(words, row, id_words, secret):  # type: ignore[no-untyped-def]
+    """32 bits of SipHash-1-3 of the id in words[row]; all ids have one length, so it is not hashed."""
+    a, b = secret[0] ^ np.uint64(0x736F6D6570736575), secret[1] ^ np.uint64(0x646F72616E646F6D)
+    c, d = secret[0] ^ np.uint64(0x6C7967656E657261), secret[1] ^ np.uint64(0x7465646279746573)
+    for word in range(0, id_words, 2):
+        block = np.uint64(words[row, word]) | (np.uint64(words[row, word + 1]) << TAG_SHIFT)
+        d ^= block
+        a, b, c, d = _sip_round(a, b, c, d)
+        a ^= block
+    c ^= np.uint64(0xFF)
+    for _ in range(3):
+        a, b, c, d = _sip_round(a, b, c, d)
+    return np.uint32((a ^ b ^ c ^ d) >> TAG_SHIFT)
+
+
+@compiled
+def _public_tag(words, row, id_words):  # type: ignore[no-untyped-def]
     """32 bits of a multiplicative hash (splitmix64's constants) of the id in words[row]."""
     state = np.uint64(0x9E3779B97F4A7C15)
     for word in range(id_words):
@@ -157,20 +213,20 @@ def resolve(table, rows, times, blank, counters, free, words, tags, late, slots)
 
 
 @compiled
-def insert_all(table, rows, used, id_words):  # type: ignore[no-untyped-def]
+def insert_all(table, rows, used, id_words, secret):  # type: ignore[no-untyped-def]
     """Fill an empty table with the rows below `used` that belong to somebody."""
     for row in range(1, used):
         if rows[row, 0] != NO_ID:
-            tag = _tag(rows, row, id_words)
+            tag = _tag(rows, row, id_words, secret)
             table[_find(table, rows, rows, tag, row, id_words)] = (np.uint64(tag) << TAG_SHIFT) | np.uint64(row)
 
 
 @compiled
-def remove(table, rows, counters, free, slots, id_words):  # type: ignore[no-untyped-def]
+def remove(table, rows, counters, free, slots, id_words, secret):  # type: ignore[no-untyped-def]
     """Take rows from their cards and push them onto the stack of freed ones, in order."""
     mask = np.uint64(table.shape[0] - 1)
     for row in slots:
-        hole = _find(table, rows, rows, _tag(rows, row, id_words), row, id_words)
+        hole = _find(table, rows, rows, _tag(rows, row, id_words, secret), row, id_words)
         place = (hole + np.uint64(1)) & mask
         while table[place] != EMPTY_ENTRY:  # close the gap: Knuth, TAOCP 3, 6.4, algorithm R
             home = (table[place] >> TAG_SHIFT) & mask
