@@ -31,6 +31,8 @@ class DeadLetterReason(StrEnum):
     """The transaction's or application's id was seen before, within the duplicate window of its partition."""
     UNDELIVERED = "undelivered"
     """A case that the webhook did not take, after all attempts."""
+    UNHANDLED = "unhandled"
+    """It fits its schema, yet a low-rate service failed on it in a way that was not foreseen. Its log says where."""
 
 
 class DeadLetter(Message):

@@ -18,6 +18,13 @@ WEEK_MS = 7 * 24 * 3_600_000
 Table = MutableMapping[bytes, bytes]
 
 
+def window_problem(key: bytes, value: bytes, _partition: int) -> str | None:
+    """Why an entry of `monitor-windows` cannot be used, if so."""
+    key.decode()
+    codec.read(DriftWindow, value)
+    return None
+
+
 @dataclass(slots=True)
 class Windows:
     """The open window of each model. table: by model; a Faust table, or a dict in tests."""
@@ -99,7 +106,14 @@ def _ranked(found: Iterable[Drift]) -> tuple[Drift, ...]:
 
 def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow:
     """The window with the sums in it. Sums in other bins (of a used name), or beside another challenger, begin their own."""
-    same_bins = [*map(len, window.features)] == [*map(len, sums.feature_histograms)]
+    same_bins = _bins(
+        window.features, window.probability, window.anomaly_percentile, window.challenger_probability
+    ) == _bins(
+        sums.feature_histograms,
+        sums.probability_histogram,
+        sums.anomaly_percentile_histogram,
+        sums.challenger_probability_histogram,
+    )
     if not (window.sums and same_bins and window.challenger == sums.challenger):
         window = DriftWindow(
             from_ms=sums.until_ms,
@@ -131,6 +145,10 @@ def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow
         both_alerts=window.both_alerts + sums.both_alerts,
         challenger_probability=_plus(window.challenger_probability, sums.challenger_probability_histogram),
     )
+
+
+def _bins(features: tuple[tuple[int, ...], ...], *scores: tuple[int, ...]) -> list[int]:
+    return [*map(len, features), *map(len, scores)]
 
 
 def _plus(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

@@ -24,6 +24,9 @@ INTERVAL_S = 1.0
 
 STATE_VERSION = 1
 
+COUNT_MAX = 1_000_000
+"""Payments at one terminal within a part of a day: profiles are arrays of 32 bits, and no terminal comes near."""
+
 
 class MergeProcessor:
     """The one partition of `terminal-sums`.
@@ -95,6 +98,8 @@ class MergeProcessor:
             return sums
         if not len(sums.terminal_ids) == len(sums.payments) == len(sums.frauds):
             return Fault(record, DeadLetterReason.SCHEMA, "lists of different lengths")
+        if any(abs(count) > COUNT_MAX for count in (*sums.payments, *sums.frauds)):
+            return Fault(record, DeadLetterReason.SCHEMA, f"a count beyond {COUNT_MAX}")
         forgotten = self._profiles.add(sums.day, sums.terminal_ids, sums.payments, sums.frauds)
         self._metrics.forgotten_sums.inc(forgotten)
         self._changed.update(dict.fromkeys(sums.terminal_ids))

@@ -1,7 +1,7 @@
 """The catalogue of log events: every one that our code logs, and what it means. docs/logs.md is generated from it."""
 
 EVENTS = {
-    "agent.failed": "A record of a low-rate service could not be worked; the process ends and the record is read again.",
+    "agent.failed": "Broker, network or disk failed under a low-rate service: it ends, and what it was at is done again.",
     "app.running": "A low-rate service has joined its group and reads.",
     "app.stuck": "A low-rate service has records to read or finish and does not; it ends if that goes on.",
     "bundle.refused": "A bundle did not pass its checks; the one in force keeps scoring.",
@@ -16,7 +16,6 @@ EVENTS = {
     "model.loaded": "The bundle passed its checks and scores from now on.",
     "model.rolled_back": "A new champion left its bands or failed; the one before scores again.",
     "model.swapped": "Another bundle scores from the next batch on.",
-    "monitor.record_refused": "A record that the monitor reads is not what its schema says, and is skipped.",
     "partition.drain_timeout": "A transaction did not finish in time; the next owner goes on from what is committed.",
     "partition.failed": "A partition is thrown away and built again from what is committed.",
     "partition.history_gap": "Retention removed records that the snapshot does not hold: features miss that history.",
@@ -30,7 +29,7 @@ EVENTS = {
     "process.started": "The process is up; where it serves metrics and health.",
     "process.stopped": "The process ended in order.",
     "profiles.record_refused": "A record of `terminal-profiles` is no profile, and is skipped.",
-    "references.record_refused": "A model's reference could not be read, and is skipped.",
+    "record.skipped": "A record could not be handled, and is left out; its topic, partition and offset are named.",
     "retention.short": "The input's retention is shorter than the features look back.",
     "retention.unknown": "The input's retention may not be read by this account.",
     "snapshot.failed": "A snapshot was not saved: the next restart takes longer.",
@@ -38,5 +37,6 @@ EVENTS = {
     "table.caught_up": "A followed table holds all of its topic.",
     "table.not_followed": "A followed table could not be read; it stays as it is and is tried again.",
     "watchdog.no_answer": "The brokers did not say where the partitions end.",
+    "work.skipped": "What a timer was to do with one thing failed, and is left out.",
     "webhook.failed": "A case was not taken by the webhook; it is tried again, then it is a dead letter.",
 }

@@ -2,24 +2,31 @@
 
 import asyncio
 import logging
-import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 import structlog
 from aiokafka import TopicPartition
 from faust.exceptions import ConsumerNotStarted
 
+from schemas import codec
+from schemas.base import Message
 from schemas.topics import Topic, source_headers
 from services.runtime.batches import Record
 from services.runtime.process import Environment
+from services.side.skipped import OF_THE_SURROUNDINGS, Skipped, places, reason
 from services.side.transport import SideTransport
 
 log = structlog.get_logger(__name__)
 
 COMMIT_INTERVAL_S = 1.0
+
+M = TypeVar("M", bound=Message)
+
+Check = Callable[[bytes, bytes, int], str | None]
+"""Why a table's entry cannot be used, of its key, value and partition; None where it can. In words that are safe to log."""
 
 
 @dataclass(slots=True)
@@ -50,6 +57,8 @@ class SideApp:
         self.failure = Failure()
         self.group, self.prefix = group, environment.topics.topic_prefix
         self.agents: dict[str, Topic] = {}
+        self.skipped = Skipped(environment.metrics)
+        self._checks: dict[str, Check] = {}
         self.handled = 0
         self._finished: dict[TopicPartition, int] = {}
         self.faust = faust.App(
@@ -66,7 +75,7 @@ class SideApp:
             topic_disable_leader=True,
             web_enabled=False,
             stream_wait_empty=True,  # an event in work is finished before its partition goes
-            Table=_table_class(self.failure),
+            Table=_table_class(self.failure, self.skipped, self._checks),
         )
         self._transport = SideTransport(self.faust, kafka, runtime, lambda: self.failure.error is not None)
         self.faust.transport = self.faust.producer_transport = self._transport
@@ -75,8 +84,12 @@ class SideApp:
         """A topic of ours as Faust has it: bytes in, bytes out."""
         return self.faust.topic(self.prefix + topic.name, key_type=bytes, value_type=bytes, partitions=partitions)
 
-    def table(self, topic: Topic, partitions: int) -> Any:
-        """A table of bytes whose changelog is `topic`. An entry lives on the partition of the event that wrote it."""
+    def table(self, topic: Topic, partitions: int, check: Check) -> Any:
+        """A table of bytes whose changelog is `topic`. An entry lives on the partition of the event that wrote it.
+
+        check: an entry of the topic that it refuses is skipped when the table is read back.
+        """
+        self._checks[self.prefix + topic.name] = check
         return self.faust.Table(
             topic.name,
             key_type=bytes,
@@ -94,23 +107,65 @@ class SideApp:
         table.on_recover(call)
         self.faust.on_rebalance_complete.connect(call, weak=False)
 
-    def agent(self, topic: Topic, handle: Callable[[Any], Awaitable[None]]) -> None:
-        """Call `handle` with each event of a topic, partition by partition in order. Its error ends the process."""
+    def agent(
+        self,
+        topic: Topic,
+        handle: Callable[[Any], Awaitable[None]],
+        skip: Callable[[Any, str], Awaitable[None]] | None = None,
+    ) -> None:
+        """Call `handle` with each event of a topic, partition by partition in order.
+
+        A record that it fails on is skipped, and given to `skip` with the reason. An error of the surroundings ends the
+        process.
+        """
+
+        async def attempt(event: Any) -> None:
+            try:
+                await handle(event)
+            except OF_THE_SURROUNDINGS:
+                raise
+            except Exception as error:
+                self.skipped.record(event.message, reason(error), places(error))
+                if skip is not None:
+                    await skip(event.message, reason(error))
 
         async def work(stream: Any) -> None:
             async for event in stream.events():
                 try:
-                    await handle(event)
+                    await attempt(event)
                     self.handled += 1
                     self._finished[TopicPartition(*event.message.tp)] = event.message.offset
                 except Exception as error:
                     # an agent that raises or returns has its event acknowledged: this one never comes back to ask for more
-                    log.error("agent.failed", topic=topic.name, error=type(error).__name__, at=_places(error))
+                    log.error("agent.failed", topic=topic.name, error=type(error).__name__, at=places(error))
                     self.failure.report(error)
                     await asyncio.Event().wait()
 
         self.agents[self.prefix + topic.name] = topic
         self.faust.agent(self.topic(topic), name=topic.name)(work)
+
+    def timer(self, interval_s: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Call `work` again and again. What it fails on is skipped; an error of the surroundings ends the process."""
+
+        async def attempt() -> None:
+            try:
+                try:
+                    await work()
+                except Exception as error:
+                    self.skipped.work(name, error)
+            except Exception as error:
+                log.error("agent.failed", topic=name, error=type(error).__name__, at=places(error))
+                self.failure.report(error)
+
+        self.faust.timer(interval_s)(attempt)
+
+    def read(self, schema: type[M], message: Any) -> M | None:
+        """The message of a record; None, and the record skipped, where it is none."""
+        try:
+            return codec.read(schema, message.value or b"")
+        except codec.RejectedError as error:
+            self.skipped.record(message, str(error))
+            return None
 
     async def send(
         self,
@@ -156,6 +211,12 @@ class SideApp:
         position: int | None = assignment.state_value(source)._position
         return position
 
+    @property
+    def recovered_records(self) -> int:
+        """Records of its tables' topics that Faust has read back since it was given them."""
+        recovery = self.faust.tables.recovery
+        return sum(offset or 0 for offset in (*recovery.active_offsets.values(), *recovery.standby_offsets.values()))
+
     def doing(self) -> dict[str, Any]:
         """What Faust is at, in the words of its own state."""
         consumer, recovery = self.faust.consumer, self.faust.tables.recovery  # as Faust has them; nothing is changed
@@ -179,14 +240,9 @@ def timestamp_ms(message: Any) -> int:
     return max(round(timestamp * 1000) if isinstance(timestamp, float) else timestamp, 0)
 
 
-def _places(error: BaseException) -> list[str]:
-    """Where an error was raised, without a local variable: they hold payloads."""
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-
-
-def _table_class(failure: Failure) -> type:
+def _table_class(failure: Failure, skipped: Skipped, checks: Mapping[str, Check]) -> type:
     class Table(faust.Table):  # type: ignore[misc]
-        """Watches its own writes."""
+        """Watches its own writes, and reads back only what it can use."""
 
         logger = logging.getLogger("faust.tables")
 
@@ -195,4 +251,24 @@ def _table_class(failure: Failure) -> type:
             sent.add_done_callback(failure.look)
             return sent
 
+        def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+            super().apply_changelog_batch([event for event in batch if self._usable(event.message)])
+
+        def _usable(self, message: Any) -> bool:
+            why = _why_unusable(message, checks[message.topic])
+            if why is not None:
+                skipped.record(message, why)
+            return why is None
+
     return Table
+
+
+def _why_unusable(message: Any, check: Check) -> str | None:
+    if message.key is None:
+        return "no key"
+    if message.value is None:
+        return None  # an entry forgotten
+    try:
+        return check(message.key, message.value, message.partition)
+    except Exception as error:
+        return reason(error)

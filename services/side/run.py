@@ -26,6 +26,7 @@ from services.runtime.process import Environment
 from services.runtime.tables import FollowedTable
 from services.runtime.topics_admin import describe_topics
 from services.side.app import SideApp
+from services.side.skipped import places
 from services.side.watch import Look, Watch
 
 log = structlog.get_logger(__name__)
@@ -58,13 +59,20 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await start()
         except AssayError as error:
-            print(f"assay: {error}", file=sys.stderr, flush=True)
-            os._exit(2)  # as a crash would: a cancelled agent acknowledges what it has not done
+            _end(str(error), 2)
+        except Exception as error:  # a defect: one line, and what was not done is done by the next process
+            _end(f"ended by {type(error).__name__} in {places(error)[-1]}: start it again, and report it.", 1)
 
     try:
         asyncio.run(ending())
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end(sentence: str, status: int) -> None:
+    """As a crash would: a cancelled agent acknowledges what it has not done."""
+    print(f"assay: {sentence}", file=sys.stderr, flush=True)
+    os._exit(status)
 
 
 def quiet() -> None:
@@ -91,7 +99,7 @@ async def run_side(service: SideService, environment: Environment, stop: asyncio
             for table in service.tables:
                 await table.start()
             try:
-                await _Running(service.build(partitions, directory), environment).run(stop)
+                await _Running(service.build(partitions, directory), service.tables, environment).run(stop)
             finally:
                 for table in service.tables:
                     await table.stop()
@@ -126,8 +134,8 @@ def _wanted(service: SideService, prefix: str) -> dict[str, set[int]]:
 class _Running:
     """The apps of one process, between start and end."""
 
-    def __init__(self, apps: Sequence[SideApp], environment: Environment) -> None:
-        self._apps, self._environment = apps, environment
+    def __init__(self, apps: Sequence[SideApp], tables: Sequence[FollowedTable], environment: Environment) -> None:
+        self._apps, self._tables, self._environment = apps, tables, environment
         self._metrics, self._runtime = environment.metrics, environment.runtime
         self._started: set[str] = set()
         self._watches = {app.group: Watch(monotonic_s()) for app in apps}
@@ -162,7 +170,8 @@ class _Running:
     @property
     def ready(self) -> bool:
         """Whether every app has its tables and moves."""
-        return len(self._started) == len(self._apps) and self._stuck_s < self._runtime.progress_timeout_s
+        started = len(self._started) == len(self._apps) and all(table.ready for table in self._tables)
+        return started and self._stuck_s < self._runtime.progress_timeout_s
 
     @property
     def alive(self) -> bool:
@@ -180,6 +189,14 @@ class _Running:
                     "then start it again; what was not done is done then."
                 )
                 raise AssayError(sentence) from error
+
+    def _raise_unfollowed(self) -> None:
+        for table in self._tables:
+            if not table.ready:
+                raise AssayError(
+                    f"The table of {table.topic.name} is no longer followed: this process ends rather than look things up in "
+                    "what is out of date; look at its log, then start it again."
+                )
 
     async def _start(self, app: SideApp) -> None:
         await app.faust.start()
@@ -201,6 +218,7 @@ class _Running:
                 self._stuck_s = max([await self._look(app, asked) for app in self._apps])
                 self._tick_s = monotonic_s()
                 self._metrics.ready.set(self.ready)
+                self._raise_unfollowed()
                 if self._stuck_s > 2 * self._runtime.progress_timeout_s:
                     raise AssayError(
                         f"Records are waiting but none was worked for {self._stuck_s:.0f} s: this process ends so that another "
@@ -220,6 +238,7 @@ class _Running:
             ends=ends,
             handled=app.handled,
             unfinished=any(app.unfinished(source) for source in sources),
+            recovered=app.recovered_records,
         )
         self._metrics.assigned.set(len(sources))
         for source, lag in found.lags.items():

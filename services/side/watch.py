@@ -9,13 +9,17 @@ from aiokafka import TopicPartition
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at an app found. positions: None where the consumer does not know its own."""
+    """What one look at an app found. positions: None where the consumer does not know its own.
+
+    recovered: how far its tables have been read back. A large one takes minutes, and is no standstill.
+    """
 
     started: bool
     positions: Mapping[TopicPartition, int | None]
     ends: Mapping[TopicPartition, int]
     handled: int
     unfinished: bool
+    recovered: int = 0
 
     @property
     def lags(self) -> dict[TopicPartition, int]:
@@ -38,7 +42,7 @@ class Watch:
 
     def look(self, found: Look, now_s: float) -> float:
         """Seconds without progress while records were waiting; 0 where none are."""
-        state = (found.started, dict(found.positions), found.handled)
+        state = (found.started, dict(found.positions), found.handled, found.recovered)
         if state != self._last or not found.waiting:
             self._last, self.since_s = state, now_s
         return now_s - self.since_s
