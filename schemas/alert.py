@@ -4,29 +4,36 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Identifier, Message
+from schemas.base import Currency, FeatureName, Identifier, Message, Number, Positive
 from schemas.score import Score
 
 Trigger = Literal["probability", "anomaly_percentile"]
+Triggers = Annotated[tuple[Trigger, ...], Field(max_length=2)]
+ReasonText = Annotated[str, Field(max_length=20_000)]
+REASONS_MAX = 16
+"""Room for more than the four that are given today."""
 
 
 class Reason(Message):
     """One factor behind an alert."""
 
-    feature: str = Field(description="Name of the feature in the bundle's feature spec.")
-    value: float = Field(description="The feature's value for this transaction, in the feature's own unit.")
-    contribution: float = Field(
+    feature: FeatureName = Field(description="Name of the feature in the bundle's feature spec.")
+    value: Number = Field(description="The feature's value for this transaction, in the feature's own unit.")
+    contribution: Number = Field(
         description="Shapley value: how much it moved `score` from the background, in its unit."
     )
     score: Trigger = Field(description="Which of the two scores the contribution is of.")
-    text: str = Field(description="The factor in words.")
+    text: ReasonText = Field(description="The factor in words.")
+
+
+Reasons = Annotated[tuple[Reason, ...], Field(max_length=REASONS_MAX)]
 
 
 class Alert(Score):
     """A score that crossed a threshold, the payment's facts that an analyst asks for first, and up to four reasons."""
 
     terminal_id: Identifier = Field(description="Id of the terminal or merchant outlet.")
-    amount: Annotated[float, Field(ge=0.0)] = Field(description="Amount in the currency's main unit.")
-    currency: str | None = Field(None, description="ISO 4217 code.")
-    triggers: tuple[Trigger, ...] = Field(description="Which scores crossed their thresholds.")
-    reasons: tuple[Reason, ...] = Field(description="The strongest factors first, four at most.")
+    amount: Positive = Field(description="Amount in the currency's main unit.")
+    currency: Currency | None = Field(None, description="ISO 4217 code.")
+    triggers: Triggers = Field(description="Which scores crossed their thresholds.")
+    reasons: Reasons = Field(description="The strongest factors first, four at most.")

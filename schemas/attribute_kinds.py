@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from schemas.base import Number
 from schemas.feature_kinds import BaseFeature, Part, Transform
 
 ATTRIBUTES_MAX = 256
@@ -21,7 +22,7 @@ Total = Literal["mean", "sum", "max", "min"]
 class AttributeFeature(BaseFeature):
     """What every feature of an application has."""
 
-    missing: float | None = Field(
+    missing: Number | None = Field(
         None, description="Value where an attribute is absent or null. Without it such an application is a dead letter."
     )
     protected: bool = Field(
@@ -45,8 +46,8 @@ class NumberFeature(AttributeFeature):
 
     kind: Literal["number"] = Field(description="A number of the application.")
     attribute: AttributeName = Field(description="Which one.")
-    at_least: float | None = Field(None, description="A smaller number is a mistake: a dead letter.")
-    at_most: float | None = Field(None, description="A larger number is a mistake: a dead letter.")
+    at_least: Number | None = Field(None, description="A smaller number is a mistake: a dead letter.")
+    at_most: Number | None = Field(None, description="A larger number is a mistake: a dead letter.")
     transform: Transform = Field(
         "none", description="log1p: natural logarithm of 1 + value; needs at_least: 0 or more."
     )
@@ -71,7 +72,7 @@ class NumberFeature(AttributeFeature):
 class CategoryValue(Part):
     """One value of a category: the number that the model reads, and the words that a reason quotes."""
 
-    number: float = Field(description="What the model reads.")
+    number: Number = Field(description="What the model reads.")
     words: Words | None = Field(None, description="The value in words, for reasons. Default: the value itself.")
 
 
@@ -125,9 +126,9 @@ class RatioFeature(AttributeFeature):
     kind: Literal["ratio"] = Field(description="A sum of numbers divided by another sum.")
     numerator: Attributes = Field(description="What is divided: the sum of these.")
     denominator: Attributes = Field(description="By what: the sum of these.")
-    at_least: float = Field(0.0, description="A smaller ratio becomes this.")
-    at_most: float = Field(10.0, description="A larger ratio becomes this.")
-    no_denominator: float = Field(0.0, description="Value where the denominator is not above 0.")
+    at_least: Number = Field(0.0, description="A smaller ratio becomes this.")
+    at_most: Number = Field(10.0, description="A larger ratio becomes this.")
+    no_denominator: Number = Field(0.0, description="Value where the denominator is not above 0.")
 
     @property
     def attributes_read(self) -> tuple[str, ...]:

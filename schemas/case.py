@@ -4,8 +4,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.alert import Trigger
-from schemas.base import Count, EventTimeMs, Identifier, Message, Probability
+from schemas.alert import REASONS_MAX, ReasonText, Triggers
+from schemas.base import (
+    Count,
+    Currency,
+    EventTimeMs,
+    FeatureName,
+    Identifier,
+    Message,
+    ModelName,
+    Number,
+    OffsetOrNone,
+    Percentile,
+    Positive,
+    Probability,
+    Version,
+    Words,
+)
 
 ALERTS_MAX = 50
 """Alerts that a case lists; of more only the number and the money at risk are kept."""
@@ -15,27 +30,34 @@ CaseChange = Literal["opened", "alert", "reopened", "confirmed", "dismissed", "e
 MuteScope = Literal["card", "terminal"]
 
 
+CaseId = Annotated[str, Field(pattern=r"^[0-9]{1,10}-[0-9]{1,19}$", max_length=30)]
+"""Partition and offset of a case's first alert."""
+
+
 class CaseAlert(Message):
     """One alert of a case."""
 
     transaction_id: Identifier = Field(description="Id of the payment.")
     event_time_ms: EventTimeMs = Field(description="When it happened, ms since 1970 UTC.")
     terminal_id: Identifier = Field(description="Where.")
-    amount: Annotated[float, Field(ge=0.0)] = Field(description="Amount in the currency's main unit.")
-    currency: str | None = Field(None, description="ISO 4217 code.")
+    amount: Positive = Field(description="Amount in the currency's main unit.")
+    currency: Currency | None = Field(None, description="ISO 4217 code.")
     probability: Probability = Field(description="Calibrated probability of fraud.")
-    anomaly_percentile: float = Field(description="Share of legitimate traffic that is less odd, in percent.")
-    triggers: tuple[Trigger, ...] = Field(description="Which scores crossed their thresholds.")
+    anomaly_percentile: Percentile = Field(description="Share of legitimate traffic that is less odd, in percent.")
+    triggers: Triggers = Field(description="Which scores crossed their thresholds.")
     let_through: bool = Field(False, description="Of the control group.")
 
 
 class CaseReason(Message):
     """A factor behind a case's alerts."""
 
-    feature: str = Field(description="Name of the feature.")
-    text: str = Field(description="The factor in words, as the alert said it that it moved most.")
-    contribution: float = Field(description="The largest contribution to an alert of this case.")
+    feature: FeatureName = Field(description="Name of the feature.")
+    text: ReasonText = Field(description="The factor in words, as the alert said it that it moved most.")
+    contribution: Number = Field(description="The largest contribution to an alert of this case.")
     alerts: Count = Field(description="How many of the alerts name it.")
+
+
+CaseReasons = Annotated[tuple[CaseReason, ...], Field(max_length=REASONS_MAX)]
 
 
 class Case(Message):
@@ -44,12 +66,12 @@ class Case(Message):
     Every time in it comes from the log: a case made again from the same alerts and actions is the same.
     """
 
-    case_id: str = Field(description="Partition and offset of its first alert: 3-1042. The record's key.")
+    case_id: CaseId = Field(description="Partition and offset of its first alert: 3-1042. The record's key.")
     card_id: Identifier = Field(description="Keyed pseudonym of the card.")
     state: CaseState = Field(description="Where the work stands.")
     change: CaseChange = Field(description="What this record changed.")
-    version: Annotated[int, Field(ge=1)] = Field(description="Grows by one with each record of the case.")
-    priority: Annotated[float, Field(ge=0.0)] = Field(
+    version: Version = Field(description="Grows by one with each record of the case.")
+    priority: Positive = Field(
         description="Money at risk: the sum of amount times probability of fraud over its alerts. Highest first."
     )
     opened_at_ms: EventTimeMs = Field(description="Kafka timestamp of the first alert, ms since 1970 UTC.")
@@ -57,14 +79,16 @@ class Case(Message):
     window_start_ms: EventTimeMs = Field(description="Event time of the first alert: the window begins.")
     window_end_ms: EventTimeMs = Field(description="A later alert of the card opens the next case.")
     alerts: Count = Field(description="Alerts in it.")
-    amount: Annotated[float, Field(ge=0.0)] = Field(description="Sum of their amounts, whatever the currency.")
+    amount: Positive = Field(description="Sum of their amounts, whatever the currency.")
     listed: Annotated[tuple[CaseAlert, ...], Field(max_length=ALERTS_MAX)] = Field(description="Its first alerts.")
-    reasons: tuple[CaseReason, ...] = Field(description="The strongest factors first, four at most.")
-    model: str = Field(description="What scored its newest alert.")
-    decided_by: str | None = Field(None, description="Who confirmed or dismissed it.")
-    note: str | None = Field(None, description="What they wrote.")
-    alert_offset: int = Field(-1, description="Newest alert taken in: offset on the case's partition of `alerts`.")
-    action_offset: int = Field(-1, description="Newest action taken in: offset on `case-actions`.")
+    reasons: CaseReasons = Field(description="The strongest factors first, four at most.")
+    model: ModelName = Field(description="What scored its newest alert.")
+    decided_by: Annotated[str, Field(max_length=100)] | None = Field(None, description="Who confirmed or dismissed it.")
+    note: Words | None = Field(None, description="What they wrote.")
+    alert_offset: OffsetOrNone = Field(
+        -1, description="Newest alert taken in: offset on the case's partition of `alerts`."
+    )
+    action_offset: OffsetOrNone = Field(-1, description="Newest action taken in: offset on `case-actions`.")
 
 
 CaseVerb = Literal["confirm", "dismiss", "expire", "forget", "mute", "unmute"]
@@ -74,12 +98,12 @@ class CaseAction(Message):
     """What an analyst (or the clock) does: to a case on the case's partition, to a card's or terminal's alerts on all."""
 
     action: CaseVerb = Field(description="What to do.")
-    case_id: str | None = Field(None, description="For all but mute and unmute: which case.")
+    case_id: CaseId | None = Field(None, description="For all but mute and unmute: which case.")
     scope: MuteScope | None = Field(None, description="For mute, unmute: whether `muted_id` is a card or a terminal.")
     muted_id: Identifier | None = Field(None, description="For mute, unmute: whose alerts.")
     until_ms: EventTimeMs | None = Field(None, description="For mute: until when; without it for good (suppression).")
     by: Annotated[str, Field(min_length=1, max_length=100)] = Field(description="Who.")
-    note: Annotated[str, Field(max_length=1000)] | None = Field(None, description="Why.")
+    note: Words | None = Field(None, description="Why.")
 
 
 class Mute(Message):
@@ -88,5 +112,5 @@ class Mute(Message):
     scope: MuteScope = Field(description="What `muted_id` is.")
     muted_id: Identifier = Field(description="Which.")
     until_ms: EventTimeMs | None = Field(None, description="Until when, ms since 1970 UTC; without it for good.")
-    by: str = Field(description="Who muted it.")
-    note: str | None = Field(None, description="Why.")
+    by: Annotated[str, Field(max_length=100)] = Field(description="Who muted it.")
+    note: Words | None = Field(None, description="Why.")

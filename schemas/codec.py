@@ -216,7 +216,14 @@ def _constraints(metadata: Iterable[Any]) -> Iterable[tuple[str, Any]]:
                 yield "min_length", length
             case annotated_types.MaxLen(max_length=length):
                 yield "max_length", length
+            case object(pattern=str(pattern)):  # pydantic's own kind of metadata, which has no public name
+                yield "pattern", _as_python(pattern)
             case FieldInfo():
                 yield from _constraints(constraint.metadata)
             case _:
                 raise TypeError(f"schemas/codec.py does not translate {constraint!r} yet")
+
+
+def _as_python(pattern: str) -> str:
+    """A pattern as pydantic's engine reads it: there `$` is the end alone, in Python's also before a last line break."""
+    return f"{pattern[:-1]}\\Z" if pattern.endswith("$") else pattern

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Count, EventTimeMs, Message
+from schemas.base import Digest, EventTimeMs, Group, Line, Message, Offset, Partition, Version
 
 Channel = Literal["champion", "challenger"]
 
@@ -12,9 +12,9 @@ Channel = Literal["champion", "challenger"]
 class BundleRef(Message):
     """One bundle, by what it is."""
 
-    name: str = Field(description="Name of the model line.")
-    version: Annotated[int, Field(ge=1)] = Field(description="Version within the line.")
-    digest: Annotated[str, Field(min_length=64, max_length=64)] = Field(description="SHA-256 of its files, in hex.")
+    name: Line = Field(description="Name of the model line.")
+    version: Version = Field(description="Version within the line.")
+    digest: Digest = Field(description="SHA-256 of its files, in hex.")
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
@@ -24,7 +24,7 @@ class Control(Message):
     """A command, or what one partition's worker answers to it. Compacted: the last of each kind and partition counts."""
 
     kind: Literal["command", "acknowledgement"] = Field(description="Which of the two.")
-    group: str = Field(description="Consumer group of the scorers meant, or of the one that answers.")
+    group: Group = Field(description="Consumer group of the scorers meant, or of the one that answers.")
     channel: Channel = Field(description="champion: what decides. challenger: what scores beside it, unseen.")
     command_id: Annotated[str, Field(min_length=1, max_length=100)] = Field(
         description="Ties answers to their command."
@@ -41,17 +41,17 @@ class Control(Message):
     )
     outcome: Literal["in_force", "refused"] | None = Field(None, description="Answer: what became of the command.")
     why: Annotated[str, Field(max_length=500)] | None = Field(None, description="Reason of a rollback or a refusal.")
-    source_partition: Count | None = Field(None, description="Answer: the input partition that speaks.")
-    from_offset: Count | None = Field(
+    source_partition: Partition | None = Field(None, description="Answer: the input partition that speaks.")
+    from_offset: Offset | None = Field(
         None, description="Answer: it holds from this input offset on; none where the worker has met no input yet."
     )
 
 
-def command_key(group: str, channel: Channel) -> bytes:
+def command_key(group: Group, channel: Channel) -> bytes:
     """The key of a command on the topic."""
     return f"{group}:{channel}".encode()
 
 
-def acknowledgement_key(group: str, channel: Channel, partition: int) -> bytes:
+def acknowledgement_key(group: Group, channel: Channel, partition: int) -> bytes:
     """The key of a partition's answer on the topic."""
     return f"{group}:{channel}:{partition}".encode()

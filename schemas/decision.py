@@ -1,11 +1,22 @@
 """The audit record of a decision, on `decisions`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.alert import Reason
-from schemas.base import EventTimeMs, Identifier, Message, Probability, Share
+from schemas.alert import Reasons
+from schemas.base import (
+    DecisionId,
+    Digest,
+    EventTimeMs,
+    FeatureVector,
+    Identifier,
+    Message,
+    ModelName,
+    Percentile,
+    Probability,
+    Share,
+)
 from schemas.score import Score
 
 Outcome = Literal["pass", "alert"]
@@ -15,9 +26,9 @@ RecordedBecause = Literal["alert", "application", "sample"]
 class UnseenScore(Message):
     """What the challenger said of the same payment in the shadow."""
 
-    model: str = Field(description="Bundle name, version and execution provider.")
+    model: ModelName = Field(description="Bundle name, version and execution provider.")
     probability: Probability = Field(description="Its calibrated probability of fraud.")
-    anomaly_percentile: float = Field(description="Its anomaly percentile.")
+    anomaly_percentile: Percentile = Field(description="Its anomaly percentile.")
     alert: bool = Field(description="Whether it would have alerted.")
 
 
@@ -27,21 +38,21 @@ class Decision(Score):
     Kept for every alert, every credit application and a share of the rest.
     """
 
-    decision_id: str = Field(description="Source topic, partition and offset: transactions-3-1042.")
+    decision_id: DecisionId = Field(description="Source topic, partition and offset: transactions-3-1042.")
     decided_at_ms: EventTimeMs = Field(description="Wall-clock time of the decision, ms since 1970 UTC.")
-    bundle_digest: str = Field(description="SHA-256 over the bundle's files, hex.")
-    features: tuple[float, ...] = Field(description="The feature vector as scored, in the order of the feature spec.")
+    bundle_digest: Digest = Field(description="SHA-256 over the bundle's files, hex.")
+    features: FeatureVector = Field(description="The feature vector as scored, in the order of the feature spec.")
     probability_threshold: Probability = Field(description="An alert is raised from this probability on.")
-    anomaly_percentile_threshold: float = Field(description="An alert is raised from this percentile on.")
+    anomaly_percentile_threshold: Percentile = Field(description="An alert is raised from this percentile on.")
     outcome: Outcome = Field(description="What was decided.")
     recorded_because: RecordedBecause = Field(description="Why this decision was recorded.")
-    reasons: tuple[Reason, ...] = Field((), description="For alerts: the strongest factors first.")
+    reasons: Reasons = Field((), description="For alerts: the strongest factors first.")
     sample_share: Share = Field(1.0, description="Chance that a decision such as this is recorded; alerts always are.")
     challenger: UnseenScore | None = Field(None, description="What the challenger said, where there is one.")
     control_share: Share = Field(
         0.0, description="Share of the alerts that are let through as control group; 0: none is."
     )
-    sealed: str | None = Field(
+    sealed: Annotated[str, Field(max_length=1_000_000)] | None = Field(
         None,
         description="Where decisions are sealed per subject: card_id, features and reasons, encrypted; then card_id is a keyed "
         "hash of the card's, and the other two are empty.",
@@ -52,5 +63,5 @@ class SealedPart(Message):
     """What of a decision is about the person, in clear."""
 
     card_id: Identifier
-    features: tuple[float, ...]
-    reasons: tuple[Reason, ...]
+    features: FeatureVector
+    reasons: Reasons

@@ -4,25 +4,26 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.base import Count, Message, Probability, Share
+from schemas.base import Count, Message, Number, Probability, Share, Words
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+FIGURES_MAX = 256
 
 
 class Estimate(Message):
     """A figure with its 95 % interval."""
 
-    value: float = Field(description="As measured.")
-    low: float = Field(description="Lower end of the interval.")
-    high: float = Field(description="Upper end of the interval.")
+    value: Number = Field(description="As measured.")
+    low: Number = Field(description="Lower end of the interval.")
+    high: Number = Field(description="Upper end of the interval.")
 
 
 class ModelFigures(Message):
     """One model on the test cut."""
 
     model: Name = Field(description="Which model.")
-    figures: dict[Name, Estimate] = Field(description="Its figures by name.")
-    difference: dict[Name, Estimate] = Field(
+    figures: Annotated[dict[Name, Estimate], Field(max_length=FIGURES_MAX)] = Field(description="Its figures by name.")
+    difference: Annotated[dict[Name, Estimate], Field(max_length=FIGURES_MAX)] = Field(
         {}, description="The bundle's figures less its own, with paired intervals; empty for the bundle's own model."
     )
 
@@ -41,17 +42,22 @@ class Group(Message):
     name: Name = Field(description="Which part: a day, a kind of fraud.")
     records: Count = Field(description="Transactions in it.")
     positives: Count = Field(description="Frauds in it.")
-    figures: dict[Name, float] = Field(description="Figures on it, by name.")
+    figures: Annotated[dict[Name, Number], Field(max_length=FIGURES_MAX)] = Field(description="Figures on it, by name.")
+
+
+Models = Annotated[tuple[ModelFigures, ...], Field(max_length=FIGURES_MAX)]
+Calibration = Annotated[tuple[CalibrationBin, ...], Field(max_length=1_000)]
+Groups = Annotated[tuple[Group, ...], Field(max_length=1_000)]
 
 
 class Evaluation(Message):
     """Every table."""
 
-    intervals: str = Field(description="How the intervals were made, in words.")
-    models: tuple[ModelFigures, ...] = Field(description="The bundle's model first, then those it is compared with.")
-    calibration: tuple[CalibrationBin, ...] = Field(description="Bins of rising probability, equally filled.")
-    by_day: tuple[Group, ...] = Field((), description="Day by day.")
-    by_scenario: tuple[Group, ...] = Field((), description="One kind of fraud each, among all that is legitimate.")
-    unseen: tuple[Group, ...] = Field(
+    intervals: Words = Field(description="How the intervals were made, in words.")
+    models: Models = Field(description="The bundle's model first, then those it is compared with.")
+    calibration: Calibration = Field(description="Bins of rising probability, equally filled.")
+    by_day: Groups = Field((), description="Day by day.")
+    by_scenario: Groups = Field((), description="One kind of fraud each, among all that is legitimate.")
+    unseen: Groups = Field(
         (), description="The same kinds, by a classifier that was trained without any fraud of theirs."
     )

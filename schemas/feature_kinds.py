@@ -10,10 +10,10 @@ from schemas.base import Message
 UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 UNIT_WORDS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
 
-Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$")]
+Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$", max_length=7)]
 """A whole number and a unit: 30s, 10m, 24h, 7d."""
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
 Transform = Literal["none", "log1p"]
 Aggregation = Literal["count", "sum", "mean", "max", "std", "ratio", "distinct"]
 IdField = Literal["card_id", "terminal_id", "currency", "mcc", "country", "channel"]
@@ -79,7 +79,7 @@ class BaseFeature(Part):
     """What every feature has."""
 
     name: Name = Field(description="Column name, unique in the spec.")
-    description: str | None = Field(
+    description: Annotated[str, Field(max_length=1_000)] | None = Field(
         None, description="The feature in words, as alert reasons quote it. Default: derived."
     )
 

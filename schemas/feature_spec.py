@@ -59,10 +59,12 @@ class FeatureSpec(Part):
     """Every input of a model, in order, and how history is kept for it."""
 
     version: Literal[1] = Field(description="Version of this format.")
-    time_zone: str = Field("UTC", description="IANA time zone of the calendar features.")
+    time_zone: Annotated[str, Field(max_length=64)] = Field(
+        "UTC", description="IANA time zone of the calendar features."
+    )
     allowed_lateness: Duration = Field(
         "5m",
-        description="A payment older than the newest one by more than this is scored, flagged late and not remembered.",
+        description="A payment older than its card's newest one by more than this is scored, flagged late and not remembered.",
     )
     keys: dict[Name, IdField] = Field(
         {},
@@ -73,7 +75,9 @@ class FeatureSpec(Part):
     label_delay: Duration = Field(
         "7d", description="Whole days after which the label of a payment is taken as known, by profile features."
     )
-    windows: tuple[Window, ...] = Field((), description="The windows that features may name.")
+    windows: Annotated[tuple[Window, ...], Field(max_length=64)] = Field(
+        (), description="The windows that features may name."
+    )
     features: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=512)] = Field(
         description="The inputs, in order."
     )

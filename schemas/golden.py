@@ -4,17 +4,17 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from schemas.base import Message
+from schemas.base import FeatureVector, Message, Number
 
 GOLDEN_ROWS_MAX = 64
 
-Column = Annotated[tuple[float, ...], Field(min_length=1, max_length=GOLDEN_ROWS_MAX)]
+Column = Annotated[tuple[Number, ...], Field(min_length=1, max_length=GOLDEN_ROWS_MAX)]
 
 
 class Golden(Message):
     """Rows of raw features and the answers of the networks that the graph was exported from."""
 
-    rows: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1, max_length=GOLDEN_ROWS_MAX)] = Field(
+    rows: Annotated[tuple[FeatureVector, ...], Field(min_length=1, max_length=GOLDEN_ROWS_MAX)] = Field(
         description="Feature rows, in the feature spec's order."
     )
     probability: Column = Field(description="Expected probability of each row.")

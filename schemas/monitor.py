@@ -4,28 +4,49 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Count, EventTimeMs, Identifier, Message, Probability, Share
+from schemas.base import (
+    Count,
+    Digest,
+    EventTimeMs,
+    FeatureName,
+    Identifier,
+    LargeBins,
+    Message,
+    ModelName,
+    Number,
+    Offset,
+    OffsetOrNone,
+    Partition,
+    Positive,
+    Probability,
+    Share,
+)
 from schemas.label import Verdict
+from schemas.metric import FeatureCounts
 from schemas.reference import Reference
+
+FeatureNames = Annotated[tuple[FeatureName, ...], Field(max_length=512)]
+JUDGED_MAX = 1_000
+"""Models that judged one payment."""
 
 
 class ModelReference(Message):
     """The reference of a bundle that scores, on `model-references`: the scorer tells it with its first sums."""
 
-    model: str = Field(description="Bundle name, version and execution provider, as on scores. The record's key.")
-    bundle_digest: str = Field(description="SHA-256 over the bundle's files, hex.")
+    model: ModelName = Field(description="Bundle name, version and execution provider, as on scores. The record's key.")
+    bundle_digest: Digest = Field(description="SHA-256 over the bundle's files, hex.")
     reference: Reference = Field(description="Distributions of its validation traffic.")
-    weekly: tuple[str, ...] = Field((), description="Features that follow the week: compared over whole weeks only.")
+    weekly: FeatureNames = Field((), description="Features that follow the week: compared over whole weeks only.")
 
 
 class Judged(Message):
     """A decision as far as the monitor needs it."""
 
-    model: str = Field(description="What scored it.")
+    model: ModelName = Field(description="What scored it.")
     event_time_ms: EventTimeMs = Field(description="When the payment happened.")
     probability: Probability = Field(description="Calibrated probability of fraud.")
     alert: bool = Field(description="Whether a threshold was crossed.")
-    weight: Annotated[float, Field(ge=0.0)] = Field(
+    weight: Positive = Field(
         description="How many payments it stands for: 1 / its chance to be recorded and to get a label. 0: it was blocked."
     )
 
@@ -36,8 +57,8 @@ class Told(Message):
     verdict: Verdict = Field(description="What the payment was.")
     labelled_at_ms: EventTimeMs = Field(description="When it was said.")
     event_time_ms: EventTimeMs | None = Field(None, description="When the payment happened, where known.")
-    partition: Count = Field(description="Its partition of `labels`.")
-    offset: Count = Field(description="Its offset there: of two labels of a payment the later one counts.")
+    partition: Partition = Field(description="Its partition of `labels`.")
+    offset: Offset = Field(description="Its offset there: of two labels of a payment the later one counts.")
 
 
 class Evidence(Message):
@@ -48,17 +69,20 @@ class Evidence(Message):
     told: Told | None = Field(None, description="What it turned out to be.")
 
 
+AllJudged = Annotated[tuple[Judged, ...], Field(max_length=JUDGED_MAX)]
+
+
 class LedgerEntry(Message):
     """All that is known of a payment, on `monitor-ledger`: its score, its label or both."""
 
-    judged: tuple[Judged, ...] = Field((), description="How it was scored, once known; one entry a model.")
+    judged: AllJudged = Field((), description="How it was scored, once known; one entry a model.")
     told: Told | None = Field(None, description="The label that counts, once there is one.")
 
 
 class DriftWindow(Message):
     """The sums of a model since its last report, on `monitor-windows`."""
 
-    offset: int = Field(-1, description="Newest record of `scoring-metrics` taken in.")
+    offset: OffsetOrNone = Field(-1, description="Newest record of `scoring-metrics` taken in.")
     from_ms: EventTimeMs = Field(0, description="Wall-clock time of the first sums, ms since 1970 UTC.")
     until_ms: EventTimeMs = Field(0, description="Wall-clock time of the last sums.")
     from_clock_ms: EventTimeMs = Field(0, description="Event-time clock of the first sums.")
@@ -68,33 +92,36 @@ class DriftWindow(Message):
     scored: Count = Field(0, description="Scores written.")
     alerts: Count = Field(0, description="Alerts written.")
     dead_letters: Count = Field(0, description="Dead letters written.")
-    probability: tuple[int, ...] = Field((), description="Counts by bin.")
-    anomaly_percentile: tuple[int, ...] = Field((), description="Counts by bin.")
-    features: tuple[tuple[int, ...], ...] = Field((), description="Counts by bin, one list a feature.")
-    challenger: str | None = Field(None, description="What scored the same payments in the shadow.")
+    probability: LargeBins = Field((), description="Counts by bin.")
+    anomaly_percentile: LargeBins = Field((), description="Counts by bin.")
+    features: FeatureCounts = Field((), description="Counts by bin, one list a feature.")
+    challenger: ModelName | None = Field(None, description="What scored the same payments in the shadow.")
     challenger_scored: Count = Field(0, description="Payments that it scored.")
     challenger_alerts: Count = Field(0, description="Those that it would have alerted.")
     both_alerts: Count = Field(0, description="Those that both alerted.")
-    challenger_probability: tuple[int, ...] = Field((), description="Counts of its probability by bin.")
+    challenger_probability: LargeBins = Field((), description="Counts of its probability by bin.")
 
 
 class Drift(Message):
     """How far a distribution is from its reference."""
 
-    name: str = Field(description="Feature, `probability` or `anomaly_percentile`.")
-    psi: float = Field(description="Population stability index, natural logarithm.")
+    name: FeatureName = Field(description="Feature, `probability` or `anomaly_percentile`.")
+    psi: Number = Field(description="Population stability index, natural logarithm.")
     ks: Share = Field(description="Kolmogorov-Smirnov distance between the binned distributions.")
     drifted: bool = Field(description="Whether the index is above the limit.")
+
+
+Drifts = Annotated[tuple[Drift, ...], Field(max_length=514)]
 
 
 class ChallengerReport(Message):
     """What the challenger would have done in a window, beside what the champion did."""
 
-    challenger: str = Field(description="Bundle name, version and execution provider.")
+    challenger: ModelName = Field(description="Bundle name, version and execution provider.")
     scored: Count = Field(description="Payments that it scored.")
     alert_rate: Share = Field(description="Alerts a score, had it decided.")
     agreement: Share | None = Field(description="Of the payments that either alerted, those that both did.")
-    psi: float = Field(description="Stability index of its probability against the champion's.")
+    psi: Number = Field(description="Stability index of its probability against the champion's.")
 
 
 class DriftReport(Message):
@@ -106,7 +133,7 @@ class DriftReport(Message):
     scored: Count = Field(description="Payments scored in the window.")
     alert_rate: Share = Field(description="Alerts a score.")
     dead_letter_rate: Share = Field(description="Dead letters an input.")
-    distributions: tuple[Drift, ...] = Field(description="Scores and features; the largest index first.")
+    distributions: Drifts = Field(description="Scores and features; the largest index first.")
     drifted: bool = Field(description="Whether any is above the limit.")
     challenger: ChallengerReport | None = Field(None, description="The challenger beside it, where there is one.")
 
@@ -120,10 +147,10 @@ class QualityReport(Message):
     age_days_min: Count = Field(description="Payments at least so old, by the newest event or label seen.")
     age_days_max: Count | None = Field(description="And younger than this.")
     mature: bool = Field(description="Whether labels had their time: only then no label means legitimate.")
-    payments: float = Field(description="Payments, weighted.")
-    frauds: float = Field(description="Of them frauds, weighted.")
-    alerts: float = Field(description="Alerts, weighted.")
-    fraud_alerts: float = Field(description="Of them frauds, weighted.")
+    payments: Positive = Field(description="Payments, weighted.")
+    frauds: Positive = Field(description="Of them frauds, weighted.")
+    alerts: Positive = Field(description="Alerts, weighted.")
+    fraud_alerts: Positive = Field(description="Of them frauds, weighted.")
     labelled: Count = Field(description="Recorded payments with a label, unweighted.")
     precision: Share | None = Field(None, description="Frauds among the alerts.")
     recall: Share | None = Field(None, description="Alerts among the frauds.")
@@ -138,7 +165,7 @@ class MonitorReport(Message):
     """A finding about one model, on `monitor`."""
 
     kind: Literal["drift", "quality"] = Field(description="Which of the parts is there.")
-    model: str = Field(description="Bundle name, version and execution provider.")
+    model: ModelName = Field(description="Bundle name, version and execution provider.")
     at_ms: EventTimeMs = Field(description="Kafka timestamp of the newest record that went into it.")
     drift: DriftReport | None = Field(None, description="For drift.")
     quality: QualityReport | None = Field(None, description="For quality.")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from schemas.base import Count, Message
+from schemas.base import Count, FeatureName, FeatureVector, Message, Number
 
 SCORE_BINS = 20
 """Equal bins over a score's range, as on `scoring-metrics`."""
@@ -12,13 +12,17 @@ SCORE_BINS = 20
 ScoreCounts = Annotated[tuple[Count, ...], Field(min_length=SCORE_BINS, max_length=SCORE_BINS)]
 
 
+Edges = Annotated[tuple[Number, ...], Field(max_length=1025)]
+Counts = Annotated[tuple[Count, ...], Field(max_length=1024)]
+
+
 class FeatureHistogram(Message):
     """Distribution of one feature: counts[i] values in [edges[i], edges[i + 1])."""
 
-    name: str = Field(description="The feature's name in the feature spec.")
-    median: float = Field(description="Its median, which alert reasons quote as typical.")
-    edges: tuple[float, ...] = Field(description="Rising; the first and last bins also hold what lies beyond.")
-    counts: tuple[Count, ...] = Field(description="One fewer than the edges.")
+    name: FeatureName = Field(description="The feature's name in the feature spec.")
+    median: Number = Field(description="Its median, which alert reasons quote as typical.")
+    edges: Edges = Field(description="Rising; the first and last bins also hold what lies beyond.")
+    counts: Counts = Field(description="One fewer than the edges.")
 
     @model_validator(mode="after")
     def _one_bin_between_two_edges(self) -> "FeatureHistogram":
@@ -30,9 +34,11 @@ class FeatureHistogram(Message):
 class Reference(Message):
     """Distributions over legitimate validation traffic, and the payments that alert reasons compare with."""
 
-    features: tuple[FeatureHistogram, ...] = Field(description="One per feature, in order.")
+    features: Annotated[tuple[FeatureHistogram, ...], Field(max_length=512)] = Field(
+        description="One per feature, in order."
+    )
     probability_counts: ScoreCounts = Field(description="Counts in 20 equal bins over 0 to 1.")
     anomaly_percentile_counts: ScoreCounts = Field(description="Counts in 20 equal bins over 0 to 100.")
-    background: Annotated[tuple[tuple[float, ...], ...], Field(min_length=1, max_length=64)] = Field(
+    background: Annotated[tuple[FeatureVector, ...], Field(min_length=1, max_length=64)] = Field(
         description="Typical legitimate feature rows: the point from which Shapley values count."
     )

@@ -1,10 +1,8 @@
 """What Assay says of each transaction, on `scores`."""
 
-from typing import Annotated
-
 from pydantic import Field
 
-from schemas.base import EventTimeMs, Identifier, Message, Probability
+from schemas.base import EventTimeMs, Identifier, Message, ModelName, Percentile, Positive, Probability
 
 
 class Score(Message):
@@ -14,14 +12,14 @@ class Score(Message):
     event_time_ms: EventTimeMs = Field(description="When the payment happened, ms since 1970 UTC.")
     card_id: Identifier = Field(description="Keyed pseudonym of the card.")
     probability: Probability = Field(description="Calibrated probability of fraud, from the classifier.")
-    reconstruction_error: Annotated[float, Field(ge=0.0)] = Field(
+    reconstruction_error: Positive = Field(
         description="Mean squared error of the VAE's reconstruction of the scaled features."
     )
-    anomaly_percentile: Annotated[float, Field(ge=0.0, le=100.0)] = Field(
+    anomaly_percentile: Percentile = Field(
         description="Share of legitimate traffic with a smaller reconstruction error, in percent."
     )
     alert: bool = Field(description="Whether a threshold was crossed; then a record on `alerts` belongs to it.")
-    model: str = Field(description="Bundle name, version and execution provider that scored it: fraud/3@cpu.")
+    model: ModelName = Field(description="Bundle name, version and execution provider that scored it: fraud/3@cpu.")
     late: bool = Field(
         False, description="Arrived later than the allowed lateness: scored, but not part of the history."
     )

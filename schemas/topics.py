@@ -1,5 +1,6 @@
 """Every topic: name, key, schema, partitions, retention, cleanup. The only list of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +21,9 @@ from schemas.transaction import Transaction
 
 DAY_MS = 24 * 3600 * 1000
 
+STAMP_AHEAD_MS_MAX = 3600 * 1000
+"""How far ahead of the broker's clock a producer may stamp a record (message.timestamp.after.max.ms, KIP-937)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -28,6 +32,7 @@ class Topic:
     partitions: "input" means as many as the input topic has, so that a card's records stay together and in order.
     retention_ms: how long the broker keeps records; None keeps them until compaction.
     replayed: compacted, but replaced records stay for as long as `transactions` do, so that a replay finds them.
+    stamped_by: whose clock a record's timestamp is. The producer's where latency counts from it, and then the broker bounds it.
     """
 
     name: str
@@ -38,9 +43,10 @@ class Topic:
     partitions: Literal["input", "one"] = "input"
     cleanup: Literal["delete", "compact"] = "delete"
     replayed: bool = False
+    stamped_by: Literal["broker", "producer"] = "broker"
 
 
-TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS)
+TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS, stamped_by="producer")
 SCORES = Topic("scores", Score, "card_id", "scorer", 7 * DAY_MS)
 ALERTS = Topic("alerts", Alert, "card_id", "scorer", 30 * DAY_MS)
 DECISIONS = Topic("decisions", Decision, "card_id", "scorer", 180 * DAY_MS)
@@ -70,7 +76,9 @@ MONITOR_LEDGER = Topic(
 )
 MONITOR_WINDOWS = Topic("monitor-windows", DriftWindow, "model", "monitor", None, partitions="one", cleanup="compact")
 MONITOR = Topic("monitor", MonitorReport, "model", "monitor", 180 * DAY_MS, partitions="one")
-APPLICATIONS = Topic("applications", Application, "applicant_id", "the user's systems", 32 * DAY_MS)
+APPLICATIONS = Topic(
+    "applications", Application, "applicant_id", "the user's systems", 32 * DAY_MS, stamped_by="producer"
+)
 CREDIT_SCORES = Topic("credit-scores", CreditScore, "applicant_id", "credit", 7 * DAY_MS)
 CREDIT_DECISIONS = Topic("credit-decisions", CreditDecision, "applicant_id", "credit", 800 * DAY_MS)
 """Kept for 25 months and more: 12 CFR 1002.12(b), records of applications."""
@@ -171,22 +179,40 @@ SOURCE_PARTITION_HEADER = "assay-source-partition"
 SOURCE_OFFSET_HEADER = "assay-source-offset"
 """On every output record: the input position it comes from, as ASCII. For `scoring-metrics` the last one counted."""
 
+SOURCE_TIMESTAMP_HEADER = "assay-source-timestamp-ms"
+"""Beside them, as ASCII: the input record's Kafka timestamp, from which latency counts. Missing where it was implausible.
+
+The output record's own Kafka timestamp is the time of writing, from which its retention counts.
+"""
+
 PROFILES_OFFSET_HEADER = "assay-profiles-offset"
 """On what the scorer writes about a payment: the records of `terminal-profiles` below this offset were known to it."""
 
 
 def position_headers(
-    topic: str, partition: int, offsets: list[int], profiles_offset: int | None = None
+    topic: str, partition: int, offsets: list[int], timestamps_ms: list[int], profiles_offset: int | None = None
 ) -> list[list[tuple[str, bytes]]]:
-    """Headers that tie output records to their input positions on one partition, one list a record."""
+    """Headers that tie output records to their input positions on one partition, one list a record.
+
+    timestamps_ms: of the input records, plausible ones.
+    """
     where = (SOURCE_TOPIC_HEADER, topic.encode())
     number = (SOURCE_PARTITION_HEADER, b"%d" % partition)
+    # of a batch many share a millisecond
+    stamps = {ms: (SOURCE_TIMESTAMP_HEADER, b"%d" % ms) for ms in set(timestamps_ms)}
+    rows = zip(offsets, timestamps_ms, strict=True)
     if profiles_offset is None:
-        return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset)] for offset in offsets]
+        return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), stamps[ms]] for offset, ms in rows]
     known = (PROFILES_OFFSET_HEADER, b"%d" % profiles_offset)
-    return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), known] for offset in offsets]
+    return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), stamps[ms], known] for offset, ms in rows]
 
 
-def source_headers(topic: str, partition: int, offset: int) -> list[tuple[str, bytes]]:
-    """The same for one record."""
-    return position_headers(topic, partition, [offset])[0]
+def source_headers(topic: str, partition: int, offset: int, timestamp_ms: int | None) -> list[tuple[str, bytes]]:
+    """The same for one record. timestamp_ms: None where it is implausible."""
+    headers = position_headers(topic, partition, [offset], [timestamp_ms or 0])[0]
+    return headers if timestamp_ms is not None else headers[:-1]
+
+
+def source_timestamp_ms(headers: Iterable[tuple[str, bytes]]) -> int | None:
+    """The input record's timestamp, in the headers of an output record; None where there is none."""
+    return next((int(value) for name, value in headers if name == SOURCE_TIMESTAMP_HEADER), None)

@@ -89,8 +89,14 @@ def write_key_pair(path: Path, password: str | None = None) -> PublicKey:
     key = ec.generate_private_key(ec.SECP256R1())
     protection = serialization.BestAvailableEncryption(password.encode()) if password else serialization.NoEncryption()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
-    _create(path.with_name(path.name + ".key"), pem, 0o600)
-    _create(path.with_name(path.name + ".pub"), public_pem(key.public_key()), 0o644)
+    secret_file, public_file = path.with_name(path.name + ".key"), path.with_name(path.name + ".pub")
+    if secret_file.exists() and not public_file.exists():
+        key = private_key(secret_file, password)  # a run that was killed left half a pair: it is completed
+    else:
+        if public_file.exists():
+            raise KeyFileError(f"{public_file} exists and is left alone: choose another name.")
+        _create(secret_file, pem, 0o600)
+    _create(public_file, public_pem(key.public_key()), 0o644)
     return key.public_key()
 
 
@@ -126,3 +132,5 @@ def _create(path: Path, content: bytes, mode: int) -> None:
         raise KeyFileError(f"{path} cannot be written: {error.strerror}.") from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

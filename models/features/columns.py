@@ -17,16 +17,19 @@ class TransactionColumns:
     """n validated transactions in log order: ids not empty, amounts finite and >= 0.
 
     ids: n strings for each id field that the feature spec reads (`layout.id_fields`). event_time_ms: int64[n], ms since
-    1970-01-01 UTC. amount: float64[n], currency's main unit.
+    1970-01-01 UTC. amount: float64[n], currency's main unit. arrived_ms: int64[n], timestamps of the records in the log; None
+    for payments that come from no log.
     """
 
     ids: Mapping[IdField, Sequence[str]]
     event_time_ms: NDArray[np.int64]
     amount: NDArray[np.float64]
+    arrived_ms: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.event_time_ms)
 
     def __getitem__(self, rows: slice) -> "TransactionColumns":
         ids = {field: values[rows] for field, values in self.ids.items()}
-        return TransactionColumns(ids, self.event_time_ms[rows], self.amount[rows])
+        arrived_ms = None if self.arrived_ms is None else self.arrived_ms[rows]
+        return TransactionColumns(ids, self.event_time_ms[rows], self.amount[rows], arrived_ms)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import kernel
+from models.features import index, kernel
 from models.features.columns import TransactionColumns
 from models.features.layout import id_fields
 from models.features.local_time import local_ms
@@ -19,31 +19,29 @@ def fold(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Features float32[n, F] of each payment as if scored one by one in order, and bool[n] whether it came too late.
 
-    Changes `state`. A payment older than the newest one so far by more than the allowed lateness is late: scored from what
-    is remembered, and leaves no trace. Any other is counted in its own bucket, out of order or not. profiles: what the whole
-    stream knows of the terminals; read, never changed.
+    Changes `state`. A payment older than its card's newest one by more than the allowed lateness is late: scored from what is
+    remembered, and leaves no trace. Any other is counted in its own bucket, out of order or not. The histories of other keys
+    leave out what is too old for themselves; without a card's history, the first key's decides. profiles: what the whole stream
+    knows of the terminals; read, never changed.
     """
     spec = state.spec
     times = np.ascontiguousarray(columns.event_time_ms, dtype=np.int64)
     amounts = np.ascontiguousarray(columns.amount, dtype=np.float64)
-    late, clock_ms = _late(state, times)
+    late = np.zeros(len(columns), dtype=np.bool_)
+    keys = {field: index.keys_of(columns.ids[field]) for field in state.keyed if field in columns.ids}
     matrix = np.empty((len(columns), len(spec.features)), dtype=np.float32)
     source, column, log1p = state.plain
     kernel.run_plain(source, column, log1p, amounts, local_ms(times, spec.time_zone), matrix)
-    for history in state.histories.values():
-        history.fold(columns, times, amounts, late, matrix)
-    if state.days is not None:
-        terminal_ids = columns.ids["terminal_id"]
-        profiles.fill(spec, terminal_ids, times, matrix)
-        state.days.count(terminal_ids, times, late)
-    state.clock_ms = clock_ms
+    for place, history in enumerate(state.in_order):
+        history.fold(keys, times, amounts, late if place == 0 else late.copy(), matrix)
+    if spec.profiled:
+        profiles.fill(spec, columns.ids["terminal_id"], times, matrix)
+    if "terminal_id" in columns.ids:
+        state.days.count(columns.ids["terminal_id"], times, late)
+    if "card_id" in keys:
+        arrived_ms = times if columns.arrived_ms is None else columns.arrived_ms
+        kernel.move_clock(state.clock, state.clock_card, times, arrived_ms, keys["card_id"][0], late)
     return matrix, late
-
-
-def _late(state: FeatureState, times: NDArray[np.int64]) -> tuple[NDArray[np.bool_], int]:
-    """Which payments are late, each against the clock just before it; and the clock after them all."""
-    clocks = np.maximum.accumulate(np.concatenate([[np.int64(state.clock_ms)], times]))
-    return times < clocks[:-1] - state.spec.lateness_ms, int(clocks[-1])
 
 
 def warm(spec: FeatureSpec) -> None:

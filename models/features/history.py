@@ -4,14 +4,16 @@ Memory for `ids_max` ids is reserved at once and given by the operating system p
 never copies and never pauses the stream.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features import index, kernel
-from models.features.columns import TransactionColumns
 from models.features.index import FREE, NO_ID, NOBODY, USED
 from models.features.kernel import EMPTY, FIRST_MS, HEADS, ID_WORDS, LAST_MS, MARKS
 from models.features.layout import counted_fields, program
+from schemas.feature_kinds import IdField
 from schemas.feature_spec import FeatureSpec
 
 EVICTED_SHARE = 64
@@ -32,7 +34,8 @@ class KeyHistory:
             raise FeatureStateError(f"cards_max is {ids_max}; it must be at least 1.")
         self.ids_max = ids_max
         self.program = program(spec, key)
-        self._key, self._field, self._counted = key, spec.keys[key], counted_fields(spec, key)
+        self.field = spec.keys[key]
+        self._key, self._counted, self._lateness_ms = key, counted_fields(spec, key), spec.lateness_ms
         try:
             self.rows = np.zeros((ids_max + 1, self.program.row_words), dtype=np.uint32)
         except MemoryError:
@@ -58,26 +61,29 @@ class KeyHistory:
 
     def fold(
         self,
-        columns: TransactionColumns,
+        keys: Mapping[IdField, index.Keys],
         times: NDArray[np.int64],
         amounts: NDArray[np.float64],
         late: NDArray[np.bool_],
         matrix: NDArray[np.float32],
     ) -> None:
-        """Fill this key's columns of the matrix, and remember what is not late. times, amounts: the columns', contiguous."""
-        words, tags = index.keys_of(columns.ids[self._field])
-        marks = np.empty((len(columns), len(self._counted)), dtype=np.uint8)
+        """Fill this key's columns of the matrix, and remember what is not late. times, amounts: contiguous.
+
+        keys: of the ids, by field. late: bool[n], what is not to be remembered; filled up with what is too old for its history.
+        """
+        words, tags = keys[self.field]
+        marks = np.empty((len(times), len(self._counted)), dtype=np.uint8)
         for place, field in enumerate(self._counted):
-            marks[:, place] = index.keys_of(columns.ids[field])[1] % MARKS
+            marks[:, place] = keys[field][1] % MARKS
         memory = self.rows.reshape(-1)
-        flat = (memory, memory.view(np.float32), memory.view(np.int64))
+        flat = (self._lateness_ms, memory, memory.view(np.float32), memory.view(np.int64))
         start = 0
-        while start < len(columns):
+        while start < len(times):
             slots = self._resolve(words[start:], tags[start:], late[start:])
             part = slice(start, start + len(slots))
             kernel.run(self.program, *flat, slots, times[part], amounts[part], marks[part], late[part], matrix[part])
             start += len(slots)
-            if start < len(columns):
+            if start < len(times):
                 self._evict()
 
     def _resolve(
@@ -85,7 +91,7 @@ class KeyHistory:
     ) -> NDArray[np.int64]:
         """Rows of as many leading payments as can be placed without an eviction, new ids placed in order.
 
-        words, tags: of `index.keys_of`. A late payment places nobody.
+        words, tags: of `index.keys_of`. late: what is known to be: it places nobody.
         """
         slots = np.empty(len(tags), dtype=np.int64)
         placed, _ = index.resolve(

@@ -27,6 +27,10 @@ USED, FREE = 0, 1
 """Counters: rows ever used, row 0 included; entries on the stack of freed rows."""
 
 AHEAD = 16
+
+Keys = tuple[NDArray[np.uint32], NDArray[np.uint32]]
+"""Ids as words uint32[n, 16], and their tags uint32[n]."""
+
 EMPTY_ENTRY = np.uint64(0)
 ROW_BITS = np.uint64(0xFFFFFFFF)
 TAG_SHIFT = np.uint64(32)
@@ -37,7 +41,7 @@ def table_for(cards_max: int) -> NDArray[np.uint64]:
     return np.zeros(1 << (2 * cards_max - 1).bit_length(), dtype=np.uint64)
 
 
-def keys_of(card_ids: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+def keys_of(card_ids: Sequence[str]) -> Keys:
     """Ids as words uint32[n, 16] and their tags uint32[n]. An id of more than 64 bytes stands as its BLAKE2b."""
     text = SEPARATOR.join(card_ids)
     padded = np.full((len(card_ids), ID_BYTES), PADDING, dtype=np.uint8)

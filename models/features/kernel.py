@@ -179,11 +179,12 @@ def _remember(words, numbers, here, planes, now, newest, amount, marks, row):  #
 
 
 @compiled
-def run(program, words, numbers, times, slots, time_ms, amounts, marks, late, matrix):  # type: ignore[no-untyped-def]
+def run(program, lateness_ms, words, numbers, times, slots, time_ms, amounts, marks, late, matrix):  # type: ignore[no-untyped-def]
     """Score and fold n payments of one key, in order, into its columns of the matrix.
 
     words uint32, numbers float32, times int64: the rows' one memory, flat. slots, time_ms: int64[n]. amounts: float64[n].
-    marks: uint8[n, fields], which bit stands for the value. late: bool[n], not folded. matrix: float32[n, F].
+    marks: uint8[n, fields], which bit stands for the value. matrix: float32[n, F]. late: bool[n], not folded; filled up with
+    those older than the newest of their own row by more than lateness_ms: no other id's times matter.
     """
     bucket_ms, buckets, starts, ring_windows, window_buckets, source, column, at_most, log1p, planes, row_words = (
         program
@@ -200,6 +201,8 @@ def run(program, words, numbers, times, slots, time_ms, amounts, marks, late, ma
         key = at // 2
         spans = at + 2 * (HEADS + rings)
         first_ms, last_ms = times[key + FIRST_MS], times[key + LAST_MS]
+        if time < last_ms - lateness_ms:
+            late[row] = True
         registers[SINCE_LAST] = np.inf if last_ms == EMPTY else max(time - last_ms, 0) / 1000.0
         registers[SINCE_FIRST] = 0.0 if first_ms == EMPTY else max(time - first_ms, 0) / 1000.0
         for ring in range(rings):
@@ -221,3 +224,25 @@ def run(program, words, numbers, times, slots, time_ms, amounts, marks, late, ma
             times[key + FIRST_MS] = time if first_ms == EMPTY else min(first_ms, time)
             times[key + LAST_MS] = max(last_ms, time)
     return touched  # so that the compiler keeps the loads
+
+
+@compiled
+def move_clock(clock, card, times, arrived_ms, words, late):  # type: ignore[no-untyped-def]
+    """Move a partition's clock over n payments, in order: the newest time that two different cards have reached.
+
+    clock: int64[2], the time, and the newest of one card alone; card: uint32[16], that card's id. A payment's time is at most
+    that of its arrival in the log. So no card by itself moves the clock, whatever it says. Late payments do not count.
+    """
+    for row in range(times.shape[0]):
+        time = min(times[row], arrived_ms[row])
+        if late[row] or time <= clock[0]:
+            continue
+        same = clock[1] != EMPTY
+        for word in range(card.shape[0]):
+            same &= card[word] == words[row, word]
+        if not same:
+            clock[0] = max(clock[0], min(time, clock[1]))
+        if time > clock[1]:
+            clock[1] = time
+            for word in range(card.shape[0]):
+                card[word] = words[row, word]

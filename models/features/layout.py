@@ -94,9 +94,14 @@ def counted_fields(spec: FeatureSpec, key: str) -> list[IdField]:
 
 
 def id_fields(spec: FeatureSpec) -> frozenset[IdField]:
-    """Every id that the fold reads."""
+    """Every id that features read."""
     fields = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
     return frozenset(fields | ({"terminal_id"} if spec.profiled else set()))
+
+
+def stream_fields(spec: FeatureSpec) -> frozenset[IdField]:
+    """Every id that a stream's fold takes: the card moves the clock, terminals are counted for the profiles of any bundle."""
+    return id_fields(spec) | {"card_id", "terminal_id"}
 
 
 def ring_lengths(spec: FeatureSpec, key: str) -> dict[int, int]:

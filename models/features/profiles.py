@@ -11,12 +11,14 @@ from models.features import text_arrays
 from models.features.history import Arrays, FeatureStateError
 from models.features.kernel import compiled
 from models.features.terminal_days import DAY_MS
+from schemas.base import COUNT_MAX
 from schemas.feature_kinds import ProfileFeature
 from schemas.feature_spec import PROFILE_DAYS, FeatureSpec
 
 PAYMENTS, FRAUDS = 0, 1
 NEVER = -(2**31)
 ROWS_FIRST = 1024
+NEWEST_SHARE = 10
 
 
 class Profile(NamedTuple):
@@ -46,7 +48,7 @@ class TerminalProfiles:
 
     def add(self, day: int, terminal_ids: Sequence[str], payments: Sequence[int], frauds: Sequence[int]) -> int:
         """Add to the terminals' sums of one day, UTC, since 1970-01-01. Returns how many had it behind what is kept."""
-        self._reserve(len(terminal_ids), day)  # first: making room moves rows
+        self._reserve(len(terminal_ids))  # first: making room moves rows
         rows = np.array([self._row(terminal_id) for terminal_id in terminal_ids], np.int64)
         later = rows[self._last_day[rows] < day]
         column_days = day - (day - np.arange(PROFILE_DAYS)) % PROFILE_DAYS
@@ -55,8 +57,13 @@ class TerminalProfiles:
         self._last_day[later] = day
         known = day > self._last_day[rows] - PROFILE_DAYS
         column = day % PROFILE_DAYS
-        np.add.at(self._sums[:, PAYMENTS, column], rows[known], np.asarray(payments, np.int32)[known])
-        np.add.at(self._sums[:, FRAUDS, column], rows[known], np.asarray(frauds, np.int32)[known])
+        touched, where = np.unique(rows[known], return_inverse=True)
+        for kind, counts in ((PAYMENTS, payments), (FRAUDS, frauds)):
+            total = self._sums[touched, kind, column].astype(np.int64)
+            np.add.at(total, where, np.asarray(counts, np.int64)[known])
+            self._sums[touched, kind, column] = np.clip(
+                total, -COUNT_MAX, COUNT_MAX
+            )  # full, in place of wrapped around
         return int(np.count_nonzero(~known))
 
     def profile(self, terminal_id: str) -> Profile:
@@ -70,7 +77,7 @@ class TerminalProfiles:
 
     def put(self, terminal_id: str, profile: Profile) -> None:
         """Replace what is known of a terminal."""
-        self._reserve(1, profile.last_day)
+        self._reserve(1)
         row = self._row(terminal_id)
         days = np.arange(profile.last_day - len(profile.payments) + 1, profile.last_day + 1)[-PROFILE_DAYS:]
         self._sums[row] = 0
@@ -130,14 +137,18 @@ class TerminalProfiles:
             self._sums[row], self._last_day[row] = 0, NEVER
         return row
 
-    def _reserve(self, terminals: int, day: int) -> None:
-        """Room for so many new ones, on that day. Whoever holds a row across this holds another terminal's."""
+    def _reserve(self, terminals: int) -> None:
+        """Room for so many new ones. Whoever holds a row across this holds another terminal's."""
         if len(self._rows) + terminals >= len(self._last_day):
-            self._make_room(terminals, day)
+            self._make_room(terminals)
 
-    def _make_room(self, terminals: int, day: int) -> None:
-        """Forget terminals whose every day is older than what any feature reads; then double until half is free."""
-        newest = max(day, int(self._last_day[1:].max()))
+    def _make_room(self, terminals: int) -> None:
+        """Forget terminals whose every day is older than what any feature reads; then double until half is free.
+
+        Today is a day that one terminal in NEWEST_SHARE has reached: no few of them, whatever day they claim, end the others.
+        """
+        known = np.sort(self._last_day[: len(self._rows) + 1])  # with row 0, so never empty
+        newest = int(known[len(known) - 1 - len(self._rows) // NEWEST_SHARE])
         kept = [terminal for terminal, row in self._rows.items() if self._last_day[row] > newest - PROFILE_DAYS]
         rows = np.array([0, *(self._rows[terminal] for terminal in kept)], np.int64)
         size = len(self._last_day)

@@ -22,7 +22,7 @@ class DaySums:
 
 
 class TerminalDays:
-    """The open days, those that a payment in time can still fall on: two as a rule."""
+    """The payments that are not told yet, by day: of two days as a rule."""
 
     def __init__(self) -> None:
         self._open: dict[int, Counter[str]] = {}
@@ -41,6 +41,10 @@ class TerminalDays:
         """Take out the days that end at `until_ms` or before, the oldest first."""
         closed = sorted(day for day in self._open if (day + 1) * DAY_MS <= until_ms)
         return [DaySums(day, dict(self._open.pop(day))) for day in closed]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._open.clear()
 
     def to_arrays(self) -> Arrays:
         """The open days as arrays, one entry a terminal and day."""

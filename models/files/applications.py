@@ -1,27 +1,33 @@
-"""Files of credit applications: CSV (gzipped too) or Parquet, one column an attribute, and what became of each."""
+"""Files of credit applications: any format of `table`, one column an attribute, and what became of each."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from polars.exceptions import PolarsError
 
 from models.features.attributes import Value
-from models.files.payments import TableError
+from models.files.numbers import is_missing_series
+from models.files.options import ReadOptions, TableError, nearest, shown, value_kind
+from models.files.table import Table, read_table
+from schemas.attribute_kinds import AttributeFeature, CategoryFeature
+from schemas.feature_spec import FeatureSpec
 
-SUFFIXES = (".csv", ".csv.gz", ".parquet")
 DEFAULT, REPAID = ("default", "bad", "true", "yes", "1"), ("repaid", "good", "false", "no", "0")
+PLAIN = ReadOptions()
 
 
 @dataclass(frozen=True, slots=True)
 class Applications:
-    """n applications as a file has them. defaulted: bool[n]; None where no label was asked for."""
+    """n applications as a file has them. defaulted: bool[n]; None where no label was asked for. lines: of the file, if any."""
 
     attributes: Sequence[Mapping[str, Value]]
     defaulted: NDArray[np.bool_] | None
+    lines: Sequence[int] = ()
+    notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.attributes)
@@ -33,42 +39,119 @@ def mapping(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, column = pair.partition("=")
         if not (name and equals and column):
-            raise TableError(f"--map {pair} is not ATTRIBUTE=COLUMN: mend it.")
+            raise TableError(f"--map {pair} is not ATTRIBUTE=COLUMN: correct it.")
         found[name] = column
     return found
 
 
-def read(path: Path, names: Mapping[str, str], label: str | None = None) -> Applications:
-    """Every row of the file, in its order. names: attribute -> column, where it has another name.
+def read(
+    path: Path,
+    names: Mapping[str, str],
+    spec: FeatureSpec,
+    label: str | None = None,
+    options: ReadOptions = PLAIN,
+) -> Applications:
+    """The attributes that the spec reads of every row of the file, in its order. names: attribute -> column, where it has
+    another name.
 
-    label: the column that says who defaulted, as 1, true, yes, default or bad and their opposites. Raises TableError.
+    An attribute that only categories read is text as written. `NA` and its like are a category where the spec names them, and
+    else nothing. label: the column that says who defaulted, as 1, true, yes, default or bad and their opposites. Raises
+    TableError, also where a column is absent that `options.without` does not name.
     """
-    frame = _frame(path)
-    for wanted in (*names.values(), *([label] if label else [])):
-        if wanted not in frame:
-            raise TableError(f"{path} has no column {wanted}; there are {', '.join(frame.columns)}.")
-    defaulted = None if label is None else _defaulted(path, label, frame[label])
-    columns = [pl.col(column).alias(name) for name, column in names.items()]
-    attributes = frame.drop(label or []).with_columns(columns)
-    return Applications([*attributes.iter_rows(named=True)], defaulted)
+    numbers, categories = _attributes(spec)
+    columns: dict[str, str] = {}
+
+    def choose(header: Sequence[str]) -> list[str]:
+        columns.update(_columns(path, header, names, [*numbers, *categories], options))
+        if label is not None and label not in header:
+            raise TableError(f"{path} has no column {label}: name the label's column; there are {shown(list(header))}.")
+        return [*columns.values(), *([label] if label else [])]
+
+    table = read_table(path, options, choose)
+    if table.frame.is_empty():
+        raise TableError(f"{path} holds no application, only column names: give a file with rows.")
+    if table.ragged.any():
+        line = table.lines.filter(table.ragged)[0]
+        raise TableError(f"{path}: line {line} has more or fewer fields than the header: quote or add the delimiter.")
+    values = {
+        name: _categories(table, column, categories[name]) if name in categories else _numbers(table, column)
+        for name, column in columns.items()
+    }
+    defaulted = None if label is None else _defaulted(table, label)
+    unread = [column for column in table.header if column not in table.frame.columns]
+    notes = [*table.notes, *([f"not read: {shown(unread)}"] if unread else [])]
+    rows: list[Mapping[str, Value]] = [
+        dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)
+    ]
+    return Applications(rows, defaulted, table.lines.to_list(), notes)
 
 
-def _frame(path: Path) -> pl.DataFrame:
-    if not path.name.endswith(SUFFIXES):
-        raise TableError(f"{path} ends in none of {', '.join(SUFFIXES)}: name it after its format.")
-    try:
-        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
-    except (PolarsError, OSError) as error:
-        why = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read as its suffix says"
-        raise TableError(f"{path} {why}: check the path and the format.") from None
+def _attributes(spec: FeatureSpec) -> tuple[list[str], dict[str, set[str]]]:
+    """Attributes that are numbers, and those that are categories with the names that the spec has for them."""
+    features = [feature for feature in spec.features if isinstance(feature, AttributeFeature)]
+    categories: dict[str, set[str]] = {}
+    for feature in features:
+        if isinstance(feature, CategoryFeature):
+            categories.setdefault(feature.attribute, set()).update(feature.values)
+    numbers = {n: None for f in features if not isinstance(f, CategoryFeature) for n in f.attributes_read}
+    return list(numbers), {name: known for name, known in categories.items() if name not in numbers}
 
 
-def _defaulted(path: Path, label: str, column: pl.Series) -> NDArray[np.bool_]:
-    words = column.cast(pl.String).str.to_lowercase().str.strip_suffix(".0")
+def _columns(
+    path: Path, header: Sequence[str], names: Mapping[str, str], read_names: Collection[str], options: ReadOptions
+) -> dict[str, str]:
+    absent = [column for column in names.values() if column not in header]
+    absent += [n for n in read_names if n not in names and n not in header and n not in options.without]
+    if absent:
+        like = nearest(absent[0], header)
+        fix = f"nearest is {shown([like])}: --map {absent[0]}={shown([like])}" if like else f"--map {absent[0]}=COLUMN"
+        more = f" Also missing: {shown(absent[1:])}." if absent[1:] else ""
+        raise TableError(
+            f"{path} has no column {absent[0]}, which is to be read: say which one it is ({fix}), or, where the applications "
+            f"have none, --without {absent[0]}; there are {shown(list(header))}.{more}"
+        )
+    return {name: names.get(name, name) for name in read_names if names.get(name, name) in header}
+
+
+def _numbers(table: Table, column: str) -> list[Any]:
+    """Numbers; yes and no as 1 and 0 where the column holds nothing else; a text that is no number stays one, to be refused."""
+    given = table.frame[column]
+    if given.dtype != pl.String:
+        return table.numbers(column).to_list()
+    held = given.filter(~is_missing_series(given)).str.strip_chars().str.to_lowercase()
+    if len(held) and held.is_in(["true", "false"]).all():
+        truth = given.str.strip_chars().str.to_lowercase()
+        return pl.select(pl.when(truth == "true").then(1.0).when(truth == "false").then(0.0))["literal"].to_list()
+    found = table.numbers(column)
+    strange = found.is_null() & ~is_missing_series(given)
+    return [text if odd else number for number, text, odd in zip(found, given, strange, strict=True)]
+
+
+def _categories(table: Table, column: str, known: set[str]) -> list[Any]:
+    given = table.frame[column]
+    if given.dtype in (pl.Boolean, pl.Float32, pl.Float64):
+        return given.fill_nan(None).to_list() if given.dtype.is_float() else given.to_list()
+    texts = table.texts(column)
+    missing = is_missing_series(texts)
+    whole = texts.str.replace(r"^(-?\d+)\.0+$", "$1")
+    return [
+        text if text in known else None if nothing else plain if plain in known else text
+        for text, plain, nothing in zip(texts, whole, missing, strict=True)
+    ]
+
+
+def _defaulted(table: Table, label: str) -> NDArray[np.bool_]:
+    path, words = (
+        table.path,
+        table.frame[label].cast(pl.String).str.strip_chars().str.to_lowercase().str.strip_suffix(".0"),
+    )
     if words.null_count():
         raise TableError(f"{path}: {label} is empty in {words.null_count()} rows; leave them out, or say what became.")
-    strange = words.filter(~words.is_in([*DEFAULT, *REPAID]))
-    if len(strange):
+    strange = ~words.is_in([*DEFAULT, *REPAID])
+    if strange.any():
         known = ", ".join([*DEFAULT, *REPAID])
-        raise TableError(f"{path}: {label} holds {strange[0]!r}, which is no label: write one of {known}.")
+        raise TableError(
+            f"{path}: {label} holds {value_kind(words.filter(strange)[0])} in line {table.lines.filter(strange)[0]}, "
+            f"which is no label: write one of {known}."
+        )
     return words.is_in(list(DEFAULT)).to_numpy()

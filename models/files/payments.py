@@ -1,23 +1,23 @@
-"""Files of payments: CSV or Parquet, any column names, read into the stream's messages."""
+"""Files of payments: any format of `table`, any column names, read into the stream's messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import polars as pl
-from polars.exceptions import PolarsError
 
+from models.files.options import ReadOptions, TableError, nearest, shown, value_kind
+from models.files.table import Table, read_table
 from schemas.transaction import Transaction
 
-SUFFIXES = (".csv", ".parquet")
 FIELDS = tuple(Transaction.model_fields)
 NEEDED = tuple(name for name, field in Transaction.model_fields.items() if field.is_required())
+TARGETS = (".csv", ".parquet")
+LINE = "#"
+"""In place of a column: the row's line in the file. For payments that have no id."""
 
-FRAUD, LEGITIMATE = ("fraud", "true", "1"), ("legitimate", "false", "0")
-
-
-class TableError(ValueError):
-    """A file or a mapping that cannot be used: one sentence with the fix."""
+FRAUD, LEGITIMATE = ("fraud", "true", "1", "yes", "y"), ("legitimate", "false", "0", "no", "n")
+PLAIN = ReadOptions()
 
 
 def mapping(pairs: Sequence[str]) -> dict[str, str]:
@@ -26,81 +26,138 @@ def mapping(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, equals, column = pair.partition("=")
         if not equals or not column or name not in FIELDS:
-            raise TableError(f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(FIELDS)}: mend it.")
+            raise TableError(f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(FIELDS)}: correct it.")
         found[name] = column
     return found
 
 
 def check_suffix(path: Path) -> None:
     """Raises TableError where the name does not say CSV or Parquet."""
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in TARGETS:
         raise TableError(f"{path} ends in neither .csv nor .parquet: name it after its format.")
 
 
-def read(path: Path, names: Mapping[str, str], label: str | None = None, scenario: str | None = None) -> pl.DataFrame:
-    """The transactions' fields, as the stream has them, with each row's place in the file as `row`, in order of time.
+def read(
+    path: Path,
+    names: Mapping[str, str],
+    label: str | None = None,
+    scenario: str | None = None,
+    options: ReadOptions = PLAIN,
+    reads: Collection[str] = (),
+    notes: list[str] | None = None,
+) -> pl.DataFrame:
+    """The transactions' fields, as the stream has them, in order of time; with each row's place in the file as `row`, its line
+    as `line`, and in `problem` what the file has in place of a field's value, null where nothing is wrong.
 
-    label: the column that says which payments are frauds; read as `is_fraud`, all false without. scenario: the column that
-    numbers the kinds of fraud; read as `scenario`, with which the column is there. Payments of one time keep the file's
-    order. Times may be ms since 1970 or dates; without a zone they are UTC.
+    names: field -> column, or columns joined with `+`, or LINE. label: the column that says which payments are frauds; read as
+    `is_fraud`, all false without. scenario: the column that numbers the kinds of fraud; read as `scenario`, with which the
+    column is there. reads: optional fields that the file must have, unless `options.without` names them. notes: what was found
+    out about the file is added to it. Payments of one time keep the file's order. Raises TableError.
     """
-    check_suffix(path)
-    try:
-        frame = pl.read_csv(path, try_parse_dates=True) if path.suffix == ".csv" else pl.read_parquet(path)
-    except (PolarsError, OSError) as error:
-        why = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read as its suffix says"
-        raise TableError(f"{path} {why}: check the path and the format.") from None
-    present = {name: names.get(name, name) for name in FIELDS if name in NEEDED or names.get(name, name) in frame}
-    present |= names
-    for name, column in present.items():
-        if column not in frame:
-            raise TableError(
-                f"{path} has no column {column}: say which one is {name} with --map {name}=COLUMN; "
-                f"there are {', '.join(frame.columns)}."
-            )
-    fields = frame.select(_typed(frame, name, column).alias(name) for name, column in present.items())
-    fields = fields.with_columns(_frauds(path, frame, label).alias("is_fraud"))
+    present: dict[str, list[str]] = {}
+
+    def choose(header: Sequence[str]) -> list[str]:
+        present.update(_columns(path, header, names, reads, options))
+        for extra, what in ((label, "label's"), (scenario, "scenarios'")):
+            if extra is not None and extra not in header:
+                raise TableError(
+                    f"{path} has no column {extra}: name the {what} column; there are {shown(list(header))}."
+                )
+        used = [column for columns in present.values() for column in columns if column != LINE]
+        return [*used, *(extra for extra in (label, scenario) if extra is not None)]
+
+    table = read_table(path, options, choose)
+    if table.frame.is_empty():
+        raise TableError(f"{path} holds no payment, only column names: give a file with rows.")
+    fields = _fields(table, present)
+    fields = fields.with_columns(_frauds(table, label).alias("is_fraud"))
     if scenario is not None:
-        fields = fields.with_columns(_scenarios(path, frame, scenario).alias("scenario"))
+        fields = fields.with_columns(_scenarios(table, scenario).alias("scenario"))
+    if notes is not None:
+        unread = [column for column in table.header if column not in table.frame.columns]
+        notes += [*table.notes, *([f"not read: {shown(unread)}"] if unread else [])]
     return fields.with_row_index("row").sort("event_time_ms", maintain_order=True, nulls_last=True)
 
 
-def _typed(frame: pl.DataFrame, name: str, column: str) -> pl.Expr:
-    if name == "amount":
-        return pl.col(column).cast(pl.Float64, strict=False)
-    if name != "event_time_ms":
-        return pl.col(column).cast(pl.String)
-    if frame[column].dtype.is_temporal():
-        return pl.col(column).cast(pl.Datetime("ms")).dt.epoch("ms")
-    return pl.col(column).cast(pl.Int64, strict=False)
+def _columns(
+    path: Path, header: Sequence[str], names: Mapping[str, str], reads: Collection[str], options: ReadOptions
+) -> dict[str, list[str]]:
+    """The column or columns of each field that the file has. Raises TableError."""
+    present, missing = {}, []
+    for name in FIELDS:
+        column = names.get(name, name)
+        columns = [column] if column in header or column == LINE else [part.strip() for part in column.split("+")]
+        if all(part in header or part == LINE for part in columns):
+            present[name] = columns
+        elif name in names or name in NEEDED or (name in reads and name not in options.without):
+            missing.append((name, next(part for part in columns if part not in header)))
+    if missing:
+        name, column = missing[0]
+        like = nearest(column, header)
+        fix = f"nearest is {shown([like])}, so perhaps --map {name}={shown([like])}" if like else f"--map {name}=COLUMN"
+        without = "" if name in NEEDED else f", or, where the payments have none, --without {name}"
+        more = f" Also missing: {', '.join(name for name, _ in missing[1:])}." if missing[1:] else ""
+        raise TableError(
+            f"{path} has no column {column}, which is read as {name}: say which one it is ({fix}){without}; there are "
+            f"{shown(list(header))}.{more}"
+        )
+    return present
 
 
-def _frauds(path: Path, frame: pl.DataFrame, label: str | None) -> pl.Series:
+def _fields(table: Table, present: Mapping[str, list[str]]) -> pl.DataFrame:
+    fields, problems = {}, []
+    for name, columns in present.items():
+        column = columns[0] if len(columns) == 1 and columns[0] != LINE else _join(table, name, columns)
+        given = table.frame[column]
+        if name == "amount":
+            fields[name] = table.numbers(column)
+        elif name == "event_time_ms":
+            fields[name] = table.times(column)
+        else:
+            fields[name] = table.texts(column)
+            continue
+        what = "number" if name == "amount" else "time"
+        lost = given.is_not_null() & fields[name].is_null()
+        kinds = given.filter(lost).cast(pl.String).map_elements(value_kind, return_dtype=pl.String)
+        words = f"{name} (column {column}) is " + kinds + f" where a {what} is due: correct it or leave the payment out"
+        at = pl.DataFrame({"at": lost.arg_true(), name: words})
+        places = pl.DataFrame({"at": pl.int_range(len(given), dtype=pl.UInt32, eager=True)})
+        problems.append(places.join(at, on="at", how="left", maintain_order="left")[name])
+    ragged = pl.when(table.ragged).then(
+        pl.lit("the row has more or fewer fields than the header: quote or add the delimiter")
+    )
+    return pl.DataFrame(fields).with_columns(line=table.lines, problem=pl.coalesce(ragged, *problems))
+
+
+def _join(table: Table, name: str, columns: Sequence[str]) -> str:
+    """Columns joined to one: a time's parts with spaces, an id's with dashes."""
+    parts = [table.lines.cast(pl.String) if column == LINE else table.texts(column) for column in columns]
+    joined = "+".join(columns)
+    table.frame = table.frame.with_columns(
+        pl.concat_str(parts, separator=" " if name == "event_time_ms" else "-").alias(joined)
+    )
+    return joined
+
+
+def _frauds(table: Table, label: str | None) -> pl.Series:
     """Which payments are labelled as fraud; those without a label are not."""
     if label is None:
-        return pl.repeat(False, len(frame), dtype=pl.Boolean, eager=True)
-    if label not in frame:
+        return pl.repeat(False, len(table.frame), dtype=pl.Boolean, eager=True)
+    words = table.frame[label].cast(pl.String).str.strip_chars().str.to_lowercase().str.strip_suffix(".0")
+    strange = (words.is_not_null() & ~words.is_in([*FRAUD, *LEGITIMATE])).fill_null(False)
+    if strange.any():
         raise TableError(
-            f"{path} has no column {label}: name the label's column; there are {', '.join(frame.columns)}."
-        )
-    words = frame[label].cast(pl.String).str.to_lowercase().str.strip_suffix(".0")
-    strange = words.drop_nulls().filter(~words.drop_nulls().is_in([*FRAUD, *LEGITIMATE]))
-    if len(strange):
-        raise TableError(
-            f"{path}: {label} holds {strange[0]!r}, which is no label: write one of {', '.join([*FRAUD, *LEGITIMATE])}."
+            f"{table.path}: {label} holds {value_kind(words.filter(strange)[0])} in line {table.lines.filter(strange)[0]}, "
+            f"which is no label: write one of {', '.join([*FRAUD, *LEGITIMATE])}."
         )
     return words.is_in(list(FRAUD)).fill_null(False)
 
 
-def _scenarios(path: Path, frame: pl.DataFrame, scenario: str) -> pl.Series:
+def _scenarios(table: Table, scenario: str) -> pl.Series:
     """Numbers of the kinds of fraud, 0 where there is none."""
-    if scenario not in frame:
-        raise TableError(
-            f"{path} has no column {scenario}: name the scenarios' column; there are {', '.join(frame.columns)}."
-        )
-    numbers = frame[scenario].cast(pl.Int64, strict=False).fill_null(0)
+    numbers = table.numbers(scenario).cast(pl.Int64, strict=False).fill_null(0)
     if not numbers.is_between(0, 99).all():
-        raise TableError(f"{path}: {scenario} holds numbers beyond 0 to 99: number the kinds of fraud from 1.")
+        raise TableError(f"{table.path}: {scenario} holds numbers beyond 0 to 99: number the kinds of fraud from 1.")
     return numbers
 
 
@@ -110,10 +167,11 @@ def whole(fields: pl.DataFrame, path: Path) -> pl.DataFrame:
         pl.any_horizontal(pl.col(*NEEDED).is_null()) | ~pl.col("amount").is_finite() | (pl.col("amount") < 0)
     )
     if len(bad):
-        first = int(bad["row"].to_numpy().min())
+        first = bad.sort("row").row(0, named=True)
+        why = f" ({first['problem']})" if first["problem"] else ""
         raise TableError(
-            f"{path} has {len(bad):,} payment(s) without a usable {', '.join(NEEDED)}, the first in row {first} "
-            "(counted from 0): mend or remove them."
+            f"{path} has {len(bad):,} payment(s) without a usable {', '.join(NEEDED)}, the first in row {first['row']} "
+            f"(counted from 0), line {first['line']}{why}: correct or remove them."
         )
     return fields
 

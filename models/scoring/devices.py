@@ -19,7 +19,7 @@ CUDA_OPTIONS = {"use_tf32": "0", "enable_cuda_graph": "1"}
 a session on CUDA is run by `BoundGraph`."""
 
 
-class DeviceError(ValueError):
+class DeviceError(OSError, ValueError):
     """The device asked for is not usable here: one sentence that says what to do."""
 
 

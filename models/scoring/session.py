@@ -82,8 +82,11 @@ class OnGpu:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gpu")
 
     def run(self, matrix: NDArray[np.float32]) -> Scores:
-        """Wait for the turn, and for the scores."""
-        return self._thread.submit(self._all, matrix).result()
+        """Wait for the turn, and for the scores. Raises DeviceError: a card that fails is no fault of what it scores."""
+        try:
+            return self._thread.submit(self._all, matrix).result()
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            raise DeviceError(f"The GPU failed: {reason_of(error)}. Look at its driver's log.") from error
 
     def _all(self, matrix: NDArray[np.float32]) -> Scores:
         return _joined([Scores(*self._graph.run(part)) for part in _slices(matrix, SLICE_ROWS["cuda"])])

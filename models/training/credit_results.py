@@ -15,6 +15,7 @@ from models.files.uci import Name, fetch
 from models.training.credit_data import credit_dataset
 from models.training.credit_evaluation import RESULTS, CreditResults, evaluate_credit
 from models.training.credit_report import results_page
+from schemas.feature_spec import FeatureSpec
 
 FILES: dict[Name, str] = {"german": "german_credit.csv", "taiwan": "taiwan_default_train.csv.gz"}
 FOLDS: dict[Name, int] = {"german": 10, "taiwan": 5}
@@ -30,11 +31,15 @@ def measure(data: Path | None) -> dict[str, CreditResults]:
 
 
 def _applications(name: Name, data: Path | None) -> Applications:
-    return fetch(name) if data is None else read(data / FILES[name], {}, "default")
+    return fetch(name) if data is None else read(data / FILES[name], {}, _spec(name), "default")
+
+
+def _spec(name: Name) -> FeatureSpec:
+    return load_spec(Path(f"deploy/features/credit-{name}-all.yaml"))
 
 
 def _measured(name: Name, applications: Applications) -> CreditResults:
-    spec = load_spec(Path(f"deploy/features/credit-{name}-all.yaml"))
+    spec = _spec(name)
     assert applications.defaulted is not None, "asked for above"
     data, _ = credit_dataset(spec, applications.attributes, applications.defaulted)
     return evaluate_credit(name, spec, data, FOLDS[name], HOLDOUTS[name], SEED, _say)

@@ -8,7 +8,8 @@ import polars as pl
 
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.layout import id_fields
-from models.files.payments import payloads, read
+from models.files.options import ReadOptions
+from models.files.payments import PLAIN, payloads, read
 from models.training.data import TrainingError
 from models.training.history import History, LabelledDay, fold_history
 from models.training.progress import Progress, silent
@@ -28,13 +29,15 @@ def read_history(
     spec: FeatureSpec,
     scenario: str | None = None,
     progress: Progress = silent,
+    options: ReadOptions = PLAIN,
+    notes: list[str] | None = None,
 ) -> History:
     """The labelled payments of a CSV or Parquet file with their features.
 
-    names: field -> column, where it has another name. label, scenario: columns as in `models.files.payments.read`. Raises
-    TableError, or TrainingError where nothing usable is left.
+    names: field -> column, where it has another name. label, scenario: columns as in `models.files.payments.read`, options and
+    notes too. Raises TableError, or TrainingError where nothing usable is left.
     """
-    fields = read(path, names, label, scenario)
+    fields = read(path, names, label, scenario, options, id_fields(spec), notes)
     good = usable(fields)
     if good.is_empty():
         raise TrainingError(f"{path} holds no payment that could be scored: look at its times, ids and amounts.")

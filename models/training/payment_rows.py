@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from models.files.options import ReadOptions
 from models.generation.payments import MONDAY_OF_1970, WEEK_DAYS
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import DAY_S, generate
@@ -63,15 +64,17 @@ def simulated_rows(settings: SimulationSettings) -> PaymentRows:
     return payment_rows(number, event_time_ms, amount, f"{SIMULATED} Legitimate ones alone.")
 
 
-def file_rows(path: Path, names: Mapping[str, str], label: str | None) -> PaymentRows:
+def file_rows(
+    path: Path, names: Mapping[str, str], label: str | None, options: ReadOptions | None = None
+) -> PaymentRows:
     """The legitimate payments of a CSV or Parquet file. label: the column that says which are frauds, if there is one.
 
     Raises TableError, or TrainingError where too little is left.
     """
-    from models.files.payments import read
+    from models.files.payments import PLAIN, read
     from models.training.file_history import usable
 
-    fields = usable(read(path, names, label))
+    fields = usable(read(path, names, label, options=options or PLAIN))
     fields = fields.filter(~fields["is_fraud"])
     if fields.is_empty():
         raise TrainingError(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas import codec
 from schemas.alert import Alert
@@ -185,22 +186,21 @@ def partition_of(case_id: str) -> int:
     return int(found[1])
 
 
-def case_problem(key: bytes, value: bytes, partition: int) -> str | None:
+def case_problem(message: Any) -> str | None:
     """Why a record of `cases` cannot be used, if so."""
-    case = codec.read(Case, value)
+    case = codec.read(Case, message.value)
     if not _CASE_ID.fullmatch(case.case_id):
         return "its case_id is not partition and offset"
-    if case.case_id.encode() != key:
+    if case.case_id.encode() != message.key:
         return "its key is not its case_id"
-    return None if partition_of(case.case_id) == partition else "it is not of its partition"
+    return None if partition_of(case.case_id) == message.partition else "it is not of its partition"
 
 
-def mute_problem(key: bytes, value: bytes, partition: int) -> str | None:
+def mute_problem(message: Any) -> str | None:
     """Why a record of `case-mutes` cannot be used, if so."""
-    mute = codec.read(Mute, value)
-    return (
-        None if mute_key(partition, mute.scope, mute.muted_id) == key else "its key is not its partition, scope and id"
-    )
+    mute = codec.read(Mute, message.value)
+    fits = mute_key(message.partition, mute.scope, mute.muted_id) == message.key
+    return None if fits else "its key is not its partition, scope and id"
 
 
 def mute_key(partition: int, scope: MuteScope, muted_id: str) -> bytes:

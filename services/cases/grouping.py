@@ -6,6 +6,7 @@ from typing import Any
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.case import ALERTS_MAX, Case, CaseAction, CaseAlert, CaseChange, CaseReason, CaseState
+from schemas.times import EVENT_TIME_MS_MAX
 
 REASONS_MAX = 4
 
@@ -24,7 +25,7 @@ def opened(alert: Alert, partition: int, offset: int, timestamp_ms: int, window_
         "opened_at_ms": timestamp_ms,
         "changed_at_ms": timestamp_ms,
         "window_start_ms": alert.event_time_ms,
-        "window_end_ms": alert.event_time_ms + window_ms,
+        "window_end_ms": min(alert.event_time_ms + window_ms, EVENT_TIME_MS_MAX),
         "alerts": 1,
         "amount": alert.amount,
         "listed": (_listed(alert),),
@@ -59,7 +60,7 @@ def joined(case: Case, alert: Alert, offset: int, timestamp_ms: int) -> Case:
 def decided(case: Case, action: CaseAction, offset: int, timestamp_ms: int) -> Case:
     """The case after confirm, dismiss or expire. The last decision counts; what is not open does not expire."""
     if action.action == "expire" and case.state != "open":
-        return case.model_copy(update={"action_offset": offset})
+        return _changed(case, {"action_offset": offset})
     state = DECIDED[action.action]
     changes = {
         "state": state,

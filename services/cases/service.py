@@ -16,11 +16,11 @@ from services.cases.webhook import Webhook, worth_telling
 from services.runtime.clock import wall_ms
 from services.runtime.dead_letters import DeadLetterWriter, privacy_key
 from services.runtime.errors import SettingsError
-from services.runtime.faults import Fault, parsed
+from services.runtime.faults import Fault, parsed, timestamp_ms
 from services.runtime.process import Environment
 from services.runtime.side_metrics import CaseMetrics
 from services.runtime.side_settings import CasesSettings
-from services.side.app import SideApp, timestamp_ms
+from services.side.app import SideApp
 from services.side.run import SideService
 
 log = structlog.get_logger(__name__)
@@ -76,8 +76,8 @@ class _Agents:
         await self._app.send(DEAD_LETTERS, None, self._letters.encode(message, reason, detail), source=message)
         self._metrics.dead_letters.labels(reason.value).inc()
 
-    async def _unhandled(self, message: Any, why: str) -> None:
-        await self._dead_letter(message, DeadLetterReason.UNHANDLED, why)
+    async def _unscorable(self, message: Any, why: str) -> None:
+        await self._dead_letter(message, DeadLetterReason.UNSCORABLE, why)
 
 
 class _Maker(_Agents):
@@ -100,8 +100,8 @@ class _Maker(_Agents):
         self._desk = Desk(table, app.table(CASE_MUTES, partitions, mute_problem), limits)
         self._parse_alert, self._parse_action = codec.decoder(Alert), partial(codec.read, CaseAction)
         app.recovered(table, self._desk.recover)
-        app.agent(ALERTS, self._alert, self._unhandled)
-        app.agent(CASE_ACTIONS, self._action, self._unhandled)
+        app.agent(ALERTS, self._alert, self._unscorable)
+        app.agent(CASE_ACTIONS, self._action, self._unscorable)
         app.timer(settings.tick_s, "expiry", self._tick)
 
     async def _alert(self, event: Any) -> None:
@@ -153,7 +153,7 @@ class _Teller(_Agents):
     def __init__(self, app: SideApp, webhook: Webhook, environment: Environment, metrics: CaseMetrics) -> None:
         super().__init__(app, environment)
         self._webhook, self._cases = webhook, metrics
-        app.agent(CASES, self._case, self._unhandled)
+        app.agent(CASES, self._case, self._unscorable)
         self._parse = partial(codec.read, Case)
 
     async def _case(self, event: Any) -> None:
@@ -164,7 +164,7 @@ class _Teller(_Agents):
         if isinstance(case, Fault):
             await self._dead_letter(message, case.reason, case.detail)
             return
-        problem = case_problem(message.key or b"", message.value, message.partition)
+        problem = case_problem(message)
         if problem is not None:
             await self._dead_letter(message, DeadLetterReason.SCHEMA, problem)
             return

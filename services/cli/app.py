@@ -23,6 +23,7 @@ from services.cli import (
     demo,
     doctor,
     features,
+    held,
     label,
     monitor,
     privacy,
@@ -78,6 +79,7 @@ app.add_typer(privacy.app, name="privacy")
 app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
+app.add_typer(held.app, name="held")
 app.add_typer(bench.app, name="bench")
 app.command(epilog=capacity.EXAMPLE)(capacity.capacity)
 

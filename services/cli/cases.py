@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.masking import masked
-from services.cli.output import print_json, results
+from services.cli.output import print_json, results, shown
 
 if TYPE_CHECKING:
     from schemas.case import Case, CaseAction
@@ -57,6 +57,7 @@ def list_cases(
 ) -> None:
     """Show cases, the most money at risk first."""
     from rich.table import Table
+    from rich.text import Text
 
     found = [case for case in asyncio.run(_cases()).values() if state in (None, case.state)]
     found = sorted(found, key=lambda case: (-case.priority, case.case_id))[:count]
@@ -67,7 +68,8 @@ def list_cases(
     for case in found:
         reason = case.reasons[0].text if case.reasons else ""
         card = case.card_id if unmasked else masked(case.card_id)
-        table.add_row(case.case_id, case.state, f"{case.priority:,.2f}", str(case.alerts), card, reason)
+        cells = (case.case_id, case.state, f"{case.priority:,.2f}", str(case.alerts), card, reason)
+        table.add_row(*(Text(shown(cell)) for cell in cells))
     results.print(table)
 
 
@@ -79,16 +81,21 @@ def show(case_id: CaseId, unmasked: Unmasked = False, json: Json = False) -> Non
         print_json(_fields(case, unmasked=unmasked))
         return
     card = case.card_id if unmasked else masked(case.card_id)
-    results.print(f"{case.case_id} {case.state}: card {card}, {case.alerts:,} alerts, {case.amount:,.2f} in all")
-    results.print(f"  at risk {case.priority:,.2f}, scored by {case.model}, version {case.version}")
+    results.print(
+        f"{case.case_id} {case.state}: card {shown(card)}, {case.alerts:,} alerts, {case.amount:,.2f} in all",
+        markup=False,
+    )
+    results.print(
+        f"  at risk {case.priority:,.2f}, scored by {shown(case.model)}, version {case.version}", markup=False
+    )
     if case.decided_by:
-        results.print(f"  by {case.decided_by}{f': {case.note}' if case.note else ''}", markup=False)
+        results.print(shown(f"  by {case.decided_by}{f': {case.note}' if case.note else ''}"), markup=False)
     for reason in case.reasons:
-        results.print(f"  {reason.text} (in {reason.alerts:,} alerts)", markup=False)
+        results.print(shown(f"  {reason.text} (in {reason.alerts:,} alerts)"), markup=False)
     for alert in case.listed:
         amount = f"{alert.amount:,.2f} {alert.currency or ''}"
         scores = f"p={alert.probability:.3f} anomaly={alert.anomaly_percentile:.1f}"
-        results.print(f"    {alert.transaction_id} at {alert.terminal_id} {amount} {scores}", markup=False)
+        results.print(shown(f"    {alert.transaction_id} at {alert.terminal_id} {amount} {scores}"), markup=False)
 
 
 @app.command(epilog="Example: assay cases confirm 3-1042 --note 'cardholder called'")

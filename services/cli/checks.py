@@ -11,7 +11,8 @@ from models.bundle.files import BundleError
 from models.bundle.load import Bundle, load_bundle
 from models.scoring.devices import DeviceError, create_session
 from schemas.feature_spec import FeatureSpec
-from schemas.topics import TOPICS, TRANSACTIONS
+from schemas.topics import APPLICATIONS, TOPICS, TRANSACTIONS
+from services.cli.standing import held_partitions, open_transactions
 from services.runtime.bundles import trust_of
 from services.runtime.errors import AssayError
 from services.runtime.kafka import admin
@@ -23,7 +24,13 @@ from services.runtime.settings import (
     TopicSettings,
     load,
 )
-from services.runtime.topics_admin import HOUR_MS, describe_topics, read_retention, short_retention
+from services.runtime.topics_admin import (
+    HOUR_MS,
+    describe_topics,
+    read_retention,
+    read_unbounded_stamps,
+    short_retention,
+)
 
 ANSWER_S_MAX = 10.0
 
@@ -53,10 +60,14 @@ async def all_checks() -> list[Check]:
         checks.append(await _checked("brokers", _brokers))
         if checks[-1].ok and TopicSettings not in wrong:
             checks.append(await _checked("topics", _topics))
+            if checks[-1].ok:
+                still = ("held partitions", held_partitions), ("open transactions", open_transactions)
+                checks += [await _checked(name, find) for name, find in still]
     if not {ScorerSettings, BundleSettings} & wrong:
         found, spec = _model(load(ScorerSettings))
-        if spec is not None and checks[-1].name == "topics" and checks[-1].ok:
+        if spec is not None and any(check.name == "topics" and check.ok for check in checks):
             checks.append(await _checked("retention", lambda: _retention(spec.history_ms)))
+            checks.append(await _checked("timestamps", _timestamps))
         checks += found
     if RuntimeSettings not in wrong:
         checks.append(_privacy(load(RuntimeSettings)))
@@ -112,6 +123,14 @@ async def _retention(needed_ms: int) -> str:
     if short := short_retention(topics.topic_prefix + TRANSACTIONS.name, retention, needed_ms):
         raise AssayError(short)
     return f"the input reaches back further than the features look ({needed_ms // HOUR_MS:,} h)"
+
+
+async def _timestamps() -> str:
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    for topic in (TRANSACTIONS, APPLICATIONS):
+        if unbounded := await read_unbounded_stamps(kafka, topics, topic):
+            raise AssayError(unbounded)
+    return "what producers may put on records of the inputs is bounded by the brokers' clocks"
 
 
 def _model(scorer: ScorerSettings) -> tuple[list[Check], FeatureSpec | None]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli import reading
 from services.cli.files import needing_files
 from services.cli.output import notes, print_json, results
 
@@ -48,13 +49,20 @@ def explain(
     epilog="Example: assay features build --map card_id=CUSTOMER_ID --label TX_FRAUD payments.parquet features.parquet"
 )
 def build(
-    source: Annotated[Path, typer.Argument(help="Payments: .csv or .parquet.")],
+    source: Annotated[Path, typer.Argument(help="Payments: .csv or .tsv (also .gz, .zst) or .parquet.")],
     target: Annotated[Path, typer.Argument(help="Features: .csv or .parquet; written over.")],
     spec: Annotated[Path, typer.Option(help="A feature spec in YAML.")] = Path("deploy/features/fraud.yaml"),
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column that says which payments were frauds.")] = None,
+    encoding: reading.Encoding = None,
+    delimiter: reading.Delimiter = None,
+    decimal: reading.Decimal = None,
+    date_order: reading.DateOrder = None,
+    time_unit: reading.TimeUnit = None,
+    time_zone: reading.TimeZone = None,
+    without: reading.Without = None,
     partitions: Annotated[
         int, typer.Option(min=1, help="Partitions of the stream: matters to keys other than the card.")
     ] = 4,
@@ -67,6 +75,7 @@ def build(
     """
     from rich.progress import Progress
 
+    from models.features.layout import id_fields
     from models.features.offline import history_features
     from models.features.spec_file import load_spec
 
@@ -75,7 +84,13 @@ def build(
         from services.cli import tables
     tables.check_target(target)
     loaded = load_spec(spec)
-    fields = payments.whole(payments.read(source, payments.mapping(mapped or []), label), source)
+    options, told = (
+        reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without),
+        list[str](),
+    )
+    names, reads = payments.mapping(mapped or []), id_fields(loaded)
+    fields = payments.whole(payments.read(source, names, label, options=options, reads=reads, notes=told), source)
+    reading.show([], [] if json else told)
     rows = {name: column.to_numpy() for name, column in zip(fields.columns, fields, strict=True)}
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("features")

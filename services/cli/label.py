@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli import reading
 from services.cli.files import needing_files
 from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
+    from models.files.options import ReadOptions
     from schemas.label import Label
 
 EXAMPLE = "Example: assay label tx-000001042 fraud --source chargeback --terminal t000017 --paid 2026-11-02T14:05"
@@ -43,11 +45,17 @@ def label(
     terminal: Annotated[str | None, typer.Option(help="Where it was paid: for the terminal's fraud rate.")] = None,
     paid: Annotated[datetime | None, typer.Option(help="When it was paid, UTC: for the same.")] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Instead of one: .csv or .parquet with transaction_id and verdict.")
+        Path | None,
+        typer.Option(help="Instead of one: .csv, .tsv (also .gz, .zst) or .parquet with transaction_id and verdict."),
     ] = None,
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
+    encoding: reading.Encoding = None,
+    delimiter: reading.Delimiter = None,
+    date_order: reading.DateOrder = None,
+    time_unit: reading.TimeUnit = None,
+    time_zone: reading.TimeZone = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Write labels to `labels`. Of several labels of one payment the last written counts.
@@ -61,11 +69,15 @@ def label(
     at_ms = wall_ms() if at is None else moment_ms(at)
     refused: dict[str, int] = {}
     if file is not None and transaction is None:
-        labels, refused = _of_file(file, mapped or [], source, at_ms)
+        options = reading.read_options(encoding, delimiter, None, date_order, time_unit, time_zone, None)
+        labels, refused = _of_file(file, mapped or [], source, at_ms, options)
     elif file is None and transaction is not None and verdict is not None:
         labels = [_one(transaction, verdict, source, at_ms, terminal, None if paid is None else moment_ms(paid))]
     else:
         raise AssayError("Give a transaction and a verdict, or --file: see `assay label --help`.")
+    if not labels:
+        why = max(refused, key=lambda reason: refused[reason], default="the file is empty")
+        raise AssayError(f"No label could be read; the commonest reason: {why}.")
     asyncio.run(_send(labels, hidden=json))
     if json:
         print_json({"labels": len(labels), "refused": refused})
@@ -103,10 +115,12 @@ def _one(
         raise AssayError(f"{'.'.join(map(str, first['loc']))} is not usable: {first['msg']}.") from None
 
 
-def _of_file(path: Path, pairs: Sequence[str], source: Source, at_ms: int) -> tuple[list["Label"], dict[str, int]]:
+def _of_file(
+    path: Path, pairs: Sequence[str], source: Source, at_ms: int, options: "ReadOptions"
+) -> tuple[list["Label"], dict[str, int]]:
     with needing_files():
         from services.cli.label_file import read_labels
-    return read_labels(path, pairs, source.value, at_ms)
+    return read_labels(path, pairs, source.value, at_ms, options)
 
 
 async def _send(labels: Sequence["Label"], *, hidden: bool) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from polars.exceptions import PolarsError
 from pydantic import ValidationError
 
+from models.files.options import ReadOptions, nearest, shown
+from models.files.table import Table, read_table
 from schemas.label import LABEL_AGE_DAYS_MAX, Label, LabelSource
 from schemas.privacy import is_card_number
 from services.runtime.errors import AssayError
@@ -23,21 +24,33 @@ WORDS = {
     "legitimate": "legitimate",
     "false": "legitimate",
     "0": "legitimate",
+    "yes": "fraud",
+    "y": "fraud",
+    "no": "legitimate",
+    "n": "legitimate",
 }
+PLAIN = ReadOptions()
 
 
 def read_labels(
-    path: Path, pairs: Sequence[str], source: LabelSource, at_ms: int
+    path: Path, pairs: Sequence[str], source: LabelSource, at_ms: int, options: ReadOptions = PLAIN
 ) -> tuple[list[Label], dict[str, int]]:
     """The labels in the file's order, and how many rows were left out for which reason.
 
-    pairs: FIELD=COLUMN. source, at_ms: for rows that do not say. Raises AssayError.
+    pairs: FIELD=COLUMN. source, at_ms: for rows that do not say. Raises AssayError or TableError.
     """
-    frame = _read(path)
-    names = _names(pairs, frame, path)
+    names: dict[str, str] = {}
+
+    def choose(header: Sequence[str]) -> list[str]:
+        names.update(_names(pairs, header, path))
+        return list(names.values())
+
+    table = read_table(path, options, choose)
+    if table.frame.is_empty():
+        raise AssayError(f"{path} holds no label, only column names: give a file with rows.")
     labels, refused = [], Counter[str]()
-    columns = [_column(frame, name, column).alias(name) for name, column in names.items()]
-    for row in frame.select(columns).iter_rows(named=True):
+    columns = {name: _column(table, name, column) for name, column in names.items()}
+    for row in pl.DataFrame(columns).iter_rows(named=True):
         label = _label({"source": source, "labelled_at_ms": at_ms}, row)
         if isinstance(label, Label):
             labels.append(label)
@@ -46,38 +59,36 @@ def read_labels(
     return labels, dict(refused)
 
 
-def _read(path: Path) -> pl.DataFrame:
-    if path.suffix not in (".csv", ".parquet"):
-        raise AssayError(f"{path} ends in neither .csv nor .parquet: name it after its format.")
-    try:
-        return pl.read_csv(path, try_parse_dates=True) if path.suffix == ".csv" else pl.read_parquet(path)
-    except (PolarsError, OSError) as error:
-        why = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read as its suffix says"
-        raise AssayError(f"{path} {why}: check the path and the format.") from None
-
-
-def _names(pairs: Sequence[str], frame: pl.DataFrame, path: Path) -> dict[str, str]:
+def _names(pairs: Sequence[str], header: Sequence[str], path: Path) -> dict[str, str]:
     """Which column holds which field."""
-    names = {field: field for field in FIELDS if field in frame.columns}
+    names = {field: field for field in FIELDS if field in header}
     for pair in pairs:
         field, equals, column = pair.partition("=")
-        if not equals or field not in FIELDS or column not in frame.columns:
+        if not equals or field not in FIELDS or column not in header:
             raise AssayError(
                 f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(FIELDS)} and a column of {path}: mend it."
             )
         names[field] = column
     for field in ("transaction_id", "verdict"):
         if field not in names:
-            raise AssayError(f"{path} has no column {field}: say which one it is with --map {field}=COLUMN.")
+            like = nearest(field, header)
+            fix = f"--map {field}={shown([like])}, the nearest" if like else f"--map {field}=COLUMN"
+            raise AssayError(
+                f"{path} has no column {field}: say which one it is with {fix}; there are {shown(list(header))}."
+            )
     return names
 
 
-def _column(frame: pl.DataFrame, name: str, column: str) -> pl.Expr:
-    if name not in TIMES:
-        return pl.col(column).cast(pl.String)
-    if frame[column].dtype.is_temporal():
-        return pl.col(column).cast(pl.Datetime("ms")).dt.epoch("ms")
-    return pl.col(column).cast(pl.Int64, strict=False)
+def _column(table: Table, name: str, column: str) -> pl.Series:
+    return table.times(column) if name in TIMES else table.texts(column) if _is_id(name) else _words(table, column)
+
+
+def _is_id(name: str) -> bool:
+    return name.endswith("_id")
+
+
+def _words(table: Table, column: str) -> pl.Series:
+    return table.frame[column].cast(pl.String)
 
 
 def _label(defaults: Mapping[str, Any], row: Mapping[str, Any]) -> Label | str:

@@ -100,10 +100,10 @@ def _reading(source: str) -> Iterator[IO[str]]:
     from services.runtime.errors import AssayError
 
     if source == "-":
-        yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace", newline="")
+        yield io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8-sig", errors="surrogateescape", newline="")
         return
     try:
-        file = Path(source).open(encoding="utf-8", errors="replace", newline="")  # noqa: SIM115  (closed below)
+        file = Path(source).open(encoding="utf-8-sig", errors="surrogateescape", newline="")  # noqa: SIM115  (closed below)
     except OSError as error:
         raise AssayError(f"{source} cannot be read ({error.strerror}): check the path.") from None
     with file:

@@ -1,14 +1,15 @@
 """Payments as they are before pseudonyms: lines with card numbers, made into transactions or refused without a word of them."""
 
-import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
+from models.files.options import ReadOptions
+from models.files.text import TextTable
 from schemas import codec
 from schemas.privacy import CardNumberError, PrivacyKey, card_numbers_in, pseudonym
 from schemas.transaction import Transaction
-from services.runtime.errors import AssayError
 
 FIELDS = tuple(Transaction.model_fields)
 
@@ -21,19 +22,25 @@ class Refused(NamedTuple):
     why: str
 
 
-def rows(lines: Iterable[str], form: str) -> Iterator[tuple[int, dict[str, Any] | Refused]]:
-    """Number, from 1, and content of each line. form: csv, with a header, or jsonl. Raises AssayError."""
+def rows(lines: IO[str], form: str) -> Iterator[tuple[int, dict[str, Any] | Refused]]:
+    """Number, from 1, and content of each line. form: csv, with a header, or jsonl. Raises TableError."""
     if form == "csv":
-        reader = csv.DictReader(lines)
-        try:
-            for row in reader:
-                yield reader.line_num, {name: value for name, value in row.items() if name is not None and value}
-        except csv.Error:
-            raise AssayError(f"The payments are no CSV from line {reader.line_num} on: check the file.") from None
+        table = TextTable(Path("The payments"), lines, ReadOptions(), "utf-8")
+        for number, row in table.rows():
+            if len(row) != len(table.columns):
+                yield number, Refused("the row has more or fewer fields than the header")
+            elif any(not cell.isascii() and not _is_utf8(cell) for cell in row):
+                yield number, Refused("it is not UTF-8; convert the file first")
+            else:
+                yield number, {name: value for name, value in zip(table.columns, row, strict=True) if value}
         return
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield number, _object(line)
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def _object(line: str) -> dict[str, Any] | Refused:

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.files.payments import TableError, check_suffix
+from models.files.options import TableError
+from models.files.payments import check_suffix
 from services.scorer.offline import Judged, Labelled
 
 DAY_MS = 86_400_000
@@ -45,6 +46,7 @@ def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:
             **judged.scores._asdict(),
             "alert": judged.alert,
             "rejected": pl.Series(judged.rejected, dtype=pl.String),
+            "detail": _details(fields, judged),
             "row": fields["row"],
         }
     )
@@ -52,6 +54,20 @@ def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:
     outputs = [*judged.scores._fields, "alert"]
     frame = frame.with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in outputs)
     _replace(path, frame.sort("row").drop("row"))
+
+
+def refused(fields: pl.DataFrame, judged: Judged) -> list[tuple[str, int]]:
+    """Reason and line of each payment that has no scores."""
+    details = _details(fields, judged)
+    found = zip(judged.rejected, details, fields["line"], strict=True)
+    return [(detail or reason, line) for reason, detail, line in found if reason is not None]
+
+
+def _details(fields: pl.DataFrame, judged: Judged) -> pl.Series:
+    """Why a payment was refused, in words: what the file has in place of a value, or else what the stream says."""
+    given = pl.DataFrame({"problem": fields["problem"], "said": pl.Series(judged.details, dtype=pl.String)})
+    words = given.select(detail=pl.when(pl.col("said").is_not_null()).then(pl.coalesce("problem", "said")))
+    return words["detail"]
 
 
 def _replace(path: Path, frame: pl.DataFrame) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.masking import masked
-from services.cli.output import notes, results
+from services.cli.output import notes, results, shown
 from services.runtime.errors import AssayError
 
 if TYPE_CHECKING:
@@ -130,13 +130,14 @@ def _fields(topic: "Topic", record: Any, show: _Show) -> dict[str, Any] | None:
 
 def line(fields: dict[str, Any]) -> str:
     """A score, alert, decision or dead letter in one line (its reasons below it)."""
+    fields = {name: shown(value) if isinstance(value, str) else value for name, value in fields.items()}
     if "payload_bytes" in fields:
         source = f"{fields['source_topic']}-{fields['source_partition']}@{fields['source_offset']}"
         return f"{fields['reason']:<12} {source} ({fields['payload_bytes']} bytes): {fields['detail']}"
     amount = f" {fields['amount']:,.2f} {fields['currency'] or ''}" if "amount" in fields else ""
     scores = f"p={fields['probability']:.3f} anomaly={fields['anomaly_percentile']:.1f}"
     outcome = fields.get("outcome") or ("ALERT" if fields["alert"] else "pass")
-    reasons = "".join(f"\n    {reason['text']}" for reason in fields.get("reasons") or ())
+    reasons = "".join(f"\n    {shown(reason['text'])}" for reason in fields.get("reasons") or ())
     if "application_id" in fields:
         what = f"{fields['application_id']} applicant {fields['applicant_id']}"
     else:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services.cli import train_view
+from services.cli import reading, train_view
 from services.cli.files import needing_files
 from services.runtime.errors import AssayError
 
 if TYPE_CHECKING:
+    from models.files.options import ReadOptions
     from models.training.fraud import FraudSettings
     from models.training.history import History
     from models.training.progress import Progress
@@ -30,7 +31,10 @@ class TrainError(AssayError):
 Out = Annotated[Path | None, typer.Option(help="Bundle directory. Default: deploy/bundles/<product>.")]
 Spec = Annotated[Path | None, typer.Option(help="Feature spec. Default: deploy/features/<product>.yaml.")]
 Results = Annotated[Path | None, typer.Option(help="Also write the table of results to this Markdown file.")]
-Data = Annotated[Path | None, typer.Option(help="Labelled payments, .csv or .parquet. Default: simulated ones.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Labelled payments: .csv or .tsv (also .gz, .zst) or .parquet. Default: simulated ones."),
+]
 Mapped = Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")]
 Label = Annotated[str, typer.Option(help="Column that says which payments were frauds.")]
 Scenario = Annotated[str | None, typer.Option(help="Column that numbers the kinds of fraud, for figures of each.")]
@@ -63,6 +67,13 @@ def fraud(
     scenario: Scenario = None,
     out: Out = None,
     features: Spec = None,
+    encoding: reading.Encoding = None,
+    delimiter: reading.Delimiter = None,
+    decimal: reading.Decimal = None,
+    date_order: reading.DateOrder = None,
+    time_unit: reading.TimeUnit = None,
+    time_zone: reading.TimeZone = None,
+    without: reading.Without = None,
     results: Results = None,
     from_day: From = None,
     train_days: Cut = None,
@@ -101,9 +112,10 @@ def fraud(
         gan=gan,
     )
     out = out or Path("deploy/bundles/fraud")
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
-        history = _history(data, mapped or [], label, scenario, settings, report) if data else None
+        history = _history(data, mapped or [], label, scenario, settings, report, options) if data else None
         manifest = train_fraud(settings, out, report, results, history)
     train_view.show(manifest, out, json)
 
@@ -120,9 +132,18 @@ def needing_trainer() -> Iterator[None]:
 
 
 def _history(
-    path: Path, mapped: list[str], label: str, scenario: str | None, settings: "FraudSettings", report: "Progress"
+    path: Path,
+    mapped: list[str],
+    label: str,
+    scenario: str | None,
+    settings: "FraudSettings",
+    report: "Progress",
+    options: "ReadOptions",
 ) -> "History":
     with needing_files():
         from models.files.payments import mapping
         from models.training.file_history import read_history
-    return read_history(path, mapping(mapped), label, settings.spec, scenario, report)
+    told: list[str] = []
+    history = read_history(path, mapping(mapped), label, settings.spec, scenario, report, options, told)
+    reading.show([], told)
+    return history

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services.cli import train_view
+from services.cli import reading, train_view
 from services.cli.files import needing_files
 from services.cli.output import print_json, results
 from services.runtime.errors import AssayError
 
 if TYPE_CHECKING:
     from models.files.applications import Applications
+    from models.files.options import ReadOptions
     from models.training.credit import CreditSource
     from schemas.feature_spec import FeatureSpec
 
@@ -23,7 +24,9 @@ SIMULATED_FROM_MS = 1_767_225_600_000
 
 Data = Annotated[
     Path | None,
-    typer.Option(help="Applications and what became of them: .csv, .csv.gz or .parquet. Default: simulated ones."),
+    typer.Option(
+        help="Applications and what became of them: .csv or .tsv (also .gz, .zst) or .parquet. Default: simulated ones."
+    ),
 ]
 DataSet = Literal["german", "taiwan"]
 Fetch = Annotated[DataSet | None, typer.Option(help="In place of a file: a public data set, from UCI.")]
@@ -48,6 +51,13 @@ def credit(
     fetch: Fetch = None,
     mapped: Mapped = None,
     label: Label = "default",
+    encoding: reading.Encoding = None,
+    delimiter: reading.Delimiter = None,
+    decimal: reading.Decimal = None,
+    date_order: reading.DateOrder = None,
+    time_unit: reading.TimeUnit = None,
+    time_zone: reading.TimeZone = None,
+    without: reading.Without = None,
     features: Spec = Path("deploy/features/credit-taiwan.yaml"),
     out: Annotated[Path, typer.Option(help="Bundle directory.")] = Path("deploy/bundles/credit"),
     classifier: Classifier = "reference",
@@ -76,7 +86,8 @@ def credit(
             f"Training needs {error.name}, which is not installed: pip install 'assay-scoring[train]'."
         ) from None
     spec = load_spec(features)
-    applications, words = _applications(data, fetch, mapped or [], label)
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
+    applications, words = _applications(data, fetch, mapped or [], label, spec, options)
     if choose is not None:
         _show_choice(spec, applications, choose, seed, json)
         return
@@ -95,7 +106,12 @@ def credit(
 
 
 def _applications(
-    data: Path | None, fetch: DataSet | None, mapped: list[str], label: str
+    data: Path | None,
+    fetch: DataSet | None,
+    mapped: list[str],
+    label: str,
+    spec: "FeatureSpec",
+    options: "ReadOptions",
 ) -> "tuple[Applications, str]":
     """Labelled applications, and what they are in words."""
     with needing_files():
@@ -103,7 +119,9 @@ def _applications(
     if data is not None and fetch is not None:
         raise AssayError("--data and --fetch both name the data: leave one out.")
     if data is not None:
-        return read(data, mapping(mapped), label), f"Applications of the file {data.name}."
+        found = read(data, mapping(mapped), spec, label, options)
+        reading.show([], found.notes)
+        return found, f"Applications of the file {data.name}."
     if fetch is not None:
         from models.files.uci import UCI
         from models.files.uci import fetch as fetch_uci

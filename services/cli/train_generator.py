@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services.cli import train_view
+from services.cli import reading, train_view
 from services.cli.files import needing_files
 from services.cli.train import Json, Seed, Version, needing_trainer
 
 if TYPE_CHECKING:
+    from models.files.options import ReadOptions
     from models.training.payment_rows import PaymentRows
 
 EXAMPLE = "Example: assay train generator --data payments.parquet --map card_id=CUSTOMER_ID --out generator"
 
-Data = Annotated[Path | None, typer.Option(help="Payments, .csv or .parquet. Default: simulated ones.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Payments: .csv or .tsv (also .gz, .zst) or .parquet. Default: simulated ones.")
+]
 Mapped = Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")]
 Label = Annotated[str | None, typer.Option(help="Column that says which payments were frauds; they are left out.")]
 Out = Annotated[Path, typer.Option(help="Directory of the generator.")]
@@ -29,6 +32,12 @@ def generator(
     data: Data = None,
     mapped: Mapped = None,
     label: Label = None,
+    encoding: reading.Encoding = None,
+    delimiter: reading.Delimiter = None,
+    decimal: reading.Decimal = None,
+    date_order: reading.DateOrder = None,
+    time_unit: reading.TimeUnit = None,
+    time_zone: reading.TimeZone = None,
     out: Out = Path("deploy/generators/payments"),
     seed: Seed = None,
     days: Days = 28,
@@ -51,7 +60,8 @@ def generator(
         days=days,
         gan=gan if steps is None else replace(gan, steps=steps),
     )
-    payments = _payments(data, mapped or [], label) if data else None
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, None)
+    payments = _payments(data, mapped or [], label, options) if data else None
     with train_view.bars(quiet=json) as shown:
         manifest = train_generator(settings, out, train_view.reporter(shown), payments)
     if json:
@@ -61,8 +71,8 @@ def generator(
         train_view.figures_table(title, "synthetic payments beside real ones", manifest.quality)
 
 
-def _payments(path: Path, mapped: list[str], label: str | None) -> "PaymentRows":
+def _payments(path: Path, mapped: list[str], label: str | None, options: "ReadOptions") -> "PaymentRows":
     with needing_files():
         from models.files.payments import mapping
         from models.training.payment_rows import file_rows
-    return file_rows(path, mapping(mapped), label)
+    return file_rows(path, mapping(mapped), label, options)

@@ -10,10 +10,10 @@ from models.features.attributes import AttributeMapping
 from schemas import codec
 from schemas.application import Application
 from schemas.dead_letter import DeadLetterReason
-from schemas.privacy import is_card_number
+from schemas.privacy import has_control_character, is_card_number
 from services.runtime.batches import Record
 from services.runtime.duplicates import DuplicateWindow
-from services.runtime.faults import Fault, parsed
+from services.runtime.faults import Fault, TimeLimits, parsed, unscorable
 
 
 @dataclass(slots=True)
@@ -35,17 +35,22 @@ class Admission:
     """Parses, validates, maps attributes to inputs, and drops what was seen before."""
 
     def __init__(
-        self, mapping: AttributeMapping, duplicates: DuplicateWindow, message_bytes_max: int, event_ahead_ms_max: int
+        self, mapping: AttributeMapping, duplicates: DuplicateWindow, message_bytes_max: int, times: TimeLimits
     ) -> None:
         self._mapping, self._duplicates = mapping, duplicates
-        self._message_bytes_max, self._event_ahead_ms_max = message_bytes_max, event_ahead_ms_max
+        self._message_bytes_max, self._times = message_bytes_max, times
         self._parse = codec.decoder(Application)
 
     def admit(self, records: Sequence[Record]) -> Admitted:
         """Take in records, in order."""
         admitted = Admitted()
         for record in records:
-            judged = self._judge(record)
+            try:
+                judged = self._judge(record)
+            except MemoryError:
+                raise
+            except Exception as error:
+                judged = unscorable(record, type(error).__name__)
             if isinstance(judged, Fault):
                 admitted.faults.append(judged)
                 continue
@@ -59,13 +64,15 @@ class Admission:
         application = parsed(record, self._parse, self._message_bytes_max)
         if isinstance(application, Fault):
             return application
+        for name in ("application_id", "applicant_id"):
+            if has_control_character(getattr(application, name)):
+                detail = f"{name} holds a control character: send another id"
+                return Fault(record, DeadLetterReason.SCHEMA, detail)
         if is_card_number(application.applicant_id):
             detail = "applicant_id is a card number: send a keyed pseudonym"
             return Fault(record, DeadLetterReason.CARD_NUMBER, detail)
-        # the record's timestamp is in the log, so a replay judges the same; our own clock is not
-        if application.event_time_ms > record.timestamp + self._event_ahead_ms_max:
-            detail = f"event_time_ms is more than {self._event_ahead_ms_max} ms ahead of the record's timestamp"
-            return Fault(record, DeadLetterReason.FUTURE, detail)
+        if fault := self._times.fault(record, "event_time_ms", application.event_time_ms):
+            return fault
         row = self._mapping.row(application.attributes)
         if isinstance(row, str):
             return Fault(record, DeadLetterReason.ATTRIBUTE, row)

@@ -1,4 +1,4 @@
-"""Outcomes to output records. Every record carries its source's position in headers and its timestamp."""
+"""Outcomes to output records. Every record carries its source's position and timestamp in headers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,8 +45,7 @@ class Emitter:
         """A score and a decision of each application."""
         records = judged.admitted.records
         first, offsets = records[0], [record.offset for record in records]
-        headers = position_headers(first.topic, first.partition, offsets)
-        timestamps_ms = [max(record.timestamp, 0) for record in records]
+        headers = position_headers(first.topic, first.partition, offsets, [record.timestamp for record in records])
         keys: list[bytes | None] = [a.applicant_id.encode() for a in judged.admitted.applications]
         fields = self._fields(judged)
         scores = [codec.encode(self._score(**common)) for common in fields]
@@ -55,8 +54,8 @@ class Emitter:
             for place, common in enumerate(fields)
         ]
         return [
-            Write(self._prefix + CREDIT_SCORES.name, keys, scores, timestamps_ms, headers),
-            Write(self._prefix + CREDIT_DECISIONS.name, keys, decisions, timestamps_ms, headers),
+            Write(self._prefix + CREDIT_SCORES.name, keys, scores, headers),
+            Write(self._prefix + CREDIT_DECISIONS.name, keys, decisions, headers),
         ]
 
     def _fields(self, judged: Judged) -> list[dict[str, Any]]:

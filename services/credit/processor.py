@@ -18,6 +18,7 @@ from services.runtime.batches import Record, Result, Write
 from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.dead_letters import DeadLetterWriter
 from services.runtime.duplicates import DuplicateWindow
+from services.runtime.faults import Fault, TimeLimits
 from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings
 from services.runtime.snapshots import Arrays
@@ -58,19 +59,19 @@ class CreditProcessor:
         self._emitter = Emitter(prefix, model.identity)
         self._spec = model.session.bundle.manifest.feature_spec
         self._mapping = AttributeMapping(self._spec)
-        self._ahead_ms_max = int(runtime.event_ahead_s_max * 1000)
+        self._times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
         self._judged: Judged | None = None
         self._faults: Counter[str] = Counter()
         # the mapping decides what is refused, and so which ids are remembered
         self.state_key = (
             f"credit-{STATE_VERSION}:{self._spec.digest()}:{runtime.duplicate_window_records}"
-            f":{runtime.message_bytes_max}:{self._ahead_ms_max}"
+            f":{runtime.message_bytes_max}:{self._times.ahead_ms_max}:{self._times.floor_ms}"
         )
         self._remember(DuplicateWindow(runtime.duplicate_window_records))
 
     def _remember(self, duplicates: DuplicateWindow) -> None:
         self._duplicates = duplicates
-        self._admission = Admission(self._mapping, duplicates, self._runtime.message_bytes_max, self._ahead_ms_max)
+        self._admission = Admission(self._mapping, duplicates, self._runtime.message_bytes_max, self._times)
 
     def snapshot(self) -> Arrays:
         """The ids seen."""
@@ -96,10 +97,17 @@ class CreditProcessor:
             writes += self._emitter.writes(self._judged, wall_ms())
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
-        return Result(writes, len(records), len(admitted.faults))
+        return Result(writes, len(records), len(admitted.faults), admitted.faults)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises."""
+        if folded:
+            self.absorb([fault.record])
+        self._faults = Counter([fault.reason.value])
+        return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +10,10 @@ from numpy.typing import NDArray
 from schemas import codec
 from schemas.label import LABEL_AGE_DAYS_MAX
 from schemas.monitor import Evidence, Judged, LedgerEntry, Told
-from services.runtime.clock import wall_ms
+from services.runtime.faults import timestamp_ms
 
 DAY_MS = 86_400_000
 KEPT_MS = LABEL_AGE_DAYS_MAX * DAY_MS
-
-AHEAD_MS_MAX = DAY_MS
 
 MODELS_MAX = 16
 """Models whose score of one payment is kept, the newest: a payment is scored by a champion and a challenger, seldom by more."""
@@ -24,19 +23,14 @@ Table = MutableMapping[bytes, bytes]
 _decode = codec.decoder(LedgerEntry)
 
 
-def entry_problem(key: bytes, value: bytes, _partition: int) -> str | None:
-    """Why an entry of `monitor-ledger` cannot be used, if so."""
-    key.decode()
-    entry = _decode(value)
+def entry_problem(ahead_ms_max: int, message: Any) -> str | None:
+    """Why an entry of `monitor-ledger` cannot be used, if so. ahead_ms_max: as of evidence, which is a little older."""
+    message.key.decode()
+    entry = _decode(message.value)
     if not entry.judged and entry.told is None:
         return "neither a score nor a label"
-    return time_problem(entry.judged, entry.told)
-
-
-def time_problem(judged: Iterable[Judged], told: Told | None) -> str | None:
-    """Why times would make the ledger forget all older payments, if so: nothing happens later than tomorrow."""
-    if _newest_ms(judged, told) > wall_ms() + AHEAD_MS_MAX:
-        return "a time more than a day ahead of this machine's clock"
+    if newest_ms(entry.judged, entry.told) > timestamp_ms(message) + ahead_ms_max + DAY_MS:
+        return "a time far ahead of the record's timestamp"  # all older payments would be forgotten
     return None
 
 
@@ -82,7 +76,7 @@ class Ledger:
         """After the table was filled from its topic, or taken away."""
         read = [(key.decode(), _decode(value)) for key, value in self.table.items()]
         self._event_ms = dict(sorted(((key, _event_ms(entry)) for key, entry in read), key=lambda item: item[1]))
-        self.now_ms = max((_newest_ms(entry.judged, entry.told) for _, entry in read), default=0)
+        self.now_ms = max((newest_ms(entry.judged, entry.told) for _, entry in read), default=0)
 
     def add(self, evidence: Evidence) -> bool:
         """Take in evidence; False where it says nothing new, as a repetition does."""
@@ -94,7 +88,7 @@ class Ledger:
             return False
         self.table[key] = codec.write(entry)
         self._event_ms[transaction_id] = _event_ms(entry)
-        self.now_ms = max(self.now_ms, _newest_ms(entry.judged, entry.told))
+        self.now_ms = max(self.now_ms, newest_ms(entry.judged, entry.told))
         self._make_room()
         return True
 
@@ -151,5 +145,7 @@ def _event_ms(entry: LedgerEntry) -> int:
     return entry.told.event_time_ms or entry.told.labelled_at_ms
 
 
-def _newest_ms(judged: Iterable[Judged], told: Told | None) -> int:
-    return max([one.event_time_ms for one in judged] + ([told.labelled_at_ms] if told else []), default=0)
+def newest_ms(judged: Iterable[Judged], told: Told | None) -> int:
+    """The latest time that is said of a payment."""
+    times = [told.labelled_at_ms, told.event_time_ms or 0] if told else []
+    return max([*times, *(one.event_time_ms for one in judged)], default=0)

@@ -1,6 +1,7 @@
 """The monitor's app: sums to drift reports, decisions and labels to quality reports, both on `monitor` and as metrics."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,15 +21,16 @@ from schemas.topics import (
     SCORING_METRICS,
 )
 from services.monitor.evidence import RecordedDecision, of_decision, of_label
-from services.monitor.ledger import Columns, Ledger, entry_problem, time_problem
+from services.monitor.ledger import Columns, Ledger, entry_problem, newest_ms
 from services.monitor.quality import by_age
 from services.monitor.references import References
 from services.monitor.windows import Windows, report, window_problem
+from services.runtime.faults import Fault, TimeLimits, timestamp_ms
 from services.runtime.process import Environment
 from services.runtime.side_metrics import MonitorMetrics
 from services.runtime.side_settings import MonitorSettings
 from services.runtime.tables import FollowedTable
-from services.side.app import SideApp, timestamp_ms
+from services.side.app import SideApp
 from services.side.run import SideService
 from services.side.skipped import Skipped
 
@@ -58,7 +60,7 @@ def monitor_service(settings: MonitorSettings, environment: Environment) -> Side
     def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
         app = SideApp(settings.group, environment, directory)
         _Drift(app, settings, references, metrics)
-        _Quality(app, settings, metrics)
+        _Quality(app, settings, TimeLimits(environment.runtime.event_ahead_ms_max, 0), metrics)
         return [app]
 
     return SideService([settings.group], READS, WRITES, build, [table])
@@ -115,9 +117,10 @@ class _Drift:
 class _Quality:
     """Decisions and labels to the partition where they meet; from there to reports."""
 
-    def __init__(self, app: SideApp, settings: MonitorSettings, metrics: MonitorMetrics) -> None:
+    def __init__(self, app: SideApp, settings: MonitorSettings, times: TimeLimits, metrics: MonitorMetrics) -> None:
+        self._times = times
         self._app, self._metrics, self._maturity_days = app, metrics, settings.maturity_days
-        table = app.table(MONITOR_LEDGER, 1, entry_problem)
+        table = app.table(MONITOR_LEDGER, 1, partial(entry_problem, times.ahead_ms_max))
         self._ledger = Ledger(table, settings.ledger_max)
         self._newest: Any = None
         app.recovered(table, self._ledger.recover)
@@ -146,15 +149,19 @@ class _Quality:
         evidence = self._app.read(Evidence, event.message)
         if evidence is None:
             return
-        problem = time_problem(() if evidence.judged is None else (evidence.judged,), evidence.told)
-        if problem is not None:
-            self._app.skipped.record(event.message, problem)
+        if fault := self._ahead(evidence, event.message):
+            self._app.skipped.record(event.message, fault.detail)
             return
         forgotten = self._ledger.forgotten
         if self._ledger.add(evidence):
             self._newest = event.message
             self._metrics.forgotten.inc(self._ledger.forgotten - forgotten)
             self._metrics.ledger.set(len(self._ledger))
+
+    def _ahead(self, evidence: Evidence, message: Any) -> Fault | None:
+        """A time that the ledger's clock must not follow. The monitor wrote the record, so its timestamp is no payer's."""
+        judged = () if evidence.judged is None else (evidence.judged,)
+        return self._times.fault(message, "a time of the evidence", newest_ms(judged, evidence.told))
 
     async def _report(self) -> None:
         """When there was anything new. By a timer, since labels come seldom and each would change every figure a little."""

@@ -7,6 +7,7 @@ whatever the traffic.
 
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas import codec
 from schemas.metric import ScoringMetric
@@ -18,10 +19,10 @@ WEEK_MS = 7 * 24 * 3_600_000
 Table = MutableMapping[bytes, bytes]
 
 
-def window_problem(key: bytes, value: bytes, _partition: int) -> str | None:
+def window_problem(message: Any) -> str | None:
     """Why an entry of `monitor-windows` cannot be used, if so."""
-    key.decode()
-    codec.read(DriftWindow, value)
+    message.key.decode()
+    codec.read(DriftWindow, message.value)
     return None
 
 
@@ -129,7 +130,9 @@ def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow
         offset=offset,
         from_ms=min(window.from_ms, sums.until_ms),
         until_ms=max(window.until_ms, sums.until_ms),
-        from_clock_ms=min(window.from_clock_ms, sums.clock_ms),
+        from_clock_ms=min(
+            window.from_clock_ms or sums.clock_ms, sums.clock_ms or window.from_clock_ms
+        ),  # 0: unknown yet
         clock_ms=max(window.clock_ms, sums.clock_ms),
         sums=window.sums + 1,
         records=window.records + sums.records,

@@ -7,14 +7,15 @@ import numpy as np
 from aiokafka import TopicPartition
 
 from models.features.profiles import TerminalProfiles
+from models.features.terminal_days import DAY_MS
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
 from schemas.terminal import TerminalProfile, TerminalSums
-from schemas.topics import DEAD_LETTERS, TERMINAL_PROFILES, source_headers
+from schemas.topics import DEAD_LETTERS, TERMINAL_PROFILES
 from services.runtime.batches import Record, Result, Write
 from services.runtime.clock import monotonic_s
 from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.faults import Fault, parsed
+from services.runtime.faults import Fault, TimeLimits, headers_of, parsed
 from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings
 from services.runtime.snapshots import Arrays
@@ -41,6 +42,7 @@ class MergeProcessor:
         self._prefix, self._letters, self._metrics = prefix, letters, metrics
         self._label = metrics.label(source)
         self._bytes_max = runtime.message_bytes_max
+        self._times = TimeLimits(runtime.event_ahead_ms_max, 0)
         self._parse = codec.decoder(TerminalSums)
         self._profile = codec.record_type(TerminalProfile)
         self._profiles = TerminalProfiles()
@@ -48,7 +50,7 @@ class MergeProcessor:
         self._last: Record | None = None
         self._written_s = monotonic_s()
         self._faults: Counter[str] = Counter()
-        self.state_key = f"merge-{STATE_VERSION}:{self._bytes_max}"
+        self.state_key = f"merge-{STATE_VERSION}:{self._bytes_max}:{self._times.ahead_ms_max}"
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
@@ -76,7 +78,14 @@ class MergeProcessor:
         writes = [self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
         if monotonic_s() - self._written_s >= INTERVAL_S:
             writes.append(self._written())
-        return Result(writes, len(records), len(faults))
+        return Result(writes, len(records), len(faults), faults)
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises."""
+        if folded:
+            self.absorb([fault.record])
+        self._faults = Counter([fault.reason.value])
+        return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
@@ -100,6 +109,9 @@ class MergeProcessor:
             return Fault(record, DeadLetterReason.SCHEMA, "lists of different lengths")
         if any(abs(count) > COUNT_MAX for count in (*sums.payments, *sums.frauds)):
             return Fault(record, DeadLetterReason.SCHEMA, f"a count beyond {COUNT_MAX}")
+        # written by us, so the timestamp is no payer's
+        if fault := self._times.fault(record, "day", sums.day * DAY_MS):
+            return fault
         forgotten = self._profiles.add(sums.day, sums.terminal_ids, sums.payments, sums.frauds)
         self._metrics.forgotten_sums.inc(forgotten)
         self._changed.update(dict.fromkeys(sums.terminal_ids))
@@ -110,13 +122,13 @@ class MergeProcessor:
         write = Write(self._prefix + TERMINAL_PROFILES.name)
         source = self._last
         if source is not None:
-            headers = source_headers(source.topic, source.partition, source.offset)
+            headers = headers_of(source)
             # one that made room for others since is older than anything that looks at profiles
             for terminal_id in filter(self._profiles.__contains__, self._changed):
                 last_day, payments, frauds = self._profiles.profile(terminal_id)
                 value = self._profile(
                     terminal_id=terminal_id, last_day=last_day, payments=tuple(payments), frauds=tuple(frauds)
                 )
-                write.append(terminal_id.encode(), codec.encode(value), max(source.timestamp, 0), headers)
+                write.append(terminal_id.encode(), codec.encode(value), headers)
         self._changed, self._written_s = {}, monotonic_s()
         return write

@@ -9,13 +9,12 @@ from aiokafka import TopicPartition
 
 from models.features import text_arrays
 from schemas import codec
-from schemas.dead_letter import DeadLetterReason
 from schemas.label import Label
 from schemas.terminal import TerminalSums
-from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS, source_headers
+from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS
 from services.runtime.batches import Record, Result, Write
 from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.faults import Fault, parsed
+from services.runtime.faults import Fault, TimeLimits, headers_of, parsed
 from services.runtime.metrics import Metrics
 from services.runtime.settings import ProfilerSettings, RuntimeSettings
 from services.runtime.snapshots import Arrays
@@ -46,13 +45,14 @@ class VerdictProcessor:
         self._prefix, self._letters, self._metrics = prefix, letters, metrics
         self._label = metrics.label(source)
         self._bytes_max, self._frauds_max = runtime.message_bytes_max, profiler.frauds_max
-        self._ahead_ms_max = int(runtime.event_ahead_s_max * 1000)
+        self._times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
         self._parse = codec.decoder(Label)
         self._sums = codec.record_type(TerminalSums)
         self._frauds: dict[str, Fraud] = {}
         self._unplaced = 0
         self._faults: Counter[str] = Counter()
-        self.state_key = f"verdicts-{STATE_VERSION}:{self._frauds_max}:{self._bytes_max}:{self._ahead_ms_max}"
+        times = f"{self._times.ahead_ms_max}:{self._times.floor_ms}"
+        self.state_key = f"verdicts-{STATE_VERSION}:{self._frauds_max}:{self._bytes_max}:{times}"
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
@@ -85,11 +85,17 @@ class VerdictProcessor:
             elif change is not None:
                 fraud, number = change
                 value = self._sums(day=fraud.day, terminal_ids=(fraud.terminal_id,), payments=(0,), frauds=(number,))
-                headers = source_headers(record.topic, record.partition, record.offset)
-                sums.append(None, codec.encode(value), max(record.timestamp, 0), headers)
+                sums.append(None, codec.encode(value), headers_of(record))
         self._faults = Counter(fault.reason.value for fault in faults)
         writes = [sums, self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
-        return Result(writes, len(records), len(faults))
+        return Result(writes, len(records), len(faults), faults)
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises."""
+        if folded:
+            self.absorb([fault.record])
+        self._faults = Counter([fault.reason.value])
+        return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
@@ -107,9 +113,9 @@ class VerdictProcessor:
         label = parsed(record, self._parse, self._bytes_max)
         if isinstance(label, Fault):
             return label
-        if max(label.event_time_ms or 0, label.labelled_at_ms) > record.timestamp + self._ahead_ms_max:
-            detail = f"a time more than {self._ahead_ms_max} ms ahead of the record's timestamp"
-            return Fault(record, DeadLetterReason.FUTURE, detail)
+        for field, time_ms in (("event_time_ms", label.event_time_ms), ("labelled_at_ms", label.labelled_at_ms)):
+            if time_ms is not None and (fault := self._times.fault(record, field, time_ms)):
+                return fault
         if label.verdict == "legitimate":
             taken_back = self._frauds.pop(label.transaction_id, None)
             return None if taken_back is None else (taken_back, -1)

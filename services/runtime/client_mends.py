@@ -16,6 +16,7 @@ from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.errors import KafkaConnectionError, for_code
 from aiokafka.protocol.commit import OffsetFetchResponse_v2, OffsetFetchResponse_v3
 
+from services.runtime import record_batches  # noqa: F401  # for its effect
 from services.runtime.stable_offsets import StableOffsetsRequest, StableOffsetsResponse
 
 TLS_FAREWELL_S_MAX = 0.5

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from schemas import codec
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.privacy import PrivacyKey
-from schemas.topics import source_headers
 from services.runtime.batches import Record, Write
-from services.runtime.faults import Fault
+from services.runtime.faults import Fault, headers_of
 from services.runtime.settings import RuntimeSettings
 
 CAP_RECORDS_MIN = 100
@@ -51,8 +50,7 @@ class DeadLetterWriter:
         write = Write(topic)
         for fault in faults:
             source = fault.record
-            headers = source_headers(source.topic, source.partition, source.offset)
-            write.append(None, self.encode(source, fault.reason, fault.detail), max(source.timestamp, 0), headers)
+            write.append(None, self.encode(source, fault.reason, fault.detail), headers_of(source))
         return write
 
 
@@ -67,7 +65,16 @@ class DeadLetterCap:
         self._dead_letters = 0
 
     def exceeded(self, records: int, dead_letters: int) -> bool:
-        """Count one more batch. True when the share over the window is now above the cap."""
+        """Whether the share over the window would be above the cap with one more batch."""
+        records, dead_letters = self._records + records, self._dead_letters + dead_letters
+        for old_records, old_dead_letters in self._batches:
+            if records - old_records < self._window_records:
+                break
+            records, dead_letters = records - old_records, dead_letters - old_dead_letters
+        return records >= CAP_RECORDS_MIN and dead_letters > self._share_max * records
+
+    def count(self, records: int, dead_letters: int) -> None:
+        """One more batch, once it is committed."""
         self._batches.append((records, dead_letters))
         self._records += records
         self._dead_letters += dead_letters
@@ -75,4 +82,3 @@ class DeadLetterCap:
             old_records, old_dead_letters = self._batches.popleft()
             self._records -= old_records
             self._dead_letters -= old_dead_letters
-        return self._records >= CAP_RECORDS_MIN and self._dead_letters > self._share_max * self._records

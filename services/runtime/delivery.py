@@ -9,12 +9,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
 from services.runtime import kafka as connections
 from services.runtime.batches import Write
-from services.runtime.clock import monotonic_s
+from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.failpoints import reach, wanted
 from services.runtime.settings import KafkaSettings, RuntimeSettings
+from services.runtime.suspects import UnsendableError
 
 PRODUCER_RECORDS_MAX = 1 << 30
 """D: sequence numbers wrap at 2^31 records of one output partition; a producer is replaced well before."""
@@ -32,8 +34,13 @@ class Delivery(Protocol):
     async def start(self) -> None:
         """Connect. With exactly_once this fences every earlier producer of the partition and settles its transaction."""
 
-    async def deliver(self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool]) -> None:
-        """Write and commit. After any exception the delivery must be discarded: what happened is not known (A, B)."""
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
+        """Write and commit. After any exception the delivery must be discarded: what happened is not known (A, B).
+
+        metadata: kept with the offset, for those who look at the group.
+        """
 
     async def discard(self) -> None:
         """Close. What is in flight may get lost; never raises."""
@@ -77,7 +84,11 @@ class _Producing:
         for write in writes:
             # outputs stay on the input's partition: order within a card, and one owner for each output partition
             partition = self._source.partition % self._partitions[write.topic]
-            for batch in _pack(producer, write):
+            try:
+                batches = _pack(producer, write)
+            except Exception as error:
+                raise UnsendableError(write.topic) from error
+            for batch in batches:
                 acknowledgement = await producer.send_batch(batch, write.topic, partition=partition)
                 acknowledgement.add_done_callback(connections.retrieve)
                 acknowledgements.append(acknowledgement)
@@ -89,16 +100,15 @@ class _Producing:
 
 
 def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
-    """Record batches of at most the producer's batch size."""
+    """Record batches of at most the producer's batch size, stamped with the time of writing: from it retention counts."""
+    now_ms = wall_ms()
     batches = [producer.create_batch()]
     append = batches[-1].append
-    for key, value, timestamp_ms, headers in zip(
-        write.keys, write.values, write.timestamps_ms, write.headers, strict=True
-    ):
-        if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+    for key, value, headers in zip(write.keys, write.values, write.headers, strict=True):
+        if append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
             batches.append(producer.create_batch())
             append = batches[-1].append
-            if append(timestamp=timestamp_ms, key=key, value=value, headers=headers) is None:
+            if append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
                 raise ValueError(f"a record of {len(value)} bytes for {write.topic} is larger than a batch")
     return batches
 
@@ -121,7 +131,9 @@ class ExactlyOnce(_Producing):
             connections.tell_when_transaction_end_is_sent(producer, lambda: reach("commit_sent"))
         await self._start(producer)
 
-    async def deliver(self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool]) -> None:
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
         """One transaction. After any exception the delivery must be discarded: what happened is not known (A, B)."""
         assert self._producer is not None, "deliver before start"
         producer, timeout_s = self._producer, self._runtime.request_timeout_s
@@ -130,7 +142,9 @@ class ExactlyOnce(_Producing):
             await producer.begin_transaction()
         await self._send(producer, [write for write in writes if write.values])
         async with asyncio.timeout(timeout_s):
-            await producer.send_offsets_to_transaction({self._source: next_offset}, self._runtime.group)
+            await producer.send_offsets_to_transaction(
+                {self._source: OffsetAndMetadata(next_offset, metadata)}, self._runtime.group
+            )
         reach("after_offsets")
         if not owned():
             raise RevokedError
@@ -166,12 +180,14 @@ class AtLeastOnce(_Producing):
         """Connect."""
         await self._start(connections.plain_producer(self._kafka, self._runtime))
 
-    async def deliver(self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool]) -> None:
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
         """Send, wait for every acknowledgement, commit the offset."""
         assert self._producer is not None, "deliver before start"
         await self._send(self._producer, [write for write in writes if write.values])
         if not owned():
             raise RevokedError
         async with asyncio.timeout(self._runtime.request_timeout_s):
-            await self._consumer.commit({self._source: next_offset})
+            await self._consumer.commit({self._source: OffsetAndMetadata(next_offset, metadata)})
         reach("after_commit")

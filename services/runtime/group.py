@@ -13,7 +13,10 @@ from aiokafka.errors import KafkaError
 
 from services.runtime.clock import monotonic_s
 from services.runtime.errors import AssayError
+from services.runtime.held import Decision, Held
 from services.runtime.kafka import ConsumerRebalanceListener
+from services.runtime.open_transactions import log_ends, opener
+from services.runtime.watch import Watched
 from services.runtime.worker import MENDABLE, PartitionWorker, Parts
 
 log = structlog.get_logger(__name__)
@@ -39,6 +42,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         """Since when the group owes us an assignment; None while we have one, if only of nothing."""
         self._ending = False
         """From here on a rebalance that is under way starts no worker: nobody would stop it."""
+        self._watched = Watched()
         self._stuck_s = 0.0
         self._tick_s = monotonic_s()
 
@@ -62,9 +66,37 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
     @property
     def ready(self) -> bool:
         """Whether the group has answered, and every partition we own is restored and moving."""
-        phases = [worker.phase for worker in self._workers.values()]
-        moving = self._stuck_s < self._settings.progress_timeout_s
-        return self._joining_since_s is None and moving and all(phase in ("running", "paused") for phase in phases)
+        return self.why_not_ready() is None
+
+    def why_not_ready(self) -> str | None:
+        """One sentence a cause; None where every partition we own is restored and moving."""
+        causes = [str(held) for held in self.held()]
+        bound_s, now_s = self._settings.progress_timeout_s, monotonic_s()
+        for source, hidden in sorted(self._watched.hidden_for(bound_s, now_s).items()):
+            causes.append(
+                f"{source.topic}-{source.partition}: the offsets {hidden.stable_offset} to {hidden.end_offset} wait behind an "
+                f"open transaction ({hidden.opener or 'of another producer'}) since {now_s - hidden.since_s:.0f} s"
+            )
+        if self._joining_since_s is not None:
+            causes.append(f"the group {self._settings.group} has not assigned us partitions yet")
+        elif self._stuck_s >= bound_s:
+            causes.append(f"nothing moves since {self._stuck_s:.0f} s")
+        starting = [w for w in self._workers.values() if w.phase not in ("running", "held")]
+        if starting:
+            names = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in starting))
+            causes.append(f"partitions {names} are {starting[0].phase}")
+        return "; ".join(causes) or None
+
+    def held(self) -> list[Held]:
+        """Partitions that wait for a person, and why. Safe to ask from another thread."""
+        return [worker.held for worker in list(self._workers.values()) if worker.held is not None]
+
+    def decide(self, partition: str, decision: Decision) -> bool:
+        """What a person says about a held partition. False where it is not held there, or not here."""
+        return any(
+            f"{source.topic}-{source.partition}" == partition and worker.decide(decision)
+            for source, worker in self._workers.items()
+        )
 
     @property
     def alive(self) -> bool:
@@ -105,6 +137,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         tasks = []
         for source in sources:
             worker, task = self._workers.pop(source, None), self._tasks.pop(source, None)
+            self._watched.forget(source)
             if worker is None or task is None:
                 continue
             tasks.append((worker, task))
@@ -155,22 +188,47 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         return f"Partitions {partitions} have records waiting but committed none for {self._stuck_s:.0f} s"
 
     async def _waiting(self) -> list[PartitionWorker]:
-        """Workers that have something to do: not yet running, or with records beyond their position."""
-        workers = [worker for worker in self._workers.values() if worker.phase != "paused"]
-        ends: dict[TopicPartition, int] = {}
+        """Workers that have something to do: not yet running, or with readable records beyond their position."""
+        workers = [worker for worker in self._workers.values() if worker.phase != "held"]
+        if not workers:
+            return []
+        consumer, timeout_s = self._parts.consumer, self._settings.request_timeout_s
+        sources = [worker.source for worker in workers]
         try:
-            if workers:
-                sources = [worker.source for worker in workers]
-                ends = await asyncio.wait_for(
-                    self._parts.consumer.end_offsets(sources), self._settings.request_timeout_s
-                )
+            stable = await asyncio.wait_for(consumer.end_offsets(sources), timeout_s)
+            ends = await log_ends(consumer, sources, timeout_s)
         except (KafkaError, TimeoutError) as error:
             log.warning("watchdog.no_answer", error=type(error).__name__)
             return workers  # a broker that does not answer is no progress either
         waiting = []
         for worker in workers:
-            lag = ends.get(worker.source, 0) - (worker.next_offset or 0)
-            self._parts.metrics.lag.labels(self._parts.metrics.label(worker.source)).set(max(0, lag))
-            if lag > 0 or worker.phase != "running":
+            source, passed = worker.source, worker.passed_offset
+            self._parts.metrics.lag.labels(self._parts.metrics.label(source)).set(max(0, ends[source] - passed))
+            if worker.phase != "running" or stable[source] > passed:
                 waiting.append(worker)
+            else:
+                worker.caught_up()
+                await self._look_behind(worker, stable[source], ends[source])
         return waiting
+
+    async def _look_behind(self, worker: PartitionWorker, stable: int, end: int) -> None:
+        """Whether something waits that nobody can read, and since when: an open transaction, which is no fault of ours."""
+        now_s = monotonic_s()
+        hidden = self._watched.see(worker.source, worker.passed_offset, stable, end, now_s)
+        hidden_s = now_s - hidden.since_s if hidden is not None else 0.0
+        self._parts.metrics.open_transaction.labels(self._parts.metrics.label(worker.source)).set(hidden_s)
+        if hidden is not None and hidden.opener is None and hidden_s >= self._settings.progress_timeout_s:
+            asking = opener(self._parts.consumer, worker.source)
+            try:
+                hidden.opener = await asyncio.wait_for(asking, self._settings.request_timeout_s)
+            except TimeoutError:
+                hidden.opener = "of a producer that the brokers do not name in time"
+            log.error(
+                "partition.hidden",
+                topic=worker.source.topic,
+                partition=worker.source.partition,
+                stable_offset=stable,
+                end_offset=end,
+                transaction=hidden.opener,
+                next_step="end it where that producer runs, or with kafka-transactions.sh abort",
+            )

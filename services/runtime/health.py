@@ -1,32 +1,46 @@
-"""/metrics, /livez and /readyz on a small HTTP server in a thread of its own, with TLS and a password if so set."""
+"""/metrics, /livez, /readyz and /held on a small HTTP server in a thread of its own, with TLS and a password if so set."""
 
 import base64
 import hmac
 import ssl
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler
+from ipaddress import ip_address
 
+import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from services.runtime.errors import AssayError, SettingsError
+from services.runtime.held_desk import HeldDesk
+from services.runtime.http_server import REQUEST_S_MAX, BoundedHTTPServer
 from services.runtime.settings import RuntimeSettings
 
-REQUEST_TIMEOUT_S = 10.0
+log = structlog.get_logger(__name__)
+
+BODY_BYTES_MAX = 4096
+UNKNOWN = 401, b"a user name and a password are needed\n"
+FAR = 403, b"without ASSAY_HTTP_PASSWORD this is answered on the same machine alone\n"
 
 
 class HealthServer:
-    """Serves until closed. `ready` and `live` are asked on each request."""
+    """Serves until closed. `ready` and `live` are asked on each request; `ready` answers True, or why not."""
 
     def __init__(
-        self, runtime: RuntimeSettings, registry: CollectorRegistry, ready: Callable[[], bool], live: Callable[[], bool]
+        self,
+        runtime: RuntimeSettings,
+        registry: CollectorRegistry,
+        ready: Callable[[], bool | str],
+        live: Callable[[], bool],
+        desk: HeldDesk | None = None,
     ) -> None:
         """Raises AssayError where it cannot listen, SettingsError where password or certificate are not usable."""
         host, port = runtime.http_host, runtime.http_port
         tls, credentials = _tls(runtime), _credentials(runtime)
         try:
-            self._server = ThreadingHTTPServer((host, port), _handler(registry, ready, live, credentials))
+            self._server = BoundedHTTPServer((host, port), _handler(registry, ready, live, credentials, desk))
         except OSError as error:
             raise AssayError(
                 f"{host}:{port} cannot be listened on ({error.strerror}): free it, or set ASSAY_HTTP_PORT (0 takes a free one)."
@@ -34,7 +48,8 @@ class HealthServer:
         if tls is not None:
             # the handshake is the handler's, in the request's thread: a client that says nothing holds up nobody
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self._server.daemon_threads = True
+        if not _is_loopback(host) and (credentials is None or tls is None):
+            log.warning("http.open", address=self.address, password=credentials is not None, tls=tls is not None)
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
 
@@ -49,6 +64,13 @@ class HealthServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _tls(runtime: RuntimeSettings) -> ssl.SSLContext | None:
@@ -76,24 +98,53 @@ def _credentials(runtime: RuntimeSettings) -> bytes | None:
     return b"Basic " + base64.b64encode(pair.encode())
 
 
+def _body(request: BaseHTTPRequestHandler) -> bytes | None:
+    """Of a POST; None unless it is small and JSON, a type that a page in a browser may not send here unasked."""
+    length, kind = request.headers.get("Content-Length", ""), request.headers.get("Content-Type", "")
+    usable = kind == "application/json" and length.isdecimal() and int(length[:9]) <= BODY_BYTES_MAX
+    return request.rfile.read(int(length[:9])) if usable else None
+
+
 def _handler(
-    registry: CollectorRegistry, ready: Callable[[], bool], live: Callable[[], bool], credentials: bytes | None
+    registry: CollectorRegistry,
+    ready: Callable[[], bool | str],
+    live: Callable[[], bool],
+    credentials: bytes | None,
+    desk: HeldDesk | None,
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = REQUEST_TIMEOUT_S
+        timeout = REQUEST_S_MAX
 
         def do_GET(self) -> None:
             if self.path.partition("?")[0] == "/metrics":
                 if not self._known():
-                    self._answer(401, "text/plain", b"a user name and a password are needed\n")
+                    self._answer(UNKNOWN[0], "text/plain", UNKNOWN[1])
                     return
                 encode, content_type = choose_encoder(self.headers.get("Accept", ""))
                 self._answer(200, content_type, encode(registry))
             elif self.path in ("/readyz", "/livez"):
                 good = (ready if self.path == "/readyz" else live)()
-                self._answer(200 if good else 503, "text/plain", b"ok\n" if good else b"no\n")
+                why = f"no: {good}\n".encode() if isinstance(good, str) else b"no\n"
+                self._answer(200 if good is True else 503, "text/plain", b"ok\n" if good is True else why)
+            elif self.path == "/held" and desk is not None:
+                self._held(desk.shown)
             else:
                 self._answer(404, "text/plain", b"there are /metrics, /livez and /readyz\n")
+
+        def do_POST(self) -> None:
+            if self.path != "/held" or desk is None:
+                self._answer(404, "text/plain", b"there is nothing to change\n")
+                return
+            body = _body(self)
+            if body is None:
+                self._answer(400, "text/plain", b"a small JSON object with its type and length is needed\n")
+            else:
+                self._held(partial(desk.decided, body))
+
+        def _held(self, ask: Callable[[], tuple[int, bytes]]) -> None:
+            near = credentials is not None or ip_address(self.client_address[0]).is_loopback
+            status, body = (ask() if near else FAR) if self._known() else UNKNOWN
+            self._answer(status, "application/json" if status not in (401, 403) else "text/plain", body)
 
         def _known(self) -> bool:
             said = self.headers.get("Authorization", "").encode("latin-1", "replace")

@@ -70,11 +70,18 @@ class Metrics:
         """Begin a partition's counters at zero, so that a panel shows a line and not "No data"."""
         for counter in (self.records, self.transactions, self.late, self.offset_gaps):
             counter.labels(label)
-        self.paused.labels(label).set(0)
+        self.held.labels(label).set(0)
 
     def forget_partition(self, label: str) -> None:
         """Of a partition that we no longer own, nothing is to be said: a stale lag would alarm for ever."""
-        for gauge in (self.lag, self.paused, self.snapshot_time, self.snapshot_bytes, self.state_keys):
+        for gauge in (
+            self.lag,
+            self.open_transaction,
+            self.held,
+            self.snapshot_time,
+            self.snapshot_bytes,
+            self.state_keys,
+        ):
             if (label,) in gauge._metrics:
                 gauge.remove(label)
 
@@ -103,8 +110,15 @@ class Metrics:
         self.offset_gaps = self._counter(
             "offset_gap_records", "Records that retention removed before they were read.", partition
         )
-        self.lag = self._gauge("lag_records", "Records in the partition that are not yet committed.", partition)
-        self.paused = self._gauge("partition_paused", "1 while too many dead letters hold the partition.", partition)
+        self.lag = self._gauge(
+            "lag_records", "Records in the partition, up to its end, that are not yet committed.", partition
+        )
+        self.held = self._gauge("partition_held", "1 while too many dead letters hold the partition.", partition)
+        self.open_transaction = self._gauge(
+            "open_transaction_seconds",
+            "How long an open transaction of another producer has hidden all that waits; 0 without one.",
+            partition,
+        )
         self.snapshot_time = self._gauge(
             "snapshot_timestamp_seconds", "When the newest snapshot was saved, Unix time.", partition
         )

@@ -54,6 +54,7 @@ class Directory:
             temporary.replace(self._path / name)
         finally:
             temporary.unlink(missing_ok=True)
+        self._sync()
 
     def create(self, name: str, content: bytes) -> None:
         """Make a file that is not there yet, whole; of several writers one succeeds. Raises FileExistsError for the others."""
@@ -63,14 +64,29 @@ class Directory:
             file.flush()
             os.fsync(file.fileno())
             os.link(file.name, self._path / name)  # unlike a rename, it never replaces
+        self._sync()
 
     def open(self, name: str) -> BinaryIO:
         """A file to read from; a link is refused, since what it points to is not ours."""
         return os.fdopen(os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
     def delete(self, name: str) -> None:
-        """Remove a file, if it is there."""
-        (self._path / name).unlink(missing_ok=True)
+        """Remove a file, if it is there, and what a kill left of it under temporary names: its content lies there too."""
+        if not self._path.is_dir():
+            return
+        for path in self._path.iterdir():
+            left = path.name.endswith(".tmp") and path.name.startswith((f".{name}.", f"{name}."))
+            if left or path.name == name:
+                path.unlink(missing_ok=True)
+        self._sync()
+
+    def _sync(self) -> None:
+        """The folder's entries reach the disk: what was made or removed is so after a power cut too."""
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 class Store:

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.privacy import KEY_ID_PATTERN
+from services.runtime.secrets import Secret
 
 KeyId = Annotated[str, Field(pattern=KEY_ID_PATTERN)]
 
@@ -16,11 +17,11 @@ class PseudonymSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_PSEUDONYM_", extra="ignore", frozen=True)
 
-    key: SecretStr | None = Field(None, description="The current key: 32 bytes in base64.")
+    key: Secret = Field(None, description="The current key: 32 bytes in base64.")
     key_file: Path | None = Field(None, description="File that holds that key.")
     key_command: str | None = Field(None, repr=False, description="Command that prints that key, run without a shell.")
     key_id: KeyId = Field("k1", description="Its name, in front of each pseudonym: a letter, then letters and digits.")
-    previous_key: SecretStr | None = Field(None, description="The key before, while cards move to the current one.")
+    previous_key: Secret = Field(None, description="The key before, while cards move to the current one.")
     previous_key_file: Path | None = Field(None, description="File that holds that key.")
     previous_key_command: str | None = Field(
         None, repr=False, description="Command that prints that key, run without a shell."
@@ -33,7 +34,7 @@ class SubjectSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_SUBJECT_", extra="ignore", frozen=True)
 
-    key: SecretStr | None = Field(
+    key: Secret = Field(
         None,
         description="Seals decision records, and opens them for auditors: 32 bytes in base64. Without one records are plain.",
     )

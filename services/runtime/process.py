@@ -21,6 +21,7 @@ from services.runtime.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.runtime.errors import AssayError, fatal_sentence
 from services.runtime.group import WorkerGroup
 from services.runtime.health import HealthServer
+from services.runtime.held_desk import HeldDesk
 from services.runtime.metrics import Metrics
 from services.runtime.pacing import TRANSACTIONS_PER_S_MAX, Pacer
 from services.runtime.places import place
@@ -87,7 +88,7 @@ class Environment:
 async def run_processor(service: Service, environment: Environment) -> None:
     """Work the service's topics until SIGTERM or SIGINT. Raises AssayError."""
     stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
+    for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
     place(runtime.snapshot_url)  # a mistake in it is told now
@@ -102,8 +103,9 @@ async def run_processor(service: Service, environment: Environment) -> None:
         health = HealthServer(
             runtime,
             metrics.registry,
-            lambda: group.ready and all(table.ready for table in service.tables),
+            lambda: _why_not_ready(service, group),
             lambda: group.alive,
+            HeldDesk(group),
         )
         topics = ", ".join(sources)
         log.info("process.started", topic=topics, group=runtime.group, delivery=runtime.delivery, http=health.address)
@@ -119,6 +121,13 @@ async def run_processor(service: Service, environment: Environment) -> None:
     finally:
         await consumer.stop()
     log.info("process.stopped")
+
+
+def _why_not_ready(service: Service, group: WorkerGroup) -> bool | str:
+    """True, or why not."""
+    if all(table.ready for table in service.tables):
+        return group.why_not_ready() or True
+    return group.why_not_ready() or "a table that is looked up is not followed"
 
 
 def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.runtime.batches import Processor
+from services.runtime.batches import Foldable
 from services.runtime.errors import AssayError
 from services.runtime.failpoints import reach
 from services.runtime.metrics import Metrics
@@ -82,7 +82,7 @@ async def restore(
     consumer: AIOKafkaConsumer,
     source: TopicPartition,
     committed: int,
-    processor: Processor,
+    processor: Foldable,
     snapshots: SnapshotStore,
     metrics: Metrics,
     moving: Callable[[], None],
@@ -116,7 +116,7 @@ async def restore(
 
 
 async def _load(
-    source: TopicPartition, committed: int, processor: Processor, snapshots: SnapshotStore, metrics: Metrics
+    source: TopicPartition, committed: int, processor: Foldable, snapshots: SnapshotStore, metrics: Metrics
 ) -> int | None:
     """Offset of the newest usable snapshot, now in `processor`; None without one."""
     candidates = snapshots.newest(committed)
@@ -131,7 +131,7 @@ async def _load(
     return None
 
 
-def _take(processor: Processor, snapshot: Snapshot) -> str | None:
+def _take(processor: Foldable, snapshot: Snapshot) -> str | None:
     try:
         processor.restore(snapshot.arrays)
     except (ValueError, KeyError) as error:

@@ -3,12 +3,32 @@
 import shlex
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 KEY_COMMAND_S_MAX = 30.0
+KEY_BYTES_MIN = 16
+
+
+def _unset_where_empty(value: Any) -> Any:
+    """A variable that a template left empty is none that was set: an empty secret protects nothing."""
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
+    return None if isinstance(text, str) and not text.strip() else value
+
+
+def _long_enough(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and len(value.get_secret_value().encode()) < KEY_BYTES_MIN:
+        raise ValueError(f"a key has at least {KEY_BYTES_MIN} bytes; make one with `openssl rand -hex 32`")
+    return value
+
+
+Secret = Annotated[SecretStr | None, BeforeValidator(_unset_where_empty)]
+"""A password, or a key whose form is checked where it is read. Empty is unset."""
+
+KeySecret = Annotated[Secret, AfterValidator(_long_enough)]
+"""A key that authenticates by its secrecy alone: empty is unset, a short one is refused."""
 
 
 class SecretError(Exception):

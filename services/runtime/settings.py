@@ -3,14 +3,16 @@
 `docs/settings.md` is generated from this file.
 """
 
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.runtime.errors import SettingsError
 from services.runtime.pacing import TRANSACTIONS_PER_S_MAX
+from services.runtime.secrets import KeySecret, Secret
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -29,12 +31,12 @@ class KafkaSettings(BaseSettings):
     )
     ssl_certificate_file: Path | None = Field(None, description="Client certificate (PEM), for mutual TLS.")
     ssl_key_file: Path | None = Field(None, description="Key of the client certificate (PEM).")
-    ssl_key_password: SecretStr | None = Field(None, description="Password of that key.")
+    ssl_key_password: Secret = Field(None, description="Password of that key.")
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = Field(
         "SCRAM-SHA-512", description="How the client proves who it is."
     )
     sasl_username: str | None = Field(None, description="User name for SASL.")
-    sasl_password: SecretStr | None = Field(None, description="Password for SASL.")
+    sasl_password: Secret = Field(None, description="Password for SASL.")
     sasl_oauth_token_file: Path | None = Field(
         None, description="OAUTHBEARER: file with the access token, read at each login, so that it may be renewed."
     )
@@ -42,7 +44,7 @@ class KafkaSettings(BaseSettings):
         None, description="OAUTHBEARER without a file: token endpoint for the client credentials grant."
     )
     sasl_oauth_client_id: str | None = Field(None, description="Client id for the token endpoint.")
-    sasl_oauth_client_secret: SecretStr | None = Field(None, description="Client secret for the token endpoint.")
+    sasl_oauth_client_secret: Secret = Field(None, description="Client secret for the token endpoint.")
     sasl_oauth_scope: str | None = Field(None, description="Scope to ask the token endpoint for.")
 
 
@@ -94,13 +96,18 @@ class RuntimeSettings(BaseSettings):
     event_ahead_s_max: Annotated[float, Field(ge=0)] = Field(
         86_400.0, description="An event time further ahead of its record's Kafka timestamp is a dead letter (future)."
     )
+    event_date_min: Annotated[date, Field(ge=date(1970, 1, 1), lt=date(2090, 1, 1))] = Field(
+        date(1980, 1, 1),
+        description="An event time before this day (UTC) is a dead letter (past): as a rule it is in seconds, not in ms.",
+    )
     duplicate_window_records: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
         100_000,
         description="A transaction id repeated within this many accepted records of its partition is a dead letter.",
     )
     dead_letter_share_max: Annotated[float, Field(gt=0, le=1)] = Field(
         0.5,
-        description="A partition with more dead letters than this, among its last records, is paused with an alarm.",
+        description="A partition with more dead letters than this, among its last records, is held with an alarm "
+        "(`assay held`); repetitions do not count.",
     )
     dead_letter_window_records: Annotated[int, Field(ge=10)] = Field(
         1000, description="Over how many of a partition's last records that share is taken."
@@ -130,7 +137,8 @@ class RuntimeSettings(BaseSettings):
     )
     progress_timeout_s: Annotated[float, Field(gt=0)] = Field(
         60.0,
-        description="Records waiting and none committed for this long: not ready; for twice as long: the process ends.",
+        description="Records waiting and none committed for this long: not ready; for twice as long: the process ends. Records "
+        "hidden by another producer's open transaction for this long: not ready.",
     )
     restarts_max: Annotated[int, Field(ge=0)] = Field(
         20, description="A partition that fails this many times in a row, without a commit between, ends the process."
@@ -139,9 +147,13 @@ class RuntimeSettings(BaseSettings):
         "127.0.0.1", description="Address of /metrics, /livez and /readyz. Loopback unless you say so."
     )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(9464, description="Port of the same; 0 takes a free one.")
-    http_username: str | None = Field(None, description="User name that /metrics asks for (basic authentication).")
-    http_password: SecretStr | None = Field(
-        None, description="Password that /metrics asks for; /livez and /readyz stay open."
+    http_username: str | None = Field(
+        None, description="User name that /metrics and /held ask for (basic authentication)."
+    )
+    http_password: Secret = Field(
+        None,
+        description="Password that /metrics and /held ask for; /livez and /readyz stay open. Without one, /held answers on the "
+        "same machine alone.",
     )
     http_tls_certificate_file: Path | None = Field(
         None, description="Certificate (PEM) for HTTPS on all three; the chain may follow."
@@ -157,10 +169,21 @@ class RuntimeSettings(BaseSettings):
         description="Share of the micro-batches traced with OpenTelemetry (extra `trace`); above 0 also every payment "
         "whose producer traces it. OTEL_EXPORTER_OTLP_ENDPOINT says where to.",
     )
-    privacy_key: SecretStr | None = Field(
-        None, description="Key of the hashes in dead letters. Without one a random key is made at each start."
+    privacy_key: KeySecret = Field(
+        None,
+        description="Key of the hashes in dead letters, 16 bytes or more. Without one a random key is made at each start.",
     )
     privacy_key_id: str = Field("ephemeral", description="Name of that key, written beside each hash.")
+
+    @property
+    def event_ahead_ms_max(self) -> int:
+        """The same in milliseconds."""
+        return int(self.event_ahead_s_max * 1000)
+
+    @property
+    def event_time_ms_min(self) -> int:
+        """The beginning of `event_date_min`, ms since 1970 UTC."""
+        return int(datetime.combine(self.event_date_min, time(), UTC).timestamp() * 1000)
 
 
 class ScorerSettings(BaseSettings):
@@ -223,7 +246,7 @@ class BundleSettings(BaseSettings):
     bundle_version_min: Annotated[int, Field(ge=1)] = Field(
         1, description="Older versions are refused, rollbacks too: raise it when a signed bundle turns out to be bad."
     )
-    bundle_seal_key: SecretStr | None = Field(None, description="Key that opens sealed bundles: 32 bytes in base64.")
+    bundle_seal_key: Secret = Field(None, description="Key that opens sealed bundles: 32 bytes in base64.")
     bundle_seal_key_file: Path | None = Field(None, description="File that holds that key.")
     bundle_seal_key_command: str | None = Field(
         None,
@@ -282,4 +305,6 @@ def load(settings: type[S]) -> S:
         first = error.errors()[0]
         prefix = settings.model_config.get("env_prefix", "")
         name = prefix + "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{name} is not usable: {first['msg']}. See docs/settings.md.") from None
+        raise SettingsError(
+            f"{name} is not usable: {first['msg'].removeprefix('Value error, ')}. See docs/settings.md."
+        ) from None

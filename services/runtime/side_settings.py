@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.runtime.secrets import KeySecret
 
 Group = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")]
 
@@ -32,8 +34,8 @@ class CasesSettings(BaseSettings):
         repr=False,
         description="Where cases are posted to; without it nowhere. Some hold a token, so it is not shown.",
     )
-    webhook_secret: SecretStr | None = Field(
-        None, description="Key of the signature in `Assay-Signature`; needed with the URL."
+    webhook_secret: KeySecret = Field(
+        None, description="Key of the signature in `Assay-Signature`; needed with the URL; 16 bytes or more."
     )
     webhook_attempts_max: Annotated[int, Field(ge=1, le=20)] = Field(
         6, description="Attempts before a case becomes a dead letter (undelivered)."

@@ -9,7 +9,7 @@ from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
-from schemas.topics import TRANSACTIONS, Topic
+from schemas.topics import DAY_MS, STAMP_AHEAD_MS_MAX, TRANSACTIONS, Topic
 from services.runtime.errors import AssayError
 from services.runtime.kafka import admin, patiently
 from services.runtime.preflight import why_unreachable
@@ -86,14 +86,36 @@ class Retention:
 
 async def read_retention(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> Retention | None:
     """As the broker has it; None where it does not tell us (we may not ask). Raises TopicError where it does not answer."""
+    values = await _configured(kafka, topics, topic)
+    if values is None:
+        return None
+    bounds = (int(values.get(name, -1)) for name in ("retention.ms", "retention.bytes"))
+    return Retention(*(None if bound < 0 else bound for bound in bounds))
+
+
+async def read_unbounded_stamps(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> str | None:
+    """What to do where a producer may put any timestamp on a topic's records; None where it may not, or we are not told.
+
+    Raises TopicError where the broker does not answer.
+    """
+    values, name = await _configured(kafka, topics, topic), topics.topic_prefix + topic.name
+    if values is None or values.get("message.timestamp.type") == "LogAppendTime":
+        return None
+    after_ms = values.get("message.timestamp.after.max.ms")
+    if after_ms is not None and int(after_ms) <= DAY_MS:
+        return None
+    return (
+        f"{name} takes any timestamp that a producer puts on a record, so payments can be dated ahead without bound: set its "
+        f"message.timestamp.after.max.ms to {STAMP_AHEAD_MS_MAX}, or its message.timestamp.type to LogAppendTime."
+    )
+
+
+async def _configured(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> dict[str, str] | None:
+    """A topic's configuration as the broker has it, its defaults included; None where it does not tell us."""
     resource = ConfigResource(ConfigResourceType.TOPIC, topics.topic_prefix + topic.name)
     (answer,) = await _ask(kafka, "describe_configs", [resource])
     ((code, _, _, _, entries),) = answer.resources
-    if code != OK:
-        return None
-    values = {entry[0]: int(entry[1]) for entry in entries if entry[0] in ("retention.ms", "retention.bytes")}
-    bounds = (values.get(name, -1) for name in ("retention.ms", "retention.bytes"))
-    return Retention(*(None if bound < 0 else bound for bound in bounds))
+    return {entry[0]: entry[1] for entry in entries} if code == OK else None
 
 
 def short_retention(topic: str, retention: Retention, needed_ms: int) -> str | None:
@@ -162,8 +184,9 @@ def _configuration(topic: Topic, topics: TopicSettings) -> dict[str, str]:
     configuration = {
         "cleanup.policy": topic.cleanup,
         "compression.type": "producer",
-        # an output carries its input's timestamp, whatever clock made that; a refused one would stop its partition
-        "message.timestamp.after.max.ms": str(2**63 - 1),
+        # retention of what we write counts from the broker's clock; a payer's clock is bounded by it
+        "message.timestamp.type": "CreateTime" if topic.stamped_by == "producer" else "LogAppendTime",
+        "message.timestamp.after.max.ms": str(STAMP_AHEAD_MS_MAX),
         "retention.ms": str(-1 if topic.retention_ms is None else topic.retention_ms),
     }
     if topic.replayed:

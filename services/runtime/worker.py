@@ -16,17 +16,30 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
+from schemas.dead_letter import DeadLetterReason
 from services.runtime.batches import Processor, Record, Result
 from services.runtime.clock import monotonic_s
 from services.runtime.dead_letters import DeadLetterCap
 from services.runtime.delivery import Delivery, RevokedError
 from services.runtime.errors import AssayError, StateOutdatedError, fatal_sentence
 from services.runtime.failpoints import reach
+from services.runtime.faults import unscorable
+from services.runtime.held import Decision, Held
 from services.runtime.metrics import Metrics
 from services.runtime.pacing import Pacer
 from services.runtime.restore import check_never_committed, committed_position, restore
 from services.runtime.settings import RuntimeSettings
 from services.runtime.snapshots import SnapshotStore
+from services.runtime.suspects import (
+    IN_A_ROW_MAX,
+    OF_THE_RECORDS,
+    Folding,
+    SuspectError,
+    Suspects,
+    UnsendableError,
+    origin_of,
+    suspicious,
+)
 from services.runtime.tracing import Tracing
 
 log = structlog.get_logger(__name__)
@@ -34,10 +47,22 @@ log = structlog.get_logger(__name__)
 POLL_TIMEOUT_MS = 200
 BACKOFF_S_MAX = 10.0
 
-MENDABLE = (KafkaError, TimeoutError, OSError, RevokedError, IllegalOperation, AssertionError)
+METADATA_MAX = 1000
+"""Of an offset: brokers keep 4,096 bytes (offset.metadata.max.bytes)."""
+
+MENDABLE = (
+    KafkaError,
+    TimeoutError,
+    OSError,
+    RevokedError,
+    MemoryError,
+    UnsendableError,
+    IllegalOperation,
+    AssertionError,
+)
 """What a fresh start may mend. The last two: the client's own state checks, after it lost track of a transaction."""
 
-Phase = Literal["starting", "restoring", "running", "paused", "stopped"]
+Phase = Literal["starting", "restoring", "running", "held", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +86,20 @@ class PartitionWorker:
         self.source = source
         self.phase: Phase = "starting"
         self.next_offset: int | None = None
+        self.passed_offset = 0
+        """All before it is committed, or nothing that anybody reads: markers, and what was aborted."""
         self.progress_s = monotonic_s()
+        self.held: Held | None = None
         self._parts = parts
         self._settings = parts.settings
         self._stop = asyncio.Event()
         self._getting: asyncio.Future[dict[TopicPartition, list[Record]]] | None = None
         self._lost = False
         self._cap = DeadLetterCap(parts.settings.dead_letter_share_max, parts.settings.dead_letter_window_records)
+        self._suspects = Suspects()
+        self._unscorable_in_a_row = 0
+        self._let_through_below = 0
+        self._decided = asyncio.Event()
         self._failures = 0
         self._batch_start_s = 0.0
         self._snapshot_due_s = 0.0
@@ -83,6 +115,7 @@ class PartitionWorker:
     def drain(self) -> None:
         """Finish the transaction in flight, snapshot, stop."""
         self._stop.set()
+        self._decided.set()
         if self._getting is not None:
             self._getting.cancel()
 
@@ -90,6 +123,19 @@ class PartitionWorker:
         """Stop without committing anything more."""
         self._lost = True
         self._stop.set()
+        self._decided.set()
+
+    def decide(self, decision: Decision) -> bool:
+        """What a person says about the held partition. False where it is not held there, or not any more."""
+        if self.held is None or self.held.first_offset != decision.first_offset:
+            return False
+        self._let_through_below = decision.let_through_below or 0
+        self._decided.set()
+        return True
+
+    def caught_up(self) -> None:
+        """The watchdog sees nothing to do."""
+        self._moving()
 
     async def run(self) -> None:
         """Work until drained. Raises AssayError when the partition cannot be worked by starting it again."""
@@ -99,6 +145,8 @@ class PartitionWorker:
                     await self._session()
                 except StateOutdatedError:
                     self._log.info("partition.state_outdated", next_step="its history is folded again from the log")
+                except SuspectError as error:
+                    self._log.warning("partition.suspect", **origin_of(error))
                 except MENDABLE as error:
                     await self._failed(error)
         finally:
@@ -145,11 +193,12 @@ class PartitionWorker:
             if committed.must_be_written:
                 await delivery.deliver([], committed.offset, self.owned)
             self.phase = "restoring"
+            folding = Folding(processor, self._suspects)
             await restore(
-                consumer, self.source, committed.offset, processor, snapshots, self._parts.metrics, self._moving
+                consumer, self.source, committed.offset, folding, snapshots, self._parts.metrics, self._moving
             )
             consumer.seek(self.source, committed.offset)
-            self.next_offset = committed.offset
+            self.next_offset = self.passed_offset = committed.offset
             # each partition at its own time: all at once, the copies of their states would hold up every batch together
             self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s * random.random()
             self._moving()
@@ -165,10 +214,13 @@ class PartitionWorker:
             if self._stop.is_set():
                 break  # what was polled and not begun belongs to the next owner
             for batch in split(records, self._settings.batch_bytes_max):
-                if not await self._batch(batch, processor, delivery):
-                    return await self._pause(delivery)
+                for part in self._suspects.cut(batch):
+                    held = await self._batch(part, processor, delivery)
+                    if held is not None:
+                        await self._hold(held, delivery)
+                        return delivery
             if not records:
-                self._moving()
+                await self._pass_markers()
                 due = processor.flush()
                 if due is not None and self.next_offset is not None:
                     await self._deliver(delivery, processor, due, self.next_offset)
@@ -181,19 +233,67 @@ class PartitionWorker:
         await self._snapshot(processor, snapshots)
         return delivery
 
-    async def _batch(self, batch: Sequence[Record], processor: Processor, delivery: Delivery) -> bool:
-        """From poll to commit. False, and nothing committed, where it holds too many dead letters."""
+    async def _batch(self, batch: Sequence[Record], processor: Processor, delivery: Delivery) -> Held | None:
+        """From poll to commit; why nothing is committed, where it would be too many dead letters."""
         with self._parts.tracing.batch(batch) as trace:
             reach("after_poll")
+            blamed = self._suspects.why(batch[0])
             started_s = monotonic_s()
-            result = await processor.process(batch)
+            try:
+                if blamed is not None:
+                    result = self._refuse(batch[0], blamed, processor)
+                else:
+                    result = await processor.process(batch)
+            except Exception as error:
+                self._suspect(batch, error)
+                raise
             self._parts.metrics.took("process", started_s)
             reach("after_process")
-            if self._cap.exceeded(result.records, result.dead_letters):
-                return False
+            if result.faults and (cause := self._too_many(result, blamed, batch)):
+                return Held.of(f"{self.source.topic}-{self.source.partition}", batch, result.faults, cause)
             trace.carry(result.writes)
-            await self._deliver(delivery, processor, result, batch[-1].offset + 1)
-            return True
+            try:
+                await self._deliver(delivery, processor, result, batch[-1].offset + 1)
+            except (UnsendableError, *OF_THE_RECORDS) as error:
+                if blamed is None:
+                    self._suspect(batch, error)
+                raise
+            self._count(result, blamed)
+            return None
+
+    def _suspect(self, batch: Sequence[Record], error: Exception) -> None:
+        """Raise SuspectError in place of a stage's error, where the records may be to blame for it."""
+        if suspicious(error):
+            self._suspects.blame(batch, error)
+            raise SuspectError(f"{batch[0].offset} to {batch[-1].offset}") from error
+
+    def _refuse(self, record: Record, error: str, processor: Processor) -> Result:
+        """The dead letter of a record on which a stage raises, the record folded as a restore folds it."""
+        folded = record.offset not in self._suspects.not_folded
+        try:
+            return processor.refuse(unscorable(record, error), folded=folded)
+        except Exception as raised:
+            if not folded or not suspicious(raised):
+                raise
+            self._suspects.not_folded.add(record.offset)
+            raise SuspectError(str(record.offset)) from raised
+
+    def _too_many(self, result: Result, blamed: str | None, batch: Sequence[Record]) -> str | None:
+        """Why the dead letters of a result are too many to be committed without a person; None where they are not."""
+        if batch[0].offset < self._let_through_below:
+            return None
+        if blamed is not None and self._unscorable_in_a_row >= IN_A_ROW_MAX:
+            return f"a stage raises {blamed} on more than {IN_A_ROW_MAX} records in a row, so it is not the records"
+        if self._cap.exceeded(*_for_the_cap(result)):
+            return f"more than {self._settings.dead_letter_share_max:.0%} of the last records are dead letters"
+        return None
+
+    def _count(self, result: Result, blamed: str | None) -> None:
+        self._cap.count(*_for_the_cap(result))
+        if blamed is not None:
+            self._unscorable_in_a_row += 1
+        elif len(result.faults) < result.records:
+            self._unscorable_in_a_row = 0
 
     async def _poll(self) -> list[Record]:
         """A micro-batch: bounded by records and, while the partition keeps up, by the pacer's time."""
@@ -229,7 +329,8 @@ class PartitionWorker:
         await delivery.deliver(result.writes, next_offset, self.owned)
         self._parts.metrics.took("deliver", started_s)
         processor.committed(result)
-        self.next_offset = next_offset
+        self.next_offset = self.passed_offset = next_offset
+        self._suspects.committed(next_offset)
         self._failures = 0
         self._moving()
         self._parts.metrics.transactions.labels(self._label).inc()
@@ -242,18 +343,39 @@ class PartitionWorker:
         await fresh.start()
         return fresh
 
-    async def _pause(self, delivery: Delivery) -> Delivery:
-        """Stop consuming, loudly, until a person looks: nothing of the last batch is committed."""
-        self.phase = "paused"
-        self._parts.metrics.paused.labels(self._label).set(1)
+    async def _hold(self, held: Held, delivery: Delivery) -> None:
+        """Stop consuming, loudly, until a person decides: nothing of the batch is committed, only why it is not."""
+        self.phase, self.held = "held", held
+        self._decided.clear()
+        self._parts.metrics.held.labels(self._label).set(1)
         self._log.error(
-            "partition.paused",
-            reason=f"more than {self._settings.dead_letter_share_max:.0%} of the last records are dead letters",
-            next_step="look at `assay tail dead-letters`, mend the producer, then start this process again",
-            offset=self.next_offset,
+            "partition.held",
+            cause=held.cause,
+            reasons=held.reasons,
+            first_offset=held.first_offset,
+            last_offset=held.last_offset,
+            next_step="`assay held show` lists the records, `assay held let-through` or `assay held retry` goes on",
         )
-        await self._stop.wait()
-        return delivery
+        try:
+            await delivery.deliver([], held.first_offset, self.owned, str(held)[:METADATA_MAX])
+            if not self._stop.is_set():
+                await self._decided.wait()
+        finally:
+            self.held = None
+            self._parts.metrics.held.labels(self._label).set(0)
+        self._log.info("partition.decided", let_through_below=self._let_through_below)
+        self._cap = DeadLetterCap(self._settings.dead_letter_share_max, self._settings.dead_letter_window_records)
+        self._unscorable_in_a_row = 0
+        self._suspects.forgive()
+
+    async def _pass_markers(self) -> None:
+        """Nothing was polled, and all that was is committed: what lies before the consumer's place is no record of ours."""
+        if not self.owned():
+            return
+        position = await self._parts.consumer.position(self.source)
+        if position > self.passed_offset:
+            self.passed_offset = position
+            self._moving()
 
     async def _snapshot_if_due(self, processor: Processor, snapshots: SnapshotStore) -> None:
         if monotonic_s() >= self._snapshot_due_s:
@@ -278,6 +400,14 @@ class PartitionWorker:
 
     def _moving(self) -> None:
         self.progress_s = monotonic_s()
+
+
+def _for_the_cap(result: Result) -> tuple[int, int]:
+    """Records and dead letters of a result, without repetitions: a source that sends again is no source of garbage."""
+    if not result.faults:
+        return result.records, 0
+    repeated = sum(fault.reason is DeadLetterReason.DUPLICATE for fault in result.faults)
+    return result.records - repeated, result.dead_letters - repeated
 
 
 def split(records: Sequence[Record], bytes_max: int) -> list[Sequence[Record]]:

@@ -22,7 +22,7 @@ from services.runtime.settings import (
 )
 from services.runtime.subject_keys import subject_keys
 from services.runtime.tables import FollowedTable, WhereWanted
-from services.runtime.topics_admin import read_retention, short_retention
+from services.runtime.topics_admin import read_retention, read_unbounded_stamps, short_retention
 from services.scorer.emit import Emitter
 from services.scorer.live import Models
 from services.scorer.model import Loader
@@ -49,7 +49,7 @@ async def start() -> None:
     loader = Loader(scorer, bundles, metrics)
     model = loader.first()
     warm(model.feature_spec)
-    await _say_retention(kafka, topics, model.feature_spec.history_ms)
+    await _check_log(kafka, topics, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
     shares = Shares(scorer.decision_share, scorer.control_share)
     letters = DeadLetterWriter(privacy_key(runtime))
@@ -90,8 +90,10 @@ def _say_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:
         )
 
 
-async def _say_retention(kafka: KafkaSettings, topics: TopicSettings, needed_ms: int) -> None:
-    """The log must reach back as far as the features look, for a restart without a snapshot."""
+async def _check_log(kafka: KafkaSettings, topics: TopicSettings, needed_ms: int) -> None:
+    """Its timestamps are to be bounded, and it must reach back as far as features look, for a restart without a snapshot."""
+    if unbounded := await read_unbounded_stamps(kafka, topics, TRANSACTIONS):
+        log.warning("timestamps.unbounded", next_step=unbounded)
     retention = await read_retention(kafka, topics, TRANSACTIONS)
     if retention is None:
         log.info("retention.unknown", next_step="let us describe the topic's configuration to have it checked")

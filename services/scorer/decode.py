@@ -1,23 +1,38 @@
 """Stage 1: bytes to transactions. What is not one is a fault, and its neighbours never notice."""
 
+import contextlib
 from collections.abc import Sequence
 
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
-from schemas.privacy import card_numbers_in, is_card_number
+from schemas.privacy import card_numbers_in, has_control_character, is_card_number, none_is_card_number
+from schemas.times import RECORD_TIME_MS_MAX, TIME_MS_MIN
 from schemas.transaction import Transaction
 from services.runtime.batches import Record
-from services.runtime.faults import Fault, parsed
+from services.runtime.faults import Fault, TimeLimits, parsed, unscorable
+
+IDS = ("transaction_id", "card_id", "terminal_id")
+
+
+def may_hold_control_characters(payloads: Sequence[bytes]) -> bool:
+    """In JSON they are escaped, or not ASCII, or DEL: so most batches are cleared without a look at any text."""
+    joined = b"".join(payloads)
+    return b"\\" in joined or b"\x7f" in joined or not joined.isascii()
+
+
+def _unprintable(transaction: Transaction) -> str:
+    """The name of an id with a control character (Unicode's Cc, or a line's or paragraph's end); empty where there is none."""
+    return next((name for name in IDS if has_control_character(getattr(transaction, name))), "")
 
 
 class Decoder:
     """Parses and validates. Keeps nothing between batches."""
 
-    def __init__(self, message_bytes_max: int, event_ahead_ms_max: int, *, scan_ids: bool = False) -> None:
+    def __init__(self, message_bytes_max: int, times: TimeLimits, *, scan_ids: bool = False) -> None:
         """scan_ids: refuse card numbers in the other ids, too."""
         self._scan_ids = scan_ids
         self._message_bytes_max = message_bytes_max
-        self._event_ahead_ms_max = event_ahead_ms_max
+        self._times = times
         self._parse = codec.decoder(Transaction)
         self._parse_all = codec.batch_decoder(Transaction)
 
@@ -25,29 +40,39 @@ class Decoder:
         """Good records with their transactions, in order, and the faults."""
         payloads = [record.value for record in records]
         if payloads and None not in payloads and max(map(len, payloads)) <= self._message_bytes_max:
-            transactions = self._parse_all(payloads)
-            if transactions is not None and self._beyond_doubt(records, transactions):
-                return list(records), transactions, []
+            with contextlib.suppress(
+                ValueError, TypeError, LookupError, ArithmeticError, RecursionError
+            ):  # then one by one
+                transactions = self._parse_all(payloads)
+                if transactions is not None and self._beyond_doubt(records, transactions):
+                    return list(records), transactions, []
         return self._one_by_one(records)
 
     def _beyond_doubt(self, records: Sequence[Record], transactions: Sequence[Transaction]) -> bool:
         """Whether no transaction of a batch needs a closer look: looks at all of them at once."""
-        latest_ms = max([t.event_time_ms for t in transactions])
-        earliest_ms = min([record.timestamp for record in records])
-        initials = "".join([t.card_id[0] for t in transactions])
-        if latest_ms > earliest_ms + self._event_ahead_ms_max:
+        times_ms, stamps_ms = [t.event_time_ms for t in transactions], [record.timestamp for record in records]
+        earliest_ms = min(stamps_ms)
+        if earliest_ms < TIME_MS_MIN or max(stamps_ms) > RECORD_TIME_MS_MAX:
+            return False
+        if max(times_ms) > earliest_ms + self._times.ahead_ms_max or min(times_ms) < self._times.floor_ms:
             return False
         if self._scan_ids and card_numbers_in(
             "\n".join([f"{t.transaction_id}\n{t.terminal_id}" for t in transactions])
         ):
             return False
-        # a pseudonym that begins with a letter is no card number; most do
-        return initials.isalpha() or not any(is_card_number(t.card_id) for t in transactions)
+        if may_hold_control_characters([record.value for record in records]) and any(map(_unprintable, transactions)):
+            return False
+        return none_is_card_number([t.card_id for t in transactions])
 
     def _one_by_one(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
         good, transactions, faults = [], [], []
         for record in records:
-            outcome = self._judge(record)
+            try:
+                outcome = self._judge(record)
+            except MemoryError:
+                raise
+            except Exception as error:
+                outcome = unscorable(record, type(error).__name__)
             if isinstance(outcome, Fault):
                 faults.append(outcome)
             else:
@@ -59,16 +84,11 @@ class Decoder:
         transaction = parsed(record, self._parse, self._message_bytes_max)
         if isinstance(transaction, Fault):
             return transaction
+        if name := _unprintable(transaction):
+            return Fault(record, DeadLetterReason.SCHEMA, f"{name} holds a control character: send another id")
         if is_card_number(transaction.card_id):
             return Fault(record, DeadLetterReason.CARD_NUMBER, "card_id is a card number: send a keyed pseudonym")
         for name in ("transaction_id", "terminal_id") if self._scan_ids else ():
             if card_numbers_in(getattr(transaction, name)):
                 return Fault(record, DeadLetterReason.CARD_NUMBER, f"{name} holds a card number: send another id")
-        if self._ahead(record, transaction):
-            detail = f"event_time_ms is more than {self._event_ahead_ms_max} ms ahead of the record's timestamp"
-            return Fault(record, DeadLetterReason.FUTURE, detail)
-        return transaction
-
-    def _ahead(self, record: Record, transaction: Transaction) -> bool:
-        # the record's timestamp is in the log, so a replay judges the same; our own clock is not
-        return bool(transaction.event_time_ms > record.timestamp + self._event_ahead_ms_max)
+        return self._times.fault(record, "event_time_ms", transaction.event_time_ms) or transaction

@@ -1,4 +1,4 @@
-"""Stage 5: outcomes to output records. Every record carries its source's position in headers and its timestamp."""
+"""Stage 5: outcomes to output records. Every record carries its source's position and timestamp in headers."""
 
 import os
 import socket
@@ -26,11 +26,10 @@ from schemas.topics import (
     SCORING_METRICS,
     TERMINAL_SUMS,
     position_headers,
-    source_headers,
 )
 from services.runtime.batches import Record, Write
 from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.faults import Fault
+from services.runtime.faults import Fault, headers_of
 from services.runtime.sealed_decisions import sealed
 from services.runtime.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.decide import recorded
@@ -64,25 +63,25 @@ class Emitter:
         """Scores, alerts and decisions of a batch. Raises SubjectKeysError where decisions cannot be sealed."""
         first = batch.records[0]
         offsets = [record.offset for record in batch.records]
-        headers = position_headers(first.topic, first.partition, offsets, batch.profiles_offset)
-        timestamps_ms = np.maximum(batch.timestamps_ms, 0).tolist()  # a record may have none
+        timestamps_ms = batch.timestamps_ms.tolist()
+        headers = position_headers(first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset)
         keys: list[bytes | None] = [
             t.card_id.encode() for t in batch.transactions
         ]  # the inputs' own keys may be anything
         records = self._scores(batch)
         alert = batch.outcomes.alert.tolist()
-        scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), timestamps_ms, headers)
+        scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
         alerts, decisions = Write(self._prefix + ALERTS.name), Write(self._prefix + DECISIONS.name)
         for place in np.flatnonzero(batch.outcomes.alert).tolist():
             value = codec.encode(self._alert_of(batch, place, records[place]))
-            alerts.append(keys[place], value, timestamps_ms[place], headers[place])
+            alerts.append(keys[place], value, headers[place])
         recorded = self._recorded(batch, alert)
         subjects: Mapping[str, SubjectKey] = {}
         if self._subjects is not None:
             subjects = await self._subjects.of(batch.transactions[place].card_id for place, _ in recorded)
         for place, because in recorded:
             decision = self._decision_of(batch, place, records[place], because, decided_at_ms, subjects)
-            decisions.append(decision.card_id.encode(), codec.encode(decision), timestamps_ms[place], headers[place])
+            decisions.append(decision.card_id.encode(), codec.encode(decision), headers[place])
         return [scores, alerts, decisions]
 
     def _scores(self, batch: Scored) -> list[Score]:
@@ -124,20 +123,20 @@ class Emitter:
     def closed_days(self, source: Record, closed: Sequence[DaySums]) -> Write:
         """Payments of each terminal on days that are over, under the position of the input that ended them."""
         write = Write(self._prefix + TERMINAL_SUMS.name)
-        headers = source_headers(source.topic, source.partition, source.offset)
+        headers = headers_of(source)
         for sums in closed:
             terminals, counts = tuple(sums.payments), tuple(sums.payments.values())
             for start in range(0, len(terminals), SUMS_MAX):
                 part, payments = terminals[start : start + SUMS_MAX], counts[start : start + SUMS_MAX]
                 record = self._sums(day=sums.day, terminal_ids=part, payments=payments, frauds=(0,) * len(part))
-                write.append(None, codec.encode(record), max(source.timestamp, 0), headers)
+                write.append(None, codec.encode(record), headers)
         return write
 
     def metric(self, source: Record, value: bytes) -> Write:
         """A record of partial sums, under the position of the last input that it counts."""
         write = Write(self._prefix + SCORING_METRICS.name)
-        headers = source_headers(source.topic, source.partition, source.offset)
-        write.append(None, value, max(source.timestamp, 0), headers)
+        headers = headers_of(source)
+        write.append(None, value, headers)
         return write
 
     def reference(self, source: Record, identity: Identity, reference: Reference, weekly: tuple[str, ...]) -> Write:
@@ -146,8 +145,8 @@ class Emitter:
         told = ModelReference(
             model=identity.model, bundle_digest=identity.bundle_digest, reference=reference, weekly=weekly
         )
-        headers = source_headers(source.topic, source.partition, source.offset)
-        write.append(identity.model.encode(), codec.write(told), max(source.timestamp, 0), headers)
+        headers = headers_of(source)
+        write.append(identity.model.encode(), codec.write(told), headers)
         return write
 
     def answer(self, answer: Answer, partition: int, from_offset: int | None, now_ms: int) -> list[Write]:
@@ -155,7 +154,7 @@ class Emitter:
         command = answer.command
         write = Write(self._prefix + CONTROL.name)
         if answer.own:
-            write.append(command_key(command.group, command.channel), codec.write(command), now_ms, [])
+            write.append(command_key(command.group, command.channel), codec.write(command), [])
         acknowledgement = Control(
             kind="acknowledgement",
             group=command.group,
@@ -170,7 +169,7 @@ class Emitter:
             from_offset=from_offset,
         )
         key = acknowledgement_key(command.group, command.channel, partition)
-        write.append(key, codec.write(acknowledgement), now_ms, [])
+        write.append(key, codec.write(acknowledgement), [])
         return [write]
 
     def _alert_of(self, batch: Scored, place: int, score: Score) -> Alert:

@@ -14,6 +14,7 @@ from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
+from schemas.times import RECORD_TIME_MS_MAX
 from schemas.transaction import Transaction
 from services.runtime.batches import Record
 from services.runtime.duplicates import DuplicateWindow
@@ -24,7 +25,7 @@ from services.scorer.processor import Limits, admit, columns
 
 BATCH_RECORDS = 2000
 
-NO_ARRIVAL_MS = 1 << 62
+NO_ARRIVAL_MS = RECORD_TIME_MS_MAX
 """A file has no arrival times, so no payment in it is from the future."""
 
 
@@ -55,7 +56,7 @@ class OfflinePartition:
     def __init__(self, session: ModelSession, limits: Limits) -> None:
         self._session = session
         self._thresholds = session.bundle.manifest.thresholds
-        self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max, scan_ids=limits.scan_ids)
+        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids)
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         spec = session.bundle.manifest.feature_spec
         self._state, self._fields = FeatureState(spec, limits.cards_max), id_fields(spec)
@@ -63,8 +64,8 @@ class OfflinePartition:
     def judge(self, records: Sequence[Record], profiles: TerminalProfiles = NOTHING_KNOWN) -> Part:
         """The next records, in the log's order. profiles: what was known of the terminals then."""
         good, transactions, faults = admit(self._decoder, self._duplicates, records)
-        features, _ = fold(self._state, columns(transactions, self._fields), profiles)
-        self._state.closed_days()  # the stream tells them, nobody asks for them here
+        features, _ = fold(self._state, columns(transactions, self._fields, None), profiles)
+        self._state.days.clear()  # written by the stream, not needed here
         scores = self._session.run(features)
         return Part(good, transactions, features, scores, decide(scores, self._thresholds).alert, faults)
 
@@ -76,12 +77,13 @@ class Judged:
     scores: Scores
     alert: NDArray[np.bool_]
     rejected: list[str | None] = field(default_factory=list)
+    details: list[str | None] = field(default_factory=list)
 
     @classmethod
     def blank(cls, payments: int) -> "Judged":
         """Nothing judged yet."""
         nothing = Scores(*(np.full(payments, np.nan, np.float32) for _ in Scores._fields))
-        return cls(nothing, np.zeros(payments, np.bool_), [None] * payments)
+        return cls(nothing, np.zeros(payments, np.bool_), [None] * payments, [None] * payments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def judge(
         part = partition.judge(records[start:end], history.on(int(labelled.day[start])))
         for fault in part.faults:
             judged.rejected[fault.record.offset] = fault.reason.value
+            judged.details[fault.record.offset] = fault.detail
         places = [record.offset for record in part.records]
         for column, values in zip(judged.scores, part.scores, strict=True):
             column[places] = values

@@ -8,20 +8,22 @@ from operator import attrgetter
 
 import numpy as np
 from aiokafka import TopicPartition
+from numpy.typing import NDArray
 
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.fold import NOTHING_KNOWN, fold
-from models.features.layout import id_fields
+from models.features.layout import stream_fields
 from models.features.state import FeatureState
 from schemas.control import Channel
 from schemas.dead_letter import DeadLetterReason
 from schemas.feature_kinds import IdField
+from schemas.times import TIME_MS_MIN
 from schemas.transaction import Transaction
 from services.runtime.batches import Record, Result, Write
 from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.duplicates import DuplicateWindow
 from services.runtime.errors import StateOutdatedError
-from services.runtime.faults import Fault
+from services.runtime.faults import Fault, TimeLimits
 from services.runtime.metrics import Metrics
 from services.runtime.settings import RuntimeSettings, ScorerSettings
 from services.runtime.snapshots import Arrays
@@ -34,7 +36,7 @@ from services.scorer.scored import Answer, Scored, Unseen
 from services.scorer.seen import show
 from services.scorer.sums import PartialSums
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Grows when the meaning of the state changes, so that older snapshots are not loaded."""
 
 
@@ -47,16 +49,23 @@ class Limits:
     duplicate_window_records: int
     cards_max: int
     scan_ids: bool = False
+    event_time_ms_min: int = TIME_MS_MIN
+
+    @property
+    def times(self) -> TimeLimits:
+        """Of event times."""
+        return TimeLimits(self.event_ahead_ms_max, self.event_time_ms_min)
 
     @classmethod
     def of(cls, runtime: RuntimeSettings, scorer: ScorerSettings) -> "Limits":
         """As the settings have them."""
         return cls(
             message_bytes_max=runtime.message_bytes_max,
-            event_ahead_ms_max=int(runtime.event_ahead_s_max * 1000),
+            event_ahead_ms_max=runtime.event_ahead_ms_max,
             duplicate_window_records=runtime.duplicate_window_records,
             cards_max=scorer.cards_max,
             scan_ids=scorer.card_numbers_refused_in == "ids",
+            event_time_ms_min=runtime.event_time_ms_min,
         )
 
 
@@ -82,12 +91,12 @@ class ScoringProcessor:
         self._source = source
         self._answered: dict[Channel, Answer] = {}
         self._profiles = profiles
-        self._fields = id_fields(model.feature_spec)
+        self._fields = stream_fields(model.feature_spec)
         self._limits = limits
         self._emitter = emitter
         self._metrics = metrics
         self._label = str(source.partition)
-        self._decoder = Decoder(limits.message_bytes_max, limits.event_ahead_ms_max, scan_ids=limits.scan_ids)
+        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids)
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
@@ -96,7 +105,8 @@ class ScoringProcessor:
         self._faults: Counter[str] = Counter()
         self.state_key = (
             f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicate_window_records}"
-            f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}{':ids' if limits.scan_ids else ''}"
+            f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}:{limits.event_time_ms_min}"
+            f"{':ids' if limits.scan_ids else ''}"
         )
 
     def snapshot(self) -> Arrays:
@@ -112,10 +122,10 @@ class ScoringProcessor:
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold records into the state exactly as `process` does, without output."""
-        _, transactions, _ = admit(self._decoder, self._duplicates, records)
+        good, transactions, _ = admit(self._decoder, self._duplicates, records)
         if transactions:
-            fold(self._features, columns(transactions, self._fields))
-            self._features.closed_days()  # told when they were committed
+            fold(self._features, columns(transactions, self._fields, arrivals(good)))
+            self._features.closed_days()  # written when they were committed
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is in force."""
@@ -152,7 +162,7 @@ class ScoringProcessor:
         self._last = records[-1]
         writes += self._due_sums(force=False)
         writes += self._due_answers(answers, records[0].offset)
-        return Result(writes, len(records), len(faults))
+        return Result(writes, len(records), len(faults), faults)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
@@ -161,6 +171,19 @@ class ScoringProcessor:
         next_offset = self._last.offset + 1 if self._last is not None else None
         writes = self._due_sums(force=force) + self._due_answers(self._models.answers, next_offset)
         return Result(writes, 0, 0) if writes else None
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises."""
+        writes = [self._emitter.faults([fault])]
+        if folded:
+            good, transactions, _ = admit(self._decoder, self._duplicates, [fault.record])
+            if transactions:
+                fold(self._features, columns(transactions, self._fields, arrivals(good)))
+                if closed := self._features.closed_days():
+                    writes.append(self._emitter.closed_days(fault.record, closed))
+        self._batch, self._faults, self._last = None, Counter([fault.reason.value]), fault.record
+        self._sums.count(fault.record.offset, fault.record.offset, wall_ms(), 1, 1)
+        return Result(writes, 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
@@ -178,7 +201,8 @@ class ScoringProcessor:
         self, records: Sequence[Record], transactions: Sequence[Transaction], model: Model, challenger: Model | None
     ) -> tuple[Judgement, Shadow | None, Scored]:
         started_s = monotonic_s()
-        batch, known = columns(transactions, self._fields), self._profiles
+        arrived_ms, known = arrivals(records), self._profiles
+        batch = columns(transactions, self._fields, arrived_ms)
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         profiles_offset = known.next_offset if known else None
@@ -199,7 +223,7 @@ class ScoringProcessor:
             late=late,
             amount=batch.amount,
             event_time_ms=batch.event_time_ms,
-            timestamps_ms=np.array([record.timestamp for record in records], np.int64),
+            timestamps_ms=arrived_ms,
             scores=judged.scores,
             outcomes=judged.outcomes,
             reasons=judged.reasons,
@@ -260,12 +284,20 @@ def admit(
     return good, transactions, faults
 
 
-def columns(transactions: Sequence[Transaction], fields: Collection[IdField]) -> TransactionColumns:
-    """Transactions as the fold takes them. fields: the ids that it reads."""
+def arrivals(records: Sequence[Record]) -> NDArray[np.int64]:
+    """Timestamps of records, ms since 1970 UTC."""
+    return np.array([record.timestamp for record in records], np.int64)
+
+
+def columns(
+    transactions: Sequence[Transaction], fields: Collection[IdField], arrived_ms: NDArray[np.int64] | None
+) -> TransactionColumns:
+    """Transactions as the fold takes them. fields: the ids that it reads. arrived_ms: timestamps of their records."""
     return TransactionColumns(
         ids={field: _values(transactions, field) for field in fields},
         event_time_ms=np.array([t.event_time_ms for t in transactions], np.int64),
         amount=np.array([t.amount for t in transactions], np.float64),
+        arrived_ms=arrived_ms,
     )
 
 

@@ -13,8 +13,10 @@ from faust.exceptions import ConsumerNotStarted
 
 from schemas import codec
 from schemas.base import Message
-from schemas.topics import Topic, source_headers
+from schemas.times import record_time_problem
+from schemas.topics import Topic
 from services.runtime.batches import Record
+from services.runtime.faults import headers_of, timestamp_ms
 from services.runtime.process import Environment
 from services.side.skipped import OF_THE_SURROUNDINGS, Skipped, places, reason
 from services.side.transport import SideTransport
@@ -25,8 +27,8 @@ COMMIT_INTERVAL_S = 1.0
 
 M = TypeVar("M", bound=Message)
 
-Check = Callable[[bytes, bytes, int], str | None]
-"""Why a table's entry cannot be used, of its key, value and partition; None where it can. In words that are safe to log."""
+Check = Callable[[Any], str | None]
+"""Why the message of a table's entry, which has key and value, cannot be used; None where it can. In words safe to log."""
 
 
 @dataclass(slots=True)
@@ -161,11 +163,14 @@ class SideApp:
 
     def read(self, schema: type[M], message: Any) -> M | None:
         """The message of a record; None, and the record skipped, where it is none."""
+        problem = record_time_problem(timestamp_ms(message))
         try:
-            return codec.read(schema, message.value or b"")
+            if problem is None:
+                return codec.read(schema, message.value or b"")
         except codec.RejectedError as error:
-            self.skipped.record(message, str(error))
-            return None
+            problem = str(error)
+        self.skipped.record(message, problem)
+        return None
 
     async def send(
         self,
@@ -177,17 +182,12 @@ class SideApp:
         partition: int | None = None,
         wait: bool = True,
     ) -> None:
-        """Write what an event led to, under its position and timestamp, and wait for the acknowledgement.
+        """Write what an event led to, under its position, and wait for the acknowledgement.
 
         source: None for what no event led to. wait: without it a failure ends the process, before the event is committed.
         """
-        headers, timestamp_s = [], None
-        if source is not None:
-            headers, timestamp_s = (
-                source_headers(source.topic, source.partition, source.offset),
-                timestamp_ms(source) / 1000,
-            )
-        sent = await self.faust.producer.send(self.prefix + topic.name, key, value, partition, timestamp_s, headers)
+        headers = [] if source is None else headers_of(source)
+        sent = await self.faust.producer.send(self.prefix + topic.name, key, value, partition, None, headers)
         if wait:
             await sent
         else:
@@ -234,12 +234,6 @@ class SideApp:
         return self._finished.get(source, -1) < fetched
 
 
-def timestamp_ms(message: Any) -> int:
-    """When a Faust message or aiokafka record was produced, ms since 1970 UTC; Faust keeps seconds."""
-    timestamp = message.timestamp
-    return max(round(timestamp * 1000) if isinstance(timestamp, float) else timestamp, 0)
-
-
 def _table_class(failure: Failure, skipped: Skipped, checks: Mapping[str, Check]) -> type:
     class Table(faust.Table):  # type: ignore[misc]
         """Watches its own writes, and reads back only what it can use."""
@@ -269,6 +263,6 @@ def _why_unusable(message: Any, check: Check) -> str | None:
     if message.value is None:
         return None  # an entry forgotten
     try:
-        return check(message.key, message.value, message.partition)
+        return check(message)
     except Exception as error:
         return reason(error)

@@ -87,7 +87,7 @@ async def run_side(service: SideService, environment: Environment, stop: asyncio
     """Work until SIGTERM or SIGINT, or until `stop` is set. Raises AssayError."""
     if stop is None:
         stop = asyncio.Event()
-        for signal_number in (signal.SIGTERM, signal.SIGINT):
+        for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     quiet()
     show_expiry(environment.kafka, environment.runtime, environment.metrics)

@@ -31,7 +31,7 @@ from schemas.control import Control
 from schemas.manifest import Manifest
 from schemas.registry import RegistryEvent
 from schemas.score import Score
-from schemas.topics import SCORES, TRANSACTIONS
+from schemas.topics import SCORES, TRANSACTIONS, source_timestamp_ms
 from services.cli.commanding import Order, command
 from services.cli.show.latency import Latencies
 from services.runtime.bundles import registry_of
@@ -124,7 +124,7 @@ async def watch(run: Run) -> None:
             for records in (await consumer.getmany(timeout_ms=50)).values():
                 if run.phase is not None:
                     now_ms = wall_ms()
-                    run.phase.add(now_ms - record.timestamp for record in records)
+                    run.phase.add(now_ms - (source_timestamp_ms(record.headers) or now_ms) for record in records)
     finally:
         await consumer.stop()
 

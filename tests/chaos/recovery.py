@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import typer
 from aiokafka.errors import KafkaError
 
+from schemas.topics import source_timestamp_ms
 from services.broker.jars import kafka_version
 from services.runtime.kafka import admin, plain_producer, reader
 from services.runtime.settings import RuntimeSettings
@@ -74,7 +75,7 @@ class Flow:
         consumer = reader(self._stream.kafka, [f"{self._stream.prefix}scores"], latest=True)
         await consumer.start()
         async for record in consumer:
-            if record.timestamp >= self._since_ms:
+            if (source_timestamp_ms(record.headers) or 0) >= self._since_ms:
                 self._first_s.setdefault(record.partition, time.monotonic())
                 if len(self._first_s) == self._stream.partitions:
                     self._whole.set()

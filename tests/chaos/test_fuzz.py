@@ -9,6 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.features.spec_file import FeatureSpecError, parse_spec
+from schemas.times import TIME_MS_MIN
+from services.runtime.faults import TimeLimits
 from services.scorer.decode import Decoder
 from tests.chaos.fuzz import SECRET, fuzz, spoiled
 from tests.services.harness import Stream
@@ -27,7 +29,8 @@ payloads = st.binary(max_size=300) | json_values.map(lambda value: json.dumps(va
 @example([b'"\\ud800"'])
 def test_any_bytes_are_decoded_or_refused_once_each(values: list[bytes | None]) -> None:
     """No exception, no record without an answer, no record with two."""
-    records, transactions, faults = Decoder(65_536, 86_400_000).decode([record(i, v) for i, v in enumerate(values)])
+    decoder = Decoder(65_536, TimeLimits(86_400_000, TIME_MS_MIN))
+    records, transactions, faults = decoder.decode([record(i, v) for i, v in enumerate(values)])
     answered = sorted([r.offset for r in records] + [fault.record.offset for fault in faults])
     assert answered == list(range(len(values)))
     assert len(records) == len(transactions)

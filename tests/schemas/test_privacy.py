@@ -1,5 +1,8 @@
 """Card numbers found, and what stands in their place."""
 
+import random
+import uuid
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +12,7 @@ from schemas.privacy import (
     PrivacyKey,
     card_numbers_in,
     is_card_number,
+    none_is_card_number,
     pseudonym,
 )
 
@@ -95,3 +99,63 @@ def test_what_is_no_card_number_gets_no_pseudonym(text: str) -> None:
     with pytest.raises(CardNumberError) as caught:
         pseudonym(text, KEY)
     assert not text or text not in str(caught.value)
+
+
+VISA = "4111111111111111"
+DISGUISES = {
+    "dots": "4111.1111.1111.1111",
+    "underscores": "4111_1111_1111_1111",
+    "slashes": "4111/1111/1111/1111",
+    "two spaces": "4111  1111  1111  1111",
+    "no-break spaces": "4111\u00a01111\u00a01111\u00a01111",
+    "en dashes": "4111\u20131111\u20131111\u20131111",
+    "no-break hyphens": "4111\u20111111\u20111111\u20111111",
+    "full width": "".join(chr(0xFF10 + int(digit)) for digit in VISA),
+    "Arabic digits": "".join(chr(0x660 + int(digit)) for digit in VISA),
+    "a zero-width space": VISA[:8] + "\u200b" + VISA[8:],
+    "a prefix": f"card:{VISA}",
+    "a key's name": f"k1:{VISA}",
+    "a word": f"pan{VISA}",
+    "an expiry": f"{VISA}=2512",
+    "an expiry behind a space": f"{VISA} 12/25",
+    "padding": f"{VISA}F",
+    "zeros": f"000{VISA}",
+    "a sign": f"+{VISA}",
+}
+
+
+@pytest.mark.parametrize("text", DISGUISES.values(), ids=DISGUISES.keys())
+def test_a_card_number_is_found_however_it_is_written(text: str) -> None:
+    """By the one detector: in a card_id, in other ids, and in a batch at once."""
+    assert is_card_number(text)
+    assert card_numbers_in(text) == [VISA]
+    assert not none_is_card_number(["k1:abc", text, "k1:def"])
+
+
+def test_a_line_break_hides_no_card_number() -> None:
+    """The old detector asked for digits alone."""
+    assert is_card_number(f"{VISA}\n")
+
+
+def test_ordinary_ids_are_rarely_taken_for_card_numbers() -> None:
+    """Bounds over 20,000 random ids each: what the docstring says of them."""
+    draw = random.Random(7)
+    kinds = {
+        "hex 64": (lambda: f"{draw.getrandbits(256):064x}", 0.0),
+        "hex 16": (lambda: f"{draw.getrandbits(64):016x}", 0.0005),
+        "UUID": (lambda: str(uuid.UUID(int=draw.getrandbits(128))), 0.0005),
+        "10 digits": (lambda: str(draw.randrange(10**9, 10**10)), 0.0),
+        "date and number": (
+            lambda: f"2026-{draw.randrange(10, 13)}-{draw.randrange(10, 29)}-{draw.randrange(10**6):06d}",
+            0.0,
+        ),
+        "16 digits": (lambda: str(draw.randrange(10**15, 10**16)), 0.05),
+    }
+    for name, (make, share_max) in kinds.items():
+        assert sum(bool(card_numbers_in(make())) for _ in range(20_000)) <= share_max * 20_000, name
+
+
+@given(st.lists(st.text("0123456789abk:,-. \u0660", min_size=1, max_size=24), max_size=8))
+def test_a_batch_is_beyond_doubt_exactly_where_each_id_is(ids: list[str]) -> None:
+    """The fast look never lets through what the slow one finds."""
+    assert none_is_card_number(ids) == (not any(map(is_card_number, ids)))

@@ -50,7 +50,7 @@ NOW = Section(
             "Partitions held",
             "none",
             "Held because too many of their records are dead letters. Any is an alarm.",
-            [Query(f"sum(assay_partition_paused{{{JOBS}}})")],
+            [Query(f"sum(assay_partition_held{{{JOBS}}})")],
             "partition-held",
             "number",
         ),

@@ -11,6 +11,7 @@ import polars as pl
 from rich.console import Console
 
 from models.features.spec_file import load_spec
+from models.files.options import ReadOptions
 from models.files.payments import mapping, read
 from models.training.bootstrap import bootstrap, estimates
 from models.training.file_history import fold_payments, usable
@@ -41,7 +42,7 @@ def payments(directory: Path) -> pl.DataFrame:
     if not files:
         raise FileNotFoundError(f"{directory} holds no transactions_*.parquet: give the handbook's directory.")
     names = mapping([f"{field}={column}" for field, column in COLUMNS.items()])
-    return usable(read(files[0], names, "TX_FRAUD", "TX_FRAUD_SCENARIO"))
+    return usable(read(files[0], names, "TX_FRAUD", "TX_FRAUD_SCENARIO", ReadOptions(time_zone="UTC")))
 
 
 def histories(frame: pl.DataFrame, wanted: list[str]) -> Iterator[tuple[str, History]]:

@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from schemas import codec
 from schemas.alert import Alert
 from schemas.base import Message
-from schemas.topics import ALERTS, DEAD_LETTERS, SCORES, TRANSACTIONS
+from schemas.topics import ALERTS, DEAD_LETTERS, SCORES, TRANSACTIONS, source_timestamp_ms
 from services.cli.show.latency import Latencies
 from services.runtime.clock import monotonic_s, wall_ms
 from services.runtime.kafka import reader
@@ -99,12 +99,13 @@ class Observer:
             seen.newest.extendleft(codec.read(Alert, record.value) for record in records[-ALERTS_SHOWN:])
             return
         now_ms = seen.last_ms = wall_ms()
-        seen.first_due_ms = min(seen.first_due_ms or now_ms, records[0].timestamp)
+        due_ms = [ms for record in records if (ms := source_timestamp_ms(record.headers)) is not None]
+        seen.first_due_ms = min(seen.first_due_ms or now_ms, due_ms[0] if due_ms else now_ms)
         if name == DEAD_LETTERS.name:
             seen.dead_letters += len(records)
             return
         seen.scores += len(records)
-        seen.latencies.add(now_ms - record.timestamp for record in records)
+        seen.latencies.add(now_ms - ms for ms in due_ms)
         seen.model = _decode_model(records[-1].value).model
 
     async def _turn(self, now_s: float) -> None:

@@ -98,21 +98,23 @@ class Reference:
     """The same features from lists of raw payments."""
 
     spec: FeatureSpec
-    history: list[Past] = field(default_factory=list)
-    clock_ms: int = -(10**18)
+    history: dict[str, list[Past]] = field(default_factory=dict)
 
     def score(self, ids: dict[IdField, str], time_ms: int, amount: float) -> tuple[list[float], bool]:
         """Features of one payment, and whether it is late; then remembers it."""
-        late = time_ms < self.clock_ms - self.spec.lateness_ms
+        late = {
+            key: time_ms < max((time for time, *_ in self._past(key, ids)), default=time_ms) - self.spec.lateness_ms
+            for key in self.spec.keys
+        }
         row = [self._feature(feature, ids, time_ms, amount) for feature in self.spec.features]
-        if not late:
-            self.clock_ms = max(self.clock_ms, time_ms)
-            self.history.append((time_ms, amount, ids))
-        return row, late
+        for key in self.spec.keys:
+            if not (late["card"] or late[key]):
+                self.history.setdefault(key, []).append((time_ms, amount, ids))
+        return row, late["card"]
 
     def _past(self, key: str, ids: dict[IdField, str]) -> list[Past]:
         name = self.spec.keys[key]
-        return [event for event in self.history if event[2][name] == ids[name]]
+        return [event for event in self.history.get(key, []) if event[2][name] == ids[name]]
 
     def _feature(self, feature: PaymentFeature, ids: dict[IdField, str], time_ms: int, amount: float) -> float:
         if isinstance(feature, WindowFeature):

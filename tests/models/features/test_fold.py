@@ -1,5 +1,6 @@
 """The fold equals brute force, and its bits depend on nothing but the log."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,11 +131,53 @@ def test_a_payment_that_is_too_late_is_scored_and_flagged() -> None:
     """It sees the history that is remembered, itself included, as of its own time."""
     state = FeatureState(DEFAULT, cards_max=10)
     matrix, late = fold(
-        state, columns_of(("a", 0, 10.0), ("b", HOUR_MS, 5.0), ("a", 60_000, 20.0), ("a", HOUR_MS, 1.0))
+        state, columns_of(("a", 0, 1.0), ("b", HOUR_MS, 5.0), ("a", 1, 2.0), ("b", 60_000, 2.0), ("b", HOUR_MS, 1.0))
     )
-    assert late.tolist() == [False, False, True, False]
+    assert late.tolist() == [False, False, False, True, False]
     count = DEFAULT.names.index("card_count_24h")
-    assert matrix[:, count].tolist() == [1, 1, 2, 2]
+    assert matrix[:, count].tolist() == [1, 1, 2, 2, 2]
+
+
+@given(streams(cards=4), st.lists(st.integers(-(30 * 86_400_000), 86_400_000), min_size=40, max_size=40))
+@settings(deadline=None, max_examples=100)
+def test_a_cards_features_do_not_depend_on_the_times_of_other_cards(
+    columns: TransactionColumns, moved_ms: list[int]
+) -> None:
+    """The payments of every card but one are moved by up to a day ahead, or a month back: that one's bits stay."""
+    other = np.array([card != "carte-é0" for card in columns.ids["card_id"]], np.bool_)
+    moved = columns.event_time_ms + np.where(other, moved_ms[: len(columns)], 0)
+    matrix, late = fold(FeatureState(DEFAULT, 10), columns)
+    matrix_moved, late_moved = fold(FeatureState(DEFAULT, 10), replace(columns, event_time_ms=moved))
+    assert matrix[~other].tobytes() == matrix_moved[~other].tobytes()
+    assert late[~other].tolist() == late_moved[~other].tolist()
+
+
+def test_one_payment_a_day_ahead_makes_only_its_own_card_late() -> None:
+    """Of the next 999 payments of its partition none is late, and their histories are kept."""
+    state = FeatureState(DEFAULT, cards_max=1000)
+    fold(state, columns_of(("evil", 23 * HOUR_MS, 1.0)))
+    matrix, late = fold(state, columns_of(*((f"card-{n % 9}", n * 1000, 1.0) for n in range(999))))
+    assert not late.any()
+    assert matrix[-1, DEFAULT.names.index("card_count_1h")] == 111
+    assert fold(state, columns_of(("evil", 1, 1.0)))[1].all()
+
+
+@pytest.mark.parametrize("ahead_ms", [23 * HOUR_MS, 70 * 365 * 24 * HOUR_MS])
+def test_no_card_by_itself_moves_the_clock(ahead_ms: int) -> None:
+    """First or later, once or many times: the clock is the newest time that two cards have reached."""
+    state = FeatureState(DEFAULT, cards_max=10)
+    fold(state, columns_of(*(("evil", ahead_ms + n, 1.0) for n in range(5))))
+    assert state.clock_ms < 0
+    fold(state, columns_of(("a", 5, 1.0), ("evil", ahead_ms + 9, 1.0), ("b", 7, 1.0), ("evil", ahead_ms + 10, 1.0)))
+    assert state.clock_ms == START_MS + 7
+
+
+def test_the_clock_is_not_ahead_of_the_log() -> None:
+    """Two cards an hour ahead of their records' timestamps: the timestamps count."""
+    state = FeatureState(DEFAULT, cards_max=10)
+    ahead = columns_of(("a", HOUR_MS, 1.0), ("b", HOUR_MS, 1.0))
+    fold(state, replace(ahead, arrived_ms=ahead.event_time_ms - HOUR_MS))
+    assert state.clock_ms == START_MS
 
 
 def test_an_empty_batch_changes_nothing() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.features.local_time import local_ms
-from schemas.base import EVENT_TIME_MS_MAX
+from schemas.times import EVENT_TIME_MS_MAX
 
 ZONES = [
     "UTC",

@@ -95,12 +95,21 @@ def test_terminals_that_no_feature_can_see_any_more_make_room() -> None:
     for turn in range(20):
         terminals = [f"terminal-{turn}-{number}" for number in range(ROWS_FIRST)]
         profiles.add(turn * 2 * PROFILE_DAYS, terminals, [1] * ROWS_FIRST, [0] * ROWS_FIRST)
-    assert len(profiles) < 2 * ROWS_FIRST
+    assert len(profiles) <= 2 * ROWS_FIRST
     profiles, terminals = TerminalProfiles(), [f"terminal-{number}" for number in range(5 * ROWS_FIRST)]
     paid = [number % 7 for number in range(5 * ROWS_FIRST)]
     profiles.add(TODAY - 4, terminals, paid, [0] * len(paid))
     assert len(profiles) == 5 * ROWS_FIRST
     assert filled(profiles, *terminals)[:, 0].tolist() == paid
+
+
+def test_one_terminal_of_a_far_day_ends_no_other() -> None:
+    """A label dated 2099: when room is needed, the terminals of today are still there."""
+    profiles, terminals = TerminalProfiles(), [f"terminal-{n}" for n in range(ROWS_FIRST - 2)]
+    profiles.add(TODAY, terminals, [1] * len(terminals), [0] * len(terminals))
+    profiles.add(47_000, ["evil"], [0], [1])
+    profiles.add(TODAY, [f"new-{n}" for n in range(100)], [1] * 100, [0] * 100)
+    assert all(terminal in profiles for terminal in terminals)
 
 
 def test_making_room_in_the_middle_of_an_addition_mixes_up_nothing() -> None:
@@ -119,21 +128,43 @@ def test_each_payment_in_time_is_told_once_with_its_day(events: list[tuple[str, 
     """Whatever the cut, and across a snapshot; days that are still open come when time has passed."""
     times = TODAY * DAY_MS + np.cumsum([60_000 * minutes for _, minutes in events], dtype=np.int64)
     terminals = [terminal for terminal, _ in events]
-    columns = TransactionColumns({"terminal_id": terminals}, times, np.ones(len(times)))
+    cards = [str(place % 3) for place in range(len(times))]
+    columns = TransactionColumns({"card_id": cards, "terminal_id": terminals}, times, np.ones(len(times)))
     state, told, late = FeatureState(SPEC, 1), Counter[tuple[str, int]](), []
     for part in (columns[:cut], columns[cut:]):
         late += fold(state, part)[1].tolist()
         for closed in state.closed_days():
             told.update({(terminal, closed.day): n for terminal, n in closed.payments.items()})
         state = FeatureState.from_arrays(SPEC, 1, state.to_arrays())
-    fold(
-        state,
-        TransactionColumns({"terminal_id": ["z"]}, times[-1:] + 10 * DAY_MS + times.max() - times[-1], np.ones(1)),
-    )
+    later = np.full(2, times.max() + 10 * DAY_MS)
+    fold(state, TransactionColumns({"card_id": ["y", "z"], "terminal_id": ["z", "z"]}, later, np.ones(2)))
     for closed in state.closed_days():
         told.update({(terminal, closed.day): n for terminal, n in closed.payments.items()})
     days = (times // DAY_MS).tolist()
-    assert told == Counter((t, day) for t, day, too_late in zip(terminals, days, late, strict=True) if not too_late)
+    assert not any(late)  # nothing reads a history
+    assert told == Counter(zip(terminals, days, strict=True))
+
+
+def test_a_state_folded_for_another_spec_writes_each_day_once() -> None:
+    """A longer lateness, or features of terminals where there were none: what was written is not written again, nor lost."""
+    first = TODAY * DAY_MS
+    times = first + np.array([*range(0, 24 * 60, 30), 24 * 60 + 10, 24 * 60 + 20], np.int64) * 60_000
+    cards = [f"card-{place}" for place in range(len(times))]
+    columns = TransactionColumns({"card_id": cards, "terminal_id": ["t"] * len(times)}, times, np.ones(len(times)))
+    later = TransactionColumns({"card_id": ["y", "z"], "terminal_id": ["z", "z"]}, times[-2:] + 7_200_000, np.ones(2))
+    plain = parse_spec("{version: 1, features: [{name: amount, kind: field, field: amount}]}")
+    short = SPEC.model_copy(update={"allowed_lateness": "5m"})
+    for before, after in ((short, SPEC), (SPEC, short), (plain, SPEC)):
+        for committed in (columns, columns[:-1], columns[:-2]):
+            old, new = FeatureState(before, 100), FeatureState(after, 100)
+            fold(old, committed)
+            written = old.closed_days()
+            fold(new, committed)
+            new.closed_days()  # as `absorb` does
+            fold(new, columns[len(committed) :])
+            fold(new, later)
+            written += new.closed_days()
+            assert [(day.day, day.payments) for day in written] == [(TODAY, {"t": 48})]
 
 
 @pytest.mark.parametrize("name", ["profiles_text", "profiles_sums", "profiles_last_day"])
@@ -147,3 +178,11 @@ def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
     del arrays[name]
     with pytest.raises(FeatureStateError):
         TerminalProfiles().load(arrays)
+
+
+def test_sums_stop_at_what_an_array_holds_and_never_wrap_around() -> None:
+    """Records of the largest count that the schema takes, one after another."""
+    profiles = TerminalProfiles()
+    for _ in range(3):
+        profiles.add(20_000, ["t", "t"], [2**31 - 1, 2**31 - 1], [-(2**31 - 1), 0])
+    assert profiles.profile("t") == Profile(20_000, [2**31 - 1], [-(2**31 - 1)])

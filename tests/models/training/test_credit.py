@@ -151,7 +151,7 @@ def test_the_committed_specs_hold_the_eight_that_the_choice_takes(name: str, fil
         pytest.skip(
             "set ASSAY_DATA_DIR to the folder that holds credit/german_credit.csv and the Taiwan file to run this"
         )
-    applications = read(Path(directory) / "credit" / file, {}, "default")
     candidates = load_spec(Path(f"deploy/features/credit-{name}-all.yaml"))
+    applications = read(Path(directory) / "credit" / file, {}, candidates, "default")
     chosen = chosen_names(candidates, applications, 8, seed=1)
     assert [*load_spec(Path(f"deploy/features/credit-{name}.yaml")).names] == chosen

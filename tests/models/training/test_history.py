@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from models.features.spec_file import load_spec
-from models.files.payments import TableError
+from models.files.options import ReadOptions, TableError
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from models.training.data import TrainingError
@@ -16,6 +16,7 @@ from models.training.history import simulated
 
 SPEC = load_spec(Path("deploy/features/fraud.yaml"))
 SIMULATION = SimulationSettings(seed=3, customers=60, terminals=40, days=20)
+UTC = ReadOptions(time_zone="UTC")
 NAMES = {"card_id": "CUSTOMER", "event_time_ms": "WHEN", "amount": "AMOUNT"}
 
 
@@ -42,7 +43,7 @@ def payments() -> pl.DataFrame:
 def test_a_file_gives_the_simulations_bits(payments: pl.DataFrame, tmp_path: Path) -> None:
     """Features, days, frauds and their kinds; cards are numbered in the order they come."""
     payments.write_parquet(tmp_path / "payments.parquet")
-    read = read_history(tmp_path / "payments.parquet", NAMES, "FRAUD", SPEC, "KIND")
+    read = read_history(tmp_path / "payments.parquet", NAMES, "FRAUD", SPEC, "KIND", options=UTC)
     drawn = simulated(SIMULATION, SPEC)
     assert (read.first_day, read.days) == (drawn.first_day, drawn.days)
     assert read.data.digest() == drawn.data.digest()
@@ -58,15 +59,18 @@ def test_what_the_stream_would_refuse_is_left_out_and_counted(payments: pl.DataF
     both = pl.concat([payments, bad])
     both.write_parquet(tmp_path / "both.parquet")
     payments.write_parquet(tmp_path / "good.parquet")
-    read = read_history(tmp_path / "both.parquet", NAMES, "FRAUD", SPEC, "KIND")
-    assert read.data.digest() == read_history(tmp_path / "good.parquet", NAMES, "FRAUD", SPEC, "KIND").data.digest()
+    read = read_history(tmp_path / "both.parquet", NAMES, "FRAUD", SPEC, "KIND", options=UTC)
+    assert (
+        read.data.digest()
+        == read_history(tmp_path / "good.parquet", NAMES, "FRAUD", SPEC, "KIND", options=UTC).data.digest()
+    )
     assert read.source == "Payments of the file both.parquet. 3 rows that the stream would refuse were left out."
 
 
 def test_a_file_without_kinds_of_fraud_has_none(payments: pl.DataFrame, tmp_path: Path) -> None:
     """All of scenario 0, frauds as they are."""
     payments.write_csv(tmp_path / "payments.csv")
-    read = read_history(tmp_path / "payments.csv", NAMES, "FRAUD", SPEC)
+    read = read_history(tmp_path / "payments.csv", NAMES, "FRAUD", SPEC, options=UTC)
     assert read.data.is_fraud.sum() == payments["FRAUD"].sum()
     assert not read.data.scenario.any()
 
@@ -76,8 +80,8 @@ def test_a_file_of_nothing_usable_and_a_missing_column_are_refused(payments: pl.
     path = tmp_path / "payments.parquet"
     payments.with_columns(AMOUNT=pl.lit(-1.0)).write_parquet(path)
     with pytest.raises(TrainingError, match="holds no payment that could be scored"):
-        read_history(path, NAMES, "FRAUD", SPEC)
+        read_history(path, NAMES, "FRAUD", SPEC, options=UTC)
     with pytest.raises(TableError, match="no column LABEL"):
-        read_history(path, NAMES, "LABEL", SPEC)
+        read_history(path, NAMES, "LABEL", SPEC, options=UTC)
     with pytest.raises(TableError, match="no column SORT"):
-        read_history(path, NAMES, "FRAUD", SPEC, "SORT")
+        read_history(path, NAMES, "FRAUD", SPEC, "SORT", options=UTC)

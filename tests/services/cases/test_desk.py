@@ -3,10 +3,12 @@
 import json
 
 import pytest
+from pydantic import ValidationError
 
 from schemas import codec
 from schemas.alert import Reason
 from schemas.case import ALERTS_MAX, Case, CaseAction
+from schemas.times import EVENT_TIME_MS_MAX
 from services.cases.desk import Desk, Limits, Source
 from tests.services.cases.test_stream import HOUR_MS, alert
 
@@ -177,3 +179,16 @@ def test_no_record_holds_a_clock_of_this_machine() -> None:
 
     assert run() == run()
     assert json.loads(next(iter(run().values())))["changed_at_ms"] == NOW_MS
+
+
+def test_a_case_at_the_end_of_time_can_be_read_again() -> None:
+    """Its window ends where times end; and what an implausible moment would make of a case is never written."""
+    one = desk()
+    last = alert(0, "a").model_copy(update={"event_time_ms": EVENT_TIME_MS_MAX - 1})
+    assert one.alert(last, at(0)) is not None
+    assert stored(one)["0-0"].window_end_ms == EVENT_TIME_MS_MAX
+    confirm = CaseAction(action="confirm", case_id="0-0", by="x")
+    with pytest.raises(ValidationError):
+        one.act(confirm, at(7, timestamp_ms=NOW_MS * 1000))
+    assert one.act(confirm, at(8)) is not None
+    assert stored(one)["0-0"].state == "confirmed"

@@ -1,5 +1,6 @@
 """`assay batch`: names, formats, mistakes. Its scores are compared with the stream's in scorer/test_offline.py."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def test_names_types_order_and_format_of_the_file_make_no_difference(
     foreign = payments.with_columns(event_time_ms=pl.Series(times), card_id=pl.col("card_id").cast(pl.Int64))
     foreign = foreign.rename(OTHER_NAMES).sample(fraction=1.0, shuffle=True, seed=1)
     foreign.write_csv(tmp_path / "foreign.csv")
-    shuffled = score(monkeypatch, tmp_path / "foreign.csv", *MAPPED)
+    shuffled = score(monkeypatch, tmp_path / "foreign.csv", *MAPPED, "--time-zone", "UTC")
     assert shuffled["transaction_id"].to_list() == foreign["TRANSACTION_ID"].to_list()
     assert plain["probability"].is_not_nan().all()
     shared = ["transaction_id", "probability", "reconstruction_error", "anomaly_percentile", "alert"]
@@ -127,3 +128,30 @@ def test_a_label_that_is_none_is_one_sentence(
     assert "write one of fraud" in capsys.readouterr().err
     assert run_main(monkeypatch, "batch", *files, "--label", "colour") == 2
     assert "no column colour" in capsys.readouterr().err
+
+
+def test_a_run_in_which_nothing_was_scored_is_an_error(
+    payments: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The commonest reason is on the screen, with how many rows and the first one's line."""
+    payments.with_columns(amount=pl.lit("n/a")).write_csv(tmp_path / "in.csv")
+    assert run_main(monkeypatch, "batch", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")) == 2
+    error = capsys.readouterr().err
+    assert "None of the 100 payments could be scored; the commonest reason: amount (column amount) is missing" in error
+    assert "first line" in error
+
+
+def test_the_commonest_reasons_are_counted_with_the_first_line(
+    payments: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the line of JSON, too; what is not read is noted."""
+    row = pl.int_range(pl.len())
+    bad = payments.with_columns(amount=pl.when(row.is_in([3, 9])).then(pl.lit("ten")).otherwise(row.cast(pl.String)))
+    bad.with_columns(town=pl.lit("x")).write_csv(tmp_path / "in.csv")
+    arguments = ["batch", str(tmp_path / "in.csv"), str(tmp_path / "out.csv")]
+    assert run_main(monkeypatch, *arguments, "--json") == 0
+    reason = json.loads(capsys.readouterr().out)["reasons"][0]
+    assert (reason["rows"], reason["first_line"]) == (2, 5)
+    assert run_main(monkeypatch, *arguments) == 0
+    assert "not read: town" in capsys.readouterr().err
+    assert pl.read_csv(tmp_path / "out.csv")["detail"].drop_nulls().str.contains("is text where a number is due").all()

@@ -70,7 +70,7 @@ def write(bootstrap: str, topic: str, *values: bytes, key: bytes | None = None) 
         producer = plain_producer(KafkaSettings(bootstrap=bootstrap), RuntimeSettings())
         await producer.start()
         for offset, value in enumerate(values):
-            headers = source_headers("transactions", 0, offset)
+            headers = source_headers("transactions", 0, offset, 0)
             await producer.send_and_wait(topic, value, key=key, partition=0, headers=headers)
         await producer.stop()
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
+from models.files.options import ReadOptions, TableError
 from schemas import codec
 from schemas.label import Label
 from schemas.topics import LABELS
@@ -39,7 +40,7 @@ def test_a_file_with_other_names_and_words_is_read(tmp_path: Path) -> None:
         ",1,2023-11-10T00:00:00,2023-11-01T00:00:00\n",
     )
     pairs = ["transaction_id=TX", "verdict=IS_FRAUD", "labelled_at_ms=WHEN", "event_time_ms=PAID"]
-    labels, refused = read_labels(path, pairs, "chargeback", NOW_MS)
+    labels, refused = read_labels(path, pairs, "chargeback", NOW_MS, ReadOptions(time_zone="UTC"))
     assert [(one.transaction_id, one.verdict, one.source) for one in labels] == [
         ("a", "fraud", "chargeback"),
         ("b", "legitimate", "chargeback"),
@@ -62,7 +63,7 @@ def test_a_card_number_in_a_file_is_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "pairs", "sentence"),
     [
-        ("labels.txt", "", [], "ends in neither"),
+        ("labels.xls", "", [], "ends in none of"),
         ("labels.csv", "transaction_id\na\n", [], "has no column verdict"),
         ("labels.csv", "transaction_id,verdict\na,1\n", ["verdict=nothing"], "is not FIELD=COLUMN"),
     ],
@@ -71,7 +72,7 @@ def test_a_file_that_cannot_be_used_is_a_sentence(
     tmp_path: Path, name: str, text: str, pairs: list[str], sentence: str
 ) -> None:
     """It says what to do."""
-    with pytest.raises(AssayError, match=sentence):
+    with pytest.raises((AssayError, TableError), match=sentence):
         read_labels(csv(tmp_path / name, text), pairs, "analyst", NOW_MS)
 
 

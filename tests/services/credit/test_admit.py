@@ -9,8 +9,10 @@ import pytest
 from models.features.attributes import AttributeMapping
 from models.features.spec_file import parse_spec
 from schemas.dead_letter import DeadLetterReason
+from schemas.times import TIME_MS_MIN
 from services.credit.admit import Admission
 from services.runtime.duplicates import DuplicateWindow
+from services.runtime.faults import TimeLimits
 from tests.services.harness import BASE_TIME_MS
 
 SPEC = "{version: 1, features: [{name: income, kind: number, attribute: income, at_least: 0}]}"
@@ -35,7 +37,9 @@ def record(offset: int, content: Any) -> Any:
 
 def admission() -> Admission:
     """One partition's, that remembers 100 ids."""
-    return Admission(AttributeMapping(parse_spec(SPEC)), DuplicateWindow(100), 65_536, 86_400_000)
+    return Admission(
+        AttributeMapping(parse_spec(SPEC)), DuplicateWindow(100), 65_536, TimeLimits(86_400_000, TIME_MS_MIN)
+    )
 
 
 BAD: list[tuple[Any, DeadLetterReason]] = [

@@ -190,3 +190,25 @@ async def test_a_snapshot_that_does_not_fit_leaves_the_state_alone() -> None:
     result = processor.flush(force=True)
     assert result is not None
     assert len(written(result, "terminal-profiles")) == 1
+
+
+FAR_MS = 3_786_000_000_000
+"""2089: plausible, and not now."""
+
+
+async def test_sums_of_a_day_that_has_not_come_are_refused() -> None:
+    """They are written by us, so their own timestamp is honest, whatever a payer or a label said."""
+    sums = {"day": FAR_MS // DAY_MS, "terminal_ids": ["t1"], "payments": [1], "frauds": [0]}
+    result = await run(merge(), [sums, {**sums, "day": NOW_MS // DAY_MS}])
+    assert [letter["reason"] for letter in written(result, "dead-letters")] == ["future"]
+
+
+@pytest.mark.parametrize("field", ["event_time_ms", "labelled_at_ms"])
+async def test_a_label_with_a_time_that_cannot_be_is_a_dead_letter(field: str) -> None:
+    """Far ahead of its record, or before the floor; and a record that itself is implausible, too."""
+    result = await run(verdicts(), [label("a", **{field: FAR_MS}), label("b", **{field: NOW_MS // 1000})])
+    assert [letter["reason"] for letter in written(result, "dead-letters")] == ["future", "past"]
+    beyond = Input(0, json.dumps(label("c")).encode(), timestamp=NOW_MS * 1000)
+    result = await verdicts().process([beyond])
+    assert [letter["reason"] for letter in written(result, "dead-letters")] == ["timestamp"]
+    assert not written(result, "terminal-sums")

@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 
 from services.runtime.batches import Processor, Result, Write
 from services.runtime.delivery import RevokedError
+from services.runtime.faults import Fault
 from services.runtime.metrics import Metrics
 from services.runtime.pacing import Pacer
 from services.runtime.places import Directory
@@ -37,6 +38,9 @@ class FakeKafka:
 
     log: list[Any] = field(default_factory=list)
     committed: int | None = None
+    metadata: str = ""
+    stable: int | None = None
+    """Where committed records end; None at the log's end."""
     outputs: list[tuple[str, Any, bytes]] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -46,7 +50,7 @@ class FakeKafka:
     def append(self, value: bytes | None, offset: int | None = None) -> None:
         """One record more on the input."""
         offset = len(self.log) if offset is None else offset
-        stamp = 4_000_000_000_000  # 2096: nothing is ahead of it
+        stamp = 3_700_000_000_000  # 2087: nothing is ahead of it
         self.log.append(SimpleNamespace(topic=SOURCE.topic, partition=0, offset=offset, value=value, timestamp=stamp))
 
 
@@ -71,8 +75,19 @@ class FakeConsumer:
         return dict.fromkeys(sources, 0)
 
     async def end_offsets(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """One behind the last record."""
-        return dict.fromkeys(sources, len(self._kafka.log))
+        """Behind the last record that can be read."""
+        stable = self._kafka.stable
+        return dict.fromkeys(sources, len(self._kafka.log) if stable is None else stable)
+
+    @property
+    def _fetcher(self) -> Any:
+        """Asked for the log's own end."""
+
+        async def end_offsets(sources: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
+            await self.end_offsets(sources)  # no answer is no answer
+            return dict.fromkeys(sources, len(self._kafka.log))
+
+        return SimpleNamespace(end_offsets=end_offsets)
 
     async def position(self, source: TopicPartition) -> int:
         """Of the next record that a poll returns."""
@@ -89,7 +104,8 @@ class FakeConsumer:
     async def getmany(self, source: TopicPartition, *, timeout_ms: int, max_records: int) -> dict[Any, list[Any]]:
         """The next records, if any."""
         await asyncio.sleep(0)
-        records = self._kafka.log[self._at : self._at + max_records]
+        readable = self._kafka.log[: self._kafka.stable]
+        records = readable[self._at : self._at + max_records]
         self._at += len(records)
         if not records:
             self._idle()
@@ -110,7 +126,9 @@ class FakeDelivery:
         if self._kafka.hang:
             await asyncio.get_running_loop().create_future()
 
-    async def deliver(self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool]) -> None:
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
         """Meet the next fate."""
         if not self._usable:
             raise RuntimeError("a delivery that failed was used again (A, B)")
@@ -126,7 +144,7 @@ class FakeDelivery:
         for write in writes:
             for value, headers in zip(write.values, write.headers, strict=True):
                 self._kafka.outputs.append((write.topic, dict(headers), value))
-        self._kafka.committed = next_offset
+        self._kafka.committed, self._kafka.metadata = next_offset, metadata
         if fate == "crash_after_commit":
             raise CrashError
         if fate == "commit_without_answer":
@@ -161,8 +179,14 @@ class Silent:
         """One output for each record."""
         write = Write("out")
         for record in records:
-            write.append(None, record.value or b"", 0, [])
+            write.append(None, record.value or b"", [])
         return Result([write], len(records), 0)
+
+    def refuse(self, fault: Fault, *, folded: bool) -> Result:
+        """One output that names the fault."""
+        write = Write("dead")
+        write.append(None, fault.detail.encode(), 0, [("offset", b"%d" % fault.record.offset)])
+        return Result([write], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Nobody counts."""

@@ -69,7 +69,7 @@ def write(topic: str, *values: bytes) -> Write:
     """Records for a topic."""
     result = Write(topic)
     for value in values:
-        result.append(None, value, 1, [])
+        result.append(None, value, [])
     return result
 
 

@@ -17,7 +17,7 @@ from services.runtime.health import HealthServer
 from services.runtime.settings import KafkaSettings, RuntimeSettings
 from tests.services.secured import Authority
 
-PASSWORD = "open-sesame"  # noqa: S105  (of a server that lives for a test)
+PASSWORD = "open-sesame-open"  # noqa: S105  (of a server that lives for a test)
 
 
 @contextmanager

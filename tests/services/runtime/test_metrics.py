@@ -49,12 +49,12 @@ def test_a_partition_that_is_shown_begins_at_zero_and_is_forgotten_when_it_goes(
     value = metrics.registry.get_sample_value
     metrics.show_partition("2")
     assert value("assay_records_total", {"partition": "2"}) == 0
-    assert value("assay_partition_paused", {"partition": "2"}) == 0
+    assert value("assay_partition_held", {"partition": "2"}) == 0
     metrics.records.labels("2").inc(5)
     metrics.lag.labels("2").set(99)
     metrics.forget_partition("2")
     assert value("assay_lag_records", {"partition": "2"}) is None
-    assert value("assay_partition_paused", {"partition": "2"}) is None
+    assert value("assay_partition_held", {"partition": "2"}) is None
     assert value("assay_records_total", {"partition": "2"}) == 5
     metrics.forget_partition("2")
 

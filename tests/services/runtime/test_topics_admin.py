@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.topics import ALERTS, DAY_MS, SCORES, TOPICS, TRANSACTIONS, Topic
+from schemas.topics import ALERTS, APPLICATIONS, DAY_MS, SCORES, TOPICS, TRANSACTIONS, Topic
 from schemas.transaction import Transaction
 from services.runtime.errors import AssayError
 from services.runtime.settings import KafkaSettings, TopicSettings
@@ -12,6 +12,7 @@ from services.runtime.topics_admin import (
     create_topics,
     describe_topics,
     read_retention,
+    read_unbounded_stamps,
     short_retention,
 )
 
@@ -100,3 +101,24 @@ async def test_a_retention_shorter_than_the_features_look_back_is_told(kafka: Ka
     assert "retention.ms to 3456000000" in str(short_retention("transactions", retention, 40 * DAY_MS))
     assert "retention.bytes to -1" in str(short_retention("transactions", Retention(None, 1 << 30), 30 * DAY_MS))
     assert await read_retention(kafka, settings(topic_prefix), ALERTS) is None
+
+
+async def test_timestamps_that_a_producer_chooses_without_bound_are_reported(
+    kafka: KafkaSettings, kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    """Inputs as we create them are bounded, outputs bear the broker's time; another's topic may be neither."""
+    await create_topics(kafka, settings(topic_prefix), [TRANSACTIONS, ALERTS])
+    assert await read_unbounded_stamps(kafka, settings(topic_prefix), TRANSACTIONS) is None
+    assert await read_unbounded_stamps(kafka, settings(topic_prefix), ALERTS) is None
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    outsider = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    other = NewTopic(
+        f"{topic_prefix}{APPLICATIONS.name}",
+        1,
+        config={"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**62)},
+    )
+    outsider.create_topics([other])[other.topic].result(timeout=30)
+    told = await read_unbounded_stamps(kafka, settings(topic_prefix), APPLICATIONS)
+    assert told is not None
+    assert "message.timestamp.after.max.ms to 3600000" in told

@@ -36,7 +36,7 @@ def written(*offsets: int) -> Write:
     """One output of each input."""
     write = Write("scores")
     for offset in offsets:
-        write.append(b"card", b"{}", 0, source_headers("transactions", 0, offset))
+        write.append(b"card", b"{}", source_headers("transactions", 0, offset, 0))
     return write
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.dead_letter import DeadLetterReason
+from schemas.times import TIME_MS_MIN
+from services.runtime.faults import TimeLimits
 from services.scorer.decode import Decoder
 from tests.services.harness import BASE_TIME_MS, payment
 
@@ -33,6 +35,7 @@ BAD: list[tuple[bytes | None, DeadLetterReason]] = [
     (json.dumps(payment(1) | {"card_id": TEST_CARD_NUMBER}).encode(), DeadLetterReason.CARD_NUMBER),
     (json.dumps(payment(1) | {"card_id": " 4111 1111-1111 1111"}).encode(), DeadLetterReason.CARD_NUMBER),
     (json.dumps(payment(1) | {"event_time_ms": 4_000_000_000_000}).encode(), DeadLetterReason.FUTURE),
+    (json.dumps(payment(1) | {"event_time_ms": 0}).encode(), DeadLetterReason.PAST),
 ]
 
 
@@ -43,7 +46,7 @@ def record(offset: int, value: bytes | None) -> Any:
 
 def decoder() -> Decoder:
     """With the default limits."""
-    return Decoder(65_536, 86_400_000)
+    return Decoder(65_536, TimeLimits(86_400_000, TIME_MS_MIN))
 
 
 def good(i: int) -> bytes:
@@ -87,7 +90,7 @@ def test_a_card_number_in_another_id_is_refused_where_that_is_asked_for(field: s
     """By default it is not: other systems number their payments with 16 digits, and one in thirty looks like a card."""
     records = [record(0, good(0)), record(1, json.dumps(payment(1) | {field: text}).encode()), record(2, good(2))]
     assert len(decoder().decode(records)[1]) == 3
-    scanning = Decoder(65_536, 86_400_000, scan_ids=True)
+    scanning = Decoder(65_536, TimeLimits(86_400_000, TIME_MS_MIN), scan_ids=True)
     good_records, _, faults = scanning.decode(records)
     assert [(fault.record.offset, fault.reason) for fault in faults] == [(1, DeadLetterReason.CARD_NUMBER)]
     assert field in faults[0].detail
@@ -99,3 +102,36 @@ def test_a_card_number_in_another_id_is_refused_where_that_is_asked_for(field: s
 def test_an_empty_batch_decodes_to_nothing() -> None:
     """Restoring may end on one."""
     assert decoder().decode([]) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("event_time", "reason", "unit"),
+    [
+        (BASE_TIME_MS // 3_600_000, DeadLetterReason.PAST, "it looks like hours, multiply by 3600000"),
+        (BASE_TIME_MS // 1000, DeadLetterReason.PAST, "it looks like seconds, multiply by 1000"),
+        (BASE_TIME_MS * 1000, DeadLetterReason.SCHEMA, "it looks like microseconds, divide by 1000"),
+        (BASE_TIME_MS * 10**6, DeadLetterReason.SCHEMA, "it looks like nanoseconds, divide by 1000000"),
+        (BASE_TIME_MS / 1000, DeadLetterReason.SCHEMA, "it looks like seconds, multiply by 1000"),
+    ],
+)
+def test_a_time_in_another_unit_is_refused_and_the_unit_named(
+    event_time: float, reason: DeadLetterReason, unit: str
+) -> None:
+    """Seconds since 1970 are in January 1970 as milliseconds: no payment of that time is scored as one."""
+    value = json.dumps(payment(1) | {"event_time_ms": event_time}).encode()
+    good, _, (fault,) = decoder().decode([record(0, value), record(1, json.dumps(payment(2)).encode())])
+    assert [r.offset for r in good] == [1]
+    assert fault.reason == reason
+    assert fault.detail.endswith(unit)
+
+
+@pytest.mark.parametrize(
+    "timestamp", [-1, -(2**62), 0, BASE_TIME_MS // 1000, BASE_TIME_MS * 1000, 2**62, 4_000_000_000_000]
+)
+def test_a_record_with_an_implausible_timestamp_is_a_dead_letter(timestamp: int) -> None:
+    """Missing, in another unit, or near the end of time; in a batch of good ones it is the only one."""
+    records = [record(offset, json.dumps(payment(offset)).encode()) for offset in range(3)]
+    records[1].timestamp = timestamp
+    good, _, (fault,) = decoder().decode(records)
+    assert [r.offset for r in good] == [0, 2]
+    assert (fault.record.offset, fault.reason) == (1, DeadLetterReason.TIMESTAMP)

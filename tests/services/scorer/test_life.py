@@ -1,4 +1,4 @@
-"""Start, health, refusals and the pause, on real processes."""
+"""Start, health, refusals and what holds a partition, on real processes."""
 
 import json
 import shutil
@@ -89,13 +89,13 @@ def test_kafka_that_is_not_there_stops_the_start(stream: Stream) -> None:
     assert "ASSAY_KAFKA_BOOTSTRAP" in only_sentence(scorer.log())
 
 
-async def test_too_many_dead_letters_pause_the_partition_and_the_others_go_on(stream: Stream) -> None:
+async def test_too_many_dead_letters_hold_the_partition_and_the_others_go_on(stream: Stream) -> None:
     """A misconfigured producer on one partition: an alarm, not a drained topic."""
     scorer = stream.scorer()
     scorer.wait_ready()
     await stream.send(b"garbage" if i % 4 == 1 else json.dumps(payment(i)).encode() for i in range(4000))
-    scorer.wait_for_log("partition.paused")
-    assert scorer.metric("assay_partition_paused", partition="1") == 1
+    scorer.wait_for_log("partition.held")
+    assert scorer.metric("assay_partition_held", partition="1") == 1
     assert scorer.terminate() == 0
     scores = await stream.read("scores")
     letters = await stream.read("dead-letters")

@@ -13,6 +13,8 @@ from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.metric import ScoringMetric
 from schemas.score import Score
+from schemas.topics import source_timestamp_ms
+from services.runtime.clock import wall_ms
 from services.verification.verdict import Verdict
 from tests.services.harness import Stream, payment
 from tests.services.scorer.test_decode import BAD
@@ -36,7 +38,7 @@ def assert_clean(verdict: Verdict, inputs: int) -> None:
 
 async def test_every_transaction_is_scored_once_and_records_say_where_they_come_from(stream: Stream) -> None:
     """The plain case, and what a reader finds on each topic."""
-    scorer = stream.scorer(ASSAY_DECISION_SHARE="0.1")
+    scorer, started_ms = stream.scorer(ASSAY_DECISION_SHARE="0.1"), wall_ms()
     values, keys = payments()
     await stream.send(values, keys)
     await stream.caught_up([scorer])
@@ -50,7 +52,8 @@ async def test_every_transaction_is_scored_once_and_records_say_where_they_come_
         score = codec.read(Score, record.value)
         assert headers["assay-source-topic"].decode() == f"{stream.prefix}transactions"
         assert int(headers["assay-source-partition"]) == record.partition == source.partition
-        assert record.timestamp == source.timestamp
+        assert source_timestamp_ms(record.headers) == source.timestamp
+        assert record.timestamp >= started_ms
         assert record.key == source.key == score.card_id.encode()
         assert json.loads(source.value)["transaction_id"] == score.transaction_id
         assert score.model == "fraud/1@cpu"

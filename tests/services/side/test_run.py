@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from schemas.topics import CASE_ACTIONS, CASE_MUTES
 from services.runtime.errors import AssayError
@@ -22,9 +23,9 @@ from tests.services.harness import WAIT_S_MAX, Stream
 Handle = Callable[[SideApp, Any, Any], Awaitable[None]]
 
 
-def problem(key: bytes, value: bytes, partition: int) -> str | None:
+def problem(message: Any) -> str | None:
     """What the table of these tests cannot use."""
-    return "unusable" if value == b"unusable" else None
+    return "unusable" if message.value == b"unusable" else None
 
 
 class Running:
@@ -136,15 +137,17 @@ async def test_an_event_that_cannot_be_handled_is_named_counted_and_left_out(
         seen.append(event.value)
 
     await send(stream, [b"one", b"poison", b"two"])
-    running = Running(stream, failing)
-    await running.until(lambda: b"two" in seen)
-    await running.end()
+    with capture_logs() as said:
+        running = Running(stream, failing)
+        await running.until(lambda: b"two" in seen)
+        await running.end()
     assert seen == [b"one", b"two"]
     assert await committed(stream, running) == 3
     topic = stream.prefix + CASE_ACTIONS.name
     assert running.metrics.registry.get_sample_value("assay_skipped_records_total", {"topic": topic}) == 1
-    assert "record.skipped" in caplog.text
-    assert "poison" not in caplog.text
+    skipped = [line for line in said if line["event"] == "record.skipped"]
+    assert [(line["offset"], line["why"]) for line in skipped] == [(1, "ValueError")]
+    assert "poison" not in f"{said}{caplog.text}"
 
 
 async def test_an_entry_of_a_table_that_cannot_be_used_is_left_out(stream: Stream) -> None:

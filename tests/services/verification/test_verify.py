@@ -81,7 +81,7 @@ class HandScorer:
         """Outputs with their source headers."""
         for name, records in made.items():
             for source, value in records:
-                headers = source_headers(self.input, 0, source)
+                headers = source_headers(self.input, 0, source, 0)
                 await producer.send_and_wait(self.topics.topic_prefix + name, value, partition=0, headers=headers)
 
     async def commit(self, producer: AIOKafkaProducer, made: Outputs, next_offset: int) -> None:

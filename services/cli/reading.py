@@ -1,0 +1,81 @@
+"""Options of every command that reads a file: answers to what the file leaves open; and what was refused, as a table."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import typer
+
+from services.cli.output import notes
+
+if TYPE_CHECKING:
+    from models.files.options import ReadOptions
+
+REASONS_SHOWN_MAX = 10
+
+Encoding = Annotated[str | None, typer.Option(help="Of a text file that is not UTF-8: cp1252, latin-1, ...")]
+Delimiter = Annotated[str | None, typer.Option(help="Between the columns. Default: as the header shows.")]
+Decimal = Annotated[Literal[".", ","] | None, typer.Option(help="Decimal mark. Default: as each column shows.")]
+DateOrder = Annotated[
+    Literal["dmy", "mdy", "ymd"] | None,
+    typer.Option(help="Of day, month and year. Default: as the whole column shows."),
+]
+TimeUnit = Annotated[
+    Literal["s", "ms", "us", "ns"] | None,
+    typer.Option(help="Of times that are bare numbers since 1970. Default: what fits."),
+]
+TimeZone = Annotated[str | None, typer.Option(help="Of times without one: UTC, Europe/Berlin, ...")]
+Without = Annotated[list[str] | None, typer.Option(help="A field that is read and that the file is known not to have.")]
+
+
+class Reason(NamedTuple):
+    """Why rows were refused: how many, and the first one's line."""
+
+    reason: str
+    rows: int
+    first_line: int
+
+
+def read_options(
+    encoding: str | None,
+    delimiter: str | None,
+    decimal: Literal[".", ","] | None,
+    date_order: Literal["dmy", "mdy", "ymd"] | None,
+    time_unit: Literal["s", "ms", "us", "ns"] | None,
+    time_zone: str | None,
+    without: Sequence[str] | None,
+) -> "ReadOptions":
+    """As the reader takes them. Raises TableError."""
+    from models.files.options import ReadOptions, TableError
+
+    mark = "\t" if delimiter in ("tab", "\\t") else delimiter
+    if mark is not None and len(mark) != 1:
+        raise TableError("--delimiter is one character, or `tab`: correct it.")
+    return ReadOptions(encoding, mark, decimal, date_order, time_unit, time_zone, tuple(without or ()))
+
+
+def reasons(refused: Iterable[tuple[str, int]]) -> list[Reason]:
+    """The commonest first, of each refused row's reason and line."""
+    counts, first = Counter[str](), dict[str, int]()
+    for reason, line in refused:
+        counts[reason] += 1
+        first[reason] = min(line, first.get(reason, line))
+    return [Reason(reason, rows, first[reason]) for reason, rows in counts.most_common()]
+
+
+def show(found: Sequence[Reason], told: Sequence[str]) -> None:
+    """Notes on how the file was read, and the commonest reasons, on stderr."""
+    from rich.table import Table
+
+    for note in told:
+        notes.print(note, markup=False)
+    if found:
+        table = Table("rows", "first line", "refused because")
+        for reason, rows, line in found[:REASONS_SHOWN_MAX]:
+            table.add_row(f"{rows:,}", str(line), reason)
+        notes.print(table, markup=False)
+
+
+def as_json(found: Sequence[Reason]) -> list[dict[str, Any]]:
+    """For `--json`: the commonest reasons."""
+    return [reason._asdict() for reason in found[:REASONS_SHOWN_MAX]]

@@ -1,0 +1,257 @@
+"""Record batches that the client library cannot take: a header name that is no UTF-8, and a batch that unpacks to gigabytes.
+
+The library parses a batch before our code sees a record, and what it raises there would end every consumer of the topic in
+turn. Here a batch that it fails on is parsed again, tolerantly. The common path costs nothing: the library's own parser runs
+until it raises. Imported for its effect by `client_mends`.
+"""
+
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import aiokafka.consumer.fetcher
+import aiokafka.record._crecords.default_records as compiled_records
+import aiokafka.record._crecords.legacy_records as compiled_legacy_records
+import aiokafka.record.default_records as plain_records
+import aiokafka.record.legacy_records as plain_legacy_records
+import cramjam
+import numpy as np
+from aiokafka.codec import _detect_xerial_stream as is_xerial
+from aiokafka.consumer.fetcher import PartitionRecords
+from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.record.default_records import _DefaultRecordBatchPy as PlainBatch
+from aiokafka.record.default_records import _DefaultRecordPy as PlainRecord
+from aiokafka.record.legacy_records import LegacyRecordBatch
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import decode_varint_py as decode_varint  # the compiled one reads beyond the end
+
+UNPACKED_BYTES_MAX = 64 << 20
+"""Of one record batch. A constant, not a setting: a replay must find the same dead letter. Producers send 1 MB or so."""
+
+TOLERANT_RECORDS_MAX = 100_000
+"""Parsed one by one in Python, half a second of it: a batch of more is one dead letter."""
+
+XERIAL_HEADER_BYTES, GZIP_PART_BYTES = 16, 1 << 20
+LENGTH_END, MAGIC_AT = 12, 16
+"""Where a batch's length ends and its version stands, in bytes."""
+
+NOT_TO_BLAME = (MemoryError, UnsupportedCodecError)
+"""Nothing that a batch is to blame for: parsing it again would hide it."""
+
+
+class Unreadable(bytes):
+    """The payload, empty, of the one record that stands for a batch that cannot be read. why: for its dead letter."""
+
+    why: str
+    too_large: bool
+
+    @classmethod
+    def of(cls, why: str, *, too_large: bool) -> "Unreadable":
+        """With its reason."""
+        made = cls()
+        made.why, made.too_large = why, too_large
+        return made
+
+
+class TooLargeError(Exception):
+    """A batch unpacks to more than UNPACKED_BYTES_MAX, or does not unpack at all."""
+
+
+def _ungzip(data: Any) -> bytes:
+    unpacked, rest = bytearray(), bytes(data)
+    while rest:  # there may be several members
+        member = zlib.decompressobj(wbits=31)
+        while rest and not member.eof:
+            unpacked += member.decompress(rest, GZIP_PART_BYTES)
+            rest = member.unconsumed_tail
+            if len(unpacked) > UNPACKED_BYTES_MAX:
+                raise TooLargeError
+        if not member.eof:
+            raise TooLargeError
+        rest = member.unused_data
+    return bytes(unpacked)
+
+
+def _unsnappy(data: Any) -> bytes:
+    blocks, payload = [], memoryview(data)
+    if is_xerial(data):
+        at = XERIAL_HEADER_BYTES
+        while at < len(payload):
+            end = at + 4 + int.from_bytes(payload[at : at + 4], "big")
+            blocks.append(bytes(payload[at + 4 : end]))
+            at = max(end, at + 4)
+    else:
+        blocks.append(bytes(payload))
+    if sum(map(cramjam.snappy.decompress_raw_len, blocks)) > UNPACKED_BYTES_MAX:
+        raise TooLargeError
+    return b"".join([bytes(cramjam.snappy.decompress_raw(block)) for block in blocks])
+
+
+_rooms = threading.local()
+
+
+def _unpacked_by(codec: Any) -> Callable[[Any], bytes]:
+    def unpacked(data: Any) -> bytes:
+        room = getattr(_rooms, "room", None)
+        if room is None:  # kept: only the pages that a batch has ever reached are there
+            room = _rooms.room = np.empty(UNPACKED_BYTES_MAX, np.uint8)
+        return bytes(room[: codec.decompress_into(data, room)].data)
+
+    return unpacked
+
+
+def _bounded(unpack: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    def unpacked(data: Any) -> bytes:
+        try:
+            return unpack(data)
+        except (cramjam.DecompressionError, zlib.error, ValueError) as error:
+            raise TooLargeError from error
+
+    return unpacked
+
+
+CODECS = {
+    "gzip_decode": _bounded(_ungzip),
+    "snappy_decode": _bounded(_unsnappy),
+    "lz4_decode": _bounded(_unpacked_by(cramjam.lz4)),
+    "zstd_decode": _bounded(_unpacked_by(cramjam.zstd)),
+}
+for _module in (compiled_records, compiled_legacy_records, plain_records, plain_legacy_records):
+    for _name, _unpack in CODECS.items():
+        if hasattr(_module, _name):
+            setattr(_module, _name, _unpack)
+
+
+class _Kept:
+    """The library's reader of what was fetched, which keeps the bytes and counts, so that a batch can be read again."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._taken = data, 0
+        self._reader = MemoryRecords(data)
+        self.has_next, self.size_in_bytes = self._reader.has_next, self._reader.size_in_bytes
+
+    def next_batch(self) -> Any:
+        self._taken += 1
+        return self._reader.next_batch()
+
+    def again(self) -> "_Again":
+        """From the batch that was taken last, which is parsed tolerantly."""
+        end, start = 0, 0
+        for _ in range(self._taken):
+            start, end = end, end + LENGTH_END + int.from_bytes(self._data[end + 8 : end + LENGTH_END], "big")
+        return _Again(self._data[start:end], self._data[end:])
+
+
+class _Again:
+    """The same, the first batch tolerantly."""
+
+    def __init__(self, first: bytes, rest: bytes) -> None:
+        self._first: bytes | None = first
+        self._rest = _Kept(rest)
+
+    def has_next(self) -> bool:
+        return self._first is not None or bool(self._rest.has_next())
+
+    def next_batch(self) -> Any:
+        if self._first is None:
+            return self._rest.next_batch()
+        first, self._first = self._first, None
+        return _TolerantBatch(_batch(first))
+
+    def again(self) -> "_Again | None":
+        """None where the first batch failed again: its checksum is wrong."""
+        return self._rest.again() if self._rest._taken else None
+
+
+def _batch(data: bytes) -> Any:
+    magic = data[MAGIC_AT]
+    return PlainBatch(data) if magic >= 2 else LegacyRecordBatch(data, magic)
+
+
+class _TolerantBatch:
+    """A batch whose records are those that can be read; where none can be told apart, one that stands for them all."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = batch
+        self._records: Iterator[PlainRecord] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __iter__(self) -> Iterator[PlainRecord]:
+        batch, too_large = self._batch, False
+        try:
+            if isinstance(batch, PlainBatch) and batch._num_records <= TOLERANT_RECORDS_MAX:
+                return iter(list(_records(batch)))
+            why = "is of an old format" if not isinstance(batch, PlainBatch) else "has too many records"
+            why = f"cannot be parsed, and {why} to be looked at one by one"
+        except NOT_TO_BLAME:
+            raise
+        except TooLargeError:
+            why, too_large = f"unpacks to more than {UNPACKED_BYTES_MAX:,} bytes, or not at all", True
+        except Exception as error:
+            why = f"cannot be parsed ({type(error).__name__})"
+        return iter([self._stand_in(why, too_large)])
+
+    def __next__(self) -> PlainRecord:
+        if self._records is None:
+            self._records = iter(self)
+        return next(self._records)
+
+    def _stand_in(self, why: str, too_large: bool) -> PlainRecord:
+        batch = self._batch
+        last = batch.next_offset - 1
+        first = getattr(batch, "base_offset", last)
+        stamp = getattr(batch, "max_timestamp", -1)
+        value = Unreadable.of(f"the record batch of the offsets {first} to {last} {why}", too_large=too_large)
+        return PlainRecord(first, stamp, 0, None, value, [])
+
+
+def _records(batch: PlainBatch) -> Iterator[PlainRecord]:
+    """The records of a batch of format 2. A header's name that is no UTF-8 keeps its bytes as \\x escapes."""
+    batch._maybe_uncompress()
+    data, at, stamped = batch._buffer, batch._pos, batch.timestamp_type
+    for _ in range(batch._num_records):
+        length, at = decode_varint(data, at)
+        end = at + length
+        stamp_delta, at = decode_varint(data, at + 1)  # one byte of attributes, which mean nothing
+        offset_delta, at = decode_varint(data, at)
+        key, at = _bytes(data, at)
+        value, at = _bytes(data, at)
+        count, at = decode_varint(data, at)
+        headers = []
+        for _ in range(count):
+            name, at = _bytes(data, at)
+            content, at = _bytes(data, at)
+            headers.append(((name or b"").decode("utf-8", "backslashreplace"), content))
+        if at != end or end > len(data) or not 0 <= offset_delta <= batch.last_offset_delta:
+            raise CorruptRecordException("a record does not end where it says")
+        stamp = batch.max_timestamp if stamped else batch.first_timestamp + stamp_delta
+        yield PlainRecord(batch.base_offset + offset_delta, stamp, stamped, key, value, headers)
+
+
+def _bytes(data: bytearray, at: int) -> tuple[bytes | None, int]:
+    length, at = decode_varint(data, at)
+    return (None, at) if length < 0 else (bytes(data[at : at + length]), at + length)
+
+
+def _read_on(records: PartitionRecords) -> Any:
+    try:
+        return next(records._records_iterator)
+    except StopIteration:
+        records._records_iterator = None  # as shipped: the two hold each other
+        raise
+    except UnsupportedCodecError:
+        raise
+    except Exception:  # MemoryError, too: the compiled parser asks for as much as a wrong length says
+        again = records._records.again()
+        if again is None:
+            raise
+        records._records, records._records_iterator = again, None
+        records._records_iterator = records._unpack_records()
+        return _read_on(records)
+
+
+aiokafka.consumer.fetcher.MemoryRecords = _Kept
+PartitionRecords.__next__ = _read_on
