@@ -86,7 +86,7 @@ credit: $(VENV)/.installed-all ## train the credit bundle and measure credit mod
 		--source "Default of credit card clients (UCI 350, I-C. Yeh 2016, CC BY 4.0)." \
 		--licence "Apache-2.0; trained on UCI data set 350 by I-C. Yeh (2016), CC BY 4.0"
 	@$(MAKE) sign
-	@OMP_NUM_THREADS=1 $(RUN)/python -m models.training.credit_results $(if $(CREDIT_DATA),--data $(CREDIT_DATA))
+	@OMP_NUM_THREADS=1 $(RUN)/python -m models.training.credit.results $(if $(CREDIT_DATA),--data $(CREDIT_DATA))
 
 swaps: $(VENV)/.installed-all ## a model swap every 2 s under load: latency, memory, and what it loses, which is nothing (MINUTES=10)
 	@$(RUN)/assay bench swaps --minutes $(or $(MINUTES),10)

@@ -42,7 +42,7 @@ def test_no_file_of_ours_becomes_two_modules() -> None:
     assert len(set(ours.values())) == len(ours)
 
 
-@pytest.mark.parametrize("package", ["services.scorer", "services.runtime"])
+@pytest.mark.parametrize("package", ["services.scorer", "services.engine"])
 def test_the_core_imports_no_trainer_and_no_plotting(package: str) -> None:
     """A scorer's image has none of them, and its memory neither."""
     roots = {name.partition(".")[0] for name in modules_after_importing(package)}

@@ -5,7 +5,7 @@ import sys
 import typer
 
 from services.broker.foreground import run_foreground
-from services.runtime.errors import AssayError
+from services.errors import AssayError
 
 if __name__ == "__main__":
     try:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.broker.node import Node
-from services.runtime.errors import AssayError
+from services.errors import AssayError
 
 HOST = "127.0.0.1"
 FREE_PORTS = range(20_000, 32_000)

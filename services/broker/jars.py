@@ -12,7 +12,7 @@ from jgo.maven import MavenContext
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from services.runtime.errors import AssayError
+from services.errors import AssayError
 
 LOCK_FILE = Path(__file__).with_name("kafka.lock.toml")
 DOWNLOADS_MAX = 8

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from services.runtime.errors import AssayError
+from services.errors import AssayError
 
 JAVA_VERSION_MIN = 17
 """Apache Kafka 4 brokers need it (KIP-1013)."""

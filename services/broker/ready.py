@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from aiokafka.errors import KafkaError
 
 from services.broker.config import HOST
-from services.runtime.kafka import admin
-from services.runtime.settings import KafkaSettings
+from services.kafka.client import admin
+from services.settings.stream import KafkaSettings
 
 ANSWER_TIMEOUT_S = 10.0
 

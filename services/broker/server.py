@@ -16,7 +16,7 @@ from services.broker.jars import class_path
 from services.broker.java import find_java
 from services.broker.node import JavaCommand, Node, in_use
 from services.broker.ready import brokers_seen
-from services.runtime.errors import AssayError
+from services.errors import AssayError
 
 FORMAT_TIMEOUT_S = 60.0
 READY_TIMEOUT_S = 90.0

@@ -13,15 +13,15 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS
 from services.cases.desk import Desk, Limits, Source, case_problem, mute_problem, partition_of
 from services.cases.webhook import Webhook, worth_telling
-from services.runtime.clock import wall_ms
-from services.runtime.dead_letters import DeadLetterWriter, privacy_key
-from services.runtime.errors import SettingsError
-from services.runtime.faults import Fault, parsed, timestamp_ms
-from services.runtime.process import Environment
-from services.runtime.side_metrics import CaseMetrics
-from services.runtime.side_settings import CasesSettings
-from services.side.app import SideApp
-from services.side.run import SideService
+from services.clock import wall_ms
+from services.engine.dead_letters import DeadLetterWriter, privacy_key
+from services.engine.faults import Fault, parsed, timestamp_ms
+from services.engine.process import Environment
+from services.errors import SettingsError
+from services.faust_runtime.app import SideApp
+from services.faust_runtime.run import SideService
+from services.observability.low_rate_metrics import CaseMetrics
+from services.settings.low_rate import CasesSettings
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ import aiohttp
 import structlog
 
 from schemas.case import Case
-from services.runtime.clock import wall_ms
+from services.clock import wall_ms
 
 log = structlog.get_logger(__name__)
 

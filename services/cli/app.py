@@ -8,38 +8,13 @@ import sys
 
 import typer
 
-from services.cli import (
-    acls,
-    batch,
-    bench,
-    broker,
-    bundle,
-    bundle_report,
-    capacity,
-    cases,
-    credit,
-    credit_batch,
-    dataset,
-    demo,
-    doctor,
-    features,
-    held,
-    label,
-    monitor,
-    privacy,
-    profile,
-    pseudonyms,
-    registry,
-    replay,
-    score,
-    simulate,
-    tail,
-    topics,
-    train,
-    train_credit,
-    train_generator,
-    verify,
-)
+from services.cli.bundles import bundle, bundle_report, registry
+from services.cli.demo import command as demo
+from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
+from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
+from services.cli.people import cases, label, monitor, privacy
+from services.cli.running import broker, credit, profile, score, simulate
+from services.cli.training import features, train, train_credit, train_generator
 
 MISTAKE = 2
 
@@ -99,7 +74,7 @@ def main() -> None:
 
 def _is_sentence(error: Exception) -> bool:
     """Whether the error was written for a person: an AssayError, or a ValueError of the models' own."""
-    from services.runtime.errors import AssayError
+    from services.errors import AssayError
 
     of_models = isinstance(error, ValueError) and type(error).__module__.startswith("models.")
     return of_models or isinstance(error, AssayError)

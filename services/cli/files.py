@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.runtime.errors import AssayError
+from services.errors import AssayError
 
 
 @contextmanager

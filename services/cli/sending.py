@@ -8,10 +8,10 @@ from typing import Any, Protocol
 from aiokafka.errors import KafkaError
 
 from schemas.topics import Topic
-from services.runtime.errors import AssayError
-from services.runtime.kafka import TopicPartition, plain_producer, reader
-from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
-from services.runtime.topics_admin import describe_topics
+from services.errors import AssayError
+from services.kafka.client import TopicPartition, plain_producer, reader
+from services.kafka.topics_admin import describe_topics
+from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings, load
 from services.verification.read import Span, read
 
 LINGER_MS = 5

@@ -9,11 +9,11 @@ from aiokafka import TopicPartition
 from schemas.topics import APPLICATIONS, CREDIT_OUTPUTS
 from services.credit.model import load_session
 from services.credit.processor import CreditProcessor, Model
-from services.runtime import logs
-from services.runtime.dead_letters import DeadLetterWriter, privacy_key
-from services.runtime.metrics import Metrics
-from services.runtime.process import Environment, Service, main, run_processor
-from services.runtime.settings import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
+from services.engine.dead_letters import DeadLetterWriter, privacy_key
+from services.engine.process import Environment, Service, main, run_processor
+from services.observability import logs
+from services.observability.metrics import Metrics
+from services.settings.stream import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
 
 log = structlog.get_logger(__name__)
 

@@ -11,9 +11,9 @@ from schemas import codec
 from schemas.application import Application
 from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import has_control_character, is_card_number
-from services.runtime.batches import Record
-from services.runtime.duplicates import DuplicateWindow
-from services.runtime.faults import Fault, TimeLimits, parsed, unscorable
+from services.engine.batches import Record
+from services.engine.duplicates import DuplicateWindow
+from services.engine.faults import Fault, TimeLimits, parsed, unscorable
 
 
 @dataclass(slots=True)

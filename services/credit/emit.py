@@ -11,7 +11,7 @@ from schemas.credit import CreditDecision, CreditOutcome, CreditScore
 from schemas.manifest import Thresholds
 from schemas.topics import CREDIT_DECISIONS, CREDIT_SCORES, position_headers
 from services.credit.admit import Admitted
-from services.runtime.batches import Write
+from services.engine.batches import Write
 
 
 @dataclass(frozen=True, slots=True)

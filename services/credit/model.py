@@ -1,8 +1,8 @@
 """Loads the bundle that decides."""
 
 from models.scoring.session import ModelSession
-from services.runtime.bundles import trusted_session
-from services.runtime.settings import CreditSettings
+from services.settings.stream import CreditSettings
+from services.trusted_bundles import trusted_session
 
 
 def load_session(settings: CreditSettings) -> ModelSession:

@@ -11,17 +11,17 @@ from models.features.attributes import AttributeMapping
 from models.scoring.adverse_action import adverse_reasons
 from models.scoring.session import ModelSession
 from schemas.topics import DEAD_LETTERS
+from services.clock import monotonic_s, wall_ms
 from services.credit.admit import Admission, Admitted
 from services.credit.decide import TRIGGERS, outcomes
 from services.credit.emit import Emitter, Identity, Judged
-from services.runtime.batches import Record, Result, Write
-from services.runtime.clock import monotonic_s, wall_ms
-from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.duplicates import DuplicateWindow
-from services.runtime.faults import Fault, TimeLimits
-from services.runtime.metrics import Metrics
-from services.runtime.settings import RuntimeSettings
-from services.runtime.snapshots import Arrays
+from services.engine.batches import Record, Result, Write
+from services.engine.dead_letters import DeadLetterWriter
+from services.engine.duplicates import DuplicateWindow
+from services.engine.faults import Fault, TimeLimits
+from services.engine.snapshots import Arrays
+from services.observability.metrics import Metrics
+from services.settings.stream import RuntimeSettings
 
 T = TypeVar("T")
 

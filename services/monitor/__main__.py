@@ -1,12 +1,12 @@
 """python -m services.monitor: wiring only. Settings come from the environment (docs/settings.md)."""
 
+from services.engine.process import Environment
+from services.faust_runtime.run import main, run_side
 from services.monitor.service import monitor_service
-from services.runtime import logs
-from services.runtime.metrics import Metrics
-from services.runtime.process import Environment
-from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings, load
-from services.runtime.side_settings import MonitorSettings
-from services.side.run import main, run_side
+from services.observability import logs
+from services.observability.metrics import Metrics
+from services.settings.low_rate import MonitorSettings
+from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings, load
 
 
 async def start() -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from schemas import codec
 from schemas.label import LABEL_AGE_DAYS_MAX
 from schemas.monitor import Evidence, Judged, LedgerEntry, Told
-from services.runtime.faults import timestamp_ms
+from services.engine.faults import timestamp_ms
 
 DAY_MS = 86_400_000
 KEPT_MS = LABEL_AGE_DAYS_MAX * DAY_MS

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from schemas import codec
 from schemas.monitor import ModelReference
-from services.runtime.batches import Record
+from services.engine.batches import Record
 
 
 class References:

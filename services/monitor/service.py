@@ -20,19 +20,19 @@ from schemas.topics import (
     MONITOR_WINDOWS,
     SCORING_METRICS,
 )
+from services.engine.faults import Fault, TimeLimits, timestamp_ms
+from services.engine.process import Environment
+from services.engine.tables import FollowedTable
+from services.faust_runtime.app import SideApp
+from services.faust_runtime.run import SideService
+from services.faust_runtime.skipped import Skipped
 from services.monitor.evidence import RecordedDecision, of_decision, of_label
 from services.monitor.ledger import Columns, Ledger, entry_problem, newest_ms
 from services.monitor.quality import by_age
 from services.monitor.references import References
 from services.monitor.windows import Windows, report, window_problem
-from services.runtime.faults import Fault, TimeLimits, timestamp_ms
-from services.runtime.process import Environment
-from services.runtime.side_metrics import MonitorMetrics
-from services.runtime.side_settings import MonitorSettings
-from services.runtime.tables import FollowedTable
-from services.side.app import SideApp
-from services.side.run import SideService
-from services.side.skipped import Skipped
+from services.observability.low_rate_metrics import MonitorMetrics
+from services.settings.low_rate import MonitorSettings
 
 log = structlog.get_logger(__name__)
 

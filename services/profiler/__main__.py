@@ -3,14 +3,14 @@
 from aiokafka import TopicPartition
 
 from schemas.topics import LABELS, PROFILER_OUTPUTS, TERMINAL_SUMS
+from services.engine.batches import Processor
+from services.engine.dead_letters import DeadLetterWriter, privacy_key
+from services.engine.process import Environment, Service, main, run_processor
+from services.observability import logs
+from services.observability.metrics import Metrics
 from services.profiler.merge import MergeProcessor
 from services.profiler.verdicts import VerdictProcessor
-from services.runtime import logs
-from services.runtime.batches import Processor
-from services.runtime.dead_letters import DeadLetterWriter, privacy_key
-from services.runtime.metrics import Metrics
-from services.runtime.process import Environment, Service, main, run_processor
-from services.runtime.settings import KafkaSettings, ProfilerSettings, RuntimeSettings, TopicSettings, load
+from services.settings.stream import KafkaSettings, ProfilerSettings, RuntimeSettings, TopicSettings, load
 
 
 async def start() -> None:

@@ -12,13 +12,13 @@ from schemas import codec
 from schemas.dead_letter import DeadLetterReason
 from schemas.terminal import TerminalProfile, TerminalSums
 from schemas.topics import DEAD_LETTERS, TERMINAL_PROFILES
-from services.runtime.batches import Record, Result, Write
-from services.runtime.clock import monotonic_s
-from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.faults import Fault, TimeLimits, headers_of, parsed
-from services.runtime.metrics import Metrics
-from services.runtime.settings import RuntimeSettings
-from services.runtime.snapshots import Arrays
+from services.clock import monotonic_s
+from services.engine.batches import Record, Result, Write
+from services.engine.dead_letters import DeadLetterWriter
+from services.engine.faults import Fault, TimeLimits, headers_of, parsed
+from services.engine.snapshots import Arrays
+from services.observability.metrics import Metrics
+from services.settings.stream import RuntimeSettings
 
 INTERVAL_S = 1.0
 """A day ends in every partition at about the same time: to wait a little writes each terminal once."""

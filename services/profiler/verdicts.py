@@ -12,12 +12,12 @@ from schemas import codec
 from schemas.label import Label
 from schemas.terminal import TerminalSums
 from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS
-from services.runtime.batches import Record, Result, Write
-from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.faults import Fault, TimeLimits, headers_of, parsed
-from services.runtime.metrics import Metrics
-from services.runtime.settings import ProfilerSettings, RuntimeSettings
-from services.runtime.snapshots import Arrays
+from services.engine.batches import Record, Result, Write
+from services.engine.dead_letters import DeadLetterWriter
+from services.engine.faults import Fault, TimeLimits, headers_of, parsed
+from services.engine.snapshots import Arrays
+from services.observability.metrics import Metrics
+from services.settings.stream import ProfilerSettings, RuntimeSettings
 
 DAY_MS = 86_400_000
 STATE_VERSION = 1

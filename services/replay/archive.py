@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import polars as pl
 from polars.exceptions import PolarsError
 
+from services.engine.batches import Record
+from services.errors import AssayError
 from services.replay.log import EmittedScore, Log, Spans
-from services.runtime.batches import Record
-from services.runtime.errors import AssayError
 from services.verification.read import Progress, Span
 
 FORMAT_VERSION = 1

@@ -17,10 +17,10 @@ from schemas import codec
 from schemas.label import Label
 from schemas.score import Score
 from schemas.transaction import Transaction
+from services.engine.batches import Record
+from services.errors import AssayError
 from services.replay.log import Log
 from services.replay.replay import Replaying
-from services.runtime.batches import Record
-from services.runtime.errors import AssayError
 from services.scorer.offline import OfflinePartition, Part
 from services.scorer.processor import Limits
 from services.verification.read import Progress

@@ -14,10 +14,10 @@ from schemas.topics import (
     TERMINAL_PROFILES,
     TRANSACTIONS,
 )
-from services.runtime.batches import Record
-from services.runtime.errors import AssayError
-from services.runtime.settings import KafkaSettings, TopicSettings
-from services.runtime.topics_admin import describe_topics
+from services.engine.batches import Record
+from services.errors import AssayError
+from services.kafka.topics_admin import describe_topics
+from services.settings.stream import KafkaSettings, TopicSettings
 from services.verification.positions import committed_offsets, settled_ends
 from services.verification.read import Progress, Span, read
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from models.scoring.session import ModelSession
 from schemas import codec
 from schemas.score import Score
+from services.engine.batches import Record
 from services.replay.compare import Comparison, Emitted
 from services.replay.log import Log
-from services.runtime.batches import Record
 from services.scorer.offline import OfflinePartition, Part
 from services.scorer.processor import Limits
 from services.scorer.profiles import ProfileTable

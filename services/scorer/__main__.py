@@ -6,23 +6,14 @@ from aiokafka import TopicPartition
 from models.features.fold import warm
 from models.features.history import FeatureStateError
 from schemas.topics import CONTROL, SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
-from services.runtime import logs
-from services.runtime.dead_letters import DeadLetterWriter, privacy_key
-from services.runtime.errors import AssayError
-from services.runtime.metrics import Metrics
-from services.runtime.privacy_settings import SubjectSettings
-from services.runtime.process import Environment, Service, main, run_processor
-from services.runtime.settings import (
-    BundleSettings,
-    KafkaSettings,
-    RuntimeSettings,
-    ScorerSettings,
-    TopicSettings,
-    load,
-)
-from services.runtime.subject_keys import subject_keys
-from services.runtime.tables import FollowedTable, WhereWanted
-from services.runtime.topics_admin import read_retention, read_unbounded_stamps, short_retention
+from services.engine.dead_letters import DeadLetterWriter, privacy_key
+from services.engine.process import Environment, Service, main, run_processor
+from services.engine.tables import FollowedTable, WhereWanted
+from services.errors import AssayError
+from services.kafka.topics_admin import read_retention, read_unbounded_stamps, short_retention
+from services.observability import logs
+from services.observability.metrics import Metrics
+from services.privacy.subject_keys import subject_keys
 from services.scorer.emit import Emitter
 from services.scorer.live import Models
 from services.scorer.model import Loader
@@ -31,6 +22,15 @@ from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Shares
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
+from services.settings.privacy import SubjectSettings
+from services.settings.stream import (
+    BundleSettings,
+    KafkaSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    TopicSettings,
+    load,
+)
 
 log = structlog.get_logger(__name__)
 

@@ -1,7 +1,7 @@
 """How many alerts the bundle in force was made for: what the breaker in the alert rules compares with."""
 
 from schemas.manifest import Manifest
-from services.runtime.metrics import Metrics
+from services.observability.metrics import Metrics
 
 
 def show_budget(metrics: Metrics, bundle: str, manifest: Manifest) -> None:

@@ -8,8 +8,8 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import card_numbers_in, has_control_character, is_card_number, none_is_card_number
 from schemas.times import RECORD_TIME_MS_MAX, TIME_MS_MIN
 from schemas.transaction import Transaction
-from services.runtime.batches import Record
-from services.runtime.faults import Fault, TimeLimits, parsed, unscorable
+from services.engine.batches import Record
+from services.engine.faults import Fault, TimeLimits, parsed, unscorable
 
 IDS = ("transaction_id", "card_id", "terminal_id")
 

@@ -27,11 +27,11 @@ from schemas.topics import (
     TERMINAL_SUMS,
     position_headers,
 )
-from services.runtime.batches import Record, Write
-from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.faults import Fault, headers_of
-from services.runtime.sealed_decisions import sealed
-from services.runtime.subject_keys import SubjectKey, SubjectKeys
+from services.engine.batches import Record, Write
+from services.engine.dead_letters import DeadLetterWriter
+from services.engine.faults import Fault, headers_of
+from services.privacy.sealed_decisions import sealed
+from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.decide import recorded
 from services.scorer.scored import Answer, Identity, Scored, Shares, Unseen
 

@@ -12,8 +12,8 @@ import structlog
 from models.scoring.session import ModelSession
 from schemas.control import BundleRef, Channel, Control
 from schemas.feature_spec import FeatureSpec
-from services.runtime.clock import wall_ms
-from services.runtime.metrics import Metrics
+from services.clock import wall_ms
+from services.observability.metrics import Metrics
 from services.scorer.budget import show_budget
 from services.scorer.scored import Answer, Identity
 from services.scorer.watch import Bands, Tally, Watch

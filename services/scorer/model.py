@@ -13,12 +13,12 @@ from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
 from models.scoring.session import ModelSession
 from schemas.control import BundleRef
-from services.runtime.bundles import advice, check_product, registry_of, trust_of, trusted_session
-from services.runtime.errors import AssayError
-from services.runtime.metrics import Metrics
-from services.runtime.settings import BundleSettings, ScorerSettings
+from services.errors import AssayError
+from services.observability.metrics import Metrics
 from services.scorer.live import Model
 from services.scorer.scored import Identity
+from services.settings.stream import BundleSettings, ScorerSettings
+from services.trusted_bundles import advice, check_product, registry_of, trust_of, trusted_session
 
 log = structlog.get_logger(__name__)
 

@@ -16,9 +16,9 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas.times import RECORD_TIME_MS_MAX
 from schemas.transaction import Transaction
-from services.runtime.batches import Record
-from services.runtime.duplicates import DuplicateWindow
-from services.runtime.faults import Fault
+from services.engine.batches import Record
+from services.engine.duplicates import DuplicateWindow
+from services.engine.faults import Fault
 from services.scorer.decide import decide
 from services.scorer.decode import Decoder
 from services.scorer.processor import Limits, admit, columns

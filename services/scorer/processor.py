@@ -19,14 +19,13 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.feature_kinds import IdField
 from schemas.times import TIME_MS_MIN
 from schemas.transaction import Transaction
-from services.runtime.batches import Record, Result, Write
-from services.runtime.clock import monotonic_s, wall_ms
-from services.runtime.duplicates import DuplicateWindow
-from services.runtime.errors import StateOutdatedError
-from services.runtime.faults import Fault, TimeLimits
-from services.runtime.metrics import Metrics
-from services.runtime.settings import RuntimeSettings, ScorerSettings
-from services.runtime.snapshots import Arrays
+from services.clock import monotonic_s, wall_ms
+from services.engine.batches import Record, Result, Write
+from services.engine.duplicates import DuplicateWindow
+from services.engine.faults import Fault, TimeLimits
+from services.engine.snapshots import Arrays
+from services.errors import StateOutdatedError
+from services.observability.metrics import Metrics
 from services.scorer.decode import Decoder
 from services.scorer.emit import Emitter
 from services.scorer.judge import ControlGroup, Judgement, Shadow, judge, judge_unseen
@@ -35,6 +34,7 @@ from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Answer, Scored, Unseen
 from services.scorer.seen import show
 from services.scorer.sums import PartialSums
+from services.settings.stream import RuntimeSettings, ScorerSettings
 
 STATE_VERSION = 3
 """Grows when the meaning of the state changes, so that older snapshots are not loaded."""

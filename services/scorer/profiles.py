@@ -7,7 +7,7 @@ import structlog
 from models.features.profiles import Profile, TerminalProfiles
 from schemas import codec
 from schemas.terminal import TerminalProfile
-from services.runtime.batches import Record
+from services.engine.batches import Record
 
 log = structlog.get_logger(__name__)
 

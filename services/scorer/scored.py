@@ -11,7 +11,7 @@ from schemas.alert import Reason
 from schemas.control import BundleRef, Control
 from schemas.manifest import Thresholds
 from schemas.transaction import Transaction
-from services.runtime.batches import Record
+from services.engine.batches import Record
 from services.scorer.decide import Outcomes
 
 Matrix = NDArray[np.float32]

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from services.runtime.metrics import Metrics
+from services.observability.metrics import Metrics
 from services.scorer.scored import Scored
 
 

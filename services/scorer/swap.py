@@ -19,10 +19,10 @@ from models.scoring.golden import check_golden
 from models.scoring.session import SLICE_ROWS
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control
-from services.runtime.batches import Record
-from services.runtime.errors import AssayError
-from services.runtime.metrics import Metrics
-from services.runtime.tables import FollowedTable
+from services.engine.batches import Record
+from services.engine.tables import FollowedTable
+from services.errors import AssayError
+from services.observability.metrics import Metrics
 from services.scorer.live import Model, Models
 
 log = structlog.get_logger(__name__)

@@ -20,11 +20,11 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 
 from schemas.topics import LABELS, TRANSACTIONS, Topic
-from services.runtime.clock import monotonic_s, wall_ms
-from services.runtime.errors import AssayError
-from services.runtime.kafka import plain_producer
-from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
-from services.runtime.topics_admin import TopicState, describe_topics
+from services.clock import monotonic_s, wall_ms
+from services.errors import AssayError
+from services.kafka.client import plain_producer
+from services.kafka.topics_admin import TopicState, describe_topics
+from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
 from services.simulator.payloads import Payload
 
 T = TypeVar("T")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.runtime.clock import monotonic_s
-from services.runtime.kafka import admin, connection, patiently, reader
-from services.runtime.settings import KafkaSettings
+from services.clock import monotonic_s
+from services.kafka.client import admin, connection, patiently, reader
+from services.settings.stream import KafkaSettings
 
 POLL_S = 0.05
 

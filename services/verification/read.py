@@ -6,8 +6,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.runtime.clock import monotonic_s
-from services.runtime.errors import AssayError
+from services.clock import monotonic_s
+from services.errors import AssayError
 
 STALL_S_MAX = 60.0
 """A read without progress for this long ends in an error."""

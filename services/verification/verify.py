@@ -27,10 +27,10 @@ from schemas.topics import (
     SOURCE_PARTITION_HEADER,
     SOURCE_TOPIC_HEADER,
 )
-from services.runtime.clock import monotonic_s
-from services.runtime.kafka import reader
-from services.runtime.settings import KafkaSettings, TopicSettings
-from services.runtime.topics_admin import describe_topics
+from services.clock import monotonic_s
+from services.kafka.client import reader
+from services.kafka.topics_admin import describe_topics
+from services.settings.stream import KafkaSettings, TopicSettings
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
 from services.verification.pipeline import PAYMENTS, Pipeline
 from services.verification.positions import POLL_S, committed_offsets, settled_ends

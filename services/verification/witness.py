@@ -12,8 +12,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from services.runtime.kafka import reader
-from services.runtime.settings import KafkaSettings
+from services.kafka.client import reader
+from services.settings.stream import KafkaSettings
 
 POLL_MS = 200
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from services.runtime.clock import monotonic_s
-from services.runtime.metrics import Metrics
-from services.runtime.process import main
+from services.clock import monotonic_s
+from services.engine.process import main
+from services.observability.metrics import Metrics
 from services.scorer import __main__ as scorer
 from services.scorer import processor
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.cli.capacity_model import CPU_TERMS, MEMORY_TERMS, CapacityModel, Fit, Load, Terms
+from services.cli.operating.capacity_model import CPU_TERMS, MEMORY_TERMS, CapacityModel, Fit, Load, Terms
 from tests.benchmarks.record import Record, table
 
 CORE_SHARE = 0.6

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.topics import SCORES, TRANSACTIONS, Topic
-from services.runtime.topics_admin import create_topics
+from services.kafka.topics_admin import create_topics
 from tests.benchmarks import command, peer_streams
 from tests.benchmarks.generator import CARDS, Load
 from tests.benchmarks.place import broker, place

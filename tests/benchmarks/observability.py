@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.topics import TRANSACTIONS
-from services.runtime.kafka import reader
+from services.kafka.client import reader
 from tests.benchmarks import command
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings

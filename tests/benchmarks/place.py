@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.broker import EmbeddedKafka
-from services.runtime.kafka import admin
+from services.kafka.client import admin
 from tests.services.harness import Stream
 
 HEAP_MB = 1024

@@ -21,7 +21,7 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from models.scoring.shapley import REASONS_MAX, UNIT, contributions, explain, ranked
 from models.simulation.settings import SimulationSettings
-from models.training.history import simulated
+from models.training.fraud.history import simulated
 from schemas.alert import Trigger
 from tests.benchmarks import command
 from tests.benchmarks.record import surroundings

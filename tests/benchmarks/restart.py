@@ -21,11 +21,11 @@ from rich.table import Table
 from models.bundle.load import load_bundle
 from models.scoring.session import ModelSession
 from schemas.topics import TRANSACTIONS
+from services.kafka.client import reader
 from services.replay.log import KafkaLog
 from services.replay.replay import Period, Replayed, replay
-from services.runtime.kafka import reader
-from services.runtime.settings import RuntimeSettings, ScorerSettings, TopicSettings
 from services.scorer.processor import Limits
+from services.settings.stream import RuntimeSettings, ScorerSettings, TopicSettings
 from tests.benchmarks import command
 from tests.benchmarks.common import Payment
 from tests.benchmarks.place import broker, place

@@ -33,7 +33,7 @@ from models.features.fold import fold
 from models.features.state import FeatureState
 from models.scoring.session import ModelSession
 from schemas.topics import TRANSACTIONS
-from services.runtime.kafka import admin
+from services.kafka.client import admin
 from tests.benchmarks import command
 from tests.benchmarks.generator import Load, cards_and_amounts, event_time_ms
 from tests.benchmarks.place import broker, place

@@ -32,12 +32,12 @@ from schemas.manifest import Manifest
 from schemas.registry import RegistryEvent
 from schemas.score import Score
 from schemas.topics import SCORES, TRANSACTIONS, source_timestamp_ms
-from services.cli.commanding import Order, command
-from services.cli.show.latency import Latencies
-from services.runtime.bundles import registry_of
-from services.runtime.clock import wall_ms
-from services.runtime.kafka import plain_producer, reader
-from services.runtime.settings import BundleSettings, RuntimeSettings
+from services.cli.bundles.commanding import Order, command
+from services.cli.demo.latency import Latencies
+from services.clock import wall_ms
+from services.kafka.client import plain_producer, reader
+from services.settings.stream import BundleSettings, RuntimeSettings
+from services.trusted_bundles import registry_of
 from tests.benchmarks.command import run as run_command
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import surroundings

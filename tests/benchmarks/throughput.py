@@ -24,7 +24,7 @@ from rich.table import Table
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from schemas.topics import SCORES, TRANSACTIONS, Topic
-from services.runtime.topics_admin import create_topics
+from services.kafka.topics_admin import create_topics
 from tests.benchmarks import command, peer_streams
 from tests.benchmarks.common import Payment
 from tests.benchmarks.place import broker, place

@@ -11,12 +11,12 @@ from typing import Any
 
 from models.bundle.load import load_bundle
 from models.scoring.session import ModelSession
+from services.kafka.client import reader
 from services.replay.compare import Comparison
 from services.replay.log import KafkaLog
 from services.replay.replay import Period, replay
-from services.runtime.kafka import reader
-from services.runtime.settings import RuntimeSettings
 from services.scorer.processor import Limits
+from services.settings.stream import RuntimeSettings
 from services.verification.verdict import Verdict
 from services.verification.verify import output_partitions, verify
 from services.verification.witness import Witness

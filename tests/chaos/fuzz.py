@@ -18,9 +18,9 @@ import typer
 
 from models.features.spec_file import FeatureSpecError, parse_spec
 from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER
+from tests.services.engine.fakes import FakeKafka
+from tests.services.engine.model import processor
 from tests.services.harness import BASE_TIME_MS, ROOT
-from tests.services.runtime.fakes import FakeKafka
-from tests.services.runtime.model import processor
 
 SECRET = "s3cret"  # noqa: S105 (no password)
 """In every text of every payload: must be found nowhere but in the payload."""

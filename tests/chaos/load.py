@@ -9,8 +9,8 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from schemas.topics import TRANSACTIONS
-from services.runtime.kafka import plain_producer
-from services.runtime.settings import RuntimeSettings
+from services.kafka.client import plain_producer
+from services.settings.stream import RuntimeSettings
 from tests.services.harness import Stream, payment
 from tests.services.scorer.test_decode import BAD
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "guarantees.md"
 BEGIN, END = "<!-- mutations -->", "<!-- end of mutations -->"
 TIMEOUT_S = 600.0
-RUNTIME = "tests/services/runtime"
+RUNTIME = "tests/services/engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ MUTATIONS = (
     Mutation(
         "A",
         "outputs are not awaited before the offsets",
-        "services/runtime/delivery.py",
+        "services/engine/delivery.py",
         "            await asyncio.gather(*acknowledgements)\n",
         "            pass\n",
         f"{RUNTIME}/test_delivery.py::test_a_failed_send_commits_nothing",
@@ -48,7 +48,7 @@ MUTATIONS = (
     Mutation(
         "B",
         "a commit may take for ever",
-        "services/runtime/delivery.py",
+        "services/engine/delivery.py",
         "        async with asyncio.timeout(timeout_s):\n            await producer.commit_transaction()\n",
         "        await producer.commit_transaction()\n",
         f"{RUNTIME}/test_delivery.py::test_a_commit_without_answer_fails_within_the_request_timeout",
@@ -56,7 +56,7 @@ MUTATIONS = (
     Mutation(
         "B",
         "a commit without an answer is taken for one that happened",
-        "services/runtime/delivery.py",
+        "services/engine/delivery.py",
         "        async with asyncio.timeout(timeout_s):\n            await producer.commit_transaction()\n",
         "        with contextlib.suppress(TimeoutError):\n"
         "            await asyncio.wait_for(producer.commit_transaction(), timeout_s)\n",
@@ -65,7 +65,7 @@ MUTATIONS = (
     Mutation(
         "B",
         "the position after a fault is what was worked, not what is committed",
-        "services/runtime/worker.py",
+        "services/engine/worker.py",
         "            consumer.seek(self.source, committed.offset)\n",
         "            consumer.seek(self.source, self.next_offset or committed.offset)\n",
         f"{RUNTIME}/test_worker_order.py",
@@ -73,7 +73,7 @@ MUTATIONS = (
     Mutation(
         "B",
         "the state outlives a fault",
-        "services/runtime/worker.py",
+        "services/engine/worker.py",
         "            processor = self._parts.make_processor(self.source)\n",
         "            processor = self.__dict__.setdefault('kept', self._parts.make_processor(self.source))\n",
         f"{RUNTIME}/test_worker_states.py::test_what_a_transaction_without_a_good_end_folded_is_forgotten",
@@ -81,7 +81,7 @@ MUTATIONS = (
     Mutation(
         "B",
         "a producer that cannot be closed hands its cancellation on",
-        "services/runtime/kafka.py",
+        "services/kafka/client.py",
         "        await asyncio.wait([closing], timeout=bound_s)\n",
         "        await asyncio.wait_for(closing, bound_s)\n",
         f"{RUNTIME}/test_delivery.py::test_a_delivery_without_coordinator_is_discarded_within_a_bound",
@@ -89,7 +89,7 @@ MUTATIONS = (
     Mutation(
         "C",
         "an id for each process in place of one for each input partition",
-        "services/runtime/delivery.py",
+        "services/engine/delivery.py",
         'f"assay-{runtime.group}-{source.topic}-{source.partition}"',
         'f"assay-{runtime.group}-{source.topic}-{source.partition}-{id(self)}"',
         f"{RUNTIME}/test_delivery.py::test_a_new_owner_fences_the_old_one_whatever_the_group_believes",
@@ -97,7 +97,7 @@ MUTATIONS = (
     Mutation(
         "C",
         "the committed offset is read before the last owner is fenced",
-        "services/runtime/worker.py",
+        "services/engine/worker.py",
         "            await delivery.start()\n            consumer = self._parts.consumer\n"
         "            committed = await committed_position(consumer, self.source, self._settings, self._parts.metrics)\n",
         "            consumer = self._parts.consumer\n"
@@ -108,7 +108,7 @@ MUTATIONS = (
     Mutation(
         "C",
         "the error of an answer about offsets is not looked at, and nothing seems to be committed",
-        "services/runtime/client_mends.py",
+        "services/kafka/patches.py",
         "        if type(answer) in OFFSETS_ANSWERS and answer.error_code:\n",
         "        if False:\n",
         f"{RUNTIME}/test_kafka.py::test_an_answer_without_offsets_is_no_group_without_offsets",
@@ -116,7 +116,7 @@ MUTATIONS = (
     Mutation(
         "C",
         "what is committed is asked for as the client does, and a commit under way not waited for",
-        "services/runtime/client_mends.py",
+        "services/kafka/patches.py",
         "aiokafka.consumer.group_coordinator.OffsetFetchRequest = StableOffsetsRequest\n",
         "",
         f"{RUNTIME}/test_delivery.py::test_the_committed_offset_is_told_once_the_commit_is_over",
@@ -124,7 +124,7 @@ MUTATIONS = (
     Mutation(
         "C",
         "a group that lost its offset begins anew",
-        "services/runtime/worker.py",
+        "services/engine/worker.py",
         "            if not committed.known:\n",
         "            if False:\n",
         f"{RUNTIME}/test_worker_order.py::test_a_group_that_lost_its_offset_does_not_begin_anew",
@@ -132,7 +132,7 @@ MUTATIONS = (
     Mutation(
         "D",
         "a producer lives for ever",
-        "services/runtime/delivery.py",
+        "services/engine/delivery.py",
         "            self._records > PRODUCER_RECORDS_MAX or monotonic_s()",
         "            False and self._records > PRODUCER_RECORDS_MAX and monotonic_s()",
         f"{RUNTIME}/test_delivery.py::test_a_producer_is_worn_out_by_age_and_by_count",
@@ -140,7 +140,7 @@ MUTATIONS = (
     Mutation(
         "E",
         "ownership is not looked at before a commit",
-        "services/runtime/delivery.py",
+        "services/engine/delivery.py",
         '        reach("after_offsets")\n        if not owned():\n            raise RevokedError\n',
         '        reach("after_offsets")\n',
         f"{RUNTIME}/test_delivery.py::test_a_partition_taken_away_before_the_commit_commits_nothing",
@@ -148,7 +148,7 @@ MUTATIONS = (
     Mutation(
         "E",
         "a drain waits for the poll",
-        "services/runtime/worker.py",
+        "services/engine/worker.py",
         "            self._getting.cancel()\n",
         "            pass\n",
         f"{RUNTIME}/test_worker_order.py::test_a_drain_interrupts_a_poll",
@@ -156,7 +156,7 @@ MUTATIONS = (
     Mutation(
         "E",
         "an error while workers start stays in the library",
-        "services/runtime/group.py",
+        "services/engine/group.py",
         "            self._start(assigned)\n        except Exception as error:\n            self._fail(error)\n",
         "            self._start(assigned)\n        except Exception:\n            pass\n",
         f"{RUNTIME}/test_group.py::test_an_error_in_a_callback_of_the_group_ends_the_process",
@@ -164,7 +164,7 @@ MUTATIONS = (
     Mutation(
         "F",
         "no watchdog",
-        "services/runtime/group.py",
+        "services/engine/group.py",
         "            if self._stuck_s > 2 * self._settings.progress_timeout_s:\n",
         "            if False:\n",
         f"{RUNTIME}/test_group.py::test_records_that_wait_without_progress_end_the_process",
@@ -172,7 +172,7 @@ MUTATIONS = (
     Mutation(
         "F",
         "a group that never answers is no reason to worry",
-        "services/runtime/group.py",
+        "services/engine/group.py",
         "default=joining_s)",
         "default=0.0)",
         f"{RUNTIME}/test_group.py::test_a_group_that_never_answers_ends_the_process",
@@ -180,7 +180,7 @@ MUTATIONS = (
     Mutation(
         "F",
         "a worker that ended by itself is overlooked",
-        "services/runtime/group.py",
+        "services/engine/group.py",
         "if error is None and task in self._tasks.values():",
         "if False:",
         f"{RUNTIME}/test_group.py::test_a_worker_that_ends_by_itself_ends_the_process",
@@ -188,7 +188,7 @@ MUTATIONS = (
     Mutation(
         "G",
         "the library decodes, and asks for the same batch for ever when it cannot",
-        "services/runtime/kafka.py",
+        "services/kafka/client.py",
         '        enable_auto_commit=False,\n        auto_offset_reset="none",',
         "        enable_auto_commit=False,\n        value_deserializer=__import__('json').loads,\n"
         '        auto_offset_reset="none",',
@@ -197,7 +197,7 @@ MUTATIONS = (
     Mutation(
         "G",
         "the library logs as we do",
-        "services/runtime/logs.py",
+        "services/observability/logs.py",
         'logging.getLogger("aiokafka").setLevel(max(logging.INFO, logging.getLogger().level))',
         'logging.getLogger("aiokafka").setLevel(logging.getLogger().level)',
         f"{RUNTIME}/test_kafka.py::test_the_library_never_logs_below_info_whatever_our_own_level_is",
@@ -205,7 +205,7 @@ MUTATIONS = (
     Mutation(
         "H",
         "the wait between transactions is as shipped",
-        "services/runtime/client_mends.py",
+        "services/kafka/patches.py",
         "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.001",
         "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.02",
         f"{RUNTIME}/test_kafka.py::test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses",
@@ -213,7 +213,7 @@ MUTATIONS = (
     Mutation(
         "H",
         "retriable errors go to the log",
-        "services/runtime/log_filters.py",
+        "services/observability/log_filters.py",
         "                return False\n",
         "                return True\n",
         f"{RUNTIME}/test_kafka.py::test_known_retriable_errors_are_counted_and_kept_out_of_the_log",

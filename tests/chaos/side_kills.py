@@ -24,9 +24,9 @@ from schemas.metric import ScoringMetric
 from schemas.reference import SCORE_BINS
 from schemas.topics import DECISIONS, LABELS, SCORING_METRICS
 from services.broker import EmbeddedKafka
+from services.kafka.client import transactional_producer
 from services.monitor.evidence import RecordedDecision
-from services.runtime.kafka import transactional_producer
-from services.runtime.settings import RuntimeSettings
+from services.settings.stream import RuntimeSettings
 from tests.services.harness import BASE_TIME_MS, Scorer, Stream
 
 PROGRESS_TIMEOUT_S = 10.0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.features.spec_file import FeatureSpecError, parse_spec
 from schemas.times import TIME_MS_MIN
-from services.runtime.faults import TimeLimits
+from services.engine.faults import TimeLimits
 from services.scorer.decode import Decoder
 from tests.chaos.fuzz import SECRET, fuzz, spoiled
 from tests.services.harness import Stream

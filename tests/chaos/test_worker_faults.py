@@ -11,7 +11,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas import codec
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from services.runtime.kafka import admin
+from services.kafka.client import admin
 from tests.chaos.driver import bits
 from tests.chaos.system import SNAPSHOT_BYTES_MAX, limit_files
 from tests.services.harness import ROOT, Scorer, Stream, payment

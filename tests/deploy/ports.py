@@ -1,7 +1,7 @@
 """Where each service answers by default: what everything in deploy must agree with."""
 
-from services.runtime.settings import CreditSettings, ProfilerSettings, RuntimeSettings
-from services.runtime.side_settings import CasesSettings, MonitorSettings
+from services.settings.low_rate import CasesSettings, MonitorSettings
+from services.settings.stream import CreditSettings, ProfilerSettings, RuntimeSettings
 
 PORTS = {
     "scorer": RuntimeSettings.model_fields["http_port"].default,

@@ -17,9 +17,9 @@ from aiokafka import TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.topics import TOPICS, TRANSACTIONS
-from services.runtime.kafka import plain_producer, reader
-from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
-from services.runtime.topics_admin import create_topics
+from services.kafka.client import plain_producer, reader
+from services.kafka.topics_admin import create_topics
+from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
 from services.verification.pipeline import CREDIT
 from services.verification.positions import settled_ends
 from services.verification.verdict import Verdict

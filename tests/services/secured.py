@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 
 from services.broker import EmbeddedKafka
 from services.broker.config import Listener, free_port
-from services.runtime.acls import Grant
+from services.kafka.acls import Grant
 
 USERS = tuple(f"assay-{name}" for name in ("scorer", "profiler", "cases", "monitor", "producer", "consumer"))
 PASSWORD = "correct-horse"  # noqa: S105  (of a broker that lives for a test)

@@ -16,11 +16,11 @@ from pydantic_settings import BaseSettings
 from models.bundle import container
 from models.bundle.keys import PrivateKey, SealKey
 from services.cases.webhook import Webhook
-from services.runtime.documentation import SETTINGS
-from services.runtime.errors import SettingsError
-from services.runtime.oauth import ClientCredentials
-from services.runtime.secrets import Found, shown_url
-from services.runtime.subject_keys import SubjectKey
+from services.documentation import SETTINGS
+from services.errors import SettingsError
+from services.kafka.oauth import ClientCredentials
+from services.privacy.subject_keys import SubjectKey
+from services.settings.secrets import Found, shown_url
 from tests.models.bundle.making import COMMITTED, read_raw
 from tests.services.harness import Scorer, Stream, payment
 from tests.services.secured import Authority

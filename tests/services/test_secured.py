@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import ACCESS, Access
-from services.runtime import acls
-from services.runtime.acls import Grant, grants
+from services.kafka import acls
+from services.kafka.acls import Grant, grants
 from tests.services.cli.test_app import run_main
 from tests.services.harness import Scorer, Stream, payment
 from tests.services.secured import Authority, SecuredKafka
@@ -158,5 +158,5 @@ def test_a_certificate_of_another_authority_is_not_believed(
 
 @pytest.mark.parametrize("access", ACCESS, ids=lambda access: access.name)
 def test_the_scripts_in_deploy_are_what_the_topics_say(access: Access) -> None:
-    """`python -m services.runtime.acls` writes them."""
+    """`python -m services.kafka.acls` writes them."""
     assert (acls.DIRECTORY / f"{access.name}.sh").read_text(encoding="utf-8") == acls.script(access)

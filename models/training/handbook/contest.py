@@ -13,9 +13,9 @@ from models.networks.encoding import ClassifierInputs, PiecewiseLinear, fit_enco
 from models.training.baselines import baselines
 from models.training.data import Dataset
 from models.training.devices import deterministic_torch
-from models.training.feature_choice import choose_features
 from models.training.fit_classifier import ClassifierSettings, fit_classifier, preset
 from models.training.fit_vae import VaeSettings, fit_vae, reconstruction_errors
+from models.training.fraud.feature_choice import choose_features
 from models.training.handbook.windows import Window
 from models.training.progress import silent
 

@@ -6,7 +6,7 @@ from models.training.handbook.contest import DEFAULT_NET, ISOLATION_FOREST, VAE
 from models.training.handbook.figures import FIGURES, HandbookFigures, Row
 from models.training.handbook.published import BY_WINDOW, FOLD_ROWS, Published
 from models.training.handbook.windows import FOLDS, SINGLE, UNSUPERVISED
-from models.training.markdown import interval, table
+from models.training.results.markdown import interval, table
 
 HEAD = ("features", "model", "ROC AUC", "average precision", "card precision@100")
 BOOK = "published (the book)"

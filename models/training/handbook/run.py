@@ -14,12 +14,12 @@ from models.features.spec_file import load_spec
 from models.files.options import ReadOptions
 from models.files.payments import mapping, read
 from models.training.bootstrap import bootstrap, estimates
-from models.training.file_history import fold_payments, usable
+from models.training.fraud.file_history import fold_payments, usable
+from models.training.fraud.history import History
 from models.training.handbook.contest import contestants
 from models.training.handbook.features import book_features
 from models.training.handbook.figures import FIGURES, HandbookFigures, Row, read_figures, write_figures
 from models.training.handbook.windows import FOLDS, SINGLE, window
-from models.training.history import History
 
 COLUMNS = {
     "transaction_id": "TRANSACTION_ID",

@@ -10,8 +10,8 @@ from models.bundle.files import BundleError
 from models.bundle.registry import Registry
 from schemas.control import BundleRef, Channel
 from schemas.registry import RegistryEvent
-from services.runtime.bundles import registry_of
-from services.runtime.settings import BundleSettings
+from services.settings.stream import BundleSettings
+from services.trusted_bundles import registry_of
 
 PROCESSES, EACH = 3, 4
 

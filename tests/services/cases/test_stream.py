@@ -14,8 +14,8 @@ from schemas.alert import Alert, Reason
 from schemas.case import Case
 from schemas.topics import ALERTS, CASES, DEAD_LETTERS, LABELS
 from services.cli.app import app
-from services.runtime.kafka import transactional_producer
-from services.runtime.settings import RuntimeSettings
+from services.kafka.client import transactional_producer
+from services.settings.stream import RuntimeSettings
 from tests.services.harness import BASE_TIME_MS, WAIT_S_MAX, Scorer, Stream
 
 HOUR_MS = 3_600_000

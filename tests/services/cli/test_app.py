@@ -161,7 +161,7 @@ def test_benchmarks_need_a_source_checkout(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The installed package says so."""
-    monkeypatch.setattr("services.cli.bench.ROOT", tmp_path)
+    monkeypatch.setattr("services.cli.operating.bench.ROOT", tmp_path)
     assert run_main(monkeypatch, "bench", "throughput", "--json") == 2
     assert "source checkout" in capsys.readouterr().err
 
@@ -176,6 +176,6 @@ def test_benchmarks_run_from_the_root_with_their_options(
     for package in (folder, folder.parent):
         (package / "__init__.py").touch()
     (folder / "throughput.py").write_text("import sys; print(sys.argv[1:]); sys.exit(3)")
-    monkeypatch.setattr("services.cli.bench.ROOT", tmp_path)
+    monkeypatch.setattr("services.cli.operating.bench.ROOT", tmp_path)
     assert run_main(monkeypatch, "bench", "throughput", "--json", "--rounds", "2") == 3
     assert capfd.readouterr().out.strip() == "['--json', '--rounds', '2']"

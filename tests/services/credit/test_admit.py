@@ -11,8 +11,8 @@ from models.features.spec_file import parse_spec
 from schemas.dead_letter import DeadLetterReason
 from schemas.times import TIME_MS_MIN
 from services.credit.admit import Admission
-from services.runtime.duplicates import DuplicateWindow
-from services.runtime.faults import TimeLimits
+from services.engine.duplicates import DuplicateWindow
+from services.engine.faults import TimeLimits
 from tests.services.harness import BASE_TIME_MS
 
 SPEC = "{version: 1, features: [{name: income, kind: number, attribute: income, at_least: 0}]}"

@@ -13,12 +13,12 @@ from models.features.terminal_days import DAY_MS
 from schemas.feature_spec import PROFILE_DAYS
 from schemas.privacy import PrivacyKey
 from schemas.terminal import SUMS_MAX
+from services.engine.batches import Processor, Result
+from services.engine.dead_letters import DeadLetterWriter
+from services.observability.metrics import Metrics
 from services.profiler.merge import MergeProcessor
 from services.profiler.verdicts import VerdictProcessor
-from services.runtime.batches import Processor, Result
-from services.runtime.dead_letters import DeadLetterWriter
-from services.runtime.metrics import Metrics
-from services.runtime.settings import ProfilerSettings, RuntimeSettings
+from services.settings.stream import ProfilerSettings, RuntimeSettings
 
 NOW_MS = 20_000 * DAY_MS
 LETTERS = DeadLetterWriter(PrivacyKey("test", b"k" * 32))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from services.engine.batches import Record
 from services.replay import archive
 from services.replay.archive import ArchivedRecord, ArchiveError, ArchiveLog, write_archive
 from services.replay.log import EmittedScore, Spans
-from services.runtime.batches import Record
 from services.verification.read import Progress, Span
 
 RECORDS = [

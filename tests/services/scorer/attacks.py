@@ -15,7 +15,7 @@ from models.bundle.load import load_bundle
 from models.bundle.pack import pack_bundle
 from models.bundle.registry import Registry
 from schemas.control import BundleRef
-from services.runtime.metrics import Metrics
+from services.observability.metrics import Metrics
 from services.scorer.live import Models
 from services.scorer.swap import Swapper
 from tests.models.bundle.making import (

@@ -14,13 +14,13 @@ import psutil
 from models.bundle import container
 from schemas.control import Control
 from schemas.registry import RegistryEvent
-from services.runtime.bundles import registry_of
-from services.runtime.metrics import Metrics
-from services.runtime.settings import BundleSettings, ScorerSettings
+from services.observability.metrics import Metrics
 from services.scorer.live import Models
 from services.scorer.model import Loader
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
+from services.settings.stream import BundleSettings, ScorerSettings
+from services.trusted_bundles import registry_of
 from tests.models.bundle.making import read_raw, ref_of, version_of
 
 SWAPS = 500

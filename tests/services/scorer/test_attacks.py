@@ -9,13 +9,13 @@ import structlog.testing
 
 from models.bundle.keys import public_pem
 from schemas.control import BundleRef, Control
-from services.runtime.bundles import registry_of
-from services.runtime.metrics import Metrics
-from services.runtime.settings import BundleSettings, ScorerSettings
+from services.observability.metrics import Metrics
 from services.scorer.live import Models
 from services.scorer.model import Loader
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
+from services.settings.stream import BundleSettings, ScorerSettings
+from services.trusted_bundles import registry_of
 from tests.models.bundle.making import (
     packed,
     signed,

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.dead_letter import DeadLetterReason
 from schemas.times import TIME_MS_MIN
-from services.runtime.faults import TimeLimits
+from services.engine.faults import TimeLimits
 from services.scorer.decode import Decoder
 from tests.services.harness import BASE_TIME_MS, payment
 

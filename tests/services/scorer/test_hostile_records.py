@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from services.runtime.record_batches import UNPACKED_BYTES_MAX
+from services.kafka.record_batches import UNPACKED_BYTES_MAX
+from tests.services.engine.wire import PLACEHOLDER, Row, bad_names, batch, produce
 from tests.services.harness import Stream, payment
-from tests.services.runtime.wire import PLACEHOLDER, Row, bad_names, batch, produce
 
 NOW_MS = int(time.time() * 1000)
 

@@ -14,7 +14,7 @@ from models.bundle.load import load_bundle
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas.control import Control
-from services.runtime.metrics import Metrics
+from services.observability.metrics import Metrics
 from services.scorer.judge import ControlGroup, judge, judge_unseen
 from services.scorer.live import Model, Models
 from services.scorer.scored import Identity

@@ -14,7 +14,7 @@ from schemas.decision import Decision
 from schemas.metric import ScoringMetric
 from schemas.score import Score
 from schemas.topics import source_timestamp_ms
-from services.runtime.clock import wall_ms
+from services.clock import wall_ms
 from services.verification.verdict import Verdict
 from tests.services.harness import Stream, payment
 from tests.services.scorer.test_decode import BAD

@@ -11,11 +11,11 @@ from models.bundle.keys import write_seal_key
 from schemas import codec
 from schemas.decision import Decision
 from services.cli.app import app
+from services.errors import AssayError
 from services.monitor.evidence import RecordedDecision
-from services.runtime.errors import AssayError
-from services.runtime.privacy_settings import SubjectSettings
-from services.runtime.sealed_decisions import opened
-from services.runtime.subject_keys import SubjectKeys, subject_keys
+from services.privacy.sealed_decisions import opened
+from services.privacy.subject_keys import SubjectKeys, subject_keys
+from services.settings.privacy import SubjectSettings
 from tests.services.harness import Stream, payment
 
 RECORDS = 3000

@@ -8,7 +8,7 @@ import numpy as np
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from schemas.alert import Reason
-from services.runtime.metrics import Metrics
+from services.observability.metrics import Metrics
 from services.scorer.decide import Outcomes
 from services.scorer.seen import show
 

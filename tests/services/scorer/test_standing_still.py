@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaProducer
 from typer.testing import CliRunner
 
 from services.cli.app import app
-from services.cli.standing import held_partitions, open_transactions
-from services.runtime.errors import AssayError
+from services.cli.operating.standing import held_partitions, open_transactions
+from services.errors import AssayError
 from tests.services.harness import ROOT, WAIT_S_MAX, Scorer, Stream, payment
 
 

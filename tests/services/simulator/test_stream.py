@@ -9,10 +9,10 @@ from confluent_kafka import Producer
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from schemas.topics import LABELS, TRANSACTIONS
-from services.runtime.clock import wall_ms
-from services.runtime.kafka import reader
-from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
-from services.runtime.topics_admin import create_topics
+from services.clock import wall_ms
+from services.kafka.client import reader
+from services.kafka.topics_admin import create_topics
+from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
 from services.simulator.payloads import Payload, payloads
 from services.simulator.stream import Sent, SimulatorError, stream
 

@@ -11,9 +11,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from schemas import topics as declared
 from schemas.topics import source_headers
-from services.runtime.kafka import plain_producer, transactional_producer
-from services.runtime.settings import KafkaSettings, RuntimeSettings, TopicSettings
-from services.runtime.topics_admin import create_topics
+from services.kafka.client import plain_producer, transactional_producer
+from services.kafka.topics_admin import create_topics
+from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
 from services.verification.read import VerificationError
 from services.verification.verdict import Verdict
 from services.verification.verify import verify

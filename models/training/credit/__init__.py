@@ -1,0 +1,1 @@
+"""Trains the credit bundle, and measures credit models on public data."""

@@ -1,0 +1,1 @@
+"""Trains the fraud bundle: read `train` from top to bottom."""

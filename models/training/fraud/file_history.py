@@ -1,0 +1,92 @@
+"""A file of labelled payments as training history: what the stream would refuse is left out, and said."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.layout import id_fields
+from models.files.options import ReadOptions
+from models.files.payments import PLAIN, payloads, read
+from models.training.data import TrainingError
+from models.training.fraud.history import History, LabelledDay, fold_history
+from models.training.progress import Progress, silent
+from schemas import codec
+from schemas.feature_kinds import ID_FIELDS
+from schemas.feature_spec import FeatureSpec
+from schemas.privacy import is_card_number
+from schemas.transaction import Transaction
+
+DAY_MS = 86_400_000
+
+
+def read_history(
+    path: Path,
+    names: Mapping[str, str],
+    label: str,
+    spec: FeatureSpec,
+    scenario: str | None = None,
+    progress: Progress = silent,
+    options: ReadOptions = PLAIN,
+    notes: list[str] | None = None,
+) -> History:
+    """The labelled payments of a CSV or Parquet file with their features.
+
+    names: field -> column, where it has another name. label, scenario: columns as in `models.files.payments.read`, options and
+    notes too. Raises TableError, or TrainingError where nothing usable is left.
+    """
+    fields = read(path, names, label, scenario, options, id_fields(spec), notes)
+    good = usable(fields)
+    if good.is_empty():
+        raise TrainingError(f"{path} holds no payment that could be scored: look at its times, ids and amounts.")
+    return fold_payments(good, spec, _words(path, len(fields) - len(good)), progress)
+
+
+def fold_payments(fields: pl.DataFrame, spec: FeatureSpec, source: str, progress: Progress = silent) -> History:
+    """Usable payments, in order of time, with their features. source: the data in words."""
+    first_day, last_day = (int(fields["event_time_ms"][row]) // DAY_MS for row in (0, -1))
+    ids = max(fields[field].n_unique() for field in ID_FIELDS if field in fields)
+    days = last_day - first_day + 1
+    data = fold_history(_days(fields, spec), first_day, days, spec, ids, progress)
+    return History(data, first_day, days, source)
+
+
+def usable(fields: pl.DataFrame) -> pl.DataFrame:
+    """The payments that the stream would accept: judged by its own parser, each id once, no card number."""
+    parse = codec.decoder(Transaction)
+    numbers = [card for card in fields["card_id"].unique().drop_nulls() if is_card_number(card)]
+    good = [_accepted(parse, payload) for payload in payloads(fields)]
+    rows = fields.filter(pl.Series(good, dtype=pl.Boolean) & ~fields["card_id"].is_in(numbers).fill_null(False))
+    return rows.unique("transaction_id", keep="first", maintain_order=True)
+
+
+def _accepted(parse: Callable[[bytes], Transaction], payload: bytes) -> bool:
+    try:
+        parse(payload)
+    except codec.RejectedError:
+        return False
+    return True
+
+
+def _days(fields: pl.DataFrame, spec: FeatureSpec) -> Iterator[LabelledDay]:
+    needed = sorted({*id_fields(spec), "card_id"})
+    for (day,), rows in fields.group_by(pl.col("event_time_ms") // DAY_MS, maintain_order=True):
+        columns = TransactionColumns(
+            ids={field: _texts(rows, field) for field in needed},
+            event_time_ms=rows["event_time_ms"].to_numpy(),
+            amount=rows["amount"].to_numpy(),
+        )
+        scenario = rows["scenario"].to_numpy() if "scenario" in rows else np.zeros(len(rows))
+        yield LabelledDay(int(str(day)), columns, rows["is_fraud"].to_numpy(), scenario.astype(np.int8))
+
+
+def _texts(rows: pl.DataFrame, field: str) -> list[str]:
+    """As the scorer hands an id to the fold: an empty one is none."""
+    return [text or NO_VALUE for text in rows[field].to_list()] if field in rows else [NO_VALUE] * len(rows)
+
+
+def _words(path: Path, left_out: int) -> str:
+    refused = f" {left_out:,} rows that the stream would refuse were left out." if left_out else ""
+    return f"Payments of the file {path.name}.{refused}"

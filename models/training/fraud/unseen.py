@@ -1,0 +1,54 @@
+"""Frauds of a kind that the classifier was never shown: what it finds of them, and what the autoencoder adds.
+
+The autoencoder is the bundle's own: it is fitted on legitimate payments, and knows no kind of fraud at all.
+"""
+
+import torch
+
+from models.networks.fused import Fused
+from models.scoring.scores import Scores
+from models.training.data import Dataset, Split
+from models.training.fit_classifier import ClassifierSettings, fit_classifier
+from models.training.fraud.tables import by_scenario
+from models.training.progress import Progress
+from models.training.thresholds import AlertBudget
+from schemas.evaluation import Group
+
+SCENARIOS_UNSEEN = (2, 3)
+"""Compromised terminals and customers: new kinds a bank may meet. Scenario 1, a large amount, is a rule."""
+
+
+def unseen_scenarios(
+    cuts: Split,
+    model: Fused,
+    scores: Scores,
+    settings: ClassifierSettings,
+    budget: AlertBudget,
+    device: torch.device,
+    progress: Progress,
+) -> tuple[Group, ...]:
+    """For each kind: a classifier fitted and stopped without its frauds, beside the bundle's reconstruction error.
+
+    scores: of the test cut by `model`. Its frauds stay among the labels that the terminals' features are made of, as they
+    would once somebody had noticed them.
+    """
+    groups = []
+    for scenario in SCENARIOS_UNSEEN:
+        train, validation = (_without(part, scenario) for part in (cuts.train, cuts.validation))
+        if min(train.is_fraud.sum(), validation.is_fraud.sum(), (cuts.test.scenario == scenario).sum()) == 0:
+            continue
+        classifier = fit_classifier(
+            model.inputs, train, validation, settings, device, _renamed(progress, f"without scenario {scenario}")
+        )
+        with torch.no_grad():
+            logits = classifier(model.inputs(torch.from_numpy(cuts.test.features))).numpy()
+        groups.append(by_scenario(cuts.test, scores._replace(probability=logits), budget, scenario))
+    return tuple(groups)
+
+
+def _without(data: Dataset, scenario: int) -> Dataset:
+    return data[(data.scenario != scenario) | ~data.is_fraud]
+
+
+def _renamed(progress: Progress, name: str) -> Progress:
+    return lambda _, done, most: progress(name, done, most)

@@ -1,0 +1,1 @@
+"""Trains generators of rows, and judges what they draw."""

@@ -1,0 +1,1 @@
+"""docs/results.md, written from what was measured."""

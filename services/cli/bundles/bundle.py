@@ -1,0 +1,270 @@
+"""`assay bundle`: keys, signatures and seals of bundles, and what is in them."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli.output import print_json, results
+
+if TYPE_CHECKING:
+    from models.bundle.files import Files
+    from models.bundle.keys import SealKey
+    from models.bundle.load import Bundle
+    from models.bundle.trust import Trust
+
+app = typer.Typer(help="Sign, verify, seal and look into bundles.", no_args_is_help=True)
+
+PASSWORD = "ASSAY_KEY_PASSWORD"  # noqa: S105  (the variable's name)
+
+Where = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle: a directory or a container.")]
+Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
+
+
+@app.command(epilog="Example: assay bundle keygen keys/release")
+def keygen(
+    path: Annotated[Path, typer.Argument(help="Where to, without the ending.")],
+    seal: Annotated[
+        bool, typer.Option("--seal", help="A key that seals, PATH.seal, in place of a pair that signs.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make a pair that signs: PATH.key, for you alone, and PATH.pub, to pin with ASSAY_BUNDLE_PUBLIC_KEYS.
+
+    ASSAY_KEY_PASSWORD encrypts PATH.key. Nothing is written over.
+    """
+    from models.bundle.keys import fingerprint, write_key_pair, write_seal_key
+
+    if seal:
+        made = {"file": f"{path}.seal", "key_id": write_seal_key(path).key_id}
+    else:
+        key = write_key_pair(path, os.environ.get(PASSWORD))
+        made = {"file": f"{path}.key", "public": f"{path}.pub", "fingerprint": fingerprint(key)}
+    tell(made, json)
+
+
+@app.command(epilog="Example: assay bundle sign deploy/bundles/fraud --key keys/release.key")
+def sign(
+    bundle: Annotated[Path, typer.Argument(help="Bundle directory.")],
+    key: Annotated[Path, typer.Option(help="Private key in PEM; ASSAY_KEY_PASSWORD opens it.")],
+    json: Json = False,
+) -> None:
+    """Check a bundle and sign all of it, in OpenSSF model-signing's format: model.sig, in place of one that is there."""
+    from models.bundle.files import SIGNATURE
+    from models.bundle.keys import fingerprint, private_key
+    from models.bundle.load import parse_bundle
+    from models.bundle.pack import write_files
+    from models.bundle.signing import sign as signature
+    from models.bundle.trust import ANYBODY
+
+    files = _directory(bundle)
+    checked = parse_bundle(files, f"Bundle {bundle}", ANYBODY)
+    secret = private_key(key, os.environ.get(PASSWORD))
+    write_files(bundle, {**files, SIGNATURE: signature(files, secret, bundle.resolve().name)})
+    signed = {"bundle": _name(checked), "digest": checked.digest, "signed_by": fingerprint(secret.public_key())}
+    tell(signed, json)
+
+
+@app.command(epilog="Example: assay bundle verify deploy/bundles/fraud --key keys/release.pub")
+def verify(
+    bundle: Where,
+    key: Annotated[Path | None, typer.Option(help="Public key. Default: ASSAY_BUNDLE_PUBLIC_KEYS.")] = None,
+    json: Json = False,
+) -> None:
+    """Do everything that a scorer does before it scores with a bundle. Exits with 2 where a scorer would refuse it."""
+    from dataclasses import replace
+
+    from models.bundle.keys import public_key
+    from models.bundle.load import load_bundle
+    from models.scoring.golden import check_golden
+    from models.scoring.session import ModelSession
+
+    trust = _trust()
+    if key is not None:
+        trust = replace(trust, public_keys=(public_key(_content(key), str(key)),))
+    checked = load_bundle(bundle, replace(trust, allow_unsigned=False))
+    difference = check_golden(ModelSession(checked, "cpu")) if checked.golden else None
+    found = {"bundle": _name(checked), "digest": checked.digest, "signed_by": checked.signed_by}
+    tell({**found, "golden_difference": difference}, json)
+
+
+@app.command(epilog="Example: assay bundle seal deploy/bundles/fraud fraud.sealed --key keys/bank.seal")
+def seal(
+    bundle: Where,
+    out: Annotated[Path, typer.Argument(help="Sealed file; written over.")],
+    key: Annotated[Path | None, typer.Option(help="Sealing key. Default: ASSAY_BUNDLE_SEAL_KEY and its like.")] = None,
+    json: Json = False,
+) -> None:
+    """Encrypt a bundle, signature included, into one file that a scorer opens in memory (AES-256-GCM)."""
+    from models.bundle import container
+    from models.bundle.load import parse_bundle
+    from models.bundle.trust import ANYBODY
+
+    files = _read(bundle)
+    checked = parse_bundle(files, f"Bundle {bundle}", ANYBODY)
+    secret = _seal_key(key)
+    out.write_bytes(container.seal(container.pack(files), secret))
+    tell({"bundle": _name(checked), "digest": checked.digest, "file": str(out), "key_id": secret.key_id}, json)
+
+
+@app.command("open", epilog="Example: assay bundle open fraud.sealed fraud --key keys/bank.seal")
+def open_sealed(
+    sealed: Annotated[Path, typer.Argument(help="Container, sealed or plain.")],
+    out: Annotated[Path, typer.Argument(help="Bundle directory; a bundle there is replaced.")],
+    key: Annotated[Path | None, typer.Option(help="Sealing key. Default: ASSAY_BUNDLE_SEAL_KEY and its like.")] = None,
+    json: Json = False,
+) -> None:
+    """Write the files of a container to a directory. Checks the seal, not the signature: `assay bundle verify` does."""
+    from models.bundle.load import parse_bundle, read_files
+    from models.bundle.pack import write_files
+    from models.bundle.trust import ANYBODY, Trust
+
+    files = read_files(sealed, Trust(allow_unsigned=True, seal_key=lambda: _seal_key(key)))
+    checked = parse_bundle(files, f"Bundle {sealed}", ANYBODY)
+    write_files(out, files)
+    tell({"bundle": _name(checked), "digest": checked.digest, "directory": str(out)}, json)
+
+
+@app.command(epilog="Example: assay bundle golden .assay/bundles/fraud")
+def golden(bundle: Annotated[Path, typer.Argument(help="Bundle directory.")], json: Json = False) -> None:
+    """Add golden rows, scored on this machine, to a bundle whose trainer wrote none. Its signature falls: sign it again.
+
+    A live swap checks a bundle with them before it scores.
+    """
+    from models.bundle.load import parse_bundle
+    from models.bundle.pack import pack_bundle
+    from models.bundle.trust import ANYBODY
+    from models.scoring.golden import golden_of, spread_rows
+    from models.scoring.session import ModelSession
+
+    checked = parse_bundle(_directory(bundle), f"Bundle {bundle}", ANYBODY)
+    rows = spread_rows(checked.reference)
+    made = golden_of(rows, ModelSession(checked, "cpu").run(rows))
+    pack_bundle(bundle, checked.manifest, checked.model, checked.reference, checked.report, made)
+    tell({"bundle": _name(checked), "golden_rows": len(made.rows)}, json)
+
+
+@app.command(epilog="Example: assay bundle inspect deploy/bundles/fraud --json")
+def inspect(bundle: Where, json: Json = False) -> None:
+    """Show what a bundle says of itself: identity, owner, licence, use, thresholds, origin, files; and whose it is."""
+    from models.bundle.inspect import described
+    from services.errors import SettingsError
+
+    files = _read(bundle)
+    try:
+        trust = _trust()
+    except SettingsError:
+        trust = _looking()  # nobody pinned is told as such
+    tell(described(files, trust), json)
+
+
+@app.command(epilog="Example: assay bundle diff deploy/bundles/fraud .assay/bundles/fraud")
+def diff(
+    old: Annotated[Path, typer.Argument(help="Bundle.")],
+    new: Annotated[Path, typer.Argument(help="Bundle.")],
+    json: Json = False,
+) -> None:
+    """Show what differs between two bundles: features, thresholds, training, metrics, and their scores of the same rows."""
+    from rich.table import Table
+
+    from models.bundle.inspect import differences
+    from models.bundle.load import parse_bundle
+    from models.bundle.trust import ANYBODY
+
+    one, two = (parse_bundle(_read(path), f"Bundle {path}", ANYBODY) for path in (old, new))
+    found = differences(one, two) | _score_differences(one, two)
+    if json:
+        print_json({name: {"old": before, "new": after} for name, (before, after) in found.items()})
+        return
+    table = Table("", _name(one), _name(two))
+    for name, (before, after) in found.items():
+        table.add_row(name, _text(before), _text(after))
+    results.print(table if found else "The two are the same but for their signatures.")
+
+
+def _score_differences(one: "Bundle", two: "Bundle") -> dict[str, tuple[Any, Any]]:
+    """Mean scores of both over rows of the first one's traffic, where both take the same features."""
+    from models.scoring.golden import spread_rows
+    from models.scoring.session import ModelSession
+
+    if one.model == two.model or one.manifest.feature_spec != two.manifest.feature_spec:
+        return {}
+    rows = spread_rows(one.reference)
+    before, after = (ModelSession(bundle, "cpu").run(rows) for bundle in (one, two))
+    return {
+        f"mean {name} of {len(rows)} payments": (float(a.mean()), float(b.mean()))
+        for name, a, b in zip(before._fields, before, after, strict=True)
+    }
+
+
+def _trust() -> "Trust":
+    """As a scorer here would have it."""
+    from services.settings.stream import BundleSettings, load
+    from services.trusted_bundles import trust_of
+
+    return trust_of(load(BundleSettings))
+
+
+def _looking() -> "Trust":
+    """Opens what is sealed, and asks for nobody's signature."""
+    from models.bundle.trust import Trust
+
+    return Trust(allow_unsigned=True, seal_key=lambda: _seal_key(None))
+
+
+def _seal_key(path: Path | None) -> "SealKey":
+    from models.bundle.keys import seal_key
+    from services.settings.stream import BundleSettings, load
+    from services.trusted_bundles import find_seal_key
+
+    if path is not None:
+        return seal_key(_content(path).decode("utf-8", "replace"), str(path))
+    return find_seal_key(load(BundleSettings))
+
+
+def _read(path: Path) -> "Files":
+    """A bundle's files, opened where sealed; whose they are is not asked."""
+    from models.bundle.files import BundleError
+    from models.bundle.load import read_files
+
+    try:
+        return read_files(path, _looking())
+    except OSError as error:
+        raise BundleError(f"Bundle {path} cannot be read: {error.strerror}.") from None
+
+
+def _directory(path: Path) -> "Files":
+    from models.bundle.files import BundleError
+
+    if not path.is_dir():
+        raise BundleError(f"{path} is no directory: name the bundle directory that the trainer wrote.")
+    return _read(path)
+
+
+def _content(path: Path) -> bytes:
+    from models.bundle.keys import KeyFileError
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(f"Key {path} cannot be read: {error.strerror}.") from None
+
+
+def _name(bundle: "Bundle") -> str:
+    return f"{bundle.manifest.name}/{bundle.manifest.version}"
+
+
+def tell(values: dict[str, Any], json: bool) -> None:
+    """One line of JSON, or a line each."""
+    if json:
+        print_json(values)
+        return
+    for name, value in values.items():
+        results.print(f"{name.replace('_', ' ')}: {_text(value)}", markup=False)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return "".join(f"\n  {name}: {_text(each)}" for name, each in value.items())
+    return "none" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,264 @@
+"""`assay registry`: publish bundles, say which of them score, and where a score comes from."""
+
+import asyncio
+import getpass
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli.bundles.bundle import tell
+from services.cli.output import notes, print_json, results
+
+if TYPE_CHECKING:
+    from models.bundle.registry import Registry
+    from schemas.control import BundleRef, Channel
+    from services.cli.bundles.commanding import Order
+
+app = typer.Typer(
+    help="Published bundles and their channels: champion decides, challenger scores unseen (ASSAY_REGISTRY_URL).",
+    no_args_is_help=True,
+)
+
+Model = Annotated[str, typer.Argument(help="NAME/VERSION, as scores have it: fraud/3, or fraud/3@cpu.")]
+Why = Annotated[str | None, typer.Option(help="Your reason, for the history.")]
+Line = Annotated[str | None, typer.Argument(help="Model line. Default: ASSAY_REGISTRY_LINE.")]
+Wait = Annotated[
+    float, typer.Option(min=0.0, help="Seconds to wait until every partition has answered; 0 only sends the command.")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Change the registry only; no command to running scorers.")]
+Group = Annotated[str | None, typer.Option(help="Consumer group of the scorers. Default: ASSAY_GROUP.")]
+Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
+
+
+@app.command(epilog="Example: ASSAY_REGISTRY_URL=s3://bank/models assay registry publish deploy/bundles/fraud")
+def publish(
+    bundle: Annotated[Path, typer.Argument(help="Bundle: a directory or a container.")],
+    sealed: Annotated[bool, typer.Option("--sealed", help="Seal it with ASSAY_BUNDLE_SEAL_KEY and its like.")] = False,
+    why: Why = None,
+    json: Json = False,
+) -> None:
+    """Verify a bundle as a scorer would, and add it. Versions of a line only grow; the same bundle again changes nothing."""
+    from models.bundle import container
+    from models.bundle.load import parse_bundle, read_files
+    from services.settings.stream import BundleSettings, load
+    from services.trusted_bundles import find_seal_key, registry_of, trust_of
+
+    settings = load(BundleSettings)
+    trust = trust_of(settings)
+    files = read_files(bundle, trust)
+    checked = parse_bundle(files, f"Bundle {bundle}", trust)
+    content = container.pack(files)
+    if sealed:
+        content = container.seal(content, find_seal_key(settings))
+    ref = _ref(checked.manifest.name, checked.manifest.version, checked.digest)
+    step = registry_of(settings).publish(content, _step("publish", ref, None, why))
+    tell({"bundle": str(ref), "digest": ref.digest, "new": step is not None}, json)
+
+
+@app.command(epilog="Example: assay registry promote fraud/3 --why 'better recall on scenario 2'")
+def promote(
+    model: Model,
+    challenger: Annotated[bool, typer.Option("--challenger", help="To score unseen beside the champion.")] = False,
+    refold: Annotated[
+        bool,
+        typer.Option("--refold", help="It has other features: stop each partition until its history is folded again."),
+    ] = False,
+    why: Why = None,
+    wait: Wait = 60.0,
+    offline: Offline = False,
+    group: Group = None,
+    json: Json = False,
+) -> None:
+    """Give a published bundle a channel, and tell the running scorers. Exits with 1 where one refuses or does not answer."""
+    from services.cli.bundles.commanding import Order
+
+    channel: Channel = "challenger" if challenger else "champion"
+    registry = _registry()
+    wanted = registry.published(*_parsed(model))
+    step = registry.promote(_step("promote", wanted, channel, why))
+    if step is None:
+        notes.print(f"{wanted} is {channel} already; the scorers are told again.")
+    order = Order(uuid.uuid4().hex, channel, wanted, refold=refold, why=why)
+    _command(order, wait, offline, group, json)
+
+
+@app.command(epilog="Example: assay registry rollback fraud --why 'alerts doubled'")
+def rollback(
+    line: Line = None,
+    why: Why = None,
+    wait: Wait = 60.0,
+    offline: Offline = False,
+    group: Group = None,
+    json: Json = False,
+) -> None:
+    """Give champion back to the bundle before, and tell the running scorers."""
+    from services.cli.bundles.commanding import Order
+
+    registry, name = _registry(), line or _line()
+    now = registry.holds(name, "champion")
+    step = registry.rollback(name, lambda before: _step("rollback", before, "champion", why))
+    order = Order(uuid.uuid4().hex, "champion", step.bundle, replaces=now, rollback=True, why=why)
+    _command(order, wait, offline, group, json)
+
+
+@app.command(epilog="Example: assay registry withdraw fraud")
+def withdraw(
+    line: Line = None,
+    why: Why = None,
+    wait: Wait = 60.0,
+    offline: Offline = False,
+    group: Group = None,
+    json: Json = False,
+) -> None:
+    """Let the challenger score no longer."""
+    from services.cli.bundles.commanding import Order
+
+    _registry().withdraw(line or _line(), lambda now: _step("withdraw", now, "challenger", why))
+    _command(Order(uuid.uuid4().hex, "challenger", None, why=why), wait, offline, group, json)
+
+
+@app.command(epilog="Example: assay registry history fraud --json")
+def history(line: Line = None, json: Json = False) -> None:
+    """Show every step, and what the channels hold now."""
+    from datetime import UTC, datetime
+
+    from rich.table import Table
+
+    registry, name = _registry(), line or _line()
+    steps = [event for event in registry.history() if event.bundle.name == name]
+    champion, challenger = registry.holds(name, "champion"), registry.holds(name, "challenger")
+    if json:
+        now = {"champion": champion and str(champion), "challenger": challenger and str(challenger)}
+        print_json({**now, "steps": [event.model_dump(exclude_none=True) for event in steps]})
+        return
+    table = Table("when, UTC", "step", "bundle", "channel", "by", "why")
+    for event in steps:
+        when = datetime.fromtimestamp(event.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(when, event.action, str(event.bundle), event.channel or "", event.by, event.why or "")
+    results.print(table)
+    results.print(f"champion: {champion or 'none'}, challenger: {challenger or 'none'}")
+
+
+@app.command(epilog="Example: assay registry lineage fraud/3@cpu --json")
+def lineage(model: Model, json: Json = False) -> None:
+    """Follow a score back: from its `model` to the bundle, who signed it, its data's digest, its code and its training run."""
+    from models.bundle.inspect import origin
+    from models.bundle.load import open_bundle
+    from services.settings.stream import BundleSettings, load
+    from services.trusted_bundles import trust_of
+
+    registry = _registry()
+    wanted = registry.published(*_parsed(model))
+    bundle = open_bundle(registry.content(wanted), f"Bundle {wanted} of the registry", trust_of(load(BundleSettings)))
+    steps = [event.model_dump(exclude_none=True) for event in registry.history() if event.bundle == wanted]
+    found: dict[str, Any] = {
+        "model": model,
+        "bundle": str(wanted),
+        "digest": wanted.digest,
+        "signed_by": bundle.signed_by,
+    }
+    tell({**found, "origin": origin(bundle), "steps": steps}, json)
+
+
+@app.command(epilog="Example: assay registry fetch fraud/3 .assay/bundles/fraud-3")
+def fetch(
+    model: Model,
+    out: Annotated[Path, typer.Argument(help="Bundle directory; a bundle there is replaced.")],
+    json: Json = False,
+) -> None:
+    """Write a published bundle to a directory, verified: for `assay replay` and `assay batch`."""
+    from models.bundle.load import parse_bundle
+    from models.bundle.pack import write_files
+    from services.settings.stream import BundleSettings, load
+    from services.trusted_bundles import trust_of
+
+    registry, trust = _registry(), trust_of(load(BundleSettings))
+    wanted = registry.published(*_parsed(model))
+    files = trust.opened(registry.content(wanted))
+    parse_bundle(files, f"Bundle {wanted} of the registry", trust)
+    write_files(out, files)
+    tell({"bundle": str(wanted), "digest": wanted.digest, "directory": str(out)}, json)
+
+
+@app.command(epilog="Example: assay registry status --json")
+def status(group: Group = None, json: Json = False) -> None:
+    """Show what each partition of the running scorers has in force, as they acknowledged it."""
+    from services.cli.bundles.commanding import answers, show_answers
+
+    found = asyncio.run(answers(group or _group()))
+    if json:
+        print_json([answer.model_dump(exclude_none=True) for answer in found])
+    else:
+        show_answers(found)
+
+
+def _command(order: "Order", wait_s: float, offline: bool, group: str | None, json: bool) -> None:
+    from services.cli.bundles.commanding import command, show_answers
+
+    bundle = str(order.bundle) if order.bundle else None
+    if offline:
+        tell({"channel": order.channel, "bundle": bundle}, json)
+        return
+    done = asyncio.run(command(order, group or _group(), _who(), wait_s))
+    refused = [answer for answer in done.answers if answer.outcome == "refused"]
+    if json:
+        partitions = {"partitions": done.partitions, "answered": len(done.answers), "refused": len(refused)}
+        why = refused[0].why if refused else None
+        print_json(
+            {"channel": order.channel, "bundle": bundle, "command_id": order.command_id, **partitions, "why": why}
+        )
+    else:
+        show_answers(done.answers)
+        results.print(f"{len(done.answers) - len(refused)} of {done.partitions} partitions have it in force.")
+    if wait_s and (refused or len(done.answers) < done.partitions):
+        raise typer.Exit(1)
+
+
+def _registry() -> "Registry":
+    from services.settings.stream import BundleSettings, load
+    from services.trusted_bundles import registry_of
+
+    return registry_of(load(BundleSettings))
+
+
+def _line() -> str:
+    from services.settings.stream import BundleSettings, load
+
+    return load(BundleSettings).registry_line
+
+
+def _group() -> str:
+    from services.settings.stream import RuntimeSettings, load
+
+    return load(RuntimeSettings).group
+
+
+def _parsed(model: str) -> tuple[str, int]:
+    from services.errors import AssayError
+
+    name, _, version = model.partition("@")[0].partition("/")
+    if not name or not version.isascii() or not version.isdigit():
+        raise AssayError(f"{model} is not NAME/VERSION, such as fraud/3.")
+    return name, int(version)
+
+
+def _ref(name: str, version: int, digest: str) -> "BundleRef":
+    from schemas.control import BundleRef
+
+    return BundleRef(name=name, version=version, digest=digest)
+
+
+def _step(action: Any, bundle: "BundleRef", channel: "Channel | None", why: str | None) -> Any:
+    from schemas.registry import RegistryEvent
+    from services.clock import wall_ms
+
+    return RegistryEvent(action=action, bundle=bundle, channel=channel, at_ms=wall_ms(), by=_who(), why=why)
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without a user of its own
+        return "unknown"

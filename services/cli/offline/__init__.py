@@ -1,0 +1,1 @@
+"""Commands over files and over the log: scoring, checks, replay, data sets."""

@@ -1,0 +1,94 @@
+"""`assay batch`: score a file of payments with the stream's own code."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli import reading
+from services.cli.files import needing_files
+from services.cli.output import notes, print_json, results
+from services.errors import AssayError
+
+if TYPE_CHECKING:
+    from services.scorer.offline import Judged
+
+EXAMPLE = "Example: assay batch --map card_id=CUSTOMER_ID --map amount=TX_AMOUNT payments.parquet scores.parquet"
+
+
+def batch(
+    source: Annotated[Path, typer.Argument(help="Payments: .csv or .tsv (also .gz, .zst) or .parquet.")],
+    target: Annotated[Path, typer.Argument(help="Scores: .csv or .parquet; written over.")],
+    bundle: Annotated[Path | None, typer.Option(help="Bundle directory. Default: ASSAY_BUNDLE.")] = None,
+    mapped: Annotated[
+        list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column that says which payments were frauds: for the terminals' fraud rates.")
+    ] = None,
+    label_delay_days: Annotated[
+        int | None, typer.Option(min=0, help="Days until a label is known. Default: the bundle's label delay.")
+    ] = None,
+    encoding: reading.Encoding = None,
+    delimiter: reading.Delimiter = None,
+    decimal: reading.Decimal = None,
+    date_order: reading.DateOrder = None,
+    time_unit: reading.TimeUnit = None,
+    time_zone: reading.TimeZone = None,
+    without: reading.Without = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON, and no progress.")] = False,
+) -> None:
+    """Score a file of payments in order of their time, from an empty history, for back-fills and evaluation.
+
+    One row out for each row in, in the file's order: transaction_id, probability, reconstruction_error,
+    anomaly_percentile, alert; and in `rejected` and `detail` why a payment that the stream would refuse has no scores. A
+    payment sees of its terminal what the file's earlier days and the labels that were known by then say.
+    """
+    from rich.progress import Progress
+
+    from models.features.layout import id_fields
+    from schemas.feature_kinds import ID_FIELDS
+    from services.scorer.model import load_session
+    from services.scorer.offline import judge
+    from services.settings.stream import RuntimeSettings, ScorerSettings, load
+
+    with needing_files():
+        from models.files import payments
+        from services.cli import tables
+    tables.check_target(target)
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
+    scorer = load(ScorerSettings)
+    session = load_session(scorer.model_copy(update={"bundle": bundle}) if bundle else scorer)
+    spec, told = session.bundle.manifest.feature_spec, list[str]()
+    names, reads = payments.mapping(mapped or []), id_fields(spec)
+    fields = payments.read(source, names, label, options=options, reads=reads, notes=told)
+    delay_days = spec.label_delay_days if label_delay_days is None else label_delay_days
+    with Progress(console=notes, disable=json) as progress:
+        task = progress.add_task("scoring", total=len(fields))
+        judged = judge(
+            session,
+            payments.payloads(fields),
+            lambda done: progress.update(task, completed=done),
+            bytes_max=load(RuntimeSettings).message_bytes_max,
+            cards_max=max(fields[field].n_unique() for field in ID_FIELDS if field in fields),
+            labelled=tables.labelled(fields, delay_days),
+        )
+    tables.write(target, fields, judged)
+    _summary(judged, session.model_name, target, reading.reasons(tables.refused(fields, judged)), told, json)
+
+
+def _summary(
+    judged: "Judged", model: str, target: Path, found: list[reading.Reason], told: list[str], json: bool
+) -> None:
+    rows, rejected = len(judged.alert), sum(reason is not None for reason in judged.rejected)
+    scored, alerts = rows - rejected, int(judged.alert.sum())
+    if json:
+        counts = {"rows": rows, "scored": scored, "rejected": rejected, "alerts": alerts, "model": model}
+        print_json({**counts, "reasons": reading.as_json(found)})
+    else:
+        reading.show(found, told)
+        results.print(
+            f"{scored:,} of {rows:,} payments scored by {model}, {alerts:,} alerts, {rejected:,} rejected: {target}"
+        )
+    if not scored:
+        raise AssayError(f"None of the {rows:,} payments could be scored; the commonest reason: {found[0].reason}.")

@@ -1,0 +1,101 @@
+"""`assay credit batch`: judge a file of applications with the stream's own code."""
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli import reading
+from services.cli.files import needing_files
+from services.cli.output import notes, print_json, results
+from services.errors import AssayError
+
+if TYPE_CHECKING:
+    from services.credit.offline import Judgement
+
+EXAMPLE = "Example: assay credit batch --map LIMIT_BAL=limit applications.parquet decisions.csv"
+
+
+def batch(
+    source: Annotated[Path, typer.Argument(help="Applications: .csv or .tsv (also .gz, .zst) or .parquet.")],
+    target: Annotated[Path, typer.Argument(help="Decisions: .csv or .parquet; written over.")],
+    bundle: Annotated[Path | None, typer.Option(help="Bundle directory. Default: ASSAY_CREDIT_BUNDLE.")] = None,
+    mapped: Annotated[
+        list[str] | None, typer.Option("--map", help="ATTRIBUTE=COLUMN, where a column has another name.")
+    ] = None,
+    encoding: reading.Encoding = None,
+    delimiter: reading.Delimiter = None,
+    decimal: reading.Decimal = None,
+    date_order: reading.DateOrder = None,
+    time_unit: reading.TimeUnit = None,
+    time_zone: reading.TimeZone = None,
+    without: reading.Without = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON, and no progress.")] = False,
+) -> None:
+    """Judge a file of applications, to the same bits as the stream.
+
+    One row out for each row in, in the file's order: probability, reconstruction_error, anomaly_percentile, outcome, reasons
+    (in words, `; ` between); and in `rejected` why an application that the stream would refuse has none.
+    """
+    from rich.progress import Progress
+
+    from services.credit.model import load_session
+    from services.credit.offline import judge
+    from services.settings.stream import CreditSettings, load
+
+    with needing_files():
+        from models.files.applications import mapping, read
+    if target.suffix not in (".csv", ".parquet"):
+        raise AssayError(f"{target} ends in neither .csv nor .parquet: name it after its format.")
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
+    settings = load(CreditSettings)
+    session = load_session(settings.model_copy(update={"bundle": bundle}) if bundle else settings)
+    spec = session.bundle.manifest.feature_spec
+    applications = read(source, mapping(mapped or []), spec, options=options)
+    with Progress(console=notes, disable=json) as progress:
+        task = progress.add_task("judging", total=len(applications))
+        judged = judge(session, applications.attributes, lambda done: progress.update(task, completed=done))
+    _write(target, judged)
+    refused = [(why, line) for why, line in zip(judged.rejected, applications.lines, strict=True) if why is not None]
+    found = reading.reasons(refused)
+    reading.show([] if json else found, [] if json else applications.notes)
+    counts = Counter(outcome or "rejected" for outcome in judged.outcome)
+    if json:
+        print_json(
+            {
+                "applications": len(applications),
+                **counts,
+                "model": session.model_name,
+                "reasons": reading.as_json(found),
+            }
+        )
+    else:
+        words = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.most_common())
+        results.print(f"{len(applications):,} applications judged by {session.model_name}: {words}; in {target}")
+    if len(refused) == len(applications):
+        raise AssayError(
+            f"None of the {len(refused):,} applications could be judged; the commonest reason: {found[0].reason}."
+        )
+
+
+def _write(path: Path, judged: "Judgement") -> None:
+    """At once or not at all. Raises AssayError."""
+    import polars as pl
+
+    scored = pl.col("rejected").is_null()
+    frame = pl.DataFrame(
+        {
+            **judged.scores._asdict(),
+            "outcome": judged.outcome,
+            "reasons": ["; ".join(reason.text for reason in reasons) for reasons in judged.reasons],
+            "rejected": pl.Series(judged.rejected, dtype=pl.String),
+        }
+    ).with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in judged.scores._fields)
+    part = path.with_name(f"{path.name}.part")
+    try:
+        frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)
+        os.replace(part, path)
+    except OSError as error:
+        raise AssayError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None

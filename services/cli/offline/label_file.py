@@ -1,0 +1,108 @@
+"""Files of labels: CSV or Parquet, any column names. A row that is no label is counted by what is wrong with it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import ValidationError
+
+from models.files.options import ReadOptions, nearest, shown
+from models.files.table import Table, read_table
+from schemas.label import LABEL_AGE_DAYS_MAX, Label, LabelSource
+from schemas.privacy import is_card_number
+from services.errors import AssayError
+
+DAY_MS = 86_400_000
+FIELDS = tuple(Label.model_fields)
+TIMES = ("labelled_at_ms", "event_time_ms")
+WORDS = {
+    "fraud": "fraud",
+    "true": "fraud",
+    "1": "fraud",
+    "legitimate": "legitimate",
+    "false": "legitimate",
+    "0": "legitimate",
+    "yes": "fraud",
+    "y": "fraud",
+    "no": "legitimate",
+    "n": "legitimate",
+}
+PLAIN = ReadOptions()
+
+
+def read_labels(
+    path: Path, pairs: Sequence[str], source: LabelSource, at_ms: int, options: ReadOptions = PLAIN
+) -> tuple[list[Label], dict[str, int]]:
+    """The labels in the file's order, and how many rows were left out for which reason.
+
+    pairs: FIELD=COLUMN. source, at_ms: for rows that do not say. Raises AssayError or TableError.
+    """
+    names: dict[str, str] = {}
+
+    def choose(header: Sequence[str]) -> list[str]:
+        names.update(_names(pairs, header, path))
+        return list(names.values())
+
+    table = read_table(path, options, choose)
+    if table.frame.is_empty():
+        raise AssayError(f"{path} holds no label, only column names: give a file with rows.")
+    labels, refused = [], Counter[str]()
+    columns = {name: _column(table, name, column) for name, column in names.items()}
+    for row in pl.DataFrame(columns).iter_rows(named=True):
+        label = _label({"source": source, "labelled_at_ms": at_ms}, row)
+        if isinstance(label, Label):
+            labels.append(label)
+        else:
+            refused[label] += 1
+    return labels, dict(refused)
+
+
+def _names(pairs: Sequence[str], header: Sequence[str], path: Path) -> dict[str, str]:
+    """Which column holds which field."""
+    names = {field: field for field in FIELDS if field in header}
+    for pair in pairs:
+        field, equals, column = pair.partition("=")
+        if not equals or field not in FIELDS or column not in header:
+            raise AssayError(
+                f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(FIELDS)} and a column of {path}: mend it."
+            )
+        names[field] = column
+    for field in ("transaction_id", "verdict"):
+        if field not in names:
+            like = nearest(field, header)
+            fix = f"--map {field}={shown([like])}, the nearest" if like else f"--map {field}=COLUMN"
+            raise AssayError(
+                f"{path} has no column {field}: say which one it is with {fix}; there are {shown(list(header))}."
+            )
+    return names
+
+
+def _column(table: Table, name: str, column: str) -> pl.Series:
+    return table.times(column) if name in TIMES else table.texts(column) if _is_id(name) else _words(table, column)
+
+
+def _is_id(name: str) -> bool:
+    return name.endswith("_id")
+
+
+def _words(table: Table, column: str) -> pl.Series:
+    return table.frame[column].cast(pl.String)
+
+
+def _label(defaults: Mapping[str, Any], row: Mapping[str, Any]) -> Label | str:
+    """The label of a row, or what is wrong with it."""
+    fields = {**defaults, **{name: value for name, value in row.items() if value is not None}}
+    word = str(fields.get("verdict", "")).strip().lower().removesuffix(".0")
+    if word not in WORDS:
+        return "no verdict"
+    if is_card_number(fields.get("card_id") or ""):
+        return "card_id is a card number"
+    try:
+        label = Label(**{**fields, "verdict": WORDS[word]})
+    except ValidationError as error:
+        return f"{error.errors()[0]['loc'][0]} is not usable"
+    if label.event_time_ms is not None and label.labelled_at_ms - label.event_time_ms > LABEL_AGE_DAYS_MAX * DAY_MS:
+        return f"more than {LABEL_AGE_DAYS_MAX} days after the payment"
+    return label

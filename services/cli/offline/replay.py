@@ -1,0 +1,157 @@
+"""`assay replay`: the log scored again, and compared; `assay archive`: the log kept in files for it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.files import needing_files
+from services.cli.offline.verify import progress_bar
+from services.cli.output import print_json, results
+
+if TYPE_CHECKING:
+    from models.scoring.session import ModelSession
+    from services.replay.log import Log
+    from services.replay.replay import Period, Replayed
+    from services.scorer.processor import Limits
+    from services.verification.read import Progress
+
+EXAMPLE = "Example: assay replay --from 2026-11-01 --to 2026-11-02T12:00"
+ARCHIVE_EXAMPLE = "Example: assay archive .assay/archive-2026-11 && assay replay --archive .assay/archive-2026-11"
+
+
+def replay(
+    since: Annotated[datetime | None, typer.Option("--from", help="Compare inputs from this time on, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option("--to", help="Compare inputs before this time, UTC.")] = None,
+    group: Annotated[str | None, typer.Option(help="The scorer's consumer group. Default: ASSAY_GROUP.")] = None,
+    archive: Annotated[
+        Path | None, typer.Option(help="Read this directory of `assay archive` in place of the topics.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
+    """Fold and score the input again, offline, and compare every bit with the scores that were emitted.
+
+    Set ASSAY_* as the scorer has them. The history is folded from the input's first record; --from and --to choose, by the
+    records' timestamps, what is compared. Scores of another bundle or provider are left out. Exits with 1 on a difference.
+    """
+    with progress_bar(hidden=json) as progress:
+        replayed, model = replayed_with(progress, group, since, until, archive)
+    if json:
+        truncated = list(replayed.truncated_partitions)
+        print_json({**replayed.comparison.as_dict(), "truncated_partitions": truncated, "model": model})
+    else:
+        _show(replayed, model)
+    if not replayed.comparison.equal:
+        raise typer.Exit(1)
+
+
+def replayed_with(
+    progress: "Progress",
+    group: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    archive: Path | None = None,
+) -> "tuple[Replayed, str]":
+    """The replay as the environment's settings have it, and the name of the model that ran."""
+    from services.replay.replay import Period
+    from services.scorer.model import load_session
+    from services.scorer.processor import Limits
+    from services.settings.stream import RuntimeSettings, ScorerSettings, load
+
+    runtime, scorer = load(RuntimeSettings), load(ScorerSettings)
+    everything = Period()
+    period = Period(_ms(since, everything.since_ms), _ms(until, everything.until_ms))
+    session = load_session(scorer)
+    run = _replay(group or runtime.group, archive, session, Limits.of(runtime, scorer), period, progress)
+    return asyncio.run(run), session.model_name
+
+
+def keep(
+    directory: Annotated[Path, typer.Argument(help="Where to; it must not be there yet.")],
+    group: Annotated[str | None, typer.Option(help="The scorer's consumer group. Default: ASSAY_GROUP.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
+    """Keep in Parquet what a replay needs: the input that the group has committed, its scores, the terminals' profiles.
+
+    Payloads are kept byte for byte: keep the directory as safe as the topics.
+    """
+    from services.settings.stream import RuntimeSettings, load
+
+    with progress_bar(hidden=json) as progress:
+        written = asyncio.run(_archive(group or load(RuntimeSettings).group, directory, progress))
+    if json:
+        print_json({name.replace("-", "_"): rows for name, rows in written.items()})
+    else:
+        results.print(f"{directory}: " + ", ".join(f"{rows:,} {name}" for name, rows in written.items()))
+
+
+async def _archive(group: str, directory: Path, progress: "Progress") -> dict[str, int]:
+    with needing_files():
+        from services.replay.archive import write_archive
+    async with topics_log(group) as log:
+        return await write_archive(log, directory, progress)
+
+
+async def _replay(
+    group: str, archive: Path | None, session: "ModelSession", limits: "Limits", period: "Period", progress: "Progress"
+) -> "Replayed":
+    from services.replay.replay import replay as run
+
+    if archive is not None:
+        with needing_files():
+            from services.replay.archive import ArchiveLog
+        return await run(ArchiveLog(archive), session, limits, period, progress)
+    async with topics_log(group) as log:
+        return await run(log, session, limits, period, progress)
+
+
+@asynccontextmanager
+async def topics_log(group: str) -> "AsyncIterator[Log]":
+    """The topics as a log; what Kafka refuses is one sentence."""
+    from aiokafka.errors import KafkaError
+
+    from services.errors import AssayError
+    from services.kafka.client import reader
+    from services.replay.log import KafkaLog
+    from services.settings.stream import KafkaSettings, TopicSettings, load
+
+    kafka = load(KafkaSettings)
+    consumer = reader(kafka)
+    try:
+        await consumer.start()
+        yield KafkaLog(kafka, load(TopicSettings), group, consumer)
+    except KafkaError as error:
+        raise AssayError(
+            f"Kafka at {kafka.bootstrap} cannot be read ({type(error).__name__}): check ASSAY_KAFKA_BOOTSTRAP."
+        ) from None
+    finally:
+        await consumer.stop()
+
+
+def _ms(moment: datetime | None, default: int) -> int:
+    return default if moment is None else int(moment.replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def _show(replayed: "Replayed", model: str) -> None:
+    found = replayed.comparison
+    results.print(f"{found.compared:,} scores of {model} compared: {found.differing:,} differ in a bit")
+    for count, what in (
+        (found.not_emitted, "scored by the replay alone"),
+        (found.not_replayed, "scored by the stream alone"),
+        (found.other_model, "scored by another bundle or provider, left out"),
+    ):
+        if count:
+            results.print(f"  {count:,} {what}")
+    for example in found.examples:
+        results.print(f"    {example}", markup=False)
+    if replayed.truncated_partitions:
+        results.print(
+            f"Partitions {', '.join(map(str, replayed.truncated_partitions))} have lost their oldest records to retention: the "
+            "history of their cards is not complete, and differences may come from that."
+        )
+    if not found.compared:
+        results.print("Nothing to compare: check --from, --to, ASSAY_BUNDLE and ASSAY_DEVICE.")

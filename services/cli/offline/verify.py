@@ -1,0 +1,142 @@
+"""`assay verify`: the independent oracle."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli.output import notes, print_json, results
+from services.cli.products import Product
+
+if TYPE_CHECKING:
+    from services.settings.stream import KafkaSettings, TopicSettings
+    from services.verification.read import Progress
+    from services.verification.verdict import Verdict
+
+EXAMPLE = "Example: assay verify --json; assay verify --product credit"
+
+DAMAGE = {
+    "missing": "inputs without score or dead letter",
+    "duplicate": "outputs beyond the one that an input is due",
+    "out_of_order": "outputs behind a later one of their partition",
+    "torn": "outputs or offsets that are not there together",
+    "hanging": "partitions with a transaction that never ends",
+    "misjudged": "scores whose alert is not what the thresholds on the decisions give",
+    "disagreeing": "partitions that a reader at the end sees otherwise than one that followed them",
+}
+
+
+def verify(
+    product: Annotated[Product, typer.Option(help="Whose input and outputs.")] = Product.FRAUD,
+    group: Annotated[
+        str | None, typer.Option(help="The consumer group. Default: ASSAY_GROUP, or ASSAY_CREDIT_GROUP.")
+    ] = None,
+    from_first_output: Annotated[
+        bool, typer.Option(help="Leave out what lies before the first output: for a group that began at latest.")
+    ] = False,
+    settle: Annotated[float, typer.Option(min=0.0, help="Seconds to wait for open transactions.")] = 60.0,
+    watch: Annotated[
+        float,
+        typer.Option(min=0.0, help="First follow the outputs for so many seconds, and compare what both readers saw."),
+    ] = 0.0,
+    bits: Annotated[
+        bool,
+        typer.Option(
+            "--bits", help="Then fold and score everything again, as `assay replay` does, and compare every bit."
+        ),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
+) -> None:
+    """Read input and outputs back and check that each committed input was answered exactly once.
+
+    May run beside a scorer. Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores
+    themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, torn, hanging,
+    misjudged, disagreeing or differing.
+    """
+    from services.settings.stream import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.verification.pipeline import CREDIT, PAYMENTS
+
+    credit = product is Product.CREDIT
+    if credit and bits:
+        raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
+    group = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
+    pipeline = CREDIT if credit else PAYMENTS
+    options = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
+    with progress_bar(hidden=json) as progress:
+        verdict = asyncio.run(
+            _judge(load(KafkaSettings), load(TopicSettings), group, watch, {**options, "progress": progress})
+        )
+    same, more = _compared(group, hidden=json) if bits else (True, {})
+    if json:
+        print_json({**verdict.as_dict(), **more})
+    else:
+        show(verdict)
+        if bits:
+            results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
+    if not (verdict.clean and same):
+        raise typer.Exit(1)
+
+
+async def _judge(
+    kafka: "KafkaSettings", topics: "TopicSettings", group: str, watch_s: float, options: dict[str, Any]
+) -> "Verdict":
+    from services.verification.verify import output_partitions
+    from services.verification.verify import verify as judge
+    from services.verification.witness import Witness
+
+    if not watch_s:
+        return await judge(kafka, topics, group, **options)
+    witness, stop = Witness(kafka, await output_partitions(kafka, topics, options["pipeline"])), asyncio.Event()
+    asyncio.get_running_loop().call_later(watch_s, stop.set)
+    await witness.follow(stop)
+    return await judge(kafka, topics, group, seen=witness.trails, **options)
+
+
+def _compared(group: str | None, *, hidden: bool) -> tuple[bool, dict[str, int]]:
+    """Whether a replay says the same, and its counts."""
+    from services.cli.offline.replay import replayed_with
+
+    with progress_bar(hidden=hidden) as progress:
+        comparison = replayed_with(progress, group)[0].comparison
+    counts = comparison.as_dict()
+    del counts["examples"]
+    return comparison.equal, counts
+
+
+@contextmanager
+def progress_bar(hidden: bool) -> "Iterator[Progress]":
+    """A bar on stderr that a read can move."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("reading back"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=notes, transient=True, disable=hidden or not notes.is_terminal) as bar:
+        task = bar.add_task("read", total=None)
+        yield lambda done, whole: bar.update(task, completed=done, total=whole)
+
+
+def show(verdict: "Verdict") -> None:
+    """The verdict for a person, on stdout."""
+    results.print(
+        f"{verdict.inputs:,} inputs: {verdict.scores:,} scores, {verdict.dead_letters:,} dead letters, "
+        f"{verdict.alerts:,} alerts, {verdict.decisions:,} decisions"
+    )
+    for count, what in (
+        (verdict.lag, "inputs not committed yet"),
+        (verdict.unjudged, "inputs left out: retention has deleted their outputs, or they lie before the first one"),
+        (verdict.uncounted, "inputs on no scoring metric yet"),
+        (verdict.unruled, "scores of a model that no decision names the thresholds of"),
+    ):
+        if count:
+            results.print(f"  {count:,} {what}")
+    for name, what in DAMAGE.items():
+        if count := getattr(verdict, name):
+            results.print(f"  {count:,} {name.replace('_', ' ')}: {what}")
+            for position in verdict.examples.get(name, ()):
+                results.print(f"    {position}", markup=False)
+    results.print(
+        "Exactly once: nothing missing, duplicate, out of order, torn, hanging or misjudged."
+        if verdict.clean
+        else "DAMAGED."
+    )

@@ -1,0 +1,46 @@
+"""`assay acls`: what each program must be allowed to do, for the administrator."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from services.cli.output import print_json
+
+EXAMPLE = (
+    "Example: assay acls scorer --principal User:CN=scorer.bank.example | KAFKA_ACLS=kafka-acls.sh BOOTSTRAP=... sh"
+)
+
+
+class Program(StrEnum):
+    """Whose."""
+
+    SCORER = "scorer"
+    PROFILER = "profiler"
+    CREDIT = "credit"
+    CASES = "cases"
+    MONITOR = "monitor"
+    ANALYST = "analyst"
+    OPERATOR = "operator"
+    PRODUCER = "producer"
+    CONSUMER = "consumer"
+
+
+def acls(
+    program: Annotated[Program, typer.Argument(help="Whose: ours, or your systems' at the two ends.")],
+    principal: Annotated[str | None, typer.Option(help="Kafka's name for it. Default: User:assay-<program>.")] = None,
+    group: Annotated[str | None, typer.Option(help="Its consumer group, where it is not the default.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="One line of JSON in place of a shell script.")] = False,
+) -> None:
+    """Print a script that grants a program what it needs and nothing else. ASSAY_TOPIC_PREFIX is heeded."""
+    from schemas.topics import ACCESS
+    from services.kafka.acls import grants, script
+    from services.settings.stream import TopicSettings, load
+
+    access = next(access for access in ACCESS if access.name == program)
+    prefix = load(TopicSettings).topic_prefix
+    if json:
+        print_json([asdict(grant) for grant in grants(access, prefix, group)])
+    else:
+        typer.echo(script(access, prefix, group, principal), nl=False)

@@ -1,0 +1,93 @@
+"""`assay bench`: runs the benchmarks of a source checkout."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+ABOUT = "Benchmarks, run from a source checkout. --record keeps a result in docs/benchmarks.jsonl and makes docs/*.md of it."
+app = typer.Typer(help=ABOUT, no_args_is_help=True)
+
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+ROOT = Path(__file__).parents[3]
+
+
+@app.callback()
+def bench() -> None:
+    """Benchmarks, run from a source checkout; --record keeps a result in docs/benchmarks.jsonl and makes docs/*.md of it."""
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench throughput --json")
+def throughput(context: typer.Context) -> None:
+    """Records a second against a lean limit loop and a Faust peer, side by side. Options go to the benchmark (--json)."""
+    _run("throughput", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench latency --rate 20000 --seconds 10 --json")
+def latency(context: typer.Context) -> None:
+    """From due to committed score at steady rates, and in overload, beside the limit. Options go to the benchmark (--rate)."""
+    _run("latency", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench scale --quick --json")
+def scale(context: typer.Context) -> None:
+    """By partitions, processes, cards, alerts and bytes: throughput, processor time, memory. Options go to the benchmark."""
+    _run("scale", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench models --device cuda --json")
+def models(context: typer.Context) -> None:
+    """Rows a second of the reference network and of wider ones, beside the device's limit. Options go to the benchmark."""
+    _run("models", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench startup --json")
+def startup(context: typer.Context) -> None:
+    """From a scorer's start to ready, and how much of it is imports. Options go to the benchmark."""
+    _run("startup", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench features --json")
+def features(context: typer.Context) -> None:
+    """Cost of the features of an event, beside pandas, Polars and river, and its growth. Options go to the benchmark."""
+    _run("features", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench reasons --json")
+def reasons(context: typer.Context) -> None:
+    """Cost of the reasons of an alert, and how often fewer coalitions name the same ones. Options go to the benchmark."""
+    _run("reasons", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench restart --json")
+def restart(context: typer.Context) -> None:
+    """From a scorer's start to its first score with a million cards known. Options go to the benchmark."""
+    _run("restart", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench monitor --json")
+def monitor(context: typer.Context) -> None:
+    """What the monitor reads and costs at a rate and at ten times it. Options go to the benchmark (--rate)."""
+    _run("monitor", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench observability --json")
+def observability(context: typer.Context) -> None:
+    """Throughput with metrics, logs and traces on beside everything off. Options go to the benchmark (--json)."""
+    _run("observability", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench swaps --minutes 10 --json")
+def swaps(context: typer.Context) -> None:
+    """A model swap every 2 s under load: latency beside calm, memory, verification. Options go to the benchmark."""
+    _run("swaps", context.args)
+
+
+def _run(name: str, arguments: list[str]) -> None:
+    from services.errors import AssayError
+
+    if not (ROOT / "tests" / "benchmarks" / f"{name}.py").is_file():
+        raise AssayError("The benchmarks are not part of the installed package: run this from a source checkout.")
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", *arguments]
+    raise typer.Exit(subprocess.run(command, cwd=ROOT, check=False).returncode)

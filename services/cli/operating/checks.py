@@ -1,0 +1,170 @@
+"""The doctor's checks. Each gives a finding, or the sentence that says what to do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiokafka.errors import KafkaError
+from pydantic_settings import BaseSettings
+
+from models.bundle.files import BundleError
+from models.bundle.load import Bundle, load_bundle
+from models.scoring.devices import DeviceError, create_session
+from schemas.feature_spec import FeatureSpec
+from schemas.topics import APPLICATIONS, TOPICS, TRANSACTIONS
+from services.cli.operating.standing import held_partitions, open_transactions
+from services.errors import AssayError
+from services.kafka.client import admin
+from services.kafka.topics_admin import (
+    HOUR_MS,
+    describe_topics,
+    read_retention,
+    read_unbounded_stamps,
+    short_retention,
+)
+from services.settings.stream import (
+    BundleSettings,
+    KafkaSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    TopicSettings,
+    load,
+)
+from services.trusted_bundles import trust_of
+
+ANSWER_S_MAX = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. detail: what is there, or what to do."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+async def all_checks() -> list[Check]:
+    """Every check, in the order in which to mend. What needs something that failed is not tried."""
+    checks: list[Check] = []
+    wrong: set[type[BaseSettings]] = set()
+    for settings in (KafkaSettings, TopicSettings, RuntimeSettings, ScorerSettings, BundleSettings):
+        try:
+            load(settings)
+        except AssayError as error:
+            wrong.add(settings)
+            checks.append(Check("settings", False, str(error)))
+    if not wrong:
+        checks.append(Check("settings", True, "every ASSAY_* variable is usable"))
+    if KafkaSettings not in wrong:
+        checks.append(await _checked("brokers", _brokers))
+        if checks[-1].ok and TopicSettings not in wrong:
+            checks.append(await _checked("topics", _topics))
+            if checks[-1].ok:
+                still = ("held partitions", held_partitions), ("open transactions", open_transactions)
+                checks += [await _checked(name, find) for name, find in still]
+    if not {ScorerSettings, BundleSettings} & wrong:
+        found, spec = _model(load(ScorerSettings))
+        if spec is not None and any(check.name == "topics" and check.ok for check in checks):
+            checks.append(await _checked("retention", lambda: _retention(spec.history_ms)))
+            checks.append(await _checked("timestamps", _timestamps))
+        checks += found
+    if RuntimeSettings not in wrong:
+        checks.append(_privacy(load(RuntimeSettings)))
+    return checks
+
+
+async def _checked(name: str, find: Callable[[], Awaitable[str]]) -> Check:
+    try:
+        return Check(name, True, await asyncio.wait_for(find(), ANSWER_S_MAX))
+    except AssayError as error:
+        return Check(name, False, str(error))
+    except (KafkaError, TimeoutError) as error:
+        why = type(error).__name__
+        return Check(
+            name, False, f"Kafka at {load(KafkaSettings).bootstrap} does not answer ({why}): check ASSAY_KAFKA_*."
+        )
+
+
+async def _brokers() -> str:
+    kafka = load(KafkaSettings)
+    client = admin(kafka)
+    try:
+        await client.start()
+        brokers = len((await client.describe_cluster())["brokers"])
+    finally:
+        await client.close()
+    return f"{brokers} at {kafka.bootstrap}, {kafka.security_protocol}"
+
+
+async def _topics() -> str:
+    topics = load(TopicSettings)
+    states = await describe_topics(load(KafkaSettings), topics, TOPICS)
+    missing = [state.name for state in states if not state.partitions]
+    if missing:
+        raise AssayError(
+            f"{', '.join(missing)} {'do' if missing[1:] else 'does'} not exist: run `assay topics create`."
+        )
+    for topic, state in zip(TOPICS, states, strict=True):
+        wanted = topics.partitions if topic.partitions == "input" else 1
+        if state.partitions != wanted:
+            raise AssayError(
+                f"{state.name} has {state.partitions} partitions, not {wanted}: set ASSAY_PARTITIONS={state.partitions}, or "
+                "give all topics the input's number, so that a card's records stay in order."
+            )
+    return f"{len(states)}, with {topics.partitions} partitions"
+
+
+async def _retention(needed_ms: int) -> str:
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    retention = await read_retention(kafka, topics, TRANSACTIONS)
+    if retention is None:
+        return "not told: we may not describe the configuration of the input topic"
+    if short := short_retention(topics.topic_prefix + TRANSACTIONS.name, retention, needed_ms):
+        raise AssayError(short)
+    return f"the input reaches back further than the features look ({needed_ms // HOUR_MS:,} h)"
+
+
+async def _timestamps() -> str:
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    for topic in (TRANSACTIONS, APPLICATIONS):
+        if unbounded := await read_unbounded_stamps(kafka, topics, topic):
+            raise AssayError(unbounded)
+    return "what producers may put on records of the inputs is bounded by the brokers' clocks"
+
+
+def _model(scorer: ScorerSettings) -> tuple[list[Check], FeatureSpec | None]:
+    """Findings, and the feature spec where there is one."""
+    try:
+        bundle: Bundle = load_bundle(scorer.bundle, trust_of(load(BundleSettings)))
+    except AssayError as error:
+        return [Check("bundle", False, str(error))], None
+    except BundleError as error:
+        if error.reason in ("unsigned", "signature"):
+            advice = "Sign it with `assay bundle sign`, and pin the signers' public keys with ASSAY_BUNDLE_PUBLIC_KEYS."
+        else:
+            advice = "Set ASSAY_BUNDLE, or make one with `assay train fraud`."
+        return [Check("bundle", False, f"{error} {advice}")], None
+    manifest = bundle.manifest
+    found = Check("bundle", True, f"{manifest.name}/{manifest.version} in {scorer.bundle}, {_signer(bundle)}")
+    try:
+        _, provider = create_session(bundle.model, scorer.device)
+    except DeviceError as error:
+        return [found, Check("device", False, str(error))], manifest.feature_spec
+    return [found, Check("device", True, f"{provider} (ASSAY_DEVICE={scorer.device})")], manifest.feature_spec
+
+
+def _signer(bundle: Bundle) -> str:
+    if bundle.signed_by is None:
+        return "signed by nobody (ASSAY_ALLOW_UNSIGNED_BUNDLES)"
+    default = BundleSettings.model_fields["bundle_public_keys"].default
+    demo = load(BundleSettings).bundle_public_keys == default
+    whose = "the demo's key: pin your own with ASSAY_BUNDLE_PUBLIC_KEYS" if demo else f"key {bundle.signed_by[:12]}"
+    return f"signed with {whose}"
+
+
+def _privacy(runtime: RuntimeSettings) -> Check:
+    if runtime.privacy_key is None:  # works without, so nothing fails
+        advice = "none, so hashes in dead letters change at each start: set ASSAY_PRIVACY_KEY and ASSAY_PRIVACY_KEY_ID"
+        return Check("privacy key", True, advice)
+    return Check("privacy key", True, f"key {runtime.privacy_key_id}")

@@ -1,0 +1,71 @@
+"""The doctor's look at what stands still: held partitions, and open transactions of other producers on the inputs."""
+
+import asyncio
+
+from aiokafka import TopicPartition
+
+from schemas.topics import APPLICATIONS, LABELS, TRANSACTIONS
+from services.engine.held import HELD_AT
+from services.errors import AssayError
+from services.kafka.client import admin, reader
+from services.kafka.open_transactions import log_ends, opener
+from services.kafka.topics_admin import describe_topics
+from services.settings.stream import (
+    CreditSettings,
+    KafkaSettings,
+    ProfilerSettings,
+    RuntimeSettings,
+    TopicSettings,
+    load,
+)
+
+SETTLE_S, ANSWER_S_MAX = 2.0, 5.0
+"""A transaction under way looks like one that stays open: it is looked at twice."""
+
+
+async def held_partitions() -> str:
+    """Nothing is held. Raises AssayError where an offset of a group of ours says otherwise."""
+    groups = (load(RuntimeSettings).group, load(CreditSettings).group, load(ProfilerSettings).group)
+    client = admin(load(KafkaSettings))
+    held = []
+    try:
+        await client.start()
+        for group in groups:
+            offsets = await client.list_consumer_group_offsets(group)
+            held += [at.metadata for _, at in sorted(offsets.items()) if HELD_AT in at.metadata]
+    finally:
+        await client.close()
+    if held:
+        raise AssayError(
+            f"{'; '.join(held)}. Look with `assay held show`, then decide (docs/runbooks.md, Partition held)."
+        )
+    return "none of the groups " + ", ".join(groups)
+
+
+async def open_transactions() -> str:
+    """Everything on the inputs can be read. Raises AssayError where something hides behind an open transaction."""
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    states = await describe_topics(kafka, topics, (TRANSACTIONS, APPLICATIONS, LABELS))
+    sources = [TopicPartition(state.name, number) for state in states for number in range(state.partitions)]
+    consumer = reader(kafka)
+    try:
+        await consumer.start()
+        consumer.assign(sources)
+        before = await consumer.end_offsets(sources)
+        ends = await log_ends(consumer, sources, ANSWER_S_MAX)
+        if all(before[source] >= ends[source] for source in sources):
+            return "none on the inputs"
+        await asyncio.sleep(SETTLE_S)
+        stable = await consumer.end_offsets(sources)
+        stuck = [source for source in sources if stable[source] == before[source] < ends[source]]
+        if not stuck:
+            return "those on the inputs end"
+        told = []
+        for source in stuck:
+            whose, where = await opener(consumer, source), f"{source.topic}-{source.partition}"
+            told.append(
+                f"{where}: the offsets {stable[source]} to {ends[source]} wait behind an open transaction ({whose})"
+            )
+        raise AssayError(f"{'; '.join(told)}. End it where that producer runs (docs/runbooks.md, Open transaction).")
+    finally:
+        await consumer.stop()

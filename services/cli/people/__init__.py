@@ -1,0 +1,1 @@
+"""Commands of analysts: cases, labels, monitoring, privacy."""

@@ -1,0 +1,65 @@
+"""`assay score`: runs scorer processes until told to stop."""
+
+import os
+import signal
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from services.cli.running.children import Child
+
+EXAMPLE = "Example: ASSAY_KAFKA_BOOTSTRAP=broker:9092 assay score --processes 4"
+COMMAND = (sys.executable, "-m", "services.scorer")
+POLL_S = 0.1
+MARGIN_S = 5.0
+"""How much longer than its own drain a scorer may take to end."""
+
+
+def score(
+    processes: Annotated[
+        int, typer.Option(min=1, max=256, help="Scorers on this machine; they share the partitions.")
+    ] = 1,
+) -> None:
+    """Score what arrives on `transactions` until Ctrl-C or SIGTERM, then drain. Settings come from the environment.
+
+    With several processes the health ports are ASSAY_HTTP_PORT, +1, +2 ... Ends with the first that fails.
+    """
+    from services.settings.stream import RuntimeSettings, load
+
+    runtime = load(RuntimeSettings)
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: asked.append(number))
+    children: list[Child] = []
+    failed: Child | None = None
+    try:
+        for index in range(processes):
+            environment = _environment(index, processes, runtime.http_port, runtime.group_instance_id)
+            children.append(Child.start(f"scorer {index}", COMMAND, environment))
+        while not asked and failed is None:
+            time.sleep(POLL_S)
+            failed = next((child for child in children if child.status is not None), None)
+    finally:
+        statuses = _end(children, runtime.drain_timeout_s + MARGIN_S)
+    if failed is not None:
+        raise typer.Exit(failed.status or 1)
+    raise typer.Exit(max(statuses, default=0))
+
+
+def _environment(index: int, processes: int, http_port: int, instance_id: str | None) -> dict[str, str]:
+    """What sets one of several processes on one machine apart."""
+    environment = dict(os.environ)
+    if processes > 1:
+        environment["ASSAY_HTTP_PORT"] = str(http_port + index if http_port else 0)
+        if instance_id is not None:
+            environment["ASSAY_GROUP_INSTANCE_ID"] = f"{instance_id}-{index}"
+    return environment
+
+
+def _end(children: list[Child], timeout_s: float) -> list[int]:
+    for child in children:
+        child.ask_to_end()
+    deadline_s = time.monotonic() + timeout_s
+    return [child.end(max(0.0, deadline_s - time.monotonic())) for child in children]

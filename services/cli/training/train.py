@@ -1,0 +1,150 @@
+"""`assay train`: train a bundle. The only commands that need PyTorch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from services.cli import reading
+from services.cli.files import needing_files
+from services.cli.training import train_view
+from services.errors import AssayError
+
+if TYPE_CHECKING:
+    from models.files.options import ReadOptions
+    from models.training.fraud.history import History
+    from models.training.fraud.train import FraudSettings
+    from models.training.progress import Progress
+
+app = typer.Typer(help="Train a bundle.", no_args_is_help=True, epilog="Example: assay train fraud")
+
+FRAUD_EXAMPLE = (
+    "Example: assay train fraud --data payments.parquet --map card_id=CUSTOMER_ID --label TX_FRAUD --out bundle"
+)
+
+
+class TrainError(AssayError):
+    """Training is not possible as asked."""
+
+
+Out = Annotated[Path | None, typer.Option(help="Bundle directory. Default: deploy/bundles/<product>.")]
+Spec = Annotated[Path | None, typer.Option(help="Feature spec. Default: deploy/features/<product>.yaml.")]
+Results = Annotated[Path | None, typer.Option(help="Also write the table of results to this Markdown file.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Labelled payments: .csv or .tsv (also .gz, .zst) or .parquet. Default: simulated ones."),
+]
+Mapped = Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")]
+Label = Annotated[str, typer.Option(help="Column that says which payments were frauds.")]
+Scenario = Annotated[str | None, typer.Option(help="Column that numbers the kinds of fraud, for figures of each.")]
+From = Annotated[str | None, typer.Option("--from", help="First day of the training cut, such as 2018-07-25.")]
+Cut = Annotated[int | None, typer.Option(min=1)]
+Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every random draw. Default: 1.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the data, at most, for each network.")]
+Version = Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")]
+Classifier = Annotated[
+    Literal["reference", "wide"], typer.Option(help="reference: 8 chosen features -> 10 -> 1. wide: all features.")
+]
+Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
+Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
+Objective = Annotated[str, typer.Option(help="Of the thresholds: budget:SHARE, precision:FLOOR or cost:FN=A,FP=B.")]
+Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
+Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")]
+
+
+@app.callback()
+def train() -> None:
+    """Train a bundle: classifier, autoencoder, thresholds, one ONNX graph."""
+
+
+@app.command(epilog=FRAUD_EXAMPLE)
+def fraud(
+    data: Data = None,
+    mapped: Mapped = None,
+    label: Label = "is_fraud",
+    scenario: Scenario = None,
+    out: Out = None,
+    features: Spec = None,
+    encoding: reading.Encoding = None,
+    delimiter: reading.Delimiter = None,
+    decimal: reading.Decimal = None,
+    date_order: reading.DateOrder = None,
+    time_unit: reading.TimeUnit = None,
+    time_zone: reading.TimeZone = None,
+    without: reading.Without = None,
+    results: Results = None,
+    from_day: From = None,
+    train_days: Cut = None,
+    validation_days: Cut = None,
+    delay_days: Cut = None,
+    test_days: Cut = None,
+    classifier: Classifier = "wide",
+    vae: Vae = "reference",
+    calibration: Calibration = "platt",
+    objective: Objective = "budget:0.005",
+    seed: Seed = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Simulated days. Default: 60.")] = None,
+    customers: Annotated[int | None, typer.Option(min=3, help="Simulated customers. Default: 5000.")] = None,
+    epochs: Epochs = None,
+    compared: Compared = True,
+    gan: Gan = True,
+    version: Version = 1,
+    json: Json = False,
+) -> None:
+    """Train the fraud bundle on labelled payments of a file, or on simulated ones.
+
+    The cuts follow each other in time: --train-days, --validation-days, --delay-days (labels not known yet), --test-days; by
+    default everything, less 10, 7 and 7 days. What lies before the training cut still fills the histories.
+    """
+    with needing_trainer():
+        from models.training.fraud.requests import Names, cuts_of, fraud_settings
+        from models.training.fraud.train import train_fraud
+    settings = fraud_settings(
+        features or Path("deploy/features/fraud.yaml"),
+        Names(classifier, vae, calibration, objective),
+        cuts=cuts_of(train_days, validation_days, delay_days, test_days),
+        epochs=epochs,
+        numbers={"seed": seed, "days": days, "customers": customers, "from_date": from_day},
+        version=version,
+        compared=compared,
+        gan=gan,
+    )
+    out = out or Path("deploy/bundles/fraud")
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
+    with train_view.bars(quiet=json) as shown:
+        report = train_view.reporter(shown)
+        history = _history(data, mapped or [], label, scenario, settings, report, options) if data else None
+        manifest = train_fraud(settings, out, report, results, history)
+    train_view.show(manifest, out, json)
+
+
+@contextmanager
+def needing_trainer() -> Iterator[None]:
+    """Around an import that needs the extra `train`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise TrainError(
+            f"Training needs {error.name}, which is not installed: pip install 'assay-scoring[train]'."
+        ) from None
+
+
+def _history(
+    path: Path,
+    mapped: list[str],
+    label: str,
+    scenario: str | None,
+    settings: "FraudSettings",
+    report: "Progress",
+    options: "ReadOptions",
+) -> "History":
+    with needing_files():
+        from models.files.payments import mapping
+        from models.training.fraud.file_history import read_history
+    told: list[str] = []
+    history = read_history(path, mapping(mapped), label, settings.spec, scenario, report, options, told)
+    reading.show([], told)
+    return history

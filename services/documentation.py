@@ -1,0 +1,107 @@
+"""Writes docs/settings.md and docs/metrics.md from the code: `python -m services.documentation`."""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings
+
+from services.observability.events import EVENTS
+from services.observability.low_rate_metrics import CaseMetrics, MonitorMetrics
+from services.observability.metrics import Metrics, catalogue
+from services.settings.low_rate import CasesSettings, MonitorSettings
+from services.settings.privacy import PseudonymSettings, SubjectSettings
+from services.settings.stream import (
+    BundleSettings,
+    CreditSettings,
+    KafkaSettings,
+    ProfilerSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    TopicSettings,
+)
+
+SETTINGS: tuple[type[BaseSettings], ...] = (
+    KafkaSettings,
+    TopicSettings,
+    RuntimeSettings,
+    ScorerSettings,
+    BundleSettings,
+    ProfilerSettings,
+    CreditSettings,
+    CasesSettings,
+    MonitorSettings,
+    PseudonymSettings,
+    SubjectSettings,
+)
+
+
+def settings_page() -> str:
+    """Every setting as a Markdown table."""
+    lines = [
+        "# Settings",
+        "",
+        "Read once, at start, from the environment. Generated from `services/settings`.",
+        "",
+    ]
+    for settings in SETTINGS:
+        prefix = settings.model_config.get("env_prefix", "")
+        lines += [
+            f"## {(settings.__doc__ or '').rstrip('.')}",
+            "",
+            "| variable | default | meaning |",
+            "| --- | --- | --- |",
+        ]
+        for name, field in settings.model_fields.items():
+            default = "" if field.default is None else f"`{field.default}`"
+            lines.append(f"| `{prefix}{name.upper()}` | {default} | {field.description} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def metrics_page() -> str:
+    """The metrics catalogue as a Markdown table."""
+    lines = ["# Metrics", "", "On `/metrics`. Generated from `services/observability`.", ""]
+    lines += ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
+    metrics = Metrics()
+    rows = sorted(
+        [
+            *catalogue(metrics),
+            *catalogue(metrics.risk),
+            *catalogue(CaseMetrics(metrics.registry)),
+            *catalogue(MonitorMetrics(metrics.registry)),
+        ]
+    )
+    lines += [f"| `{name}` | {kind} | {labels} | {meaning} |" for name, kind, labels, meaning in rows]
+    return "\n".join([*lines, ""])
+
+
+def logs_page() -> str:
+    """The catalogue of log events as a Markdown table."""
+    lines = [
+        "# Log events",
+        "",
+        "On stderr, console or JSON (`ASSAY_LOG_FORMAT`). Generated from `services/observability/events.py`.",
+        "",
+    ]
+    lines += [
+        "Every line has the time and a level; never a payload, a key or a secret. The same fault of the same partition is",
+        "logged ten times a minute at most; the next line after that says how many were held back.",
+        "",
+    ]
+    lines += ["| event | meaning |", "| --- | --- |"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in sorted(EVENTS.items())]
+    return "\n".join([*lines, ""])
+
+
+PAGES = {"settings.md": settings_page, "metrics.md": metrics_page, "logs.md": logs_page}
+
+
+def main() -> None:
+    """Write both pages."""
+    docs = Path("docs")
+    docs.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (docs / name).write_text(page())
+
+
+if __name__ == "__main__":
+    main()

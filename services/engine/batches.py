@@ -1,0 +1,73 @@
+"""What flows through a partition worker: records in, writes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from services.engine.faults import Fault
+
+Record = Any
+"""An aiokafka ConsumerRecord: topic, partition, offset, timestamp, key, value."""
+
+Headers = list[tuple[str, bytes]]
+
+
+@dataclass(slots=True)
+class Write:
+    """Records for one output topic, in order, as parallel lists. Their Kafka timestamp is that of writing."""
+
+    topic: str
+    keys: list[bytes | None] = field(default_factory=list)
+    values: list[bytes] = field(default_factory=list)
+    headers: list[Headers] = field(default_factory=list)
+
+    def append(self, key: bytes | None, value: bytes, headers: Headers) -> None:
+        """One record more."""
+        self.keys.append(key)
+        self.values.append(value)
+        self.headers.append(headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one micro-batch. faults: behind its dead letters."""
+
+    writes: Sequence[Write]
+    records: int
+    dead_letters: int
+    faults: "Sequence[Fault]" = ()
+
+
+class Foldable(Protocol):
+    """What a restore needs of a processor."""
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take over the state of a snapshot. Raises ValueError or KeyError, its own state untouched, where it does not fit."""
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Fold records into the state exactly as `process` does, without output."""
+
+
+class Processor(Foldable, Protocol):
+    """A service's part of one partition: its state, and what it makes of a batch. Never shared between partitions."""
+
+    state_key: str
+    """Names the layout and meaning of the state. A snapshot under another key is not loaded."""
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """A copy of the state as arrays."""
+
+    async def process(self, records: Sequence[Record]) -> Result:
+        """Fold and judge records. The state moves on; if the outputs are not committed, the worker throws it away."""
+
+    def refuse(self, fault: "Fault", *, folded: bool) -> Result:
+        """A dead letter for one record on which a stage raises. folded: take it into the state as `absorb` does."""
+
+    def committed(self, result: Result) -> None:
+        """The result's outputs and offsets are committed."""
+
+    def flush(self, *, force: bool = False) -> Result | None:
+        """Outputs that are due although no record came, if any; with `force` all that are held back."""

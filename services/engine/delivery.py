@@ -1,0 +1,193 @@
+"""Outputs and offsets of one partition, written together or not at all (exactly once) or in order (at least once).
+
+The letters are the rules of ARCHITECTURE.md, "Exactly once".
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from services.clock import monotonic_s, wall_ms
+from services.engine.batches import Write
+from services.engine.failpoints import reach, wanted
+from services.engine.suspects import UnsendableError
+from services.kafka import client as connections
+from services.settings.stream import KafkaSettings, RuntimeSettings
+
+PRODUCER_RECORDS_MAX = 1 << 30
+"""D: sequence numbers wrap at 2^31 records of one output partition; a producer is replaced well before."""
+
+DISCARD_TIMEOUT_S = 3.0
+
+
+class RevokedError(Exception):
+    """The partition was taken away while a batch was in work: nothing of it may be committed."""
+
+
+class Delivery(Protocol):
+    """How a partition's outputs and position reach Kafka."""
+
+    async def start(self) -> None:
+        """Connect. With exactly_once this fences every earlier producer of the partition and settles its transaction."""
+
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
+        """Write and commit. After any exception the delivery must be discarded: what happened is not known (A, B).
+
+        metadata: kept with the offset, for those who look at the group.
+        """
+
+    async def discard(self) -> None:
+        """Close. What is in flight may get lost; never raises."""
+
+    @property
+    def worn_out(self) -> bool:
+        """Whether the producer should be replaced by a fresh one (D)."""
+
+
+class _Producing:
+    """What both guarantees share: one producer, packing, waiting for every acknowledgement."""
+
+    def __init__(self, source: TopicPartition, runtime: RuntimeSettings, partitions: dict[str, int]) -> None:
+        self._source = source
+        self._runtime = runtime
+        self._partitions = partitions
+        self._producer: AIOKafkaProducer | None = None
+        self._started_s = 0.0
+        self._records = 0
+
+    @property
+    def worn_out(self) -> bool:
+        """Whether the producer should be replaced by a fresh one (D)."""
+        return (
+            self._records > PRODUCER_RECORDS_MAX or monotonic_s() - self._started_s > self._runtime.producer_age_s_max
+        )
+
+    async def discard(self) -> None:
+        """Close. What is in flight may get lost; never raises."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await connections.discard(producer, DISCARD_TIMEOUT_S)
+
+    async def _start(self, producer: AIOKafkaProducer) -> None:
+        self._producer, self._started_s, self._records = producer, monotonic_s(), 0
+        await asyncio.wait_for(producer.start(), self._runtime.transaction_timeout_s + self._runtime.request_timeout_s)
+
+    async def _send(self, producer: AIOKafkaProducer, writes: Sequence[Write]) -> None:
+        """A: every batch is acknowledged before this returns; the client's own commit would not notice a failed one."""
+        acknowledgements: list[asyncio.Future[Any]] = []
+        for write in writes:
+            # outputs stay on the input's partition: order within a card, and one owner for each output partition
+            partition = self._source.partition % self._partitions[write.topic]
+            try:
+                batches = _pack(producer, write)
+            except Exception as error:
+                raise UnsendableError(write.topic) from error
+            for batch in batches:
+                acknowledgement = await producer.send_batch(batch, write.topic, partition=partition)
+                acknowledgement.add_done_callback(connections.retrieve)
+                acknowledgements.append(acknowledgement)
+                reach("between_sends")
+            self._records += len(write.values)
+        async with asyncio.timeout(self._runtime.request_timeout_s):
+            await asyncio.gather(*acknowledgements)
+        reach("after_sends")
+
+
+def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
+    """Record batches of at most the producer's batch size, stamped with the time of writing: from it retention counts."""
+    now_ms = wall_ms()
+    batches = [producer.create_batch()]
+    append = batches[-1].append
+    for key, value, headers in zip(write.keys, write.values, write.headers, strict=True):
+        if append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
+            batches.append(producer.create_batch())
+            append = batches[-1].append
+            if append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
+                raise ValueError(f"a record of {len(value)} bytes for {write.topic} is larger than a batch")
+    return batches
+
+
+class ExactlyOnce(_Producing):
+    """One transaction for each batch: outputs and offset, visible to read_committed readers together or never."""
+
+    def __init__(
+        self, kafka: KafkaSettings, runtime: RuntimeSettings, source: TopicPartition, partitions: dict[str, int]
+    ) -> None:
+        super().__init__(source, runtime, partitions)
+        self._kafka = kafka
+        # C: one id for each input partition, so that a new owner fences the old one whatever the group believes
+        self._id = f"assay-{runtime.group}-{source.topic}-{source.partition}"
+
+    async def start(self) -> None:
+        """Fence every earlier producer of the partition and settle its transaction."""
+        producer = connections.transactional_producer(self._kafka, self._runtime, self._id)
+        if wanted("commit_sent"):
+            connections.tell_when_transaction_end_is_sent(producer, lambda: reach("commit_sent"))
+        await self._start(producer)
+
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
+        """One transaction. After any exception the delivery must be discarded: what happened is not known (A, B)."""
+        assert self._producer is not None, "deliver before start"
+        producer, timeout_s = self._producer, self._runtime.request_timeout_s
+        # not `wait_for`: each would be a task, and each task waits for its turn on a busy loop
+        async with asyncio.timeout(timeout_s):
+            await producer.begin_transaction()
+        await self._send(producer, [write for write in writes if write.values])
+        async with asyncio.timeout(timeout_s):
+            await producer.send_offsets_to_transaction(
+                {self._source: OffsetAndMetadata(next_offset, metadata)}, self._runtime.group
+            )
+        reach("after_offsets")
+        if not owned():
+            raise RevokedError
+        # B: a commit slower than this may or may not have happened; only a fresh producer can tell
+        async with asyncio.timeout(timeout_s):
+            await producer.commit_transaction()
+        reach("after_commit")
+
+    async def discard(self) -> None:
+        """Close, aborting what is open so that readers need not wait for the broker to time it out."""
+        if self._producer is not None:
+            with contextlib.suppress(Exception):  # best effort: the next owner's start settles it in any case
+                await asyncio.wait_for(self._producer.abort_transaction(), DISCARD_TIMEOUT_S)
+        await super().discard()
+
+
+class AtLeastOnce(_Producing):
+    """Outputs first, then the offset: a crash between the two repeats the batch."""
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        runtime: RuntimeSettings,
+        source: TopicPartition,
+        partitions: dict[str, int],
+        consumer: AIOKafkaConsumer,
+    ) -> None:
+        super().__init__(source, runtime, partitions)
+        self._kafka = kafka
+        self._consumer = consumer
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._start(connections.plain_producer(self._kafka, self._runtime))
+
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
+        """Send, wait for every acknowledgement, commit the offset."""
+        assert self._producer is not None, "deliver before start"
+        await self._send(self._producer, [write for write in writes if write.values])
+        if not owned():
+            raise RevokedError
+        async with asyncio.timeout(self._runtime.request_timeout_s):
+            await self._consumer.commit({self._source: OffsetAndMetadata(next_offset, metadata)})
+        reach("after_commit")

@@ -1,0 +1,234 @@
+"""The process's share of the consumer group: starts a worker for each partition it is given, stops it when it is taken.
+
+Exceptions in a rebalance callback are swallowed by the client library (E): every one is kept here and ends the process.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from services.clock import monotonic_s
+from services.engine.held import Decision, Held
+from services.engine.watch import Watched
+from services.engine.worker import MENDABLE, PartitionWorker, Parts
+from services.errors import AssayError
+from services.kafka.client import ConsumerRebalanceListener
+from services.kafka.open_transactions import log_ends, opener
+
+log = structlog.get_logger(__name__)
+
+WATCH_INTERVAL_S = 1.0
+
+LOOK = "look at the brokers' logs if it happens again."
+
+
+class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the library is untyped
+    """Owns the workers of one process."""
+
+    def __init__(self, topics: Sequence[str], parts: Parts) -> None:
+        self._topics = topics
+        self._parts = parts
+        for error in MENDABLE:
+            parts.metrics.failures.labels(error.__name__)
+        self._settings = parts.settings
+        self._workers: dict[TopicPartition, PartitionWorker] = {}
+        self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._joining_since_s: float | None = monotonic_s()
+        """Since when the group owes us an assignment; None while we have one, if only of nothing."""
+        self._ending = False
+        """From here on a rebalance that is under way starts no worker: nobody would stop it."""
+        self._watched = Watched()
+        self._stuck_s = 0.0
+        self._tick_s = monotonic_s()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop`. Raises AssayError when something cannot go on."""
+        consumer = self._parts.consumer
+        consumer.subscribe(self._topics, listener=self)
+        watching: asyncio.Future[Any] = asyncio.ensure_future(self._watch())
+        stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait([stopping, self._failed, watching], return_when=asyncio.FIRST_COMPLETED)
+            for done in (self._failed, watching):
+                if done.done():
+                    done.result()
+        finally:
+            self._ending = True
+            stopping.cancel()
+            watching.cancel()
+            await self._stop(list(self._workers))
+
+    @property
+    def ready(self) -> bool:
+        """Whether the group has answered, and every partition we own is restored and moving."""
+        return self.why_not_ready() is None
+
+    def why_not_ready(self) -> str | None:
+        """One sentence a cause; None where every partition we own is restored and moving."""
+        causes = [str(held) for held in self.held()]
+        bound_s, now_s = self._settings.progress_timeout_s, monotonic_s()
+        for source, hidden in sorted(self._watched.hidden_for(bound_s, now_s).items()):
+            causes.append(
+                f"{source.topic}-{source.partition}: the offsets {hidden.stable_offset} to {hidden.end_offset} wait behind an "
+                f"open transaction ({hidden.opener or 'of another producer'}) since {now_s - hidden.since_s:.0f} s"
+            )
+        if self._joining_since_s is not None:
+            causes.append(f"the group {self._settings.group} has not assigned us partitions yet")
+        elif self._stuck_s >= bound_s:
+            causes.append(f"nothing moves since {self._stuck_s:.0f} s")
+        starting = [w for w in self._workers.values() if w.phase not in ("running", "held")]
+        if starting:
+            names = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in starting))
+            causes.append(f"partitions {names} are {starting[0].phase}")
+        return "; ".join(causes) or None
+
+    def held(self) -> list[Held]:
+        """Partitions that wait for a person, and why. Safe to ask from another thread."""
+        return [worker.held for worker in list(self._workers.values()) if worker.held is not None]
+
+    def decide(self, partition: str, decision: Decision) -> bool:
+        """What a person says about a held partition. False where it is not held there, or not here."""
+        return any(
+            f"{source.topic}-{source.partition}" == partition and worker.decide(decision)
+            for source, worker in self._workers.items()
+        )
+
+    @property
+    def alive(self) -> bool:
+        """Whether the event loop still turns."""
+        return monotonic_s() - self._tick_s < 2 * self._settings.request_timeout_s + 10 * WATCH_INTERVAL_S
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Finish and stop the workers of what is taken away, before the group goes on."""
+        self._joining_since_s = monotonic_s()
+        try:
+            await self._stop(revoked)
+        except Exception as error:
+            self._fail(error)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Start a worker for each partition; they restore beside each other, not in the rebalance."""
+        try:
+            self._start(assigned)
+        except Exception as error:
+            self._fail(error)
+
+    def _start(self, assigned: Collection[TopicPartition]) -> None:
+        if self._ending:
+            return
+        log.info("group.assigned", partitions=sorted(map(self._parts.metrics.label, assigned)))
+        self._parts.metrics.rebalances.inc()
+        self._parts.metrics.assigned.set(len(assigned))
+        self._parts.pacer.partitions = max(1, len(assigned))
+        for source in assigned:
+            worker = PartitionWorker(source, self._parts)
+            task = asyncio.ensure_future(worker.run())
+            task.add_done_callback(self._ended)
+            self._workers[source], self._tasks[source] = worker, task
+        self._joining_since_s = None
+
+    async def _stop(self, sources: Collection[TopicPartition]) -> None:
+        """Drain running workers within the bound; cancel those that are still starting, and those that do not end."""
+        tasks = []
+        for source in sources:
+            worker, task = self._workers.pop(source, None), self._tasks.pop(source, None)
+            self._watched.forget(source)
+            if worker is None or task is None:
+                continue
+            tasks.append((worker, task))
+            if worker.phase == "running":
+                worker.drain()
+            else:
+                worker.lose()
+                task.cancel()
+        if not tasks:
+            return
+        _, late = await asyncio.wait([task for _, task in tasks], timeout=self._settings.drain_timeout_s)
+        for worker, task in tasks:
+            if task in late:
+                log.warning("partition.drain_timeout", partition=worker.source.partition)
+                worker.lose()
+                task.cancel()
+        await asyncio.wait([task for _, task in tasks])
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None and task in self._tasks.values():  # nobody asked for it: its partition would stand still
+            error = AssayError(
+                f"A partition's worker ended by itself: this process ends so that another can take over; {LOOK}"
+            )
+        if error is not None:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+    async def _watch(self) -> None:
+        """F: the client can be stuck without any sign. Ask the broker for the ends, and compare with what we commit."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            waiting = await self._waiting()
+            self._tick_s = now_s = monotonic_s()
+            joining_s = 0.0 if self._joining_since_s is None else now_s - self._joining_since_s
+            self._stuck_s = max((now_s - worker.progress_s for worker in waiting), default=joining_s)
+            self._parts.metrics.ready.set(self.ready)
+            if self._stuck_s > 2 * self._settings.progress_timeout_s:
+                raise AssayError(f"{self._stuck(waiting)}: this process ends so that another can take over; {LOOK}")
+
+    def _stuck(self, waiting: Sequence[PartitionWorker]) -> str:
+        if not waiting:
+            return f"The group {self._settings.group} has assigned us nothing for {self._stuck_s:.0f} s"
+        partitions = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in waiting))
+        return f"Partitions {partitions} have records waiting but committed none for {self._stuck_s:.0f} s"
+
+    async def _waiting(self) -> list[PartitionWorker]:
+        """Workers that have something to do: not yet running, or with readable records beyond their position."""
+        workers = [worker for worker in self._workers.values() if worker.phase != "held"]
+        if not workers:
+            return []
+        consumer, timeout_s = self._parts.consumer, self._settings.request_timeout_s
+        sources = [worker.source for worker in workers]
+        try:
+            stable = await asyncio.wait_for(consumer.end_offsets(sources), timeout_s)
+            ends = await log_ends(consumer, sources, timeout_s)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("watchdog.no_answer", error=type(error).__name__)
+            return workers  # a broker that does not answer is no progress either
+        waiting = []
+        for worker in workers:
+            source, passed = worker.source, worker.passed_offset
+            self._parts.metrics.lag.labels(self._parts.metrics.label(source)).set(max(0, ends[source] - passed))
+            if worker.phase != "running" or stable[source] > passed:
+                waiting.append(worker)
+            else:
+                worker.caught_up()
+                await self._look_behind(worker, stable[source], ends[source])
+        return waiting
+
+    async def _look_behind(self, worker: PartitionWorker, stable: int, end: int) -> None:
+        """Whether something waits that nobody can read, and since when: an open transaction, which is no fault of ours."""
+        now_s = monotonic_s()
+        hidden = self._watched.see(worker.source, worker.passed_offset, stable, end, now_s)
+        hidden_s = now_s - hidden.since_s if hidden is not None else 0.0
+        self._parts.metrics.open_transaction.labels(self._parts.metrics.label(worker.source)).set(hidden_s)
+        if hidden is not None and hidden.opener is None and hidden_s >= self._settings.progress_timeout_s:
+            asking = opener(self._parts.consumer, worker.source)
+            try:
+                hidden.opener = await asyncio.wait_for(asking, self._settings.request_timeout_s)
+            except TimeoutError:
+                hidden.opener = "of a producer that the brokers do not name in time"
+            log.error(
+                "partition.hidden",
+                topic=worker.source.topic,
+                partition=worker.source.partition,
+                stable_offset=stable,
+                end_offset=end,
+                transaction=hidden.opener,
+                next_step="end it where that producer runs, or with kafka-transactions.sh abort",
+            )

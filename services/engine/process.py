@@ -1,0 +1,196 @@
+"""The life of a stream processor's process: settings, checks, workers, signals, a clean end."""
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+import uvloop
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.topics import Topic
+from services.engine.batches import Processor
+from services.engine.delivery import AtLeastOnce, Delivery, ExactlyOnce
+from services.engine.group import WorkerGroup
+from services.engine.health import HealthServer
+from services.engine.held_desk import HeldDesk
+from services.engine.pacing import Pacer
+from services.engine.snapshots import SnapshotStore
+from services.engine.tracing import create
+from services.engine.worker import Parts
+from services.errors import AssayError, fatal_sentence
+from services.kafka import client as connections
+from services.kafka.certificates import show_expiry
+from services.kafka.preflight import READ, WRITE, check_rights
+from services.kafka.topics_admin import describe_topics
+from services.observability.metrics import Metrics
+from services.settings.stream import TRANSACTIONS_PER_S_MAX, KafkaSettings, RuntimeSettings, TopicSettings
+from services.storage import place
+
+log = structlog.get_logger(__name__)
+
+
+def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a service; a mistake of the user's ends in one sentence and status 2."""
+    # Every batch makes thousands of small containers and drops them again: with the default thresholds the collector would
+    # walk them several times a batch, for up to a third of the processor's time (docs/decisions).
+    gc.set_threshold(100_000, 20, 50)
+    try:
+        uvloop.run(start())
+    except AssayError as error:
+        print(f"assay: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class Lookup(Protocol):
+    """Something that is ready before any partition is worked, and goes on beside them."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether partitions may be worked."""
+
+    async def start(self) -> None:
+        """Get ready, then go on in the background. Raises KafkaError or AssayError where it cannot."""
+
+    async def stop(self) -> None:
+        """Go on no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What makes a stream processor this one: its inputs, its outputs, what it does with a partition, what it looks up."""
+
+    sources: Sequence[Topic]
+    outputs: Collection[Topic]
+    make_processor: Callable[[TopicPartition], Processor]
+    tables: Sequence[Lookup] = ()
+    reads: Sequence[Topic] = ()
+    """The topics that the tables hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Where it runs."""
+
+    kafka: KafkaSettings
+    topics: TopicSettings
+    runtime: RuntimeSettings
+    metrics: Metrics
+
+
+async def run_processor(service: Service, environment: Environment) -> None:
+    """Work the service's topics until SIGTERM or SIGINT. Raises AssayError."""
+    stop = asyncio.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
+    place(runtime.snapshot_url)  # a mistake in it is told now
+    show_expiry(kafka, runtime, metrics)
+    consumer = connections.input_consumer(kafka, runtime)
+    sources = [environment.topics.topic_prefix + source.name for source in service.sources]
+    try:
+        partitions = await _partitions(kafka, environment.topics, [*service.sources, *service.outputs])
+        await check_rights(kafka, _wanted(service, environment.topics), runtime.group)
+        await consumer.start()
+        group = WorkerGroup(sources, _parts(service, environment, consumer, partitions))
+        health = HealthServer(
+            runtime,
+            metrics.registry,
+            lambda: _why_not_ready(service, group),
+            lambda: group.alive,
+            HeldDesk(group),
+        )
+        topics = ", ".join(sources)
+        log.info("process.started", topic=topics, group=runtime.group, delivery=runtime.delivery, http=health.address)
+        try:
+            await _work(service, group, stop)
+        finally:
+            health.close()
+    except KafkaError as error:
+        raise AssayError(
+            fatal_sentence(error)
+            or f"Kafka at {kafka.bootstrap} does not work for us ({error!r}): check ASSAY_KAFKA_BOOTSTRAP and that it runs."
+        ) from error
+    finally:
+        await consumer.stop()
+    log.info("process.stopped")
+
+
+def _why_not_ready(service: Service, group: WorkerGroup) -> bool | str:
+    """True, or why not."""
+    if all(table.ready for table in service.tables):
+        return group.why_not_ready() or True
+    return group.why_not_ready() or "a table that is looked up is not followed"
+
+
+def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
+    """What the service is going to do with each topic, by full name."""
+    wanted: dict[str, set[int]] = {}
+    for topic in (*service.sources, *service.reads):
+        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(READ)
+    for topic in service.outputs:
+        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(WRITE)
+    return wanted
+
+
+async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> None:
+    """The tables first: no partition is worked before what it looks up is there."""
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        for table in service.tables:
+            starting = asyncio.ensure_future(table.start())
+            await asyncio.wait([stopping, starting], return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+            else:
+                starting.result()
+        if not stop.is_set():
+            await group.run(stop)
+    finally:
+        stopping.cancel()
+        for table in service.tables:
+            await table.stop()
+
+
+def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]) -> Parts:
+    """What the workers are made of. partitions: of each output topic, by full name."""
+    kafka, runtime = environment.kafka, environment.runtime
+
+    def make_delivery(source: TopicPartition) -> Delivery:
+        if runtime.delivery == "exactly_once":
+            return ExactlyOnce(kafka, runtime, source, partitions)
+        return AtLeastOnce(kafka, runtime, source, partitions, consumer)
+
+    def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
+        return SnapshotStore(
+            place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}"), state_key
+        )
+
+    return Parts(
+        consumer=consumer,
+        make_delivery=make_delivery,
+        make_processor=service.make_processor,
+        make_snapshots=make_snapshots,
+        pacer=Pacer(runtime.transactions_per_s_max or TRANSACTIONS_PER_S_MAX[runtime.delivery]),
+        metrics=environment.metrics,
+        settings=runtime,
+        tracing=create(runtime, environment.metrics),
+    )
+
+
+async def _partitions(kafka: KafkaSettings, topics: TopicSettings, wanted: Collection[Topic]) -> dict[str, int]:
+    """Number of partitions of each topic, by full name. Raises AssayError where one is missing."""
+    states = await describe_topics(kafka, topics, wanted)
+    missing = sorted(state.name for state in states if not state.partitions)
+    if missing:
+        raise AssayError(
+            f"Topics {', '.join(missing)} do not exist or are hidden from us: create them with `assay topics create`."
+        )
+    return {state.name: state.partitions for state in states}

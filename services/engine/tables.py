@@ -1,0 +1,126 @@
+"""A compacted topic of one partition, read whole before work begins and followed from then on."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from schemas.topics import Topic
+from services.clock import monotonic_s
+from services.engine.batches import Record
+from services.kafka import client as connections
+from services.observability.metrics import Metrics
+from services.settings.stream import KafkaSettings
+
+log = structlog.get_logger(__name__)
+
+POLL_TIMEOUT_MS = 200
+LOOK_INTERVAL_S = 1.0
+RETRY_S = 1.0
+RECORDS_MAX = 5000
+
+
+class FollowedTable:
+    """Hands the topic's records to `apply`, in order, on the event loop: between two awaits a table does not change.
+
+    A broker that does not answer leaves the table as it is; how old that makes it is a metric.
+    """
+
+    def __init__(
+        self,
+        topic: Topic,
+        kafka: KafkaSettings,
+        prefix: str,
+        apply: Callable[[Sequence[Record]], None],
+        metrics: Metrics,
+    ) -> None:
+        self._source = TopicPartition(prefix + topic.name, 0)
+        self.topic = topic
+        self._kafka, self._apply, self._metrics = kafka, apply, metrics
+        self._caught_up = asyncio.Event()
+        self._at_end_s = monotonic_s()
+        self._looked_s = -LOOK_INTERVAL_S
+        self._following: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything that was there at the start has been read, and what comes is."""
+        return self._caught_up.is_set() and self._following is not None and not self._following.done()
+
+    async def start(self) -> None:
+        """Read everything that is there, then go on in the background. Raises KafkaError where it cannot begin."""
+        self._consumer = connections.reader(self._kafka)
+        await self._consumer.start()
+        self._consumer.assign([self._source])
+        await self._consumer.seek_to_beginning(self._source)
+        await self._look(moved=False)  # an empty table is known at once: a poll of it would wait its whole timeout
+        self._following = asyncio.create_task(self._follow())
+        waiting = asyncio.create_task(self._caught_up.wait())
+        await asyncio.wait([waiting, self._following], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._following.done():
+            self._following.result()
+        log.info("table.caught_up", topic=self._source.topic)
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+            await self._consumer.stop()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                fetched = await self._consumer.getmany(
+                    self._source, timeout_ms=POLL_TIMEOUT_MS, max_records=RECORDS_MAX
+                )
+                records = fetched.get(self._source, [])
+                if records:
+                    self._apply(records)
+                await self._look(moved=bool(records))
+            except KafkaError as error:
+                log.warning("table.not_followed", topic=self._source.topic, error=type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+            self._metrics.table_age.labels(self.topic.name).set(monotonic_s() - self._at_end_s)
+
+    async def _look(self, *, moved: bool) -> None:
+        """Compare our place with the end, once a second, and while there is nothing more to read at the start."""
+        now_s = monotonic_s()
+        if now_s - self._looked_s < LOOK_INTERVAL_S and (self.ready or moved):
+            return
+        self._looked_s = now_s
+        ends = await self._consumer.end_offsets([self._source])
+        behind = ends[self._source] - await self._consumer.position(self._source)
+        self._metrics.table_lag.labels(self.topic.name).set(max(0, behind))
+        if behind <= 0:
+            self._at_end_s = monotonic_s()
+            self._caught_up.set()
+
+
+class WhereWanted:
+    """A table that is followed only where something reads it, which is known when it is to start."""
+
+    def __init__(self, table: FollowedTable, wanted: Callable[[], bool]) -> None:
+        self._table, self._wanted = table, wanted
+        self.following = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is read, or nobody asks."""
+        return self._table.ready or not self.following
+
+    async def start(self) -> None:
+        """Follow the table, if it is wanted. Raises KafkaError where it cannot begin."""
+        self.following = self._wanted()
+        if self.following:
+            await self._table.start()
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        if self.following:
+            await self._table.stop()

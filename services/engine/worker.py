@@ -1,0 +1,428 @@
+"""One partition: its state, its producer, its loop.
+
+Start (C): producer (fences the last owner and settles its transaction) -> committed offset -> state -> seek. Then
+poll -> process -> deliver, one micro-batch after another. Whatever goes wrong in between, producer and state are thrown
+away and the partition starts again from what is committed (A, B).
+"""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
+
+from schemas.dead_letter import DeadLetterReason
+from services.clock import monotonic_s
+from services.engine.batches import Processor, Record, Result
+from services.engine.dead_letters import DeadLetterCap
+from services.engine.delivery import Delivery, RevokedError
+from services.engine.failpoints import reach
+from services.engine.faults import unscorable
+from services.engine.held import Decision, Held
+from services.engine.pacing import Pacer
+from services.engine.restore import check_never_committed, committed_position, restore
+from services.engine.snapshots import SnapshotStore
+from services.engine.suspects import (
+    IN_A_ROW_MAX,
+    OF_THE_RECORDS,
+    Folding,
+    SuspectError,
+    Suspects,
+    UnsendableError,
+    origin_of,
+    suspicious,
+)
+from services.engine.tracing import Tracing
+from services.errors import AssayError, StateOutdatedError, fatal_sentence
+from services.observability.metrics import Metrics
+from services.settings.stream import RuntimeSettings
+
+log = structlog.get_logger(__name__)
+
+POLL_TIMEOUT_MS = 200
+BACKOFF_S_MAX = 10.0
+
+METADATA_MAX = 1000
+"""Of an offset: brokers keep 4,096 bytes (offset.metadata.max.bytes)."""
+
+MENDABLE = (
+    KafkaError,
+    TimeoutError,
+    OSError,
+    RevokedError,
+    MemoryError,
+    UnsendableError,
+    IllegalOperation,
+    AssertionError,
+)
+"""What a fresh start may mend. The last two: the client's own state checks, after it lost track of a transaction."""
+
+Phase = Literal["starting", "restoring", "running", "held", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a worker is made of; the composition root chooses."""
+
+    consumer: AIOKafkaConsumer
+    make_delivery: Callable[[TopicPartition], Delivery]
+    make_processor: Callable[[TopicPartition], Processor]
+    make_snapshots: Callable[[TopicPartition, str], SnapshotStore]
+    pacer: Pacer
+    metrics: Metrics
+    settings: RuntimeSettings
+    tracing: Tracing
+
+
+class PartitionWorker:
+    """Runs one partition until it is drained or cancelled."""
+
+    def __init__(self, source: TopicPartition, parts: Parts) -> None:
+        self.source = source
+        self.phase: Phase = "starting"
+        self.next_offset: int | None = None
+        self.passed_offset = 0
+        """All before it is committed, or nothing that anybody reads: markers, and what was aborted."""
+        self.progress_s = monotonic_s()
+        self.held: Held | None = None
+        self._parts = parts
+        self._settings = parts.settings
+        self._stop = asyncio.Event()
+        self._getting: asyncio.Future[dict[TopicPartition, list[Record]]] | None = None
+        self._lost = False
+        self._cap = DeadLetterCap(parts.settings.dead_letter_share_max, parts.settings.dead_letter_window_records)
+        self._suspects = Suspects()
+        self._unscorable_in_a_row = 0
+        self._let_through_below = 0
+        self._decided = asyncio.Event()
+        self._failures = 0
+        self._batch_start_s = 0.0
+        self._snapshot_due_s = 0.0
+        self._snapshot_offset = -1
+        self._label = parts.metrics.label(source)
+        self._log = log.bind(topic=source.topic, partition=source.partition)
+        parts.metrics.show_partition(self._label)
+
+    def owned(self) -> bool:
+        """E: whether the group still gives us this partition, as far as we know. Checked before each commit."""
+        return not self._lost and self.source in self._parts.consumer.assignment()
+
+    def drain(self) -> None:
+        """Finish the transaction in flight, snapshot, stop."""
+        self._stop.set()
+        self._decided.set()
+        if self._getting is not None:
+            self._getting.cancel()
+
+    def lose(self) -> None:
+        """Stop without committing anything more."""
+        self._lost = True
+        self._stop.set()
+        self._decided.set()
+
+    def decide(self, decision: Decision) -> bool:
+        """What a person says about the held partition. False where it is not held there, or not any more."""
+        if self.held is None or self.held.first_offset != decision.first_offset:
+            return False
+        self._let_through_below = decision.let_through_below or 0
+        self._decided.set()
+        return True
+
+    def caught_up(self) -> None:
+        """The watchdog sees nothing to do."""
+        self._moving()
+
+    async def run(self) -> None:
+        """Work until drained. Raises AssayError when the partition cannot be worked by starting it again."""
+        try:
+            while not self._stop.is_set():
+                try:
+                    await self._session()
+                except StateOutdatedError:
+                    self._log.info("partition.state_outdated", next_step="its history is folded again from the log")
+                except SuspectError as error:
+                    self._log.warning("partition.suspect", **origin_of(error))
+                except MENDABLE as error:
+                    await self._failed(error)
+        finally:
+            self.phase = "stopped"
+            self._parts.metrics.forget_partition(self._label)
+
+    async def _failed(self, error: Exception) -> None:
+        name = type(error).__name__
+        self._failures += 1
+        self._parts.metrics.failures.labels(name).inc()
+        self._log.warning("partition.failed", error=name, failures_in_a_row=self._failures)
+        if self._stop.is_set():
+            return  # who gets the partition next starts it again
+        sentence = fatal_sentence(error)
+        if sentence is not None:
+            raise AssayError(sentence) from error
+        if self._failures > self._settings.restarts_max:
+            raise AssayError(
+                f"Partition {self.source.topic}-{self.source.partition} failed {self._failures} times in a row, "
+                f"last with {name}: look at the brokers' logs, then start this process again."
+            ) from error
+        # a fenced producer may be a member that has not heard yet that it lost the partition: give the group time to say so
+        fenced = isinstance(error, (ProducerFenced, IllegalOperation))
+        if fenced:
+            self._parts.metrics.fenced.inc()
+        fenced_s = self._settings.session_timeout_s / 2 if fenced else 0.0
+        backoff_s = min(BACKOFF_S_MAX, 0.1 * 2.0**self._failures) * random.uniform(0.5, 1.0)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), max(fenced_s, backoff_s))
+
+    async def _session(self) -> None:
+        """From a fresh producer to the next fault, or to the end."""
+        self.phase = "starting"
+        delivery = self._parts.make_delivery(self.source)
+        try:
+            self._parts.metrics.producers.labels("restart" if self._failures else "assignment").inc()
+            await delivery.start()
+            consumer = self._parts.consumer
+            committed = await committed_position(consumer, self.source, self._settings, self._parts.metrics)
+            processor = self._parts.make_processor(self.source)
+            snapshots = self._parts.make_snapshots(self.source, processor.state_key)
+            if not committed.known:
+                await check_never_committed(consumer, self.source, snapshots, self._settings)
+            if committed.must_be_written:
+                await delivery.deliver([], committed.offset, self.owned)
+            self.phase = "restoring"
+            folding = Folding(processor, self._suspects)
+            await restore(
+                consumer, self.source, committed.offset, folding, snapshots, self._parts.metrics, self._moving
+            )
+            consumer.seek(self.source, committed.offset)
+            self.next_offset = self.passed_offset = committed.offset
+            # each partition at its own time: all at once, the copies of their states would hold up every batch together
+            self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s * random.random()
+            self._moving()
+            self.phase = "running"
+            self._log.info("partition.running", offset=committed.offset)
+            delivery = await self._loop(delivery, processor, snapshots)
+        finally:
+            await asyncio.shield(delivery.discard())
+
+    async def _loop(self, delivery: Delivery, processor: Processor, snapshots: SnapshotStore) -> Delivery:
+        while not self._stop.is_set():
+            records = await self._poll()
+            if self._stop.is_set():
+                break  # what was polled and not begun belongs to the next owner
+            for batch in split(records, self._settings.batch_bytes_max):
+                for part in self._suspects.cut(batch):
+                    held = await self._batch(part, processor, delivery)
+                    if held is not None:
+                        await self._hold(held, delivery)
+                        return delivery
+            if not records:
+                await self._pass_markers()
+                due = processor.flush()
+                if due is not None and self.next_offset is not None:
+                    await self._deliver(delivery, processor, due, self.next_offset)
+            if delivery.worn_out:
+                delivery = await self._replace(delivery)
+            await self._snapshot_if_due(processor, snapshots)
+        last = processor.flush(force=True)
+        if last is not None and self.next_offset is not None and not self._lost:
+            await self._deliver(delivery, processor, last, self.next_offset)
+        await self._snapshot(processor, snapshots)
+        return delivery
+
+    async def _batch(self, batch: Sequence[Record], processor: Processor, delivery: Delivery) -> Held | None:
+        """From poll to commit; why nothing is committed, where it would be too many dead letters."""
+        with self._parts.tracing.batch(batch) as trace:
+            reach("after_poll")
+            blamed = self._suspects.why(batch[0])
+            started_s = monotonic_s()
+            try:
+                if blamed is not None:
+                    result = self._refuse(batch[0], blamed, processor)
+                else:
+                    result = await processor.process(batch)
+            except Exception as error:
+                self._suspect(batch, error)
+                raise
+            self._parts.metrics.took("process", started_s)
+            reach("after_process")
+            if result.faults and (cause := self._too_many(result, blamed, batch)):
+                return Held.of(f"{self.source.topic}-{self.source.partition}", batch, result.faults, cause)
+            trace.carry(result.writes)
+            try:
+                await self._deliver(delivery, processor, result, batch[-1].offset + 1)
+            except (UnsendableError, *OF_THE_RECORDS) as error:
+                if blamed is None:
+                    self._suspect(batch, error)
+                raise
+            self._count(result, blamed)
+            return None
+
+    def _suspect(self, batch: Sequence[Record], error: Exception) -> None:
+        """Raise SuspectError in place of a stage's error, where the records may be to blame for it."""
+        if suspicious(error):
+            self._suspects.blame(batch, error)
+            raise SuspectError(f"{batch[0].offset} to {batch[-1].offset}") from error
+
+    def _refuse(self, record: Record, error: str, processor: Processor) -> Result:
+        """The dead letter of a record on which a stage raises, the record folded as a restore folds it."""
+        folded = record.offset not in self._suspects.not_folded
+        try:
+            return processor.refuse(unscorable(record, error), folded=folded)
+        except Exception as raised:
+            if not folded or not suspicious(raised):
+                raise
+            self._suspects.not_folded.add(record.offset)
+            raise SuspectError(str(record.offset)) from raised
+
+    def _too_many(self, result: Result, blamed: str | None, batch: Sequence[Record]) -> str | None:
+        """Why the dead letters of a result are too many to be committed without a person; None where they are not."""
+        if batch[0].offset < self._let_through_below:
+            return None
+        if blamed is not None and self._unscorable_in_a_row >= IN_A_ROW_MAX:
+            return f"a stage raises {blamed} on more than {IN_A_ROW_MAX} records in a row, so it is not the records"
+        if self._cap.exceeded(*_for_the_cap(result)):
+            return f"more than {self._settings.dead_letter_share_max:.0%} of the last records are dead letters"
+        return None
+
+    def _count(self, result: Result, blamed: str | None) -> None:
+        self._cap.count(*_for_the_cap(result))
+        if blamed is not None:
+            self._unscorable_in_a_row += 1
+        elif len(result.faults) < result.records:
+            self._unscorable_in_a_row = 0
+
+    async def _poll(self) -> list[Record]:
+        """A micro-batch: bounded by records and, while the partition keeps up, by the pacer's time."""
+        settings, pacer = self._settings, self._parts.pacer
+        took_s = pacer.now_s() - self._batch_start_s
+        records = await self._get(POLL_TIMEOUT_MS, settings.batch_records_max)
+        due_s = pacer.due_s(self._batch_start_s, took_s)
+        while records and len(records) < settings.batch_records_max and not self._stop.is_set():
+            left_s = due_s - pacer.now_s()
+            if left_s <= 0:
+                break
+            records += await self._get(max(1, int(left_s * 1000)), settings.batch_records_max - len(records))
+        self._batch_start_s = pacer.now_s()
+        return records
+
+    async def _get(self, timeout_ms: int, records_max: int) -> list[Record]:
+        """`getmany` that a drain interrupts: during a rebalance it would wait for the end of the rebalance (E)."""
+        getting = asyncio.ensure_future(
+            self._parts.consumer.getmany(self.source, timeout_ms=timeout_ms, max_records=records_max)
+        )
+        self._getting = getting
+        try:
+            return list((await getting).get(self.source, []))
+        except asyncio.CancelledError:
+            if self._stop.is_set() and not self._lost:
+                return []  # cancelled by `drain`, not from outside
+            raise
+        finally:
+            self._getting = None
+
+    async def _deliver(self, delivery: Delivery, processor: Processor, result: Result, next_offset: int) -> None:
+        started_s = monotonic_s()
+        await delivery.deliver(result.writes, next_offset, self.owned)
+        self._parts.metrics.took("deliver", started_s)
+        processor.committed(result)
+        self.next_offset = self.passed_offset = next_offset
+        self._suspects.committed(next_offset)
+        self._failures = 0
+        self._moving()
+        self._parts.metrics.transactions.labels(self._label).inc()
+
+    async def _replace(self, delivery: Delivery) -> Delivery:
+        """D: a fresh producer of the same id between two transactions; state and position stay."""
+        await delivery.discard()
+        fresh = self._parts.make_delivery(self.source)
+        self._parts.metrics.producers.labels("age").inc()
+        await fresh.start()
+        return fresh
+
+    async def _hold(self, held: Held, delivery: Delivery) -> None:
+        """Stop consuming, loudly, until a person decides: nothing of the batch is committed, only why it is not."""
+        self.phase, self.held = "held", held
+        self._decided.clear()
+        self._parts.metrics.held.labels(self._label).set(1)
+        self._log.error(
+            "partition.held",
+            cause=held.cause,
+            reasons=held.reasons,
+            first_offset=held.first_offset,
+            last_offset=held.last_offset,
+            next_step="`assay held show` lists the records, `assay held let-through` or `assay held retry` goes on",
+        )
+        try:
+            await delivery.deliver([], held.first_offset, self.owned, str(held)[:METADATA_MAX])
+            if not self._stop.is_set():
+                await self._decided.wait()
+        finally:
+            self.held = None
+            self._parts.metrics.held.labels(self._label).set(0)
+        self._log.info("partition.decided", let_through_below=self._let_through_below)
+        self._cap = DeadLetterCap(self._settings.dead_letter_share_max, self._settings.dead_letter_window_records)
+        self._unscorable_in_a_row = 0
+        self._suspects.forgive()
+
+    async def _pass_markers(self) -> None:
+        """Nothing was polled, and all that was is committed: what lies before the consumer's place is no record of ours."""
+        if not self.owned():
+            return
+        position = await self._parts.consumer.position(self.source)
+        if position > self.passed_offset:
+            self.passed_offset = position
+            self._moving()
+
+    async def _snapshot_if_due(self, processor: Processor, snapshots: SnapshotStore) -> None:
+        if monotonic_s() >= self._snapshot_due_s:
+            await self._snapshot(processor, snapshots)
+
+    async def _snapshot(self, processor: Processor, snapshots: SnapshotStore) -> None:
+        """Save the state. A failure is counted and logged, and costs a longer restart, nothing else."""
+        self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s
+        if self.next_offset is None or self.next_offset == self._snapshot_offset or self._lost:
+            return
+        metrics, offset = self._parts.metrics, self.next_offset
+        try:
+            size_bytes = await asyncio.to_thread(snapshots.save, offset, processor.snapshot())
+        except OSError as error:
+            metrics.snapshots.labels("failed").inc()
+            self._log.error("snapshot.failed", error=error.strerror or type(error).__name__)
+            return
+        self._snapshot_offset = offset
+        metrics.snapshots.labels("saved").inc()
+        metrics.snapshot_bytes.labels(self._label).set(size_bytes)
+        metrics.snapshot_time.labels(self._label).set_to_current_time()
+
+    def _moving(self) -> None:
+        self.progress_s = monotonic_s()
+
+
+def _for_the_cap(result: Result) -> tuple[int, int]:
+    """Records and dead letters of a result, without repetitions: a source that sends again is no source of garbage."""
+    if not result.faults:
+        return result.records, 0
+    repeated = sum(fault.reason is DeadLetterReason.DUPLICATE for fault in result.faults)
+    return result.records - repeated, result.dead_letters - repeated
+
+
+def split(records: Sequence[Record], bytes_max: int) -> list[Sequence[Record]]:
+    """Cut records into batches of at most `bytes_max` payload bytes; a larger single record is a batch of its own."""
+    # nearly always so, and to see it takes a third of the loop's time
+    if records and sum([len(record.value or b"") for record in records]) <= bytes_max:
+        return [records]
+    batches: list[Sequence[Record]] = []
+    start = size = 0
+    for i, record in enumerate(records):
+        length = len(record.value or b"")
+        if i > start and size + length > bytes_max:
+            batches.append(records[start:i])
+            start, size = i, 0
+        size += length
+    if start < len(records):
+        batches.append(records[start:])
+    return batches

@@ -1,0 +1,1 @@
+"""Kafka: clients, patches of the client library, requests that it lacks, topics, rights."""

@@ -1,0 +1,156 @@
+"""Asked once, before the work: does Kafka let us in, and may we do with topics and group what we are going to do?
+
+A right that is missing would show later as a partition that fails again and again, or as a group that never answers; and
+what a login lacks is lost in the client library's log. Here each becomes one sentence.
+"""
+
+import ssl
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+    for_code,
+)
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
+
+from services.errors import AssayError
+from services.kafka.client import admin, connection, patiently
+from services.settings.stream import KafkaSettings
+
+READ, WRITE = 3, 4
+"""Codes of operations (org.apache.kafka.common.acl.AclOperation): bits of what we are told that we may do (KIP-430)."""
+
+log = structlog.get_logger(__name__)
+
+NAMES = {READ: "Read", WRITE: "Write"}
+GROUP_REFUSED = 30
+
+DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
+"""An API and its version that came with Apache Kafka 4.3: brokers do not tell clients of theirs what they are."""
+
+REFUSED_LOGINS = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
+
+
+class _MetadataResponse(Response):  # type: ignore[misc]  # the library is untyped
+    API_KEY, API_VERSION = 3, 8
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("brokers", Array(("node_id", Int32), ("host", String()), ("port", Int32), ("rack", String()))),
+        ("cluster_id", String()),
+        ("controller_id", Int32),
+        (
+            "topics",
+            Array(
+                ("error_code", Int16),
+                ("topic", String()),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    Array(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", Array(Int32)),
+                        ("isr", Array(Int32)),
+                        ("offline_replicas", Array(Int32)),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+            ),
+        ),
+        ("cluster_authorized_operations", Int32),
+    )
+
+
+class _MetadataStruct(RequestStruct):  # type: ignore[misc]
+    API_KEY, API_VERSION = 3, 8
+    RESPONSE_TYPE = _MetadataResponse
+    SCHEMA = Schema(
+        ("topics", Array(String())), ("may_create", Boolean), ("of_cluster", Boolean), ("of_topics", Boolean)
+    )
+
+
+class _MetadataRequest(Request[_MetadataStruct]):  # type: ignore[misc]
+    """Version 8, which the library does not have: the first that tells what we may do."""
+
+    API_KEY = 3
+
+    def __init__(self, topics: Collection[str]) -> None:
+        self._topics = list(topics)
+
+    def build(self, request_struct_class: Any) -> Any:
+        """With the rights on topics, without those on the cluster."""
+        return request_struct_class(self._topics, False, False, True)
+
+
+async def _described(client: AIOKafkaAdminClient, group: str) -> dict[str, Any]:
+    """What Kafka says of a group. Raises KafkaError where its coordinator cannot say yet: no rights are in such an answer."""
+    (answer,) = await client.describe_consumer_groups([group], include_authorized_operations=True)
+    (found,) = answer.to_object()["groups"]
+    if found["error_code"] not in (0, GROUP_REFUSED):
+        raise for_code(found["error_code"])
+    return dict(found)
+
+
+def may_forget_commits(client: AIOKafkaAdminClient) -> bool:
+    """Whether a broker that was asked something is of a version that can lose a commit (KAFKA-20734), or of a later one."""
+    connections = client._client._conns.values()
+    return any(connected._versions.get(DESCRIBE_LOG_DIRS, (0, 0))[1] >= SINCE_4_3 for connected in connections)
+
+
+async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int]], group: str) -> None:
+    """Raise AssayError unless we may do `wanted` (operations by topic) and read in `group`. Warns of unsound brokers."""
+    client = admin(kafka)
+    try:
+        await client.start()
+        allowed = await _allowed_on_topics(client, wanted)
+        if may_forget_commits(client):
+            log.warning(
+                "kafka.may_forget_commits",
+                next_step="ask who runs the brokers whether their Kafka has the mend of KAFKA-20734: 4.3.0 to 4.4.0 have not",
+            )
+        missing = [
+            f"{NAMES[operation]} on topic {topic}"
+            for topic, operations in sorted(wanted.items())
+            for operation in sorted(operations)
+            if not allowed[topic] >> operation & 1
+        ]
+        found = await patiently(lambda: _described(client, group))
+        if found["error_code"] == GROUP_REFUSED or not found["authorized_operations"] >> READ & 1:
+            missing.append(f"Read on group {group}")
+    finally:
+        await client.close()
+    if missing:
+        raise AssayError(
+            f"Kafka does not allow us {', '.join(missing)}: grant this user the ACLs (`assay acls` prints them)."
+        )
+
+
+async def _allowed_on_topics(client: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, int]:
+    """What we may do with each topic, a bit an operation."""
+    answer = await patiently(lambda: client._send_request(_MetadataRequest(topics)))
+    return {found["topic"]: int(found["authorized_operations"]) for found in answer.to_object()["topics"]}
+
+
+async def why_unreachable(kafka: KafkaSettings, error: BaseException) -> str:
+    """What to tell a person about brokers that do not answer: the library's error names neither login nor certificate."""
+    arguments = connection(kafka)
+    host, _, port = arguments.pop("bootstrap_servers").partition(",")[0].rpartition(":")
+    try:
+        (await create_conn(host, int(port), **arguments)).close()
+    except REFUSED_LOGINS:
+        return f"Kafka at {kafka.bootstrap} refuses the login: check ASSAY_KAFKA_SASL_* (mechanism, name, password or token)."
+    except ssl.SSLError as reason:
+        return f"Kafka at {kafka.bootstrap} and we do not agree on TLS ({reason.reason}): check ASSAY_KAFKA_SSL_*."
+    except (KafkaError, OSError, TimeoutError, ValueError):
+        pass  # the error that brought us here says as much
+    return f"Kafka at {kafka.bootstrap} does not answer ({type(error).__name__}): check ASSAY_KAFKA_BOOTSTRAP and that it runs."

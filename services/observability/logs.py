@@ -1,0 +1,41 @@
+"""Structured logs: events with dotted names and key-values, never a payload, a key or a secret."""
+
+import logging
+from typing import Any
+
+import structlog
+
+from services.observability.log_filters import NoiseFilter, RepeatFilter
+from services.observability.metrics import Metrics
+from services.settings.stream import RuntimeSettings
+
+
+def configure(runtime: RuntimeSettings, metrics: Metrics) -> None:
+    """Set up structlog, and through it the Kafka library's records."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if runtime.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.addFilter(NoiseFilter(metrics))
+    handler.addFilter(RepeatFilter(metrics))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=runtime.log_level, force=True)
+    # G: the library prints keys and values at DEBUG, so it never gets below INFO, whatever our own level is
+    logging.getLogger("aiokafka").setLevel(max(logging.INFO, logging.getLogger().level))

@@ -1,0 +1,46 @@
+"""The catalogue of metrics of what is scored: money, scores, alerts. Beside what every processor shows (`metrics`)."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from services.observability.histogram import BulkHistogram
+
+PROBABILITY_BUCKETS = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+PERCENTILE_BUCKETS = (10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.9, 99.99, 100.0)
+EVENT_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 3600.0, 86_400.0)
+
+
+class RiskMetrics:
+    """What the scorer shows of its scores. Labels are bounded by the bundle: its features, its outcomes."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(f"assay_{name}", help_text, labels, registry=registry)
+
+        self.amount = counter(
+            "amount",
+            "Amounts scored, in main units, whatever the currency: pass, alert, let_through (the control group).",
+            "outcome",
+        )
+        self.reasons = counter("alert_reasons", "Alerts, by the feature that is their strongest reason.", "feature")
+        self.triggers = counter("alert_triggers", "Thresholds crossed by alerts; one alert may cross both.", "trigger")
+        self.budget = Gauge(
+            "assay_alert_budget_share",
+            "Alerts a payment that the bundle in force was made for.",
+            ["bundle"],
+            registry=registry,
+        )
+        self.probability = BulkHistogram(
+            "assay_probability", "Probabilities of fraud scored.", PROBABILITY_BUCKETS, registry
+        )
+        self.percentile = BulkHistogram(
+            "assay_anomaly_percentile",
+            "Percentiles scored: the reconstruction error among legitimate payments.",
+            PERCENTILE_BUCKETS,
+            registry,
+        )
+        self.event_latency = BulkHistogram(
+            "assay_event_latency_seconds",
+            "From the payment itself (event time) to its committed score.",
+            EVENT_BUCKETS_S,
+            registry,
+        )

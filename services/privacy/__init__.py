@@ -1,0 +1,1 @@
+"""Keys of persons and card ids: pseudonyms, decisions sealed per subject, erasure."""

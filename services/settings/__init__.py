@@ -1,0 +1,1 @@
+"""Settings: every environment variable, read once, typed, documented where it is defined."""

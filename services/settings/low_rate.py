@@ -1,0 +1,73 @@
+"""Settings of the low-rate services: cases and monitor. What they share with the others is in `settings`."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.settings.secrets import KeySecret
+
+Group = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")]
+
+
+class CasesSettings(BaseSettings):
+    """How alerts become cases."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_CASES_", extra="ignore", frozen=True)
+
+    group: Group = Field("assay-cases", description="Consumer group of the case service.")
+    http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        9466, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
+    )
+    window_h: Annotated[float, Field(gt=0)] = Field(
+        24.0, description="Alerts of a card within so many hours of the first, in event time, are one case."
+    )
+    expire_days: Annotated[float, Field(gt=0)] = Field(
+        14.0, description="An open case to which nothing happens for so long expires."
+    )
+    keep_days: Annotated[float, Field(gt=0)] = Field(
+        180.0, description="A closed case is forgotten so long after its last change."
+    )
+    tick_s: Annotated[float, Field(gt=0)] = Field(60.0, description="How often expiry is looked at.")
+    webhook_url: str | None = Field(
+        None,
+        repr=False,
+        description="Where cases are posted to; without it nowhere. Some hold a token, so it is not shown.",
+    )
+    webhook_secret: KeySecret = Field(
+        None, description="Key of the signature in `Assay-Signature`; needed with the URL; 16 bytes or more."
+    )
+    webhook_attempts_max: Annotated[int, Field(ge=1, le=20)] = Field(
+        6, description="Attempts before a case becomes a dead letter (undelivered)."
+    )
+    webhook_timeout_s: Annotated[float, Field(gt=0)] = Field(10.0, description="Of one attempt.")
+
+
+class MonitorSettings(BaseSettings):
+    """What the monitor looks at."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_MONITOR_", extra="ignore", frozen=True)
+
+    group: Group = Field("assay-monitor", description="Consumer group of the monitor.")
+    http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        9467, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
+    )
+    window_records: Annotated[int, Field(ge=100)] = Field(
+        10_000, description="Drift is reported each time so many payments were scored by a model ..."
+    )
+    window_h: Annotated[float, Field(ge=0)] = Field(
+        24.0,
+        description="... and so much event time has passed: less than a day is no day's traffic, and looks drifted.",
+    )
+    psi_max: Annotated[float, Field(gt=0)] = Field(
+        0.25, description="A distribution whose population stability index is above this has drifted."
+    )
+    quality_interval_s: Annotated[float, Field(gt=0)] = Field(
+        60.0, description="Quality is reported so often, while evidence comes in."
+    )
+    maturity_days: Annotated[int, Field(ge=1)] = Field(
+        60, description="A payment without a label is legitimate once it is so old."
+    )
+    ledger_max: Annotated[int, Field(ge=1)] = Field(
+        200_000, description="Payments remembered for their labels, about 0.7 KB each; the oldest make room."
+    )

@@ -1,0 +1,216 @@
+"""Commands that talk to a Kafka: topics, tail, simulate, verify, doctor."""
+
+import asyncio
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.alert import Alert, Reason
+from schemas.credit import CreditDecision, CreditScore
+from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.decision import Decision
+from schemas.score import Score
+from schemas.topics import TOPICS, TRANSACTIONS, source_headers
+from services.cli.app import app
+from services.cli.operating.tail import Output
+from services.errors import AssayError
+from services.kafka.client import plain_producer, reader
+from services.settings.stream import KafkaSettings, RuntimeSettings
+
+CARD = "card-abcdefgh"
+ALERT = Alert(
+    transaction_id="tx-1",
+    event_time_ms=1,
+    card_id=CARD,
+    probability=0.93,
+    reconstruction_error=0.1,
+    anomaly_percentile=99.7,
+    alert=True,
+    model="fraud/1@cpu",
+    terminal_id="t-1",
+    amount=1234.5,
+    currency="EUR",
+    triggers=("probability",),
+    reasons=(Reason(feature="amount", value=1234.5, contribution=0.4, score="probability", text="amount is 1234.5"),),
+)
+DEAD_LETTER = DeadLetter(
+    reason=DeadLetterReason.SCHEMA,
+    detail="Expected float - at amount",
+    source_topic="transactions",
+    source_partition=1,
+    source_offset=42,
+    payload_bytes=99,
+    payload_hmac_sha256="0" * 64,
+    key_id="k",
+)
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str, topic_prefix: str) -> None:
+    """What a user would export."""
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", kafka_bootstrap)
+    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", topic_prefix)
+    monkeypatch.setenv("ASSAY_PARTITIONS", "2")
+    monkeypatch.setenv("ASSAY_GROUP", f"{topic_prefix}group")
+    monkeypatch.delenv("ASSAY_PRIVACY_KEY", raising=False)
+
+
+def assay(*arguments: str) -> str:
+    """Standard output of a command that succeeds."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def write(bootstrap: str, topic: str, *values: bytes, key: bytes | None = None) -> None:
+    """Records on partition 0."""
+
+    async def send() -> None:
+        producer = plain_producer(KafkaSettings(bootstrap=bootstrap), RuntimeSettings())
+        await producer.start()
+        for offset, value in enumerate(values):
+            headers = source_headers("transactions", 0, offset, 0)
+            await producer.send_and_wait(topic, value, key=key, partition=0, headers=headers)
+        await producer.stop()
+
+    asyncio.run(send())
+
+
+def test_topics_are_created_once_and_listed(topic_prefix: str) -> None:
+    """The second time they exist."""
+    assert {topic["created"] for topic in json.loads(assay("topics", "create", "--json"))} == {True}
+    assert {topic["created"] for topic in json.loads(assay("topics", "create", "--json"))} == {False}
+    listed = json.loads(assay("topics", "list", "--json"))
+    assert [topic["name"] for topic in listed] == [topic_prefix + topic.name for topic in TOPICS]
+    expected = {topic_prefix + topic.name: 2 if topic.partitions == "input" else 1 for topic in TOPICS}
+    assert {topic["name"]: topic["partitions"] for topic in listed} == expected
+    assert "exists, 2 partitions" in assay("topics", "create")
+    assert f"{topic_prefix}scores" in assay("topics", "list")
+
+
+def test_tail_masks_card_ids_unless_told_otherwise(kafka_bootstrap: str, topic_prefix: str) -> None:
+    """In lines for people and in JSON."""
+    assay("topics", "create")
+    write(kafka_bootstrap, f"{topic_prefix}alerts", ALERT.model_dump_json().encode(), key=CARD.encode())
+    options = ("tail", "alerts", "--from-start", "--count", "1")
+    text = assay(*options)
+    assert CARD not in text
+    assert "***efgh" in text
+    assert "amount is 1234.5" in text
+    masked = json.loads(assay(*options, "--json"))
+    assert masked["card_id"] == "***efgh"
+    assert masked["probability"] == ALERT.probability
+    assert json.loads(assay(*options, "--json", "--unmasked")) == ALERT.model_dump(mode="json")
+
+
+SCORE = Score(**{name: getattr(ALERT, name) for name in Score.model_fields})
+RECORD = {"decided_at_ms": 2, "bundle_digest": "0" * 64, "features": (1.0,), "probability_threshold": 0.5}
+RECORD |= {"anomaly_percentile_threshold": 99.0, "decision_id": "transactions-0-1"}
+CREDIT = CreditScore(
+    application_id="a-1",
+    event_time_ms=1,
+    applicant_id=CARD,
+    probability=0.5,
+    reconstruction_error=0.1,
+    anomaly_percentile=50.0,
+    outcome="approve",
+    model="credit/1@cpu",
+)
+PERSONAL = {
+    "scores": SCORE,
+    "alerts": ALERT,
+    "decisions": Decision(**dict(SCORE), **RECORD, outcome="alert", recorded_because="alert"),
+    "credit-scores": CREDIT,
+    "credit-decisions": CreditDecision(**dict(CREDIT), **RECORD),
+}
+
+
+@pytest.mark.parametrize("topic", PERSONAL)
+def test_tail_shows_nobodys_whole_id_unless_told_to(kafka_bootstrap: str, topic_prefix: str, topic: str) -> None:
+    """Of every topic that it shows, for people and for programs."""
+    assert {*PERSONAL, "dead-letters"} == {each.value for each in Output}
+    assay("topics", "create")
+    write(kafka_bootstrap, topic_prefix + topic, PERSONAL[topic].model_dump_json().encode(), key=CARD.encode())
+    options = ("tail", topic, "--from-start", "--count", "1")
+    for shown in (assay(*options), assay(*options, "--json")):
+        assert CARD not in shown
+        assert "***efgh" in shown
+    assert CARD in assay(*options, "--unmasked")
+
+
+def test_tail_shows_dead_letters_and_passes_over_what_is_not_of_its_schema(
+    kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    """A record that cannot be read is noted, and the next one shown."""
+    assay("topics", "create")
+    write(kafka_bootstrap, f"{topic_prefix}dead-letters", b"garbage", DEAD_LETTER.model_dump_json().encode())
+    text = assay("tail", "dead-letters", "--from-start", "--count", "2")
+    assert text.splitlines() == ["schema       transactions-1@42 (99 bytes): Expected float - at amount"]
+
+
+def test_tail_of_a_missing_topic_is_a_sentence() -> None:
+    """It names the command that makes it."""
+    result = CliRunner().invoke(app, ["tail", "scores"])
+    assert isinstance(result.exception, AssayError)
+    assert "assay topics create" in str(result.exception)
+
+
+def test_simulated_payments_arrive(kafka_bootstrap: str, topic_prefix: str) -> None:
+    """As many as were asked for, and the simulator's account is right."""
+    assay("topics", "create")
+    account = json.loads(assay("simulate", "--count", "500", "--rate", "5000", "--customers", "100", "--json"))
+    assert account["records"] == 500
+
+    async def count() -> int:
+        consumer = reader(KafkaSettings(bootstrap=kafka_bootstrap), [topic_prefix + TRANSACTIONS.name])
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets(consumer.assignment())
+            return sum(ends.values())
+        finally:
+            await consumer.stop()
+
+    assert asyncio.run(count()) == 500
+
+
+def test_verify_of_a_group_that_never_ran_is_a_sentence(topic_prefix: str) -> None:
+    """It names the group."""
+    assay("topics", "create")
+    result = CliRunner().invoke(app, ["verify", "--json"])
+    assert isinstance(result.exception, AssayError)
+    assert f"{topic_prefix}group" in str(result.exception)
+
+
+def test_the_doctor_names_what_fails_and_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Topics and privacy key are missing; brokers answer."""
+    result = CliRunner().invoke(app, ["doctor", "--json"])
+    assert result.exit_code == 1
+    found = {check["check"]: check for check in json.loads(result.stdout)}
+    assert found["settings"]["ok"]
+    assert found["brokers"]["ok"]
+    assert not found["topics"]["ok"]
+    assert "assay topics create" in found["topics"]["detail"]
+    assert "ASSAY_PRIVACY_KEY" in found["privacy key"]["detail"]
+    assay("topics", "create")
+    monkeypatch.setenv("ASSAY_PARTITIONS", "3")
+    mended = {c["check"]: c for c in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
+    assert "set ASSAY_PARTITIONS=2" in mended["topics"]["detail"]
+
+
+def test_the_doctor_refuses_a_bundle_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the directory and the setting."""
+    monkeypatch.setenv("ASSAY_BUNDLE", "no/such/bundle")
+    found = {c["check"]: c for c in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
+    assert not found["bundle"]["ok"]
+    assert "no/such/bundle" in found["bundle"]["detail"]
+    assert "ASSAY_BUNDLE" in found["bundle"]["detail"]
+    assert "device" not in found
+
+
+def test_the_doctor_reports_wrong_settings_and_checks_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong setting of the scorer does not hide the brokers."""
+    monkeypatch.setenv("ASSAY_DEVICE", "abacus")
+    found = {c["check"]: c for c in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
+    assert "ASSAY_DEVICE" in found["settings"]["detail"]
+    assert found["brokers"]["ok"]

@@ -1,0 +1,38 @@
+"""A real processor for tests without Kafka: the default bundle, one thread, few cards."""
+
+import functools
+
+from schemas.privacy import PrivacyKey
+from services.engine.dead_letters import DeadLetterWriter
+from services.observability.metrics import Metrics
+from services.scorer.emit import Emitter
+from services.scorer.live import Model, Models
+from services.scorer.model import Loader
+from services.scorer.processor import Limits, ScoringProcessor
+from services.scorer.scored import Shares
+from services.scorer.watch import Bands
+from services.settings.stream import BundleSettings, RuntimeSettings, ScorerSettings
+from tests.services.engine.fakes import SOURCE
+from tests.services.harness import ROOT
+
+
+@functools.cache
+def model() -> Model:
+    """The default bundle."""
+    settings = ScorerSettings(bundle=ROOT / "deploy/bundles/fraud", device="cpu")
+    return Loader(settings, BundleSettings(), Metrics()).first()
+
+
+def processor(*, cards_max: int, duplicate_window_records: int) -> ScoringProcessor:
+    """A fresh one, that forgets cards and ids early."""
+    limits = Limits(
+        message_bytes_max=RuntimeSettings().message_bytes_max,
+        event_ahead_ms_max=int(RuntimeSettings().event_ahead_s_max * 1000),
+        duplicate_window_records=duplicate_window_records,
+        cards_max=cards_max,
+    )
+    metrics, letters = Metrics(), DeadLetterWriter(PrivacyKey("test", b"k"))
+    models = Models(model(), Bands(1, 2.0, 2.0), metrics, "test")
+    return ScoringProcessor(
+        SOURCE, models, limits, Emitter("", Shares(decisions=0.0, control=0.0), letters), metrics, None
+    )

@@ -1,0 +1,142 @@
+"""The group and the watchdog: what the client library keeps to itself ends the process (E, F)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from services.engine import group as runtime_group
+from services.engine.group import WorkerGroup
+from services.errors import AssayError
+from tests.services.engine.fakes import SOURCE, FakeConsumer, FakeKafka, Silent, parts_of
+
+Started = tuple[WorkerGroup, asyncio.Event, "asyncio.Task[None]"]
+
+
+@pytest.fixture
+async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Awaitable[Started]]:
+    """Starts a group over a fake Kafka, its watchdog in a hurry."""
+    monkeypatch.setattr(runtime_group, "WATCH_INTERVAL_S", 0.005)
+
+    async def started(kafka: FakeKafka, **settings: Any) -> Started:
+        parts = parts_of(kafka, Silent, tmp_path, FakeConsumer(kafka), **settings)
+        group, stop = WorkerGroup(["transactions"], parts), asyncio.Event()
+        return group, stop, asyncio.create_task(group.run(stop))
+
+    return started
+
+
+async def test_an_error_in_a_callback_of_the_group_ends_the_process(
+    start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule E: the client swallows it, and would go on without a worker."""
+    group, _, running = await start(FakeKafka())
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(runtime_group, "PartitionWorker", broken)
+    await group.on_partitions_assigned([SOURCE])
+    with pytest.raises(RuntimeError, match="broken"):
+        await asyncio.wait_for(running, 30)
+
+
+async def test_an_error_while_partitions_are_given_back_ends_the_process(
+    start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule E, the other callback."""
+    group, _, running = await start(FakeKafka())
+    stop = group._stop
+
+    async def broken_once(*_: Any) -> None:
+        monkeypatch.setattr(group, "_stop", stop)
+        raise RuntimeError("cannot drain")
+
+    monkeypatch.setattr(group, "_stop", broken_once)
+    await group.on_partitions_assigned([SOURCE])
+    await group.on_partitions_revoked([SOURCE])
+    with pytest.raises(RuntimeError, match="cannot drain"):
+        await asyncio.wait_for(running, 30)
+
+
+async def test_partitions_that_come_while_the_process_ends_are_left_to_others(
+    start: Callable[..., Awaitable[Started]],
+) -> None:
+    """The answer to a rebalance may come after the last worker was stopped."""
+    kafka = FakeKafka()
+    group, stop, running = await start(kafka)
+    stop.set()
+    await asyncio.wait_for(running, 30)
+    await group.on_partitions_assigned([SOURCE])
+    assert not group._workers
+    assert kafka.calls == []
+
+
+async def test_a_worker_that_ends_by_itself_ends_the_process(
+    start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client can hand a cancellation of its own on: to its task that is no failure, and the partition stood still."""
+
+    async def cancelled(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Silent, "process", cancelled)
+    kafka = FakeKafka()
+    kafka.append(b"one")
+    group, _, running = await start(kafka)
+    await group.on_partitions_assigned([SOURCE])
+    with pytest.raises(AssayError, match="ended by itself"):
+        await asyncio.wait_for(running, 30)
+
+
+async def test_records_that_wait_without_progress_end_the_process(start: Callable[..., Awaitable[Started]]) -> None:
+    """Rule F: first not ready, then the end, so that another can take over."""
+    kafka = FakeKafka()
+    kafka.append(b"never worked")
+    kafka.hang = True
+    group, _, running = await start(kafka, progress_timeout_s=0.02)
+    await group.on_partitions_assigned([SOURCE])
+    with pytest.raises(AssayError, match="records waiting but committed none"):
+        await asyncio.wait_for(running, 30)
+    assert not group.ready
+
+
+async def test_a_broker_that_does_not_answer_is_no_progress(
+    start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule F: silence is not health."""
+
+    async def silent(*_: Any) -> Any:
+        raise KafkaError("no answer")
+
+    monkeypatch.setattr(FakeConsumer, "end_offsets", silent)
+    kafka = FakeKafka()
+    kafka.hang = True
+    group, _, running = await start(kafka, progress_timeout_s=0.02)
+    await group.on_partitions_assigned([SOURCE])
+    with pytest.raises(AssayError, match="committed none"):
+        await asyncio.wait_for(running, 30)
+
+
+async def test_a_group_that_never_answers_ends_the_process(start: Callable[..., Awaitable[Started]]) -> None:
+    """Rule F: a consumer may be stuck between giving its partitions back and getting new ones, with nothing to show."""
+    group, _, running = await start(FakeKafka(), progress_timeout_s=0.5)
+    await group.on_partitions_assigned([])
+    assert group.ready
+    await group.on_partitions_revoked([])
+    assert not group.ready
+    with pytest.raises(AssayError, match="has assigned us nothing"):
+        await asyncio.wait_for(running, 30)
+
+
+async def test_a_member_with_nothing_to_do_is_ready_and_stays(start: Callable[..., Awaitable[Started]]) -> None:
+    """More members than partitions is no fault."""
+    group, stop, running = await start(FakeKafka(), progress_timeout_s=0.001)
+    await group.on_partitions_assigned([])
+    assert await group._waiting() == []
+    assert group.ready
+    stop.set()
+    await asyncio.wait_for(running, 30)

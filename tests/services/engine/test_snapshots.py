@@ -1,0 +1,140 @@
+"""Snapshots: whatever happens to them costs time, never correctness. In a directory and behind a URL alike."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.engine.snapshots import KEPT, Snapshot, SnapshotStore
+from services.errors import SettingsError
+from services.storage import Directory, Place, place
+
+
+@pytest.fixture(params=["directory", "url"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """An empty folder."""
+    if request.param == "directory":
+        yield place(str(tmp_path), "group", "transactions-0")
+        return
+    url = f"memory://{uuid.uuid4().hex}"
+    yield place(url, "group", "transactions-0")
+    fsspec.filesystem("memory").rm(url, recursive=True)
+
+
+def store(where: Place, state_key: str = "spec-1") -> SnapshotStore:
+    """The snapshots of one partition."""
+    return SnapshotStore(where, state_key)
+
+
+def usable(where: Place, offset_max: int = 10_000, state_key: str = "spec-1") -> list[int]:
+    """Offsets of the snapshots that would be loaded, newest first."""
+    found = store(where, state_key).newest(offset_max)
+    return [candidate.offset for candidate in found if isinstance(candidate, Snapshot)]
+
+
+def content(where: Place, name: str) -> bytes:
+    with where.open(name) as file:
+        return file.read()
+
+
+def test_a_snapshot_comes_back_as_it_was(where: Place) -> None:
+    """Names, types, values."""
+    arrays = {
+        "a": np.arange(5, dtype=np.int64),
+        "b": np.array([[0.1, np.inf]], np.float32),
+        "none": np.zeros(0, np.uint8),
+        "columns": np.arange(6).reshape(2, 3).T,
+    }
+    store(where).save(42, arrays)
+    snapshot = next(store(where).newest(42))
+    assert isinstance(snapshot, Snapshot)
+    assert snapshot.offset == 42
+    for name, array in arrays.items():
+        assert snapshot.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(snapshot.arrays[name], array)
+
+
+def test_only_the_newest_are_kept_and_no_temporary_file_stays(where: Place) -> None:
+    """A partition's folder does not grow."""
+    for offset in range(1, 6):
+        store(where).save(offset, {"a": np.zeros(1)})
+    assert usable(where) == [5, 4]
+    assert len(where.names()) == KEPT
+
+
+def test_a_snapshot_beyond_the_committed_offset_is_not_used(where: Place) -> None:
+    """Its transaction did not become visible, or the group's offset was set back."""
+    store(where).save(10, {"a": np.zeros(1)})
+    store(where).save(20, {"a": np.zeros(1)})
+    assert usable(where, offset_max=15) == [10]
+
+
+def test_a_snapshot_of_another_spec_is_not_used(where: Place) -> None:
+    """Another spec is another state."""
+    store(where).save(10, {"a": np.zeros(1)})
+    assert usable(where, state_key="spec-2") == []
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_snapshot_is_reported_and_the_older_one_used(tmp_path: Path, data: st.DataObject) -> None:
+    """A bit flipped anywhere, a cut anywhere, something added: never an exception, never wrong state."""
+    where = Directory(tmp_path)
+    for offset in (10, 20):
+        store(where).save(offset, {"a": np.arange(100), "b": np.ones((3, 4), np.float32)})
+    newest = bytearray(content(where, f"{20:020d}.snapshot"))
+    match data.draw(st.sampled_from(["flip", "cut", "longer"])):
+        case "flip":
+            newest[data.draw(st.integers(0, len(newest) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+        case "cut":
+            del newest[data.draw(st.integers(0, len(newest) - 1)) :]
+        case _:
+            newest += b"x"
+    where.write(f"{20:020d}.snapshot", lambda file: file.write(newest))
+    found = list(store(where).newest(10_000))
+    good = {one.offset: one.arrays for one in found if isinstance(one, Snapshot)}
+    assert 10 in good
+    # what no checksum covers is in the header, and says nothing about the state: a name, or white space
+    assert 20 not in good or all(good[20][name].tobytes() == good[10][name].tobytes() for name in good[10])
+    assert len(found) == 2
+
+
+def test_a_full_disk_leaves_the_older_snapshot_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be written is an OSError for the caller to count."""
+    where = Directory(tmp_path)
+    store(where).save(10, {"a": np.zeros(1)})
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("services.storage.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store(where).save(20, {"a": np.zeros(1)})
+    assert usable(where) == [10]
+    assert len(where.names()) == 1
+
+
+def test_a_store_that_fails_is_an_oserror_like_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On saving the caller counts it; on loading it is one reason more to fold the log."""
+    where = place(f"memory://{uuid.uuid4().hex}")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("access denied")
+
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "_open", refuse)
+    with pytest.raises(OSError, match="access denied"):
+        store(where).save(20, {"a": np.zeros(1)})
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "exists", refuse)
+    (why,) = store(where).newest(100)
+    assert "access denied" in str(why)
+
+
+def test_a_url_that_nothing_opens_is_one_sentence() -> None:
+    """At start, not at the first snapshot."""
+    with pytest.raises(SettingsError, match="ASSAY_SNAPSHOT_URL=gopher://x cannot be opened"):
+        place("gopher://x")

@@ -1,0 +1,119 @@
+"""Batches that the client library fails on: read tolerantly, or as one record that stands for them."""
+
+import struct
+import tracemalloc
+from collections.abc import Sequence
+from typing import Any
+
+import aiokafka.consumer.fetcher
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.kafka.record_batches import UNPACKED_BYTES_MAX, Unreadable
+from tests.services.engine.wire import CODECS, PLACEHOLDER, bad_names, batch
+
+SOURCE = TopicPartition("t", 0)
+
+
+def parsed(*batches: bytes, at: int = 0) -> PartitionRecords:
+    """What a consumer that fetched these batches from `at` on would go through."""
+    records = aiokafka.consumer.fetcher.MemoryRecords(b"".join(batches))
+    return PartitionRecords(SOURCE, records, [], at, None, None, True, READ_COMMITTED)
+
+
+def rows(values: Sequence[bytes], name: str = "h") -> Any:
+    """Rows of a batch, each with a header."""
+    return [(1_000 + place, b"key", value, [(name, b"x")]) for place, value in enumerate(values)]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_every_codec_gives_the_records_back(codec: str) -> None:
+    """The bounded decompression is the plain one where nothing is out of bounds."""
+    records = list(parsed(batch(rows([b"a" * 70_000, b"b"]), codec), batch(rows([b"c"]), codec, base_offset=2)))
+    assert [(r.offset, r.value[:1], len(r.value)) for r in records] == [(0, b"a", 70_000), (1, b"b", 1), (2, b"c", 1)]
+
+
+def test_a_header_name_that_is_no_utf8_costs_no_record() -> None:
+    """As shipped it is a UnicodeDecodeError out of `getmany`, for this member and for each that takes over."""
+    bad = batch(rows([b"b", b"c"], PLACEHOLDER), patch=bad_names, base_offset=1)
+    records = list(parsed(batch(rows([b"a"])), bad, batch(rows([b"d"]), base_offset=3)))
+    assert [r.value for r in records] == [b"a", b"b", b"c", b"d"]
+    assert [r.offset for r in records] == [0, 1, 2, 3]
+    assert [r.timestamp for r in records] == [1_000, 1_000, 1_001, 1_000]
+    assert records[1].headers == (("\\xff\\xfe\\xfd\\xfc", b"x"),)
+    assert records[1].key == b"key"
+
+
+def test_reading_goes_on_from_any_offset_within_a_batch_with_bad_names() -> None:
+    """A restart begins where it committed, not where a batch begins."""
+    bad = batch(rows([b"a", b"b", b"c"], PLACEHOLDER), patch=bad_names, base_offset=5)
+    for at, values in ((5, [b"a", b"b", b"c"]), (6, [b"b", b"c"]), (7, [b"c"])):
+        records = parsed(bad, at=at)
+        assert [r.value for r in records] == values
+        assert records.next_fetch_offset == 8
+
+
+@pytest.mark.parametrize("codec", [codec for codec in CODECS if codec != "none"])
+def test_a_batch_that_unpacks_beyond_the_bound_is_one_record_that_says_so(codec: str) -> None:
+    """29 KB of zstd were 900 MB in memory, and a crash loop under the manifests' limits."""
+    size_bytes = UNPACKED_BYTES_MAX + 1_000
+    bomb = batch(rows([b"a", b" " * size_bytes, b"c"]), codec, base_offset=1)
+    before, after = batch(rows([b"before"])), batch(rows([b"after"]), base_offset=4)
+    tracemalloc.start()
+    records = list(parsed(before, bomb, after))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [(r.offset, r.value) for r in records] == [(0, b"before"), (1, b""), (4, b"after")]
+    assert isinstance(records[1].value, Unreadable)
+    assert "offsets 1 to 3 unpacks to more than 67,108,864 bytes" in records[1].value.why
+    assert peak_bytes < 3 * UNPACKED_BYTES_MAX
+
+
+def test_a_batch_that_nobody_can_parse_is_one_record_that_says_so() -> None:
+    """Its checksum is right: to fetch it again would end every member in turn."""
+    nonsense = batch(rows([b"a", b"b"]), patch=lambda data: data[:61] + b"\xff" * (len(data) - 61), base_offset=1)
+    records = list(parsed(batch(rows([b"before"])), nonsense, batch(rows([b"after"]), base_offset=3)))
+    assert [(r.offset, r.value) for r in records] == [(0, b"before"), (1, b""), (3, b"after")]
+    assert "cannot be parsed" in records[1].value.why
+
+
+def test_a_batch_with_a_wrong_checksum_is_still_an_error() -> None:
+    """It was damaged on its way: fetched again, it may be whole. No dead letter may come of it."""
+    data = bytearray(batch(rows([b"a"])))
+    struct.pack_into(">I", data, 17, 1)
+    with pytest.raises(CorruptRecordException):
+        list(parsed(bytes(data)))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(-1, 1 << 62),
+            st.none() | st.binary(max_size=20),
+            st.none() | st.binary(max_size=20),
+            st.lists(st.tuples(st.sampled_from([PLACEHOLDER, "h", ""]), st.none() | st.binary(max_size=4)), max_size=3),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.integers(0, 60),
+    st.binary(max_size=3),
+)
+def test_whatever_is_in_a_batch_reading_it_raises_nothing_and_ends_behind_it(
+    records: Any, place: int, bytes_put: bytes
+) -> None:
+    """Keys, header names and values, timestamps, and bytes that were changed after all: the checksum is made right."""
+
+    def changed(data: bytes) -> bytes:
+        data = bad_names(data)
+        at = 61 + place
+        return data[:at] + bytes_put + data[at + len(bytes_put) :] if at + len(bytes_put) <= len(data) else data
+
+    read = parsed(batch(records, patch=changed))
+    found = list(read)
+    assert read.next_fetch_offset == len(records)
+    assert found or bytes_put
