@@ -1,4 +1,4 @@
-"""What scores is changed on `control`: commands to a consumer group's scorers, and their acknowledgements."""
+"""What scores is changed by commands to a consumer group's scorers, on `control`; they answer on `control-answers`."""
 
 from typing import Annotated, Literal
 
@@ -7,6 +7,10 @@ from pydantic import Field
 from schemas.base import Digest, EventTimeMs, Group, Line, Message, Offset, Partition, Version
 
 Channel = Literal["champion", "challenger"]
+
+
+REGISTRY_STEPS_MAX = 99_999_999
+"""Steps are numbered with eight digits."""
 
 
 class BundleRef(Message):
@@ -21,7 +25,10 @@ class BundleRef(Message):
 
 
 class Control(Message):
-    """A command, or what one partition's worker answers to it. Compacted: the last of each kind and partition counts."""
+    """A command, or what one partition's worker answers to it. Compacted: the last of each kind and partition counts.
+
+    A command among the answers is a scorer's own: back to the bundle before, from one that failed.
+    """
 
     kind: Literal["command", "acknowledgement"] = Field(description="Which of the two.")
     group: Group = Field(description="Consumer group of the scorers meant, or of the one that answers.")
@@ -39,12 +46,22 @@ class Control(Message):
     refold: bool = Field(
         False, description="Whether other features are meant: partitions stop until their history is folded again."
     )
+    registry_steps: Annotated[int, Field(ge=0, le=REGISTRY_STEPS_MAX)] | None = Field(
+        None,
+        description="Command: how many steps the registry's history had then. Once it took another for the channel, it says "
+        "what scores, and no longer this command.",
+    )
     outcome: Literal["in_force", "refused"] | None = Field(None, description="Answer: what became of the command.")
     why: Annotated[str, Field(max_length=500)] | None = Field(None, description="Reason of a rollback or a refusal.")
     source_partition: Partition | None = Field(None, description="Answer: the input partition that speaks.")
     from_offset: Offset | None = Field(
         None, description="Answer: it holds from this input offset on; none where the worker has met no input yet."
     )
+
+
+def own_rollback_id(command_id: str) -> str:
+    """Id of the scorers' own rollback of what a command put in force: the same in every process."""
+    return f"rollback-{command_id}"[:100]
 
 
 def command_key(group: Group, channel: Channel) -> bytes:

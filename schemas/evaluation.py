@@ -16,6 +16,10 @@ class Estimate(Message):
     value: Number = Field(description="As measured.")
     low: Number = Field(description="Lower end of the interval.")
     high: Number = Field(description="Upper end of the interval.")
+    too_few: bool | None = Field(
+        None,
+        description="True where too few cards or applicants had either class for an interval: it says nothing then.",
+    )
 
 
 class ModelFigures(Message):

@@ -17,6 +17,11 @@ Libraries = Annotated[dict[Key, Key], Field(max_length=1_000)]
 Figures = Annotated[dict[Key, Number], Field(max_length=1_000)]
 Files = Annotated[dict[FileName, Digest], Field(max_length=100)]
 Product = Literal["fraud", "credit"]
+Fault = Literal["chance", "constant", "figures", "report"]
+"""What may speak against a bundle: no better than chance, than a constant; figures, a report that are not its own."""
+
+Faults = Annotated[tuple[Fault, ...], Field(max_length=4)]
+"""Several of these."""
 
 
 class Thresholds(Message):
@@ -61,4 +66,11 @@ class Manifest(Message):
     training: TrainingRun = Field(description="Where it comes from.")
     metrics: Figures = Field(description="Measured on the test cut; gan_: by the GAN's gate, on validation.")
     evaluation: Evaluation | None = Field(None, description="The same cut in tables, with intervals.")
+    statement: Digest | None = Field(
+        None,
+        description="SHA-256 over thresholds, figures, origin, features, graph and reference: what the report is of.",
+    )
+    accepted: Faults | None = Field(
+        None, description="What spoke against the bundle and was accepted by name when it was signed."
+    )
     files: Files = Field(description="SHA-256 of every other file of the bundle, by name.")

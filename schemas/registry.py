@@ -6,6 +6,7 @@ from pydantic import Field
 
 from schemas.base import EventTimeMs, Message
 from schemas.control import BundleRef, Channel
+from schemas.manifest import Faults
 
 
 class RegistryEvent(Message):
@@ -17,3 +18,6 @@ class RegistryEvent(Message):
     at_ms: EventTimeMs = Field(description="Wall-clock time, ms since 1970 UTC.")
     by: Annotated[str, Field(max_length=200)] = Field(description="Who did it.")
     why: Annotated[str, Field(max_length=500)] | None = Field(None, description="In their words.")
+    accepted: Faults | None = Field(
+        None, description="What spoke against the bundle and was accepted by name when it was published."
+    )

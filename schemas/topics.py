@@ -82,9 +82,11 @@ APPLICATIONS = Topic(
 CREDIT_SCORES = Topic("credit-scores", CreditScore, "applicant_id", "credit", 7 * DAY_MS)
 CREDIT_DECISIONS = Topic("credit-decisions", CreditDecision, "applicant_id", "credit", 800 * DAY_MS)
 """Kept for 25 months and more: 12 CFR 1002.12(b), records of applications."""
-CONTROL = Topic(
-    "control", Control, "group, channel, partition", "assay registry, scorer", None, partitions="one", cleanup="compact"
+CONTROL = Topic("control", Control, "group, channel", "assay registry", None, partitions="one", cleanup="compact")
+CONTROL_ANSWERS = Topic(
+    "control-answers", Control, "group, channel, partition", "scorer", None, partitions="one", cleanup="compact"
 )
+"""Apart from the commands, so that who may answer cannot command, and who may command cannot answer."""
 
 TOPICS = (
     TRANSACTIONS,
@@ -108,8 +110,18 @@ TOPICS = (
     CREDIT_SCORES,
     CREDIT_DECISIONS,
     CONTROL,
+    CONTROL_ANSWERS,
 )
-SCORER_OUTPUTS = (SCORES, ALERTS, DECISIONS, DEAD_LETTERS, SCORING_METRICS, MODEL_REFERENCES, TERMINAL_SUMS, CONTROL)
+SCORER_OUTPUTS = (
+    SCORES,
+    ALERTS,
+    DECISIONS,
+    DEAD_LETTERS,
+    SCORING_METRICS,
+    MODEL_REFERENCES,
+    TERMINAL_SUMS,
+    CONTROL_ANSWERS,
+)
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 
@@ -133,7 +145,7 @@ class Access:
 ACCESS = (
     Access(
         "scorer",
-        reads=(TERMINAL_PROFILES, CONTROL),
+        reads=(TERMINAL_PROFILES, CONTROL, CONTROL_ANSWERS),
         grouped=(TRANSACTIONS,),
         writes=SCORER_OUTPUTS,
         transactional=True,
@@ -154,7 +166,7 @@ ACCESS = (
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
     ),
     Access("analyst", reads=(CASES, MONITOR), writes=(CASE_ACTIONS, LABELS)),
-    Access("operator", reads=(CONTROL,), writes=(CONTROL,)),
+    Access("operator", reads=(CONTROL, CONTROL_ANSWERS), writes=(CONTROL,)),
     Access("producer", writes=(TRANSACTIONS, LABELS, APPLICATIONS)),
     Access(
         "consumer",

@@ -2,36 +2,10 @@
 
 from pathlib import Path
 
-from pydantic_settings import BaseSettings
-
 from services.observability.events import EVENTS
 from services.observability.low_rate_metrics import CaseMetrics, MonitorMetrics
 from services.observability.metrics import Metrics, catalogue
-from services.settings.low_rate import CasesSettings, MonitorSettings
-from services.settings.privacy import PseudonymSettings, SubjectSettings
-from services.settings.stream import (
-    BundleSettings,
-    CreditSettings,
-    KafkaSettings,
-    ProfilerSettings,
-    RuntimeSettings,
-    ScorerSettings,
-    TopicSettings,
-)
-
-SETTINGS: tuple[type[BaseSettings], ...] = (
-    KafkaSettings,
-    TopicSettings,
-    RuntimeSettings,
-    ScorerSettings,
-    BundleSettings,
-    ProfilerSettings,
-    CreditSettings,
-    CasesSettings,
-    MonitorSettings,
-    PseudonymSettings,
-    SubjectSettings,
-)
+from services.settings.names import OTHERS, settings_classes
 
 
 def settings_page() -> str:
@@ -42,7 +16,7 @@ def settings_page() -> str:
         "Read once, at start, from the environment. Generated from `services/settings`.",
         "",
     ]
-    for settings in SETTINGS:
+    for settings in settings_classes():
         prefix = settings.model_config.get("env_prefix", "")
         lines += [
             f"## {(settings.__doc__ or '').rstrip('.')}",
@@ -54,12 +28,15 @@ def settings_page() -> str:
             default = "" if field.default is None else f"`{field.default}`"
             lines.append(f"| `{prefix}{name.upper()}` | {default} | {field.description} |")
         lines.append("")
+    lines += ["## Variables that are no settings", "", "| variable | meaning |", "| --- | --- |"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in OTHERS.items()]
+    lines += ["", "Any other `ASSAY_*` variable stops the start, with the nearest known name.", ""]
     return "\n".join(lines)
 
 
 def metrics_page() -> str:
     """The metrics catalogue as a Markdown table."""
-    lines = ["# Metrics", "", "On `/metrics`. Generated from `services/observability`.", ""]
+    lines = ["# Metrics", "", "On `/metrics`. Generated from `services/engine/*metrics.py`.", ""]
     lines += ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
     metrics = Metrics()
     rows = sorted(

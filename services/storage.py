@@ -2,13 +2,13 @@
 
 import importlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from models import durable
 from services.errors import SettingsError
-from services.settings.secrets import shown_url
+from services.settings.secrets import shown_url, without_secrets
 
 Fill = Callable[[BinaryIO], None]
 
@@ -32,39 +32,30 @@ class Place(Protocol):
         """Remove a file, if it is there."""
 
 
+PRIVATE, SHARED = 0o600, 0o666
+"""Modes of files, before the umask: for who writes them alone, and for others who are let into the folder."""
+
+
 class Directory:
     """On this machine. Written under a temporary name, flushed to disk, renamed."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, mode: int = PRIVATE) -> None:
+        self._path, self._mode = path, mode
 
     def names(self) -> list[str]:
         """Names of the files; none where the folder does not exist."""
-        return [path.name for path in self._path.iterdir()] if self._path.is_dir() else []
+        try:
+            return os.listdir(self._path)
+        except FileNotFoundError:
+            return []
 
     def write(self, name: str, fill: Fill) -> None:
         """Make or replace a file of what `fill` writes."""
-        self._path.mkdir(parents=True, exist_ok=True)
-        temporary = self._path / f"{name}.{os.getpid()}.tmp"
-        try:
-            with temporary.open("wb") as file:
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path / name)
-        finally:
-            temporary.unlink(missing_ok=True)
-        self._sync()
+        durable.write_file(self._path / name, fill, self._mode)
 
     def create(self, name: str, content: bytes) -> None:
         """Make a file that is not there yet, whole; of several writers one succeeds. Raises FileExistsError for the others."""
-        self._path.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._path, prefix=f".{name}.", suffix=".tmp") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.link(file.name, self._path / name)  # unlike a rename, it never replaces
-        self._sync()
+        durable.create_file(self._path / name, content, self._mode)
 
     def open(self, name: str) -> BinaryIO:
         """A file to read from; a link is refused, since what it points to is not ours."""
@@ -78,22 +69,15 @@ class Directory:
             left = path.name.endswith(".tmp") and path.name.startswith((f".{name}.", f"{name}."))
             if left or path.name == name:
                 path.unlink(missing_ok=True)
-        self._sync()
-
-    def _sync(self) -> None:
-        """The folder's entries reach the disk: what was made or removed is so after a power cut too."""
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        durable.sync_directory(self._path)
 
 
 class Store:
     """Behind a URL. Object stores show an object when it is whole; what others leave half is found by its checksum."""
 
-    def __init__(self, filesystem: Any, path: str) -> None:
-        self._filesystem, self._path = filesystem, path.rstrip("/")
+    def __init__(self, filesystem: Any, path: str, url: str = "") -> None:
+        """url: with the secrets that no error message may repeat."""
+        self._filesystem, self._path, self._url = filesystem, path.rstrip("/"), url
 
     def names(self) -> list[str]:
         """Names of the files; none where the folder does not exist."""
@@ -133,28 +117,28 @@ class Store:
 
     def _listed(self) -> list[str]:
         self._filesystem.invalidate_cache()
-        if not self._filesystem.exists(self._path):
+        try:  # not `exists`: many a driver answers no to that where the store does not answer at all
+            return [str(path).rpartition("/")[2] for path in self._filesystem.ls(self._path, detail=False)]
+        except FileNotFoundError:
             return []
-        return [str(path).rpartition("/")[2] for path in self._filesystem.ls(self._path, detail=False)]
 
-    @staticmethod
-    def _do(work: Callable[[], Any]) -> Any:
+    def _do(self, work: Callable[[], Any]) -> Any:
         try:
             return work()
         except (FileNotFoundError, FileExistsError):
             raise
         except Exception as error:  # each store has errors of its own kinds
-            raise OSError(f"{type(error).__name__}: {error}") from error
+            raise OSError(f"{type(error).__name__}: {without_secrets(str(error), self._url)}") from None
 
 
-def place(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL") -> Place:
+def place(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL", mode: int = PRIVATE) -> Place:
     """The folder `parts` below a directory or URL. Raises SettingsError where nothing here can open it.
 
-    setting: where the URL comes from, for the sentence.
+    setting: where the URL comes from, for the sentence. mode: of new files, where they lie on this machine.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":
-        return Directory(Path(rest if separator else url, *parts))
+        return Directory(Path(rest if separator else url, *parts), mode)
     try:
         filesystem, path = importlib.import_module("fsspec").url_to_fs(url)
     except ModuleNotFoundError:
@@ -162,6 +146,6 @@ def place(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL") -> Place:
             f"{setting}={shown_url(url)} needs fsspec: pip install 'assay-scoring[store]', or name a directory."
         ) from None
     except (ImportError, ValueError) as error:
-        why = str(error).replace(url, shown_url(url))
+        why = without_secrets(str(error), url)
         raise SettingsError(f"{setting}={shown_url(url)} cannot be opened ({why}): install what it needs.") from None
-    return Store(filesystem, "/".join((path, *parts)))
+    return Store(filesystem, "/".join((path, *parts)), url)

@@ -1,22 +1,27 @@
 """Bundles as the settings have them: whom to trust, which key opens them, where the registry is."""
 
 import functools
+from dataclasses import dataclass
 from pathlib import Path
 
 from models.bundle.files import BundleError
-from models.bundle.keys import KeyFileError, PublicKey, SealKey, public_key, seal_key
-from models.bundle.load import Bundle, load_bundle
-from models.bundle.registry import Registry
+from models.bundle.keys import KeyFileError, PublicKey, SealKey, fingerprint, public_key, seal_key
+from models.bundle.load import Bundle, load_bundle, open_bundle
+from models.bundle.registry import Registry, UnreachableRegistryError, champions
 from models.bundle.trust import Trust
 from models.scoring.devices import Device, DeviceError
 from models.scoring.session import ModelSession
+from schemas.control import BundleRef
 from schemas.manifest import Product
 from services.errors import AssayError, SettingsError
-from services.settings.secrets import SecretError, find_secret
-from services.settings.stream import BundleSettings, load
-from services.storage import place
+from services.settings.secrets import SecretError, find_secret, shown_url
+from services.settings.stream import BundleSettings, ScorerSettings
+from services.storage import SHARED, place
 
 PEM_BEGIN = "-----BEGIN"
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+"""What comes with the installation, wherever a process is started."""
 
 
 def trust_of(settings: BundleSettings) -> Trust:
@@ -31,8 +36,11 @@ def trust_of(settings: BundleSettings) -> Trust:
 
 def _public_keys(settings: BundleSettings) -> tuple[PublicKey, ...]:
     text = settings.bundle_public_keys.strip()
+    if not text and settings.demo_bundle:
+        text = str(DEPLOY / "keys" / "demo.pub")
     if text.startswith(PEM_BEGIN):
-        return (_public_key(text.encode(), "ASSAY_BUNDLE_PUBLIC_KEYS"),)
+        blocks = [PEM_BEGIN + block for block in text.split(PEM_BEGIN)[1:]]
+        return tuple(_public_key(block.encode(), "ASSAY_BUNDLE_PUBLIC_KEYS") for block in blocks)
     keys = []
     for name in filter(None, (part.strip() for part in text.split(","))):
         try:
@@ -82,16 +90,97 @@ def advice(error: BundleError) -> str:
     return ""
 
 
-def trusted_session(path: Path, device: Device, product: Product, setting: str) -> ModelSession:
+def demo_fingerprint() -> str | None:
+    """Fingerprint of the demo's key; None where the installation has none."""
+    try:
+        return fingerprint(public_key((DEPLOY / "keys" / "demo.pub").read_bytes(), "demo.pub"))
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The bundle that scores, and why it is that one. refused: later champions of the registry that cannot be used."""
+
+    bundle: Bundle
+    why: str
+    refused: tuple[tuple[BundleRef, BundleError], ...] = ()
+
+    @property
+    def ref(self) -> BundleRef:
+        """What names it."""
+        manifest = self.bundle.manifest
+        return BundleRef(name=manifest.name, version=manifest.version, digest=self.bundle.digest)
+
+    def __str__(self) -> str:
+        return f"{self.ref} ({self.ref.digest[:12]}), {self.why}"
+
+
+def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Path | None = None) -> Resolved:
+    """The bundle that scores payments, verified: the same for the scorer and for every command.
+
+    `option`, where a command was given one; the champion of the registry, where one is set; ASSAY_BUNDLE; the demo's, where
+    ASSAY_DEMO_BUNDLE says so. Raises SettingsError where none of them is set, BundleError.
+    """
+    trust = trust_of(settings)
+    if option is not None:
+        return Resolved(load_bundle(option, trust), f"as --bundle={option} has it")
+    instead = ""
+    if settings.registry_url is not None:
+        registry, url = registry_of(settings), f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}"
+        history = registry.history()
+        if not history:
+            raise BundleError(
+                f"{url} holds no registry: correct it, or publish a bundle there with `assay registry publish`.",
+                "unreadable",
+            )
+        held = champions(history, settings.registry_line)
+        if held:
+            return _soundest(registry, held, trust, f"champion of {settings.registry_line} in {url}")
+        instead = f", since {url} has no champion of {settings.registry_line}"
+    if scorer.bundle is not None:
+        return Resolved(load_bundle(scorer.bundle, trust), f"as ASSAY_BUNDLE={scorer.bundle} has it{instead}")
+    if settings.demo_bundle:
+        return Resolved(load_bundle(DEPLOY / "bundles" / "fraud", trust), f"the demo's (ASSAY_DEMO_BUNDLE){instead}")
+    raise SettingsError(
+        f"No bundle is set{instead}: set ASSAY_BUNDLE, or ASSAY_REGISTRY_URL and promote one, and ASSAY_BUNDLE_PUBLIC_KEYS; "
+        "ASSAY_DEMO_BUNDLE=true takes the demo's."
+    )
+
+
+def _soundest(registry: Registry, held: list[BundleRef], trust: Trust, why: str) -> Resolved:
+    """The champion. Where it is not sound, the one before, loudly: who tampers with one must not stop the scoring."""
+    refused: list[tuple[BundleRef, BundleError]] = []
+    for wanted in held:
+        try:
+            bundle = published_bundle(registry, wanted, trust)
+        except UnreachableRegistryError:
+            raise
+        except BundleError as error:
+            refused.append((wanted, error))
+            continue
+        return Resolved(bundle, f"{why}, before {refused[0][0]}, which is refused" if refused else why, tuple(refused))
+    raise refused[0][1]
+
+
+def published_bundle(registry: Registry, wanted: BundleRef, trust: Trust) -> Bundle:
+    """Exactly that bundle of the registry, verified. Raises BundleError."""
+    bundle = open_bundle(registry.content(wanted), f"Bundle {wanted} of the registry", trust)
+    found = BundleRef(name=bundle.manifest.name, version=bundle.manifest.version, digest=bundle.digest)
+    if found != wanted:
+        raise BundleError(f"The registry holds {found} ({found.digest[:12]}) under the name of {wanted}.", "signature")
+    return bundle
+
+
+def session_of(bundle: Bundle, device: Device, product: Product, setting: str) -> ModelSession:
     """A verified bundle on the chosen device, and nothing around it. setting: names the bundle. Raises AssayError."""
     try:
-        session = ModelSession(load_bundle(path, trust_of(load(BundleSettings))), device)
-        check_product(session.bundle, product)
+        check_product(bundle, product)
+        return ModelSession(bundle, device)
     except BundleError as error:
-        raise AssayError(f"{error}{advice(error)} The setting is {setting}.") from error
+        raise AssayError(f"{error} The setting is {setting}.") from error
     except DeviceError as error:
         raise AssayError(str(error)) from error
-    return session
 
 
 def check_product(bundle: Bundle, product: Product) -> None:
@@ -108,6 +197,6 @@ def registry_of(settings: BundleSettings) -> Registry:
             "No registry is set: set ASSAY_REGISTRY_URL to a directory or a URL such as s3://bucket/models."
         )
     bundles, events = (
-        place(settings.registry_url, part, setting="ASSAY_REGISTRY_URL") for part in ("bundles", "events")
+        place(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED) for part in ("bundles", "events")
     )
-    return Registry(bundles, events)
+    return Registry(bundles, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")

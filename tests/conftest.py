@@ -1,5 +1,6 @@
 """What every test may use: one Apache Kafka for the whole run, and topic names that nobody else has."""
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from services.broker import EmbeddedKafka
-from tests.services.harness import Stream
+from tests.services.harness import BUNDLES, Stream
+
+for name, value in BUNDLES.items():
+    os.environ.setdefault(name, value)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

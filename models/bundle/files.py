@@ -28,7 +28,17 @@ Files = dict[str, bytes]
 """Name -> content of a bundle's files, as they were read."""
 
 Refusal = Literal[
-    "unreadable", "sealed", "unsigned", "signature", "content", "graph", "older", "features", "golden", "device"
+    "unreadable",
+    "sealed",
+    "unsigned",
+    "signature",
+    "content",
+    "graph",
+    "older",
+    "features",
+    "golden",
+    "device",
+    "failed",
 ]
 """Why a bundle is refused, in one word: the label of a metric."""
 

@@ -1,133 +1,195 @@
 """What a bundle's ONNX graph may hold, checked on the bytes before any ONNX library parses them.
 
-ONNX files are protocol buffers (https://protobuf.dev/programming-guides/encoding/); the field numbers are those of
-https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. The walk is in Python and touches only what it must, so a scorer
-needs no `onnx` package and a hostile file meets no C++ parser first.
+The field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. Every message has a list of the fields
+that it may have; `models.bundle.protobuf` refuses every other one and every encoding that two readers might read differently.
+The walk is in Python, so a scorer needs no `onnx` package and a hostile file meets no C++ parser first.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.bundle.graph_shapes import BATCH, OPERATORS, Node, Weight, shapes_of
+from models.bundle.protobuf import FIXED32, LENGTH, VARINT, Field, GraphError, Kind, Message, read, signed, written
+
+__all__ = ["FEATURE_ERRORS", "INPUT", "MODEL_KIND", "NODES_MAX", "OPERATORS", "OUTPUTS", "GraphError", "check_graph"]
 
 INPUT = "features"
-OUTPUTS = ("probability", "reconstruction_error", "anomaly_percentile", "feature_errors")
-
-OPERATORS = frozenset({"Clip", "Concat", "Gather", "Gemm", "MatMul", "Mul", "Relu", "Sigmoid", "Squeeze", "Sub"})
-"""Standard operators that a fused graph is made of."""
+FEATURE_ERRORS = "feature_errors"
+OUTPUTS = ("probability", "reconstruction_error", "anomaly_percentile", FEATURE_ERRORS)
 
 NODES_MAX = 200
 WEIGHTS_MAX = 400
+OPSETS = range(13, 22)
+FORMAT_VERSIONS = range(7, 11)
+FLOAT, INT64 = 1, 7
+ATTRIBUTE_FLOAT, ATTRIBUTE_INT = 1, 2
 
-_MODEL_GRAPH, _MODEL_TRAINING, _MODEL_FUNCTIONS = 7, 20, 25
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT, _GRAPH_SPARSE = 1, 5, 11, 12, 15
-_NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
-_ATTRIBUTES_ALLOWED = frozenset({1, 2, 3, 8, 13, 20, 21})
-"""name, float, int, ints, doc string, type, reference: nothing that holds a graph or a tensor."""
-_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
-_VALUE_NAME = 1
-_WIDTH_PATH = (2, 1, 2, 1, 1)
-"""From an input to its fixed sizes: type, tensor type, shape, dimension, value (the batch has a name instead)."""
+_DIMENSION = Kind("size", {1: Field("number", VARINT), 2: Field("name", LENGTH)})
+_SHAPE = Kind("shape", {1: Field("size", LENGTH, many=True, of=_DIMENSION)})
+_ARRAY = Kind("type", {1: Field("element type", VARINT), 2: Field("shape", LENGTH, of=_SHAPE)})
+_TYPE = Kind("type", {1: Field("array type", LENGTH, of=_ARRAY)})
+_ENTRY = Kind("input or output", {1: Field("name", LENGTH), 2: Field("type", LENGTH, of=_TYPE)})
+_OUTSIDE = "a weight lies outside the file"
+_TENSOR = Kind(
+    "weight",
+    {
+        1: Field("size", VARINT, many=True),
+        2: Field("element type", VARINT),
+        4: Field("list of floats", LENGTH),
+        8: Field("name", LENGTH),
+        9: Field("content", LENGTH),
+    },
+    {13: _OUTSIDE, 14: _OUTSIDE},
+)
+_NO_SUBGRAPH = "an attribute holds a graph or a tensor, or is a list or a text"
+_ATTRIBUTE = Kind(
+    "attribute",
+    {1: Field("name", LENGTH), 2: Field("float", FIXED32), 3: Field("number", VARINT), 20: Field("type", VARINT)},
+    dict.fromkeys((4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 22, 23), _NO_SUBGRAPH),
+)
+_NODE = Kind(
+    "node",
+    {
+        1: Field("input", LENGTH, many=True),
+        2: Field("output", LENGTH, many=True),
+        3: Field("name", LENGTH),
+        4: Field("operator", LENGTH),
+        5: Field("attribute", LENGTH, many=True, of=_ATTRIBUTE),
+        7: Field("domain", LENGTH),
+    },
+)
+_GRAPH = Kind(
+    "graph",
+    {
+        1: Field("node", LENGTH, many=True, of=_NODE),
+        2: Field("name", LENGTH),
+        5: Field("weight", LENGTH, many=True, of=_TENSOR),
+        11: Field("input", LENGTH, many=True, of=_ENTRY),
+        12: Field("output", LENGTH, many=True, of=_ENTRY),
+    },
+    {15: "the graph holds sparse weights"},
+)
+_OPSET = Kind("operator set", {1: Field("domain", LENGTH), 2: Field("version", VARINT)})
+MODEL_KIND = Kind(
+    "model",
+    {
+        1: Field("format version", VARINT),
+        2: Field("producer", LENGTH),
+        3: Field("producer's version", LENGTH),
+        7: Field("graph", LENGTH, of=_GRAPH),
+        8: Field("operator set", LENGTH, many=True, of=_OPSET),
+    },
+    {20: "the model holds training steps", 25: "the model holds functions of its own"},
+)
 
 
-class GraphError(ValueError):
-    """The graph is not one that a bundle may hold; the message says why."""
+def check_graph(content: bytes, features: int, entry: str = INPUT, outputs: Sequence[str] = OUTPUTS) -> bytes:
+    """The graph as it was walked, written again: what an ONNX library may be given. Raises GraphError.
 
-
-def check_graph(content: bytes, features: int, entry: str = INPUT, outputs: Sequence[str] = OUTPUTS) -> None:
-    """Raise GraphError unless the graph has our input and outputs, allowed operators and all its weights inside.
-
+    It has our input and outputs and their shapes, allowed operators, all its weights inside, and bounds on what it computes.
     features: F, the width of the input [n, F]. entry, outputs: their names, by default those of a bundle.
     """
-    fields = list(_fields(content))
-    graphs = [value for number, value in fields if number == _MODEL_GRAPH]
-    if len(graphs) != 1:
+    model = read(MODEL_KIND, content)
+    graphs = model.messages(7)
+    if not graphs:
         raise GraphError("the file is not an ONNX model with one graph")
-    if any(number in (_MODEL_TRAINING, _MODEL_FUNCTIONS) for number, _ in fields):
-        raise GraphError("the model holds training steps or functions of its own")
-    graph = list(_fields(_message(graphs[0])))
-    nodes = [_message(value) for number, value in graph if number == _GRAPH_NODE]
-    weights = [_message(value) for number, value in graph if number == _GRAPH_INITIALIZER]
+    _check_opsets(model)
+    graph = graphs[0]
+    nodes, weights = graph.messages(1), graph.messages(5)
     if len(nodes) > NODES_MAX or len(weights) > WEIGHTS_MAX:
         raise GraphError(f"the graph has {len(nodes)} nodes and {len(weights)} weights, more than a fused graph needs")
-    if any(number == _GRAPH_SPARSE for number, _ in graph):
-        raise GraphError("the graph holds sparse weights")
-    for node in nodes:
-        _check_node(node)
-    for weight in weights:
-        _check_weight(weight)
-    if _names(graph, _GRAPH_INPUT) != [entry]:
+    steps, known = [_node(node) for node in nodes], [_weight(weight) for weight in weights]
+    if [value.text(1) for value in graph.messages(11)] != [entry]:
         raise GraphError(f"the graph's input is not `{entry}`")
-    if _names(graph, _GRAPH_OUTPUT) != list(outputs):
+    if [value.text(1) for value in graph.messages(12)] != list(outputs):
         raise GraphError(f"the graph's outputs are not {', '.join(outputs)}")
-    width = [value for number, value in graph if number == _GRAPH_INPUT]
-    for field in _WIDTH_PATH:
-        width = [inner for message in width for number, inner in _fields(_message(message)) if number == field]
-    if width != [features]:
+    if _declared(graph.messages(11)[0]) != (BATCH, features):
         raise GraphError(f"the graph does not take {features} features")
+    shapes = shapes_of(entry, (BATCH, features), steps, known)
+    for value in graph.messages(12):
+        _check_output(value, shapes, features)
+    again = written(model)
+    if again != content:
+        raise GraphError("the file is not an ONNX model: it is not written in its shortest form")
+    return again
 
 
-def _check_node(node: bytes) -> None:
-    fields = list(_fields(node))
-    operators = [_text(value) for number, value in fields if number == _NODE_OPERATOR]
-    if len(operators) != 1 or operators[0] not in OPERATORS:
-        raise GraphError(f"operator {', '.join(operators) or 'without a name'} is not on the allow-list")
-    if any(_text(value) not in ("", "ai.onnx") for number, value in fields if number == _NODE_DOMAIN):
-        raise GraphError(f"operator {operators[0]} is of a custom domain")
-    for number, value in fields:
-        if number == _NODE_ATTRIBUTE and {n for n, _ in _fields(_message(value))} - _ATTRIBUTES_ALLOWED:
-            raise GraphError(f"an attribute of {operators[0]} holds a graph or a tensor")
+def _check_opsets(model: Message) -> None:
+    if model.number(1) not in FORMAT_VERSIONS:
+        raise GraphError(f"the model is not of format version {FORMAT_VERSIONS[0]} to {FORMAT_VERSIONS[-1]}")
+    sets = model.messages(8)
+    if len(sets) != 1 or sets[0].text(1) not in ("", "ai.onnx") or sets[0].number(2) not in OPSETS:
+        raise GraphError(f"the model is not of one standard operator set, version {OPSETS[0]} to {OPSETS[-1]}")
 
 
-def _check_weight(weight: bytes) -> None:
-    for number, value in _fields(weight):
-        if number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value):
-            raise GraphError("a weight lies outside the file")
+def _check_output(value: Message, shapes: dict[str, tuple[int, ...]], features: int) -> None:
+    name = value.text(1)
+    found = shapes.get(name)
+    if found is None:
+        raise GraphError(f"no node computes the output {name}")
+    expected = dict.fromkeys(OUTPUTS, (BATCH,)) | {FEATURE_ERRORS: (BATCH, features)}
+    if found != expected.get(name, found) or found[0] != BATCH or _declared(value) != found:
+        raise GraphError(f"the output {name} has another shape than a bundle's")
 
 
-def _names(graph: list[tuple[int, int | bytes]], field: int) -> list[str]:
-    """Names of the graph's inputs or outputs."""
-    values = [_message(value) for number, value in graph if number == field]
-    return [_text(value) for message in values for number, value in _fields(message) if number == _VALUE_NAME]
+def _declared(value: Message) -> tuple[int, ...]:
+    """The shape that an input or output declares: BATCH where a size has a name. Raises GraphError unless it is of floats."""
+    arrays = [array for kind in value.messages(2) for array in kind.messages(1)]
+    if len(arrays) != 1 or arrays[0].number(1) != FLOAT or not arrays[0].messages(2):
+        raise GraphError(f"{value.text(1)} is not declared as an array of floats with a shape")
+    sizes = []
+    for size in arrays[0].messages(2)[0].messages(1):
+        if len(size.values) != 1:
+            raise GraphError(f"a size of {value.text(1)} has no number and no name, or both")
+        sizes.append(size.number(1) if size.all(1) else BATCH)
+    if any(size < 1 for size in sizes[1:]) or not sizes or sizes[0] != BATCH:
+        raise GraphError(f"{value.text(1)} is not declared as one row for each payment")
+    return tuple(sizes)
 
 
-def _message(value: int | bytes) -> bytes:
-    if isinstance(value, int):
-        raise GraphError("the file is not an ONNX model: a number where a message belongs")
+def _node(node: Message) -> Node:
+    operator = node.text(4)
+    if operator not in OPERATORS:
+        raise GraphError(f"operator {operator or 'without a name'} is not on the allow-list")
+    if node.text(7) not in ("", "ai.onnx"):
+        raise GraphError(f"operator {operator} is of a custom domain")
+    attributes: dict[str, float] = {}
+    for attribute in node.messages(5):
+        name, kind = attribute.text(1), attribute.number(20)
+        if name in attributes:
+            raise GraphError(f"an attribute of {operator} is given twice")
+        if kind == ATTRIBUTE_INT and attribute.all(3) and not attribute.all(2):
+            attributes[name] = attribute.number(3)
+        elif kind == ATTRIBUTE_FLOAT and attribute.all(2) and not attribute.all(3):
+            attributes[name] = _float(attribute)
+        else:
+            raise GraphError(
+                f"an attribute of {operator} is neither a number nor a float, or holds a graph or a tensor"
+            )
+    return Node(operator, tuple(node.texts(1)), tuple(node.texts(2)), attributes)
+
+
+def _float(attribute: Message) -> float:
+    (content,) = attribute.all(2)
+    assert isinstance(content, bytes), "four bytes"
+    value = float(np.frombuffer(content, "<f4")[0])
+    if not math.isfinite(value):
+        raise GraphError("an attribute is no finite number")
     return value
 
 
-def _text(value: int | bytes) -> str:
-    return _message(value).decode("utf-8", "replace")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) of each field of one message, every occurrence: a number, or the bytes of the rest."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == 0:
-            number, at = _varint(message, at)
-            yield key >> 3, number
-            continue
-        if kind == 2:
-            size, at = _varint(message, at)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise GraphError("the file is not an ONNX model: a field of unknown kind")
-        if at + size > len(message):
-            raise GraphError("the file is not an ONNX model: it ends inside a field")
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(message):
-            raise GraphError("the file is not an ONNX model: it ends inside a number")
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise GraphError("the file is not an ONNX model: a number is too long")
+def _weight(weight: Message) -> Weight:
+    """A weight: finite floats, or whole numbers. Raises GraphError."""
+    name, kind = weight.text(8), weight.number(2)
+    sizes = tuple(signed(size) for size in weight.all(1) if isinstance(size, int))
+    contents = [content for number in (4, 9) for content in weight.all(number) if isinstance(content, bytes)]
+    if len(contents) != 1 or kind not in (FLOAT, INT64) or (weight.all(4) and kind != FLOAT):
+        raise GraphError(f"the weight {name} is not of floats or whole numbers, given once")
+    if any(size < 1 for size in sizes) or math.prod(sizes) * (4 if kind == FLOAT else 8) != len(contents[0]):
+        raise GraphError(f"the weight {name} has another size than its content")
+    values = np.frombuffer(contents[0], "<f4" if kind == FLOAT else "<i8")
+    if kind == FLOAT and not np.isfinite(values).all():
+        raise GraphError(f"the weight {name} holds what is no number")
+    return Weight(name, sizes, None if kind == FLOAT else tuple(values.tolist()) if len(values) <= 1 << 16 else ())

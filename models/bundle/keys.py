@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from models import durable
 from models.bundle.files import BundleError
 
 HASHES: dict[str, hashes.HashAlgorithm] = {
@@ -124,7 +125,7 @@ def seal_key(text: str, where: str) -> SealKey:
 def _create(path: Path, content: bytes, mode: int) -> None:
     """Never over a key that is there: what it signed or sealed would be lost."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.make_directory(path.parent)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     except FileExistsError:
         raise KeyFileError(f"{path} exists and is left alone: choose another name.") from None
@@ -132,5 +133,5 @@ def _create(path: Path, content: bytes, mode: int) -> None:
         raise KeyFileError(f"{path} cannot be written: {error.strerror}.") from None
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        durable.flush(file)
+    durable.sync_directory(path.parent)

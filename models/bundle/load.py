@@ -38,8 +38,8 @@ M = TypeVar("M", bound=BaseModel)
 class Bundle:
     """A checked bundle. model: the ONNX graph's bytes. digest: SHA-256 (hex) over all files but the signature.
 
-    report: HTML, if it has one. golden: rows with their expected scores, if it has them. signed_by: fingerprint of the pinned
-    key that signed it; None where nobody was asked for.
+    report: HTML, if it has one. golden: rows with their expected answers, if it has them. signed_by: fingerprint of the pinned
+    key that signed it; None where nobody was asked for. reference_json: the reference as the file has it.
     """
 
     manifest: Manifest
@@ -49,6 +49,7 @@ class Bundle:
     report: bytes | None = None
     golden: Golden | None = None
     signed_by: str | None = None
+    reference_json: bytes = b""
 
 
 def load_bundle(path: Path, trust: Trust = ANYBODY) -> Bundle:
@@ -106,8 +107,10 @@ def _parsed(files: Files, version_min: int, signed_by: str | None) -> Bundle:
     for name, rows in ((REFERENCE, reference.background), (GOLDEN, golden.rows if golden else ())):
         if any(len(row) != len(names) for row in rows):
             raise BundleError(f"a row of {name} has not {len(names)} features")
-    check_graph(files[MODEL], len(names))
-    return Bundle(manifest, files[MODEL], reference, bundle_digest(files), files.get(REPORT), golden, signed_by)
+    graph = check_graph(files[MODEL], len(names))
+    return Bundle(
+        manifest, graph, reference, bundle_digest(files), files.get(REPORT), golden, signed_by, files[REFERENCE]
+    )
 
 
 def _read(path: Path) -> Files:

@@ -1,16 +1,22 @@
 """Writes a bundle directory: all of it or nothing."""
 
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from models.bundle.files import BYTES_MAX, GOLDEN, MANIFEST, MODEL, REFERENCE, REPORT, BundleError, digests
+from models import durable
+from models.bundle.files import BYTES_MAX, GOLDEN, MANIFEST, MODEL, REFERENCE, REPORT, SIGNATURE, BundleError, digests
+from models.bundle.verdict import statement
 from schemas.golden import Golden
 from schemas.manifest import Manifest
 from schemas.reference import Reference
+
+
+def stated(manifest: Manifest, model: bytes, reference: Reference) -> Manifest:
+    """The manifest with the statement that its figures are of this graph and reference. For whoever measured them."""
+    return manifest.model_copy(update={"statement": statement(manifest, model, _json(reference))})
 
 
 def pack_bundle(
@@ -33,6 +39,12 @@ def pack_bundle(
     write_files(path, {**files, MANIFEST: _json(manifest.model_copy(update={"files": digests(files)}))})
 
 
+def with_manifest(files: Mapping[str, bytes], manifest: Manifest) -> dict[str, bytes]:
+    """The files with another manifest, which lists the others as they are; a signature falls."""
+    others = {name: content for name, content in files.items() if name not in (MANIFEST, SIGNATURE)}
+    return {**others, MANIFEST: _json(manifest.model_copy(update={"files": digests(others)}))}
+
+
 def write_files(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a bundle's files to the directory `path`, replacing a bundle that is there. Raises BundleError.
 
@@ -44,15 +56,17 @@ def write_files(path: Path, files: Mapping[str, bytes]) -> None:
             raise BundleError(f"{name} has {len(content)} bytes; a bundle takes {BYTES_MAX[name]} at most.")
     if path.exists() and not (path / MANIFEST).is_file() and any(path.iterdir()):
         raise BundleError(f"{path} holds other files, not a bundle: choose another directory.")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
         fresh = Path(scratch) / "new"
         fresh.mkdir(mode=0o755)
         for name, content in files.items():
             _write(fresh / name, content)
+        durable.sync_directory(fresh)
         if path.exists():
             path.rename(Path(scratch) / "old")
         fresh.rename(path)
+        durable.sync_directory(path.parent)
 
 
 def _json(message: BaseModel) -> bytes:
@@ -62,5 +76,4 @@ def _json(message: BaseModel) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        durable.flush(file)

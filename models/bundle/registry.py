@@ -1,7 +1,8 @@
 """The registry: published bundles, and a numbered history of steps whose sum is what each channel holds.
 
 A step is a file that is created under the next number or not at all, so of two writers one sees that the other was first,
-reads what it did and decides again. Nothing is ever changed or removed. Pure: where the files lie is the caller's `Shelf`.
+reads what it did and decides again. Nothing is ever changed or removed. A number may be missing; one far beyond the last counts
+for nothing. Pure: where the files lie is the caller's `Shelf`.
 """
 
 import contextlib
@@ -18,6 +19,9 @@ from schemas.registry import RegistryEvent
 
 EVENT_BYTES_MAX = 1 << 16
 TRIES_MAX = 1000
+STEP_NAME = re.compile(r"[0-9]{8}\.json")
+HOLE_STEPS_MAX = 1000
+"""So many numbers in a row may be missing. A step beyond counts for nothing: it would stay the last for good."""
 
 Decide = Callable[[list[RegistryEvent]], RegistryEvent | None]
 """The next step after those that were taken; None where nothing is left to do. Raises BundleError where it may not be taken."""
@@ -36,23 +40,51 @@ class Shelf(Protocol):
         """A file to read from."""
 
 
-class Registry:
-    """Bundles by digest, and the history. `steps` grows as it is read; of one process and one thread."""
+class UnreachableRegistryError(BundleError):
+    """The store does not answer, which says nothing about what it holds."""
 
-    def __init__(self, bundles: Shelf, events: Shelf) -> None:
-        self._bundles, self._events = bundles, events
-        self._read: list[RegistryEvent] = []
+
+class Registry:
+    """Bundles by digest, and the history. Steps are read once; of one process and one thread."""
+
+    def __init__(self, bundles: Shelf, events: Shelf, url: str = "the registry") -> None:
+        """url: what error messages call it."""
+        self._bundles, self._events, self._url = bundles, events, url
+        self._read: dict[int, RegistryEvent] = {}
 
     def history(self) -> list[RegistryEvent]:
         """Every step so far, in order. Raises BundleError where one cannot be read."""
-        numbers = sorted(int(name[:8]) for name in self._events.names() if re.fullmatch(r"\d{8}\.json", name))
-        for number in numbers[len(self._read) :]:
-            content = _read(self._events, _event_name(number), EVENT_BYTES_MAX)
+        return [self._step(number) for number in self._numbers()]
+
+    def _numbers(self) -> list[int]:
+        """Numbers of the steps that count. Raises UnreachableRegistryError."""
+        try:
+            names = self._events.names()
+        except OSError as error:
+            raise self._unreachable(error) from None
+        counted: list[int] = []
+        for number in sorted(int(name[:8]) for name in names if STEP_NAME.fullmatch(name)):
+            if number - (counted[-1] if counted else 0) > HOLE_STEPS_MAX + 1:
+                break
+            counted.append(number)
+        return counted
+
+    def _step(self, number: int) -> RegistryEvent:
+        if number not in self._read:
             try:
-                self._read.append(RegistryEvent.model_validate_json(content))
+                content = _read(self._events, _event_name(number), EVENT_BYTES_MAX)
+                self._read[number] = RegistryEvent.model_validate_json(content)
             except ValidationError:
                 raise BundleError(f"Step {number} of the registry's history is damaged: restore the file.") from None
-        return list(self._read)
+            except OSError as error:
+                raise self._unreachable(error, f"step {number} of ") from None
+        return self._read[number]
+
+    def _unreachable(self, error: OSError, what: str = "") -> UnreachableRegistryError:
+        return UnreachableRegistryError(
+            f"{what}{self._url} cannot be read ({error.strerror or error}): check ASSAY_REGISTRY_URL and who may read it.",
+            "unreadable",
+        )
 
     def holds(self, name: str, channel: Channel) -> BundleRef | None:
         """What a line's channel holds."""
@@ -78,16 +110,21 @@ class Registry:
                 f"{bundle} with digest {bundle.digest[:12]} is not in the registry.", "unreadable"
             ) from None
         except OSError as error:
-            raise BundleError(f"{bundle} cannot be read from the registry: {error}.", "unreadable") from None
+            raise self._unreachable(error, f"{bundle} of ") from None
 
-    def publish(self, container: bytes, event: RegistryEvent) -> RegistryEvent | None:
-        """Add a bundle, whose container this is. None where it was there already. Raises BundleError."""
+    def publish(
+        self, container: bytes, event: RegistryEvent, counts: Callable[[BundleRef], bool] = lambda bundle: True
+    ) -> RegistryEvent | None:
+        """Add a bundle, whose container this is. None where it was there already. Raises BundleError.
+
+        counts: whether a newer published bundle is one, signed and whole: a forged step must not forbid every later version.
+        """
 
         def decide(history: list[RegistryEvent]) -> RegistryEvent | None:
             line = [e.bundle for e in history if e.action == "publish" and e.bundle.name == event.bundle.name]
             if event.bundle in line:
                 return None
-            newest = max((bundle.version for bundle in line), default=0)
+            newest = max((b.version for b in line if b.version >= event.bundle.version and counts(b)), default=0)
             if event.bundle.version <= newest:
                 raise BundleError(
                     f"{event.bundle} is not newer than {event.bundle.name}/{newest}, which is published: versions only grow; "
@@ -103,34 +140,11 @@ class Registry:
 
     def promote(self, event: RegistryEvent) -> RegistryEvent | None:
         """Give a channel to a published bundle, newer than what holds it. None where it holds it. Raises BundleError."""
-
-        def decide(history: list[RegistryEvent]) -> RegistryEvent | None:
-            assert event.channel is not None, "a promotion names its channel"
-            if not any(e.action == "publish" and e.bundle == event.bundle for e in history):
-                raise BundleError(f"{event.bundle} is not in the registry: publish it first.")
-            now = holder(history, event.bundle.name, event.channel)
-            if now == event.bundle:
-                return None
-            if event.channel == "champion" and now is not None and event.bundle.version < now.version:
-                raise BundleError(
-                    f"{event.bundle} is older than {now}, which is champion: use `assay registry rollback`."
-                )
-            return event
-
-        return self._append(decide)
+        return self._append(lambda history: promotion(history, event))
 
     def rollback(self, name: str, make: Callable[[BundleRef], RegistryEvent]) -> RegistryEvent:
         """Give `champion` back to whatever held it before. make: the step, from the bundle. Raises BundleError."""
-
-        def decide(history: list[RegistryEvent]) -> RegistryEvent | None:
-            before = previous(history, name)
-            if before is None:
-                raise BundleError(
-                    f"No bundle of {name} was champion before the present one: there is nothing to go back to."
-                )
-            return make(before)
-
-        step = self._append(decide)
+        step = self._append(lambda history: make(rolled_back_to(history, name)))
         assert step is not None, "a rollback always takes a step"
         return step
 
@@ -145,27 +159,53 @@ class Registry:
 
     def _append(self, decide: Decide) -> RegistryEvent | None:
         for _ in range(TRIES_MAX):
-            history = self.history()
-            step = decide(history)
+            numbers = self._numbers()
+            step = decide([self._step(number) for number in numbers])
             if step is None:
                 return None
             try:
-                self._events.create(_event_name(len(history) + 1), step.model_dump_json().encode())
+                self._events.create(_event_name((numbers[-1] if numbers else 0) + 1), step.model_dump_json().encode())
             except FileExistsError:
                 continue  # somebody was first: read what was done, and decide again
+            except OSError as error:
+                raise UnreachableRegistryError(
+                    f"{self._url} cannot be written ({error.strerror or error}): check who may write it.", "unreadable"
+                ) from None
             return step
         raise BundleError("Other writers of the registry were first again and again: try once more.")
 
 
+def promotion(history: list[RegistryEvent], event: RegistryEvent) -> RegistryEvent | None:
+    """The step, where it may be taken; None where the channel holds the bundle. Raises BundleError."""
+    assert event.channel is not None, "a promotion names its channel"
+    if not any(e.action == "publish" and e.bundle == event.bundle for e in history):
+        raise BundleError(f"{event.bundle} is not in the registry: publish it first.")
+    now = holder(history, event.bundle.name, event.channel)
+    if now == event.bundle:
+        return None
+    if event.channel == "champion" and now is not None and event.bundle.version < now.version:
+        raise BundleError(f"{event.bundle} is older than {now}, which is champion: use `assay registry rollback`.")
+    return event
+
+
+def rolled_back_to(history: list[RegistryEvent], name: str) -> BundleRef:
+    """What a rollback gives `champion` to. Raises BundleError where there is nothing."""
+    before = previous(history, name)
+    if before is None:
+        raise BundleError(f"No bundle of {name} was champion before the present one: there is nothing to go back to.")
+    return before
+
+
 def holder(history: list[RegistryEvent], name: str, channel: Channel) -> BundleRef | None:
-    """What a line's channel holds after these steps."""
+    """What a line's channel holds after these steps. Raises BundleError where they contradict each other."""
+    champion = next(iter(champions(history, name)), None)
+    if channel == "champion":
+        return champion
     now = None
     for event in history:
         if event.bundle.name == name and event.channel == channel:
             now = None if event.action == "withdraw" else event.bundle
-    if channel == "challenger" and now == holder(history, name, "champion"):
-        return None  # it was promoted
-    return now
+    return None if now == champion else now  # it was promoted
 
 
 def previous(history: list[RegistryEvent], name: str) -> BundleRef | None:
@@ -175,14 +215,20 @@ def previous(history: list[RegistryEvent], name: str) -> BundleRef | None:
 
 
 def champions(history: list[RegistryEvent], name: str) -> list[BundleRef]:
-    """The champion and those before it, newest first, without those that were rolled back."""
+    """The champion and those before it, newest first, without those that were rolled back. Raises BundleError."""
     held: list[BundleRef] = []
     for event in history:
-        if event.bundle.name == name and event.channel == "champion":
-            if event.action == "rollback":
-                held.pop()
-            else:
-                held.append(event.bundle)
+        if event.bundle.name != name or event.channel != "champion":
+            continue
+        if event.action == "rollback":
+            del held[-1:]
+            if not held or held[-1] != event.bundle:
+                raise BundleError(
+                    f"The registry's history rolls back to {event.bundle}, which was not the champion of {name} before: a step "
+                    "is missing or forged; restore it from a backup."
+                )
+        elif event.action == "promote":
+            held.append(event.bundle)
     return held[::-1]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from models import durable
 from models.bundle.graph import GraphError, check_graph
 from schemas.generator import GeneratorManifest
 
@@ -39,7 +40,7 @@ def load_generator(path: Path) -> Artefact:
         manifest = GeneratorManifest.model_validate_json(files[MANIFEST])
         if manifest.files != {MODEL: hashlib.sha256(files[MODEL]).hexdigest()}:
             raise GeneratorError(f"{MODEL} is not the file that {MANIFEST} lists (SHA-256 differs)")
-        check_graph(files[MODEL], manifest.noise, INPUT, (OUTPUT,))
+        graph = check_graph(files[MODEL], manifest.noise, INPUT, (OUTPUT,))
     except OSError as error:
         raise GeneratorError(f"Generator {path} cannot be read: {error.strerror}.") from None
     except ValidationError as error:
@@ -47,7 +48,7 @@ def load_generator(path: Path) -> Artefact:
         raise GeneratorError(f"Generator {path} is refused: {MANIFEST} is not valid at {where}.") from None
     except (GeneratorError, GraphError) as error:
         raise GeneratorError(f"Generator {path} is refused: {error}.") from None
-    return Artefact(manifest, files[MODEL])
+    return Artefact(manifest, graph)
 
 
 def _read(path: Path) -> dict[str, bytes]:
@@ -77,13 +78,16 @@ def pack_generator(path: Path, manifest: GeneratorManifest, model: bytes) -> Non
     if path.exists() and not (path / MODEL).is_file() and any(path.iterdir()):
         raise GeneratorError(f"{path} holds other files, not a generator: choose another directory.")
     listed = manifest.model_copy(update={"files": {MODEL: hashlib.sha256(model).hexdigest()}})
-    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.make_directory(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
         fresh = Path(scratch) / "new"
         fresh.mkdir(mode=0o755)
-        (fresh / MODEL).write_bytes(model)
-        (fresh / MANIFEST).write_text(listed.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        durable.write_file(fresh / MODEL, lambda file: file.write(model))
+        durable.write_file(
+            fresh / MANIFEST, lambda file: file.write((listed.model_dump_json(indent=1) + "\n").encode())
+        )
         load_generator(fresh)
         if path.exists():
             path.rename(Path(scratch) / "old")
         fresh.rename(path)
+        durable.sync_directory(path.parent)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.networks.classifier import Classifier
@@ -103,3 +105,9 @@ class Fused(nn.Module):
         if isinstance(self.calibration, Curve):
             return self.calibration(logits)
         return torch.sigmoid(self.calibration.slope * logits + self.calibration.intercept)
+
+
+def feature_errors(model: Fused, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the exported graph will say of each feature of float32[n, F]."""
+    with torch.no_grad():
+        return np.asarray(model(torch.from_numpy(features)).feature_errors.numpy())

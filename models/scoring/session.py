@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.bundle.graph import INPUT
+from models.bundle.graph import FEATURE_ERRORS, INPUT
 from models.bundle.load import Bundle
 from models.scoring.bound import BUCKETS, BoundGraph, crossover, seconds
 from models.scoring.devices import Device, DeviceError, create_session, reason_of
@@ -62,6 +62,11 @@ class ModelSession:
         if self._gpu is None or len(matrix) <= self._cpu_rows_max:
             return self._on_cpu(matrix)
         return self._gpu.run(matrix)
+
+    def feature_errors(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The error of each feature, float32[n, F], on the CPU: the graph's output that no score is made of."""
+        (errors,) = self._session.run([FEATURE_ERRORS], {INPUT: matrix})
+        return np.asarray(errors)
 
     def _on_cpu(self, matrix: NDArray[np.float32]) -> Scores:
         return _joined([self._run_slice(part) for part in _slices(matrix, SLICE_ROWS["cpu"])])

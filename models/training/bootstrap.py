@@ -5,6 +5,7 @@ independent. Days are too few (seven) to draw. Efron, Tibshirani, "An Introducti
 (percentile intervals).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -20,7 +21,16 @@ CARDS_PER_DAY = 100
 DRAWS = 200
 LEVELS = (2.5, 97.5)
 
-WORDS = f"95 % intervals: {DRAWS} draws of the test cut's cards with replacement (bootstrap percentiles)."
+CARDS_MIN = 5
+"""So many cards with a fraud, and without, make an interval; of fewer, draws repeat a handful of cards."""
+
+DRAWS_USABLE_MIN = 0.9
+"""Share of the draws that must hold both classes."""
+
+WORDS = (
+    f"95 % intervals: {DRAWS} draws of the test cut's cards with replacement (bootstrap percentiles); too few: fewer than "
+    f"{CARDS_MIN} cards with a fraud, or without."
+)
 
 Weights = NDArray[np.float64]
 Draws = dict[str, NDArray[np.float64]]
@@ -50,6 +60,8 @@ class Ranking:
         wrong = reached - right
         steps = np.diff(right, prepend=0.0)
         precision = np.divide(right, reached, out=np.zeros_like(right), where=reached > 0)
+        if right[-1] <= 0.0 or wrong[-1] <= 0.0:
+            return math.nan, math.nan  # one class alone: neither figure exists
         area = np.sum(np.diff(wrong, prepend=0.0) * (right - steps / 2.0))
         return float(area / (right[-1] * wrong[-1])), float(np.sum(steps * precision) / right[-1])
 
@@ -88,7 +100,10 @@ class CardDays:
 def bootstrap(
     data: Dataset, scores: Mapping[str, NDArray[np.float32]], seed: int, draws: int = DRAWS
 ) -> dict[str, Draws]:
-    """ROC AUC, average precision and card precision@100 of each score, float32[n], on the same draws: so they pair."""
+    """ROC AUC, average precision and card precision@100 of each score, float32[n], on the same draws: so they pair.
+
+    A draw without both classes is NaN, and so is every draw where too few cards have either.
+    """
     cards, number = np.unique(data.card, return_inverse=True)
     random = np.random.default_rng(seed)
     rankings = {name: Ranking.of(score, data.is_fraud) for name, score in scores.items()}
@@ -100,14 +115,27 @@ def bootstrap(
         for name in scores:
             ranked = rankings[name].roc_auc_and_average_precision(weights[number])
             figures[name][draw] = *ranked, days[name].precision(CARDS_PER_DAY, weights)
+    with_fraud = np.unique(number[data.is_fraud])
+    if min(len(with_fraud), len(cards) - len(with_fraud)) < CARDS_MIN:
+        for values in figures.values():
+            values[1:] = np.nan
     names = ("roc_auc", "average_precision", "card_precision_at_100")
     return {name: dict(zip(names, values.T, strict=True)) for name, values in figures.items()}
 
 
-def estimate(values: NDArray[np.float64]) -> Estimate:
-    """The measured value, which comes first, with its interval from the others."""
-    low, high = np.percentile(values[1:], LEVELS) if len(values) > 1 else (values[0], values[0])
-    return Estimate(value=float(values[0]), low=float(low), high=float(high))
+def estimate(values: NDArray[np.float64], lowest: float = 0.0) -> Estimate:
+    """The measured value, which comes first, with its interval from the others. lowest: of what the figure can be.
+
+    With too few usable draws the interval is all that the figure can be, and says so.
+    """
+    value, draws = float(values[0]), values[1:]
+    usable = draws[np.isfinite(draws)]
+    if not len(draws):
+        return Estimate(value=value, low=value, high=value)
+    if len(usable) < DRAWS_USABLE_MIN * len(draws):
+        return Estimate(value=value, low=lowest, high=1.0, too_few=True)
+    low, high = np.percentile(usable, LEVELS)
+    return Estimate(value=value, low=float(low), high=float(high))
 
 
 def estimates(draws: Draws) -> dict[str, Estimate]:
@@ -117,4 +145,4 @@ def estimates(draws: Draws) -> dict[str, Estimate]:
 
 def differences(ours: Draws, theirs: Draws) -> dict[str, Estimate]:
     """Each figure's difference with its paired interval."""
-    return {name: estimate(values - theirs[name]) for name, values in ours.items()}
+    return {name: estimate(values - theirs[name], -1.0) for name, values in ours.items()}

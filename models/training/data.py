@@ -10,6 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+FRAUDS_MIN, OTHERS_MIN = 5, 50
+"""Of each cut: fewer fit no calibration and no threshold, and no figure on them says anything."""
+
 
 class TrainingError(ValueError):
     """Settings or data that no model can be trained with: one sentence with the fix."""
@@ -105,10 +108,23 @@ def split(data: Dataset, days: int, cuts: Cuts) -> Split:
     validation = data[(data.day >= validation_from) & (data.day < validation_from + cuts.validation_days)]
     test = data[(data.day >= test_from) & (data.day < test_from + cuts.test_days)]
     parts = Split(train, validation, test[~known_compromised(data, test, cuts.delay_days)])
-    for name, part in (("train", parts.train), ("validation", parts.validation), ("test", parts.test)):
-        if len(np.unique(part.is_fraud)) < 2:
-            raise TrainingError(f"The {name} cut has no fraud or nothing else; give more days or customers.")
+    check_enough(parts, 1, 1)
     return parts
+
+
+def check_enough(parts: Split, frauds_min: int = FRAUDS_MIN, others_min: int = OTHERS_MIN) -> None:
+    """Raises TrainingError where a cut holds fewer of either class, with what it holds and what is needed."""
+    for name, part in (("train", parts.train), ("validation", parts.validation), ("test", parts.test)):
+        frauds = int(part.is_fraud.sum())
+        for found, needed, words in (
+            (frauds, frauds_min, "frauds"),
+            (len(part) - frauds, others_min, "legitimate payments"),
+        ):
+            if found < needed:
+                raise TrainingError(
+                    f"The {name} cut has {found} {words}, and {needed} are needed: give a longer history or one of more cards, "
+                    f"or a longer cut (--{name}-days). Cards whose fraud is known before are left out of the test."
+                )
 
 
 def known_compromised(data: Dataset, test: Dataset, delay_days: int, since_day: int | None = None) -> NDArray[np.bool_]:

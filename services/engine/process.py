@@ -19,8 +19,9 @@ from services.engine.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.engine.group import WorkerGroup
 from services.engine.health import HealthServer
 from services.engine.held_desk import HeldDesk
-from services.engine.pacing import Pacer
-from services.engine.snapshots import SnapshotStore
+from services.engine.pacing import TRANSACTIONS_PER_S_MAX, Pacer
+from services.engine.snapshots import NO_LOG_ID, SnapshotStore
+from services.engine.topic_ids import topic_ids
 from services.engine.tracing import create
 from services.engine.worker import Parts
 from services.errors import AssayError, fatal_sentence
@@ -29,10 +30,12 @@ from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
 from services.observability.metrics import Metrics
-from services.settings.stream import TRANSACTIONS_PER_S_MAX, KafkaSettings, RuntimeSettings, TopicSettings
+from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
 from services.storage import place
 
 log = structlog.get_logger(__name__)
+
+WATCH_INTERVAL_S = 1.0
 
 
 def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -55,6 +58,10 @@ class Lookup(Protocol):
     @property
     def ready(self) -> bool:
         """Whether partitions may be worked."""
+
+    @property
+    def ended(self) -> str | None:
+        """Why it no longer goes on, in a sentence, though nobody stopped it; None while it does."""
 
     async def start(self) -> None:
         """Get ready, then go on in the background. Raises KafkaError or AssayError where it cannot."""
@@ -143,6 +150,7 @@ def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
 async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> None:
     """The tables first: no partition is worked before what it looks up is there."""
     stopping = asyncio.ensure_future(stop.wait())
+    watching = asyncio.ensure_future(_until_one_ends(service.tables))
     try:
         for table in service.tables:
             starting = asyncio.ensure_future(table.start())
@@ -152,11 +160,27 @@ async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> No
             else:
                 starting.result()
         if not stop.is_set():
-            await group.run(stop)
+            working = asyncio.ensure_future(group.run(stop))
+            await asyncio.wait([working, watching], return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            await working
+            if watching.done():
+                watching.result()
     finally:
         stopping.cancel()
+        watching.cancel()
         for table in service.tables:
             await table.stop()
+
+
+async def _until_one_ends(tables: Sequence[Lookup]) -> None:
+    """Raise AssayError once something in the background is over: what it followed would stand still, unseen."""
+    while True:
+        await asyncio.sleep(WATCH_INTERVAL_S)
+        for table in tables:
+            if why := table.ended:
+                log.error("process.background_ended", why=why)
+                raise AssayError(why)
 
 
 def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]) -> Parts:
@@ -168,10 +192,10 @@ def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsume
             return ExactlyOnce(kafka, runtime, source, partitions)
         return AtLeastOnce(kafka, runtime, source, partitions, consumer)
 
-    def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
-        return SnapshotStore(
-            place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}"), state_key
-        )
+    async def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
+        ids = await asyncio.wait_for(topic_ids(consumer._client, [source.topic]), runtime.request_timeout_s)
+        folder = place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}")
+        return SnapshotStore(folder, state_key, ids.get(source.topic, NO_LOG_ID))
 
     return Parts(
         consumer=consumer,

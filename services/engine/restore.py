@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from services.clock import monotonic_s
 from services.engine.batches import Foldable
 from services.engine.failpoints import reach
 from services.engine.snapshots import Snapshot, SnapshotStore
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 RESTORE_RECORDS_MAX = 10_000
 RESTORE_POLL_MS = 1000
+END_POLL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,27 @@ async def committed_position(
             next_step="records were deleted before they were scored: lengthen the topic's retention",
         )
         return Position(first, must_be_written=True)
+    await _check_end(consumer, source, committed, settings)
     return Position(committed, must_be_written=False)
+
+
+async def _check_end(
+    consumer: AIOKafkaConsumer, source: TopicPartition, committed: int, settings: RuntimeSettings
+) -> None:
+    """Raises AssayError where the group is ahead of the log: it is another of this name, or lost records that were scored."""
+    deadline_s = monotonic_s() + settings.request_timeout_s
+    while True:
+        end = (await asyncio.wait_for(consumer.end_offsets([source]), settings.request_timeout_s))[source]
+        if committed <= end:
+            return
+        if monotonic_s() > deadline_s:  # a leader that has just taken over may not know its own end yet
+            break
+        await asyncio.sleep(END_POLL_S)
+    raise AssayError(
+        f"Group {settings.group} is at {committed} in {source.topic}-{source.partition}, which ends at {end}: this is another "
+        "log of this name, or one that lost records. To score it from its beginning, delete the group's offsets for the topic "
+        "with kafka-consumer-groups --delete-offsets, then start again."
+    )
 
 
 async def check_never_committed(
@@ -64,7 +86,7 @@ async def check_never_committed(
 ) -> None:
     """Raises AssayError where a snapshot shows that the group had an offset in this log: it expired, or somebody deleted it.
 
-    To begin anew would score everything again. A snapshot beyond the log's end is of another log, and says nothing.
+    To begin anew would score everything again. A snapshot of another log says nothing, nor does one beyond the end.
     """
     newest = await asyncio.to_thread(snapshots.newest_offset)
     if newest is None:

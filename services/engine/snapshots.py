@@ -1,7 +1,9 @@
 """Snapshots of a partition's state: a cache of the log, so a bad one costs time and never a wrong score.
 
-File: one JSON line (format version, state key, offset, names of the arrays, SHA-256 over them), then the arrays as NumPy
-writes them. Neither writing nor reading holds the state twice. The newest two are kept.
+File: one JSON line (format version, state key, log id, offset, names of the arrays, SHA-256 over them), then the arrays
+as NumPy writes them. Neither writing nor reading holds the state twice. The newest two are kept.
+
+A snapshot belongs to one log: a topic that was made again under the same name has another id, which stands in the file's name.
 """
 
 import contextlib
@@ -19,9 +21,15 @@ from numpy.typing import NDArray
 
 from services.storage import Place
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 KEPT = 2
 HEADER_BYTES_MAX = 1 << 16
+
+NO_LOG_ID = "0" * 32
+"""Of a log whose brokers know no topic ids (before Kafka 2.8)."""
+
+NAME = re.compile(r"\d{20}(\.[0-9a-f]{32})?\.snapshot")
+"""Offset and log id. Earlier versions kept no id: what they wrote is of nobody knows which log, and is not loaded."""
 
 DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.TokenError)
 """What our checks and NumPy's reader raise on bytes that are no snapshot."""
@@ -40,9 +48,11 @@ class Snapshot:
 class SnapshotStore:
     """The snapshots of one partition in a place of their own."""
 
-    def __init__(self, place: Place, state_key: str) -> None:
+    def __init__(self, place: Place, state_key: str, log_id: str = NO_LOG_ID) -> None:
+        """log_id: 32 hex digits that name the log whose fold the state is."""
         self._place = place
         self._state_key = state_key
+        self._log_id = log_id
 
     def save(self, offset: int, arrays: Arrays) -> int:
         """Write a snapshot; returns its size in bytes. Raises OSError."""
@@ -50,6 +60,7 @@ class SnapshotStore:
         header = {
             "format_version": FORMAT_VERSION,
             "state_key": self._state_key,
+            "log_id": self._log_id,
             "offset": offset,
             "arrays": list(arrays),
             "sha256": _digest(arrays),
@@ -60,8 +71,8 @@ class SnapshotStore:
             for array in arrays.values():
                 npy.write_array(file, array, allow_pickle=False)
 
-        self._place.write(f"{offset:020d}.snapshot", fill)
-        for old in self._names()[KEPT:]:
+        self._place.write(f"{offset:020d}.{self._log_id}.snapshot", fill)
+        for old in self._outdated(offset):
             self._place.delete(old)
         return sum(array.nbytes for array in arrays.values())
 
@@ -73,6 +84,9 @@ class SnapshotStore:
             yield f"they cannot be listed: {error}"
             return
         for name in names:
+            if not self._ours(name):
+                yield f"{name} is of another log of this name"
+                continue
             if _offset(name) > offset_max:
                 yield f"{name} is ahead of the committed offset {offset_max}"
                 continue
@@ -82,14 +96,25 @@ class SnapshotStore:
                 yield f"{name} is not usable: {error}"
 
     def newest_offset(self) -> int | None:
-        """Of the newest snapshot, usable or not; None where there is none, or they cannot be listed."""
+        """Of this log's newest snapshot, usable or not; None where there is none, or they cannot be listed."""
         with contextlib.suppress(OSError):
-            return next((_offset(name) for name in self._names()), None)
+            return next((_offset(name) for name in self._names() if self._ours(name)), None)
         return None
 
     def _names(self) -> list[str]:
-        """Newest first."""
-        return sorted((name for name in self._place.names() if re.fullmatch(r"\d{20}\.snapshot", name)), reverse=True)
+        """Newest first, those of other logs among them."""
+        return sorted((name for name in self._place.names() if NAME.fullmatch(name)), reverse=True)
+
+    def _ours(self, name: str) -> bool:
+        return name.split(".")[1] == self._log_id
+
+    def _outdated(self, saved: int) -> list[str]:
+        """What makes room for the one just saved: other logs', and ours beyond the newest, those ahead of it counted apart."""
+        names = self._names()
+        ours = [name for name in names if self._ours(name)]
+        ahead = [name for name in ours if _offset(name) > saved]
+        kept = {*ahead[:KEPT], *[name for name in ours if _offset(name) <= saved][:KEPT]}
+        return [name for name in names if name not in kept]
 
     def _read(self, name: str) -> Snapshot:
         with self._place.open(name) as file:
@@ -98,6 +123,8 @@ class SnapshotStore:
                 raise ValueError("it begins with something else than a header")
             if header["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format version {header['format_version']}, not {FORMAT_VERSION}")
+            if header["log_id"] != self._log_id:
+                raise ValueError("of another log of this name")
             if header["state_key"] != self._state_key:
                 raise ValueError("made by another feature spec or state layout")
             arrays = {str(array): npy.read_array(file, allow_pickle=False) for array in header["arrays"]}

@@ -10,12 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from aiokafka.errors import (
-    InvalidTimestampError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    RecordListTooLargeError,
-)
+from aiokafka.errors import KafkaError
 from numpy.typing import NDArray
 
 from services.engine.batches import Processor, Record
@@ -26,9 +21,6 @@ PARTS = 16
 
 IN_A_ROW_MAX = 5
 """Unscorable records without a scored one between them: more, and it is not the records. The partition is held."""
-
-OF_THE_RECORDS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidTimestampError)
-"""What brokers refuse because of what is in it."""
 
 
 class SuspectError(Exception):
@@ -54,7 +46,7 @@ def origin_of(error: SuspectError) -> dict[str, str]:
 
 def suspicious(error: Exception) -> bool:
     """Whether the records may be to blame for what a stage, or the sending of its outputs, raised."""
-    return isinstance(error, OF_THE_RECORDS) or not isinstance(error, NOT_OF_THE_RECORDS)
+    return not isinstance(error, NOT_OF_THE_RECORDS)
 
 
 class Suspects:

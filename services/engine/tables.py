@@ -1,16 +1,19 @@
 """A compacted topic of one partition, read whole before work begins and followed from then on."""
 
 import asyncio
-import contextlib
+import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas import codec
 from schemas.topics import Topic
 from services.clock import monotonic_s
 from services.engine.batches import Record
+from services.errors import AssayError
 from services.kafka import client as connections
 from services.observability.metrics import Metrics
 from services.settings.stream import KafkaSettings
@@ -21,6 +24,29 @@ POLL_TIMEOUT_MS = 200
 LOOK_INTERVAL_S = 1.0
 RETRY_S = 1.0
 RECORDS_MAX = 5000
+
+
+def why_ended(what: str, task: "asyncio.Task[None] | None") -> str | None:
+    """A sentence about a background task that is over; None while it goes on. Its error is named and placed, never quoted."""
+    if task is None or not task.done() or task.cancelled():
+        return None
+    error = task.exception()
+    if isinstance(error, AssayError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__) if error else []
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{what} ended ({type(error).__name__}{where}): this process ends so that another can take over."
+
+
+def each(topic: Topic, records: Sequence[Record], take: Callable[[Record], None], metrics: Metrics) -> None:
+    """Hand on record by record. One that cannot be taken in is named, counted and skipped; it stops none of the others."""
+    for record in records:
+        try:
+            take(record)
+        except Exception as error:  # whatever is in it: who can write one record must not stop its readers
+            why = str(error) if isinstance(error, codec.RejectedError) else type(error).__name__
+            log.error("table.record_refused", topic=topic.name, offset=record.offset, why=why)
+            metrics.table_refused.labels(topic.name).inc()
 
 
 class FollowedTable:
@@ -50,8 +76,15 @@ class FollowedTable:
         """Whether everything that was there at the start has been read, and what comes is."""
         return self._caught_up.is_set() and self._following is not None and not self._following.done()
 
+    @property
+    def ended(self) -> str | None:
+        """Why it is no longer followed, though nobody stopped it; None while it is."""
+        return why_ended(f"What follows {self.topic.name}", self._following)
+
     async def start(self) -> None:
         """Read everything that is there, then go on in the background. Raises KafkaError where it cannot begin."""
+        # computed when scraped: a follower that ended or hangs must not leave a young age behind
+        self._metrics.table_age.labels(self.topic.name).set_function(lambda: monotonic_s() - self._at_end_s)
         self._consumer = connections.reader(self._kafka)
         await self._consumer.start()
         self._consumer.assign([self._source])
@@ -61,16 +94,15 @@ class FollowedTable:
         waiting = asyncio.create_task(self._caught_up.wait())
         await asyncio.wait([waiting, self._following], return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        if self._following.done():
-            self._following.result()
+        if why := self.ended:
+            raise AssayError(why)
         log.info("table.caught_up", topic=self._source.topic)
 
     async def stop(self) -> None:
         """Follow no longer."""
         if self._following is not None:
             self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
+            await asyncio.wait([self._following])
             await self._consumer.stop()
 
     async def _follow(self) -> None:
@@ -86,7 +118,6 @@ class FollowedTable:
             except KafkaError as error:
                 log.warning("table.not_followed", topic=self._source.topic, error=type(error).__name__)
                 await asyncio.sleep(RETRY_S)
-            self._metrics.table_age.labels(self.topic.name).set(monotonic_s() - self._at_end_s)
 
     async def _look(self, *, moved: bool) -> None:
         """Compare our place with the end, once a second, and while there is nothing more to read at the start."""
@@ -114,10 +145,20 @@ class WhereWanted:
         """Whether it is read, or nobody asks."""
         return self._table.ready or not self.following
 
+    @property
+    def ended(self) -> str | None:
+        """Why it is no longer followed, though nobody stopped it."""
+        return self._table.ended
+
     async def start(self) -> None:
         """Follow the table, if it is wanted. Raises KafkaError where it cannot begin."""
-        self.following = self._wanted()
-        if self.following:
+        if self._wanted():
+            await self.follow()
+
+    async def follow(self) -> None:
+        """Follow the table from now on: something is about to read it. Raises KafkaError where it cannot begin."""
+        if not self.following:
+            self.following = True
             await self._table.start()
 
     async def stop(self) -> None:

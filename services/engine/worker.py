@@ -8,7 +8,7 @@ away and the partition starts again from what is committed (A, B).
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +29,6 @@ from services.engine.restore import check_never_committed, committed_position, r
 from services.engine.snapshots import SnapshotStore
 from services.engine.suspects import (
     IN_A_ROW_MAX,
-    OF_THE_RECORDS,
     Folding,
     SuspectError,
     Suspects,
@@ -72,7 +71,7 @@ class Parts:
     consumer: AIOKafkaConsumer
     make_delivery: Callable[[TopicPartition], Delivery]
     make_processor: Callable[[TopicPartition], Processor]
-    make_snapshots: Callable[[TopicPartition, str], SnapshotStore]
+    make_snapshots: Callable[[TopicPartition, str], Awaitable[SnapshotStore]]
     pacer: Pacer
     metrics: Metrics
     settings: RuntimeSettings
@@ -187,7 +186,7 @@ class PartitionWorker:
             consumer = self._parts.consumer
             committed = await committed_position(consumer, self.source, self._settings, self._parts.metrics)
             processor = self._parts.make_processor(self.source)
-            snapshots = self._parts.make_snapshots(self.source, processor.state_key)
+            snapshots = await self._parts.make_snapshots(self.source, processor.state_key)
             if not committed.known:
                 await check_never_committed(consumer, self.source, snapshots, self._settings)
             if committed.must_be_written:
@@ -245,7 +244,8 @@ class PartitionWorker:
                 else:
                     result = await processor.process(batch)
             except Exception as error:
-                self._suspect(batch, error)
+                if blamed is None:
+                    self._suspect(batch, error)
                 raise
             self._parts.metrics.took("process", started_s)
             reach("after_process")
@@ -254,7 +254,7 @@ class PartitionWorker:
             trace.carry(result.writes)
             try:
                 await self._deliver(delivery, processor, result, batch[-1].offset + 1)
-            except (UnsendableError, *OF_THE_RECORDS) as error:
+            except UnsendableError as error:
                 if blamed is None:
                     self._suspect(batch, error)
                 raise
@@ -273,8 +273,14 @@ class PartitionWorker:
         try:
             return processor.refuse(unscorable(record, error), folded=folded)
         except Exception as raised:
-            if not folded or not suspicious(raised):
+            if not suspicious(raised):
                 raise
+            if not folded:
+                where = f"{self.source.topic}-{self.source.partition}@{record.offset}"
+                raise AssayError(
+                    f"No dead letter can be made of {where} ({type(raised).__name__}): report it, with the lines of "
+                    "`partition.suspect` in the log."
+                ) from raised
             self._suspects.not_folded.add(record.offset)
             raise SuspectError(str(record.offset)) from raised
 

@@ -190,13 +190,11 @@ class _Running:
                 )
                 raise AssayError(sentence) from error
 
-    def _raise_unfollowed(self) -> None:
+    def _raise_ended(self) -> None:
         for table in self._tables:
-            if not table.ready:
-                raise AssayError(
-                    f"The table of {table.topic.name} is no longer followed: this process ends rather than look things up in "
-                    "what is out of date; look at its log, then start it again."
-                )
+            if why := table.ended:
+                log.error("process.background_ended", why=why)
+                raise AssayError(why)
 
     async def _start(self, app: SideApp) -> None:
         await app.faust.start()
@@ -218,7 +216,7 @@ class _Running:
                 self._stuck_s = max([await self._look(app, asked) for app in self._apps])
                 self._tick_s = monotonic_s()
                 self._metrics.ready.set(self.ready)
-                self._raise_unfollowed()
+                self._raise_ended()
                 if self._stuck_s > 2 * self._runtime.progress_timeout_s:
                     raise AssayError(
                         f"Records are waiting but none was worked for {self._stuck_s:.0f} s: this process ends so that another "

@@ -47,6 +47,9 @@ PATIENCE_POLL_S = 0.05
 """For a broker or a coordinator, before the work begins: longer than a cluster takes to notice that a broker is gone."""
 FOR_NOW = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, NodeNotReadyError)
 
+METADATA_AGE_MS_MAX = 5_000
+"""So soon a partition that was added to the input is seen; as shipped it is five minutes."""
+
 RETRY_BACKOFF_MS = 5
 """H: the first produce of a transaction is often answered NOT_ENOUGH_REPLICAS; 100 ms, the default, would be a spike."""
 
@@ -106,6 +109,7 @@ def input_consumer(kafka: KafkaSettings, runtime: RuntimeSettings) -> AIOKafkaCo
         max_partition_fetch_bytes=max(runtime.batch_bytes_max, 1 << 20),
         fetch_max_bytes=32 << 20,
         check_crcs=True,
+        metadata_max_age_ms=METADATA_AGE_MS_MAX,
     )
 
 

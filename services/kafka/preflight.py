@@ -36,6 +36,9 @@ GROUP_REFUSED = 30
 DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
 """An API and its version that came with Apache Kafka 4.3: brokers do not tell clients of theirs what they are."""
 
+UNTOLD = -(2**31)
+"""In place of our rights, from brokers that do not work them out: it says nothing."""
+
 REFUSED_LOGINS = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
 
 
@@ -107,6 +110,11 @@ def may_forget_commits(client: AIOKafkaAdminClient) -> bool:
     return any(connected._versions.get(DESCRIBE_LOG_DIRS, (0, 0))[1] >= SINCE_4_3 for connected in connections)
 
 
+def allows(operations: int, operation: int) -> bool:
+    """Whether the answer allows it, or leaves it unsaid: then the work itself is what meets a refusal."""
+    return operations == UNTOLD or bool(operations >> operation & 1)
+
+
 async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int]], group: str) -> None:
     """Raise AssayError unless we may do `wanted` (operations by topic) and read in `group`. Warns of unsound brokers."""
     client = admin(kafka)
@@ -122,10 +130,10 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
             f"{NAMES[operation]} on topic {topic}"
             for topic, operations in sorted(wanted.items())
             for operation in sorted(operations)
-            if not allowed[topic] >> operation & 1
+            if not allows(allowed[topic], operation)
         ]
         found = await patiently(lambda: _described(client, group))
-        if found["error_code"] == GROUP_REFUSED or not found["authorized_operations"] >> READ & 1:
+        if found["error_code"] == GROUP_REFUSED or not allows(found["authorized_operations"], READ):
             missing.append(f"Read on group {group}")
     finally:
         await client.close()

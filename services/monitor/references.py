@@ -1,28 +1,29 @@
 """The references of the bundles that score, as a table that follows `model-references`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from schemas import codec
 from schemas.monitor import ModelReference
+from schemas.topics import MODEL_REFERENCES
 from services.engine.batches import Record
+from services.engine.tables import each
+from services.observability.metrics import Metrics
 
 
 class References:
-    """By model, as on scores. skipped: given each record that is no reference, and why."""
+    """By model, as on scores. A model without one is not compared."""
 
-    def __init__(self, skipped: Callable[[Record, str], None]) -> None:
-        self._skipped = skipped
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._known: dict[str, ModelReference] = {}
 
     def apply(self, records: Sequence[Record]) -> None:
-        """Take in the next records. A model without one is not compared."""
-        for record in records:
-            try:
-                known = codec.read(ModelReference, record.value or b"")
-            except codec.RejectedError as error:
-                self._skipped(record, str(error))
-                continue
-            self._known[known.model] = known
+        """Take in the next records. One that is no reference is skipped, and said so."""
+        each(MODEL_REFERENCES, records, self._take, self._metrics)
+
+    def _take(self, record: Record) -> None:
+        known = codec.read(ModelReference, record.value or b"")
+        self._known[known.model] = known
 
     def get(self, model: str) -> ModelReference | None:
         """None where it has not been told yet."""

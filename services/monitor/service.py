@@ -25,7 +25,6 @@ from services.engine.process import Environment
 from services.engine.tables import FollowedTable
 from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService
-from services.faust_runtime.skipped import Skipped
 from services.monitor.evidence import RecordedDecision, of_decision, of_label
 from services.monitor.ledger import Columns, Ledger, entry_problem, newest_ms
 from services.monitor.quality import by_age
@@ -52,7 +51,7 @@ WRITES = (MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR)
 
 def monitor_service(settings: MonitorSettings, environment: Environment) -> SideService:
     """One app, and the table of references that it looks up."""
-    references = References(Skipped(environment.metrics).record)
+    references = References(environment.metrics)
     metrics = MonitorMetrics(environment.metrics.registry)
     prefix = environment.topics.topic_prefix
     table = FollowedTable(MODEL_REFERENCES, environment.kafka, prefix, references.apply, environment.metrics)

@@ -155,6 +155,9 @@ class Metrics:
         self.table_lag = self._gauge(
             "table_lag_records", "Records of a followed table that are not yet in it.", ["topic"]
         )
+        self.table_refused = self._counter(
+            "table_records_refused", "Records of a followed topic that are skipped: none of ours wrote them.", ["topic"]
+        )
         self.table_age = self._gauge(
             "table_age_seconds", "Since a followed table was last seen to hold all of its topic.", ["topic"]
         )

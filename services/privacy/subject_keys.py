@@ -151,6 +151,11 @@ def subject_keys(settings: SubjectSettings) -> SubjectKeys | None:
         master = seal_key(found.text, found.where)
     except (SecretError, KeyFileError) as error:
         raise SettingsError(f"{str(error).rstrip('.')}.") from None
+    if settings.salts_url is None:
+        raise SettingsError(
+            "ASSAY_SUBJECT_SALTS_URL is not set: with ASSAY_SUBJECT_KEY name the one place where all processes keep the salts, "
+            "a directory that they share or a URL (s3://...)."
+        )
     return SubjectKeys(master, place(settings.salts_url, setting="ASSAY_SUBJECT_SALTS_URL"))
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import polars as pl
 from polars.exceptions import PolarsError
 
+from models import durable
 from services.engine.batches import Record
 from services.errors import AssayError
 from services.replay.log import EmittedScore, Log, Spans
@@ -63,7 +64,9 @@ class _Folder:
         """Write what is left."""
         if self._rows:
             frame = pl.DataFrame(self._rows, schema=self._schema, orient="row")
-            frame.write_parquet(self._path / f"{self._files:06d}.parquet", compression="zstd")
+            part = self._path / f"{self._files:06d}.part"
+            frame.write_parquet(part, compression="zstd")
+            durable.replace(part, part.with_suffix(".parquet"))
             self._rows, self._files = [], self._files + 1
 
 
@@ -90,7 +93,7 @@ async def write_archive(log: Log, path: Path, progress: Progress | None = None) 
             "topic": spans.topic,
             "spans": {partition: [span.begin, span.end] for partition, span in spans.by_partition.items()},
         }
-        (path / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        durable.write_file(path / ABOUT, lambda file: file.write((json.dumps(about, indent=1) + "\n").encode()))
     except OSError as error:
         raise ArchiveError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None
     return {name: folder.rows for name, folder in folders.items()}
@@ -98,7 +101,8 @@ async def write_archive(log: Log, path: Path, progress: Progress | None = None) 
 
 def _make(path: Path) -> None:
     try:
-        path.mkdir(parents=True)
+        durable.make_directory(path.parent)
+        path.mkdir()
     except FileExistsError:
         raise ArchiveError(
             f"{path} is there already: an archive is written once, into a directory of its own."

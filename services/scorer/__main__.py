@@ -5,7 +5,7 @@ from aiokafka import TopicPartition
 
 from models.features.fold import warm
 from models.features.history import FeatureStateError
-from schemas.topics import CONTROL, SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
+from schemas.topics import CONTROL, CONTROL_ANSWERS, SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.process import Environment, Service, main, run_processor
 from services.engine.tables import FollowedTable, WhereWanted
@@ -60,7 +60,7 @@ async def start() -> None:
     emitter = Emitter(topics.topic_prefix, shares, letters, subjects)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
-    profiles = ProfileTable()
+    profiles = ProfileTable(metrics)
 
     def make_processor(source: TopicPartition) -> ScoringProcessor:
         known = profiles if models.champion.feature_spec.profiled else None
@@ -74,9 +74,12 @@ async def start() -> None:
 
     table = FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)
     followed = WhereWanted(table, profiled)
-    swapper = Swapper(models, loader, runtime.group, metrics, lambda: followed.following)
-    swapper.follow(FollowedTable(CONTROL, kafka, topics.topic_prefix, swapper.take, metrics))
-    reads = (CONTROL, TERMINAL_PROFILES)
+    swapper = Swapper(models, loader, runtime.group, metrics, followed.follow)
+    swapper.follow(
+        FollowedTable(CONTROL_ANSWERS, kafka, topics.topic_prefix, swapper.take_answers, metrics),
+        FollowedTable(CONTROL, kafka, topics.topic_prefix, swapper.take, metrics),
+    )
+    reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES)
     service = Service([TRANSACTIONS], SCORER_OUTPUTS, make_processor, [swapper, followed], reads)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 

@@ -18,7 +18,7 @@ from schemas.score import Score
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
-    CONTROL,
+    CONTROL_ANSWERS,
     DEAD_LETTERS,
     DECISIONS,
     MODEL_REFERENCES,
@@ -152,7 +152,7 @@ class Emitter:
     def answer(self, answer: Answer, partition: int, from_offset: int | None, now_ms: int) -> list[Write]:
         """A partition's acknowledgement; and the command itself, where this process made it."""
         command = answer.command
-        write = Write(self._prefix + CONTROL.name)
+        write = Write(self._prefix + CONTROL_ANSWERS.name)
         if answer.own:
             write.append(command_key(command.group, command.channel), codec.write(command), [])
         acknowledgement = Control(

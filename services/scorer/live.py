@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import structlog
 
 from models.scoring.session import ModelSession
-from schemas.control import BundleRef, Channel, Control
+from schemas.control import BundleRef, Channel, Control, own_rollback_id
 from schemas.feature_spec import FeatureSpec
 from services.clock import wall_ms
 from services.observability.metrics import Metrics
@@ -115,7 +115,7 @@ class Models:
             kind="command",
             group=self._group,
             channel="champion",
-            command_id=f"rollback-{self._command.command_id}"[:100],
+            command_id=own_rollback_id(self._command.command_id),
             at_ms=wall_ms(),
             by="scorer",
             bundle=self.previous.bundle,

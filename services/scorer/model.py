@@ -2,13 +2,15 @@
 
 import os
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 
 import structlog
 
 from models.bundle.files import BundleError
-from models.bundle.load import Bundle, load_bundle, open_bundle
-from models.bundle.registry import Registry, champions
+from models.bundle.load import Bundle, load_bundle
+from models.bundle.registry import Registry, holder
 from models.bundle.trust import Trust
+from models.scoring.child_check import check_in_child
 from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
 from models.scoring.session import ModelSession
@@ -17,8 +19,17 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import Model
 from services.scorer.scored import Identity
-from services.settings.stream import BundleSettings, ScorerSettings
-from services.trusted_bundles import advice, check_product, registry_of, trust_of, trusted_session
+from services.settings.stream import BundleSettings, ScorerSettings, load
+from services.trusted_bundles import (
+    Resolved,
+    advice,
+    check_product,
+    published_bundle,
+    registry_of,
+    scoring_bundle,
+    session_of,
+    trust_of,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -34,38 +45,28 @@ class Loader:
         self._executor: Executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model")
 
     def first(self) -> Model:
-        """The registry's champion; without a registry, or where it has none, ASSAY_BUNDLE. Raises AssayError."""
+        """The bundle that scores, as every command finds it. Raises AssayError."""
         try:
-            held = champions(self._registry.history(), self._bundles.registry_line) if self._registry else []
-            model = self._soundest(held) if held else self._model(load_bundle(self._scorer.bundle, self.trust))
-        except OSError as error:
-            raise AssayError(f"ASSAY_REGISTRY_URL={self._bundles.registry_url} cannot be read: {error}.") from error
+            found = scoring_bundle(self._scorer, self._bundles)
+            model = self._model(found.bundle)
         except BundleError as error:
             raise AssayError(f"{error}{advice(error)}") from error
         except DeviceError as error:
             raise AssayError(str(error)) from error
+        for wanted, refused in found.refused:
+            log.error("bundle.refused", bundle=str(wanted), command="start", reason=refused.reason, why=str(refused))
+            self._metrics.refused_bundles.labels(refused.reason).inc()
         if model.session.bundle.golden is not None:
             _checked(model)
         log.info(
             "model.loaded",
             bundle=str(model.bundle),
             digest=model.bundle.digest,
+            why=found.why,
             provider=model.session.provider,
             signed_by=model.session.bundle.signed_by,
         )
         return model
-
-    def _soundest(self, held: list[BundleRef]) -> Model:
-        """The champion. Where it is not sound, the one before, loudly: who tampers with one must not stop the scoring."""
-        for number, wanted in enumerate(held):
-            try:
-                return self.of(wanted)
-            except BundleError as error:
-                if number == len(held) - 1:
-                    raise
-                log.error("bundle.refused", bundle=str(wanted), command="start", reason=error.reason, why=str(error))
-                self._metrics.refused_bundles.labels(error.reason).inc()
-        raise AssertionError("a list of champions is not empty")
 
     def of(self, wanted: BundleRef) -> Model:
         """Exactly that bundle, verified: of the registry, or ASSAY_BUNDLE where it is that. Raises BundleError, DeviceError."""
@@ -74,28 +75,33 @@ class Loader:
                 raise BundleError(
                     f"{wanted} is asked for and no registry is set: set ASSAY_REGISTRY_URL.", "unreadable"
                 )
-            bundle = open_bundle(self._registry.content(wanted), f"Bundle {wanted} of the registry", self.trust)
+            bundle = published_bundle(self._registry, wanted, self.trust)
         except BundleError as error:
             own = self._own() if error.reason == "unreadable" else None
             if own is None or own.digest != wanted.digest:
                 raise
             bundle = own
-        found = BundleRef(name=bundle.manifest.name, version=bundle.manifest.version, digest=bundle.digest)
-        if found != wanted:
-            raise BundleError(
-                f"The registry holds {found} ({found.digest[:12]}) under the name of {wanted}.", "signature"
-            )
         return self._model(bundle)
+
+    def champion_since(self, steps: int) -> BundleRef | None:
+        """The registry's champion, if one of the steps behind the first `steps` is about it. Raises BundleError."""
+        if self._registry is None:
+            return None
+        history, line = self._registry.history(), self._bundles.registry_line
+        if not any(event.bundle.name == line and event.channel == "champion" for event in history[steps:]):
+            return None
+        return holder(history, line, "champion")
 
     def _own(self) -> Bundle | None:
         """ASSAY_BUNDLE, if it is sound."""
         try:
-            return load_bundle(self._scorer.bundle, self.trust)
+            return load_bundle(self._scorer.bundle, self.trust) if self._scorer.bundle else None
         except BundleError:
             return None
 
     def _model(self, bundle: Bundle) -> Model:
         check_product(bundle, "fraud")
+        check_in_child(bundle)  # before its graph is loaded beside the one that scores
         session, manifest = ModelSession(bundle, self._scorer.device), bundle.manifest
         identity = Identity(
             model=session.model_name,
@@ -113,6 +119,10 @@ def _checked(model: Model) -> None:
         raise AssayError(str(error)) from error
 
 
-def load_session(settings: ScorerSettings) -> ModelSession:
-    """The verified bundle of ASSAY_BUNDLE on the chosen device, and nothing around it. Raises AssayError."""
-    return trusted_session(settings.bundle, settings.device, "fraud", "ASSAY_BUNDLE")
+def load_session(settings: ScorerSettings, option: Path | None = None) -> tuple[ModelSession, Resolved]:
+    """The bundle that scores, or that of a command's option, on the chosen device; and why it is that. Raises AssayError."""
+    try:
+        found = scoring_bundle(settings, load(BundleSettings), option)
+    except BundleError as error:
+        raise AssayError(f"{error}{advice(error)}") from error
+    return session_of(found.bundle, settings.device, "fraud", "ASSAY_BUNDLE"), found

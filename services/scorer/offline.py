@@ -18,7 +18,7 @@ from schemas.times import RECORD_TIME_MS_MAX
 from schemas.transaction import Transaction
 from services.engine.batches import Record
 from services.engine.duplicates import DuplicateWindow
-from services.engine.faults import Fault
+from services.engine.faults import Fault, unscorable
 from services.scorer.decide import decide
 from services.scorer.decode import Decoder
 from services.scorer.processor import Limits, admit, columns
@@ -66,8 +66,27 @@ class OfflinePartition:
         good, transactions, faults = admit(self._decoder, self._duplicates, records)
         features, _ = fold(self._state, columns(transactions, self._fields, None), profiles)
         self._state.days.clear()  # written by the stream, not needed here
-        scores = self._session.run(features)
+        scores = self._scored(features)
+        sound = np.all([np.isfinite(column) for column in scores], axis=0)
+        if not sound.all():  # the stream makes dead letters of them, too
+            faults += [unscorable(good[place], "FloatingPointError") for place in np.flatnonzero(~sound).tolist()]
+            faults.sort(key=lambda fault: int(fault.record.offset))
+            places = np.flatnonzero(sound).tolist()
+            good, transactions = [good[place] for place in places], [transactions[place] for place in places]
+            features, scores = features[sound], Scores(*(column[sound] for column in scores))
         return Part(good, transactions, features, scores, decide(scores, self._thresholds).alert, faults)
+
+    def _scored(self, features: NDArray[np.float32]) -> Scores:
+        """Scores; NaN where the model fails on a row."""
+        try:
+            return self._session.run(features)
+        except (OSError, MemoryError):
+            raise
+        except Exception:  # ONNX Runtime's errors have no common base
+            if len(features) <= 1:
+                return Scores(*(np.full(len(features), np.nan, np.float32) for _ in Scores._fields))
+            halves = [self._scored(half) for half in np.array_split(features, 2)]
+            return Scores(*(np.concatenate(columns) for columns in zip(*halves, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from models.features.profiles import Profile, TerminalProfiles
 from schemas import codec
 from schemas.terminal import TerminalProfile
+from schemas.topics import TERMINAL_PROFILES
 from services.engine.batches import Record
-
-log = structlog.get_logger(__name__)
+from services.engine.tables import each
+from services.observability.metrics import Metrics
 
 _decode = codec.decoder(TerminalProfile)
 
@@ -17,20 +16,17 @@ _decode = codec.decoder(TerminalProfile)
 class ProfileTable:
     """The profiles made of the topic's records below `next_offset`. The same records in the same order give the same table."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics | None = None) -> None:
         self.profiles = TerminalProfiles()
         self.next_offset = 0
+        self._metrics = metrics or Metrics()
 
     def apply(self, records: Sequence[Record]) -> None:
-        """Take in the next records. One that is no profile is skipped, and said so."""
-        for record in records:
-            try:
-                profile = _decode(record.value or b"")
-            except codec.RejectedError as error:
-                log.error("profiles.record_refused", offset=record.offset, why=str(error))
-                continue
-            self.profiles.put(
-                profile.terminal_id, Profile(profile.last_day, list(profile.payments), list(profile.frauds))
-            )
+        """Take in the next records. One that is no profile is skipped, counted and named."""
+        each(TERMINAL_PROFILES, records, self._take, self._metrics)
         if records:
             self.next_offset = records[-1].offset + 1
+
+    def _take(self, record: Record) -> None:
+        profile = _decode(record.value or b"")
+        self.profiles.put(profile.terminal_id, Profile(profile.last_day, list(profile.payments), list(profile.frauds)))

@@ -1,14 +1,14 @@
 """Changes the models while they score: commands on `control` in, checked bundles into `Models`, one at a time.
 
 Load new before dropping old. Whatever is wrong with a bundle leaves the model in force as it is: one log line, one count, and
-an acknowledgement from every partition that says why.
+an acknowledgement from every partition that says why. At a start the registry says what scores; a command counts only while
+the registry has taken no step since it was given.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import structlog
@@ -18,14 +18,21 @@ from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
 from models.scoring.session import SLICE_ROWS
 from schemas import codec
-from schemas.control import BundleRef, Channel, Control
+from schemas.control import BundleRef, Channel, Control, command_key, own_rollback_id
+from schemas.topics import CONTROL, CONTROL_ANSWERS
 from services.engine.batches import Record
-from services.engine.tables import FollowedTable
+from services.engine.tables import FollowedTable, each, why_ended
 from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import Model, Models
 
 log = structlog.get_logger(__name__)
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+REFUSED_MAX = 1000
+"""Refused commands that are remembered; one matters, the last."""
 
 
 class Loads(Protocol):
@@ -33,6 +40,9 @@ class Loads(Protocol):
 
     def of(self, wanted: BundleRef) -> Model:
         """Exactly that bundle. Raises BundleError, DeviceError."""
+
+    def champion_since(self, steps: int) -> BundleRef | None:
+        """The registry's champion, if one of the steps behind the first `steps` is about it. Raises BundleError."""
 
 
 class Swapper:
@@ -44,34 +54,46 @@ class Swapper:
         loader: Loads,
         group: str,
         metrics: Metrics,
-        profiles_followed: Callable[[], bool],
+        follow_profiles: Callable[[], Awaitable[None]],
     ) -> None:
-        """profiles_followed: whether a model may read terminal profiles now."""
+        """follow_profiles: reads the terminals' profiles from now on; called before a model that needs them is taken."""
         self._models, self._loader, self._group, self._metrics = models, loader, group, metrics
-        self._profiles_followed = profiles_followed
-        self._table: FollowedTable | None = None
+        self._follow_profiles = follow_profiles
+        self._tables: tuple[FollowedTable, ...] = ()
         self._commands: dict[Channel, Control] = {}
+        self._commanded: str | None = None
+        """Id of the last command to the champion."""
+        self._own: Control | None = None
+        """The last rollback that a scorer of the group made on its own."""
         self._last_answer: Control | None = None
-        self._refused: set[str] = set()
+        self._refused: dict[str, None] = {}
         self._news = asyncio.Event()
         self._working: asyncio.Task[None] | None = None
         # one thread for all: ONNX Runtime's sessions do not like to be made beside each other, and memory freed by one thread
         # is found again by the same
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="loader")
 
-    def follow(self, table: FollowedTable) -> None:
-        """The topic to read; it hands its records to `take`."""
-        self._table = table
+    def follow(self, *tables: FollowedTable) -> None:
+        """The topics to read; they hand their records to `take` and `take_answers`."""
+        self._tables = tables
 
     @property
     def ready(self) -> bool:
-        """Whether what the last command says is in force, or refused."""
-        return self._working is not None
+        """Whether what the last command says is in force, or refused, and the next one will be heard."""
+        return self._working is not None and self.ended is None and all(table.ready for table in self._tables)
+
+    @property
+    def ended(self) -> str | None:
+        """Why no command is obeyed any more; None while they are."""
+        return next(filter(None, (table.ended for table in self._tables)), None) or why_ended(
+            "What obeys commands", self._working
+        )
 
     async def start(self) -> None:
         """Read every command, put the last in force, go on in the background. Raises AssayError, KafkaError."""
-        assert self._table is not None, "start before follow"
-        await self._table.start()
+        assert self._tables, "start before follow"
+        for table in self._tables:
+            await table.start()
         await self._begin()
         self._working = asyncio.create_task(self._work())
 
@@ -79,48 +101,91 @@ class Swapper:
         """Take no more commands."""
         if self._working is not None:
             self._working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._working
-        if self._table is not None:
-            await self._table.stop()
+            await asyncio.wait([self._working])
+        for table in self._tables:
+            await table.stop()
 
     def take(self, records: Sequence[Record]) -> None:
-        """The topic's next records. What is no command, or not to us, is skipped."""
-        for record in records:
-            try:
-                control = codec.read(Control, record.value or b"")
-            except codec.RejectedError as error:
-                log.error("control.record_refused", offset=record.offset, why=str(error))
-                continue
-            if control.group != self._group:
-                continue
-            if control.kind == "command":
-                self._commands[control.channel] = control
-                self._news.set()
-            elif control.channel == "champion":
-                self._last_answer = control
-                if control.outcome == "refused":
-                    self._refused.add(control.command_id)
+        """The next records of `control`. What is no command, or not to us, is skipped."""
+        each(CONTROL, records, self._take_command, self._metrics)
+
+    def take_answers(self, records: Sequence[Record]) -> None:
+        """The next records of `control-answers`."""
+        each(CONTROL_ANSWERS, records, self._take_answer, self._metrics)
+
+    def _take_command(self, record: Record) -> None:
+        if not record.value:
+            if record.key == command_key(self._group, "champion"):
+                self._commands.pop("champion", None)  # taken back by who gave it
+            return
+        control = codec.read(Control, record.value)
+        if control.group != self._group:
+            return
+        if control.kind == "acknowledgement":  # as scorers before 0.2 wrote them; until 0.3
+            self._note_answer(control)
+            return
+        self._commands[control.channel] = control
+        if control.channel == "champion":
+            self._commanded = control.command_id
+        self._news.set()
+
+    def _take_answer(self, record: Record) -> None:
+        if not record.value:
+            return
+        control = codec.read(Control, record.value)
+        if control.group != self._group or control.channel != "champion":
+            return
+        if control.kind == "acknowledgement":
+            self._note_answer(control)
+        elif control.rollback:  # the only command that a scorer may give
+            self._own = control
+            self._news.set()
+
+    def _note_answer(self, answer: Control) -> None:
+        if answer.channel != "champion":
+            return
+        if answer.outcome == "refused":
+            self._refused[answer.command_id] = None
+            if len(self._refused) > REFUSED_MAX:
+                del self._refused[next(iter(self._refused))]
+        elif answer.bundle is not None:
+            self._last_answer = answer
 
     async def _begin(self) -> None:
-        """The last command to the champion; where it was refused, what was in force then. Never older than what we have.
+        """What the registry says, then what a last command says that it does not know of; then the scorers' own rollback."""
+        command = self._commands.pop("champion", None)
+        if command is None:
+            return
+        settled = await self._settled(command)
+        if settled is not None:
+            await self._restore(command, settled)
+        elif command.command_id not in self._refused:
+            await self.apply(command, starting=True)
+        elif command.registry_steps is None and command.bundle == self._models.champion.bundle and self._last_answer:
+            # by a command line before 0.2, which wrote the registry before it asked the scorers
+            await self._restore(self._last_answer, self._last_answer.bundle)
+        await self._roll_back_too(starting=True)
 
-        Raises AssayError where what was rolled back to, or was in force, cannot be had: nothing is better than the wrong model.
-        """
-        command, answer, had = self._commands.pop("champion", None), self._last_answer, self._models.champion.bundle
-        tried = command is not None and command.command_id not in self._refused
-        if command is not None and tried and await self.apply(command, starting=True):
-            return
-        held = answer.bundle if answer else None
-        if answer is None or held is None or held == had or held.name != had.name:
-            return
-        if held.version < had.version and not (command is not None and tried and command.rollback):
+    async def _settled(self, command: Control) -> BundleRef | None:
+        """The registry's champion, where it has taken a step since the command."""
+        if command.registry_steps is None:
+            return None
+        try:
+            return await self._in_loader(self._loader.champion_since, command.registry_steps)
+        except BundleError as error:
+            raise AssayError(str(error)) from error
+
+    async def _restore(self, command: Control, held: BundleRef | None) -> None:
+        """Put in force what was so before the start. What cannot be had, or nobody trusted signed, is not believed."""
+        if held is None or held == self._models.champion.bundle:
             return
         try:
-            model = await self._in_loader(self._loader.of, held)
-        except (BundleError, DeviceError) as error:
-            raise AssayError(f"{held} was in force when this group last ran, and is not to be had: {error}") from error
-        self._models.swap(model, _copy(answer), watch=False)
+            model = await self._in_loader(self._load, held)
+        except Exception as error:
+            why = str(error) if isinstance(error, BundleError | DeviceError) else type(error).__name__
+            log.warning("control.answer_disbelieved", bundle=str(held), command=command.command_id, why=why)
+            return
+        self._models.swap(model, _copy(command), watch=False)
 
     async def _work(self) -> None:
         while True:
@@ -129,24 +194,34 @@ class Swapper:
             while self._commands:
                 for channel in tuple(self._commands):
                     await self.apply(self._commands.pop(channel))
+            await self._roll_back_too()
+
+    async def _roll_back_too(self, *, starting: bool = False) -> None:
+        """Follow another process of the group that rolled back what the last command put in force."""
+        own = self._own
+        if own is None or self._commanded is None or own.command_id != own_rollback_id(self._commanded):
+            return
+        if own.replaces == self._models.champion.bundle and own.bundle is not None:
+            await self.apply(own, starting=starting)
 
     async def apply(self, command: Control, *, starting: bool = False) -> bool:
         """Do what a command says, or refuse it. starting: no partition has a state yet. Returns whether it is in force."""
         known = self._models.answers.get(command.channel)
         if known is not None and known.command.command_id == command.command_id:
             return known.why is None
-        if command.bundle is None:
+        if command.bundle is None and command.channel == "challenger":
             self._models.shadow(None, command)
             return True
         try:
-            self._check(command, command.bundle)
-            model = await self._in_loader(self._load, command.bundle)
-            self._check_features(command, model, starting=starting)
+            model = await self._checked(command)
         except BundleError as error:
             self._refuse(command, error.reason, str(error))
             return False
         except DeviceError as error:
             self._refuse(command, "device", str(error))
+            return False
+        except Exception as error:  # whatever a bundle does to us, the next command must still be obeyed
+            self._refuse(command, "failed", f"{command.bundle} cannot be used ({type(error).__name__}).")
             return False
         if command.channel == "champion":
             self._models.swap(model, command, watch=not starting)
@@ -154,8 +229,18 @@ class Swapper:
             self._models.shadow(model, command)
         return True
 
-    async def _in_loader(self, load: Callable[[BundleRef], Model], wanted: BundleRef) -> Model:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, load, wanted)
+    async def _checked(self, command: Control) -> Model:
+        if command.bundle is None:
+            raise BundleError("The command names no bundle for the champion, and something must decide.", "content")
+        self._check(command, command.bundle)
+        model = await self._in_loader(self._load, command.bundle)
+        self._check_features(command, model)
+        if model.feature_spec.profiled:
+            await self._follow_profiles()
+        return model
+
+    async def _in_loader(self, work: Callable[[A], T], argument: A) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, argument)
 
     def _check(self, command: Control, wanted: BundleRef) -> None:
         """Before anything is read: the line, and never an older version than the one in force."""
@@ -183,7 +268,7 @@ class Swapper:
         model.session.run(np.zeros((SLICE_ROWS[model.session.provider], width), np.float32))
         return model
 
-    def _check_features(self, command: Control, model: Model, *, starting: bool) -> None:
+    def _check_features(self, command: Control, model: Model) -> None:
         now = self._models.champion
         if model.spec_digest == now.spec_digest:
             return
@@ -191,15 +276,10 @@ class Swapper:
             raise BundleError(
                 f"{model.bundle} has other features than {now.bundle} and cannot score beside it.", "features"
             )
-        if not (command.refold or starting):
+        if not (command.refold or command.rollback):  # the way back is always open
             raise BundleError(
                 f"{model.bundle} has other features than {now.bundle}, so every history must be folded again, and its "
                 "partition stands still until it is: promote it with --refold.",
-                "features",
-            )
-        if model.feature_spec.profiled and not starting and not self._profiles_followed():
-            raise BundleError(
-                f"{model.bundle} reads terminal profiles, which this process does not follow: start it again.",
                 "features",
             )
 

@@ -40,8 +40,8 @@ class SubjectSettings(BaseSettings):
     )
     key_file: Path | None = Field(None, description="File that holds that key.")
     key_command: str | None = Field(None, repr=False, description="Command that prints that key, run without a shell.")
-    salts_url: str = Field(
-        ".assay/subjects",
-        description="Where each subject's half of its key is kept, one small file, the same for all scorers: a directory, or a "
-        "URL that fsspec opens (s3://..., extra `store`). `assay privacy erase` deletes it.",
+    salts_url: str | None = Field(
+        None,
+        description="Needed with a key: where each subject's half of its key is kept, one small file, the same for all: "
+        "a directory, or a URL that fsspec opens (s3://..., extra `store`). `assay privacy erase` deletes it.",
     )

@@ -41,6 +41,17 @@ def shown_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def without_secrets(text: str, url: str) -> str:
+    """A text that may repeat a URL or its parts, without its user, password and query."""
+    if not url:
+        return text
+    parts = urlsplit(url)
+    text = text.replace(url, shown_url(url))
+    for secret in (parts.netloc.rpartition("@")[0], parts.password, parts.username, parts.query):
+        text = text.replace(secret, "***") if secret else text
+    return text
+
+
 class Found(NamedTuple):
     """A secret's text, and where it is from, in words."""
 

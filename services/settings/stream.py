@@ -3,6 +3,7 @@
 `docs/settings.md` is generated from this file.
 """
 
+import os
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -10,12 +11,12 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.engine.pacing import TRANSACTIONS_PER_S_MAX
 from services.errors import SettingsError
+from services.settings.names import check_names
 from services.settings.secrets import KeySecret, Secret
 
 S = TypeVar("S", bound=BaseSettings)
-
-TRANSACTIONS_PER_S_MAX = {"exactly_once": 400.0, "at_least_once": 1000.0}
 
 
 class KafkaSettings(BaseSettings):
@@ -192,9 +193,10 @@ class ScorerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
-    bundle: Path = Field(
-        Path("deploy/bundles/fraud"),
-        description="Bundle, a directory or a (sealed) container, with which a scorer starts where no registry says otherwise.",
+    bundle: Path | None = Field(
+        None,
+        description="Bundle that scores, a directory or a (sealed) container, where no registry has a champion "
+        "(ASSAY_REGISTRY_URL).",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where models run. cuda refuses to start without a usable GPU; auto says what it took."
@@ -236,9 +238,14 @@ class BundleSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
     bundle_public_keys: str = Field(
-        "deploy/keys/demo.pub",
-        description="Public keys, one of which must have signed a bundle: PEM files, comma separated. The default is the "
-        "demo's: pin your own.",
+        "",
+        description="Public keys, one of which must have signed a bundle: PEM files, comma separated, or the PEM itself. "
+        "Without one nothing scores.",
+    )
+    demo_bundle: bool = Field(
+        False,
+        description="For a look, as `assay demo` does: the demo's bundles score where none is set, and its key is trusted "
+        "where none is pinned. Not for data that matters.",
     )
     allow_unsigned_bundles: bool = Field(
         False,
@@ -288,7 +295,9 @@ class CreditSettings(BaseSettings):
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         9468, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
     )
-    bundle: Path = Field(Path("deploy/bundles/credit"), description="Bundle directory: the model and its manifest.")
+    bundle: Path | None = Field(
+        None, description="Bundle that judges applications, a directory or a (sealed) container."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="Where models run. cuda refuses to start without a usable GPU; auto says what it took."
     )
@@ -300,6 +309,7 @@ class CreditSettings(BaseSettings):
 
 def load(settings: type[S]) -> S:
     """Settings from the environment. Raises SettingsError: one sentence that names the variable."""
+    check_names(os.environ)
     try:
         return settings()
     except ValidationError as error:

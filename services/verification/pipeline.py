@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from schemas.topics import (
     ALERTS,
     APPLICATIONS,
-    CONTROL,
+    CONTROL_ANSWERS,
     CREDIT_DECISIONS,
     CREDIT_OUTPUTS,
     CREDIT_SCORES,
@@ -38,7 +38,7 @@ class Pipeline:
 PAYMENTS = Pipeline(
     TRANSACTIONS,
     # sums of terminals belong to many inputs each: what they add up to is tested with the profiler
-    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES, CONTROL)),
+    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES, CONTROL_ANSWERS)),
     {
         SCORES.name: Mark.SCORE,
         DEAD_LETTERS.name: Mark.DEAD_LETTER,

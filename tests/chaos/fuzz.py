@@ -1,4 +1,4 @@
-"""`make fuzz INPUTS=1000000`: spoiled payments through decoder, fold, model and encoder, and spoiled specs through the reader.
+"""`make fuzz INPUTS=1000000`: spoiled payments through the processor, specs through the reader, graphs through the walker.
 
 Each input must come out as one score or one dead letter, and no text of it may be in a dead letter or a log. The last line
 is JSON.
@@ -16,8 +16,11 @@ from typing import Annotated, Any
 
 import typer
 
+from models.bundle.graph import GraphError, check_graph
 from models.features.spec_file import FeatureSpecError, parse_spec
 from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER
+from tests.chaos.fuzz_batches import TIMESTAMPS_MS, fuzz_batches
+from tests.models.bundle import graphs
 from tests.services.engine.fakes import FakeKafka
 from tests.services.engine.model import processor
 from tests.services.harness import BASE_TIME_MS, ROOT
@@ -28,6 +31,11 @@ SECRET = "s3cret"  # noqa: S105 (no password)
 CARD_NUMBER = "4111111111111111"
 
 BATCH_RECORDS = 500
+BATCH_SHARE = 0.2
+"""Spoiled record batches for each input."""
+GRAPH_SHARE = 1.0
+"""Graphs for each input, each read by the walker, and by `onnx` where the walker accepts it."""
+
 SPEC_SHARE = 0.002
 """Specs for each input: reading one costs a hundred times as much."""
 
@@ -101,6 +109,9 @@ class Findings:
     inputs: int = 0
     scores: int = 0
     dead_letters: int = 0
+    batches: int = 0
+    graphs: int = 0
+    graphs_accepted: int = 0
     specs: int = 0
     specs_refused: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -120,13 +131,17 @@ class Listener(logging.Handler):
 
 
 def fuzz(inputs: int, seed: int) -> Findings:
-    """Put `inputs` through a processor, and one spec for each hundred."""
+    """Put `inputs` through a processor; batches through the client library, and specs through their reader."""
     draw, findings, listener = random.Random(seed), Findings(), Listener()
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(listener)
     root.setLevel(logging.DEBUG)
     try:
         asyncio.run(_fuzz_payments(inputs, draw, findings))
+        findings.batches = int(inputs * BATCH_SHARE)
+        findings.problems += fuzz_batches(findings.batches, draw)
+        for _ in range(int(inputs * GRAPH_SHARE)):
+            _walk_graph(graphs.spoiled(draw), findings)
         for text in _specs(int(inputs * SPEC_SHARE), draw):
             _read_spec(text, findings)
     finally:
@@ -141,7 +156,7 @@ async def _fuzz_payments(inputs: int, draw: random.Random, findings: Findings) -
     for start in range(0, inputs, BATCH_RECORDS):
         kafka = FakeKafka()
         for offset in range(start, min(start + BATCH_RECORDS, inputs)):
-            kafka.append(spoiled(draw), offset)
+            kafka.append(spoiled(draw), offset, draw.choice(TIMESTAMPS_MS) if draw.random() < 0.05 else None)
         try:
             result = await worked.process(kafka.log)
         except Exception as error:
@@ -161,6 +176,20 @@ async def _fuzz_payments(inputs: int, draw: random.Random, findings: Findings) -
         if answered != Counter(record.offset for record in kafka.log):
             findings.problems.append(f"inputs from {start} on were not answered once each")
     findings.dead_letters = findings.reasons.total()
+
+
+def _walk_graph(content: bytes, findings: Findings) -> None:
+    findings.graphs += 1
+    try:
+        check_graph(content, graphs.FEATURES)
+    except GraphError:
+        return
+    except Exception as error:
+        findings.problems.append(f"a graph was not refused in a sentence: {error!r}: {content.hex()[:200]}")
+        return
+    findings.graphs_accepted += 1
+    if found := graphs.disagreement(content):
+        findings.problems.append(f"a graph reads otherwise: {found[:200]}: {content.hex()[:200]}")
 
 
 def _specs(number: int, draw: random.Random) -> Iterator[str]:

@@ -111,7 +111,7 @@ MUTATIONS = (
         "services/kafka/patches.py",
         "        if type(answer) in OFFSETS_ANSWERS and answer.error_code:\n",
         "        if False:\n",
-        f"{RUNTIME}/test_kafka.py::test_an_answer_without_offsets_is_no_group_without_offsets",
+        "tests/services/kafka/test_client.py::test_an_answer_without_offsets_is_no_group_without_offsets",
     ),
     Mutation(
         "C",
@@ -179,6 +179,38 @@ MUTATIONS = (
     ),
     Mutation(
         "F",
+        "a poll that comes back empty is progress",
+        "services/engine/worker.py",
+        "        if position > self.passed_offset:\n",
+        "        if position >= self.passed_offset:\n",
+        f"{RUNTIME}/test_group.py::test_a_fetcher_that_returns_nothing_while_records_wait_ends_the_process",
+    ),
+    Mutation(
+        "F",
+        "what an open transaction hides is nothing",
+        "services/engine/group.py",
+        "            ends = await log_ends(consumer, sources, timeout_s)\n",
+        "            ends = stable\n",
+        f"{RUNTIME}/test_group.py::test_what_an_open_transaction_hides_is_lag_and_no_reason_to_end",
+    ),
+    Mutation(
+        "B",
+        "a record is blamed for what Kafka does",
+        "services/engine/suspects.py",
+        "    return not isinstance(error, NOT_OF_THE_RECORDS)\n",
+        "    return True\n",
+        f"{RUNTIME}/test_suspects.py::test_what_kafka_the_disk_or_the_memory_does_wrong_is_never_blamed_on_a_record",
+    ),
+    Mutation(
+        "G",
+        "a header name that is no UTF-8 ends every member",
+        "services/kafka/record_batches.py",
+        '.decode("utf-8", "backslashreplace")',
+        '.decode("utf-8")',
+        "tests/services/kafka/test_record_batches.py::test_a_header_name_that_is_no_utf8_costs_no_record",
+    ),
+    Mutation(
+        "F",
         "a worker that ended by itself is overlooked",
         "services/engine/group.py",
         "if error is None and task in self._tasks.values():",
@@ -192,7 +224,7 @@ MUTATIONS = (
         '        enable_auto_commit=False,\n        auto_offset_reset="none",',
         "        enable_auto_commit=False,\n        value_deserializer=__import__('json').loads,\n"
         '        auto_offset_reset="none",',
-        f"{RUNTIME}/test_kafka.py::test_the_input_comes_as_raw_bytes_and_only_what_is_committed",
+        "tests/services/kafka/test_client.py::test_the_input_comes_as_raw_bytes_and_only_what_is_committed",
     ),
     Mutation(
         "G",
@@ -200,7 +232,7 @@ MUTATIONS = (
         "services/observability/logs.py",
         'logging.getLogger("aiokafka").setLevel(max(logging.INFO, logging.getLogger().level))',
         'logging.getLogger("aiokafka").setLevel(logging.getLogger().level)',
-        f"{RUNTIME}/test_kafka.py::test_the_library_never_logs_below_info_whatever_our_own_level_is",
+        "tests/services/kafka/test_client.py::test_the_library_never_logs_below_info_whatever_our_own_level_is",
     ),
     Mutation(
         "H",
@@ -208,7 +240,7 @@ MUTATIONS = (
         "services/kafka/patches.py",
         "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.001",
         "aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.02",
-        f"{RUNTIME}/test_kafka.py::test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses",
+        "tests/services/kafka/test_client.py::test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_uses",
     ),
     Mutation(
         "H",
@@ -216,7 +248,7 @@ MUTATIONS = (
         "services/observability/log_filters.py",
         "                return False\n",
         "                return True\n",
-        f"{RUNTIME}/test_kafka.py::test_known_retriable_errors_are_counted_and_kept_out_of_the_log",
+        "tests/services/kafka/test_client.py::test_known_retriable_errors_are_counted_and_kept_out_of_the_log",
     ),
 )
 

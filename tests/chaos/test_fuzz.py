@@ -59,6 +59,8 @@ def test_thousands_of_spoiled_payments_and_specs_are_answered_once_and_told_to_n
     """The short version of `make fuzz`: decoder, fold, model and encoder as a scorer has them."""
     findings = fuzz(10_000, seed=1)
     assert findings.problems == []
+    assert findings.graphs == 10_000
+    assert findings.graphs_accepted > 100
     assert findings.scores > 1000
     assert findings.dead_letters > 1000
     assert set(findings.reasons) >= {"empty", "undecodable", "schema", "too_deep", "card_number", "duplicate"}

@@ -37,6 +37,7 @@ numbers = st.one_of(
 texts = st.one_of(
     st.text(max_size=5),
     st.sampled_from(["", "fraud", "alert", "pass", "schema", "probability", "NaN", "é" * 64, "x" * 65, "😀" * 64]),
+    st.sampled_from(["a" * 64, "a" * 64 + "\n", "A" * 64, "credit-2", "credit-2\n", "../credit"]),
 )
 anything = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, texts),

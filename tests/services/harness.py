@@ -27,6 +27,12 @@ from services.verification.verify import verify
 
 ROOT = Path(__file__).parents[2]
 WAIT_S_MAX = 90.0
+BUNDLES = {
+    "ASSAY_BUNDLE": str(ROOT / "deploy/bundles/fraud"),
+    "ASSAY_CREDIT_BUNDLE": str(ROOT / "deploy/bundles/credit"),
+    "ASSAY_BUNDLE_PUBLIC_KEYS": str(ROOT / "deploy/keys/demo.pub"),
+}
+"""What scores where a test names nothing else: no default does."""
 BASE_TIME_MS = 1_577_836_800_000  # 2020-01-01
 
 
@@ -196,14 +202,12 @@ class Scorer:
             "ASSAY_LOG_FORMAT": "json",
             "ASSAY_CARDS_MAX": "10000",
         }
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith("ASSAY_") or name == "ASSAY_BUNDLE"
-        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_") or name in BUNDLES}
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module],
                 cwd=ROOT,
-                env={**kept, **settings, **environment},
+                env={**BUNDLES, **kept, **settings, **environment},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

@@ -16,10 +16,10 @@ from pydantic_settings import BaseSettings
 from models.bundle import container
 from models.bundle.keys import PrivateKey, SealKey
 from services.cases.webhook import Webhook
-from services.documentation import SETTINGS
 from services.errors import SettingsError
 from services.kafka.oauth import ClientCredentials
 from services.privacy.subject_keys import SubjectKey
+from services.settings.names import settings_classes
 from services.settings.secrets import Found, shown_url
 from tests.models.bundle.making import COMMITTED, read_raw
 from tests.services.harness import Scorer, Stream, payment
@@ -36,7 +36,7 @@ KEYS = {"key", "previous_key", "bundle_seal_key"}
 def fields_of(kind: Any) -> list[tuple[type[BaseSettings], str, str]]:
     """Settings, field and variable of each field that `kind` picks."""
     found = []
-    for settings in SETTINGS:
+    for settings in settings_classes():
         prefix = settings.model_config.get("env_prefix", "")
         for name, field in settings.model_fields.items():
             if kind(name, field):
@@ -85,7 +85,7 @@ def test_no_settings_object_shows_its_secrets(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("ASSAY_CASES_WEBHOOK_URL", f"https://hooks.example/{MARKER}")
     monkeypatch.setenv("ASSAY_SUBJECT_KEY_COMMAND", f"vault read -token={MARKER}")
     monkeypatch.setenv("ASSAY_BUNDLE_SEAL_KEY_COMMAND", f"vault read -token={MARKER}")
-    for settings in SETTINGS:
+    for settings in settings_classes():
         made = settings()
         for text in (repr(made), str(made), f"{made}", repr([made])):
             assert shown(text) == [], settings

@@ -12,6 +12,8 @@ from schemas.feature_spec import FeatureSpec
 
 VALIDATION_SHARE, TEST_SHARE = 0.2, 0.2
 ROWS_MIN = 100
+CLASS_MIN = 25
+"""Of each class: the validation and test parts then hold five."""
 
 
 def credit_dataset(
@@ -26,10 +28,12 @@ def credit_dataset(
     kept = np.ones(len(attributes), np.bool_)
     kept[list(problems)] = False
     truth = defaulted[kept]
-    if len(truth) < ROWS_MIN or len(np.unique(truth)) < 2:
+    defaults = int(truth.sum())
+    if len(truth) < ROWS_MIN or min(defaults, len(truth) - defaults) < CLASS_MIN:
         why = f" ({len(problems):,} were refused: {next(iter(problems.values()))})" if problems else ""
         raise TrainingError(
-            f"{len(truth):,} usable applications{why} are not enough: give {ROWS_MIN} at least, some of them defaulted."
+            f"{len(truth):,} usable applications{why}, {defaults:,} of them defaulted, are not enough: give {ROWS_MIN} at "
+            f"least, with {CLASS_MIN} that defaulted and {CLASS_MIN} that were repaid."
         )
     return dataset(features, truth), len(problems)
 

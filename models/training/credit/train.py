@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue, TypeAdapter
 
-from models.bundle.pack import pack_bundle
+from models.bundle.pack import pack_bundle, stated
 from models.features.attributes import AttributeMapping
 from models.files.applications import Applications
 from models.networks.classifier import REFERENCE
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
-from models.networks.fused import Fused
+from models.networks.fused import Fused, feature_errors
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.training.code_version import code_version
@@ -153,8 +153,11 @@ def train_credit(
         files={},
     )
     reference = _reference(settings, cuts, on_validation, thresholds)
+    manifest = stated(manifest, graph, reference)
     report = bundle_report(manifest, graph, reference, model, partial(model_scores, model), cuts.test, CREDIT)
-    pack_bundle(out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test))
+    pack_bundle(
+        out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test, partial(feature_errors, model))
+    )
     return manifest
 
 

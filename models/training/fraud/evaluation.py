@@ -41,7 +41,8 @@ def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds) -> dict[str,
         "reconstruction_mse_fraud": reconstruction_error[truth].mean(dtype=np.float64),
         "fraud_share": truth.mean(),
     }
-    for scenario in np.unique(data.scenario[truth]):
+    kinds = [kind for kind in np.unique(data.scenario[truth]) if kind]  # 0: of no known kind
+    for scenario in kinds:
         rows = ~truth | (data.scenario == scenario)
         figures |= {
             f"average_precision_scenario_{scenario}": average_precision_score(truth[rows], probability[rows]),
@@ -57,7 +58,7 @@ def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds) -> dict[str,
             f"recall_{name}": recall_score(truth, alerts),
             f"f1_{name}": f1_score(truth, alerts),
         }
-        for scenario in np.unique(data.scenario[truth]):
+        for scenario in kinds:
             figures[f"recall_{name}_scenario_{scenario}"] = alerts[data.scenario == scenario].mean()
     return {name: float(value) for name, value in figures.items()}
 

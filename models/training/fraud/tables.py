@@ -51,7 +51,9 @@ def build_evaluation(
             for day in np.unique(test.day)
             for rows in (test.day == day,)
         ),
-        by_scenario=tuple(by_scenario(test, scores, budget, int(k)) for k in np.unique(test.scenario[test.is_fraud])),
+        by_scenario=tuple(
+            by_scenario(test, scores, budget, int(k)) for k in np.unique(test.scenario[test.is_fraud]) if k
+        ),
         unseen=unseen,
     )
 

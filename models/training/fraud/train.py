@@ -11,15 +11,15 @@ import torch
 from numpy.typing import NDArray
 from pydantic import JsonValue, TypeAdapter
 
-from models.bundle.pack import pack_bundle
+from models.bundle.pack import pack_bundle, stated
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
-from models.networks.fused import Fused
+from models.networks.fused import Fused, feature_errors
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
 from models.training.baselines import baseline_scores
 from models.training.code_version import code_version
-from models.training.data import Cuts, Dataset, Split, TrainingError, split
+from models.training.data import Cuts, Dataset, Split, TrainingError, check_enough, split
 from models.training.devices import deterministic_torch
 from models.training.export import check_agreement, export
 from models.training.fit_classifier import WIDE, ClassifierSettings, calibrate, fit_classifier
@@ -112,6 +112,7 @@ def train_fraud(
     card = settings.card or (SIMULATED_CARD if history is None else OWN_CARD)
     history = history or _simulated(settings, progress)
     cuts = split(history.data, history.days, _cuts(settings, history))
+    check_enough(cuts)
 
     train, of_gan = _augmented(settings, cuts, device, progress)
     model = _fit(settings, cuts, train, device, progress)
@@ -141,8 +142,11 @@ def train_fraud(
     )
     legitimate = cuts.validation.legitimate
     reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
+    manifest = stated(manifest, graph, reference)
     report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, SCENARIOS)
-    pack_bundle(out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test))
+    pack_bundle(
+        out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test, partial(feature_errors, model))
+    )
     if results:
         write_results(results, manifest)
     return manifest

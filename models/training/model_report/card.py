@@ -50,7 +50,9 @@ def _metrics(data: ReportInput) -> Table:
     sure = evaluation.models[0].figures if evaluation and evaluation.models else {}
     for name, value in data.manifest.metrics.items():
         known = sure.get(name)
-        interval = f"{figure(known.low)} to {figure(known.high)}" if known else ""
+        interval = ""
+        if known:
+            interval = "too few" if known.too_few else f"{figure(known.low)} to {figure(known.high)}"
         rows.append((name.replace("_", " "), figure(value, 5), interval))
     return Table("Every figure of the manifest, on the test rows", ("figure", "value", "95% interval"), tuple(rows))
 

@@ -40,7 +40,8 @@ def _figure(evaluation: Evaluation) -> Figure:
     for place, model in zip(ticks, shown, strict=True):
         found = model.figures[RANKED_BY]
         plot.bars([(place - HALF, place + HALF)], [found.value], "c3" if place > 1 else "c1")
-        plot.whisker(place, found.low, found.high, "ink")
+        if not found.too_few:
+            plot.whisker(place, found.low, found.high, "ink")
     plot.key("area c1", "this bundle")
     plot.key("area c3", "others")
     plot.key("line ink", "95% interval")
@@ -57,7 +58,8 @@ def _verdict(shown: list[ModelFigures]) -> str:
     for model in shown:
         if (gap := model.difference.get(RANKED_BY)) is not None:
             side = above if gap.low > 0 else below if gap.high < 0 else neither
-            side.append(f"{model.model} ({gap.value:+.3f}, {gap.low:+.3f} to {gap.high:+.3f})")
+            interval = "too few" if gap.too_few else f"{gap.low:+.3f} to {gap.high:+.3f}"
+            side.append(f"{model.model} ({gap.value:+.3f}, {interval})")
     sides = (("above", above), ("below", below), ("not told apart from", neither))
     said = [f"{words} {listed(names)}" for words, names in sides if names]
     return f"With the difference and its interval, this bundle is {'; '.join(said)}." if said else ""
@@ -82,7 +84,10 @@ def _unseen(data: ReportInput, evaluation: Evaluation) -> Table | None:
 
 
 def _interval(estimate: Estimate | None) -> str:
-    return figure(None) if estimate is None else f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+    if estimate is None:
+        return figure(None)
+    interval = "too few" if estimate.too_few else f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return f"{estimate.value:.3f} ({interval})"
 
 
 def _words(name: str) -> str:

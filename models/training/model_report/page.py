@@ -1,7 +1,9 @@
 """Puts the sections of a report together into one HTML page."""
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from models.bundle.verdict import report_mark
 from models.training.model_report.breakdown import breakdown_section
 from models.training.model_report.calibration import calibration_section
 from models.training.model_report.card import card_section
@@ -39,7 +41,13 @@ def model_report(data: ReportInput) -> bytes:
         undefined=StrictUndefined,
     )
     sections = [section for section in (make(data) for make in SECTIONS) if section]
+    said = data.manifest.statement
     page = templates.get_template("page.html").render(
-        manifest=data.manifest, words=data.words, rows=len(data.test), summary=summarise(data), sections=sections
+        manifest=data.manifest,
+        words=data.words,
+        rows=len(data.test),
+        summary=summarise(data),
+        sections=sections,
+        statement=Markup(report_mark(said)) if said else None,  # noqa: S704  (a digest in hex)
     )
     return page.encode()

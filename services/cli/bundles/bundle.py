@@ -13,12 +13,21 @@ if TYPE_CHECKING:
     from models.bundle.keys import SealKey
     from models.bundle.load import Bundle
     from models.bundle.trust import Trust
+    from schemas.manifest import Fault
 
 app = typer.Typer(help="Sign, verify, seal and look into bundles.", no_args_is_help=True)
 
 PASSWORD = "ASSAY_KEY_PASSWORD"  # noqa: S105  (the variable's name)
 
 Where = Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle: a directory or a container.")]
+Accepted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="FAULT",
+        help="Release it in spite of: chance, constant (no better than these), figures, report (not its own). Recorded.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
 
@@ -48,22 +57,31 @@ def keygen(
 def sign(
     bundle: Annotated[Path, typer.Argument(help="Bundle directory.")],
     key: Annotated[Path, typer.Option(help="Private key in PEM; ASSAY_KEY_PASSWORD opens it.")],
+    accept: Accepted = None,
     json: Json = False,
 ) -> None:
-    """Check a bundle and sign all of it, in OpenSSF model-signing's format: model.sig, in place of one that is there."""
+    """Check a bundle and sign all of it, in OpenSSF model-signing's format: model.sig, in place of one that is there.
+
+    Refuses one that is not better than chance, or whose figures or report are not its own; --accept names what is meant.
+    """
     from models.bundle.files import SIGNATURE
     from models.bundle.keys import fingerprint, private_key
     from models.bundle.load import parse_bundle
-    from models.bundle.pack import write_files
+    from models.bundle.pack import with_manifest, write_files
     from models.bundle.signing import sign as signature
     from models.bundle.trust import ANYBODY
+    from models.bundle.verdict import check_release
 
     files = _directory(bundle)
     checked = parse_bundle(files, f"Bundle {bundle}", ANYBODY)
     secret = private_key(key, os.environ.get(PASSWORD))
+    accepted = check_release(checked, faults_of(accept)) or None
+    if accepted != checked.manifest.accepted:
+        files = with_manifest(files, checked.manifest.model_copy(update={"accepted": accepted}))
+        checked = parse_bundle(files, f"Bundle {bundle}", ANYBODY)
     write_files(bundle, {**files, SIGNATURE: signature(files, secret, bundle.resolve().name)})
     signed = {"bundle": _name(checked), "digest": checked.digest, "signed_by": fingerprint(secret.public_key())}
-    tell(signed, json)
+    tell(signed | ({"accepted": list(accepted)} if accepted else {}), json)
 
 
 @app.command(epilog="Example: assay bundle verify deploy/bundles/fraud --key keys/release.pub")
@@ -140,7 +158,8 @@ def golden(bundle: Annotated[Path, typer.Argument(help="Bundle directory.")], js
 
     checked = parse_bundle(_directory(bundle), f"Bundle {bundle}", ANYBODY)
     rows = spread_rows(checked.reference)
-    made = golden_of(rows, ModelSession(checked, "cpu").run(rows))
+    session = ModelSession(checked, "cpu")
+    made = golden_of(rows, session.run(rows), session.feature_errors)
     pack_bundle(bundle, checked.manifest, checked.model, checked.reference, checked.report, made)
     tell({"bundle": _name(checked), "golden_rows": len(made.rows)}, json)
 
@@ -249,6 +268,20 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise KeyFileError(f"Key {path} cannot be read: {error.strerror}.") from None
+
+
+def faults_of(names: "list[str] | None") -> "tuple[Fault, ...]":
+    """What --accept names. Raises BundleError for a name that is none."""
+    from typing import get_args
+
+    from models.bundle.files import BundleError
+    from schemas.manifest import Fault
+
+    known = get_args(Fault)
+    for name in names or ():
+        if name not in known:
+            raise BundleError(f"--accept {name} names no fault: there are {', '.join(known)}.")
+    return tuple(fault for fault in known if fault in (names or ()))
 
 
 def _name(bundle: "Bundle") -> str:

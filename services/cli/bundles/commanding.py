@@ -1,6 +1,14 @@
-"""Commands to running scorers over `control`, and their answers."""
+"""Commands to running scorers over `control`, and their answers.
 
-from dataclasses import dataclass
+First the scorers are asked, then the registry is written: what they refuse, or do not answer, is taken back by a command that
+names what held the channel before, and nothing has changed. Where the command line dies between the two, the scorers go on with
+what they were told, also over restarts; the same command again completes it, and `assay registry rollback` takes it back.
+"""
+
+import contextlib
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -8,7 +16,7 @@ from rich.table import Table
 
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control, command_key
-from schemas.topics import CONTROL, TRANSACTIONS
+from schemas.topics import CONTROL, CONTROL_ANSWERS, TRANSACTIONS, Topic
 from services.cli.output import results
 from services.clock import monotonic_s, wall_ms
 from services.errors import AssayError
@@ -30,6 +38,21 @@ class Order:
     rollback: bool = False
     refold: bool = False
     why: str | None = None
+    registry_steps: int | None = None
+    before: BundleRef | None = None
+    """What the registry has in the channel, to go back to."""
+
+    def taken_back(self) -> "Order":
+        """The command that undoes it."""
+        return replace(
+            self,
+            command_id=uuid.uuid4().hex,
+            bundle=self.before,
+            replaces=self.bundle,
+            rollback=True,
+            refold=True,
+            why=f"taken back: {self.why}"[:500] if self.why else "taken back",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +61,35 @@ class Done:
 
     answers: list[Control]
     partitions: int
+    recorded: bool = False
+
+    @property
+    def refused(self) -> list[Control]:
+        """Answers of partitions that would not."""
+        return [answer for answer in self.answers if answer.outcome == "refused"]
+
+    @property
+    def agreed(self) -> bool:
+        """Whether every partition has it in force."""
+        return not self.refused and len(self.answers) == self.partitions
+
+
+async def change(order: Order, group: str, by: str, wait_s: float, record: Callable[[], object]) -> Done:
+    """Command, and once every partition agrees `record` it; else take the command back. Raises AssayError, BundleError.
+
+    wait_s: 0 asks nobody: the command is sent, and recorded.
+    """
+    try:
+        done = await command(order, group, by, wait_s)
+        if done.agreed or not wait_s:
+            record()
+            return replace(done, recorded=True)
+    except BaseException:  # Ctrl-C, brokers that are gone, somebody who changed the registry meanwhile
+        with contextlib.suppress(AssayError):
+            await command(order.taken_back(), group, by, 0)
+        raise
+    await command(order.taken_back(), group, by, wait_s if done.answers else 0)
+    return done
 
 
 async def command(order: Order, group: str, by: str, wait_s: float) -> Done:
@@ -55,20 +107,23 @@ async def command(order: Order, group: str, by: str, wait_s: float) -> Done:
         rollback=order.rollback,
         refold=order.refold,
         why=order.why,
+        registry_steps=order.registry_steps,
     )
-    inputs, controls = await describe_topics(kafka, topics, [TRANSACTIONS, CONTROL])
-    if not inputs.partitions or not controls.partitions:
-        missing = inputs if not inputs.partitions else controls
-        raise AssayError(f"Topic {missing.name} does not exist: run `assay topics create`.")
+    # to the champion without a bundle: taken back where nothing is known to go back to, so the command is deleted
+    value = codec.write(control) if order.bundle or order.channel == "challenger" else None
+    states = await describe_topics(kafka, topics, [TRANSACTIONS, CONTROL, CONTROL_ANSWERS])
+    if missing := [state.name for state in states if not state.partitions]:
+        raise AssayError(f"Topic {missing[0]} does not exist: run `assay topics create`.")
+    inputs, controls, told = states
     consumer, producer = reader(kafka), plain_producer(kafka, runtime)
     try:
         await consumer.start()
-        source = TopicPartition(controls.name, 0)
+        source = TopicPartition(told.name, 0)
         consumer.assign([source])
         await consumer.seek_to_end(source)
         await consumer.position(source)
         await producer.start()
-        await producer.send_and_wait(controls.name, codec.write(control), key=command_key(group, order.channel))
+        await producer.send_and_wait(controls.name, value, key=command_key(group, order.channel))
         return Done(await _collect(consumer, order, group, inputs.partitions, wait_s), inputs.partitions)
     except KafkaError as error:
         raise _silent(kafka, error) from None
@@ -79,8 +134,24 @@ async def command(order: Order, group: str, by: str, wait_s: float) -> Done:
 
 async def answers(group: str) -> list[Control]:
     """The last answer of every partition and channel."""
+    last = {
+        (control.channel, control.source_partition): control
+        for control in await _whole(CONTROL_ANSWERS)
+        if control.group == group and control.source_partition is not None
+    }
+    return [last[key] for key in sorted(last)]
+
+
+async def last_command(group: str, channel: Channel) -> Control | None:
+    """What a group was commanded last."""
+    commands = [c for c in await _whole(CONTROL) if c.kind == "command" and (c.group, c.channel) == (group, channel)]
+    return commands[-1] if commands else None
+
+
+async def _whole(topic: Topic) -> list[Control]:
+    """Everything that lies on a topic. Raises AssayError."""
     kafka, topics = load(KafkaSettings), load(TopicSettings)
-    source, last = TopicPartition(topics.topic_prefix + CONTROL.name, 0), dict[tuple[Channel, int], Control]()
+    source, found = TopicPartition(topics.topic_prefix + topic.name, 0), list[Control]()
     consumer = reader(kafka)
     try:
         await consumer.start()
@@ -88,14 +159,12 @@ async def answers(group: str) -> list[Control]:
         await consumer.seek_to_beginning(source)
         end = (await consumer.end_offsets([source]))[source]
         while await consumer.position(source) < end:
-            for control in await _poll(consumer):
-                if control.group == group and control.source_partition is not None:
-                    last[control.channel, control.source_partition] = control
+            found += await _poll(consumer)
     except KafkaError as error:
         raise _silent(kafka, error) from None
     finally:
         await consumer.stop()
-    return [last[key] for key in sorted(last)]
+    return found
 
 
 def show_answers(found: list[Control]) -> None:

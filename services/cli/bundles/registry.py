@@ -3,17 +3,19 @@
 import asyncio
 import getpass
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.bundles.bundle import tell
+from services.cli.bundles.bundle import Accepted, faults_of, tell
 from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
     from models.bundle.registry import Registry
     from schemas.control import BundleRef, Channel
+    from schemas.registry import RegistryEvent
     from services.cli.bundles.commanding import Order
 
 app = typer.Typer(
@@ -25,7 +27,10 @@ Model = Annotated[str, typer.Argument(help="NAME/VERSION, as scores have it: fra
 Why = Annotated[str | None, typer.Option(help="Your reason, for the history.")]
 Line = Annotated[str | None, typer.Argument(help="Model line. Default: ASSAY_REGISTRY_LINE.")]
 Wait = Annotated[
-    float, typer.Option(min=0.0, help="Seconds to wait until every partition has answered; 0 only sends the command.")
+    float,
+    typer.Option(
+        min=0.0, help="Seconds to wait until every partition has answered; 0 asks nobody, and cannot be refused."
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Change the registry only; no command to running scorers.")]
 Group = Annotated[str | None, typer.Option(help="Consumer group of the scorers. Default: ASSAY_GROUP.")]
@@ -36,12 +41,16 @@ Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 def publish(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a directory or a container.")],
     sealed: Annotated[bool, typer.Option("--sealed", help="Seal it with ASSAY_BUNDLE_SEAL_KEY and its like.")] = False,
+    accept: Accepted = None,
     why: Why = None,
     json: Json = False,
 ) -> None:
     """Verify a bundle as a scorer would, and add it. Versions of a line only grow; the same bundle again changes nothing."""
     from models.bundle import container
-    from models.bundle.load import parse_bundle, read_files
+    from models.bundle.files import BundleError
+    from models.bundle.load import open_bundle, parse_bundle, read_files
+    from models.bundle.registry import UnreachableRegistryError
+    from models.bundle.verdict import check_release
     from services.settings.stream import BundleSettings, load
     from services.trusted_bundles import find_seal_key, registry_of, trust_of
 
@@ -49,11 +58,26 @@ def publish(
     trust = trust_of(settings)
     files = read_files(bundle, trust)
     checked = parse_bundle(files, f"Bundle {bundle}", trust)
+    signers = checked.manifest.accepted if checked.signed_by else None  # an unsigned manifest can say anything
+    accepted = check_release(checked, (*faults_of(accept), *(signers or ()))) or None
     content = container.pack(files)
     if sealed:
         content = container.seal(content, find_seal_key(settings))
     ref = _ref(checked.manifest.name, checked.manifest.version, checked.digest)
-    step = registry_of(settings).publish(content, _step("publish", ref, None, why))
+    registry = registry_of(settings)
+
+    def counts(published: "BundleRef") -> bool:
+        try:
+            open_bundle(registry.content(published), str(published), trust)
+        except UnreachableRegistryError:
+            raise
+        except BundleError as error:
+            notes.print(f"{published} is left out, since nobody can score with it: {error}", markup=False)
+            return False
+        return True
+
+    event = _step("publish", ref, None, why).model_copy(update={"accepted": accepted})
+    step = registry.publish(content, event, counts)
     tell({"bundle": str(ref), "digest": ref.digest, "new": step is not None}, json)
 
 
@@ -71,17 +95,29 @@ def promote(
     group: Group = None,
     json: Json = False,
 ) -> None:
-    """Give a published bundle a channel, and tell the running scorers. Exits with 1 where one refuses or does not answer."""
+    """Ask the running scorers to take a published bundle for a channel, and record it once every partition has.
+
+    Exits with 1 where one refuses or does not answer: then it is taken back, and nothing has changed.
+    """
+    from models.bundle.registry import holder, promotion
     from services.cli.bundles.commanding import Order
 
     channel: Channel = "challenger" if challenger else "champion"
     registry = _registry()
-    wanted = registry.published(*_parsed(model))
-    step = registry.promote(_step("promote", wanted, channel, why))
-    if step is None:
+    wanted, history = registry.published(*_parsed(model)), registry.history()
+    step = _step("promote", wanted, channel, why)
+    if promotion(history, step) is None:
         notes.print(f"{wanted} is {channel} already; the scorers are told again.")
-    order = Order(uuid.uuid4().hex, channel, wanted, refold=refold, why=why)
-    _command(order, wait, offline, group, json)
+    order = Order(
+        uuid.uuid4().hex,
+        channel,
+        wanted,
+        refold=refold,
+        why=why,
+        registry_steps=len(history),
+        before=holder(history, wanted.name, channel),
+    )
+    _change(order, lambda: registry.promote(step), wait, offline, group, json)
 
 
 @app.command(epilog="Example: assay registry rollback fraud --why 'alerts doubled'")
@@ -93,14 +129,35 @@ def rollback(
     group: Group = None,
     json: Json = False,
 ) -> None:
-    """Give champion back to the bundle before, and tell the running scorers."""
+    """Go back to the champion before, whatever its features, and record it once every partition has.
+
+    Where a promotion was commanded and never recorded, since the command line died, it is that which is taken back.
+    """
+    from models.bundle.registry import holder, rolled_back_to
     from services.cli.bundles.commanding import Order
 
     registry, name = _registry(), line or _line()
-    now = registry.holds(name, "champion")
-    step = registry.rollback(name, lambda before: _step("rollback", before, "champion", why))
-    order = Order(uuid.uuid4().hex, "champion", step.bundle, replaces=now, rollback=True, why=why)
-    _command(order, wait, offline, group, json)
+    history = registry.history()
+    now, replaced = holder(history, name, "champion"), None if offline else _unrecorded(history, name, group)
+    record: Callable[[], object]
+    if replaced is not None and now is not None:
+        notes.print(f"{replaced} was commanded and never recorded: back to {now}, which is champion.")
+        target, record = now, lambda: None
+    else:
+        target, replaced = rolled_back_to(history, name), now
+        record = lambda: registry.rollback(name, lambda before: _step("rollback", before, "champion", why))  # noqa: E731
+    order = Order(
+        uuid.uuid4().hex,
+        "champion",
+        target,
+        replaces=replaced,
+        rollback=True,
+        refold=True,
+        why=why,
+        registry_steps=len(history),
+        before=now,
+    )
+    _change(order, record, wait, offline, group, json)
 
 
 @app.command(epilog="Example: assay registry withdraw fraud")
@@ -115,8 +172,17 @@ def withdraw(
     """Let the challenger score no longer."""
     from services.cli.bundles.commanding import Order
 
-    _registry().withdraw(line or _line(), lambda now: _step("withdraw", now, "challenger", why))
-    _command(Order(uuid.uuid4().hex, "challenger", None, why=why), wait, offline, group, json)
+    registry, name = _registry(), line or _line()
+    before, steps = registry.holds(name, "challenger"), len(registry.history())
+    order = Order(uuid.uuid4().hex, "challenger", None, why=why, registry_steps=steps, before=before)
+    _change(
+        order,
+        lambda: registry.withdraw(name, lambda now: _step("withdraw", now, "challenger", why)),
+        wait,
+        offline,
+        group,
+        json,
+    )
 
 
 @app.command(epilog="Example: assay registry history fraud --json")
@@ -194,25 +260,41 @@ def status(group: Group = None, json: Json = False) -> None:
         show_answers(found)
 
 
-def _command(order: "Order", wait_s: float, offline: bool, group: str | None, json: bool) -> None:
-    from services.cli.bundles.commanding import command, show_answers
+def _unrecorded(history: "list[RegistryEvent]", name: str, group: str | None) -> "BundleRef | None":
+    """What the scorers were commanded since the registry's last step about the champion, and what never got into it."""
+    from models.bundle.registry import holder
+    from services.cli.bundles.commanding import last_command
+
+    last = asyncio.run(last_command(group or _group(), "champion"))
+    if last is None or last.bundle is None or last.registry_steps is None or last.bundle.name != name:
+        return None
+    stepped = any(e.bundle.name == name and e.channel == "champion" for e in history[last.registry_steps :])
+    return None if stepped or last.bundle == holder(history, name, "champion") else last.bundle
+
+
+def _change(
+    order: "Order", record: Callable[[], object], wait_s: float, offline: bool, group: str | None, json: bool
+) -> None:
+    from services.cli.bundles.commanding import change, show_answers
 
     bundle = str(order.bundle) if order.bundle else None
     if offline:
+        record()
         tell({"channel": order.channel, "bundle": bundle}, json)
         return
-    done = asyncio.run(command(order, group or _group(), _who(), wait_s))
-    refused = [answer for answer in done.answers if answer.outcome == "refused"]
+    done = asyncio.run(change(order, group or _group(), _who(), wait_s, record))
+    refused = len(done.refused)
     if json:
-        partitions = {"partitions": done.partitions, "answered": len(done.answers), "refused": len(refused)}
-        why = refused[0].why if refused else None
-        print_json(
-            {"channel": order.channel, "bundle": bundle, "command_id": order.command_id, **partitions, "why": why}
-        )
+        partitions = {"partitions": done.partitions, "answered": len(done.answers), "refused": refused}
+        why = done.refused[0].why if refused else None
+        found = {"channel": order.channel, "bundle": bundle, "command_id": order.command_id, "recorded": done.recorded}
+        print_json({**found, **partitions, "why": why})
     else:
         show_answers(done.answers)
-        results.print(f"{len(done.answers) - len(refused)} of {done.partitions} partitions have it in force.")
-    if wait_s and (refused or len(done.answers) < done.partitions):
+        results.print(f"{len(done.answers) - refused} of {done.partitions} partitions have it in force.")
+    if not done.recorded:
+        silent = "" if done.answers else " No scorer answered: where none runs, use --offline."
+        notes.print(f"It was taken back, and nothing has changed.{silent}")
         raise typer.Exit(1)
 
 

@@ -65,6 +65,7 @@ class Demo:
         """Start `assay` with these arguments."""
         environment = {
             **os.environ,
+            "ASSAY_DEMO_BUNDLE": "true",
             "ASSAY_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
             "ASSAY_KAFKA_SECURITY_PROTOCOL": self.kafka.security_protocol,
             "ASSAY_TOPIC_PREFIX": self.topics.topic_prefix,

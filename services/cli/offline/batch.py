@@ -19,7 +19,7 @@ EXAMPLE = "Example: assay batch --map card_id=CUSTOMER_ID --map amount=TX_AMOUNT
 def batch(
     source: Annotated[Path, typer.Argument(help="Payments: .csv or .tsv (also .gz, .zst) or .parquet.")],
     target: Annotated[Path, typer.Argument(help="Scores: .csv or .parquet; written over.")],
-    bundle: Annotated[Path | None, typer.Option(help="Bundle directory. Default: ASSAY_BUNDLE.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle. Default: the one that scores.")] = None,
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
@@ -57,8 +57,7 @@ def batch(
         from services.cli import tables
     tables.check_target(target)
     options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
-    scorer = load(ScorerSettings)
-    session = load_session(scorer.model_copy(update={"bundle": bundle}) if bundle else scorer)
+    session, resolved = load_session(load(ScorerSettings), bundle)
     spec, told = session.bundle.manifest.feature_spec, list[str]()
     names, reads = payments.mapping(mapped or []), id_fields(spec)
     fields = payments.read(source, names, label, options=options, reads=reads, notes=told)
@@ -74,21 +73,23 @@ def batch(
             labelled=tables.labelled(fields, delay_days),
         )
     tables.write(target, fields, judged)
-    _summary(judged, session.model_name, target, reading.reasons(tables.refused(fields, judged)), told, json)
+    _summary(
+        judged, session.model_name, resolved.why, target, reading.reasons(tables.refused(fields, judged)), told, json
+    )
 
 
 def _summary(
-    judged: "Judged", model: str, target: Path, found: list[reading.Reason], told: list[str], json: bool
+    judged: "Judged", model: str, why: str, target: Path, found: list[reading.Reason], told: list[str], json: bool
 ) -> None:
     rows, rejected = len(judged.alert), sum(reason is not None for reason in judged.rejected)
     scored, alerts = rows - rejected, int(judged.alert.sum())
     if json:
-        counts = {"rows": rows, "scored": scored, "rejected": rejected, "alerts": alerts, "model": model}
+        counts = {"rows": rows, "scored": scored, "rejected": rejected, "alerts": alerts, "model": model, "why": why}
         print_json({**counts, "reasons": reading.as_json(found)})
     else:
         reading.show(found, told)
         results.print(
-            f"{scored:,} of {rows:,} payments scored by {model}, {alerts:,} alerts, {rejected:,} rejected: {target}"
+            f"{scored:,} of {rows:,} payments scored by {model} ({why}), {alerts:,} alerts, {rejected:,} rejected: {target}"
         )
     if not scored:
         raise AssayError(f"None of the {rows:,} payments could be scored; the commonest reason: {found[0].reason}.")

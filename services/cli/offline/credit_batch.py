@@ -1,12 +1,12 @@
 """`assay credit batch`: judge a file of applications with the stream's own code."""
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models import durable
 from services.cli import reading
 from services.cli.files import needing_files
 from services.cli.output import notes, print_json, results
@@ -51,7 +51,7 @@ def batch(
         raise AssayError(f"{target} ends in neither .csv nor .parquet: name it after its format.")
     options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, without)
     settings = load(CreditSettings)
-    session = load_session(settings.model_copy(update={"bundle": bundle}) if bundle else settings)
+    session = load_session(settings, bundle)
     spec = session.bundle.manifest.feature_spec
     applications = read(source, mapping(mapped or []), spec, options=options)
     with Progress(console=notes, disable=json) as progress:
@@ -96,6 +96,6 @@ def _write(path: Path, judged: "Judgement") -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)
-        os.replace(part, path)
+        durable.replace(part, path)
     except OSError as error:
         raise AssayError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None

@@ -34,7 +34,7 @@ def build(
     since: Annotated[datetime | None, typer.Option("--from", help="Payments from this time on, UTC.")] = None,
     until: Annotated[datetime | None, typer.Option("--to", help="Payments before this time, UTC.")] = None,
     group: Annotated[str | None, typer.Option(help="The scorer's consumer group. Default: ASSAY_GROUP.")] = None,
-    bundle: Annotated[Path | None, typer.Option(help="Whose features. Default: ASSAY_BUNDLE.")] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Whose features. Default: the bundle that scores.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Join payments, their features as scored and their labels from the topics into one Parquet file, in order of time.
@@ -56,7 +56,7 @@ def build(
     with needing_files():
         from services.cli.offline.parquet import write_whole
     runtime, scorer = load(RuntimeSettings), load(ScorerSettings)
-    session = load_session(scorer.model_copy(update={"bundle": bundle}) if bundle else scorer)
+    session, found = load_session(scorer, bundle)
     days = session.bundle.manifest.feature_spec.label_delay_days if maturity_days is None else maturity_days
     cut = Cut(wall_ms() if as_of is None else moment_ms(as_of), int(days * 86_400_000))
     if since is not None or until is not None:
@@ -68,10 +68,11 @@ def build(
     write_whole(out, data.columns)
     counts = {"payments": len(data), "frauds": sum(data.columns["is_fraud"]), "labelled": _labelled(data)}
     if json:
-        print_json({**counts, "as_of_ms": cut.as_of_ms, "path": str(out)})
+        print_json({**counts, "as_of_ms": cut.as_of_ms, "path": str(out), "bundle": str(found.ref), "why": found.why})
     else:
         told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
         results.print(f"{told}, as known at {datetime.fromtimestamp(cut.as_of_ms / 1000)}: {out}")
+        results.print(f"Features of {found}", markup=False)
 
 
 async def _build(group: str, session: Any, limits: Any, cut: "Cut", progress: "Progress") -> "DataSet":

@@ -1,12 +1,12 @@
 """Columns into a Parquet file: at once or not at all."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from models import durable
 from services.errors import AssayError
 
 
@@ -15,6 +15,6 @@ def write_whole(path: Path, columns: Mapping[str, Any]) -> None:
     part = path.with_name(f"{path.name}.part")
     try:
         pl.DataFrame(dict(columns), strict=False).write_parquet(part)
-        os.replace(part, path)
+        durable.replace(part, path)
     except OSError as error:
         raise AssayError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None

@@ -39,12 +39,12 @@ def replay(
     records' timestamps, what is compared. Scores of another bundle or provider are left out. Exits with 1 on a difference.
     """
     with progress_bar(hidden=json) as progress:
-        replayed, model = replayed_with(progress, group, since, until, archive)
+        replayed, model, why = replayed_with(progress, group, since, until, archive)
     if json:
         truncated = list(replayed.truncated_partitions)
-        print_json({**replayed.comparison.as_dict(), "truncated_partitions": truncated, "model": model})
+        print_json({**replayed.comparison.as_dict(), "truncated_partitions": truncated, "model": model, "why": why})
     else:
-        _show(replayed, model)
+        _show(replayed, f"{model} ({why})")
     if not replayed.comparison.equal:
         raise typer.Exit(1)
 
@@ -55,8 +55,8 @@ def replayed_with(
     since: datetime | None = None,
     until: datetime | None = None,
     archive: Path | None = None,
-) -> "tuple[Replayed, str]":
-    """The replay as the environment's settings have it, and the name of the model that ran."""
+) -> "tuple[Replayed, str, str]":
+    """The replay as the environment's settings have it, the name of the model that ran, and why it is that."""
     from services.replay.replay import Period
     from services.scorer.model import load_session
     from services.scorer.processor import Limits
@@ -65,9 +65,9 @@ def replayed_with(
     runtime, scorer = load(RuntimeSettings), load(ScorerSettings)
     everything = Period()
     period = Period(_ms(since, everything.since_ms), _ms(until, everything.until_ms))
-    session = load_session(scorer)
+    session, found = load_session(scorer)
     run = _replay(group or runtime.group, archive, session, Limits.of(runtime, scorer), period, progress)
-    return asyncio.run(run), session.model_name
+    return asyncio.run(run), session.model_name, found.why
 
 
 def keep(
@@ -154,4 +154,4 @@ def _show(replayed: "Replayed", model: str) -> None:
             "history of their cards is not complete, and differences may come from that."
         )
     if not found.compared:
-        results.print("Nothing to compare: check --from, --to, ASSAY_BUNDLE and ASSAY_DEVICE.")
+        results.print("Nothing to compare: check --from, --to, the bundle and ASSAY_DEVICE.")

@@ -1,6 +1,7 @@
 """The doctor's checks. Each gives a finding, or the sentence that says what to do."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from aiokafka.errors import KafkaError
 from pydantic_settings import BaseSettings
 
 from models.bundle.files import BundleError
-from models.bundle.load import Bundle, load_bundle
+from models.bundle.load import Bundle
 from models.scoring.devices import DeviceError, create_session
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import APPLICATIONS, TOPICS, TRANSACTIONS
@@ -22,6 +23,7 @@ from services.kafka.topics_admin import (
     read_unbounded_stamps,
     short_retention,
 )
+from services.settings.names import check_names, settings_classes
 from services.settings.stream import (
     BundleSettings,
     KafkaSettings,
@@ -30,7 +32,7 @@ from services.settings.stream import (
     TopicSettings,
     load,
 )
-from services.trusted_bundles import trust_of
+from services.trusted_bundles import Resolved, demo_fingerprint, scoring_bundle
 
 ANSWER_S_MAX = 10.0
 
@@ -48,14 +50,18 @@ async def all_checks() -> list[Check]:
     """Every check, in the order in which to mend. What needs something that failed is not tried."""
     checks: list[Check] = []
     wrong: set[type[BaseSettings]] = set()
-    for settings in (KafkaSettings, TopicSettings, RuntimeSettings, ScorerSettings, BundleSettings):
+    try:
+        check_names(os.environ)
+    except AssayError as error:
+        return [Check("settings", False, str(error))]
+    for settings in settings_classes():
         try:
             load(settings)
         except AssayError as error:
             wrong.add(settings)
             checks.append(Check("settings", False, str(error)))
     if not wrong:
-        checks.append(Check("settings", True, "every ASSAY_* variable is usable"))
+        checks.append(Check("settings", True, "every ASSAY_* variable is known and usable"))
     if KafkaSettings not in wrong:
         checks.append(await _checked("brokers", _brokers))
         if checks[-1].ok and TopicSettings not in wrong:
@@ -136,31 +142,34 @@ async def _timestamps() -> str:
 def _model(scorer: ScorerSettings) -> tuple[list[Check], FeatureSpec | None]:
     """Findings, and the feature spec where there is one."""
     try:
-        bundle: Bundle = load_bundle(scorer.bundle, trust_of(load(BundleSettings)))
+        resolved = scoring_bundle(scorer, load(BundleSettings))
     except AssayError as error:
         return [Check("bundle", False, str(error))], None
     except BundleError as error:
         if error.reason in ("unsigned", "signature"):
             advice = "Sign it with `assay bundle sign`, and pin the signers' public keys with ASSAY_BUNDLE_PUBLIC_KEYS."
         else:
-            advice = "Set ASSAY_BUNDLE, or make one with `assay train fraud`."
+            advice = "Set ASSAY_BUNDLE, or promote one in the registry (ASSAY_REGISTRY_URL)."
         return [Check("bundle", False, f"{error} {advice}")], None
-    manifest = bundle.manifest
-    found = Check("bundle", True, f"{manifest.name}/{manifest.version} in {scorer.bundle}, {_signer(bundle)}")
+    found = Check("bundle", not resolved.refused, f"{resolved}, {_signer(resolved.bundle)}{_refused(resolved)}")
+    spec = resolved.bundle.manifest.feature_spec
     try:
-        _, provider = create_session(bundle.model, scorer.device)
+        _, provider = create_session(resolved.bundle.model, scorer.device)
     except DeviceError as error:
-        return [found, Check("device", False, str(error))], manifest.feature_spec
-    return [found, Check("device", True, f"{provider} (ASSAY_DEVICE={scorer.device})")], manifest.feature_spec
+        return [found, Check("device", False, str(error))], spec
+    return [found, Check("device", True, f"{provider} (ASSAY_DEVICE={scorer.device})")], spec
+
+
+def _refused(resolved: Resolved) -> str:
+    return "".join(f". {error} Publish and promote it again, or roll back." for _, error in resolved.refused)
 
 
 def _signer(bundle: Bundle) -> str:
     if bundle.signed_by is None:
         return "signed by nobody (ASSAY_ALLOW_UNSIGNED_BUNDLES)"
-    default = BundleSettings.model_fields["bundle_public_keys"].default
-    demo = load(BundleSettings).bundle_public_keys == default
-    whose = "the demo's key: pin your own with ASSAY_BUNDLE_PUBLIC_KEYS" if demo else f"key {bundle.signed_by[:12]}"
-    return f"signed with {whose}"
+    if bundle.signed_by == demo_fingerprint():
+        return "signed with the demo's key, which anyone may have: pin your own with ASSAY_BUNDLE_PUBLIC_KEYS"
+    return f"signed with key {bundle.signed_by[:12]}"
 
 
 def _privacy(runtime: RuntimeSettings) -> Check:

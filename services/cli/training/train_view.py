@@ -10,6 +10,7 @@ from rich.table import Table
 from services.cli.output import notes, results
 
 if TYPE_CHECKING:
+    from schemas.evaluation import Estimate
     from schemas.manifest import Manifest
 
 
@@ -57,5 +58,10 @@ def show(manifest: "Manifest", out: Path, json: bool) -> None:
     table = Table("", *(name.replace("_", " ") for name in figures), title=manifest.evaluation.intervals)
     for model in manifest.evaluation.models:
         cells = (model.figures[name] for name in figures)
-        table.add_row(model.model, *(f"{cell.value:.3f} [{cell.low:.3f}, {cell.high:.3f}]" for cell in cells))
+        table.add_row(model.model, *(_cell(estimate) for estimate in cells))
     results.print(table)
+
+
+def _cell(estimate: "Estimate") -> str:
+    interval = "too few" if estimate.too_few else f"{estimate.low:.3f}, {estimate.high:.3f}"
+    return f"{estimate.value:.3f} [{interval}]"

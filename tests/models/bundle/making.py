@@ -12,7 +12,7 @@ from models.bundle import container
 from models.bundle.files import GOLDEN, MODEL, SIGNATURE, Files
 from models.bundle.keys import PrivateKey
 from models.bundle.load import Bundle, load_bundle
-from models.bundle.pack import pack_bundle
+from models.bundle.pack import pack_bundle, stated
 from models.bundle.signing import sign
 from models.scoring.golden import golden_of, spread_rows
 from models.scoring.session import ModelSession
@@ -52,8 +52,9 @@ def version_of(
     features = tuple(histogram.model_copy(update={"name": name}) for histogram, name in named)
     reference = old.reference.model_copy(update={"features": features})
     rows = spread_rows(reference)
-    scores = ModelSession(Bundle(manifest, model, reference, ""), "cpu").run(rows)
-    pack_bundle(path, manifest, model, reference, report, golden=golden_of(rows, scores))
+    session = ModelSession(Bundle(manifest, model, reference, ""), "cpu")
+    golden = golden_of(rows, session.run(rows), session.feature_errors)
+    pack_bundle(path, stated(manifest, model, reference), model, reference, report, golden)
     return load_bundle(path)
 
 

@@ -1,8 +1,10 @@
 """The allow-list on graphs, against graphs written by the `onnx` package."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,8 @@ from onnx import TensorProto, helper
 
 from models.bundle.graph import OPERATORS, GraphError, check_graph
 from models.features.spec_file import load_spec
+from tests.models.bundle.graphs import disagreement, small, spoiled, varint
+from tests.models.bundle.graphs import edited as edited_small
 
 GOOD = Path("deploy/bundles/fraud/model.onnx").read_bytes()
 FEATURES = len(load_spec(Path("deploy/features/fraud.yaml")).names)
@@ -90,3 +94,92 @@ def test_a_graph_cut_short_is_refused(length: int) -> None:
     """At any byte."""
     with pytest.raises(GraphError):
         check_graph(GOOD[:length], FEATURES)
+
+
+@pytest.mark.parametrize("bit", [32, 33, 34, 35, 40, 63])
+def test_a_tag_of_more_than_32_bits_is_refused(bit: int) -> None:
+    """A reader that cuts it off reads an operator where another one reads nothing."""
+    hidden = helper.make_node("Exp", ["features"], ["y"]).SerializeToString()
+    graph = onnx.load_from_string(small()).graph.SerializeToString()
+    graph += varint(1 << 3 | 2 | 1 << bit) + varint(len(hidden)) + hidden
+    rest = edited_small(lambda m: m.ClearField("graph"))
+    with pytest.raises(GraphError, match=r"a number that none can have|shortest form"):
+        check_graph(rest + varint(7 << 3 | 2) + varint(len(graph)) + graph, 3)
+
+
+@pytest.mark.parametrize(
+    ("tail", "because"),
+    [
+        (b"\x02\x00", "a number that none can have"),  # field 0
+        (varint(3 << 3 | 2, 1) + b"\x00", "shortest form"),
+        (varint(3 << 3 | 2) + varint(0, 2), "shortest form"),
+        (varint(3 << 3 | 3) + varint(3 << 3 | 4), "unknown kind"),
+        (varint(3 << 3 | 1) + b"\x00" * 8, "of another kind"),
+        (varint(99 << 3 | 2) + b"\x00", "field 99, which is not allowed"),
+        (varint(14 << 3 | 2) + b"\x00", "field 14, which is not allowed"),
+        (b"\xff" * 9 + b"\x7f", "shortest form"),
+    ],
+)
+def test_what_two_readers_may_read_differently_is_refused(tail: bytes, because: str) -> None:
+    """Behind a good graph."""
+    check_graph(small(), 3)
+    with pytest.raises(GraphError, match=because):
+        check_graph(small() + tail, 3)
+
+
+def doubled(model: onnx.ModelProto, name: str, axis: int) -> None:
+    """Eighteen times twice as wide or as long."""
+    nodes = []
+    for number in range(18):
+        nodes.append(helper.make_node("Concat", [name, name], [f"d{number}"], axis=axis))
+        name = f"d{number}"
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*nodes, *rest])
+
+
+@pytest.mark.parametrize(
+    ("edit", "because"),
+    [
+        (lambda m: doubled(m, "features", 1), "computes more than 131,072 numbers"),
+        (lambda m: doubled(m, "wide", 0), "reads no payment"),
+        (lambda m: doubled(m, "features", 0), "shapes that do not fit"),
+        (lambda m: m.graph.node.append(helper.make_node("Gemm", ["hidden", "wide"], ["y"])), "do not fit"),
+        (lambda m: m.graph.node.append(helper.make_node("Relu", ["nothing"], ["y"])), "not computed before"),
+        (lambda m: m.graph.node.append(helper.make_node("Relu", ["hidden"], ["column"])), "name of its own"),
+        (lambda m: m.graph.node.append(helper.make_node("Relu", ["hidden"], ["y"], axis=1)), "inputs or attributes"),
+        (lambda m: setattr(m.graph.initializer[-1], "raw_data", np.array([9, 0, 1]).tobytes()), "do not fit"),
+        (lambda m: setattr(m.graph.initializer[2], "raw_data", b"\x00" * 8), "another size"),
+        (lambda m: setattr(m.graph.initializer[0], "raw_data", np.float32([np.nan]).tobytes()), "no number"),
+        (lambda m: setattr(m, "ir_version", 2**40), "format version"),
+        (lambda m: m.opset_import.append(helper.make_opsetid("com.evil", 1)), "one standard operator set"),
+        (lambda m: m.graph.output[0].type.tensor_type.shape.dim.add(dim_value=3), "another shape"),
+    ],
+)
+def test_a_small_file_that_asks_for_much_or_cannot_be_is_refused(
+    edit: Callable[[onnx.ModelProto], object], because: str
+) -> None:
+    """Shapes, bounds and names are known before anything is allocated."""
+    with pytest.raises(GraphError, match=because):
+        check_graph(edited_small(edit), 3)
+
+
+def test_what_is_walked_is_written_again_byte_for_byte() -> None:
+    """ONNX Runtime is given what was walked."""
+    assert check_graph(GOOD, FEATURES) == GOOD
+
+
+def test_whatever_the_walker_accepts_the_onnx_package_reads_as_the_same() -> None:
+    """Two thousand spoiled graphs; `make fuzz` tries a million."""
+    draw = random.Random(7)
+    graphs = [spoiled(draw) for _ in range(2_000)]
+    assert [found for found in map(disagreement, graphs) if found] == []
+    assert any(graph != small() and _accepted(graph) for graph in graphs)
+
+
+def _accepted(graph: bytes) -> bool:
+    try:
+        check_graph(graph, 3)
+    except GraphError:
+        return False
+    return True

@@ -38,7 +38,7 @@ def test_too_few_days_and_a_cut_without_fraud_are_refused_in_a_sentence() -> Non
     """Each says what to give."""
     with pytest.raises(TrainingError, match="give 8 days at least"):
         split(dataset(EVERYWHERE), 7, CUTS)
-    with pytest.raises(TrainingError, match="The validation cut has no fraud"):
+    with pytest.raises(TrainingError, match="The validation cut has 0 frauds, and 1 are needed"):
         split(dataset(EVERYWHERE - {(5, 0)}), DAYS, CUTS)
 
 

@@ -1,6 +1,7 @@
 """A Kafka of one partition in memory, for a real PartitionWorker: a log, a committed offset, outputs, and faults on demand."""
 
 import asyncio
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,13 +45,14 @@ class FakeKafka:
     outputs: list[tuple[str, Any, bytes]] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    log_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     hang: bool = False
     """No producer ever gets an answer."""
 
-    def append(self, value: bytes | None, offset: int | None = None) -> None:
+    def append(self, value: bytes | None, offset: int | None = None, stamp: int | None = None) -> None:
         """One record more on the input."""
         offset = len(self.log) if offset is None else offset
-        stamp = 3_700_000_000_000  # 2087: nothing is ahead of it
+        stamp = 3_700_000_000_000 if stamp is None else stamp  # 2087: nothing is ahead of it
         self.log.append(SimpleNamespace(topic=SOURCE.topic, partition=0, offset=offset, value=value, timestamp=stamp))
 
 
@@ -185,7 +187,7 @@ class Silent:
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """One output that names the fault."""
         write = Write("dead")
-        write.append(None, fault.detail.encode(), 0, [("offset", b"%d" % fault.record.offset)])
+        write.append(None, fault.detail.encode(), [("offset", b"%d" % fault.record.offset)])
         return Result([write], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
@@ -200,11 +202,15 @@ def parts_of(
     kafka: FakeKafka, make_processor: Callable[[], Processor], snapshots: Path, consumer: FakeConsumer, **settings: Any
 ) -> Parts:
     """What a worker is made of; settings in a hurry unless given."""
+
+    async def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
+        return SnapshotStore(Directory(snapshots), state_key, kafka.log_id)
+
     return Parts(
         consumer=consumer,
         make_delivery=lambda source: FakeDelivery(kafka),
         make_processor=lambda source: make_processor(),
-        make_snapshots=lambda source, key: SnapshotStore(Directory(snapshots), key),
+        make_snapshots=make_snapshots,
         pacer=Pacer(1e9),
         metrics=Metrics(),
         settings=RuntimeSettings(**{"session_timeout_s": 0.002, "snapshot_interval_s": 1e-6, **settings}),

@@ -4,14 +4,14 @@ import pytest
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from services.documentation import SETTINGS
 from services.engine.dead_letters import privacy_key
 from services.errors import SettingsError
+from services.settings.names import settings_classes
 from services.settings.stream import RuntimeSettings, load
 
 SECRETS = [
     (settings, name)
-    for settings in SETTINGS
+    for settings in settings_classes()
     for name, field in settings.model_fields.items()
     if "SecretStr" in str(field.annotation)
 ]
@@ -34,7 +34,7 @@ def test_every_empty_secret_is_unset(
 
 def test_no_setting_with_a_secrets_name_is_plain_text() -> None:
     """A new password, secret or key is declared with the type, or is the name of a file, an id, a command."""
-    for settings in SETTINGS:
+    for settings in settings_classes():
         for name, field in settings.model_fields.items():
             if name.endswith(("password", "secret", "_key")) or name == "key":
                 assert (settings, name) in SECRETS, (settings, name, field)

@@ -140,3 +140,65 @@ async def test_a_member_with_nothing_to_do_is_ready_and_stays(start: Callable[..
     assert group.ready
     stop.set()
     await asyncio.wait_for(running, 30)
+
+
+async def test_a_fetcher_that_returns_nothing_while_records_wait_ends_the_process(
+    start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule F: a poll that comes back empty is no progress where there is something to read."""
+
+    async def empty(*_: Any, **__: Any) -> dict[Any, Any]:
+        await asyncio.sleep(0.001)
+        return {}
+
+    monkeypatch.setattr(FakeConsumer, "getmany", empty)
+    kafka = FakeKafka(committed=0)
+    kafka.append(b"never fetched")
+    group, _, running = await start(kafka, progress_timeout_s=0.02)
+    await group.on_partitions_assigned([SOURCE])
+    with pytest.raises(AssayError, match="records waiting but committed none"):
+        await asyncio.wait_for(running, 30)
+    assert not group.ready
+
+
+async def test_a_broker_that_went_away_while_a_partition_was_idle_is_noticed(
+    start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rule F: an idle partition polls, and was taken to move."""
+
+    async def silent(*_: Any) -> Any:
+        raise KafkaError("no answer")
+
+    monkeypatch.setattr(FakeConsumer, "end_offsets", silent)
+    group, _, running = await start(FakeKafka(committed=0), progress_timeout_s=0.02)
+    await group.on_partitions_assigned([SOURCE])
+    with pytest.raises(AssayError, match="committed none"):
+        await asyncio.wait_for(running, 30)
+
+
+async def test_what_an_open_transaction_hides_is_lag_and_no_reason_to_end(
+    start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not ready, with the offsets and the producer in one sentence; ready again once the transaction is over."""
+
+    async def found(*_: Any) -> str:
+        return "producer id 7"
+
+    monkeypatch.setattr(runtime_group, "opener", found)
+    kafka = FakeKafka(committed=0, stable=1)
+    for value in (b"readable", b"open", b"behind"):
+        kafka.append(value)
+    group, stop, running = await start(kafka, progress_timeout_s=0.02)
+    await group.on_partitions_assigned([SOURCE])
+    async with asyncio.timeout(30):
+        while "producer id 7" not in (group.why_not_ready() or ""):  # noqa: ASYNC110  (nothing sets an event)
+            await asyncio.sleep(0.001)
+        assert "transactions-0: the offsets 1 to 3 wait behind an open transaction" in (group.why_not_ready() or "")
+        lag = group._parts.metrics.registry.get_sample_value("assay_lag_records", {"partition": "0"})
+        assert (kafka.committed, lag) == (1, 2.0)
+        assert not running.done()
+        kafka.stable = None
+        while not (group.ready and kafka.committed == 3):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    stop.set()
+    await asyncio.wait_for(running, 30)

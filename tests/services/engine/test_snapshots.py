@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.engine.snapshots import KEPT, Snapshot, SnapshotStore
+from services.engine.snapshots import KEPT, NO_LOG_ID, Snapshot, SnapshotStore
 from services.errors import SettingsError
 from services.storage import Directory, Place, place
 
@@ -87,7 +87,7 @@ def test_a_damaged_snapshot_is_reported_and_the_older_one_used(tmp_path: Path, d
     where = Directory(tmp_path)
     for offset in (10, 20):
         store(where).save(offset, {"a": np.arange(100), "b": np.ones((3, 4), np.float32)})
-    newest = bytearray(content(where, f"{20:020d}.snapshot"))
+    newest = bytearray(content(where, f"{20:020d}.{NO_LOG_ID}.snapshot"))
     match data.draw(st.sampled_from(["flip", "cut", "longer"])):
         case "flip":
             newest[data.draw(st.integers(0, len(newest) - 1))] ^= 1 << data.draw(st.integers(0, 7))
@@ -95,7 +95,7 @@ def test_a_damaged_snapshot_is_reported_and_the_older_one_used(tmp_path: Path, d
             del newest[data.draw(st.integers(0, len(newest) - 1)) :]
         case _:
             newest += b"x"
-    where.write(f"{20:020d}.snapshot", lambda file: file.write(newest))
+    where.write(f"{20:020d}.{NO_LOG_ID}.snapshot", lambda file: file.write(newest))
     found = list(store(where).newest(10_000))
     good = {one.offset: one.arrays for one in found if isinstance(one, Snapshot)}
     assert 10 in good
@@ -112,7 +112,7 @@ def test_a_full_disk_leaves_the_older_snapshot_and_no_rubbish(tmp_path: Path, mo
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("services.storage.os.fsync", full)
+    monkeypatch.setattr("models.durable.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         store(where).save(20, {"a": np.zeros(1)})
     assert usable(where) == [10]
@@ -129,7 +129,7 @@ def test_a_store_that_fails_is_an_oserror_like_a_full_disk(monkeypatch: pytest.M
     monkeypatch.setattr(fsspec.filesystem("memory").__class__, "_open", refuse)
     with pytest.raises(OSError, match="access denied"):
         store(where).save(20, {"a": np.zeros(1)})
-    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "exists", refuse)
+    monkeypatch.setattr(fsspec.filesystem("memory").__class__, "ls", refuse)
     (why,) = store(where).newest(100)
     assert "access denied" in str(why)
 
@@ -138,3 +138,23 @@ def test_a_url_that_nothing_opens_is_one_sentence() -> None:
     """At start, not at the first snapshot."""
     with pytest.raises(SettingsError, match="ASSAY_SNAPSHOT_URL=gopher://x cannot be opened"):
         place("gopher://x")
+
+
+def test_a_snapshot_of_another_log_is_neither_used_nor_kept_in_the_way(where: Place) -> None:
+    """A topic made again under its name begins at 0: the old one's offsets are higher, and say nothing of it."""
+    old, new = SnapshotStore(where, "spec-1", "a" * 32), SnapshotStore(where, "spec-1", "b" * 32)
+    for offset in (900, 1000):
+        old.save(offset, {"a": np.zeros(1)})
+    assert [isinstance(found, str) and "another log" in found for found in new.newest(10_000)] == [True, True]
+    assert new.newest_offset() is None
+    new.save(100, {"a": np.ones(1)})
+    found = [one for one in new.newest(10_000) if isinstance(one, Snapshot)]
+    assert [(one.offset, one.arrays["a"].tolist()) for one in found] == [(100, [1.0])]
+    assert len(where.names()) == 1
+
+
+def test_a_new_snapshot_is_kept_beside_those_ahead_of_it(where: Place) -> None:
+    """The group's offset was set back: what is ahead must not push out what is being saved."""
+    for offset in (900, 1000, 100):
+        store(where).save(offset, {"a": np.zeros(1)})
+    assert usable(where, offset_max=100) == [100]

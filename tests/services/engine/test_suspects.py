@@ -7,14 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.engine import worker as runtime_worker
 from services.engine.batches import Result, Write
 from services.engine.held import Decision
-from services.engine.suspects import IN_A_ROW_MAX, PARTS, Suspects
+from services.engine.suspects import IN_A_ROW_MAX, PARTS, Suspects, UnsendableError
 from services.engine.worker import PartitionWorker
 from services.errors import AssayError
 from tests.services.engine.fakes import FakeConsumer, FakeDelivery, FakeKafka, Silent, worker
@@ -45,7 +45,7 @@ class Summing(Silent):
             error = self.bad(record.value)
             if error is not None:
                 raise error
-            write.append(None, b"%d" % self.sum, 0, [("offset", b"%d" % record.offset)])
+            write.append(None, b"%d" % self.sum, [("offset", b"%d" % record.offset)])
         return Result([write], len(records), 0)
 
     def refuse(self, fault: Any, *, folded: bool) -> Result:
@@ -127,15 +127,13 @@ def test_an_error_that_does_not_come_again_is_not_blamed_on_the_record(tmp_path:
     assert outputs(kafka) == [("out", 0, b"1")]
 
 
-def test_an_output_that_the_broker_finds_too_large_is_a_dead_letter(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As shipped each member tried it twenty times and ended."""
+def test_an_output_that_fits_into_no_batch_is_a_dead_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it was, a ValueError ended each member in turn."""
     deliver = FakeDelivery.deliver
 
     async def bounded(self: FakeDelivery, writes: Sequence[Write], *arguments: Any) -> None:
         if any(value == b"77" for write in writes for value in write.values):
-            raise MessageSizeTooLargeError
+            raise UnsendableError("out") from ValueError("larger than a batch")
         await deliver(self, writes, *arguments)
 
     monkeypatch.setattr(FakeDelivery, "deliver", bounded)
@@ -143,7 +141,7 @@ def test_an_output_that_the_broker_finds_too_large_is_a_dead_letter(
     for value in (b"70", b"7", b"1"):
         kafka.append(value)
     life(kafka, lambda: Summing(lambda _: None), tmp_path)
-    letter = b"a stage raised MessageSizeTooLargeError on this record"
+    letter = b"a stage raised ValueError on this record"
     assert outputs(kafka) == [("out", 0, b"70"), ("dead", 1, letter), ("out", 2, b"78")]
 
 
@@ -209,3 +207,19 @@ def test_a_worker_names_where_a_stage_raised_and_never_what_it_said(tmp_path: Pa
     assert all(line["where"].startswith("test_suspects.py:") for line in lines)
     assert "no number" not in str(logs)
     assert isinstance(worker(kafka, lambda: Summing(of_values()), tmp_path), PartitionWorker)
+
+
+def test_a_record_of_which_no_dead_letter_can_be_made_ends_the_process_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not be tried for ever."""
+
+    def broken(*_: Any, **__: Any) -> Result:
+        raise TypeError("no letter")
+
+    monkeypatch.setattr(Summing, "refuse", broken)
+    kafka = FakeKafka(committed=0)
+    kafka.append(b"1")
+    with pytest.raises(AssayError, match=r"No dead letter can be made of transactions-0@0 \(TypeError\)"):
+        life(kafka, lambda: Summing(of_values(b"1")), tmp_path)
+    assert kafka.committed == 0

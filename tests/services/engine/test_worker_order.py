@@ -113,3 +113,14 @@ async def test_a_disk_that_takes_no_snapshot_stops_nothing(tmp_path: Path) -> No
     kafka = kafka_with(4)
     await worker(kafka, lambda: Silent(kafka), tmp_path / "file" / "snapshots", batch_records_max=1).run()
     assert kafka.committed == 4
+
+
+async def test_a_group_ahead_of_its_log_ends_the_process_with_a_sentence(tmp_path: Path) -> None:
+    """The topic was made again, and its offsets were kept: to wait for the end would skip its first records in silence."""
+    kafka = kafka_with(2)
+    kafka.committed = 6
+    with pytest.raises(
+        AssayError, match=r"is at 6 in transactions-0, which ends at 2: this is another log of this name"
+    ):
+        await worker(kafka, Silent, tmp_path, request_timeout_s=0.01).run()
+    assert (kafka.committed, kafka.outputs) == (6, [])

@@ -1,17 +1,24 @@
 """Scores and labels joined, and the figures of them: against scikit-learn, by age, weighted, once each."""
 
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss
 
+from schemas import codec
 from schemas.decision import UnseenScore
 from schemas.label import Label
 from schemas.monitor import Evidence
+from schemas.topics import MONITOR_EVIDENCE
+from services.engine.faults import TimeLimits
 from services.monitor.evidence import RecordedDecision, of_decision, of_label, weight
 from services.monitor.ledger import DAY_MS, KEPT_MS, Ledger
 from services.monitor.quality import by_age, figures
+from services.monitor.service import _Quality
+from services.settings.low_rate import MonitorSettings
 
 NOW_MS = 400 * DAY_MS
 
@@ -146,3 +153,23 @@ def test_figures_come_by_age_and_only_the_oldest_is_mature() -> None:
         (60, None, True, 40.0),
     ]
     assert all(report.precision == 0.0 and report.recall is None for report in found)
+
+
+async def test_evidence_of_a_far_time_moves_no_clock_and_an_implausible_record_is_skipped() -> None:
+    """A label dated 2089, in a record that the monitor wrote today: what is known of other payments stays."""
+    app, table = MagicMock(), dict[bytes, bytes]()
+    app.table.return_value = table
+    _Quality(app, MonitorSettings(), TimeLimits(DAY_MS, 0), MagicMock())
+    (handle,) = (call.args[1] for call in app.agent.call_args_list if call.args[0] is MONITOR_EVIDENCE)
+    now_ms, far_ms = 1_780_000_000_000, 3_786_000_000_000
+
+    async def evidence(transaction_id: str, labelled_at_ms: int, timestamp: float) -> None:
+        label = Label(transaction_id=transaction_id, verdict="fraud", source="analyst", labelled_at_ms=labelled_at_ms)
+        value = codec.write(of_label(label, 0, 1))
+        await handle(SimpleNamespace(message=SimpleNamespace(topic="e", offset=0, value=value, timestamp=timestamp)))
+
+    await evidence("a", now_ms, now_ms / 1000)
+    await evidence("far", far_ms, now_ms / 1000)
+    await evidence("implausible", now_ms, now_ms * 1.0)  # Faust keeps seconds
+    await evidence("b", now_ms + 1, now_ms / 1000)
+    assert sorted(table) == [b"a", b"b"]

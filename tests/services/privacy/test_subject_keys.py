@@ -235,3 +235,9 @@ def test_a_reader_that_knows_no_seals_reads_sealed_records(keys: SubjectKeys) ->
     fields = json.loads(asyncio.run(seal(keys)).model_dump_json())
     del fields["sealed"]
     assert codec.read(Decision, json.dumps(fields).encode()).recorded_because == "alert"
+
+
+def test_a_key_without_a_place_for_the_salts_is_one_sentence() -> None:
+    """A folder that each process would have of its own gives one card several salts, and an erasure misses some."""
+    with pytest.raises(SettingsError, match="ASSAY_SUBJECT_SALTS_URL is not set"):
+        subject_keys(SubjectSettings(key=SecretStr(MASTER.secret.hex())))

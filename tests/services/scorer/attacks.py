@@ -87,7 +87,7 @@ def symlink(bench: Bench) -> BundleRef:
     """In the registry, a link to a bundle that could be changed after the check."""
     ref = bench.put(b"", bench.ref())
     (bench.bundle.parent / "elsewhere").write_bytes(packed(bench.bundle))
-    (place,) = (bench.registry_dir / "bundles").iterdir()
+    (place,) = (bench.registry_dir / "bundles").glob(f"fraud-{NEXT}-*")
     place.unlink()
     place.symlink_to(bench.bundle.parent / "elsewhere")
     return ref
@@ -96,7 +96,7 @@ def symlink(bench: Bench) -> BundleRef:
 def pipe(bench: Bench) -> BundleRef:
     """A pipe that nobody writes to must not hang the scorer."""
     ref = bench.put(b"", bench.ref())
-    (place,) = (bench.registry_dir / "bundles").iterdir()
+    (place,) = (bench.registry_dir / "bundles").glob(f"fraud-{NEXT}-*")
     place.unlink()
     os.mkfifo(place)
     return ref

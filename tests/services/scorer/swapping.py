@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import numpy as np
 import psutil
@@ -38,7 +39,7 @@ async def swapped(directory: Path) -> list[int]:
     metrics = Metrics()
     loader = Loader(ScorerSettings(bundle=directory / "bundle", device="cpu"), settings, metrics)
     models = Models(loader.first(), Bands(1000, 3.0, 5.0), metrics, "scorer")
-    swapper, memory = Swapper(models, loader, "scorer", metrics, lambda: True), psutil.Process().memory_info
+    swapper, memory = Swapper(models, loader, "scorer", metrics, AsyncMock()), psutil.Process().memory_info
     rows, sizes = np.zeros((2000, len(models.champion.feature_spec.names)), np.float32), []
     for number in range(SWAPS):
         command = Control(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import structlog.testing
 
 from models.bundle.keys import public_pem
 from schemas.control import BundleRef, Control
+from schemas.registry import RegistryEvent
 from services.observability.metrics import Metrics
 from services.scorer.live import Models
 from services.scorer.model import Loader
@@ -18,7 +20,7 @@ from services.settings.stream import BundleSettings, ScorerSettings
 from services.trusted_bundles import registry_of
 from tests.models.bundle.making import (
     packed,
-    signed,
+    ref_of,
     signing_key,
     version_of,
 )
@@ -34,14 +36,15 @@ def bench(tmp_path: Path) -> Bench:
         registry_url=str(tmp_path / "registry"),
         bundle_seal_key=SEAL_KEY.secret.hex(),
     )
-    version_of(tmp_path / "now", IN_FORCE)
-    signed(tmp_path / "now")
+    now = version_of(tmp_path / "now", IN_FORCE)
+    registry = registry_of(settings)
+    published = RegistryEvent(action="publish", bundle=ref_of(now), at_ms=1, by="a test")
+    registry.publish(packed(tmp_path / "now"), published)
     version_of(tmp_path / "next", NEXT, report=b"<!doctype html><title>Report</title>")
     metrics = Metrics()
     loader = Loader(ScorerSettings(bundle=tmp_path / "now", device="cpu"), settings, metrics)
     models = Models(loader.first(), Bands(1000, 3.0, 5.0), metrics, "scorer")
-    swapper = Swapper(models, loader, "scorer", metrics, lambda: True)
-    registry = registry_of(settings)
+    swapper = Swapper(models, loader, "scorer", metrics, AsyncMock())
     return Bench(tmp_path / "registry", tmp_path / "next", registry, models, swapper, metrics)
 
 

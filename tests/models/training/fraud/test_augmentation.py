@@ -9,8 +9,8 @@ import torch
 from models.features.spec_file import load_spec
 from models.training.data import Dataset, Split
 from models.training.fit_classifier import ClassifierSettings
+from models.training.fraud import augmentation
 from models.training.fraud.augmentation import AugmentationSettings, augmented
-from models.training.fraud.train import augmentation
 from models.training.generator.fit_gan import GanSettings
 from models.training.generator.gate import NO_CARD, GateSettings
 from models.training.progress import silent

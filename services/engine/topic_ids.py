@@ -1,0 +1,112 @@
+"""A topic's id, which tells it from one that was made again under its name (KIP-516, Metadata 10: Kafka 2.8 and later)."""
+
+import uuid
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+from aiokafka.errors import IncompatibleBrokerVersion
+from aiokafka.protocol.abstract import AbstractType
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
+
+NO_ID = bytes(16)
+
+
+class _Uuid(AbstractType):  # type: ignore[misc]  # the library is untyped
+    """16 bytes."""
+
+    @classmethod
+    def encode(cls, value: bytes) -> bytes:
+        return value
+
+    @classmethod
+    def decode(cls, data: BytesIO) -> bytes:
+        return data.read(16)
+
+
+class _TopicIdsResponse(Response):  # type: ignore[misc]
+    API_KEY, API_VERSION = 3, 10
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "brokers",
+            CompactArray(
+                ("node_id", Int32),
+                ("host", CompactString("utf-8")),
+                ("port", Int32),
+                ("rack", CompactString("utf-8")),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_id", CompactString("utf-8")),
+        ("controller_id", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("error_code", Int16),
+                ("topic", CompactString("utf-8")),
+                ("topic_id", _Uuid),
+                ("is_internal", Boolean),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("error_code", Int16),
+                        ("partition", Int32),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("replicas", CompactArray(Int32)),
+                        ("isr", CompactArray(Int32)),
+                        ("offline_replicas", CompactArray(Int32)),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("authorized_operations", Int32),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("cluster_authorized_operations", Int32),
+        ("tags", TaggedFields),
+    )
+
+
+class _TopicIdsStruct(RequestStruct):  # type: ignore[misc]
+    FLEXIBLE_VERSION = True
+    API_KEY, API_VERSION = 3, 10
+    RESPONSE_TYPE = _TopicIdsResponse
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(("topic_id", _Uuid), ("topic", CompactString("utf-8")), ("tags", TaggedFields)),
+        ),
+        ("may_create", Boolean),
+        ("of_cluster", Boolean),
+        ("of_topics", Boolean),
+        ("tags", TaggedFields),
+    )
+
+
+class _TopicIdsRequest(Request[_TopicIdsStruct]):  # type: ignore[misc]
+    API_KEY = 3
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        self._topics = list(topics)
+
+    def build(self, request_struct_class: Any) -> Any:
+        """Of the one version."""
+        topics: list[Any] = [(NO_ID, topic, {}) for topic in self._topics]
+        return request_struct_class(topics, False, False, False, {})
+
+
+async def topic_ids(client: Any, topics: Sequence[str]) -> dict[str, str]:
+    """The id of each topic that a broker tells one of, as hex; older brokers tell none. Raises KafkaError.
+
+    client: aiokafka's, started.
+    """
+    node = client.get_random_node()
+    try:
+        answer = await client.send(node, _TopicIdsRequest(topics))
+    except (IncompatibleBrokerVersion, NotImplementedError):
+        return {}
+    found = answer.to_object()["topics"]
+    return {one["topic"]: uuid.UUID(bytes=one["topic_id"]).hex for one in found if one["topic_id"] != NO_ID}

@@ -1,0 +1,72 @@
+"""Every name that an ASSAY_* variable may have. One that nobody reads is a setting that does not take effect."""
+
+import difflib
+import functools
+import re
+from collections.abc import Mapping
+
+from pydantic_settings import BaseSettings
+
+from services.errors import SettingsError
+
+OTHERS = {
+    "ASSAY_KEY_PASSWORD": "Password of the private key that `assay bundle keygen` writes and `assay bundle sign` reads.",
+    "ASSAY_FAILPOINT": "For tests of faults: the point at which the process kills itself, such as `after_sends:3`.",
+    "ASSAY_DATA_DIR": "Folder with public data sets, for `make handbook`, `make credit` and the tests that read them.",
+    "ASSAY_PROMETHEUS_URL": "Where Grafana finds Prometheus (deploy/grafana).",
+    "ASSAY_ALERTMANAGER_URL": "Where Grafana finds Alertmanager (deploy/grafana).",
+    "ASSAY_DASHBOARDS": "Folder of the dashboards, for Grafana (deploy/grafana).",
+}
+"""Variables that no settings class reads, each with its meaning."""
+
+SERVICE_LINK = re.compile(
+    r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?)=|\w+_PORT=(tcp|udp|sctp)://"
+)
+"""NAME=VALUE as Kubernetes puts it into pods for each Service: for one named assay-scorer, ASSAY_SCORER_PORT and the like."""
+
+
+def settings_classes() -> tuple[type[BaseSettings], ...]:
+    """Every settings class, in the order of docs/settings.md."""
+    from services.settings import low_rate, privacy, stream
+
+    return (
+        stream.KafkaSettings,
+        stream.TopicSettings,
+        stream.RuntimeSettings,
+        stream.ScorerSettings,
+        stream.BundleSettings,
+        stream.ProfilerSettings,
+        stream.CreditSettings,
+        low_rate.CasesSettings,
+        low_rate.MonitorSettings,
+        privacy.PseudonymSettings,
+        privacy.SubjectSettings,
+    )
+
+
+@functools.cache
+def known_names() -> frozenset[str]:
+    """Every variable that something reads."""
+    names = {
+        settings.model_config.get("env_prefix", "") + name.upper()
+        for settings in settings_classes()
+        for name in settings.model_fields
+    }
+    return frozenset(names | OTHERS.keys())
+
+
+def check_names(environment: Mapping[str, str]) -> None:
+    """Raise SettingsError, which names the nearest known variable, where one begins with ASSAY_ and is none of ours."""
+    unknown = sorted(
+        name
+        for name, value in environment.items()
+        if name.upper().startswith("ASSAY_")
+        and name.upper() not in known_names()
+        and not SERVICE_LINK.match(f"{name}={value}")
+    )
+    if unknown:
+        nearest = difflib.get_close_matches(unknown[0].upper(), sorted(known_names()), n=1, cutoff=0.0)
+        raise SettingsError(
+            f"{unknown[0]} is no setting, so it would have no effect: the nearest is {nearest[0]}. Correct or unset it; "
+            "docs/settings.md has them all."
+        )
