@@ -18,6 +18,7 @@ from schemas.topics import Topic
 from services.engine.batches import Record
 from services.engine.faults import headers_of, timestamp_ms
 from services.engine.process import Environment
+from services.faust_runtime.recovery import SideTables
 from services.faust_runtime.skipped import OF_THE_SURROUNDINGS, Skipped, places, reason
 from services.faust_runtime.transport import SideTransport
 
@@ -73,10 +74,12 @@ class SideApp:
             processing_guarantee="at_least_once",
             consumer_auto_offset_reset="earliest",
             broker_commit_interval=COMMIT_INTERVAL_S,
+            broker_request_timeout=2 * max(runtime.request_timeout_s, runtime.session_timeout_s),
             topic_allow_declare=False,
             topic_disable_leader=True,
             web_enabled=False,
             stream_wait_empty=True,  # an event in work is finished before its partition goes
+            TableManager=SideTables,
             Table=_table_class(self.failure, self.skipped, self._checks),
         )
         self._transport = SideTransport(self.faust, kafka, runtime, lambda: self.failure.error is not None)
@@ -216,6 +219,12 @@ class SideApp:
         """Records of its tables' topics that Faust has read back since it was given them."""
         recovery = self.faust.tables.recovery
         return sum(offset or 0 for offset in (*recovery.active_offsets.values(), *recovery.standby_offsets.values()))
+
+    @property
+    def gaps(self) -> dict[TopicPartition, int | None]:
+        """Where commits stand, of partitions with records done but not committed. For long: one before them is lost."""
+        consumer = self.faust.consumer
+        return {tp: consumer._committed_offset[tp] for tp in self.sources if consumer._acked.get(tp)}
 
     def doing(self) -> dict[str, Any]:
         """What Faust is at, in the words of its own state."""

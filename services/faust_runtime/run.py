@@ -23,7 +23,7 @@ from services.engine.tables import FollowedTable
 from services.errors import AssayError, fatal_sentence
 from services.faust_runtime.app import SideApp
 from services.faust_runtime.skipped import places
-from services.faust_runtime.watch import Look, Watch
+from services.faust_runtime.watch import GapWatch, Look, Watch
 from services.kafka import client as connections
 from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
@@ -139,6 +139,7 @@ class _Running:
         self._metrics, self._runtime = environment.metrics, environment.runtime
         self._started: set[str] = set()
         self._watches = {app.group: Watch(monotonic_s()) for app in apps}
+        self._gap_watches = {app.group: GapWatch() for app in apps}
         self._stuck_s = 0.0
         self._tick_s = monotonic_s()
 
@@ -241,7 +242,8 @@ class _Running:
         self._metrics.assigned.set(len(sources))
         for source, lag in found.lags.items():
             self._metrics.lag.labels(self._metrics.label(source)).set(lag)
-        stuck_s = self._watches[app.group].look(found, monotonic_s())
+        now_s = monotonic_s()
+        stuck_s = max(self._watches[app.group].look(found, now_s), self._gap_watches[app.group].look(app.gaps, now_s))
         if stuck_s > self._runtime.progress_timeout_s / 2:
             self._tell_stuck(app, found, stuck_s)
         return stuck_s

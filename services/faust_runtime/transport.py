@@ -48,6 +48,22 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # the library is n
 
 
 class _Consumer(Consumer):  # type: ignore[misc]
+    async def perform_seek(self) -> None:
+        """As shipped, what fetches seeks too where it finds the flow stopped, at a moment when records may flow again.
+
+        A recovery follows each stop, and seeks.
+        """
+
+    async def seek_committed(self) -> None:
+        """Go to what is committed. The agents' partitions are to be paused."""
+        await super().perform_seek()
+
+    def pause_partitions(self, tps: Any) -> None:
+        super().pause_partitions(tps)
+        self._buffered_partitions.difference_update(
+            tps
+        )  # as shipped, a queue that empties wakes its partition all the same
+
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 

@@ -34,6 +34,22 @@ class Look:
 
 
 @dataclass(slots=True)
+class GapWatch:
+    """Looks at where commits stand, and knows for how long one has not moved although later records are done."""
+
+    _since: dict[TopicPartition, tuple[int | None, float]] = field(default_factory=dict)
+
+    def look(self, gaps: Mapping[TopicPartition, int | None], now_s: float) -> float:
+        """Seconds of the oldest; 0 where there is none."""
+        known = self._since
+        self._since = {
+            tp: known[tp] if tp in known and known[tp][0] == committed else (committed, now_s)
+            for tp, committed in gaps.items()
+        }
+        return max((now_s - since_s for _, since_s in self._since.values()), default=0.0)
+
+
+@dataclass(slots=True)
 class Watch:
     """Looks at one app again and again, and knows for how long it has not moved although it should."""
 

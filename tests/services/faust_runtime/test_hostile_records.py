@@ -109,7 +109,7 @@ SERVICES: dict[str, tuple[Sequence[Topic], Topic, Callable[[str], tuple[bytes, b
         {
             "ASSAY_CASES_TICK_S": "1",
             "ASSAY_CASES_WEBHOOK_URL": "http://127.0.0.1:1/",
-            "ASSAY_CASES_WEBHOOK_SECRET": "a secret",
+            "ASSAY_CASES_WEBHOOK_SECRET": "a secret of these tests",
             "ASSAY_CASES_WEBHOOK_ATTEMPTS_MAX": "1",
         },
     ),
