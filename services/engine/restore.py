@@ -13,6 +13,7 @@ from services.engine.failpoints import reach
 from services.engine.snapshots import Snapshot, SnapshotStore
 from services.errors import AssayError
 from services.observability.metrics import Metrics
+from services.settings.secrets import shown_url
 from services.settings.stream import RuntimeSettings
 
 log = structlog.get_logger(__name__)
@@ -96,7 +97,7 @@ async def check_never_committed(
         raise AssayError(
             f"Group {settings.group} has no offset for {source.topic}-{source.partition}, but a snapshot shows that it was at "
             f"{newest}: set it there with kafka-consumer-groups --reset-offsets; or, to score everything again, remove the "
-            f"group's snapshots from {settings.snapshot_url}."
+            f"group's snapshots from {shown_url(settings.snapshot_url)}."
         )
 
 

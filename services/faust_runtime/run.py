@@ -28,6 +28,7 @@ from services.kafka import client as connections
 from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
+from services.text import printable
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +60,7 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await start()
         except AssayError as error:
-            _end(str(error), 2)
+            _end(printable(str(error)), 2)
         except Exception as error:  # a defect: one line, and what was not done is done by the next process
             _end(f"ended by {type(error).__name__} in {places(error)[-1]}: start it again, and report it.", 1)
 
