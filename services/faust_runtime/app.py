@@ -258,7 +258,7 @@ def _table_class(failure: Failure, skipped: Skipped, checks: Mapping[str, Check]
             super().apply_changelog_batch([event for event in batch if self._usable(event.message)])
 
         def _usable(self, message: Any) -> bool:
-            why = _why_unusable(message, checks[message.topic])
+            why = why_unusable(message, checks[message.topic])
             if why is not None:
                 skipped.record(message, why)
             return why is None
@@ -266,7 +266,8 @@ def _table_class(failure: Failure, skipped: Skipped, checks: Mapping[str, Check]
     return Table
 
 
-def _why_unusable(message: Any, check: Check) -> str | None:
+def why_unusable(message: Any, check: Check) -> str | None:
+    """Why an entry of a table is left out when it is read back; None where it is not."""
     if message.key is None:
         return "no key"
     if message.value is None:

@@ -78,7 +78,7 @@ def _end(sentence: str, status: int) -> None:
 
 def quiet() -> None:
     """Keep the libraries' chatter, and every payload, out of the log."""
-    for name in ("faust", "mode", "services.faust_runtime.transport"):
+    for name in ("faust", "mode", "services.faust_runtime.transport", "services.faust_runtime.recovery"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in PAYLOAD_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from enum import StrEnum
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -26,6 +27,11 @@ WORDS = (
     "é" * 32,
     "x" * 64,
 )
+TEXTS = (*WORDS[:5], "0-7", "978", "EUR", "transactions", "a" * 64, "0" * 32, "2026.11.29", "1", "terminal-2", "card-2")
+NUMBERS = (0.0, 0.5, 1.0, 2.0, 5.0, 90.0, 900.0, 20_000.0, 1e6, 2.0**31 - 1, 2.0**31, 2.0**53, 1e38, 1e308, -1.0)
+ODD_SHARE = 0.01
+"""Of the values that are drawn from all, bounds or not."""
+
 SPOILING: tuple[Any, ...] = (None, True, -1, 2**31, 2**63, 10**30, 1e308, -1e308, "", [], {}, [[]], "4111111111111111")
 TOKENS = (b"{", b"}", b'"', b"\\", b",", b"null", b"NaN", b"1e999", b"\xff", b"\x00", b"[" * 150, NUMBER_4301_DIGITS)
 
@@ -68,29 +74,28 @@ def value(annotation: Any, draw: random.Random, metadata: tuple[Any, ...] = ()) 
 
 
 def _plain(annotation: Any, draw: random.Random, metadata: tuple[Any, ...]) -> Any:
-    if annotation is str:
-        low, _ = _bounds(metadata, "min_length", "max_length")
-        return "0" * int(low) if low and low > 1 else draw.choice(WORDS)
+    """Within its bounds, as a rule; sometimes not."""
     if annotation is bool:
         return draw.random() < 0.5
-    if annotation is int:
-        _, high = _bounds(metadata, "ge", "le")
-        return (
-            TIME_MS + draw.randrange(1 << 30)
-            if high and high > 10**12
-            else draw.choice((0, 1, 5, 20_000, 2**31, 2**53))
-        )
-    if annotation is float:
-        _, high = _bounds(metadata, "ge", "le")
-        return draw.random() if high == 1.0 else draw.choice((0.0, 0.5, 900.0, 1e308))
-    return None
+    if annotation is str:
+        longest, pattern = _bounds(metadata, "max_length", "pattern")
+        fitting = [text for text in TEXTS if len(text) <= (longest or 64) and (not pattern or re.search(pattern, text))]
+        return draw.choice(fitting if fitting and draw.random() > ODD_SHARE else WORDS)
+    if annotation not in (int, float):
+        return None
+    low, high = _bounds(metadata, "ge", "le")
+    candidates = NUMBERS if annotation is float else tuple(int(number) for number in NUMBERS)
+    if annotation is int and high and 10**12 < high < 10**13:
+        candidates = (TIME_MS + draw.randrange(1 << 30),)
+    fitting = [n for n in candidates if (low is None or n >= low) and (high is None or n <= high)]
+    return draw.choice(fitting if fitting and draw.random() > ODD_SHARE else candidates)
 
 
 def _bounds(metadata: tuple[Any, ...], *names: str) -> list[Any]:
     found: dict[str, Any] = {}
     for one in metadata:
         for each in one.metadata if isinstance(one, FieldInfo) else (one,):
-            found.update({name: getattr(each, name) for name in names if hasattr(each, name)})
+            found.update({name: getattr(each, name) for name in names if getattr(each, name, None) is not None})
     return [found.get(name) for name in names]
 
 
