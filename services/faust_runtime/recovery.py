@@ -81,6 +81,8 @@ class SideRecovery(Recovery):  # type: ignore[misc]
 class SideTables(TableManager):  # type: ignore[misc]
     """The tables of an app, recovered by `SideRecovery`."""
 
+    _recovery: SideRecovery | None = None
+
     @property
     def recovery(self) -> SideRecovery:
         """Reads them back."""

@@ -1,4 +1,4 @@
-"""`make fuzz INPUTS=1000000`: spoiled payments through the processor, records of every topic through their readers, specs, graphs.
+"""`make fuzz INPUTS=1000000`: spoiled payments through the processor, records of every topic, specs and graphs too.
 
 Each input must come out as one score or one dead letter, and no text of it may be in a dead letter or a log. The last line
 is JSON.

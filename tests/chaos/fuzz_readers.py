@@ -34,7 +34,7 @@ from services.scorer.profiles import ProfileTable
 from tests.services.documents import TIME_MS, spoiled
 
 ROUND_RECORDS = 5000
-"""Records after which the services begin with what their tables would give back."""
+"""Records after which the tables are read back, and others begin."""
 
 CHECKS: dict[str, Callable[[Any], str | None]] = {
     CASES.name: case_problem,
@@ -111,5 +111,5 @@ def fuzz_readers(inputs: int, draw: random.Random) -> tuple[int, list[str]]:
                 readers.recover()
             except Exception as error:
                 problems.append(f"tables cannot be read back: {type(error).__name__} {str(error)[:200]}")
-                readers = Readers()
+            readers = Readers()
     return refused, problems
