@@ -34,7 +34,8 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # the library is n
         )
 
     async def getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109  (the name is the base class's)
-        fetched = await super().getmany(active_partitions, timeout)
+        # as shipped, the set changes while a fetch waits; emptied, it lets all through, and what comes is thrown away
+        fetched = await super().getmany(frozenset(active_partitions), timeout)
         for tp, records in fetched.items():
             if records:
                 self.transport.fetched[tp] = records[-1].offset

@@ -29,7 +29,7 @@ def entry_problem(ahead_ms_max: int, message: Any) -> str | None:
     entry = _decode(message.value)
     if not entry.judged and entry.told is None:
         return "neither a score nor a label"
-    if newest_ms(entry.judged, entry.told) > timestamp_ms(message) + ahead_ms_max + DAY_MS:
+    if latest_ms(entry.judged, entry.told) > timestamp_ms(message) + ahead_ms_max + DAY_MS:
         return "a time far ahead of the record's timestamp"  # all older payments would be forgotten
     return None
 
@@ -146,6 +146,10 @@ def _event_ms(entry: LedgerEntry) -> int:
 
 
 def newest_ms(judged: Iterable[Judged], told: Told | None) -> int:
+    """When it was last heard of a payment."""
+    return max([one.event_time_ms for one in judged] + ([told.labelled_at_ms] if told else []), default=0)
+
+
+def latest_ms(judged: Iterable[Judged], told: Told | None) -> int:
     """The latest time that is said of a payment."""
-    times = [told.labelled_at_ms, told.event_time_ms or 0] if told else []
-    return max([*times, *(one.event_time_ms for one in judged)], default=0)
+    return max(newest_ms(judged, told), told.event_time_ms or 0 if told else 0)

@@ -26,7 +26,7 @@ from services.engine.tables import FollowedTable
 from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService
 from services.monitor.evidence import RecordedDecision, of_decision, of_label
-from services.monitor.ledger import Columns, Ledger, entry_problem, newest_ms
+from services.monitor.ledger import Columns, Ledger, entry_problem, latest_ms
 from services.monitor.quality import by_age
 from services.monitor.references import References
 from services.monitor.windows import Windows, report, window_problem
@@ -160,7 +160,7 @@ class _Quality:
     def _ahead(self, evidence: Evidence, message: Any) -> Fault | None:
         """A time that the ledger's clock must not follow. The monitor wrote the record, so its timestamp is no payer's."""
         judged = () if evidence.judged is None else (evidence.judged,)
-        return self._times.fault(message, "a time of the evidence", newest_ms(judged, evidence.told))
+        return self._times.fault(message, "a time of the evidence", latest_ms(judged, evidence.told))
 
     async def _report(self) -> None:
         """When there was anything new. By a timer, since labels come seldom and each would change every figure a little."""
