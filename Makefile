@@ -14,14 +14,18 @@ INPUTS ?= 1000000
 
 VENV := .venv
 RUN := $(VENV)/bin
-LOCK := deploy/locks/constraints.txt
-# pip's words go to stderr: stdout belongs to what is asked for
-INSTALL = $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable
+LOCKS := deploy/locks
+LOCK := $(LOCKS)/constraints.txt
+PIP_INSTALL := python -m pip install --quiet --disable-pip-version-check
+# Each file by its SHA-256, what builds Assay included: nothing is resolved, and nothing is built apart. $(1): a lock file.
+INSTALL = $(RUN)/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS)/build.txt >&2 \
+	&& $(RUN)/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS)/$(1).txt >&2 \
+	&& $(RUN)/$(PIP_INSTALL) --no-deps --no-build-isolation --no-index --editable . >&2
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help demo monitor test test-observability test-containers check bench chaos fuzz soak recovery mutations swaps train handbook credit
-.PHONY: sign sbom audit audit-answers dashboards clean lock
+.PHONY: sign sbom audit audit-answers dashboards clean lock hashes
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -114,11 +118,30 @@ clean: ## remove the virtual environment, caches and local data
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-lock: ## resolve every dependency anew into deploy/locks/constraints.txt
+ALL_EXTRAS := cpu files store side train bench trace dev
+IMAGE_EXTRAS := store side trace
+COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --constraint $(LOCK) $(if $(INDEX),--default-index $(INDEX))
+hashes: INDEX = $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2> /dev/null))
+extras = $(foreach extra,$(1),--extra $(extra))
+
+lock: ## resolve every dependency again into deploy/locks
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/python -m pip install --quiet --editable '.[cpu,files,store,side,train,bench,trace,dev]' >&2
+	@.venv-lock/bin/$(PIP_INSTALL) --editable '.[cpu,files,store,side,train,bench,trace,dev]' >&2
 	@{ sed '/^[^#]/,$$d' $(LOCK); .venv-lock/bin/python -m pip freeze --exclude-editable \
 		| grep -v -E '^(cuda|nvidia|triton)[a-z0-9-]*=='; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
+	@rm -rf .venv-lock
+	@$(MAKE) hashes
+
+hashes: ## the versions of deploy/locks/constraints.txt with the SHA-256 of each of their files
+	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS)/tools.txt >&2
+	@printf 'hatchling\neditables\n' | $(COMPILE) - --output-file $(LOCKS)/build.txt > /dev/null
+	@printf 'pip-audit\ncyclonedx-bom\nuv\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt > /dev/null
+	@$(COMPILE) pyproject.toml --extra cpu --output-file $(LOCKS)/demo.txt > /dev/null
+	@$(COMPILE) pyproject.toml $(call extras,cpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image.txt > /dev/null
+	@$(COMPILE) pyproject.toml $(call extras,gpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image-gpu.txt > /dev/null
+	@$(COMPILE) pyproject.toml $(call extras,$(ALL_EXTRAS)) --output-file $(LOCKS)/all.txt > /dev/null
 	@rm -rf .venv-lock
 
 $(RUN)/python:
@@ -126,17 +149,17 @@ $(RUN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Assay needs Python 3.11 or newer, and $(PYTHON) is older: name another with make PYTHON=..." >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) >&2
 
-$(AUDITORS):
+$(AUDITORS): $(LOCKS)/tools.txt
 	@$(PYTHON) -m venv .venv-audit >&2
-	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit cyclonedx-bom >&2
+	@.venv-audit/bin/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS)/tools.txt >&2
 	@touch $@
 
-$(VENV)/.installed-demo: $(RUN)/python pyproject.toml $(LOCK)
+$(VENV)/.installed-demo: $(RUN)/python pyproject.toml $(LOCKS)/build.txt $(LOCKS)/demo.txt
 	@echo "Installing Assay into $(VENV), once ..." >&2
-	@$(INSTALL) '.[cpu]' >&2
+	@$(call INSTALL,demo)
 	@touch $@
 
-$(VENV)/.installed-all: $(RUN)/python pyproject.toml $(LOCK)
+$(VENV)/.installed-all: $(RUN)/python pyproject.toml $(LOCKS)/build.txt $(LOCKS)/all.txt
 	@echo "Installing Assay with trainer and tools into $(VENV), once ..." >&2
-	@$(INSTALL) '.[cpu,files,store,side,train,bench,trace,dev]' >&2
+	@$(call INSTALL,all)
 	@touch $(VENV)/.installed-demo $@

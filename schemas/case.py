@@ -21,6 +21,7 @@ from schemas.base import (
     Version,
     Words,
 )
+from schemas.privacy import field_with_card_number
 
 ALERTS_MAX = 50
 """Alerts that a case lists; of more only the number and the money at risk are kept."""
@@ -104,6 +105,12 @@ class CaseAction(Message):
     until_ms: EventTimeMs | None = Field(None, description="For mute: until when; without it for good (suppression).")
     by: Annotated[str, Field(min_length=1, max_length=100)] = Field(description="Who.")
     note: Words | None = Field(None, description="Why.")
+
+
+def held_card_number(action: CaseAction) -> str | None:
+    """The name of a field that holds a card number: free text, and a card's id. A terminal's may be any number."""
+    fields = {"by": action.by, "note": action.note}
+    return field_with_card_number({**fields, "muted_id": action.muted_id} if action.scope == "card" else fields)
 
 
 class Mute(Message):

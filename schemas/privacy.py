@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 _SEPARATORS = str.maketrans("", "", " -")
@@ -75,6 +75,16 @@ def card_numbers_in(text: str) -> list[str]:
                 plain, [(run.start(2) + g.start(), run.start(2) + g.end()) for g in _GROUP.finditer(run[2])]
             )
     return found
+
+
+def field_with_card_number(fields: Mapping[str, object]) -> str | None:
+    """The name of the first field whose text, or whole number, holds a card number."""
+    for name, value in fields.items():
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, str | int) and not isinstance(value, bool) and card_numbers_in(str(value)):
+            return name
+    return None
 
 
 def has_control_character(text: str) -> bool:

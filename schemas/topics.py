@@ -167,7 +167,9 @@ ACCESS = (
     ),
     Access("analyst", reads=(CASES, MONITOR), writes=(CASE_ACTIONS, LABELS)),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS), writes=(CONTROL,)),
-    Access("producer", writes=(TRANSACTIONS, LABELS, APPLICATIONS)),
+    Access("payment-producer", writes=(TRANSACTIONS,)),
+    Access("label-producer", writes=(LABELS,)),
+    Access("application-producer", writes=(APPLICATIONS,)),
     Access(
         "consumer",
         reads=(
@@ -183,8 +185,8 @@ ACCESS = (
         ),
     ),
 )
-"""analyst: who decides cases. operator: who promotes bundles. producer: your systems that send payments, labels and
-applications. consumer: those that read what was found."""
+"""analyst: who decides cases. operator: who promotes bundles. The producers: your systems that send payments, labels
+and applications, a login each. consumer: those that read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

@@ -36,7 +36,7 @@ def settings_page() -> str:
 
 def metrics_page() -> str:
     """The metrics catalogue as a Markdown table."""
-    lines = ["# Metrics", "", "On `/metrics`. Generated from `services/engine/*metrics.py`.", ""]
+    lines = ["# Metrics", "", "On `/metrics`. Generated from `services/observability`.", ""]
     lines += ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |"]
     metrics = Metrics()
     rows = sorted(

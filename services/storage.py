@@ -125,8 +125,8 @@ class Store:
     def _do(self, work: Callable[[], Any]) -> Any:
         try:
             return work()
-        except (FileNotFoundError, FileExistsError):
-            raise
+        except (FileNotFoundError, FileExistsError) as error:
+            raise type(error)(without_secrets(str(error), self._url)) from None
         except Exception as error:  # each store has errors of its own kinds
             raise OSError(f"{type(error).__name__}: {without_secrets(str(error), self._url)}") from None
 

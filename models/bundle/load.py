@@ -12,6 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from models.bundle.container import CONTAINER_BYTES_MAX
+from models.bundle.directory import standing
 from models.bundle.files import (
     BYTES_MAX,
     GOLDEN,
@@ -72,8 +73,8 @@ def open_bundle(content: bytes, where: str, trust: Trust) -> Bundle:
 def read_files(path: Path, trust: Trust = ANYBODY) -> Files:
     """Every file's bytes, unparsed. Raises OSError, BundleError."""
     try:
-        if path.is_dir():
-            return _read(path)
+        if standing(path).is_dir():
+            return _read(standing(path))
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             return trust.opened(_read_file(directory, path.name, CONTAINER_BYTES_MAX))

@@ -1,12 +1,11 @@
 """Writes a bundle directory: all of it or nothing."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from models import durable
+from models.bundle.directory import replace_directory
 from models.bundle.files import BYTES_MAX, GOLDEN, MANIFEST, MODEL, REFERENCE, REPORT, SIGNATURE, BundleError, digests
 from models.bundle.verdict import statement
 from schemas.golden import Golden
@@ -48,32 +47,16 @@ def with_manifest(files: Mapping[str, bytes], manifest: Manifest) -> dict[str, b
 def write_files(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a bundle's files to the directory `path`, replacing a bundle that is there. Raises BundleError.
 
-    The bundle is complete before it takes its name, so a reader meets the old one, the new one or, for the moment between two
-    renames, none; never a mixture.
+    The bundle is complete before it takes its name: a reader meets the old one or the new one, and so does the next command
+    after a kill.
     """
     for name, content in files.items():
         if len(content) > BYTES_MAX[name]:
             raise BundleError(f"{name} has {len(content)} bytes; a bundle takes {BYTES_MAX[name]} at most.")
     if path.exists() and not (path / MANIFEST).is_file() and any(path.iterdir()):
         raise BundleError(f"{path} holds other files, not a bundle: choose another directory.")
-    durable.make_directory(path.parent)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
-        fresh = Path(scratch) / "new"
-        fresh.mkdir(mode=0o755)
-        for name, content in files.items():
-            _write(fresh / name, content)
-        durable.sync_directory(fresh)
-        if path.exists():
-            path.rename(Path(scratch) / "old")
-        fresh.rename(path)
-        durable.sync_directory(path.parent)
+    replace_directory(path, files)
 
 
 def _json(message: BaseModel) -> bytes:
     return (message.model_dump_json(indent=1, exclude_none=True) + "\n").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        durable.flush(file)

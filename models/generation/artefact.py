@@ -3,13 +3,12 @@
 import hashlib
 import os
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from models import durable
+from models.bundle.directory import replace_directory, standing
 from models.bundle.graph import GraphError, check_graph
 from schemas.generator import GeneratorManifest
 
@@ -36,7 +35,7 @@ class Artefact:
 def load_generator(path: Path) -> Artefact:
     """The generator in the directory `path`. Raises GeneratorError, one sentence, if anything about it is not right."""
     try:
-        files = _read(path)
+        files = _read(standing(path))
         manifest = GeneratorManifest.model_validate_json(files[MANIFEST])
         if manifest.files != {MODEL: hashlib.sha256(files[MODEL]).hexdigest()}:
             raise GeneratorError(f"{MODEL} is not the file that {MANIFEST} lists (SHA-256 differs)")
@@ -78,16 +77,5 @@ def pack_generator(path: Path, manifest: GeneratorManifest, model: bytes) -> Non
     if path.exists() and not (path / MODEL).is_file() and any(path.iterdir()):
         raise GeneratorError(f"{path} holds other files, not a generator: choose another directory.")
     listed = manifest.model_copy(update={"files": {MODEL: hashlib.sha256(model).hexdigest()}})
-    durable.make_directory(path.parent)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as scratch:
-        fresh = Path(scratch) / "new"
-        fresh.mkdir(mode=0o755)
-        durable.write_file(fresh / MODEL, lambda file: file.write(model))
-        durable.write_file(
-            fresh / MANIFEST, lambda file: file.write((listed.model_dump_json(indent=1) + "\n").encode())
-        )
-        load_generator(fresh)
-        if path.exists():
-            path.rename(Path(scratch) / "old")
-        fresh.rename(path)
-        durable.sync_directory(path.parent)
+    content = {MODEL: model, MANIFEST: (listed.model_dump_json(indent=1) + "\n").encode()}
+    replace_directory(path, content, check=load_generator)

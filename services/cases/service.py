@@ -7,7 +7,7 @@ import structlog
 
 from schemas import codec
 from schemas.alert import Alert
-from schemas.case import Case, CaseAction
+from schemas.case import Case, CaseAction, held_card_number
 from schemas.dead_letter import DeadLetterReason
 from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS
 from services.cases.desk import Desk, Limits, Source
@@ -122,6 +122,9 @@ class _Maker(_Agents):
             await self._dead_letter(message, parsed_action.reason, parsed_action.detail)
             return
         action, source = codec.read(CaseAction, message.value), _source(message)
+        if name := held_card_number(action):
+            await self._dead_letter(message, DeadLetterReason.CARD_NUMBER, f"{name} holds a card number: leave it out")
+            return
         for label in self._desk.labels(action, source):
             await self._app.send(LABELS, label.transaction_id.encode(), codec.write(label), source=message)
         case = self._desk.act(action, source)

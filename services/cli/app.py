@@ -1,9 +1,12 @@
 """The command line's root: wires the commands, and turns every error into one sentence and an exit status.
 
-0: done. 1: a check failed. 2: a mistake that the sentence on stderr explains. 130: interrupted by Ctrl-C.
+0: done. 1: a check failed, or the reader of the output is gone. 2: a mistake that the sentence on stderr explains.
+130: interrupted by Ctrl-C.
 """
 
+import errno
 import logging
+import os
 import sys
 
 import typer
@@ -15,8 +18,10 @@ from services.cli.operating import acls, bench, capacity, doctor, held, tail, to
 from services.cli.people import cases, label, monitor, privacy
 from services.cli.running import broker, credit, profile, score, simulate
 from services.cli.training import features, train, train_credit, train_generator
+from services.text import printable
 
 MISTAKE = 2
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 
 app = typer.Typer(
     name="assay",
@@ -63,13 +68,40 @@ def main() -> None:
     """Run the command line and exit."""
     # the Kafka client logs what it also raises; a person gets the sentence
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    status = _status()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        status = _unwritten(error)
+    sys.exit(status)
+
+
+def _status() -> int | str | None:
     try:
         app()
+    except SystemExit as done:
+        return done.code
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        return _unwritten(error)
     except Exception as error:
         if not _is_sentence(error):
             raise
-        print(f"assay: {error}", file=sys.stderr)
-        sys.exit(MISTAKE)
+        print(f"assay: {printable(str(error))}", file=sys.stderr)
+        return MISTAKE
+    return None
+
+
+def _unwritten(error: OSError) -> int:
+    """The reader of our output is gone, which is no news to it; or what we write to is full, which is."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries again at its end
+    if error.errno == errno.EPIPE:
+        return 1
+    where = f"{error.filename}" if error.filename else "The output"
+    print(f"assay: {where} cannot be written ({error.strerror}): free space there, or choose another.", file=sys.stderr)
+    return MISTAKE
 
 
 def _is_sentence(error: Exception) -> bool:

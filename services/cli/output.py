@@ -1,17 +1,42 @@
-"""Where output goes: results to stdout, everything else to stderr."""
+"""Where output goes: results to stdout, everything else to stderr. Every view is printed by one of the two consoles here.
 
+What they print comes from records and files as well: no text is markup, and none speaks to the terminal. Styles are given by
+`Text`, never by words in brackets.
+"""
+
+import errno
 import json
+import os
 from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
-results = Console(soft_wrap=True, highlight=False)
-notes = Console(stderr=True, soft_wrap=True, highlight=False)
+from services.text import printable
+
+
+class SafeConsole(Console):
+    """Prints text, and the cells, titles and headings of tables, as they are, control characters as their escapes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(soft_wrap=True, highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every string on its way to the terminal comes by here."""
+        return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
+
+    def on_broken_pipe(self) -> None:
+        """The command line's root ends it, as for every other way to write."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+results = SafeConsole()
+notes = SafeConsole(stderr=True)
 
 
 def shown(text: str) -> str:
-    """Text of a record as a terminal may show it: what is not printable, escape sequences among it, as its escape."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    """Text of a record within a line of ours: line breaks are escapes too."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def print_json(value: Any) -> None:

@@ -68,12 +68,12 @@ def show(found: Sequence[Reason], told: Sequence[str]) -> None:
     from rich.table import Table
 
     for note in told:
-        notes.print(note, markup=False)
+        notes.print(note)
     if found:
         table = Table("rows", "first line", "refused because")
         for reason, rows, line in found[:REASONS_SHOWN_MAX]:
             table.add_row(f"{rows:,}", str(line), reason)
-        notes.print(table, markup=False)
+        notes.print(table)
 
 
 def as_json(found: Sequence[Reason]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from models.features.attributes import AttributeMapping
 from schemas import codec
 from schemas.application import Application
 from schemas.dead_letter import DeadLetterReason
-from schemas.privacy import has_control_character, is_card_number
+from schemas.privacy import field_with_card_number, has_control_character, is_card_number
 from services.engine.batches import Record
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, TimeLimits, parsed, unscorable
@@ -70,6 +70,9 @@ class Admission:
                 return Fault(record, DeadLetterReason.SCHEMA, detail)
         if is_card_number(application.applicant_id):
             detail = "applicant_id is a card number: send a keyed pseudonym"
+            return Fault(record, DeadLetterReason.CARD_NUMBER, detail)
+        if field_with_card_number(application.attributes):  # its name is the payload's too, and is not repeated
+            detail = "an attribute holds a card number: leave it out, or send a keyed pseudonym"
             return Fault(record, DeadLetterReason.CARD_NUMBER, detail)
         if fault := self._times.fault(record, "event_time_ms", application.event_time_ms):
             return fault

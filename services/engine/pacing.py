@@ -2,7 +2,6 @@
 
 from services.clock import monotonic_s
 
-TRANSACTIONS_PER_S_MAX = {"exactly_once": 400.0, "at_least_once": 1000.0}
 """Where nothing is set: what one costs the loop decides, 2 ms with a transaction of Kafka's around it, half of it without."""
 
 PAUSE_SHARE = 0.5

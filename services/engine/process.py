@@ -20,7 +20,7 @@ from services.engine.group import WorkerGroup
 from services.engine.health import HealthServer
 from services.engine.held_desk import HeldDesk
 from services.engine.log_identity import identities
-from services.engine.pacing import TRANSACTIONS_PER_S_MAX, Pacer
+from services.engine.pacing import Pacer
 from services.engine.snapshots import SnapshotStore
 from services.engine.tracing import create
 from services.engine.worker import Parts
@@ -30,8 +30,9 @@ from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
 from services.observability.metrics import Metrics
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
+from services.settings.stream import TRANSACTIONS_PER_S_MAX, KafkaSettings, RuntimeSettings, TopicSettings
 from services.storage import place
+from services.text import printable
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     try:
         uvloop.run(start())
     except AssayError as error:
-        print(f"assay: {error}", file=sys.stderr)
+        print(f"assay: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

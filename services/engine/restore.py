@@ -16,6 +16,7 @@ from services.engine.offset_notes import OffsetNote
 from services.engine.snapshots import NO_LOG_ID, Snapshot, SnapshotStore, fingerprint
 from services.errors import AssayError
 from services.observability.metrics import Metrics
+from services.settings.secrets import shown_url
 from services.settings.stream import RuntimeSettings
 
 log = structlog.get_logger(__name__)
@@ -153,7 +154,7 @@ async def _check_never_committed(
         raise AssayError(
             f"Group {settings.group} has no offset for {source.topic}-{source.partition}, but a snapshot shows that it was at "
             f"{newest}: set it there with kafka-consumer-groups --reset-offsets; or, to score everything again, remove the "
-            f"group's snapshots from {settings.snapshot_url}."
+            f"group's snapshots from {shown_url(settings.snapshot_url)}."
         )
 
 

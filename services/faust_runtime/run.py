@@ -27,6 +27,7 @@ from services.kafka import client as connections
 from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
+from services.text import printable
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +59,7 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await start()
         except AssayError as error:
-            print(f"assay: {error}", file=sys.stderr, flush=True)
+            print(f"assay: {printable(str(error))}", file=sys.stderr, flush=True)
             os._exit(2)  # as a crash would: a cancelled agent acknowledges what it has not done
 
     try:

@@ -74,6 +74,8 @@ def script(access: Access, topic_prefix: str = "", group: str | None = None, pri
 def main() -> None:
     """Write the scripts."""
     DIRECTORY.mkdir(parents=True, exist_ok=True)
+    for left in DIRECTORY.glob("*.sh"):
+        left.unlink()
     for access in ACCESS:
         (DIRECTORY / f"{access.name}.sh").write_text(script(access), encoding="utf-8")
 

@@ -7,7 +7,9 @@ import structlog
 
 from services.observability.log_filters import NoiseFilter, RepeatFilter
 from services.observability.metrics import Metrics
+from services.settings.secrets import without_secrets
 from services.settings.stream import RuntimeSettings
+from services.text import printable
 
 
 def configure(runtime: RuntimeSettings, metrics: Metrics) -> None:
@@ -16,6 +18,7 @@ def configure(runtime: RuntimeSettings, metrics: Metrics) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _safe,
     ]
     renderer = (
         structlog.processors.JSONRenderer()
@@ -39,3 +42,8 @@ def configure(runtime: RuntimeSettings, metrics: Metrics) -> None:
     logging.basicConfig(handlers=[handler], level=runtime.log_level, force=True)
     # G: the library prints keys and values at DEBUG, so it never gets below INFO, whatever our own level is
     logging.getLogger("aiokafka").setLevel(max(logging.INFO, logging.getLogger().level))
+
+
+def _safe(_: Any, __: str, event: Any) -> Any:
+    """Others' words in an error: no URL's password, and nothing that speaks to a terminal."""
+    return {key: printable(without_secrets(value)) if isinstance(value, str) else value for key, value in event.items()}

@@ -100,14 +100,15 @@ class SubjectKeys:
     def erase(self, subject: str) -> bool:
         """Delete the subject's half of its key for good; False where there is none. Raises SubjectKeysError."""
         reference = self.reference(subject)
-        if self._read(reference) is None:
-            return False
+        known = self._read(reference) is not None
         try:
-            self._salts.delete(reference)
+            self._salts.delete(reference)  # also where it is not known: a kill may have left it under a temporary name
+        except FileNotFoundError:
+            return False
         except OSError as error:
             raise SubjectKeysError(f"a subject's salt cannot be deleted ({_why(error)})") from error
         self._cached.pop(subject, None)
-        return True
+        return known
 
     def _made(self, subject: str) -> SubjectKey:
         """Of several processes that meet a new subject at once, one makes its salt and all take that."""

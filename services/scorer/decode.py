@@ -44,11 +44,13 @@ class Decoder:
                 ValueError, TypeError, LookupError, ArithmeticError, RecursionError
             ):  # then one by one
                 transactions = self._parse_all(payloads)
-                if transactions is not None and self._beyond_doubt(records, transactions):
+                if transactions is not None and self._beyond_doubt(records, payloads, transactions):
                     return list(records), transactions, []
         return self._one_by_one(records)
 
-    def _beyond_doubt(self, records: Sequence[Record], transactions: Sequence[Transaction]) -> bool:
+    def _beyond_doubt(
+        self, records: Sequence[Record], payloads: Sequence[bytes], transactions: Sequence[Transaction]
+    ) -> bool:
         """Whether no transaction of a batch needs a closer look: looks at all of them at once."""
         times_ms, stamps_ms = [t.event_time_ms for t in transactions], [record.timestamp for record in records]
         earliest_ms = min(stamps_ms)
@@ -60,7 +62,7 @@ class Decoder:
             "\n".join([f"{t.transaction_id}\n{t.terminal_id}" for t in transactions])
         ):
             return False
-        if may_hold_control_characters([record.value for record in records]) and any(map(_unprintable, transactions)):
+        if may_hold_control_characters(payloads) and any(map(_unprintable, transactions)):
             return False
         return none_is_card_number([t.card_id for t in transactions])
 

@@ -42,6 +42,7 @@ class SubjectSettings(BaseSettings):
     key_command: str | None = Field(None, repr=False, description="Command that prints that key, run without a shell.")
     salts_url: str | None = Field(
         None,
+        repr=False,
         description="Needed with a key: where each subject's half of its key is kept, one small file, the same for all: "
         "a directory, or a URL that fsspec opens (s3://..., extra `store`). `assay privacy erase` deletes it.",
     )

@@ -1,5 +1,6 @@
 """Secrets as settings give them: in the environment, in a file, or printed by a command, the way to a KMS."""
 
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+_URL = re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
 
 KEY_COMMAND_S_MAX = 30.0
 KEY_BYTES_MIN = 16
@@ -37,19 +40,24 @@ class SecretError(Exception):
 
 def shown_url(url: str) -> str:
     """A URL as a sentence may show it: without user, password and query, which may hold secrets."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no URL after all; what it begins with is all that is safe
+        return f"{url.partition('://')[0]}://***"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def without_secrets(text: str, url: str) -> str:
-    """A text that may repeat a URL or its parts, without its user, password and query."""
-    if not url:
-        return text
-    parts = urlsplit(url)
-    text = text.replace(url, shown_url(url))
-    for secret in (parts.netloc.rpartition("@")[0], parts.password, parts.username, parts.query):
-        text = text.replace(secret, "***") if secret else text
-    return text
+def without_secrets(text: str, url: str = "") -> str:
+    """A sentence of others, as a store's driver makes them: its URLs as `shown_url` has them.
+
+    url: one that the sentence may repeat in parts.
+    """
+    if url:
+        parts = urlsplit(url)
+        text = text.replace(url, shown_url(url))
+        for secret in (parts.netloc.rpartition("@")[0], parts.password, parts.username, parts.query):
+            text = text.replace(secret, "***") if secret else text
+    return _URL.sub(lambda found: shown_url(found[0]), text)
 
 
 class Found(NamedTuple):

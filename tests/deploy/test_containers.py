@@ -43,6 +43,29 @@ def test_an_image_runs_as_nobody_and_takes_only_what_is_there(path: Path) -> Non
     assert set(re.findall(r"(ASSAY_\w+)=", text)) <= SETTINGS
 
 
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_what_an_image_is_made_of_is_named_by_its_hash(path: Path) -> None:
+    """Base images by digest; packages from a lock with hashes, or from what was just built of our own sources."""
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
+    assert bases
+    assert all(re.fullmatch(r"[a-z/]+:\S+@sha256:[0-9a-f]{64}", base) for base in bases)
+    calls = re.findall(r"pip (?:install|wheel) [^&\n]+", text)
+    assert len(calls) == 4
+    for call in calls:
+        assert "--no-deps" in call
+        assert "--require-hashes" in call or "--no-index" in call, call
+        for lock in re.findall(r"--requirement (\S+)", call):
+            assert (ROOT / lock).is_file(), lock
+
+
+def test_images_of_others_are_named_by_digest() -> None:
+    """A tag can be moved to another image; a digest is the image."""
+    others = [service["image"] for service in COMPOSE["services"].values() if service["image"] != "assay:cpu"]
+    assert others
+    assert [image for image in others if not re.fullmatch(r"[a-z/]+:\S+@sha256:[0-9a-f]{64}", image)] == []
+
+
 def test_compose_is_what_its_specification_says() -> None:
     """By the specification's own schema; a misspelt key, which the schema lets pass, is found by its name."""
     ComposeSpecification.model_validate(COMPOSE)
@@ -110,7 +133,7 @@ def test_prometheus_scrapes_every_service_under_the_name_that_the_dashboards_use
 
 def test_kafka_is_the_version_that_everything_is_tested_with() -> None:
     """As the embedded broker's lock has it."""
-    assert COMPOSE["services"]["kafka"]["image"] == f"apache/kafka:{kafka_version()}"
+    assert COMPOSE["services"]["kafka"]["image"].startswith(f"apache/kafka:{kafka_version()}@")
 
 
 def test_the_entry_point_hands_numba_a_copy_of_its_cache(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from services.broker import EmbeddedKafka
 from services.broker.config import Listener, free_port
 from services.kafka.acls import Grant
 
-USERS = tuple(f"assay-{name}" for name in ("scorer", "profiler", "cases", "monitor", "producer", "consumer"))
+USERS = tuple(f"assay-{name}" for name in ("scorer", "profiler", "cases", "monitor", "payment-producer", "consumer"))
 PASSWORD = "correct-horse"  # noqa: S105  (of a broker that lives for a test)
 DAYS = timedelta(days=2)
 

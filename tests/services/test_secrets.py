@@ -7,26 +7,33 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from fsspec.spec import AbstractFileSystem
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
 from models.bundle import container
 from models.bundle.keys import PrivateKey, SealKey
 from services.cases.webhook import Webhook
-from services.errors import SettingsError
+from services.errors import AssayError, SettingsError
 from services.kafka.oauth import ClientCredentials
+from services.observability.metrics import Metrics
 from services.privacy.subject_keys import SubjectKey
+from services.scorer.model import Loader
 from services.settings.names import settings_classes
-from services.settings.secrets import Found, shown_url
+from services.settings.secrets import Found, shown_url, without_secrets
+from services.settings.stream import BundleSettings, ScorerSettings, load
+from services.storage import place
 from tests.models.bundle.making import COMMITTED, read_raw
 from tests.services.harness import Scorer, Stream, payment
 from tests.services.secured import Authority
 
 MARKER = "s3cr3t-marker"
-NOT_SHOWN = {"key_command", "previous_key_command", "bundle_seal_key_command", "webhook_url"}
+URLS = {"webhook_url", "snapshot_url", "registry_url", "salts_url", "sasl_oauth_token_url"}
+NOT_SHOWN = {"key_command", "previous_key_command", "bundle_seal_key_command", *URLS}
 """May hold a secret, and need not."""
 
 KEYS = {"key", "previous_key", "bundle_seal_key"}
@@ -83,6 +90,10 @@ def test_no_settings_object_shows_its_secrets(monkeypatch: pytest.MonkeyPatch) -
     for variable, value in VALUES.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("ASSAY_CASES_WEBHOOK_URL", f"https://hooks.example/{MARKER}")
+    urls = fields_of(lambda name, _: name.endswith("_url"))
+    assert {name for _, name, _ in urls} == URLS
+    for *_, variable in urls:
+        monkeypatch.setenv(variable, f"https://user:{MARKER}@hooks.example/?token={MARKER}")
     monkeypatch.setenv("ASSAY_SUBJECT_KEY_COMMAND", f"vault read -token={MARKER}")
     monkeypatch.setenv("ASSAY_BUNDLE_SEAL_KEY_COMMAND", f"vault read -token={MARKER}")
     for settings in settings_classes():
@@ -119,6 +130,35 @@ def test_the_check_itself_finds_secrets() -> None:
 def test_a_url_is_shown_without_what_may_be_secret(url: str, text: str) -> None:
     """User, password, query."""
     assert shown_url(url) == text
+
+
+class Refusing(AbstractFileSystem):  # type: ignore[misc]
+    """A store whose driver quotes the whole URL in its errors, as some do."""
+
+    protocol = "refusing"
+
+    def exists(self, path: str, **_: Any) -> bool:
+        """Says no, in too many words."""
+        raise PermissionError(f"403 for refusing://user:{MARKER}@bank/models?token={MARKER}: denied")
+
+    makedirs = ls = exists
+
+
+def test_no_sentence_on_a_store_that_fails_shows_the_password_in_its_url(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither the setting's URL nor the one that the driver quotes; a log line of it is cleaned too."""
+    fsspec.register_implementation("refusing", Refusing, clobber=True)
+    url = f"refusing://user:{MARKER}@bank/models?token={MARKER}"
+    monkeypatch.setenv("ASSAY_REGISTRY_URL", url)
+    monkeypatch.setenv("ASSAY_ALLOW_UNSIGNED_BUNDLES", "1")
+    with pytest.raises(AssayError, match="refusing://bank/models") as caught:
+        Loader(load(ScorerSettings), load(BundleSettings), Metrics()).first()
+    assert shown(str(caught.value)) == []
+    with pytest.raises(OSError, match="refusing://bank/models") as refused:
+        place(url).write("a", lambda file: None)
+    assert shown(str(refused.value)) == []
+    assert without_secrets("at http://[bad/x") == "at http://***"
 
 
 async def test_a_token_endpoint_that_gives_none_is_a_sentence_without_secrets() -> None:

@@ -66,7 +66,7 @@ async def test_the_profiler_and_the_ends_of_the_stream_need_theirs(
     secured: SecuredKafka, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A producer that may only write, a consumer that may only read, the profiler between."""
-    for name in ("producer", "consumer", "profiler", "scorer"):
+    for name in ("payment-producer", "consumer", "profiler", "scorer"):
         granted(secured, stream, name, f"User:assay-{name}")
     profiler = stream.profiler(**secured.scram("assay-profiler"))
     scorer = stream.scorer(**secured.scram("assay-scorer"))
@@ -79,7 +79,7 @@ async def test_the_profiler_and_the_ends_of_the_stream_need_theirs(
                 environment.setenv(key, value)
             return await asyncio.to_thread(run_main, environment, *arguments)
 
-    assert await run("assay-producer", "simulate", "--count=500", "--rate=500", "--json") == 0
+    assert await run("assay-payment-producer", "simulate", "--count=500", "--rate=500", "--json") == 0
     await stream.caught_up([scorer])
     assert await run("assay-consumer", "tail", "scores", "--from-start", "--count=500", "--json") == 0
     assert [scorer.terminate(), profiler.terminate()] == [0, 0]

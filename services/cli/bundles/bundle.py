@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.output import print_json, results
+from services.cli.output import print_json, results, shown
 
 if TYPE_CHECKING:
     from models.bundle.files import Files
@@ -294,10 +294,10 @@ def tell(values: dict[str, Any], json: bool) -> None:
         print_json(values)
         return
     for name, value in values.items():
-        results.print(f"{name.replace('_', ' ')}: {_text(value)}", markup=False)
+        results.print(f"{name.replace('_', ' ')}: {_text(value)}")
 
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return "".join(f"\n  {name}: {_text(each)}" for name, each in value.items())
-    return "none" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
+    return "none" if value is None else f"{value:.6g}" if isinstance(value, float) else shown(str(value))

@@ -46,6 +46,6 @@ def report(
     if json:
         print_json({"report": str(place), "bytes": len(page)})
     else:
-        results.print(str(place), markup=False)
+        results.print(str(place))
     if browser:
         typer.launch(place.resolve().as_uri())

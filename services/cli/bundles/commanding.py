@@ -17,7 +17,7 @@ from rich.table import Table
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control, command_key
 from schemas.topics import CONTROL, CONTROL_ANSWERS, TRANSACTIONS, Topic
-from services.cli.output import results
+from services.cli.output import results, shown
 from services.clock import monotonic_s, wall_ms
 from services.errors import AssayError
 from services.kafka.client import plain_producer, reader
@@ -171,11 +171,10 @@ def show_answers(found: list[Control]) -> None:
     """As a table."""
     table = Table("channel", "partition", "in force", "from offset", "answer", "by")
     for answer in found:
-        what = answer.outcome if answer.why is None else f"{answer.outcome}: {answer.why}"
+        what = answer.outcome or "" if answer.why is None else f"{answer.outcome}: {answer.why}"
         offset = "next" if answer.from_offset is None else str(answer.from_offset)
-        table.add_row(
-            answer.channel, str(answer.source_partition), str(answer.bundle or "none"), offset, what, answer.by
-        )
+        where = (answer.channel or "", str(answer.source_partition), str(answer.bundle or "none"), offset)
+        table.add_row(*map(shown, (*where, what, answer.by or "")))
     results.print(table)
 
 

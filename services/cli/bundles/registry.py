@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.bundles.bundle import Accepted, faults_of, tell
-from services.cli.output import notes, print_json, results
+from services.cli.output import notes, print_json, results, shown
 
 if TYPE_CHECKING:
     from models.bundle.registry import Registry
@@ -202,7 +202,8 @@ def history(line: Line = None, json: Json = False) -> None:
     table = Table("when, UTC", "step", "bundle", "channel", "by", "why")
     for event in steps:
         when = datetime.fromtimestamp(event.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        table.add_row(when, event.action, str(event.bundle), event.channel or "", event.by, event.why or "")
+        cells = (when, event.action, str(event.bundle), event.channel or "", event.by, event.why or "")
+        table.add_row(*map(shown, cells))
     results.print(table)
     results.print(f"champion: {champion or 'none'}, challenger: {challenger or 'none'}")
 

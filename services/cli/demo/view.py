@@ -9,6 +9,7 @@ from rich.text import Text
 
 from services.cli.demo.observer import Seen
 from services.cli.masking import masked
+from services.cli.output import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ def render(seen: Seen, addresses: Addresses, phase: str) -> RenderableType:
     where = Text(style="dim")
     where.append(f"Kafka {addresses.bootstrap}   metrics {'  '.join(addresses.metrics)}   logs {addresses.logs}\n")
     where.append(f"topics {'  '.join(addresses.topics)}")
-    parts = (Panel(figures, title=f"Assay: {phase}", subtitle=seen.model or None), alerts(seen), where)
-    return Group(*parts)
+    model = Text(shown(seen.model)) if seen.model else None
+    return Group(Panel(figures, title=f"Assay: {phase}", subtitle=model), alerts(seen), where)
 
 
 def line(seen: Seen, phase: str) -> str:
@@ -58,14 +59,16 @@ def alerts(seen: Seen) -> RenderableType:
     for alert in seen.newest:
         lines.append(
             Text(
-                f"{alert.transaction_id}  card {masked(alert.card_id)}  {alert.amount:,.2f} {alert.currency or ''}  "
-                f"fraud {alert.probability:.0%}  anomaly {alert.anomaly_percentile:.1f}",
+                shown(
+                    f"{alert.transaction_id}  card {masked(alert.card_id)}  {alert.amount:,.2f} {alert.currency or ''}  "
+                    f"fraud {alert.probability:.0%}  anomaly {alert.anomaly_percentile:.1f}"
+                ),
                 style="bold",
                 no_wrap=True,
                 overflow="ellipsis",
             )
         )
-        why = "; ".join(reason.text for reason in alert.reasons)
+        why = "; ".join(shown(reason.text) for reason in alert.reasons)
         lines.append(Text(f"  {why}", no_wrap=True, overflow="ellipsis"))
     return Group(*lines)
 

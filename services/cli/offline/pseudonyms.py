@@ -62,7 +62,7 @@ def pseudonyms(
             if bad is not None:
                 refused += 1
                 if refused <= TOLD_MAX:
-                    notes.print(f"line {number}: {bad.why}", markup=False)
+                    notes.print(f"line {number}: {bad.why}")
                 continue
             for content, target in zip(made, targets, strict=True):
                 assert isinstance(content, bytes)
@@ -72,7 +72,7 @@ def pseudonyms(
         counts = {"written": written, "refused": refused, "key_id": current.key_id}
         print_json(counts) if out is not None else notes.print_json(data=counts, indent=None)
     else:
-        notes.print(f"{written:,} written, {refused:,} refused", markup=False)
+        notes.print(f"{written:,} written, {refused:,} refused")
     if refused:
         raise typer.Exit(REFUSED)
 

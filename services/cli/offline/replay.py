@@ -147,7 +147,7 @@ def _show(replayed: "Replayed", model: str) -> None:
         if count:
             results.print(f"  {count:,} {what}")
     for example in found.examples:
-        results.print(f"    {example}", markup=False)
+        results.print(f"    {example}")
     if replayed.truncated_partitions:
         results.print(
             f"Partitions {', '.join(map(str, replayed.truncated_partitions))} have lost their oldest records to retention: the "

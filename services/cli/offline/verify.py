@@ -134,7 +134,7 @@ def show(verdict: "Verdict") -> None:
         if count := getattr(verdict, name):
             results.print(f"  {count:,} {name.replace('_', ' ')}: {what}")
             for position in verdict.examples.get(name, ()):
-                results.print(f"    {position}", markup=False)
+                results.print(f"    {position}")
     results.print(
         "Exactly once: nothing missing, duplicate, out of order, torn, hanging or misjudged."
         if verdict.clean

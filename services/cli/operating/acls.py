@@ -23,7 +23,9 @@ class Program(StrEnum):
     MONITOR = "monitor"
     ANALYST = "analyst"
     OPERATOR = "operator"
-    PRODUCER = "producer"
+    PAYMENT_PRODUCER = "payment-producer"
+    LABEL_PRODUCER = "label-producer"
+    APPLICATION_PRODUCER = "application-producer"
     CONSUMER = "consumer"
 
 

@@ -13,6 +13,7 @@ EXAMPLE = "Example: assay doctor --json"
 def doctor(json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False) -> None:
     """Check settings, brokers, topics, bundle, device and privacy key. Exits with 1 if any check fails."""
     from rich.table import Table
+    from rich.text import Text
 
     from services.cli.operating.checks import all_checks
 
@@ -22,7 +23,7 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="One line of JSON."
     else:
         table = Table("check", "", "what we found, and what to do")
         for check in checks:
-            table.add_row(check.name, "[green]ok[/]" if check.ok else "[red]FAILS[/]", check.detail)
+            table.add_row(check.name, Text("ok", "green") if check.ok else Text("FAILS", "red"), check.detail)
         results.print(table)
     if not all(check.ok for check in checks):
         raise typer.Exit(1)

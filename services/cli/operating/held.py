@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.output import print_json, results
+from services.cli.output import print_json, results, shown
 
 app = typer.Typer(help="Partitions that too many dead letters hold, on a running process.", no_args_is_help=True)
 
@@ -38,10 +38,11 @@ def show(at: At = None, ca: Ca = None, json: Json = False) -> None:
     if not held:
         results.print("Nothing is held by this process.")
     for one in held:
-        results.print(f"{one['partition']}, offsets {one['first_offset']} to {one['last_offset']}: {one['cause']}")
+        offsets = f"offsets {one['first_offset']} to {one['last_offset']}"
+        results.print(shown(f"{one['partition']}, {offsets}: {one['cause']}"))
         table = Table("offset", "reason", "detail", box=None)
         for fault in one["faults"]:
-            table.add_row(str(fault["offset"]), fault["reason"], fault["detail"])
+            table.add_row(*map(shown, (str(fault["offset"]), fault["reason"], fault["detail"])))
         results.print(table)
 
 

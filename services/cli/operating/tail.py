@@ -96,7 +96,7 @@ async def _follow(topic: "Topic", show: _Show, *, from_start: bool, count: int |
                 for person in ("card_id", "applicant_id"):
                     if not show.unmasked and fields.get(person):
                         fields[person] = masked(fields[person])
-                results.print(json_module.dumps(fields) if show.json else line(fields), markup=False)
+                results.print(json_module.dumps(fields) if show.json else line(fields))
             shown += 1
             if shown == count:
                 return

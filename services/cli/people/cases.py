@@ -81,21 +81,16 @@ def show(case_id: CaseId, unmasked: Unmasked = False, json: Json = False) -> Non
         print_json(_fields(case, unmasked=unmasked))
         return
     card = case.card_id if unmasked else masked(case.card_id)
-    results.print(
-        f"{case.case_id} {case.state}: card {shown(card)}, {case.alerts:,} alerts, {case.amount:,.2f} in all",
-        markup=False,
-    )
-    results.print(
-        f"  at risk {case.priority:,.2f}, scored by {shown(case.model)}, version {case.version}", markup=False
-    )
+    results.print(f"{case.case_id} {case.state}: card {shown(card)}, {case.alerts:,} alerts, {case.amount:,.2f} in all")
+    results.print(f"  at risk {case.priority:,.2f}, scored by {shown(case.model)}, version {case.version}")
     if case.decided_by:
-        results.print(shown(f"  by {case.decided_by}{f': {case.note}' if case.note else ''}"), markup=False)
+        results.print(shown(f"  by {case.decided_by}{f': {case.note}' if case.note else ''}"))
     for reason in case.reasons:
-        results.print(shown(f"  {reason.text} (in {reason.alerts:,} alerts)"), markup=False)
+        results.print(shown(f"  {reason.text} (in {reason.alerts:,} alerts)"))
     for alert in case.listed:
         amount = f"{alert.amount:,.2f} {alert.currency or ''}"
         scores = f"p={alert.probability:.3f} anomaly={alert.anomaly_percentile:.1f}"
-        results.print(shown(f"    {alert.transaction_id} at {alert.terminal_id} {amount} {scores}"), markup=False)
+        results.print(shown(f"    {alert.transaction_id} at {alert.terminal_id} {amount} {scores}"))
 
 
 @app.command(epilog="Example: assay cases confirm 3-1042 --note 'cardholder called'")
@@ -137,12 +132,8 @@ def resume(card: Card = None, terminal: Terminal = None, by: By = None, note: No
 
 
 def _decide(action: str, case_id: str, by: str | None, note: str | None) -> None:
-    from schemas.case import CaseAction
-
     asyncio.run(_case(case_id))  # a case that is not there is told here, not lost on a topic
-    said = CaseAction.model_validate(
-        {"action": action, "case_id": case_id, "by": by or getpass.getuser(), "note": note}
-    )
+    said = _checked({"action": action, "case_id": case_id, "by": by or getpass.getuser(), "note": note})
     asyncio.run(_act(said, int(case_id.partition("-")[0])))
     results.print(f"{case_id}: {action} written")
 
@@ -150,15 +141,29 @@ def _decide(action: str, case_id: str, by: str | None, note: str | None) -> None
 def _mute(
     action: str, card: str | None, terminal: str | None, until_ms: int | None, by: str | None, note: str | None
 ) -> None:
-    from schemas.case import CaseAction
     from services.errors import AssayError
 
     if (card is None) == (terminal is None):
         raise AssayError("Give --card or --terminal, one of them.")
     fields = {"action": action, "scope": "card" if card else "terminal", "muted_id": card or terminal}
-    said = CaseAction.model_validate({**fields, "until_ms": until_ms, "by": by or getpass.getuser(), "note": note})
+    said = _checked({**fields, "until_ms": until_ms, "by": by or getpass.getuser(), "note": note})
     asyncio.run(_act(said, None))
     results.print(f"{action} written")
+
+
+def _checked(fields: dict[str, object]) -> "CaseAction":
+    """The action, before anything is written. Raises AssayError where the case service would refuse it."""
+    from schemas.case import CaseAction, held_card_number
+    from schemas.codec import SchemaError, checked
+    from services.errors import AssayError
+
+    try:
+        action = checked(CaseAction, fields)
+    except SchemaError as error:
+        raise AssayError(f"The action is not usable ({error}): give other values.") from None
+    if name := held_card_number(action):
+        raise AssayError(f"{name} holds a card number: leave it out, or name the card by its pseudonym.")
+    return action
 
 
 async def _act(action: "CaseAction", partition: int | None) -> None:

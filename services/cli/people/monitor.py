@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.output import print_json, results
+from services.cli.output import print_json, results, shown
 
 if TYPE_CHECKING:
     from schemas.monitor import MonitorReport
@@ -41,7 +41,7 @@ def show(json: Annotated[bool, typer.Option("--json", help="One line of JSON for
     if not reports:
         results.print("Nothing reported yet: the monitor waits for a full window of scores, or for labels.")
     for report in reports:
-        results.print(_line(report), markup=False)
+        results.print(shown(_line(report)))
 
 
 async def _newest() -> list["MonitorReport"]:

@@ -26,7 +26,7 @@ def keygen(path: Annotated[Path, typer.Argument(help="Where to, without the endi
     if json:
         print_json(made)
     else:
-        results.print(f"{made['file']} (fingerprint {made['fingerprint']})", markup=False)
+        results.print(f"{made['file']} (fingerprint {made['fingerprint']})")
 
 
 @app.command(epilog="Example: assay privacy erase k1:4vnmq2x7tdz3cgl5ah2oq6bwzu --yes")

@@ -8,6 +8,7 @@ import typer
 
 from services.cli import reading
 from services.cli.files import needing_files
+from services.cli.output import print_json
 from services.cli.training import train_view
 from services.cli.training.train import Json, Seed, Version, needing_trainer
 
@@ -66,7 +67,7 @@ def generator(
     with train_view.bars(quiet=json) as shown:
         manifest = train_generator(settings, out, train_view.reporter(shown), payments)
     if json:
-        typer.echo(manifest.model_dump_json())
+        print_json(manifest.model_dump(mode="json"))
     else:
         title = f"{manifest.name}/{manifest.version} in {out}"
         train_view.figures_table(title, "synthetic payments beside real ones", manifest.quality)

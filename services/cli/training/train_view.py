@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from services.cli.output import notes, results
+from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
     from schemas.evaluation import Estimate
@@ -45,7 +45,7 @@ def figures_table(title: str, what: str, figures: Mapping[str, float]) -> None:
 def show(manifest: "Manifest", out: Path, json: bool) -> None:
     """Every metric, and the models compared; or the manifest as one line of JSON."""
     if json:
-        print(manifest.model_dump_json())
+        print_json(manifest.model_dump(mode="json"))
         return
     of_gan = {name: value for name, value in manifest.metrics.items() if name.startswith("gan_")}
     tested = {name: value for name, value in manifest.metrics.items() if name not in of_gan}

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.case import Case
-from schemas.topics import ALERTS, CASES, DEAD_LETTERS, LABELS
+from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS
 from services.cli.app import app
 from services.kafka.client import transactional_producer
 from services.settings.stream import RuntimeSettings
@@ -157,7 +157,9 @@ async def test_an_analyst_decides_and_the_world_is_told(
     monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
     monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
     url, heard = webhook
-    service = stream.service("services.cases", ASSAY_CASES_WEBHOOK_URL=url, ASSAY_CASES_WEBHOOK_SECRET="a secret")
+    service = stream.service(
+        "services.cases", ASSAY_CASES_WEBHOOK_URL=url, ASSAY_CASES_WEBHOOK_SECRET="a secret of 16 bytes"
+    )
     await send_alerts(stream, [alert(0, "large", amount=900.0), *(alert(n, "small") for n in range(3))])
     await send_alerts(stream, [alert(0, "refused", amount=1.0)])
     await until(service, lambda: service.metric("assay_case_changes_total") >= 5)
@@ -185,3 +187,41 @@ async def test_an_analyst_decides_and_the_world_is_told(
     assert heard == opened | {("large", "confirmed"), ("small", "dismissed")}
     (letter,) = [json.loads(record.value) for record in await stream.read(DEAD_LETTERS.name)]
     assert (letter["reason"], letter["detail"]) == ("undelivered", "the webhook answered 400")
+
+
+async def test_an_action_whose_note_holds_a_card_number_is_a_dead_letter_and_its_neighbours_act(stream: Stream) -> None:
+    """A note reaches `cases`, webhooks and screens; a terminal may be numbered as its owner likes."""
+    mute = {"action": "mute", "scope": "terminal", "by": "ana"}
+    numbered = "4111111111111111"
+    actions = [
+        {**mute, "muted_id": numbered},
+        {**mute, "muted_id": "t2", "note": "4111 1111 1111 1111 called"},
+        {**mute, "muted_id": "t3", "scope": "card", "by": numbered},
+        {**mute, "muted_id": numbered, "scope": "card"},
+        {**mute, "muted_id": "t5"},
+    ]
+    payloads = [json.dumps(action).encode() for action in actions]
+    await stream.send(payloads, [b"k"] * len(payloads), CASE_ACTIONS.name)
+    service = stream.service("services.cases")
+    await until(service, lambda: service.metric("assay_dead_letters_total", reason="card_number") >= 3)
+
+    async def muted() -> bool:
+        return len(await stream.read(CASE_MUTES.name)) >= 2
+
+    await until_async(service, muted)
+    assert service.terminate() == 0
+    assert {json.loads(mute.value)["muted_id"] for mute in await stream.read(CASE_MUTES.name)} == {numbered, "t5"}
+    assert [json.loads(letter.value)["reason"] for letter in await stream.read(DEAD_LETTERS.name)] == [
+        "card_number"
+    ] * 3
+
+
+async def test_a_note_with_a_card_number_is_refused_before_it_is_written(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence, and nothing on the topic."""
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
+    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
+    done = CliRunner().invoke(app, ["cases", "suppress", "--terminal", "t1", "--note", "pan 4111111111111111"])
+    assert str(done.exception) == "note holds a card number: leave it out, or name the card by its pseudonym."
+    assert await stream.read(CASE_ACTIONS.name) == []

@@ -52,6 +52,8 @@ BAD: list[tuple[Any, DeadLetterReason]] = [
     (application(1, attributes={"income": "much"}), DeadLetterReason.ATTRIBUTE),
     (application(1, attributes={"income": -5}), DeadLetterReason.ATTRIBUTE),
     (application(1, applicant_id="4111 1111 1111 1111"), DeadLetterReason.CARD_NUMBER),
+    (application(1, attributes={"income": 1.0, "note": "pays by 4111-1111-1111-1111"}), DeadLetterReason.CARD_NUMBER),
+    (application(1, attributes={"income": 1.0, "account": 4111111111111111}), DeadLetterReason.CARD_NUMBER),
     (application(1, event_time_ms=BASE_TIME_MS + 90_000_000), DeadLetterReason.FUTURE),
     (application(0), DeadLetterReason.DUPLICATE),
 ]

@@ -21,7 +21,8 @@ from services.storage import Directory
 from services.privacy.subject_keys import SubjectKeys
 link = os.link
 def killed(*given):
-    link(*given)
+    if {linked!r}:
+        link(*given)
     os.kill(os.getpid(), 9)
 os.link = killed
 asyncio.run(SubjectKeys(SealKey(b"m" * 32), Directory(Path({folder!r}))).of(["k1:card"]))
@@ -30,12 +31,21 @@ asyncio.run(SubjectKeys(SealKey(b"m" * 32), Directory(Path({folder!r}))).of(["k1
 
 def test_an_erasure_leaves_no_copy_of_the_salt_that_a_kill_left(tmp_path: Path) -> None:
     """Killed between the link and the removal of the temporary name: the salt lies there twice."""
-    done = subprocess.run([sys.executable, "-c", KILLED.format(folder=str(tmp_path))], check=False)
+    done = subprocess.run([sys.executable, "-c", KILLED.format(folder=str(tmp_path), linked=True)], check=False)
     assert done.returncode == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 2
     keys = SubjectKeys(SealKey(b"m" * 32), Directory(tmp_path))
     asyncio.run(keys.of(["k1:card"]))
     assert keys.erase("k1:card")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_erasure_leaves_no_salt_that_a_kill_kept_from_its_name(tmp_path: Path) -> None:
+    """Killed before the link: nothing was sealed with it, and yet it does not stay."""
+    done = subprocess.run([sys.executable, "-c", KILLED.format(folder=str(tmp_path), linked=False)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1
+    assert not SubjectKeys(SealKey(b"m" * 32), Directory(tmp_path)).erase("k1:card")
     assert list(tmp_path.iterdir()) == []
 
 

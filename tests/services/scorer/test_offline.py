@@ -34,6 +34,7 @@ async def test_a_file_gets_the_bits_that_the_stream_got(stream: Stream, tmp_path
     counts = batch(str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet"))
     out = pl.read_parquet(tmp_path / "out.parquet")
     assert [reason["rows"] for reason in counts.pop("reasons")] == [1, 1]  # type: ignore[attr-defined]
+    assert "ASSAY_BUNDLE" in str(counts.pop("why"))
     assert counts == {"rows": 4002, "scored": 4000, "rejected": 2, "alerts": out["alert"].sum(), "model": "fraud/1@cpu"}
     assert out["transaction_id"].to_list() == [p["transaction_id"] for p in payments]
     assert out.filter(pl.col("rejected").is_not_null())["rejected"].to_list() == ["duplicate", "schema"]
