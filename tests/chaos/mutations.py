@@ -124,9 +124,9 @@ MUTATIONS = (
     Mutation(
         "C",
         "a group that lost its offset begins anew",
-        "services/engine/worker.py",
-        "            if not committed.known:\n",
-        "            if False:\n",
+        "services/engine/restore.py",
+        "    if not committed.known:\n",
+        "    if False:\n",
         f"{RUNTIME}/test_worker_order.py::test_a_group_that_lost_its_offset_does_not_begin_anew",
     ),
     Mutation(
