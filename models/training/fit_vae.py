@@ -87,11 +87,26 @@ LARGEST_PERCENTILE, BEYOND = 99.99, 3.0
 """The largest legitimate error lies at 99.99, `BEYOND` times that error and more at 100: so worse anomalies still rank."""
 
 
+ERROR_MIN = 1e-12
+"""A reconstruction that is exact to the last digit."""
+
+RELATIVE_RISE, ROOT_RISE = 0.05, 5e-4
+"""All percentiles together take this part of an error, and of its root (a float32 residual moves the error by its root).
+
+A steeper curve would make percentiles of a float32's last digits, other ones on each processor (docs/decisions, 100).
+"""
+
+
 def fit_percentiles(errors: NDArray[np.float32]) -> PercentileCurve:
     """The curve from reconstruction error to percentile, from legitimate rows' errors, float32[n]."""
     knots = np.quantile(errors.astype(np.float64), np.array(CURVE_PERCENTILES) / 100.0)
-    knots = np.concatenate([knots, np.max(errors) * np.array([1.0, BEYOND])]).astype(np.float32)
+    knots = np.concatenate([knots, np.max(errors).astype(np.float64) * np.array([1.0, BEYOND])])
     percentiles = np.array([*CURVE_PERCENTILES, LARGEST_PERCENTILE, 100.0])
-    # Where knots fall together the curve would jump: the highest percentile stands for them.
-    keep = np.append(np.diff(knots) > 0, True)
-    return PercentileCurve(tuple(knots[keep].tolist()), tuple(percentiles[keep].tolist()))
+    # Where knots fall together, the highest percentile stands for them, and the lower ones lie below.
+    for place in range(len(knots) - 2, -1, -1):
+        root = max(float(knots[place + 1]), ERROR_MIN) ** 0.5
+        least = (RELATIVE_RISE * root + ROOT_RISE) * root * (percentiles[place + 1] - percentiles[place]) / 100.0
+        knots[place] = min(knots[place], knots[place + 1] - least)
+    narrow = knots.astype(np.float32)
+    keep = np.append(np.diff(narrow) > 0, True)
+    return PercentileCurve(tuple(narrow[keep].tolist()), tuple(percentiles[keep].tolist()))

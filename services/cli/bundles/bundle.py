@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.output import print_json, results, shown
+from services.cli.output import notes, print_json, results, shown
 
 if TYPE_CHECKING:
     from models.bundle.files import Files
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from schemas.manifest import Fault
 
 app = typer.Typer(help="Sign, verify, seal and look into bundles.", no_args_is_help=True)
+
+UNTRUSTED = ("signature", "unsigned")
+UNTRUSTED_ADVICE = (
+    "pin the key of those who sign it with ASSAY_BUNDLE_PUBLIC_KEYS, or run its graph with --run-untrusted"
+)
 
 PASSWORD = "ASSAY_KEY_PASSWORD"  # noqa: S105  (the variable's name)
 
@@ -27,6 +32,9 @@ Accepted = Annotated[
         metavar="FAULT",
         help="Release it in spite of: chance, constant (no better than these), figures, report (not its own). Recorded.",
     ),
+]
+RunUntrusted = Annotated[
+    bool, typer.Option("--run-untrusted", help="Run its graph although nobody trusted here has signed it.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
@@ -145,18 +153,29 @@ def open_sealed(
 
 
 @app.command(epilog="Example: assay bundle golden .assay/bundles/fraud")
-def golden(bundle: Annotated[Path, typer.Argument(help="Bundle directory.")], json: Json = False) -> None:
+def golden(
+    bundle: Annotated[Path, typer.Argument(help="Bundle directory.")],
+    run_untrusted: RunUntrusted = False,
+    json: Json = False,
+) -> None:
     """Add golden rows, scored on this machine, to a bundle whose trainer wrote none. Its signature falls: sign it again.
 
-    A live swap checks a bundle with them before it scores.
+    A live swap checks a bundle with them before it scores. Only a graph that a key trusted here has signed is run, unless
+    --run-untrusted says otherwise.
     """
+    from models.bundle.files import BundleError
     from models.bundle.load import parse_bundle
     from models.bundle.pack import pack_bundle
-    from models.bundle.trust import ANYBODY
     from models.scoring.golden import golden_of, spread_rows
     from models.scoring.session import ModelSession
 
-    checked = parse_bundle(_directory(bundle), f"Bundle {bundle}", ANYBODY)
+    files = _directory(bundle)
+    try:
+        checked = parse_bundle(files, f"Bundle {bundle}", _looking() if run_untrusted else _trust())
+    except BundleError as error:
+        if error.reason not in UNTRUSTED:
+            raise
+        raise BundleError(f"{str(error).rstrip('.')}: {UNTRUSTED_ADVICE}.", error.reason) from None
     rows = spread_rows(checked.reference)
     session = ModelSession(checked, "cpu")
     made = golden_of(rows, session.run(rows), session.feature_errors)
@@ -182,17 +201,27 @@ def inspect(bundle: Where, json: Json = False) -> None:
 def diff(
     old: Annotated[Path, typer.Argument(help="Bundle.")],
     new: Annotated[Path, typer.Argument(help="Bundle.")],
+    run_untrusted: RunUntrusted = False,
     json: Json = False,
 ) -> None:
-    """Show what differs between two bundles: features, thresholds, training, metrics, and their scores of the same rows."""
+    """Show what differs between two bundles: features, thresholds, training, metrics, and their scores of the same rows.
+
+    Scores are compared where keys trusted here have signed both, or where --run-untrusted says so: nothing else is run.
+    """
     from rich.table import Table
 
     from models.bundle.inspect import differences
     from models.bundle.load import parse_bundle
     from models.bundle.trust import ANYBODY
 
-    one, two = (parse_bundle(_read(path), f"Bundle {path}", ANYBODY) for path in (old, new))
-    found = differences(one, two) | _score_differences(one, two)
+    files = {path: _read(path) for path in (old, new)}
+    one, two = (parse_bundle(files[path], f"Bundle {path}", ANYBODY) for path in (old, new))
+    found = differences(one, two)
+    if one.model != two.model and one.manifest.feature_spec == two.manifest.feature_spec:
+        refused = None if run_untrusted else _untrusted(files)
+        found |= {} if refused else _score_differences(one, two)
+        if refused:
+            notes.print(shown(f"Their scores are not compared. {refused}"), markup=False)
     if json:
         print_json({name: {"old": before, "new": after} for name, (before, after) in found.items()})
         return
@@ -203,18 +232,33 @@ def diff(
 
 
 def _score_differences(one: "Bundle", two: "Bundle") -> dict[str, tuple[Any, Any]]:
-    """Mean scores of both over rows of the first one's traffic, where both take the same features."""
+    """Mean scores of both over rows of the first one's traffic. Both take the same features."""
     from models.scoring.golden import spread_rows
     from models.scoring.session import ModelSession
 
-    if one.model == two.model or one.manifest.feature_spec != two.manifest.feature_spec:
-        return {}
     rows = spread_rows(one.reference)
     before, after = (ModelSession(bundle, "cpu").run(rows) for bundle in (one, two))
     return {
         f"mean {name} of {len(rows)} payments": (float(a.mean()), float(b.mean()))
         for name, a, b in zip(before._fields, before, after, strict=True)
     }
+
+
+def _untrusted(bundles: "dict[Path, Files]") -> str | None:
+    """Why a graph among them is not run here, in a sentence; None where keys trusted here have signed all."""
+    from models.bundle.files import BundleError
+    from services.errors import SettingsError
+
+    try:
+        trust = _trust()
+        for path, files in bundles.items():
+            try:
+                trust.signer(files)
+            except BundleError as error:
+                return f"Bundle {path}: {str(error).rstrip('.')}: {UNTRUSTED_ADVICE}."
+    except SettingsError as error:
+        return f"{str(error).rstrip('.')}; or run both with --run-untrusted."
+    return None
 
 
 def _trust() -> "Trust":

@@ -195,6 +195,20 @@ def test_an_export_that_differs_from_pytorch_is_refused() -> None:
         check_agreement(model, content, features)
 
 
+@pytest.mark.parametrize("spread", [0.0, 1e-7, 1e-5, 1e-4, 0.01, 1.0])
+def test_a_sound_export_agrees_however_close_the_errors_of_a_small_fit_lie(spread: float) -> None:
+    """Knots a last digit apart would turn the rounding of an error into percentiles."""
+    model, features = random_model(0)
+    with torch.no_grad():
+        middle = model(torch.from_numpy(features)).reconstruction_error.mean().item()
+    draws = np.abs(1.0 + spread * np.random.default_rng(1).normal(size=90))
+    curve = fit_percentiles((middle * draws).astype(np.float32))
+    encoding, standardisation = fit_encoding(features), fit_standardisation(features)
+    near = Fused(encoding, standardisation, model.classifier, CALIBRATIONS["platt"], model.vae, curve).eval()
+    assert check_agreement(near, export(near, "fraud"), features) <= TOLERANCE
+    assert (curve.percentiles[0], curve.percentiles[-1]) == (0.0, 100.0)
+
+
 def test_the_percentile_curve_is_the_share_of_smaller_errors_and_rises_to_100() -> None:
     """Against the share counted; beyond the largest error it still rises."""
     errors = np.random.default_rng(0).gamma(4.0, size=20_000).astype(np.float32)

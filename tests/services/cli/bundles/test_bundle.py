@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from models.scoring.session import ModelSession
 from services.cli.app import app
 from tests.models.bundle.making import COMMITTED, version_of
 from tests.services.cli.test_app import run_main
@@ -95,16 +96,43 @@ def test_diff_shows_what_changed_and_nothing_else(bundle: Path, tmp_path: Path) 
     shutil.copytree(bundle, tmp_path / "copy")
     assert assay("diff", bundle, tmp_path / "copy") == {}
     version_of(tmp_path / "other", 3, other=True)
-    found = assay("diff", bundle, tmp_path / "other")
+    found = assay("diff", bundle, tmp_path / "other", "--run-untrusted")
     assert found["version"] == {"old": 2, "new": 3}
     assert found["mean probability of 16 payments"]["old"] < found["mean probability of 16 payments"]["new"]
     assert "owner" not in found
 
 
-def test_golden_rows_are_added_and_the_signature_falls(bundle: Path, tmp_path: Path) -> None:
+def test_diff_and_golden_run_no_graph_that_no_trusted_key_has_signed(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The manifests are compared all the same; with both signed and the key pinned, the scores too."""
+    version_of(tmp_path / "other", 3, other=True)
+    sessions: list[object] = []
+    real = ModelSession.__init__
+    monkeypatch.setattr(ModelSession, "__init__", lambda *a, **k: (sessions.append(a), real(*a, **k))[1])
+    assert run_main(monkeypatch, "bundle", "diff", str(bundle), str(tmp_path / "other"), "--json") == 0
+    shown = capsys.readouterr()
+    assert "mean probability" not in shown.out
+    assert '"version"' in shown.out
+    assert "--run-untrusted" in shown.err
+    assert "not compared" in shown.err
+    assert run_main(monkeypatch, "bundle", "golden", str(bundle)) == 2
+    assert "--run-untrusted" in capsys.readouterr().err
+    assert sessions == []
+    assay("keygen", tmp_path / "k")
+    for path in (bundle, tmp_path / "other"):
+        assay("sign", path, "--key", tmp_path / "k.key")
+    monkeypatch.setenv("ASSAY_BUNDLE_PUBLIC_KEYS", str(tmp_path / "k.pub"))
+    assert "mean probability of 16 payments" in assay("diff", bundle, tmp_path / "other")
+
+
+def test_golden_rows_are_added_and_the_signature_falls(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that what is signed is what was checked."""
     assay("keygen", tmp_path / "k")
     assay("sign", bundle, "--key", tmp_path / "k.key")
+    monkeypatch.setenv("ASSAY_BUNDLE_PUBLIC_KEYS", str(tmp_path / "k.pub"))
     assert assay("golden", bundle)["golden_rows"] == 16
     assert not (bundle / "model.sig").exists()
     assert assay("inspect", bundle)["signature"] == "none"
