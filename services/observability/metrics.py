@@ -127,6 +127,12 @@ class Metrics:
 
     def _process(self) -> None:
         """What is measured of the process as a whole."""
+        self.replaced = self._gauge(
+            "log_replaced", "1 once an input topic was deleted and made again while it was worked.", ["topic"]
+        )
+        self.partitions_added = self._gauge(
+            "partitions_added", "Partitions that an input topic gained since the process started.", ["topic"]
+        )
         self.dead_letters = self._counter("dead_letters", "Dead letters committed, by reason.", ["reason"])
         self.skipped = self._counter(
             "skipped_records",
