@@ -127,7 +127,18 @@ class Metrics:
 
     def _process(self) -> None:
         """What is measured of the process as a whole."""
+        self.replaced = self._gauge(
+            "log_replaced", "1 once an input topic was deleted and made again while it was worked.", ["topic"]
+        )
+        self.partitions_added = self._gauge(
+            "partitions_added", "Partitions that an input topic gained since the process started.", ["topic"]
+        )
         self.dead_letters = self._counter("dead_letters", "Dead letters committed, by reason.", ["reason"])
+        self.skipped = self._counter(
+            "skipped_records",
+            "Records that a low-rate service could not handle, by topic: named in the log, and left out.",
+            ["topic"],
+        )
         self.failures = self._counter(
             "partition_failures", "Times a partition was started again from what is committed, by error.", ["error"]
         )
