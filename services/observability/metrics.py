@@ -136,7 +136,7 @@ class Metrics:
         self.dead_letters = self._counter("dead_letters", "Dead letters committed, by reason.", ["reason"])
         self.skipped = self._counter(
             "skipped_records",
-            "Records that a low-rate service could not handle, by topic: named in the log, and left out.",
+            "Records that a low-rate service could not handle, named in the log and left out.",
             ["topic"],
         )
         self.failures = self._counter(
