@@ -25,7 +25,7 @@ INSTALL = $(RUN)/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo monitor test test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit
+.PHONY: help demo monitor test test-slow test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit
 .PHONY: sign sbom audit audit-answers dashboards clean lock hashes
 
 help: ## what can be made
@@ -37,8 +37,12 @@ demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, th
 monitor: $(VENV)/.installed-all ## the demo with Prometheus and Grafana over it, where they are installed (DURATION=600)
 	@$(RUN)/assay demo --dashboards --rate $(RATE) --duration $(if $(filter file,$(origin DURATION)),600,$(DURATION))
 
-test: $(VENV)/.installed-all ## every test
-	@$(RUN)/python -m pytest
+WORKERS ?= 2
+test: $(VENV)/.installed-all ## the tests, on WORKERS processes with a Kafka each; `make test-slow` has the rest
+	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+
+test-slow: $(VENV)/.installed-all ## the fault suite and short benchmarks, one after another
+	@$(RUN)/python -m pytest -m slow
 
 check: $(VENV)/.installed-all ## style, types, import contracts, the shape of the code: within a minute
 	@$(RUN)/ruff check

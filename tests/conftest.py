@@ -15,8 +15,10 @@ for name, value in BUNDLES.items():
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the broker, so that `-m "not broker"` runs without Java."""
+    """Mark what needs the broker, so that `-m "not broker"` runs without Java, and what wants the machine for itself."""
     for item in items:
+        if {"chaos", "benchmarks"} & set(item.path.relative_to(item.config.rootpath).parts):
+            item.add_marker("slow")
         if "kafka_bootstrap" in getattr(item, "fixturenames", ()):
             item.add_marker("broker")
 

@@ -32,6 +32,7 @@ log = structlog.get_logger(__name__)
 
 NAMES = {READ: "Read", WRITE: "Write"}
 GROUP_REFUSED = 30
+TOPIC_REFUSED = 29
 
 DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
 """An API and its version that came with Apache Kafka 4.3: brokers do not tell clients of theirs what they are."""
@@ -146,7 +147,11 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
 async def _allowed_on_topics(client: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, int]:
     """What we may do with each topic, a bit an operation."""
     answer = await patiently(lambda: client._send_request(_MetadataRequest(topics)))
-    return {found["topic"]: int(found["authorized_operations"]) for found in answer.to_object()["topics"]}
+    return {
+        # a topic that is hidden from us comes without rights, as from a broker that does not know them
+        found["topic"]: 0 if found["error_code"] == TOPIC_REFUSED else int(found["authorized_operations"])
+        for found in answer.to_object()["topics"]
+    }
 
 
 async def why_unreachable(kafka: KafkaSettings, error: BaseException) -> str:
