@@ -11,6 +11,7 @@ AUDIT_URL ?=
 SEED ?=
 LOGS ?=
 INPUTS ?= 1000000
+KILLS ?= 100
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -24,7 +25,7 @@ INSTALL = $(RUN)/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo monitor test test-observability test-containers check bench chaos fuzz soak recovery mutations swaps train handbook credit
+.PHONY: help demo monitor test test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit
 .PHONY: sign sbom audit audit-answers dashboards clean lock hashes
 
 help: ## what can be made
@@ -66,6 +67,9 @@ chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running syste
 
 fuzz: $(VENV)/.installed-all ## spoiled payments and specs: none stops a partition, none is told (INPUTS=1000000 SEED=1)
 	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+
+side-kills: $(VENV)/.installed-all ## kills the monitor with -9 again and again: no successor stands still (KILLS=100 SEED=1)
+	@$(RUN)/python -m tests.chaos.side_kills --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 soak: $(VENV)/.installed-all ## a scorer at half its load: memory and descriptors stay flat (MINUTES=30)
 	@$(RUN)/python -m tests.chaos.soak $(if $(MINUTES),--minutes $(MINUTES)) $(GIVEN_RATE)

@@ -1,13 +1,17 @@
 """Stage 2: alerts and actions into the tables. Each is taken in once, however often the log repeats it."""
 
+import re
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas import codec
 from schemas.alert import Alert
 from schemas.case import Case, CaseAction, Mute, MuteScope
 from schemas.label import Label, Verdict
 from services.cases.grouping import decided, joined, opened
+
+_CASE_ID = re.compile(r"([0-9]{1,9})-[0-9]{1,18}", re.ASCII)
 
 Table = MutableMapping[bytes, bytes]
 
@@ -172,6 +176,31 @@ class Desk:
     def _all(self) -> Iterator[Case]:
         yield from self._newest.values()
         yield from self._earlier.values()
+
+
+def partition_of(case_id: str) -> int:
+    """Where a case lives, and actions for it go. Raises ValueError for what is no case id."""
+    found = _CASE_ID.fullmatch(case_id)
+    if found is None:
+        raise ValueError("not a case id")
+    return int(found[1])
+
+
+def case_problem(message: Any) -> str | None:
+    """Why a record of `cases` cannot be used, if so."""
+    case = codec.read(Case, message.value)
+    if not _CASE_ID.fullmatch(case.case_id):
+        return "its case_id is not partition and offset"
+    if case.case_id.encode() != message.key:
+        return "its key is not its case_id"
+    return None if partition_of(case.case_id) == message.partition else "it is not of its partition"
+
+
+def mute_problem(message: Any) -> str | None:
+    """Why a record of `case-mutes` cannot be used, if so."""
+    mute = codec.read(Mute, message.value)
+    fits = mute_key(message.partition, mute.scope, mute.muted_id) == message.key
+    return None if fits else "its key is not its partition, scope and id"
 
 
 def mute_key(partition: int, scope: MuteScope, muted_id: str) -> bytes:

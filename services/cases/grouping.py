@@ -1,7 +1,9 @@
 """Stage 1: what one alert or action does to one case. Pure: no clock, so the same log makes the same cases."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.case import ALERTS_MAX, Case, CaseAction, CaseAlert, CaseChange, CaseReason, CaseState
 from schemas.times import EVENT_TIME_MS_MAX
@@ -13,24 +15,25 @@ DECIDED: dict[str, CaseState] = {"confirm": "confirmed", "dismiss": "dismissed",
 
 def opened(alert: Alert, partition: int, offset: int, timestamp_ms: int, window_ms: int) -> Case:
     """A new case of a card's first alert. timestamp_ms: of the alert's record."""
-    return Case(
-        case_id=f"{partition}-{offset}",
-        card_id=alert.card_id,
-        state="open",
-        change="opened",
-        version=1,
-        priority=_at_risk(alert),
-        opened_at_ms=timestamp_ms,
-        changed_at_ms=timestamp_ms,
-        window_start_ms=alert.event_time_ms,
-        window_end_ms=min(alert.event_time_ms + window_ms, EVENT_TIME_MS_MAX),
-        alerts=1,
-        amount=alert.amount,
-        listed=(_listed(alert),),
-        reasons=_reasons((), alert.reasons),
-        model=alert.model,
-        alert_offset=offset,
-    )
+    fields = {
+        "case_id": f"{partition}-{offset}",
+        "card_id": alert.card_id,
+        "state": "open",
+        "change": "opened",
+        "version": 1,
+        "priority": _at_risk(alert),
+        "opened_at_ms": timestamp_ms,
+        "changed_at_ms": timestamp_ms,
+        "window_start_ms": alert.event_time_ms,
+        "window_end_ms": min(alert.event_time_ms + window_ms, EVENT_TIME_MS_MAX),
+        "alerts": 1,
+        "amount": alert.amount,
+        "listed": (_listed(alert),),
+        "reasons": _reasons((), alert.reasons),
+        "model": alert.model,
+        "alert_offset": offset,
+    }
+    return codec.checked(Case, fields)
 
 
 def joined(case: Case, alert: Alert, offset: int, timestamp_ms: int) -> Case:
@@ -71,9 +74,9 @@ def decided(case: Case, action: CaseAction, offset: int, timestamp_ms: int) -> C
     return _changed(case, changes)
 
 
-def _changed(case: Case, changes: dict[str, Any]) -> Case:
-    """Validated, unlike `model_copy`: what is written can be read again."""
-    return Case(**{**dict(case), **changes})
+def _changed(case: Case, changes: Mapping[str, Any]) -> Case:
+    """Raises SchemaError where no reader would take what came of it: a sum of amounts that is infinite, a time after 2100."""
+    return codec.checked(Case, {**dict(case), **changes})
 
 
 def _reopens(case: Case, alert: Alert) -> bool:

@@ -1,6 +1,7 @@
 """The two apps of the case service: one makes cases, the other posts them. They meet on `cases`, so neither waits."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -10,7 +11,7 @@ from schemas.alert import Alert
 from schemas.case import Case, CaseAction, held_card_number
 from schemas.dead_letter import DeadLetterReason
 from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS
-from services.cases.desk import Desk, Limits, Source
+from services.cases.desk import Desk, Limits, Source, case_problem, mute_problem, partition_of
 from services.cases.webhook import Webhook, worth_telling
 from services.clock import wall_ms
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
@@ -75,6 +76,9 @@ class _Agents:
         await self._app.send(DEAD_LETTERS, None, self._letters.encode(message, reason, detail), source=message)
         self._metrics.dead_letters.labels(reason.value).inc()
 
+    async def _unscorable(self, message: Any, why: str) -> None:
+        await self._dead_letter(message, DeadLetterReason.UNSCORABLE, why)
+
 
 class _Maker(_Agents):
     """Alerts and actions in, cases and labels out."""
@@ -92,13 +96,13 @@ class _Maker(_Agents):
         limits = Limits(
             int(settings.window_h * HOUR_MS), int(settings.expire_days * DAY_MS), int(settings.keep_days * DAY_MS)
         )
-        table = app.table(CASES, partitions)
-        self._desk = Desk(table, app.table(CASE_MUTES, partitions), limits)
-        self._parse_alert, self._parse_action = codec.decoder(Alert), codec.decoder(CaseAction)
+        table = app.table(CASES, partitions, case_problem)
+        self._desk = Desk(table, app.table(CASE_MUTES, partitions, mute_problem), limits)
+        self._parse_alert, self._parse_action = codec.decoder(Alert), partial(codec.read, CaseAction)
         app.recovered(table, self._desk.recover)
-        app.agent(ALERTS, self._alert)
-        app.agent(CASE_ACTIONS, self._action)
-        app.faust.timer(settings.tick_s)(self._tick)
+        app.agent(ALERTS, self._alert, self._unscorable)
+        app.agent(CASE_ACTIONS, self._action, self._unscorable)
+        app.timer(settings.tick_s, "expiry", self._tick)
 
     async def _alert(self, event: Any) -> None:
         message = event.message
@@ -117,11 +121,11 @@ class _Maker(_Agents):
 
     async def _action(self, event: Any) -> None:
         message = event.message
-        parsed_action = parsed(message, self._parse_action, self._bytes_max)
-        if isinstance(parsed_action, Fault):
-            await self._dead_letter(message, parsed_action.reason, parsed_action.detail)
+        action = parsed(message, self._parse_action, self._bytes_max)
+        if isinstance(action, Fault):
+            await self._dead_letter(message, action.reason, action.detail)
             return
-        action, source = codec.read(CaseAction, message.value), _source(message)
+        source = _source(message)
         if name := held_card_number(action):
             await self._dead_letter(message, DeadLetterReason.CARD_NUMBER, f"{name} holds a card number: leave it out")
             return
@@ -139,8 +143,11 @@ class _Maker(_Agents):
     async def _tick(self) -> None:
         self._cases.open_cases.set(self._desk.open_cases)
         for case, action in list(self._desk.due(wall_ms())):
-            partition = int(case.case_id.partition("-")[0])
-            await self._app.send(CASE_ACTIONS, None, codec.write(action), source=None, partition=partition)
+            try:
+                partition = partition_of(case.case_id)
+                await self._app.send(CASE_ACTIONS, None, codec.write(action), source=None, partition=partition)
+            except Exception as error:
+                self._app.skipped.work("expiry", error)
 
 
 class _Teller(_Agents):
@@ -149,13 +156,21 @@ class _Teller(_Agents):
     def __init__(self, app: SideApp, webhook: Webhook, environment: Environment, metrics: CaseMetrics) -> None:
         super().__init__(app, environment)
         self._webhook, self._cases = webhook, metrics
-        app.agent(CASES, self._case)
+        app.agent(CASES, self._case, self._unscorable)
+        self._parse = partial(codec.read, Case)
 
     async def _case(self, event: Any) -> None:
         message = event.message
         if not message.value:
             return  # a case forgotten
-        case = codec.read(Case, message.value)
+        case = parsed(message, self._parse, self._bytes_max)
+        if isinstance(case, Fault):
+            await self._dead_letter(message, case.reason, case.detail)
+            return
+        problem = case_problem(message)
+        if problem is not None:
+            await self._dead_letter(message, DeadLetterReason.SCHEMA, problem)
+            return
         if not worth_telling(case):
             return
         why = await self._webhook.deliver(case, message.value)

@@ -70,7 +70,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
 
     def why_not_ready(self) -> str | None:
         """One sentence a cause; None where every partition we own is restored and moving."""
-        causes = [str(held) for held in self.held()]
+        causes = [*self._parts.logs.why_not_ready(), *map(str, self.held())]
         bound_s, now_s = self._settings.progress_timeout_s, monotonic_s()
         for source, hidden in sorted(self._watched.hidden_for(bound_s, now_s).items()):
             causes.append(
@@ -81,7 +81,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             causes.append(f"the group {self._settings.group} has not assigned us partitions yet")
         elif self._stuck_s >= bound_s:
             causes.append(f"nothing moves since {self._stuck_s:.0f} s")
-        starting = [w for w in self._workers.values() if w.phase not in ("running", "held")]
+        starting = [w for w in self._workers.values() if w.phase not in ("running", "held", "replaced")]
         if starting:
             names = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in starting))
             causes.append(f"partitions {names} are {starting[0].phase}")
@@ -173,6 +173,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         """F: the client can be stuck without any sign. Ask the broker for the ends, and compare with what we commit."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
+            await self._look_at_logs()
             waiting = await self._waiting()
             self._tick_s = now_s = monotonic_s()
             joining_s = 0.0 if self._joining_since_s is None else now_s - self._joining_since_s
@@ -187,9 +188,18 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         partitions = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in waiting))
         return f"Partitions {partitions} have records waiting but committed none for {self._stuck_s:.0f} s"
 
+    async def _look_at_logs(self) -> None:
+        """Whether each topic is still the log that it was; a partition that is worked sees the answer at its next poll."""
+        try:
+            await self._parts.logs.check()
+            for topic in self._topics:
+                self._parts.logs.count(topic, len(self._parts.consumer.partitions_for_topic(topic) or ()))
+        except (KafkaError, TimeoutError) as error:
+            log.warning("watchdog.no_answer", error=type(error).__name__)
+
     async def _waiting(self) -> list[PartitionWorker]:
         """Workers that have something to do: not yet running, or with readable records beyond their position."""
-        workers = [worker for worker in self._workers.values() if worker.phase != "held"]
+        workers = [worker for worker in self._workers.values() if worker.phase not in ("held", "replaced")]
         if not workers:
             return []
         consumer, timeout_s = self._parts.consumer, self._settings.request_timeout_s

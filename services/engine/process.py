@@ -19,9 +19,9 @@ from services.engine.delivery import AtLeastOnce, Delivery, ExactlyOnce
 from services.engine.group import WorkerGroup
 from services.engine.health import HealthServer
 from services.engine.held_desk import HeldDesk
+from services.engine.log_identity import identities
 from services.engine.pacing import Pacer
-from services.engine.snapshots import NO_LOG_ID, SnapshotStore
-from services.engine.topic_ids import topic_ids
+from services.engine.snapshots import SnapshotStore
 from services.engine.tracing import create
 from services.engine.worker import Parts
 from services.errors import AssayError, fatal_sentence
@@ -185,7 +185,7 @@ async def _until_one_ends(tables: Sequence[Lookup]) -> None:
 
 
 def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]) -> Parts:
-    """What the workers are made of. partitions: of each output topic, by full name."""
+    """What the workers are made of. partitions: of each topic, by full name."""
     kafka, runtime = environment.kafka, environment.runtime
 
     def make_delivery(source: TopicPartition) -> Delivery:
@@ -193,16 +193,19 @@ def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsume
             return ExactlyOnce(kafka, runtime, source, partitions)
         return AtLeastOnce(kafka, runtime, source, partitions, consumer)
 
-    async def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
-        ids = await asyncio.wait_for(topic_ids(consumer._client, [source.topic]), runtime.request_timeout_s)
+    async def make_snapshots(source: TopicPartition, state_key: str, log_id: str) -> SnapshotStore:
         folder = place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}")
-        return SnapshotStore(folder, state_key, ids.get(source.topic, NO_LOG_ID))
+        return SnapshotStore(folder, state_key, log_id)
+
+    topics = [environment.topics.topic_prefix + topic.name for topic in service.sources]
+    sources = {topic: partitions[topic] for topic in topics}
 
     return Parts(
         consumer=consumer,
         make_delivery=make_delivery,
         make_processor=service.make_processor,
         make_snapshots=make_snapshots,
+        logs=identities(consumer, sources, runtime.group, environment.metrics, runtime.request_timeout_s),
         pacer=Pacer(runtime.transactions_per_s_max or TRANSACTIONS_PER_S_MAX[runtime.delivery]),
         metrics=environment.metrics,
         settings=runtime,

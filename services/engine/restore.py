@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -10,7 +11,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from services.clock import monotonic_s
 from services.engine.batches import Foldable
 from services.engine.failpoints import reach
-from services.engine.snapshots import Snapshot, SnapshotStore
+from services.engine.log_identity import AnotherLogError, sentence, way_on
+from services.engine.offset_notes import OffsetNote
+from services.engine.snapshots import NO_LOG_ID, Snapshot, SnapshotStore, fingerprint
 from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.settings.secrets import shown_url
@@ -23,31 +26,49 @@ RESTORE_POLL_MS = 1000
 END_POLL_S = 0.2
 
 
+NO_NOTE = OffsetNote()
+
+
 @dataclass(frozen=True, slots=True)
 class Position:
     """Where a partition goes on.
 
     must_be_written: the group must commit this one, since it has none, or one before the first record that is left. known: it
-    has one.
+    has one. note: what was committed with it. first: of the records that are left.
     """
 
     offset: int
     must_be_written: bool
     known: bool = True
+    note: OffsetNote = NO_NOTE
+    first: int = 0
 
 
 async def committed_position(
-    consumer: AIOKafkaConsumer, source: TopicPartition, settings: RuntimeSettings, metrics: Metrics
+    consumer: AIOKafkaConsumer, source: TopicPartition, settings: RuntimeSettings, metrics: Metrics, log_id: str
 ) -> Position:
-    """The committed offset, or where `start_from` says to begin; never before the first record that is left."""
+    """The committed offset, or where `start_from` says to begin; never before the first record that is left.
+
+    log_id: of the log as it is now. Raises AnotherLogError where the offset is of another, and nobody accepted this one.
+    """
     timeout_s = settings.request_timeout_s
-    committed = await asyncio.wait_for(consumer.committed(source), timeout_s)
+    found = await asyncio.wait_for(consumer._coordinator.fetch_committed_offsets([source]), timeout_s)
+    at: Any = found.get(source)
+    committed = None if at is None or at.offset < 0 else int(at.offset)
     if committed is None and settings.start_from == "latest":
         end = await asyncio.wait_for(consumer.end_offsets([source]), timeout_s)
         return Position(end[source], must_be_written=True, known=False)
     first = (await asyncio.wait_for(consumer.beginning_offsets([source]), timeout_s))[source]
     if committed is None:
-        return Position(first, must_be_written=True, known=False)
+        return Position(first, must_be_written=True, known=False, first=first)
+    note = OffsetNote.read(at.metadata)
+    foreign = note.log_id is not None and NO_LOG_ID not in (note.log_id, log_id) and note.log_id != log_id
+    accepted = log_id in settings.accepted_log_ids and note.log_id != log_id
+    if foreign and not accepted:
+        was = f"its topic id was {note.log_id}, and is {log_id}"
+        raise AnotherLogError(sentence(source.topic, settings.group, was, log_id))
+    if accepted and (foreign or await _is_beyond_the_end(consumer, source, committed, settings)):
+        return _of_accepted(source, first)
     if committed < first:
         lost = first - committed
         metrics.offset_gaps.labels(metrics.label(source)).inc(lost)
@@ -58,36 +79,72 @@ async def committed_position(
             lost_records=lost,
             next_step="records were deleted before they were scored: lengthen the topic's retention",
         )
-        return Position(first, must_be_written=True)
-    await _check_end(consumer, source, committed, settings)
-    return Position(committed, must_be_written=False)
+        return Position(first, must_be_written=True, note=note, first=first)
+    if await _is_beyond_the_end(consumer, source, committed, settings):
+        raise AnotherLogError(
+            f"Group {settings.group} is at {committed} in {source.topic}-{source.partition}, which ends before: this is "
+            + ("another log of this name. " + way_on(source.topic, log_id) if note.log_id != log_id else _LOST)
+        )
+    return Position(committed, must_be_written=False, note=note, first=first)
 
 
-async def _check_end(
+_LOST = (
+    "another log of this name, or one that lost records which were scored. To score it from its beginning, delete the group's "
+    "offsets for the topic with kafka-consumer-groups --delete-offsets and its folders of snapshots, then start again."
+)
+
+
+def _of_accepted(source: TopicPartition, first: int) -> Position:
+    log.warning("log.accepted", topic=source.topic, partition=source.partition, offset=first)
+    return Position(first, must_be_written=True, first=first)
+
+
+async def _is_beyond_the_end(
     consumer: AIOKafkaConsumer, source: TopicPartition, committed: int, settings: RuntimeSettings
-) -> None:
-    """Raises AssayError where the group is ahead of the log: it is another of this name, or lost records that were scored."""
+) -> bool:
+    """Whether the group is ahead of the log: it is another of this name, or lost records that were scored."""
     deadline_s = monotonic_s() + settings.request_timeout_s
     while True:
         end = (await asyncio.wait_for(consumer.end_offsets([source]), settings.request_timeout_s))[source]
         if committed <= end:
-            return
+            return False
         if monotonic_s() > deadline_s:  # a leader that has just taken over may not know its own end yet
-            break
+            return True
         await asyncio.sleep(END_POLL_S)
-    raise AssayError(
-        f"Group {settings.group} is at {committed} in {source.topic}-{source.partition}, which ends at {end}: this is another "
-        "log of this name, or one that lost records. To score it from its beginning, delete the group's offsets for the topic "
-        "with kafka-consumer-groups --delete-offsets, then start again."
-    )
 
 
-async def check_never_committed(
+async def check_snapshots(
+    consumer: AIOKafkaConsumer,
+    source: TopicPartition,
+    committed: Position,
+    snapshots: SnapshotStore,
+    settings: RuntimeSettings,
+) -> Position:
+    """What the snapshots say of the position: where all are another log's, so is the offset. Raises AnotherLogError.
+
+    An offset that was committed with this log's id needs no such witness.
+    """
+    log_id = snapshots.log_id
+    if committed.note.log_id == log_id:
+        return committed
+    former = await asyncio.to_thread(snapshots.former_log_id)
+    if former is not None:
+        if log_id not in settings.accepted_log_ids:
+            was = f"its newest snapshot is of topic id {former}, and it is {log_id}"
+            raise AnotherLogError(sentence(source.topic, settings.group, was, log_id))
+        first = (await asyncio.wait_for(consumer.beginning_offsets([source]), settings.request_timeout_s))[source]
+        return _of_accepted(source, first)
+    if not committed.known:
+        await _check_never_committed(consumer, source, snapshots, settings)
+    return committed
+
+
+async def _check_never_committed(
     consumer: AIOKafkaConsumer, source: TopicPartition, snapshots: SnapshotStore, settings: RuntimeSettings
 ) -> None:
     """Raises AssayError where a snapshot shows that the group had an offset in this log: it expired, or somebody deleted it.
 
-    To begin anew would score everything again. A snapshot of another log says nothing, nor does one beyond the end.
+    To begin anew would score everything again. A snapshot beyond the end says nothing.
     """
     newest = await asyncio.to_thread(snapshots.newest_offset)
     if newest is None:
@@ -111,7 +168,7 @@ async def restore(
     moving: Callable[[], None],
 ) -> None:
     """Bring `processor` to the state just before `committed`. Calls `moving` while it makes progress."""
-    start = await _load(source, committed, processor, snapshots, metrics)
+    start = await _load(consumer, source, committed, processor, snapshots, metrics)
     first = (await consumer.beginning_offsets([source]))[source]
     position = first if start is None else max(start, first)
     if start is not None and start < first:
@@ -139,12 +196,19 @@ async def restore(
 
 
 async def _load(
-    source: TopicPartition, committed: int, processor: Foldable, snapshots: SnapshotStore, metrics: Metrics
+    consumer: AIOKafkaConsumer,
+    source: TopicPartition,
+    committed: int,
+    processor: Foldable,
+    snapshots: SnapshotStore,
+    metrics: Metrics,
 ) -> int | None:
-    """Offset of the newest usable snapshot, now in `processor`; None without one."""
+    """Offset of the newest usable snapshot, now in `processor`; None without one. Raises AnotherLogError."""
     candidates = snapshots.newest(committed)
     # in a thread: a large one takes seconds, and the consumer's heartbeats run on the event loop
     while (candidate := await asyncio.to_thread(next, candidates, None)) is not None:
+        if isinstance(candidate, Snapshot):
+            await _check_fingerprint(consumer, source, candidate)
         why = candidate if isinstance(candidate, str) else await asyncio.to_thread(_take, processor, candidate)
         if isinstance(candidate, Snapshot) and why is None:
             metrics.snapshots.labels("restored").inc()
@@ -152,6 +216,27 @@ async def _load(
         metrics.snapshots.labels("rejected").inc()
         log.warning("snapshot.rejected", topic=source.topic, partition=source.partition, why=why)
     return None
+
+
+async def _check_fingerprint(consumer: AIOKafkaConsumer, source: TopicPartition, snapshot: Snapshot) -> None:
+    """Where brokers tell no topic ids: the record before the snapshot's offset is the one that it was made after.
+
+    One that retention removed is not looked for. Raises AnotherLogError.
+    """
+    if snapshot.before is None:
+        return
+    first = (await consumer.beginning_offsets([source]))[source]
+    offset, digest = snapshot.before
+    if offset < first:
+        return
+    consumer.seek(source, offset)
+    fetched = await consumer.getmany(source, timeout_ms=RESTORE_POLL_MS, max_records=1)
+    records = fetched.get(source, [])
+    if records and (records[0].offset != offset or fingerprint(records[0]) != digest):
+        raise AnotherLogError(
+            f"{source.topic} is another log of this name: its record at {offset} of partition {source.partition} is not the "
+            f"one that the newest snapshot was made after. {way_on(source.topic, NO_LOG_ID)}"
+        )
 
 
 def _take(processor: Foldable, snapshot: Snapshot) -> str | None:

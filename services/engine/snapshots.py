@@ -43,6 +43,16 @@ class Snapshot:
 
     offset: int
     arrays: Arrays
+    before: tuple[int, str] | None = None
+    """Offset and fingerprint of the record before, where the log has no id."""
+
+
+def fingerprint(record: Any) -> str:
+    """SHA-256 (hex) over offset, timestamp, key and value, each with its length or that it is missing."""
+    digest = hashlib.sha256(f"{record.offset}:{record.timestamp}".encode())
+    for part in (record.key, record.value):
+        digest.update(b"-" if part is None else b"%d:%s" % (len(part), part))
+    return digest.hexdigest()
 
 
 class SnapshotStore:
@@ -52,16 +62,19 @@ class SnapshotStore:
         """log_id: 32 hex digits that name the log whose fold the state is."""
         self._place = place
         self._state_key = state_key
-        self._log_id = log_id
+        self.log_id = self._log_id = log_id
 
-    def save(self, offset: int, arrays: Arrays) -> int:
-        """Write a snapshot; returns its size in bytes. Raises OSError."""
+    def save(self, offset: int, arrays: Arrays, before: Any = None) -> int:
+        """Write a snapshot; returns its size in bytes. before: the record before. Raises OSError."""
         arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         header = {
             "format_version": FORMAT_VERSION,
             "state_key": self._state_key,
             "log_id": self._log_id,
             "offset": offset,
+            "before": [before.offset, fingerprint(before)]
+            if before is not None and self._log_id == NO_LOG_ID
+            else None,
             "arrays": list(arrays),
             "sha256": _digest(arrays),
         }
@@ -101,6 +114,15 @@ class SnapshotStore:
             return next((_offset(name) for name in self._names() if self._ours(name)), None)
         return None
 
+    def former_log_id(self) -> str | None:
+        """Of the newest snapshot where all are of other logs with an id; None where one is ours, or there is none."""
+        with contextlib.suppress(OSError):
+            named = [name for name in self._names() if len(name.split(".")) == 3]
+            if named and self._log_id != NO_LOG_ID and not any(map(self._ours, named)):
+                former = named[0].split(".")[1]
+                return former if former != NO_LOG_ID else None
+        return None
+
     def _names(self) -> list[str]:
         """Newest first, those of other logs among them."""
         return sorted((name for name in self._place.names() if NAME.fullmatch(name)), reverse=True)
@@ -130,7 +152,8 @@ class SnapshotStore:
             arrays = {str(array): npy.read_array(file, allow_pickle=False) for array in header["arrays"]}
             if header["sha256"] != _digest(arrays) or file.read(1):
                 raise ValueError("checksum differs")
-        return Snapshot(int(header["offset"]), arrays)
+        before = header.get("before")
+        return Snapshot(int(header["offset"]), arrays, (int(before[0]), str(before[1])) if before else None)
 
 
 def _offset(name: str) -> int:

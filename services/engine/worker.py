@@ -24,9 +24,11 @@ from services.engine.delivery import Delivery, RevokedError
 from services.engine.failpoints import reach
 from services.engine.faults import unscorable
 from services.engine.held import Decision, Held
+from services.engine.log_identity import LogIdentities, ReplacedError
+from services.engine.offset_notes import OffsetNote
 from services.engine.pacing import Pacer
-from services.engine.restore import check_never_committed, committed_position, restore
-from services.engine.snapshots import SnapshotStore
+from services.engine.restore import Position, check_snapshots, committed_position, restore
+from services.engine.snapshots import NO_LOG_ID, SnapshotStore
 from services.engine.suspects import (
     IN_A_ROW_MAX,
     Folding,
@@ -46,9 +48,6 @@ log = structlog.get_logger(__name__)
 POLL_TIMEOUT_MS = 200
 BACKOFF_S_MAX = 10.0
 
-METADATA_MAX = 1000
-"""Of an offset: brokers keep 4,096 bytes (offset.metadata.max.bytes)."""
-
 MENDABLE = (
     KafkaError,
     TimeoutError,
@@ -61,7 +60,7 @@ MENDABLE = (
 )
 """What a fresh start may mend. The last two: the client's own state checks, after it lost track of a transaction."""
 
-Phase = Literal["starting", "restoring", "running", "held", "stopped"]
+Phase = Literal["starting", "restoring", "running", "held", "replaced", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,8 @@ class Parts:
     consumer: AIOKafkaConsumer
     make_delivery: Callable[[TopicPartition], Delivery]
     make_processor: Callable[[TopicPartition], Processor]
-    make_snapshots: Callable[[TopicPartition, str], Awaitable[SnapshotStore]]
+    make_snapshots: Callable[[TopicPartition, str, str], Awaitable[SnapshotStore]]
+    logs: LogIdentities
     pacer: Pacer
     metrics: Metrics
     settings: RuntimeSettings
@@ -104,6 +104,8 @@ class PartitionWorker:
         self._snapshot_due_s = 0.0
         self._snapshot_offset = -1
         self._label = parts.metrics.label(source)
+        self._log_id: str | None = None
+        self._last: Record | None = None
         self._log = log.bind(topic=source.topic, partition=source.partition)
         parts.metrics.show_partition(self._label)
 
@@ -146,6 +148,9 @@ class PartitionWorker:
                     self._log.info("partition.state_outdated", next_step="its history is folded again from the log")
                 except SuspectError as error:
                     self._log.warning("partition.suspect", **origin_of(error))
+                except ReplacedError:
+                    self.phase = "replaced"  # the group says why; a person decides, and starts the process again
+                    await self._stop.wait()
                 except MENDABLE as error:
                     await self._failed(error)
         finally:
@@ -183,14 +188,14 @@ class PartitionWorker:
         try:
             self._parts.metrics.producers.labels("restart" if self._failures else "assignment").inc()
             await delivery.start()
+            log_id = await self._identify()
+            committed = await self._committed(log_id)
             consumer = self._parts.consumer
-            committed = await committed_position(consumer, self.source, self._settings, self._parts.metrics)
             processor = self._parts.make_processor(self.source)
-            snapshots = await self._parts.make_snapshots(self.source, processor.state_key)
-            if not committed.known:
-                await check_never_committed(consumer, self.source, snapshots, self._settings)
+            snapshots = await self._parts.make_snapshots(self.source, processor.state_key, log_id)
+            committed = await check_snapshots(consumer, self.source, committed, snapshots, self._settings)
             if committed.must_be_written:
-                await delivery.deliver([], committed.offset, self.owned)
+                await delivery.deliver([], committed.offset, self.owned, self._note())
             self.phase = "restoring"
             folding = Folding(processor, self._suspects)
             await restore(
@@ -207,9 +212,21 @@ class PartitionWorker:
         finally:
             await asyncio.shield(delivery.discard())
 
+    async def _identify(self) -> str:
+        self._log_id = await self._parts.logs.current(self.source.topic)
+        return self._log_id
+
+    async def _committed(self, log_id: str) -> Position:
+        parts = self._parts
+        settings = self._settings
+        if parts.logs.added(self.source):  # `latest` would skip what came before we saw the partition
+            settings = settings.model_copy(update={"start_from": "earliest"})
+        return await committed_position(parts.consumer, self.source, settings, parts.metrics, log_id)
+
     async def _loop(self, delivery: Delivery, processor: Processor, snapshots: SnapshotStore) -> Delivery:
         while not self._stop.is_set():
             records = await self._poll()
+            self._parts.logs.look(self.source.topic)
             if self._stop.is_set():
                 break  # what was polled and not begun belongs to the next owner
             for batch in split(records, self._settings.batch_bytes_max):
@@ -252,6 +269,7 @@ class PartitionWorker:
             if result.faults and (cause := self._too_many(result, blamed, batch)):
                 return Held.of(f"{self.source.topic}-{self.source.partition}", batch, result.faults, cause)
             trace.carry(result.writes)
+            self._last = batch[-1]
             try:
                 await self._deliver(delivery, processor, result, batch[-1].offset + 1)
             except UnsendableError as error:
@@ -332,7 +350,9 @@ class PartitionWorker:
 
     async def _deliver(self, delivery: Delivery, processor: Processor, result: Result, next_offset: int) -> None:
         started_s = monotonic_s()
-        await delivery.deliver(result.writes, next_offset, self.owned)
+        if self._parts.logs.doubtful:
+            await self._parts.logs.check(self.source.topic)
+        await delivery.deliver(result.writes, next_offset, self.owned, self._note())
         self._parts.metrics.took("deliver", started_s)
         processor.committed(result)
         self.next_offset = self.passed_offset = next_offset
@@ -340,6 +360,9 @@ class PartitionWorker:
         self._failures = 0
         self._moving()
         self._parts.metrics.transactions.labels(self._label).inc()
+
+    def _note(self, held: str = "") -> str:
+        return str(OffsetNote(self._log_id, None, held))
 
     async def _replace(self, delivery: Delivery) -> Delivery:
         """D: a fresh producer of the same id between two transactions; state and position stay."""
@@ -363,7 +386,8 @@ class PartitionWorker:
             next_step="`assay held show` lists the records, `assay held let-through` or `assay held retry` goes on",
         )
         try:
-            await delivery.deliver([], held.first_offset, self.owned, str(held)[:METADATA_MAX])
+            await self._parts.logs.check(self.source.topic)
+            await delivery.deliver([], held.first_offset, self.owned, self._note(str(held)))
             if not self._stop.is_set():
                 await self._decided.wait()
         finally:
@@ -393,11 +417,14 @@ class PartitionWorker:
         if self.next_offset is None or self.next_offset == self._snapshot_offset or self._lost:
             return
         metrics, offset = self._parts.metrics, self.next_offset
+        if snapshots.log_id == NO_LOG_ID and self._last is None:
+            return  # nothing new, and nothing to tell the log by
         try:
-            size_bytes = await asyncio.to_thread(snapshots.save, offset, processor.snapshot())
-        except OSError as error:
+            await self._parts.logs.check(self.source.topic)
+            size_bytes = await asyncio.to_thread(snapshots.save, offset, processor.snapshot(), self._last)
+        except (OSError, KafkaError) as error:
             metrics.snapshots.labels("failed").inc()
-            self._log.error("snapshot.failed", error=error.strerror or type(error).__name__)
+            self._log.error("snapshot.failed", error=getattr(error, "strerror", None) or type(error).__name__)
             return
         self._snapshot_offset = offset
         metrics.snapshots.labels("saved").inc()

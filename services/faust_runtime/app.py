@@ -2,25 +2,34 @@
 
 import asyncio
 import logging
-import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 import structlog
 from aiokafka import TopicPartition
 from faust.exceptions import ConsumerNotStarted
 
+from schemas import codec
+from schemas.base import Message
+from schemas.times import record_time_problem
 from schemas.topics import Topic
 from services.engine.batches import Record
-from services.engine.faults import headers_of
+from services.engine.faults import headers_of, timestamp_ms
 from services.engine.process import Environment
+from services.faust_runtime.recovery import SideTables
+from services.faust_runtime.skipped import OF_THE_SURROUNDINGS, Skipped, places, reason
 from services.faust_runtime.transport import SideTransport
 
 log = structlog.get_logger(__name__)
 
 COMMIT_INTERVAL_S = 1.0
+
+M = TypeVar("M", bound=Message)
+
+Check = Callable[[Any], str | None]
+"""Why the message of a table's entry, which has key and value, cannot be used; None where it can. In words safe to log."""
 
 
 @dataclass(slots=True)
@@ -51,6 +60,8 @@ class SideApp:
         self.failure = Failure()
         self.group, self.prefix = group, environment.topics.topic_prefix
         self.agents: dict[str, Topic] = {}
+        self.skipped = Skipped(environment.metrics)
+        self._checks: dict[str, Check] = {}
         self.handled = 0
         self._finished: dict[TopicPartition, int] = {}
         self.faust = faust.App(
@@ -63,11 +74,13 @@ class SideApp:
             processing_guarantee="at_least_once",
             consumer_auto_offset_reset="earliest",
             broker_commit_interval=COMMIT_INTERVAL_S,
+            broker_request_timeout=2 * max(runtime.request_timeout_s, runtime.session_timeout_s),
             topic_allow_declare=False,
             topic_disable_leader=True,
             web_enabled=False,
             stream_wait_empty=True,  # an event in work is finished before its partition goes
-            Table=_table_class(self.failure),
+            TableManager=SideTables,
+            Table=_table_class(self.failure, self.skipped, self._checks),
         )
         self._transport = SideTransport(self.faust, kafka, runtime, lambda: self.failure.error is not None)
         self.faust.transport = self.faust.producer_transport = self._transport
@@ -76,8 +89,12 @@ class SideApp:
         """A topic of ours as Faust has it: bytes in, bytes out."""
         return self.faust.topic(self.prefix + topic.name, key_type=bytes, value_type=bytes, partitions=partitions)
 
-    def table(self, topic: Topic, partitions: int) -> Any:
-        """A table of bytes whose changelog is `topic`. An entry lives on the partition of the event that wrote it."""
+    def table(self, topic: Topic, partitions: int, check: Check) -> Any:
+        """A table of bytes whose changelog is `topic`. An entry lives on the partition of the event that wrote it.
+
+        check: an entry of the topic that it refuses is skipped when the table is read back.
+        """
+        self._checks[self.prefix + topic.name] = check
         return self.faust.Table(
             topic.name,
             key_type=bytes,
@@ -95,23 +112,68 @@ class SideApp:
         table.on_recover(call)
         self.faust.on_rebalance_complete.connect(call, weak=False)
 
-    def agent(self, topic: Topic, handle: Callable[[Any], Awaitable[None]]) -> None:
-        """Call `handle` with each event of a topic, partition by partition in order. Its error ends the process."""
+    def agent(
+        self,
+        topic: Topic,
+        handle: Callable[[Any], Awaitable[None]],
+        skip: Callable[[Any, str], Awaitable[None]] | None = None,
+    ) -> None:
+        """Call `handle` with each event of a topic, partition by partition in order.
+
+        A record that it fails on is skipped, and given to `skip` with the reason. An error of the surroundings ends the
+        process.
+        """
+
+        async def attempt(event: Any) -> None:
+            try:
+                await handle(event)
+            except OF_THE_SURROUNDINGS:
+                raise
+            except Exception as error:
+                self.skipped.record(event.message, reason(error), places(error))
+                if skip is not None:
+                    await skip(event.message, reason(error))
 
         async def work(stream: Any) -> None:
             async for event in stream.events():
                 try:
-                    await handle(event)
+                    await attempt(event)
                     self.handled += 1
                     self._finished[TopicPartition(*event.message.tp)] = event.message.offset
                 except Exception as error:
                     # an agent that raises or returns has its event acknowledged: this one never comes back to ask for more
-                    log.error("agent.failed", topic=topic.name, error=type(error).__name__, at=_places(error))
+                    log.error("agent.failed", topic=topic.name, error=type(error).__name__, at=places(error))
                     self.failure.report(error)
                     await asyncio.Event().wait()
 
         self.agents[self.prefix + topic.name] = topic
         self.faust.agent(self.topic(topic), name=topic.name)(work)
+
+    def timer(self, interval_s: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Call `work` again and again. What it fails on is skipped; an error of the surroundings ends the process."""
+
+        async def attempt() -> None:
+            try:
+                try:
+                    await work()
+                except Exception as error:
+                    self.skipped.work(name, error)
+            except Exception as error:
+                log.error("agent.failed", topic=name, error=type(error).__name__, at=places(error))
+                self.failure.report(error)
+
+        self.faust.timer(interval_s)(attempt)
+
+    def read(self, schema: type[M], message: Any) -> M | None:
+        """The message of a record; None, and the record skipped, where it is none."""
+        problem = record_time_problem(timestamp_ms(message))
+        try:
+            if problem is None:
+                return codec.read(schema, message.value or b"")
+        except codec.RejectedError as error:
+            problem = str(error)
+        self.skipped.record(message, problem)
+        return None
 
     async def send(
         self,
@@ -152,6 +214,18 @@ class SideApp:
         position: int | None = assignment.state_value(source)._position
         return position
 
+    @property
+    def recovered_records(self) -> int:
+        """Records of its tables' topics that Faust has read back since it was given them."""
+        recovery = self.faust.tables.recovery
+        return sum(offset or 0 for offset in (*recovery.active_offsets.values(), *recovery.standby_offsets.values()))
+
+    @property
+    def gaps(self) -> dict[TopicPartition, int | None]:
+        """Where commits stand, of partitions with records done but not committed. For long: one before them is lost."""
+        consumer = self.faust.consumer
+        return {tp: consumer._committed_offset[tp] for tp in self.sources if consumer._acked.get(tp)}
+
     def doing(self) -> dict[str, Any]:
         """What Faust is at, in the words of its own state."""
         consumer, recovery = self.faust.consumer, self.faust.tables.recovery  # as Faust has them; nothing is changed
@@ -169,14 +243,9 @@ class SideApp:
         return self._finished.get(source, -1) < fetched
 
 
-def _places(error: BaseException) -> list[str]:
-    """Where an error was raised, without a local variable: they hold payloads."""
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-
-
-def _table_class(failure: Failure) -> type:
+def _table_class(failure: Failure, skipped: Skipped, checks: Mapping[str, Check]) -> type:
     class Table(faust.Table):  # type: ignore[misc]
-        """Watches its own writes."""
+        """Watches its own writes, and reads back only what it can use."""
 
         logger = logging.getLogger("faust.tables")
 
@@ -185,4 +254,25 @@ def _table_class(failure: Failure) -> type:
             sent.add_done_callback(failure.look)
             return sent
 
+        def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+            super().apply_changelog_batch([event for event in batch if self._usable(event.message)])
+
+        def _usable(self, message: Any) -> bool:
+            why = why_unusable(message, checks[message.topic])
+            if why is not None:
+                skipped.record(message, why)
+            return why is None
+
     return Table
+
+
+def why_unusable(message: Any, check: Check) -> str | None:
+    """Why an entry of a table is left out when it is read back; None where it is not."""
+    if message.key is None:
+        return "no key"
+    if message.value is None:
+        return None  # an entry forgotten
+    try:
+        return check(message)
+    except Exception as error:
+        return reason(error)

@@ -22,7 +22,8 @@ from services.engine.process import Environment
 from services.engine.tables import FollowedTable
 from services.errors import AssayError, fatal_sentence
 from services.faust_runtime.app import SideApp
-from services.faust_runtime.watch import Look, Watch
+from services.faust_runtime.skipped import places
+from services.faust_runtime.watch import GapWatch, Look, Watch
 from services.kafka import client as connections
 from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
@@ -59,8 +60,9 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await start()
         except AssayError as error:
-            print(f"assay: {printable(str(error))}", file=sys.stderr, flush=True)
-            os._exit(2)  # as a crash would: a cancelled agent acknowledges what it has not done
+            _end(printable(str(error)), 2)
+        except Exception as error:  # a defect: one line, and what was not done is done by the next process
+            _end(f"ended by {type(error).__name__} in {places(error)[-1]}: start it again, and report it.", 1)
 
     try:
         asyncio.run(ending())
@@ -68,9 +70,15 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
         sys.exit(130)
 
 
+def _end(sentence: str, status: int) -> None:
+    """As a crash would: a cancelled agent acknowledges what it has not done."""
+    print(f"assay: {sentence}", file=sys.stderr, flush=True)
+    os._exit(status)
+
+
 def quiet() -> None:
     """Keep the libraries' chatter, and every payload, out of the log."""
-    for name in ("faust", "mode", "services.faust_runtime.transport"):
+    for name in ("faust", "mode", "services.faust_runtime.transport", "services.faust_runtime.recovery"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for name in PAYLOAD_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -92,7 +100,7 @@ async def run_side(service: SideService, environment: Environment, stop: asyncio
             for table in service.tables:
                 await table.start()
             try:
-                await _Running(service.build(partitions, directory), environment).run(stop)
+                await _Running(service.build(partitions, directory), service.tables, environment).run(stop)
             finally:
                 for table in service.tables:
                     await table.stop()
@@ -127,11 +135,12 @@ def _wanted(service: SideService, prefix: str) -> dict[str, set[int]]:
 class _Running:
     """The apps of one process, between start and end."""
 
-    def __init__(self, apps: Sequence[SideApp], environment: Environment) -> None:
-        self._apps, self._environment = apps, environment
+    def __init__(self, apps: Sequence[SideApp], tables: Sequence[FollowedTable], environment: Environment) -> None:
+        self._apps, self._tables, self._environment = apps, tables, environment
         self._metrics, self._runtime = environment.metrics, environment.runtime
         self._started: set[str] = set()
         self._watches = {app.group: Watch(monotonic_s()) for app in apps}
+        self._gap_watches = {app.group: GapWatch() for app in apps}
         self._stuck_s = 0.0
         self._tick_s = monotonic_s()
 
@@ -163,7 +172,8 @@ class _Running:
     @property
     def ready(self) -> bool:
         """Whether every app has its tables and moves."""
-        return len(self._started) == len(self._apps) and self._stuck_s < self._runtime.progress_timeout_s
+        started = len(self._started) == len(self._apps) and all(table.ready for table in self._tables)
+        return started and self._stuck_s < self._runtime.progress_timeout_s
 
     @property
     def alive(self) -> bool:
@@ -181,6 +191,12 @@ class _Running:
                     "then start it again; what was not done is done then."
                 )
                 raise AssayError(sentence) from error
+
+    def _raise_ended(self) -> None:
+        for table in self._tables:
+            if why := table.ended:
+                log.error("process.background_ended", why=why)
+                raise AssayError(why)
 
     async def _start(self, app: SideApp) -> None:
         await app.faust.start()
@@ -202,6 +218,7 @@ class _Running:
                 self._stuck_s = max([await self._look(app, asked) for app in self._apps])
                 self._tick_s = monotonic_s()
                 self._metrics.ready.set(self.ready)
+                self._raise_ended()
                 if self._stuck_s > 2 * self._runtime.progress_timeout_s:
                     raise AssayError(
                         f"Records are waiting but none was worked for {self._stuck_s:.0f} s: this process ends so that another "
@@ -221,11 +238,13 @@ class _Running:
             ends=ends,
             handled=app.handled,
             unfinished=any(app.unfinished(source) for source in sources),
+            recovered=app.recovered_records,
         )
         self._metrics.assigned.set(len(sources))
         for source, lag in found.lags.items():
             self._metrics.lag.labels(self._metrics.label(source)).set(lag)
-        stuck_s = self._watches[app.group].look(found, monotonic_s())
+        now_s = monotonic_s()
+        stuck_s = max(self._watches[app.group].look(found, now_s), self._gap_watches[app.group].look(app.gaps, now_s))
         if stuck_s > self._runtime.progress_timeout_s / 2:
             self._tell_stuck(app, found, stuck_s)
         return stuck_s

@@ -34,7 +34,8 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # the library is n
         )
 
     async def getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109  (the name is the base class's)
-        fetched = await super().getmany(active_partitions, timeout)
+        # as shipped, the set changes while a fetch waits; emptied, it lets all through, and what comes is thrown away
+        fetched = await super().getmany(frozenset(active_partitions), timeout)
         for tp, records in fetched.items():
             if records:
                 self.transport.fetched[tp] = records[-1].offset
@@ -48,6 +49,22 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]  # the library is n
 
 
 class _Consumer(Consumer):  # type: ignore[misc]
+    async def perform_seek(self) -> None:
+        """As shipped, what fetches seeks too where it finds the flow stopped, at a moment when records may flow again.
+
+        A recovery follows each stop, and seeks.
+        """
+
+    async def seek_committed(self) -> None:
+        """Go to what is committed. The agents' partitions are to be paused."""
+        await super().perform_seek()
+
+    def pause_partitions(self, tps: Any) -> None:
+        super().pause_partitions(tps)
+        self._buffered_partitions.difference_update(
+            tps
+        )  # as shipped, a queue that empties wakes its partition all the same
+
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 

@@ -1,7 +1,8 @@
 """Stage 2: scores joined with labels by payment, whichever comes first, for as long as labels come."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,13 +10,28 @@ from numpy.typing import NDArray
 from schemas import codec
 from schemas.label import LABEL_AGE_DAYS_MAX
 from schemas.monitor import Evidence, Judged, LedgerEntry, Told
+from services.engine.faults import timestamp_ms
 
 DAY_MS = 86_400_000
 KEPT_MS = LABEL_AGE_DAYS_MAX * DAY_MS
 
+MODELS_MAX = 16
+"""Models whose score of one payment is kept, the newest: a payment is scored by a champion and a challenger, seldom by more."""
+
 Table = MutableMapping[bytes, bytes]
 
 _decode = codec.decoder(LedgerEntry)
+
+
+def entry_problem(ahead_ms_max: int, message: Any) -> str | None:
+    """Why an entry of `monitor-ledger` cannot be used, if so. ahead_ms_max: as of evidence, which is a little older."""
+    message.key.decode()
+    entry = _decode(message.value)
+    if not entry.judged and entry.told is None:
+        return "neither a score nor a label"
+    if latest_ms(entry.judged, entry.told) > timestamp_ms(message) + ahead_ms_max + DAY_MS:
+        return "a time far ahead of the record's timestamp"  # all older payments would be forgotten
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +76,7 @@ class Ledger:
         """After the table was filled from its topic, or taken away."""
         read = [(key.decode(), _decode(value)) for key, value in self.table.items()]
         self._event_ms = dict(sorted(((key, _event_ms(entry)) for key, entry in read), key=lambda item: item[1]))
-        self.now_ms = max((_newest_ms(entry) for _, entry in read), default=0)
+        self.now_ms = max((newest_ms(entry.judged, entry.told) for _, entry in read), default=0)
 
     def add(self, evidence: Evidence) -> bool:
         """Take in evidence; False where it says nothing new, as a repetition does."""
@@ -72,7 +88,7 @@ class Ledger:
             return False
         self.table[key] = codec.write(entry)
         self._event_ms[transaction_id] = _event_ms(entry)
-        self.now_ms = max(self.now_ms, _newest_ms(entry))
+        self.now_ms = max(self.now_ms, newest_ms(entry.judged, entry.told))
         self._make_room()
         return True
 
@@ -111,7 +127,7 @@ def _columns(rows: Sequence[tuple[Judged, Told | None]]) -> Columns:
 def _judged(before: LedgerEntry, judged: Judged | None) -> tuple[Judged, ...]:
     if judged is None:
         return before.judged
-    return (*(known for known in before.judged if known.model != judged.model), judged)
+    return (*(known for known in before.judged if known.model != judged.model), judged)[-MODELS_MAX:]
 
 
 def _told(before: Told | None, told: Told | None) -> Told | None:
@@ -129,6 +145,11 @@ def _event_ms(entry: LedgerEntry) -> int:
     return entry.told.event_time_ms or entry.told.labelled_at_ms
 
 
-def _newest_ms(entry: LedgerEntry) -> int:
-    times = [judged.event_time_ms for judged in entry.judged]
-    return max(times + ([entry.told.labelled_at_ms] if entry.told else []))
+def newest_ms(judged: Iterable[Judged], told: Told | None) -> int:
+    """When it was last heard of a payment."""
+    return max([one.event_time_ms for one in judged] + ([told.labelled_at_ms] if told else []), default=0)
+
+
+def latest_ms(judged: Iterable[Judged], told: Told | None) -> int:
+    """The latest time that is said of a payment."""
+    return max(newest_ms(judged, told), told.event_time_ms or 0 if told else 0)

@@ -2,30 +2,28 @@
 
 from collections.abc import Sequence
 
-import structlog
-
 from schemas import codec
 from schemas.monitor import ModelReference
+from schemas.topics import MODEL_REFERENCES
 from services.engine.batches import Record
-
-log = structlog.get_logger(__name__)
+from services.engine.tables import each
+from services.observability.metrics import Metrics
 
 
 class References:
-    """By model, as on scores."""
+    """By model, as on scores. A model without one is not compared."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._known: dict[str, ModelReference] = {}
 
     def apply(self, records: Sequence[Record]) -> None:
         """Take in the next records. One that is no reference is skipped, and said so."""
-        for record in records:
-            try:
-                known = codec.read(ModelReference, record.value or b"")
-            except (codec.RejectedError, ValueError) as error:
-                log.error("references.record_refused", offset=record.offset, error=type(error).__name__)
-                continue
-            self._known[known.model] = known
+        each(MODEL_REFERENCES, records, self._take, self._metrics)
+
+    def _take(self, record: Record) -> None:
+        known = codec.read(ModelReference, record.value or b"")
+        self._known[known.model] = known
 
     def get(self, model: str) -> ModelReference | None:
         """None where it has not been told yet."""

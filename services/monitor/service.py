@@ -1,6 +1,7 @@
 """The monitor's app: sums to drift reports, decisions and labels to quality reports, both on `monitor` and as metrics."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -9,7 +10,6 @@ from schemas import codec
 from schemas.label import Label
 from schemas.metric import ScoringMetric
 from schemas.monitor import DriftReport, Evidence, MonitorReport, QualityReport
-from schemas.times import record_time_problem
 from schemas.topics import (
     DECISIONS,
     LABELS,
@@ -26,10 +26,10 @@ from services.engine.tables import FollowedTable
 from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService
 from services.monitor.evidence import RecordedDecision, of_decision, of_label
-from services.monitor.ledger import Ledger
+from services.monitor.ledger import Columns, Ledger, entry_problem, latest_ms
 from services.monitor.quality import by_age
 from services.monitor.references import References
-from services.monitor.windows import Windows, report
+from services.monitor.windows import Windows, report, window_problem
 from services.observability.low_rate_metrics import MonitorMetrics
 from services.settings.low_rate import MonitorSettings
 
@@ -51,7 +51,7 @@ WRITES = (MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR)
 
 def monitor_service(settings: MonitorSettings, environment: Environment) -> SideService:
     """One app, and the table of references that it looks up."""
-    references = References()
+    references = References(environment.metrics)
     metrics = MonitorMetrics(environment.metrics.registry)
     prefix = environment.topics.topic_prefix
     table = FollowedTable(MODEL_REFERENCES, environment.kafka, prefix, references.apply, environment.metrics)
@@ -72,7 +72,7 @@ class _Drift:
         self, app: SideApp, settings: MonitorSettings, references: References, metrics: MonitorMetrics
     ) -> None:
         self._app, self._references, self._metrics = app, references, metrics
-        table = app.table(MONITOR_WINDOWS, 1)
+        table = app.table(MONITOR_WINDOWS, 1, window_problem)
         self._windows = Windows(table, settings.window_records, int(settings.window_h * HOUR_MS))
         self._psi_max = settings.psi_max
         app.recovered(table, self._windows.recover)
@@ -80,7 +80,7 @@ class _Drift:
 
     async def _sums(self, event: Any) -> None:
         message = event.message
-        sums = _read(ScoringMetric, message)
+        sums = self._app.read(ScoringMetric, message)
         window = None if sums is None else self._windows.add(sums, message.offset)
         if sums is None or window is None:
             return
@@ -119,23 +119,23 @@ class _Quality:
     def __init__(self, app: SideApp, settings: MonitorSettings, times: TimeLimits, metrics: MonitorMetrics) -> None:
         self._times = times
         self._app, self._metrics, self._maturity_days = app, metrics, settings.maturity_days
-        table = app.table(MONITOR_LEDGER, 1)
+        table = app.table(MONITOR_LEDGER, 1, partial(entry_problem, times.ahead_ms_max))
         self._ledger = Ledger(table, settings.ledger_max)
         self._newest: Any = None
         app.recovered(table, self._ledger.recover)
         app.agent(DECISIONS, self._decision)
         app.agent(LABELS, self._label)
         app.agent(MONITOR_EVIDENCE, self._evidence)
-        app.faust.timer(settings.quality_interval_s)(self._report)
+        app.timer(settings.quality_interval_s, "quality", self._report)
 
     async def _decision(self, event: Any) -> None:
-        decision = _read(RecordedDecision, event.message)
+        decision = self._app.read(RecordedDecision, event.message)
         for evidence in of_decision(decision) if decision is not None else ():
             await self._forward(evidence, event.message)
 
     async def _label(self, event: Any) -> None:
         message = event.message
-        label = _read(Label, message)
+        label = self._app.read(Label, message)
         if label is not None:
             await self._forward(of_label(label, message.partition, message.offset), message)
 
@@ -145,24 +145,22 @@ class _Quality:
         )
 
     async def _evidence(self, event: Any) -> None:
-        evidence = _read(Evidence, event.message)
-        if evidence is not None and (fault := self._ahead(evidence, event.message)):
-            log.error(
-                "monitor.record_refused", topic=event.message.topic, offset=event.message.offset, why=fault.detail
-            )
+        evidence = self._app.read(Evidence, event.message)
+        if evidence is None:
+            return
+        if fault := self._ahead(evidence, event.message):
+            self._app.skipped.record(event.message, fault.detail)
             return
         forgotten = self._ledger.forgotten
-        if evidence is not None and self._ledger.add(evidence):
+        if self._ledger.add(evidence):
             self._newest = event.message
             self._metrics.forgotten.inc(self._ledger.forgotten - forgotten)
             self._metrics.ledger.set(len(self._ledger))
 
     def _ahead(self, evidence: Evidence, message: Any) -> Fault | None:
         """A time that the ledger's clock must not follow. The monitor wrote the record, so its timestamp is no payer's."""
-        judged, told = evidence.judged, evidence.told
-        times_ms = [judged.event_time_ms] if judged else []
-        times_ms += [told.labelled_at_ms, told.event_time_ms or 0] if told else []
-        return self._times.fault(message, "a time of the evidence", max(times_ms, default=0))
+        judged = () if evidence.judged is None else (evidence.judged,)
+        return self._times.fault(message, "a time of the evidence", latest_ms(judged, evidence.told))
 
     async def _report(self) -> None:
         """When there was anything new. By a timer, since labels come seldom and each would change every figure a little."""
@@ -170,10 +168,16 @@ class _Quality:
         if message is None:
             return
         for model, columns in self._ledger.columns().items():
-            for quality in by_age(columns, self._ledger.now_ms, self._maturity_days):
-                said = MonitorReport(kind="quality", model=model, at_ms=timestamp_ms(message), quality=quality)
-                await self._app.send(MONITOR, model.encode(), codec.write(said), source=message)
-                self._show(model, quality)
+            try:
+                await self._report_model(model, columns, message)
+            except Exception as error:
+                self._app.skipped.work("quality", error)
+
+    async def _report_model(self, model: str, columns: Columns, message: Any) -> None:
+        for quality in by_age(columns, self._ledger.now_ms, self._maturity_days):
+            said = MonitorReport(kind="quality", model=model, at_ms=timestamp_ms(message), quality=quality)
+            await self._app.send(MONITOR, model.encode(), codec.write(said), source=message)
+            self._show(model, quality)
 
     def _show(self, model: str, quality: QualityReport) -> None:
         for figure in ("precision", "recall", "average_precision", "brier", "calibration_error"):
@@ -181,15 +185,3 @@ class _Quality:
             if value is not None:
                 age = f"{quality.age_days_min}-{quality.age_days_max or ''}"
                 self._metrics.quality.labels(model, age, figure).set(value)
-
-
-def _read(schema: Any, message: Any) -> Any:
-    """The message, or None: what is not of its schema is the profiler's or the producer's to report."""
-    if problem := record_time_problem(timestamp_ms(message)):
-        log.error("monitor.record_refused", topic=message.topic, offset=message.offset, why=problem)
-        return None
-    try:
-        return codec.read(schema, message.value or b"")
-    except codec.RejectedError as error:
-        log.error("monitor.record_refused", topic=message.topic, offset=message.offset, why=str(error))
-        return None

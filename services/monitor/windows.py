@@ -7,6 +7,7 @@ whatever the traffic.
 
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas import codec
 from schemas.metric import ScoringMetric
@@ -16,6 +17,13 @@ from services.monitor.drift import compare, psi
 WEEK_MS = 7 * 24 * 3_600_000
 
 Table = MutableMapping[bytes, bytes]
+
+
+def window_problem(message: Any) -> str | None:
+    """Why an entry of `monitor-windows` cannot be used, if so."""
+    message.key.decode()
+    codec.read(DriftWindow, message.value)
+    return None
 
 
 @dataclass(slots=True)
@@ -36,7 +44,10 @@ class Windows:
         before = self._open.get(sums.model, DriftWindow())
         if offset <= before.offset:
             return None
-        window = _added(before, sums, offset)
+        try:
+            window = _added(before, sums, offset)
+        except codec.SchemaError:  # more than its counts can hold, which no reader would take
+            window = _added(DriftWindow(), sums, offset)
         self._put(sums.model, window)
         return window
 
@@ -99,7 +110,14 @@ def _ranked(found: Iterable[Drift]) -> tuple[Drift, ...]:
 
 def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow:
     """The window with the sums in it. Sums in other bins (of a used name), or beside another challenger, begin their own."""
-    same_bins = [*map(len, window.features)] == [*map(len, sums.feature_histograms)]
+    same_bins = _bins(
+        window.features, window.probability, window.anomaly_percentile, window.challenger_probability
+    ) == _bins(
+        sums.feature_histograms,
+        sums.probability_histogram,
+        sums.anomaly_percentile_histogram,
+        sums.challenger_probability_histogram,
+    )
     if not (window.sums and same_bins and window.challenger == sums.challenger):
         window = DriftWindow(
             from_ms=sums.until_ms,
@@ -111,28 +129,33 @@ def _added(window: DriftWindow, sums: ScoringMetric, offset: int) -> DriftWindow
             challenger_probability=(0,) * len(sums.challenger_probability_histogram),
         )
     features = zip(window.features, sums.feature_histograms, strict=True)
-    return DriftWindow(
-        offset=offset,
-        from_ms=min(window.from_ms, sums.until_ms),
-        until_ms=max(window.until_ms, sums.until_ms),
-        from_clock_ms=min(
+    fields = {
+        "offset": offset,
+        "from_ms": min(window.from_ms, sums.until_ms),
+        "until_ms": max(window.until_ms, sums.until_ms),
+        "from_clock_ms": min(
             window.from_clock_ms or sums.clock_ms, sums.clock_ms or window.from_clock_ms
         ),  # 0: unknown yet
-        clock_ms=max(window.clock_ms, sums.clock_ms),
-        sums=window.sums + 1,
-        records=window.records + sums.records,
-        scored=window.scored + sums.scored,
-        alerts=window.alerts + sums.alerts,
-        dead_letters=window.dead_letters + sums.dead_letters,
-        probability=_plus(window.probability, sums.probability_histogram),
-        anomaly_percentile=_plus(window.anomaly_percentile, sums.anomaly_percentile_histogram),
-        features=tuple(_plus(one, other) for one, other in features),
-        challenger=window.challenger,
-        challenger_scored=window.challenger_scored + sums.challenger_scored,
-        challenger_alerts=window.challenger_alerts + sums.challenger_alerts,
-        both_alerts=window.both_alerts + sums.both_alerts,
-        challenger_probability=_plus(window.challenger_probability, sums.challenger_probability_histogram),
-    )
+        "clock_ms": max(window.clock_ms, sums.clock_ms),
+        "sums": window.sums + 1,
+        "records": window.records + sums.records,
+        "scored": window.scored + sums.scored,
+        "alerts": window.alerts + sums.alerts,
+        "dead_letters": window.dead_letters + sums.dead_letters,
+        "probability": _plus(window.probability, sums.probability_histogram),
+        "anomaly_percentile": _plus(window.anomaly_percentile, sums.anomaly_percentile_histogram),
+        "features": tuple(_plus(one, other) for one, other in features),
+        "challenger": window.challenger,
+        "challenger_scored": window.challenger_scored + sums.challenger_scored,
+        "challenger_alerts": window.challenger_alerts + sums.challenger_alerts,
+        "both_alerts": window.both_alerts + sums.both_alerts,
+        "challenger_probability": _plus(window.challenger_probability, sums.challenger_probability_histogram),
+    }
+    return codec.checked(DriftWindow, fields)
+
+
+def _bins(features: tuple[tuple[int, ...], ...], *scores: tuple[int, ...]) -> list[int]:
+    return [*map(len, features), *map(len, scores)]
 
 
 def _plus(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:

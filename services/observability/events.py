@@ -1,7 +1,7 @@
 """The catalogue of log events: every one that our code logs, and what it means. docs/logs.md is generated from it."""
 
 EVENTS = {
-    "agent.failed": "A record of a low-rate service could not be worked; the process ends and the record is read again.",
+    "agent.failed": "Broker, network or disk failed under a low-rate service: it ends, and what it was at is done again.",
     "app.running": "A low-rate service has joined its group and reads.",
     "app.stuck": "A low-rate service has records to read or finish and does not; it ends if that goes on.",
     "bundle.refused": "A bundle did not pass its checks; the one in force keeps scoring.",
@@ -14,13 +14,15 @@ EVENTS = {
     "http.open": "/metrics can be reached from other machines without a password or without TLS (ASSAY_HTTP_*).",
     "http.request_failed": "A request to /metrics or a probe ended in an error, most often the client's.",
     "kafka.may_forget_commits": "Brokers are Kafka 4.3 or later: 4.3.0 to 4.4.0 can lose a commit (docs/guarantees.md).",
+    "topic.partitions_added": "The input has more partitions: cards that moved have an empty history where they are now.",
+    "log.accepted": "An input topic that was made again is scored from its first record, since ASSAY_ACCEPTED_LOGS names it.",
+    "log.replaced": "An input topic was deleted and made again: nothing of the new log is scored until a person accepts it.",
     "model.challenger": "A bundle scores in the shadow from the next batch on.",
     "model.challenger_failed": "The challenger failed and is let go; no score is touched by it.",
     "model.kept": "A new champion stayed within its bands while it was watched.",
     "model.loaded": "The bundle passed its checks and scores from now on.",
     "model.rolled_back": "A new champion left its bands or failed; the one before scores again.",
     "model.swapped": "Another bundle scores from the next batch on.",
-    "monitor.record_refused": "A record that the monitor reads is not what its schema says, and is skipped.",
     "partition.decided": "A person decided about a held partition: it goes on, dead letters below this offset hold nothing.",
     "partition.drain_timeout": "A transaction did not finish in time; the next owner goes on from what is committed.",
     "partition.failed": "A partition is thrown away and built again from what is committed.",
@@ -37,7 +39,7 @@ EVENTS = {
     "process.background_ended": "Something that the process follows is over, so the process ends.",
     "process.started": "The process is up; where it serves metrics and health.",
     "process.stopped": "The process ended in order.",
-    "references.record_refused": "A model's reference could not be read, and is skipped.",
+    "record.skipped": "A record could not be handled, and is left out; its topic, partition and offset are named.",
     "retention.short": "The input's retention is shorter than the features look back.",
     "retention.unknown": "The input's retention may not be read by this account.",
     "snapshot.failed": "A snapshot was not saved: the next restart takes longer.",
@@ -47,5 +49,6 @@ EVENTS = {
     "table.not_followed": "A followed table could not be read; it stays as it is and is tried again.",
     "timestamps.unbounded": "Producers may put any timestamp on the input's records, so nothing bounds how far ahead they are.",
     "watchdog.no_answer": "The brokers did not say where the partitions end.",
+    "work.skipped": "What a timer was to do with one thing failed, and is left out.",
     "webhook.failed": "A case was not taken by the webhook; it is tried again, then it is a dead letter.",
 }

@@ -51,6 +51,7 @@ class Metrics:
             process_collector(registry=registry)
         self._partitions()
         self._process()
+        self._models()
         self._seen()
         self.risk = RiskMetrics(registry)
         self.on_stage: Callable[[str, float, float], None] | None = None
@@ -127,7 +128,18 @@ class Metrics:
 
     def _process(self) -> None:
         """What is measured of the process as a whole."""
+        self.replaced = self._gauge(
+            "log_replaced", "1 once an input topic was deleted and made again while it was worked.", ["topic"]
+        )
+        self.partitions_added = self._gauge(
+            "partitions_added", "Partitions that an input topic gained since the process started.", ["topic"]
+        )
         self.dead_letters = self._counter("dead_letters", "Dead letters committed, by reason.", ["reason"])
+        self.skipped = self._counter(
+            "skipped_records",
+            "Records that a low-rate service could not handle, named in the log and left out.",
+            ["topic"],
+        )
         self.failures = self._counter(
             "partition_failures", "Times a partition was started again from what is committed, by error.", ["error"]
         )
@@ -156,6 +168,14 @@ class Metrics:
         self.table_age = self._gauge(
             "table_age_seconds", "Since a followed table was last seen to hold all of its topic.", ["topic"]
         )
+        self.latency = self._histogram(
+            "commit_latency_seconds", "From the input record's timestamp to its committed score.", LATENCY_BUCKETS_S
+        )
+        self.stage = self._histogram("stage_seconds", "Time of one batch in each stage.", STAGE_BUCKETS_S, "stage")
+        self.batch = self._histogram("batch_records", "Records in a micro-batch.", BATCH_BUCKETS)
+
+    def _models(self) -> None:
+        """What scores."""
         self.model = self._gauge(
             "model_info", "1 for the model in force: bundle and execution provider.", ["bundle", "provider"]
         )
@@ -171,11 +191,6 @@ class Metrics:
         self.shadow_failures = self._counter(
             "challenger_failures", "Batches that the challenger could not score; it is then let go.", []
         )
-        self.latency = self._histogram(
-            "commit_latency_seconds", "From the input record's timestamp to its committed score.", LATENCY_BUCKETS_S
-        )
-        self.stage = self._histogram("stage_seconds", "Time of one batch in each stage.", STAGE_BUCKETS_S, "stage")
-        self.batch = self._histogram("batch_records", "Records in a micro-batch.", BATCH_BUCKETS)
 
     def _seen(self) -> None:
         """What else an operator wants to see, and labels that begin at zero."""

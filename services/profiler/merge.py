@@ -25,6 +25,9 @@ INTERVAL_S = 1.0
 
 STATE_VERSION = 1
 
+COUNT_MAX = 1_000_000
+"""Payments at one terminal within a part of a day: profiles are arrays of 32 bits, and no terminal comes near."""
+
 
 class MergeProcessor:
     """The one partition of `terminal-sums`.
@@ -104,6 +107,8 @@ class MergeProcessor:
             return sums
         if not len(sums.terminal_ids) == len(sums.payments) == len(sums.frauds):
             return Fault(record, DeadLetterReason.SCHEMA, "lists of different lengths")
+        if any(abs(count) > COUNT_MAX for count in (*sums.payments, *sums.frauds)):
+            return Fault(record, DeadLetterReason.SCHEMA, f"a count beyond {COUNT_MAX}")
         # written by us, so the timestamp is no payer's
         if fault := self._times.fault(record, "day", sums.day * DAY_MS):
             return fault

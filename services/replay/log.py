@@ -75,7 +75,8 @@ class KafkaLog:
         committed = await committed_offsets(self._kafka, self._group, self._source)
         if not committed:
             raise AssayError(
-                f"Group {self._group} has committed nothing on {self._source}: is ASSAY_GROUP (or --group) the scorer's?"
+                f"Group {self._group} has committed nothing on {self._source}: is ASSAY_GROUP (or --group) the scorer's? "
+                "Or the topic was made again, and is another log of this name."
             )
         begins = await self._consumer.beginning_offsets([TopicPartition(self._source, number) for number in committed])
         self._spans = {tp: Span(begin, max(begin, committed[tp.partition])) for tp, begin in begins.items()}

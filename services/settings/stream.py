@@ -83,6 +83,11 @@ class RuntimeSettings(BaseSettings):
     start_from: Literal["earliest", "latest"] = Field(
         "earliest", description="Where a group without committed offsets begins."
     )
+    accepted_logs: Annotated[str, Field(pattern=r"^([0-9a-f]{32}(,[0-9a-f]{32})*)?$")] = Field(
+        "",
+        description="Topic ids, comma separated, of input topics that were deleted and made again and are to be scored from "
+        "their first record with an empty state. Each is named by the sentence that the process stops or waits with.",
+    )
     batch_records_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
         2000, description="Records in a micro-batch, at most."
     )
@@ -178,6 +183,11 @@ class RuntimeSettings(BaseSettings):
         description="Key of the hashes in dead letters, 16 bytes or more. Without one a random key is made at each start.",
     )
     privacy_key_id: str = Field("ephemeral", description="Name of that key, written beside each hash.")
+
+    @property
+    def accepted_log_ids(self) -> frozenset[str]:
+        """The same, one by one."""
+        return frozenset(filter(None, self.accepted_logs.split(",")))
 
     @property
     def event_ahead_ms_max(self) -> int:

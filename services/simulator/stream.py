@@ -10,7 +10,7 @@ import functools
 import itertools
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -77,12 +77,14 @@ async def stream(
     duration_s: float | None = None,
     progress: Callable[[Sent], None] | None = None,
     target: Topic = TRANSACTIONS,
+    labelled: bool = True,
 ) -> Sent:
     """Send `records` at `rate` a second until `count` or `duration_s` is reached, or they end. Raises SimulatorError.
 
-    target: where they go, but for labels. progress: called about once a second.
+    target: where they go, but for labels. labelled: whether there are any; without, no right to their topic is needed.
+    progress: called about once a second.
     """
-    targets = await describe_topics(kafka, topics, (target, LABELS))
+    targets = await describe_topics(kafka, topics, (target, LABELS) if labelled else (target,))
     for state in targets:
         if not state.partitions:
             raise SimulatorError(f"Topic {state.name} does not exist: `assay topics create` makes it.")
@@ -92,7 +94,7 @@ async def stream(
     producer = plain_producer(kafka, runtime)
     try:
         await producer.start()
-        return await _Loop(producer, targets, records, rate, limit).run(progress)
+        return await _Loop(producer, targets[0], targets[1] if labelled else None, records, rate, limit).run(progress)
     except KafkaError as error:
         raise SimulatorError(
             f"Kafka at {kafka.bootstrap} took no more records ({type(error).__name__}): check that it runs."
@@ -108,17 +110,18 @@ class _Loop:
     def __init__(
         self,
         producer: AIOKafkaProducer,
-        targets: Sequence[TopicState],
+        payments: TopicState,
+        labels: TopicState | None,
         records: Iterator[Payload],
         rate: float,
         limit: int | None,
     ) -> None:
         self._producer, self._records, self._rate, self._limit = producer, records, rate, limit
-        self._payments, self._labels = targets
+        self._payments, self._labels = payments, labels
         numbers = list(range(self._payments.partitions))
         # Kafka's default for keyed records; in pure Python too slow for each of them, and cards come again and again
         self._partition = functools.lru_cache(1 << 20)(lambda key: DefaultPartitioner()(key, numbers, numbers))
-        self._label_numbers = list(range(self._labels.partitions))
+        self._label_numbers = list(range(labels.partitions)) if labels is not None else []
         self._sent = self._bad = self._labelled = 0
         self._exhausted = False
         self._in_flight: deque[asyncio.Future[Any]] = deque()
@@ -181,5 +184,6 @@ class _Loop:
     def _target(self, payload: Payload) -> tuple[str, int]:
         """Topic and partition, as Kafka's default has it: whoever labels a payment again reaches the same partition."""
         if payload.is_label:
+            assert self._labels is not None, "a stream without labels has one"
             return self._labels.name, DefaultPartitioner()(payload.key, self._label_numbers, self._label_numbers)
         return self._payments.name, self._partition(payload.key)

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.clock import monotonic_s
+from services.engine.log_identity import AnotherLogError, sentence
+from services.engine.offset_notes import OffsetNote
+from services.engine.snapshots import NO_LOG_ID
+from services.engine.topic_ids import topic_ids
 from services.kafka.client import admin, connection, patiently, reader
 from services.settings.stream import KafkaSettings
 
@@ -16,14 +20,24 @@ Offsets = dict[TopicPartition, int]
 
 
 async def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int, int]:
-    """The group's committed offset of each partition of the topic that it has committed."""
+    """The group's committed offset of each partition of the topic that it has committed.
+
+    Raises AnotherLogError where one was committed while the topic was another log.
+    """
     client = admin(kafka)
     try:
         await client.start()
         offsets = await patiently(lambda: client.list_consumer_group_offsets(group))
+        now_id = (await topic_ids(client._client, [topic])).get(topic, NO_LOG_ID)
     finally:
         await client.close()
-    return {source.partition: at.offset for source, at in offsets.items() if source.topic == topic and at.offset >= 0}
+    ours = {source: at for source, at in offsets.items() if source.topic == topic and at.offset >= 0}
+    for source, at in sorted(ours.items()):
+        was = OffsetNote.read(at.metadata).log_id
+        if was is not None and NO_LOG_ID not in (was, now_id) and was != now_id:
+            where = f"partition {source.partition}: its topic id was {was}, and is {now_id}"
+            raise AnotherLogError(sentence(topic, group, where, now_id))
+    return {source.partition: at.offset for source, at in ours.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,8 @@ class _Verification:
         committed = await self._committed()
         if not committed:
             raise VerificationError(
-                f"Group {self._group} has committed nothing on {self._input}: is ASSAY_GROUP (or --group) the scorer's?"
+                f"Group {self._group} has committed nothing on {self._input}: is ASSAY_GROUP (or --group) the scorer's? "
+                "Or the topic was made again, and is another log of this name."
             )
         ends = await settled_ends(self._kafka, outputs, settle_s_max)
         for tp in ends.hanging:

@@ -1,4 +1,4 @@
-"""`make fuzz INPUTS=1000000`: spoiled payments through the processor, specs through the reader, graphs through the walker.
+"""`make fuzz INPUTS=1000000`: spoiled payments through the processor, records of every topic, specs and graphs too.
 
 Each input must come out as one score or one dead letter, and no text of it may be in a dead letter or a log. The last line
 is JSON.
@@ -20,6 +20,7 @@ from models.bundle.graph import GraphError, check_graph
 from models.features.spec_file import FeatureSpecError, parse_spec
 from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER
 from tests.chaos.fuzz_batches import TIMESTAMPS_MS, fuzz_batches
+from tests.chaos.fuzz_readers import fuzz_readers
 from tests.models.bundle import graphs
 from tests.services.engine.fakes import FakeKafka
 from tests.services.engine.model import processor
@@ -33,6 +34,8 @@ CARD_NUMBER = "4111111111111111"
 BATCH_RECORDS = 500
 BATCH_SHARE = 0.2
 """Spoiled record batches for each input."""
+RECORD_SHARE = 1.0
+"""Records of every topic, in turn, for each input."""
 GRAPH_SHARE = 1.0
 """Graphs for each input, each read by the walker, and by `onnx` where the walker accepts it."""
 
@@ -110,6 +113,8 @@ class Findings:
     scores: int = 0
     dead_letters: int = 0
     batches: int = 0
+    records: int = 0
+    records_refused: int = 0
     graphs: int = 0
     graphs_accepted: int = 0
     specs: int = 0
@@ -140,6 +145,9 @@ def fuzz(inputs: int, seed: int) -> Findings:
         asyncio.run(_fuzz_payments(inputs, draw, findings))
         findings.batches = int(inputs * BATCH_SHARE)
         findings.problems += fuzz_batches(findings.batches, draw)
+        findings.records = int(inputs * RECORD_SHARE)
+        findings.records_refused, problems = fuzz_readers(findings.records, draw)
+        findings.problems += problems
         for _ in range(int(inputs * GRAPH_SHARE)):
             _walk_graph(graphs.spoiled(draw), findings)
         for text in _specs(int(inputs * SPEC_SHARE), draw):

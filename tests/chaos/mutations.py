@@ -98,10 +98,10 @@ MUTATIONS = (
         "C",
         "the committed offset is read before the last owner is fenced",
         "services/engine/worker.py",
-        "            await delivery.start()\n            consumer = self._parts.consumer\n"
-        "            committed = await committed_position(consumer, self.source, self._settings, self._parts.metrics)\n",
-        "            consumer = self._parts.consumer\n"
-        "            committed = await committed_position(consumer, self.source, self._settings, self._parts.metrics)\n"
+        "            await delivery.start()\n            log_id = await self._identify()\n"
+        "            committed = await self._committed(log_id)\n",
+        "            log_id = await self._identify()\n"
+        "            committed = await self._committed(log_id)\n"
         "            await delivery.start()\n",
         f"{RUNTIME}/test_worker_order.py::test_a_partition_starts_in_the_order_that_fences_first",
     ),
@@ -124,9 +124,9 @@ MUTATIONS = (
     Mutation(
         "C",
         "a group that lost its offset begins anew",
-        "services/engine/worker.py",
-        "            if not committed.known:\n",
-        "            if False:\n",
+        "services/engine/restore.py",
+        "    if not committed.known:\n",
+        "    if False:\n",
         f"{RUNTIME}/test_worker_order.py::test_a_group_that_lost_its_offset_does_not_begin_anew",
     ),
     Mutation(

@@ -11,6 +11,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from schemas.topics import ACCESS
 from tests.deploy.ports import PORTS
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +94,45 @@ def test_every_setting_exists(overlay: str) -> None:
     used |= {entry["name"] for pod in pods(manifests).values() for entry in pod["containers"][0].get("env", [])}
     assert {name for name in used if name.startswith("ASSAY_")} == used
     assert used <= SETTINGS
+
+
+SERVICES = ("scorer", "profiler", "cases", "monitor", "topics")
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_service_is_somebody_of_its_own(overlay: str) -> None:
+    """An account, a Secret and, over TLS, a certificate that no other pod has."""
+    manifests = rendered(overlay)
+    found = pods(manifests)
+    assert set(found) == set(SERVICES)
+    for name, pod in found.items():
+        assert pod["serviceAccountName"] == name
+        assert one(manifests, "ServiceAccount", name)["automountServiceAccountToken"] is False
+        (container,) = pod["containers"]
+        secrets = [entry["secretRef"]["name"] for entry in container["envFrom"] if "secretRef" in entry]
+        certificates = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
+        assert secrets == [name]
+        assert certificates == ([] if overlay == "development" else [f"{name}-kafka"])
+    principals = {access.name for access in ACCESS}
+    assert set(SERVICES) - principals == {"topics"}  # an administrator's; the others have their rights in deploy/acls
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_nothing_goes_out_to_just_any_address(overlay: str) -> None:
+    """Names, brokers, and what a service is set up to reach, each said by whom."""
+    manifests = rendered(overlay)
+    policies = [m for m in manifests if m["kind"] == "NetworkPolicy"]
+    for policy in policies:
+        assert "Egress" in policy["spec"]["policyTypes"]
+        for rule in policy["spec"]["egress"]:
+            assert rule["to"], policy["metadata"]["name"]
+            assert rule["ports"]
+            for peer in rule["to"]:
+                assert "podSelector" in peer or peer["ipBlock"]["cidr"].endswith("/32"), peer
+    beyond = {m["metadata"]["name"]: m["spec"]["podSelector"]["matchLabels"] for m in policies}
+    assert beyond.pop("assay") == {"app.kubernetes.io/part-of": "assay"}
+    reached = "ASSAY_REGISTRY_URL" in one(manifests, "ConfigMap", "assay")["data"]
+    assert beyond == ({"registry": {"app.kubernetes.io/name": "scorer"}} if reached else {})
 
 
 def test_partitions_stay_with_a_pod_that_comes_back_under_its_name() -> None:

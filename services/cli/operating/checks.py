@@ -13,7 +13,7 @@ from models.bundle.load import Bundle
 from models.scoring.devices import DeviceError, create_session
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import APPLICATIONS, TOPICS, TRANSACTIONS
-from services.cli.operating.standing import held_partitions, open_transactions
+from services.cli.operating.standing import former_logs, held_partitions, open_transactions
 from services.errors import AssayError
 from services.kafka.client import admin
 from services.kafka.topics_admin import (
@@ -67,7 +67,11 @@ async def all_checks() -> list[Check]:
         if checks[-1].ok and TopicSettings not in wrong:
             checks.append(await _checked("topics", _topics))
             if checks[-1].ok:
-                still = ("held partitions", held_partitions), ("open transactions", open_transactions)
+                still = [
+                    ("held partitions", held_partitions),
+                    ("former logs", former_logs),
+                    ("open transactions", open_transactions),
+                ]
                 checks += [await _checked(name, find) for name, find in still]
     if not {ScorerSettings, BundleSettings} & wrong:
         found, spec = _model(load(ScorerSettings))

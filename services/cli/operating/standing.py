@@ -6,6 +6,7 @@ from aiokafka import TopicPartition
 
 from schemas.topics import APPLICATIONS, LABELS, TRANSACTIONS
 from services.engine.held import HELD_AT
+from services.engine.offset_notes import OffsetNote
 from services.errors import AssayError
 from services.kafka.client import admin, reader
 from services.kafka.open_transactions import log_ends, opener
@@ -18,6 +19,7 @@ from services.settings.stream import (
     TopicSettings,
     load,
 )
+from services.verification.positions import committed_offsets
 
 SETTLE_S, ANSWER_S_MAX = 2.0, 5.0
 """A transaction under way looks like one that stays open: it is looked at twice."""
@@ -32,7 +34,8 @@ async def held_partitions() -> str:
         await client.start()
         for group in groups:
             offsets = await client.list_consumer_group_offsets(group)
-            held += [at.metadata for _, at in sorted(offsets.items()) if HELD_AT in at.metadata]
+            notes = [OffsetNote.read(at.metadata) for _, at in sorted(offsets.items())]
+            held += [note.held for note in notes if HELD_AT in note.held]
     finally:
         await client.close()
     if held:
@@ -40,6 +43,18 @@ async def held_partitions() -> str:
             f"{'; '.join(held)}. Look with `assay held show`, then decide (docs/runbooks.md, Partition held)."
         )
     return "none of the groups " + ", ".join(groups)
+
+
+async def former_logs() -> str:
+    """Offsets belong to the inputs that are there. Raises AnotherLogError where an input was deleted and made again."""
+    kafka, prefix = load(KafkaSettings), load(TopicSettings).topic_prefix
+    for group, topic in (
+        (load(RuntimeSettings).group, TRANSACTIONS),
+        (load(CreditSettings).group, APPLICATIONS),
+        (load(ProfilerSettings).group, LABELS),
+    ):
+        await committed_offsets(kafka, group, prefix + topic.name)
+    return "the groups are at the inputs that are there"
 
 
 async def open_transactions() -> str:

@@ -63,6 +63,7 @@ def simulate(
             duration_s=duration,
             progress=None if json else _show,
             target=APPLICATIONS,
+            labelled=False,
         )
     )
     if json:

@@ -73,7 +73,10 @@ def simulate(
     records = payloads(prefetched(_days(source, generator, settings)), bad_share, seed, label_delay_days)
     where = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
     show = None if json else _show
-    sent = uvloop.run(stream(*where, records, rate=rate, count=count, duration_s=duration, progress=show))
+    labelled = label_delay_days is not None
+    sent = uvloop.run(
+        stream(*where, records, rate=rate, count=count, duration_s=duration, progress=show, labelled=labelled)
+    )
     if json:
         print_json(asdict(sent))
     else:

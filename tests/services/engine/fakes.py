@@ -11,12 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 from services.engine.batches import Processor, Result, Write
 from services.engine.delivery import RevokedError
 from services.engine.faults import Fault
+from services.engine.log_identity import LogIdentities
 from services.engine.pacing import Pacer
-from services.engine.snapshots import SnapshotStore
+from services.engine.snapshots import NO_LOG_ID, SnapshotStore
 from services.engine.tracing import OFF
 from services.engine.worker import PartitionWorker, Parts
 from services.observability.metrics import Metrics
@@ -53,7 +55,9 @@ class FakeKafka:
         """One record more on the input."""
         offset = len(self.log) if offset is None else offset
         stamp = 3_700_000_000_000 if stamp is None else stamp  # 2087: nothing is ahead of it
-        self.log.append(SimpleNamespace(topic=SOURCE.topic, partition=0, offset=offset, value=value, timestamp=stamp))
+        self.log.append(
+            SimpleNamespace(topic=SOURCE.topic, partition=0, offset=offset, key=None, value=value, timestamp=stamp)
+        )
 
 
 class FakeConsumer:
@@ -67,10 +71,17 @@ class FakeConsumer:
         """What the group gives us."""
         return self.assigned
 
-    async def committed(self, source: TopicPartition) -> int | None:
-        """The group's offset."""
-        self._kafka.calls.append("committed")
-        return self._kafka.committed
+    @property
+    def _coordinator(self) -> Any:
+        """Asked for the group's offset, with what was committed beside it."""
+
+        async def fetch_committed_offsets(sources: Sequence[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+            self._kafka.calls.append("committed")
+            if self._kafka.committed is None:
+                return {}
+            return {SOURCE: OffsetAndMetadata(self._kafka.committed, self._kafka.metadata)}
+
+        return SimpleNamespace(fetch_committed_offsets=fetch_committed_offsets)
 
     async def beginning_offsets(self, sources: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """Nothing is ever deleted."""
@@ -99,6 +110,10 @@ class FakeConsumer:
         """Go there."""
         self._kafka.calls.append(f"seek {offset}")
         self._at = offset
+
+    def partitions_for_topic(self, topic: str) -> set[int]:
+        """One."""
+        return {0}
 
     def subscribe(self, topics: Sequence[str], listener: Any) -> None:
         """The group answers when a test says so."""
@@ -203,16 +218,21 @@ def parts_of(
 ) -> Parts:
     """What a worker is made of; settings in a hurry unless given."""
 
-    async def make_snapshots(source: TopicPartition, state_key: str) -> SnapshotStore:
-        return SnapshotStore(Directory(snapshots), state_key, kafka.log_id)
+    async def make_snapshots(source: TopicPartition, state_key: str, log_id: str) -> SnapshotStore:
+        return SnapshotStore(Directory(snapshots), state_key, log_id)
 
+    async def topic_ids() -> dict[str, str]:
+        return {} if kafka.log_id == NO_LOG_ID else {SOURCE.topic: kafka.log_id}
+
+    metrics = Metrics()
     return Parts(
         consumer=consumer,
         make_delivery=lambda source: FakeDelivery(kafka),
         make_processor=lambda source: make_processor(),
         make_snapshots=make_snapshots,
         pacer=Pacer(1e9),
-        metrics=Metrics(),
+        logs=LogIdentities(topic_ids, {SOURCE.topic: 1}, "assay-scorer", metrics, timeout_s=5.0),
+        metrics=metrics,
         settings=RuntimeSettings(**{"session_timeout_s": 0.002, "snapshot_interval_s": 1e-6, **settings}),
         tracing=OFF,
     )

@@ -50,17 +50,13 @@ async def test_after_any_fault_producer_and_state_are_new_and_the_position_is_th
 
 
 async def test_a_group_that_lost_its_offset_does_not_begin_anew(tmp_path: Path) -> None:
-    """It would score everything again; a snapshot is the proof. One of another, longer log is none."""
+    """It would score everything again; a snapshot is the proof."""
     kafka = kafka_with(6)
     await worker(kafka, lambda: Silent(kafka), tmp_path).run()
     kafka.committed = None
     with pytest.raises(AssayError, match=r"has no offset for .* it was at 6: set it there"):
         await worker(kafka, Silent, tmp_path).run()
     assert len(kafka.outputs) == 6
-    again = kafka_with(2)
-    again.committed = None
-    await worker(again, lambda: Silent(again), tmp_path).run()
-    assert len(again.outputs) == 2
 
 
 async def test_a_drain_interrupts_a_poll(tmp_path: Path) -> None:
@@ -120,7 +116,7 @@ async def test_a_group_ahead_of_its_log_ends_the_process_with_a_sentence(tmp_pat
     kafka = kafka_with(2)
     kafka.committed = 6
     with pytest.raises(
-        AssayError, match=r"is at 6 in transactions-0, which ends at 2: this is another log of this name"
+        AssayError, match=r"is at 6 in transactions-0, which ends before: this is another log of this name"
     ):
         await worker(kafka, Silent, tmp_path, request_timeout_s=0.01).run()
     assert (kafka.committed, kafka.outputs) == (6, [])

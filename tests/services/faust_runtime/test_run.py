@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from schemas.topics import CASE_ACTIONS, CASE_MUTES
 from services.engine.process import Environment
@@ -19,6 +21,11 @@ from services.verification.positions import committed_offsets
 from tests.services.harness import WAIT_S_MAX, Stream
 
 Handle = Callable[[SideApp, Any, Any], Awaitable[None]]
+
+
+def problem(message: Any) -> str | None:
+    """What the table of these tests cannot use."""
+    return "unusable" if message.value == b"unusable" else None
 
 
 class Running:
@@ -34,7 +41,7 @@ class Running:
 
         def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
             app = SideApp(self.group, self._environment, directory)
-            table = app.table(CASE_MUTES, partitions[app.prefix + CASE_MUTES.name])
+            table = app.table(CASE_MUTES, partitions[app.prefix + CASE_MUTES.name], problem)
             app.agent(CASE_ACTIONS, lambda event: handle(app, table, event))
             self.apps.append(app)
             return [app]
@@ -88,7 +95,7 @@ async def send(stream: Stream, values: list[bytes]) -> None:
     stream.partitions = partitions
 
 
-async def test_an_event_that_fails_comes_again_and_ends_the_process_before_it_is_committed(
+async def test_an_event_that_fails_for_want_of_a_broker_ends_the_process_and_comes_again(
     stream: Stream, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As shipped, Faust logs the error, acknowledges the event and goes on."""
@@ -98,7 +105,7 @@ async def test_an_event_that_fails_comes_again_and_ends_the_process_before_it_is
 
     async def failing(app: SideApp, table: Any, event: Any) -> None:
         if event.value == b"poison":
-            raise RuntimeError("a defect")
+            raise KafkaConnectionError("no broker")
         seen.append(event.value)
 
     async def mended(app: SideApp, table: Any, event: Any) -> None:
@@ -106,7 +113,7 @@ async def test_an_event_that_fails_comes_again_and_ends_the_process_before_it_is
 
     await send(stream, [b"one", b"two", b"poison", b"three"])
     running = Running(stream, failing)
-    assert "failed with RuntimeError" in await running.failure()
+    assert "failed with KafkaConnectionError" in await running.failure()
     assert seen == [b"one", b"two"]
     assert await committed(stream, running) <= 2
     heir = Running(stream, mended)
@@ -115,6 +122,50 @@ async def test_an_event_that_fails_comes_again_and_ends_the_process_before_it_is
     assert seen[-2:] == [b"poison", b"three"]
     assert await committed(stream, heir) == 4
     assert "poison" not in caplog.text
+
+
+async def test_an_event_that_cannot_be_handled_is_named_counted_and_left_out(
+    stream: Stream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its neighbours are worked and it is committed past, so that it ends neither this process nor the next."""
+    caplog.set_level(logging.INFO)
+    seen: list[bytes] = []
+
+    async def failing(app: SideApp, table: Any, event: Any) -> None:
+        if event.value == b"poison":
+            raise ValueError("poison")
+        seen.append(event.value)
+
+    await send(stream, [b"one", b"poison", b"two"])
+    with capture_logs() as said:
+        running = Running(stream, failing)
+        await running.until(lambda: b"two" in seen)
+        await running.end()
+    assert seen == [b"one", b"two"]
+    assert await committed(stream, running) == 3
+    topic = stream.prefix + CASE_ACTIONS.name
+    assert running.metrics.registry.get_sample_value("assay_skipped_records_total", {"topic": topic}) == 1
+    skipped = [line for line in said if line["event"] == "record.skipped"]
+    assert [(line["offset"], line["why"]) for line in skipped] == [(1, "ValueError")]
+    assert "poison" not in f"{said}{caplog.text}"
+
+
+async def test_an_entry_of_a_table_that_cannot_be_used_is_left_out(stream: Stream) -> None:
+    """Wherever it came from: a service's own topic with one bad record would stop it for ever."""
+    found: list[dict[bytes, bytes]] = []
+
+    async def look(app: SideApp, table: Any, event: Any) -> None:
+        found.append(dict(table.items()))
+
+    await stream.send([b"good", b"unusable", b"unusable", b""], [b"a", b"a", b"b", b"c"], CASE_MUTES.name)
+    running = Running(stream, look)
+    await send(stream, [b"now"])
+    await running.until(lambda: bool(found))
+    await running.end()
+    assert found[0][b"a"] == b"good"
+    assert b"b" not in found[0]
+    topic = stream.prefix + CASE_MUTES.name
+    assert running.metrics.registry.get_sample_value("assay_skipped_records_total", {"topic": topic}) == 2
 
 
 async def test_a_write_that_fails_is_not_committed_past(stream: Stream, caplog: pytest.LogCaptureFixture) -> None:

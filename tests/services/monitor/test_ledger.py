@@ -14,6 +14,7 @@ from schemas.label import Label
 from schemas.monitor import Evidence
 from schemas.topics import MONITOR_EVIDENCE
 from services.engine.faults import TimeLimits
+from services.faust_runtime.app import SideApp
 from services.monitor.evidence import RecordedDecision, of_decision, of_label, weight
 from services.monitor.ledger import DAY_MS, KEPT_MS, Ledger
 from services.monitor.quality import by_age, figures
@@ -159,6 +160,7 @@ async def test_evidence_of_a_far_time_moves_no_clock_and_an_implausible_record_i
     """A label dated 2089, in a record that the monitor wrote today: what is known of other payments stays."""
     app, table = MagicMock(), dict[bytes, bytes]()
     app.table.return_value = table
+    app.read = lambda schema, message: SideApp.read(app, schema, message)
     _Quality(app, MonitorSettings(), TimeLimits(DAY_MS, 0), MagicMock())
     (handle,) = (call.args[1] for call in app.agent.call_args_list if call.args[0] is MONITOR_EVIDENCE)
     now_ms, far_ms = 1_780_000_000_000, 3_786_000_000_000

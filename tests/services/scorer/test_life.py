@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,19 @@ async def test_a_ready_scorer_says_so_and_shows_its_metrics(stream: Stream) -> N
     assert scorer.metric("assay_model_info", provider="cpu") == 1
     assert '"provider": "cpu"' in scorer.log()
     assert scorer.terminate() == 0
+
+
+async def test_a_terminal_that_closes_drains_a_scorer_and_a_side_service_as_a_termination_does(stream: Stream) -> None:
+    """SIGHUP: what was taken is committed, and the status is that of an orderly end."""
+    scorer, cases = stream.scorer(), stream.service("services.cases")
+    scorer.wait_ready()
+    cases.wait_ready()
+    await stream.send(json.dumps(payment(i)).encode() for i in range(400))
+    await stream.caught_up([scorer])
+    for process in (scorer, cases):
+        process.signal(signal.SIGHUP)
+        assert process.wait() == 0, process.log()[-2000:]
+    assert (await stream.verdict()).clean
 
 
 def test_a_gpu_that_was_asked_for_and_is_not_there_stops_the_start(stream: Stream) -> None:

@@ -1,0 +1,127 @@
+"""Records of any schema, drawn by a seed: whole ones, spoiled ones, and those that are known to be hostile."""
+
+import json
+import random
+import re
+from enum import StrEnum
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from schemas.base import Message
+
+NUMBER_4301_DIGITS = b"9" * 4301
+TIME_MS = 1_577_836_800_000
+
+WORDS = (
+    "a",
+    "fraud/1@cpu",
+    "0-1",
+    "card-1",
+    "terminal-1",
+    "\x00",
+    "[/a]",
+    "\x1b[2J",
+    "\r\nX-Evil: 1",
+    "é" * 32,
+    "x" * 64,
+)
+TEXTS = (*WORDS[:5], "0-7", "978", "EUR", "transactions", "a" * 64, "0" * 32, "2026.11.29", "1", "terminal-2", "card-2")
+NUMBERS = (0.0, 0.5, 1.0, 2.0, 5.0, 90.0, 900.0, 20_000.0, 1e6, 2.0**31 - 1, 2.0**31, 2.0**53, 1e38, 1e308, -1.0)
+ODD_SHARE = 0.01
+"""Of the values that are drawn from all, bounds or not."""
+
+SPOILING: tuple[Any, ...] = (None, True, -1, 2**31, 2**63, 10**30, 1e308, -1e308, "", [], {}, [[]], "4111111111111111")
+TOKENS = (b"{", b"}", b'"', b"\\", b",", b"null", b"NaN", b"1e999", b"\xff", b"\x00", b"[" * 150, NUMBER_4301_DIGITS)
+
+HOSTILE = (
+    b"\xff",
+    b"{}",
+    b"null",
+    b"[]",
+    b"[" * 5000,
+    b'{"z":' + NUMBER_4301_DIGITS + b"}",
+    b'{"z":' * 2000,
+    b"\x00" * 64,
+)
+
+
+def value(annotation: Any, draw: random.Random, metadata: tuple[Any, ...] = ()) -> Any:
+    """One of a field's type, which fits nearly always."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        base, *inner = get_args(annotation)
+        return value(base, draw, (*inner, *metadata))
+    if origin in (Union, UnionType):
+        return value(draw.choice(get_args(annotation)), draw, metadata)
+    if origin is Literal:
+        return draw.choice(get_args(annotation))
+    if origin is dict:
+        names, values = get_args(annotation)
+        return {str(value(names, draw)): value(values, draw) for _ in range(draw.randint(0, 2))}
+    if origin is tuple:
+        low, high = _bounds(metadata, "min_length", "max_length")
+        return [
+            value(get_args(annotation)[0], draw)
+            for _ in range(draw.randint(int(low or 0), int(high or 3) if low else 3))
+        ]
+    if isinstance(annotation, type) and issubclass(annotation, Message):
+        return document(annotation, draw)
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return draw.choice([member.value for member in annotation])
+    return _plain(annotation, draw, metadata)
+
+
+def _plain(annotation: Any, draw: random.Random, metadata: tuple[Any, ...]) -> Any:
+    """Within its bounds, as a rule; sometimes not."""
+    if annotation is bool:
+        return draw.random() < 0.5
+    if annotation is str:
+        longest, pattern = _bounds(metadata, "max_length", "pattern")
+        fitting = [text for text in TEXTS if len(text) <= (longest or 64) and (not pattern or re.search(pattern, text))]
+        return draw.choice(fitting if fitting and draw.random() > ODD_SHARE else WORDS)
+    if annotation not in (int, float):
+        return None
+    low, high = _bounds(metadata, "ge", "le")
+    candidates = NUMBERS if annotation is float else tuple(int(number) for number in NUMBERS)
+    if annotation is int and high and 10**12 < high < 10**13:
+        candidates = (TIME_MS + draw.randrange(1 << 30),)
+    fitting = [n for n in candidates if (low is None or n >= low) and (high is None or n <= high)]
+    return draw.choice(fitting if fitting and draw.random() > ODD_SHARE else candidates)
+
+
+def _bounds(metadata: tuple[Any, ...], *names: str) -> list[Any]:
+    found: dict[str, Any] = {}
+    for one in metadata:
+        for each in one.metadata if isinstance(one, FieldInfo) else (one,):
+            found.update({name: getattr(each, name) for name in names if getattr(each, name, None) is not None})
+    return [found.get(name) for name in names]
+
+
+def document(schema: type[Message], draw: random.Random) -> dict[str, Any]:
+    """All that the schema asks for, and now and then what it allows."""
+    fields = {}
+    for name, field in schema.model_fields.items():
+        if field.is_required() or draw.random() < 0.5:
+            fields[name] = value(field.annotation, draw, tuple(field.metadata))
+    return fields
+
+
+def spoiled(schema: type[Message], draw: random.Random) -> bytes | None:
+    """A document with a few things done to it; sometimes nothing, sometimes mere bytes."""
+    kind = draw.random()
+    if kind < 0.1:
+        return draw.choice([*HOSTILE, None, b"", draw.randbytes(draw.randrange(100))])
+    fields = document(schema, draw)
+    if kind < 0.5:
+        name = draw.choice([*fields, "unknown"])
+        if draw.random() < 0.3:
+            fields.pop(name, None)
+        else:
+            fields[name] = draw.choice(SPOILING)
+    content = bytearray(json.dumps(fields, ensure_ascii=draw.random() < 0.5).encode())
+    if kind > 0.8:
+        at, to = sorted((draw.randint(0, len(content)), draw.randint(0, len(content))))
+        content[at : draw.choice((at, at + 1, to))] = draw.choice(TOKENS)
+    return bytes(content)
