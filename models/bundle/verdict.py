@@ -110,8 +110,8 @@ def _of_belonging(bundle: Bundle) -> list[Objection]:
         return _of_before(bundle)
     if manifest.statement != statement(manifest, bundle.model, bundle.reference_json):
         why = (
-            "its thresholds, figures, graph or reference were changed after they were measured: change thresholds with "
-            "`assay bundle thresholds`"
+            "its thresholds, figures, graph or reference were changed after they were measured: train it again with "
+            "`assay train`, and its --objective for other thresholds"
         )
         return [Objection("figures", why)]
     if report is not None and report_mark(manifest.statement).encode() not in report:

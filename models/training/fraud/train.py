@@ -27,7 +27,7 @@ from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, recon
 from models.training.fraud.augmentation import AugmentationSettings, augmented
 from models.training.fraud.evaluation import evaluate
 from models.training.fraud.feature_choice import choose_features
-from models.training.fraud.history import History, simulated
+from models.training.fraud.history import SIMULATED, History, simulated
 from models.training.fraud.tables import build_evaluation
 from models.training.fraud.unseen import unseen_scenarios
 from models.training.model_report.inputs import FRAUD
@@ -94,6 +94,9 @@ class FraudSettings:
 
 
 _SETTINGS = TypeAdapter(FraudSettings)
+
+OF_SIMULATION = ("customers", "terminals", "days")
+"""Settings that say nothing of a history that was read."""
 
 
 def train_fraud(
@@ -230,6 +233,7 @@ def _evaluation(
 
 
 def _run(settings: FraudSettings, history: History, cuts: Split) -> TrainingRun:
+    simulation = history.source == SIMULATED
     return TrainingRun(
         data=history.source,
         data_digest=history.data.digest(),
@@ -237,7 +241,7 @@ def _run(settings: FraudSettings, history: History, cuts: Split) -> TrainingRun:
         validation_records=len(cuts.validation),
         test_records=len(cuts.test),
         seed=settings.seed,
-        settings=recorded(settings),
+        settings={name: v for name, v in recorded(settings).items() if simulation or name not in OF_SIMULATION},
         libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
         code=code_version(),
     )

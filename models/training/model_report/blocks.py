@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+NORMAL_95 = 1.96
+
 NONE = "n/a"
 """A figure that does not apply."""
 
@@ -54,6 +56,17 @@ def figure(value: float | None, decimals: int = 3) -> str:
 def count(number: float) -> str:
     """A whole number, thousands apart."""
     return f"{number:,.0f}"
+
+
+def interval_words(part: int, whole: int) -> str:
+    """`14 of 14, 95 % interval 78-100 %`: Wilson's interval (1927), which holds for few and for all."""
+    if whole == 0:
+        return "0 of 0"
+    z2, share = NORMAL_95**2, part / whole
+    middle = (share + z2 / (2 * whole)) / (1 + z2 / whole)
+    half = NORMAL_95 * (share * (1 - share) / whole + z2 / (4 * whole * whole)) ** 0.5 / (1 + z2 / whole)
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return f"{count(part)} of {count(whole)}, 95 % interval {100 * low:.0f}-{100 * high:.0f} %"
 
 
 def of_hundred(share: float) -> str:

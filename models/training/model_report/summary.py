@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from models.training.model_report.blocks import count, of_hundred, percent
+from models.training.model_report.blocks import count, interval_words, of_hundred, percent
 from models.training.model_report.inputs import ReportInput, decide, scenarios_of, share
 
+HUNDRED = 100
 POOR_RECALL = 0.5
 """Where less is found, the report says so on its first page."""
 
@@ -52,11 +53,16 @@ def _tiles(data: ReportInput) -> tuple[Tile, ...]:
     precision, recall, alerted = share(truth, alerts), share(alerts, truth) or 0.0, float(alerts.mean())
     return (
         Tile(
-            of_hundred(precision) if precision is not None else "none",
+            _shown(precision, int(alerts.sum())),
             f"{words.alerts} {words.are}",
-            f"precision {percent(precision)}; a guess: {percent(float(truth.mean()), 2)}",
+            f"precision: {interval_words(int((truth & alerts).sum()), int(alerts.sum()))}; a guess: "
+            f"{percent(float(truth.mean()), 2)}",
         ),
-        Tile(of_hundred(recall), f"{words.positives} are found", f"recall {percent(recall)}"),
+        Tile(
+            _shown(recall, int(truth.sum())),
+            f"{words.positives} are found",
+            f"recall: {interval_words(int((truth & alerts).sum()), int(truth.sum()))}",
+        ),
         Tile(
             of_hundred(alerted),
             f"{words.events}: {words.alert}",
@@ -70,11 +76,24 @@ def _tiles(data: ReportInput) -> tuple[Tile, ...]:
     )
 
 
+def _shown(part: float | None, whole: int) -> str:
+    """A share of a hundred where there are so many, else of what there is: fourteen are no hundred."""
+    if part is None:
+        return "none"
+    return of_hundred(part) if whole >= HUNDRED else f"{round(part * whole)} of {whole}"
+
+
 def _measured_limits(data: ReportInput) -> tuple[str, ...]:
     truth, words, scores = data.test.truth, data.words, data.test.scores
     decisions = decide(scores, data.manifest.thresholds)
     found = []
     recall = share(decisions["combined"], truth) or 0.0
+    alerted, positives = float(decisions["combined"].mean()), float(truth.mean())
+    if data.manifest.product == "fraud" and alerted < positives:
+        found.append(
+            f"It alerts on {percent(alerted, 2)} of the {words.events}, and {percent(positives, 2)} of them {words.are}: no "
+            f"more than {percent(alerted / positives, 0)} of the {words.positives} can be found with so few {words.alerts}."
+        )
     if recall < POOR_RECALL:
         found.append(f"At the thresholds it misses {of_hundred(1 - recall)} {words.positives}.")
     for label, rows in scenarios_of(data):

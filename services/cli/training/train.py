@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,7 +16,7 @@ from services.errors import AssayError
 if TYPE_CHECKING:
     from models.files.options import ReadOptions
     from models.training.fraud.history import History
-    from models.training.fraud.train import FraudSettings
+    from models.training.fraud.train import FraudSettings, ModelCard
     from models.training.progress import Progress
 
 app = typer.Typer(help="Train a bundle.", no_args_is_help=True, epilog="Example: assay train fraud")
@@ -29,7 +30,7 @@ class TrainError(AssayError):
     """Training is not possible as asked."""
 
 
-Out = Annotated[Path | None, typer.Option(help="Bundle directory. Default: deploy/bundles/<product>.")]
+Out = Annotated[Path, typer.Option(help="Bundle directory.")]
 Spec = Annotated[Path | None, typer.Option(help="Feature spec. Default: deploy/features/<product>.yaml.")]
 Results = Annotated[Path | None, typer.Option(help="Also write the table of results to this Markdown file.")]
 Data = Annotated[
@@ -52,6 +53,9 @@ Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Optio
 Objective = Annotated[str, typer.Option(help="Of the thresholds: budget:SHARE, precision:FLOOR or cost:FN=A,FP=B.")]
 Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
 Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]
+Source = Annotated[str | None, typer.Option(help="The data of --data in words, for manifest and report.")]
+Owner = Annotated[str | None, typer.Option(help="Who answers for the bundle.")]
+Licence = Annotated[str | None, typer.Option(help="Of the bundle.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")]
 
 
@@ -66,7 +70,7 @@ def fraud(
     mapped: Mapped = None,
     label: Label = "is_fraud",
     scenario: Scenario = None,
-    out: Out = None,
+    out: Out = Path("deploy/bundles/fraud"),
     features: Spec = None,
     encoding: reading.Encoding = None,
     delimiter: reading.Delimiter = None,
@@ -92,6 +96,9 @@ def fraud(
     epochs: Epochs = None,
     compared: Compared = True,
     gan: Gan = True,
+    source: Source = None,
+    owner: Owner = None,
+    licence: Licence = None,
     version: Version = 1,
     json: Json = False,
 ) -> None:
@@ -101,24 +108,28 @@ def fraud(
     default everything, less 10, 7 and 7 days. What lies before the training cut still fills the histories.
     """
     with needing_trainer():
-        from models.training.fraud.requests import Names, cuts_of, fraud_settings
-        from models.training.fraud.train import train_fraud
-    settings = fraud_settings(
+        from models.training.fraud import requests, train
+    settings = requests.fraud_settings(
         features or Path("deploy/features/fraud.yaml"),
-        Names(classifier, vae, calibration, objective),
-        cuts=cuts_of(train_days, validation_days, delay_days, test_days),
+        requests.Names(classifier, vae, calibration, objective),
+        cuts=requests.cuts_of(train_days, validation_days, delay_days, test_days),
         epochs=epochs,
-        numbers={"seed": seed, "days": days, "customers": customers, "from_date": from_day},
+        numbers={
+            "seed": seed,
+            "days": days,
+            "customers": customers,
+            "from_date": from_day,
+            **_card(data, owner, licence),
+        },
         version=version,
         compared=compared,
         gan=gan,
     )
-    out = out or Path("deploy/bundles/fraud")
     options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
-        history = _history(data, mapped or [], label, scenario, settings, report, options) if data else None
-        manifest = train_fraud(settings, out, report, results, history)
+        history = _history(data, mapped or [], label, scenario, settings, report, options, source) if data else None
+        manifest = train.train_fraud(settings, out, report, results, history)
     train_view.show(manifest, out, json)
 
 
@@ -141,6 +152,7 @@ def _history(
     settings: "FraudSettings",
     report: "Progress",
     options: "ReadOptions",
+    source: str | None,
 ) -> "History":
     with needing_files():
         from models.files.payments import mapping
@@ -148,4 +160,14 @@ def _history(
     told: list[str] = []
     history = read_history(path, mapping(mapped), label, settings.spec, scenario, report, options, told)
     reading.show([], told)
-    return history
+    return replace(history, source=f"{source} {history.source}") if source else history
+
+
+def _card(data: Path | None, owner: str | None, licence: str | None) -> dict[str, "ModelCard"]:
+    """Who answers for the bundle, where that was said."""
+    from models.training.fraud.train import OWN_CARD, SIMULATED_CARD
+
+    if owner is None and licence is None:
+        return {}
+    card = OWN_CARD if data else SIMULATED_CARD
+    return {"card": replace(card, owner=owner or card.owner, licence=licence or card.licence)}

@@ -75,7 +75,9 @@ def test_a_card_is_found_whatever_company_it_comes_in() -> None:
     assert (alone == mixed[[0, 2]]).all()
 
 
-def test_another_key_of_the_hash_moves_the_table_and_no_bit_of_a_feature_or_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_key_of_the_hash_moves_the_table_and_no_bit_of_a_feature_or_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Two processes' keys, through evictions: the same features and arrays."""
     cards = [f"card-{number}" for number in (np.random.default_rng(6).pareto(0.5, 5000) % 900).astype(int)]
     states, features = [], []

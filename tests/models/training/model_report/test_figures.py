@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.scoring.scores import Scores
-from models.training.model_report.blocks import listed, of_hundred
+from models.training.model_report.blocks import interval_words, listed, of_hundred
 from models.training.model_report.calibration import wilson
 from models.training.model_report.drift import stability_index
 from models.training.model_report.importance import alert_factors, permutation_importance
@@ -86,3 +86,10 @@ def test_numbers_are_said_so_that_they_can_be_pictured() -> None:
     assert of_hundred(0.0) == "0 of 100"
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_a_share_of_few_is_said_with_its_interval() -> None:
+    """Wilson's, which does not end in a point where all are right."""
+    assert interval_words(14, 14) == "14 of 14, 95 % interval 78-100 %"
+    assert interval_words(0, 10) == "0 of 10, 95 % interval 0-28 %"
+    assert interval_words(0, 0) == "0 of 0"
