@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,7 +16,7 @@ from services.errors import AssayError
 if TYPE_CHECKING:
     from models.files.options import ReadOptions
     from models.training.fraud.history import History
-    from models.training.fraud.train import FraudSettings, ModelCard
+    from models.training.fraud.train import FraudSettings
     from models.training.progress import Progress
 
 app = typer.Typer(help="Train a bundle.", no_args_is_help=True, epilog="Example: assay train fraud")
@@ -114,13 +114,7 @@ def fraud(
         requests.Names(classifier, vae, calibration, objective),
         cuts=requests.cuts_of(train_days, validation_days, delay_days, test_days),
         epochs=epochs,
-        numbers={
-            "seed": seed,
-            "days": days,
-            "customers": customers,
-            "from_date": from_day,
-            **_card(data, owner, licence),
-        },
+        numbers=dict(_card(data, owner, licence), seed=seed, days=days, customers=customers, from_date=from_day),
         version=version,
         compared=compared,
         gan=gan,
@@ -163,7 +157,7 @@ def _history(
     return replace(history, source=f"{source} {history.source}") if source else history
 
 
-def _card(data: Path | None, owner: str | None, licence: str | None) -> dict[str, "ModelCard"]:
+def _card(data: Path | None, owner: str | None, licence: str | None) -> dict[str, Any]:
     """Who answers for the bundle, where that was said."""
     from models.training.fraud.train import OWN_CARD, SIMULATED_CARD
 
