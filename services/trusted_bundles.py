@@ -109,8 +109,7 @@ class Resolved:
     @property
     def ref(self) -> BundleRef:
         """What names it."""
-        manifest = self.bundle.manifest
-        return BundleRef(name=manifest.name, version=manifest.version, digest=self.bundle.digest)
+        return self.bundle.ref
 
     def __str__(self) -> str:
         return f"{self.ref} ({self.ref.digest[:12]}), {self.why}"
@@ -166,9 +165,10 @@ def _soundest(registry: Registry, held: list[BundleRef], trust: Trust, why: str)
 def published_bundle(registry: Registry, wanted: BundleRef, trust: Trust) -> Bundle:
     """Exactly that bundle of the registry, verified. Raises BundleError."""
     bundle = open_bundle(registry.content(wanted), f"Bundle {wanted} of the registry", trust)
-    found = BundleRef(name=bundle.manifest.name, version=bundle.manifest.version, digest=bundle.digest)
-    if found != wanted:
-        raise BundleError(f"The registry holds {found} ({found.digest[:12]}) under the name of {wanted}.", "signature")
+    if bundle.ref != wanted:
+        raise BundleError(
+            f"The registry holds {bundle.ref} ({bundle.digest[:12]}) under the name of {wanted}.", "signature"
+        )
     return bundle
 
 

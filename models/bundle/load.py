@@ -28,6 +28,7 @@ from models.bundle.files import (
 )
 from models.bundle.graph import GraphError, check_graph
 from models.bundle.trust import ANYBODY, Trust
+from schemas.control import BundleRef
 from schemas.golden import Golden
 from schemas.manifest import Manifest
 from schemas.reference import Reference
@@ -51,6 +52,11 @@ class Bundle:
     golden: Golden | None = None
     signed_by: str | None = None
     reference_json: bytes = b""
+
+    @property
+    def ref(self) -> BundleRef:
+        """What names it."""
+        return BundleRef(name=self.manifest.name, version=self.manifest.version, digest=self.digest)
 
 
 def load_bundle(path: Path, trust: Trust = ANYBODY) -> Bundle:

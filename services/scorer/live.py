@@ -35,8 +35,7 @@ class Model:
     @property
     def bundle(self) -> BundleRef:
         """Which bundle it is."""
-        manifest = self.session.bundle.manifest
-        return BundleRef(name=manifest.name, version=manifest.version, digest=self.session.bundle.digest)
+        return self.session.bundle.ref
 
 
 class Models:

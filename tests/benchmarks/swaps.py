@@ -41,7 +41,7 @@ from services.trusted_bundles import registry_of
 from tests.benchmarks.command import run as run_command
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import surroundings
-from tests.models.bundle.making import COMMITTED, read_raw, ref_of, signing_key
+from tests.models.bundle.making import COMMITTED, read_raw, signing_key
 from tests.services.harness import Scorer, Stream, payment
 
 ANSWER_S_MAX = 60.0
@@ -83,7 +83,7 @@ def renumbered(version: int) -> Files:
 def recorded(registry: Registry, version: int) -> BundleRef:
     """Published, and the champion of the registry."""
     content = container.pack(renumbered(version))
-    bundle = ref_of(open_bundle(content, "It", ANYBODY))
+    bundle = open_bundle(content, "It", ANYBODY).ref
     registry.publish(content, RegistryEvent(action="publish", bundle=bundle, at_ms=1, by="benchmark"))
     registry.promote(RegistryEvent(action="promote", bundle=bundle, channel="champion", at_ms=1, by="benchmark"))
     return bundle

@@ -18,7 +18,7 @@ from services.observability.metrics import Metrics
 from services.scorer.model import Loader
 from services.settings.stream import BundleSettings, CreditSettings, ScorerSettings
 from services.trusted_bundles import registry_of, scoring_bundle, trust_of
-from tests.models.bundle.making import packed, ref_of, signing_key, version_of
+from tests.models.bundle.making import packed, signing_key, version_of
 
 
 class Desk:
@@ -29,7 +29,7 @@ class Desk:
         (directory / "key.pub").write_bytes(public_pem(signing_key().public_key()))
         self.refs: dict[int, BundleRef] = {}
         for version in (1, 2, 3):
-            self.refs[version] = ref_of(version_of(directory / f"v{version}", version, other=version == 2))
+            self.refs[version] = version_of(directory / f"v{version}", version, other=version == 2).ref
             self.registry.publish(packed(directory / f"v{version}"), self._step("publish", version))
 
     @property

@@ -63,7 +63,7 @@ def publish(
     content = container.pack(files)
     if sealed:
         content = container.seal(content, find_seal_key(settings))
-    ref = _ref(checked.manifest.name, checked.manifest.version, checked.digest)
+    ref = checked.ref
     registry = registry_of(settings)
 
     def counts(published: "BundleRef") -> bool:
@@ -325,12 +325,6 @@ def _parsed(model: str) -> tuple[str, int]:
     if not name or not version.isascii() or not version.isdigit():
         raise AssayError(f"{model} is not NAME/VERSION, such as fraud/3.")
     return name, int(version)
-
-
-def _ref(name: str, version: int, digest: str) -> "BundleRef":
-    from schemas.control import BundleRef
-
-    return BundleRef(name=name, version=version, digest=digest)
 
 
 def _step(action: Any, bundle: "BundleRef", channel: "Channel | None", why: str | None) -> Any:

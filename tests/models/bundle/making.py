@@ -16,7 +16,6 @@ from models.bundle.pack import pack_bundle, stated
 from models.bundle.signing import sign
 from models.scoring.golden import golden_of, spread_rows
 from models.scoring.session import ModelSession
-from schemas.control import BundleRef
 from schemas.manifest import Manifest
 
 COMMITTED = Path("deploy/bundles/fraud")
@@ -75,11 +74,6 @@ def signed(path: Path, key: PrivateKey | None = None) -> Files:
 def packed(path: Path, key: PrivateKey | None = None) -> bytes:
     """The directory, signed, as a container."""
     return container.pack(signed(path, key))
-
-
-def ref_of(bundle: Bundle) -> BundleRef:
-    """What names a bundle."""
-    return BundleRef(name=bundle.manifest.name, version=bundle.manifest.version, digest=bundle.digest)
 
 
 def drop_golden(path: Path) -> Bundle:

@@ -25,7 +25,6 @@ from tests.models.bundle.making import (
     external_data,
     packed,
     read_raw,
-    ref_of,
     signed,
     version_of,
 )
@@ -55,7 +54,7 @@ class Bench:
 
     def ref(self, version: int = NEXT) -> BundleRef:
         """The name of version 6 as it was before the attack."""
-        return ref_of(load_bundle(self.bundle)).model_copy(update={"version": version})
+        return load_bundle(self.bundle).ref.model_copy(update={"version": version})
 
 
 def flip(name: str) -> Callable[[Bench], BundleRef]:

@@ -22,7 +22,7 @@ from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
 from services.settings.stream import BundleSettings, ScorerSettings
 from services.trusted_bundles import registry_of
-from tests.models.bundle.making import read_raw, ref_of, version_of
+from tests.models.bundle.making import read_raw, version_of
 
 SWAPS = 500
 
@@ -32,7 +32,7 @@ async def swapped(directory: Path) -> list[int]:
     url, refs = str(directory / "registry"), []
     registry = registry_of(BundleSettings(registry_url=url))
     for version in (1, 2):
-        refs.append(ref_of(version_of(directory / "bundle", version, other=version == 2)))
+        refs.append(version_of(directory / "bundle", version, other=version == 2).ref)
         event = RegistryEvent(action="publish", bundle=refs[-1], at_ms=1, by="a test")
         registry.publish(container.pack(read_raw(directory / "bundle")), event)
     settings = BundleSettings(registry_url=url, allow_unsigned_bundles=True)

@@ -20,7 +20,6 @@ from services.settings.stream import BundleSettings, ScorerSettings
 from services.trusted_bundles import registry_of
 from tests.models.bundle.making import (
     packed,
-    ref_of,
     signing_key,
     version_of,
 )
@@ -38,7 +37,7 @@ def bench(tmp_path: Path) -> Bench:
     )
     now = version_of(tmp_path / "now", IN_FORCE)
     registry = registry_of(settings)
-    published = RegistryEvent(action="publish", bundle=ref_of(now), at_ms=1, by="a test")
+    published = RegistryEvent(action="publish", bundle=now.ref, at_ms=1, by="a test")
     registry.publish(packed(tmp_path / "now"), published)
     version_of(tmp_path / "next", NEXT, report=b"<!doctype html><title>Report</title>")
     metrics = Metrics()
