@@ -13,7 +13,7 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import field_with_card_number, has_control_character, is_card_number
 from services.engine.batches import Record
 from services.engine.duplicates import DuplicateWindow
-from services.engine.faults import Fault, TimeLimits, parsed, unscorable
+from services.engine.faults import Fault, TimeLimits, guarded, parsed
 
 
 @dataclass(slots=True)
@@ -45,12 +45,7 @@ class Admission:
         """Take in records, in order."""
         admitted = Admitted()
         for record in records:
-            try:
-                judged = self._judge(record)
-            except MemoryError:
-                raise
-            except Exception as error:
-                judged = unscorable(record, type(error).__name__)
+            judged = guarded(self._judge, record)
             if isinstance(judged, Fault):
                 admitted.faults.append(judged)
                 continue

@@ -51,6 +51,16 @@ def parsed(record: Record, parse: Callable[[bytes], M], bytes_max: int) -> M | F
         return unscorable(record, type(error).__name__)
 
 
+def guarded(judge: Callable[[Record], M | Fault], record: Record) -> M | Fault:
+    """What `judge` makes of a record; a fault of ours where it raises, except for want of memory."""
+    try:
+        return judge(record)
+    except MemoryError:
+        raise
+    except Exception as error:
+        return unscorable(record, type(error).__name__)
+
+
 def unscorable(record: Record, error: str) -> Fault:
     """A fault of ours that one record brings out. error: the type of what a stage raised; its text may quote the payload."""
     return Fault(record, DeadLetterReason.UNSCORABLE, f"a stage raised {error} on this record")

@@ -9,7 +9,7 @@ from schemas.privacy import card_numbers_in, has_control_character, is_card_numb
 from schemas.times import RECORD_TIME_MS_MAX, TIME_MS_MIN
 from schemas.transaction import Transaction
 from services.engine.batches import Record
-from services.engine.faults import Fault, TimeLimits, parsed, unscorable
+from services.engine.faults import Fault, TimeLimits, guarded, parsed
 
 IDS = ("transaction_id", "card_id", "terminal_id")
 
@@ -69,12 +69,7 @@ class Decoder:
     def _one_by_one(self, records: Sequence[Record]) -> tuple[list[Record], list[Transaction], list[Fault]]:
         good, transactions, faults = [], [], []
         for record in records:
-            try:
-                outcome = self._judge(record)
-            except MemoryError:
-                raise
-            except Exception as error:
-                outcome = unscorable(record, type(error).__name__)
+            outcome = guarded(self._judge, record)
             if isinstance(outcome, Fault):
                 faults.append(outcome)
             else:
