@@ -14,6 +14,7 @@ from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.layout import stream_fields
 from models.features.state import FeatureState
+from models.features.terminal_days import DaySums
 from schemas.control import Channel
 from schemas.dead_letter import DeadLetterReason
 from schemas.feature_kinds import IdField
@@ -122,10 +123,15 @@ class ScoringProcessor:
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold records into the state exactly as `process` does, without output."""
+        self._take_in(records)  # days that close were written when the records were committed
+
+    def _take_in(self, records: Sequence[Record]) -> list[DaySums]:
+        """Fold records without a score; the terminal days that they close."""
         good, transactions, _ = admit(self._decoder, self._duplicates, records)
-        if transactions:
-            fold(self._features, columns(transactions, self._fields, arrivals(good)))
-            self._features.closed_days()  # written when they were committed
+        if not transactions:
+            return []
+        fold(self._features, columns(transactions, self._fields, arrivals(good)))
+        return self._features.closed_days()
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is in force."""
@@ -175,12 +181,8 @@ class ScoringProcessor:
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
         writes = [self._emitter.faults([fault])]
-        if folded:
-            good, transactions, _ = admit(self._decoder, self._duplicates, [fault.record])
-            if transactions:
-                fold(self._features, columns(transactions, self._fields, arrivals(good)))
-                if closed := self._features.closed_days():
-                    writes.append(self._emitter.closed_days(fault.record, closed))
+        if folded and (closed := self._take_in([fault.record])):
+            writes.append(self._emitter.closed_days(fault.record, closed))
         self._batch, self._faults, self._last = None, Counter([fault.reason.value]), fault.record
         self._sums.count(fault.record.offset, fault.record.offset, wall_ms(), 1, 1)
         return Result(writes, 1, 1, (fault,))
