@@ -362,7 +362,7 @@ class PartitionWorker:
         self._parts.metrics.transactions.labels(self._label).inc()
 
     def _note(self, held: str = "") -> str:
-        return str(OffsetNote(self._log_id, None, held))
+        return str(OffsetNote(self._log_id, held))
 
     async def _replace(self, delivery: Delivery) -> Delivery:
         """D: a fresh producer of the same id between two transactions; state and position stay."""

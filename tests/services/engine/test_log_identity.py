@@ -175,7 +175,7 @@ async def test_what_is_committed_names_its_log(fate: Fate, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "note", [OffsetNote(), OffsetNote("a" * 32), OffsetNote("a" * 32, 7), OffsetNote("a" * 32, 0, "held; log=1\n2")]
+    "note", [OffsetNote(), OffsetNote("a" * 32), OffsetNote("a" * 32, "held"), OffsetNote("a" * 32, "held; log=1\n2")]
 )
 def test_a_note_reads_as_it_was_written(note: OffsetNote) -> None:
     """Also what a person wrote is no error."""
