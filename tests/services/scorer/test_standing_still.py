@@ -105,6 +105,7 @@ async def test_a_fetcher_that_is_stuck_ends_the_process(one: Stream, tmp_path: P
     await one.send(payments(0, 100))
     await one.caught_up([scorer])
     stall.touch()
+    await until((tmp_path / "stall.stalled").exists, scorer)  # one that was under way before may still bring records
     await one.send(payments(100, 200))
     await until(lambda: not scorer.ready(), scorer)
     assert await asyncio.to_thread(scorer.wait) == 2
