@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models import durable
 from models.files.options import TableError
 from models.files.payments import check_suffix
+from services.cli.frames import write_whole
 from services.scorer.offline import Judged, Labelled
 
 DAY_MS = 86_400_000
@@ -33,14 +33,14 @@ def labelled(fields: pl.DataFrame, label_delay_days: int) -> Labelled:
 def write_features(
     path: Path, fields: pl.DataFrame, names: Sequence[str], features: NDArray[np.float32], *, labelled: bool
 ) -> None:
-    """One row for each row read, in the file's order; at once or not at all. Raises TableError."""
+    """One row for each row read, in the file's order; at once or not at all. Raises AssayError."""
     kept = ["transaction_id", *(["is_fraud"] if labelled else []), "row"]
     frame = fields.select(kept).hstack(pl.DataFrame(features, schema=list(names)))
-    _replace(path, frame.sort("row").drop("row"))
+    write_whole(path, frame.sort("row").drop("row"))
 
 
 def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:
-    """One row for each row read, in the file's order; at once or not at all. Raises TableError."""
+    """One row for each row read, in the file's order; at once or not at all. Raises AssayError."""
     frame = pl.DataFrame(
         {
             "transaction_id": fields["transaction_id"],
@@ -54,7 +54,7 @@ def write(path: Path, fields: pl.DataFrame, judged: Judged) -> None:
     scored = pl.col("rejected").is_null()
     outputs = [*judged.scores._fields, "alert"]
     frame = frame.with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in outputs)
-    _replace(path, frame.sort("row").drop("row"))
+    write_whole(path, frame.sort("row").drop("row"))
 
 
 def refused(fields: pl.DataFrame, judged: Judged) -> list[tuple[str, int]]:
@@ -71,12 +71,3 @@ def _details(fields: pl.DataFrame, judged: Judged) -> pl.Series:
         detail=pl.when(pl.col("said").is_not_null()).then(pl.coalesce("problem", pl.col("said") + FIX))
     )
     return words["detail"]
-
-
-def _replace(path: Path, frame: pl.DataFrame) -> None:
-    part = path.with_name(f"{path.name}.part")
-    try:
-        frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)
-        durable.replace(part, path)
-    except OSError as error:
-        raise TableError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from models import durable
 from services.cli import reading
 from services.cli.files import needing_files
 from services.cli.output import notes, print_json, results
@@ -97,6 +96,8 @@ def _write(path: Path, judged: "Judgement") -> None:
     """At once or not at all. Raises AssayError."""
     import polars as pl
 
+    from services.cli.frames import write_whole
+
     scored = pl.col("rejected").is_null()
     frame = pl.DataFrame(
         {
@@ -106,9 +107,4 @@ def _write(path: Path, judged: "Judgement") -> None:
             "rejected": pl.Series(judged.rejected, dtype=pl.String),
         }
     ).with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in judged.scores._fields)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)
-        durable.replace(part, path)
-    except OSError as error:
-        raise AssayError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None
+    write_whole(path, frame)

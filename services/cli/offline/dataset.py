@@ -54,7 +54,9 @@ def build(
     if not out.parent.is_dir():
         raise AssayError(f"{out} cannot be written, since {out.parent} is no directory: make it first.")
     with needing_files():
-        from services.cli.offline.parquet import write_whole
+        import polars as pl
+
+        from services.cli.frames import write_whole
     runtime, scorer = load(RuntimeSettings), load(ScorerSettings)
     session, found = load_session(scorer, bundle)
     days = session.bundle.manifest.feature_spec.label_delay_days if maturity_days is None else maturity_days
@@ -65,7 +67,7 @@ def build(
     with progress_bar(hidden=json) as progress:
         limits = Limits.of(runtime, scorer)
         data = asyncio.run(_build(group or runtime.group, session, limits, cut, progress))
-    write_whole(out, data.columns)
+    write_whole(out, pl.DataFrame(dict(data.columns), strict=False))
     counts = {"payments": len(data), "frauds": sum(data.columns["is_fraud"]), "labelled": _labelled(data)}
     if json:
         print_json({**counts, "as_of_ms": cut.as_of_ms, "path": str(out), "bundle": str(found.ref), "why": found.why})

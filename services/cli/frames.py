@@ -1,8 +1,6 @@
-"""Columns into a Parquet file: at once or not at all."""
+"""A frame into a CSV or Parquet file: at once or not at all."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -10,11 +8,11 @@ from models import durable
 from services.errors import AssayError
 
 
-def write_whole(path: Path, columns: Mapping[str, Any]) -> None:
-    """Write columns of one length. Raises AssayError."""
+def write_whole(path: Path, frame: pl.DataFrame) -> None:
+    """Write a frame as the suffix says. Raises AssayError."""
     part = path.with_name(f"{path.name}.part")
     try:
-        pl.DataFrame(dict(columns), strict=False).write_parquet(part)
+        frame.write_csv(part) if path.suffix == ".csv" else frame.write_parquet(part)
         durable.replace(part, path)
     except OSError as error:
         raise AssayError(f"{path} cannot be written ({error.strerror or error}): choose another place.") from None
