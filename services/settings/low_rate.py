@@ -5,9 +5,8 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.base import Group
 from services.settings.secrets import KeySecret
-
-Group = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")]
 
 
 class CasesSettings(BaseSettings):

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.base import Group
 from services.errors import SettingsError
 from services.settings.names import check_names
 from services.settings.secrets import KeySecret, Secret
@@ -70,9 +71,7 @@ class RuntimeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
-    group: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] = Field(
-        "assay-scorer", description="Consumer group. Every process of the same name shares the work."
-    )
+    group: Group = Field("assay-scorer", description="Consumer group. Every process of the same name shares the work.")
     group_instance_id: str | None = Field(
         None, description="Name of this member that survives its restart (static membership): fewer rebalances."
     )
@@ -286,9 +285,7 @@ class ProfilerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_PROFILER_", extra="ignore", frozen=True)
 
-    group: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] = Field(
-        "assay-profiler", description="Consumer group of the profiler; ASSAY_GROUP is the scorer's."
-    )
+    group: Group = Field("assay-profiler", description="Consumer group of the profiler; ASSAY_GROUP is the scorer's.")
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         9465, description="Port of its /metrics, /livez and /readyz; 0 takes a free one."
     )
@@ -303,7 +300,7 @@ class CreditSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_CREDIT_", extra="ignore", frozen=True)
 
-    group: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")] = Field(
+    group: Group = Field(
         "assay-credit", description="Consumer group of the credit service; ASSAY_GROUP is the scorer's."
     )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
