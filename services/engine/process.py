@@ -93,11 +93,17 @@ class Environment:
     metrics: Metrics
 
 
-async def run_processor(service: Service, environment: Environment) -> None:
-    """Work the service's topics until SIGTERM or SIGINT. Raises AssayError."""
+def stop_on_signals() -> asyncio.Event:
+    """Set once the process is asked to end: it drains, whichever of the three asks."""
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+    return stop
+
+
+async def run_processor(service: Service, environment: Environment) -> None:
+    """Work the service's topics until SIGTERM or SIGINT. Raises AssayError."""
+    stop = stop_on_signals()
     kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
     place(runtime.snapshot_url)  # a mistake in it is told now
     show_expiry(kafka, runtime, metrics)

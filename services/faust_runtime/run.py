@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -18,7 +17,7 @@ from aiokafka.errors import KafkaError
 from schemas.topics import Topic
 from services.clock import monotonic_s
 from services.engine.health import HealthServer
-from services.engine.process import Environment
+from services.engine.process import Environment, stop_on_signals
 from services.engine.tables import FollowedTable
 from services.errors import AssayError, fatal_sentence
 from services.faust_runtime.app import SideApp
@@ -87,9 +86,7 @@ def quiet() -> None:
 async def run_side(service: SideService, environment: Environment, stop: asyncio.Event | None = None) -> None:
     """Work until SIGTERM or SIGINT, or until `stop` is set. Raises AssayError."""
     if stop is None:
-        stop = asyncio.Event()
-        for signal_number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
+        stop = stop_on_signals()
     quiet()
     show_expiry(environment.kafka, environment.runtime, environment.metrics)
     try:
