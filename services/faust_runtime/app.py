@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import faust
 import structlog
 from aiokafka import TopicPartition
-from faust.exceptions import ConsumerNotStarted
+from faust.exceptions import ConsumerNotStarted, NotReady
 
 from schemas import codec
 from schemas.base import Message
@@ -160,6 +160,8 @@ class SideApp:
                 except Exception as error:
                     self.skipped.work(name, error)
             except Exception as error:
+                if isinstance(error, NotReady) and self.faust.should_stop:
+                    return  # at an end the producer goes before the timers: what is not done now is done after the next start
                 log.error("agent.failed", topic=name, error=type(error).__name__, at=places(error))
                 self.failure.report(error)
 
