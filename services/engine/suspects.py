@@ -90,10 +90,9 @@ class Suspects:
     def _ends_part(self, record: Record, following: Record, records: int) -> bool:
         """Whether a part of so many records that ends with `record` is full."""
         assert self._end is not None, "nothing is suspected"
-        if record.offset >= self._end:
-            return False
-        alone = record.offset in self._unscorable or following.offset in self._unscorable
-        return alone or following.offset >= self._end or records >= self._records_max
+        if record.offset in self._unscorable or following.offset in self._unscorable:
+            return True
+        return record.offset < self._end and (following.offset >= self._end or records >= self._records_max)
 
     def committed(self, next_offset: int) -> None:
         """What lies before is settled."""

@@ -194,6 +194,16 @@ def test_a_batch_is_cut_into_parts_that_keep_every_record_in_order(gaps: list[in
         assert all(len(part) == 1 for part in alone)
 
 
+def test_an_unscorable_record_stays_alone_when_an_earlier_one_fails_after_it() -> None:
+    """What is suspected now ends before it."""
+    batch = [SimpleNamespace(offset=offset) for offset in range(10)]
+    suspects = Suspects()
+    for failed in (batch[9:], batch[9:], batch[:1]):
+        suspects.blame(failed, ValueError())
+    assert suspects.why(batch[9]) == "ValueError"
+    assert suspects.cut(batch) == [batch[:1], batch[1:9], batch[9:]]
+
+
 def test_a_worker_names_where_a_stage_raised_and_never_what_it_said(tmp_path: Path) -> None:
     """The text of an exception may quote a payload."""
     from structlog.testing import capture_logs
