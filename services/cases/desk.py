@@ -118,11 +118,12 @@ class Desk:
     def due(self, now_ms: int) -> Iterator[tuple[Case, CaseAction]]:
         """What time does to cases: it is written as actions, so that it too is in the log."""
         for case in self._all():
-            by_clock = {"case_id": case.case_id, "by": "cases", "case_version": case.version}
+            number, version = case.case_id, case.version
             if case.state == "open" and waited_ms(case, now_ms) > self.limits.expire_ms:
-                yield case, CaseAction(action="expire", note="nobody decided in time", **by_clock)
+                note = "nobody decided in time"
+                yield case, CaseAction(action="expire", case_id=number, by="cases", note=note, case_version=version)
             elif case.state != "open" and waited_ms(case, now_ms) > self.limits.keep_ms:
-                yield case, CaseAction(action="forget", **by_clock)
+                yield case, CaseAction(action="forget", case_id=number, by="cases", case_version=version)
 
     def _case(self, action: CaseAction, source: Source) -> Case | None:
         """The case an action is for; None where there is none, or the action was taken in before."""

@@ -8,6 +8,8 @@ from schemas.case import Case, CaseAction, MuteScope
 
 NEAR_MAX = 3
 
+VERBS = {"confirm": "confirmed", "dismiss": "dismissed"}
+
 
 def refusal(case: Case, action: CaseAction) -> str | None:
     """Who decided otherwise, and when, where a decision of an analyst stands that the action does not overrule.
@@ -24,11 +26,11 @@ def refusal(case: Case, action: CaseAction) -> str | None:
 
 def standing(case: Case) -> str:
     """The decision that stands, in words: who, what, when."""
-    last = next((d for d in reversed(case.history) if not d.refused and d.action in ("confirm", "dismiss")), None)
-    if last is None:  # a case of an earlier version has no history
-        verb, by, at_ms = case.state, case.decided_by or "somebody", case.decided_at_ms or case.changed_at_ms
-    else:
-        verb, by, at_ms = {"confirm": "confirmed", "dismiss": "dismissed"}[last.action], last.by, last.at_ms
+    last = next((d for d in reversed(case.history) if not d.refused and d.action in VERBS), None)
+    verb: str = case.state
+    by, at_ms = case.decided_by or "somebody", case.decided_at_ms or case.changed_at_ms
+    if last is not None:  # a case of an earlier version has no history
+        verb, by, at_ms = VERBS[last.action], last.by, last.at_ms
     return f"{verb} by {by} at {moment(at_ms)}"
 
 

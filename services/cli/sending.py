@@ -38,7 +38,7 @@ async def sending(topic: Topic) -> AsyncIterator[Send]:
     sent: list[asyncio.Future[Any]] = []
 
     async def send(key: bytes | None, value: bytes, partition: int | None = None) -> "asyncio.Future[Any]":
-        acknowledged = await producer.send(state.name, value, key=key, partition=partition)
+        acknowledged: asyncio.Future[Any] = await producer.send(state.name, value, key=key, partition=partition)
         sent.append(acknowledged)
         if len(sent) >= IN_FLIGHT_MAX:
             await asyncio.gather(*sent)
