@@ -65,6 +65,9 @@ class LogIdentities:
         self._first_seen: dict[str, str] = {}
         self._replaced: dict[str, str] = {}
         self._doubts = self._settled = 0
+        for topic in partitions:  # at 0 from the start: an alert on what is not there yet would miss its first rise
+            metrics.replaced.labels(topic)
+            metrics.partitions_added.labels(topic)
 
     def doubt(self, *_: Any) -> None:
         """The client looks for leaders again: until the next check nobody knows whether the topic is still the same."""

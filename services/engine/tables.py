@@ -66,6 +66,7 @@ class FollowedTable:
         self._source = TopicPartition(prefix + topic.name, 0)
         self.topic = topic
         self._kafka, self._apply, self._metrics = kafka, apply, metrics
+        metrics.table_refused.labels(topic.name)
         self._caught_up = asyncio.Event()
         self._at_end_s = monotonic_s()
         self._looked_s = -LOOK_INTERVAL_S

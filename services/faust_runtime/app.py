@@ -146,6 +146,7 @@ class SideApp:
                     self.failure.report(error)
                     await asyncio.Event().wait()
 
+        self.skipped.of(self.prefix + topic.name)
         self.agents[self.prefix + topic.name] = topic
         self.faust.agent(self.topic(topic), name=topic.name)(work)
 

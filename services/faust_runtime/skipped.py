@@ -23,6 +23,10 @@ class Skipped:
     def __init__(self, metrics: Metrics) -> None:
         self._count = metrics.skipped
 
+    def of(self, topic: str) -> None:
+        """Count from 0, so that the first one is a rise."""
+        self._count.labels(topic)
+
     def record(self, message: Any, why: str, at: list[str] | None = None) -> None:
         """One record, of a Faust message or of aiokafka."""
         self._count.labels(message.topic).inc()

@@ -27,11 +27,11 @@ from models.bundle.registry import Registry
 from models.bundle.signing import sign
 from models.bundle.trust import ANYBODY
 from schemas import codec
-from schemas.control import Control
+from schemas.control import BundleRef, Control
 from schemas.manifest import Manifest
 from schemas.registry import RegistryEvent
 from schemas.score import Score
-from schemas.topics import SCORES, TRANSACTIONS, source_timestamp_ms
+from schemas.topics import CONTROL_ANSWERS, SCORES, TRANSACTIONS, source_timestamp_ms
 from services.cli.bundles.commanding import Order, command
 from services.cli.demo.latency import Latencies
 from services.clock import wall_ms
@@ -41,7 +41,7 @@ from services.trusted_bundles import registry_of
 from tests.benchmarks.command import run as run_command
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import surroundings
-from tests.models.bundle.making import COMMITTED, read_raw, ref_of, signed, signing_key, version_of
+from tests.models.bundle.making import COMMITTED, read_raw, ref_of, signing_key
 from tests.services.harness import Scorer, Stream, payment
 
 ANSWER_S_MAX = 60.0
@@ -80,13 +80,18 @@ def renumbered(version: int) -> Files:
     return {**files, SIGNATURE: sign(files, signing_key(), "bundle")}
 
 
-async def release(run: Run, version: int) -> None:
-    """Publish, promote, command, and wait for every partition's answer."""
+def recorded(registry: Registry, version: int) -> BundleRef:
+    """Published, and the champion of the registry."""
     content = container.pack(renumbered(version))
     bundle = ref_of(open_bundle(content, "It", ANYBODY))
-    run.registry.publish(content, RegistryEvent(action="publish", bundle=bundle, at_ms=1, by="benchmark"))
-    promotion = RegistryEvent(action="promote", bundle=bundle, channel="champion", at_ms=1, by="benchmark")
-    run.registry.promote(promotion)
+    registry.publish(content, RegistryEvent(action="publish", bundle=bundle, at_ms=1, by="benchmark"))
+    registry.promote(RegistryEvent(action="promote", bundle=bundle, channel="champion", at_ms=1, by="benchmark"))
+    return bundle
+
+
+async def release(run: Run, version: int) -> None:
+    """Publish, promote, command, and wait for every partition's answer."""
+    bundle = recorded(run.registry, version)
     order = Order(uuid.uuid4().hex, "champion", bundle)
     done = await command(order, run.stream.group, "benchmark", ANSWER_S_MAX)
     if [answer.outcome for answer in done.answers] != ["in_force"] * done.partitions:
@@ -154,7 +159,7 @@ async def play(run: Run, seconds: float, rate: float, every_s: float) -> None:
 
 async def mixed(run: Run) -> int:
     """Partitions on which a version has not exactly one stretch of scores that begins where its worker said."""
-    answers = [codec.read(Control, record.value) for record in await run.stream.read("control")]
+    answers = [codec.read(Control, record.value) for record in await run.stream.read(CONTROL_ANSWERS.name)]
     begins = {
         (a.source_partition, f"{a.bundle}@cpu"): a.from_offset
         for a in answers
@@ -179,20 +184,19 @@ def slope(sizes: list[int]) -> float:
 
 
 async def _measure(stream: Stream, seconds: float, rate: float, every_s: float) -> dict[str, Any]:
-    version_of(stream.directory / "v1", 1)
-    signed(stream.directory / "v1")
     (stream.directory / "key.pub").write_bytes(public_pem(signing_key().public_key()))
     url = str(stream.directory / "registry")
     environment = {
-        "ASSAY_BUNDLE": str(stream.directory / "v1"),
         "ASSAY_BUNDLE_PUBLIC_KEYS": str(stream.directory / "key.pub"),
         "ASSAY_REGISTRY_URL": url,
         "ASSAY_DUPLICATE_WINDOW_RECORDS": "1000",  # so that the state does not grow, and what grows is the swaps'
     }
     await stream.create()
+    registry = registry_of(BundleSettings(registry_url=url))
+    recorded(registry, 1)
     scorer = stream.scorer(**environment)
     scorer.wait_ready()
-    run = Run(stream, registry_of(BundleSettings(registry_url=url)), scorer)
+    run = Run(stream, registry, scorer)
     await play(run, seconds, rate, every_s)
     rolled_back = scorer.metric("assay_swaps_total", kind="rolled_back")
     status = scorer.terminate()

@@ -112,11 +112,12 @@ def start(bootstrap: str, prefix: str, directory: Path, ca_file: Path) -> Live:
         collector = Collector()
         stack.callback(collector.close)
         bundles = made(stream)
+        release(stream, bundles, 1)
         services = started(stream, collector, {**bundles, "ASSAY_KAFKA_SSL_CA_FILE": str(ca_file)})
         addresses = {job: [process.address() for process in processes] for job, processes in services.items()}
         prometheus = Prometheus(directory, addresses)
         stack.callback(prometheus.close)
-        challenge(stream, bundles)
+        release(stream, bundles, 2, "--challenger")
         running = Live(stream, prometheus, collector, services, simulator(stream))
         stack.pop_all()
     return running
@@ -130,7 +131,10 @@ def started(stream: Stream, collector: Collector, environment: dict[str, str]) -
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
     watching = {"ASSAY_MONITOR_WINDOW_RECORDS": "500", "ASSAY_MONITOR_QUALITY_INTERVAL_S": "1"}
-    webhook = {"ASSAY_CASES_WEBHOOK_URL": f"{collector.endpoint}/cases", "ASSAY_CASES_WEBHOOK_SECRET": "secret"}
+    webhook = {
+        "ASSAY_CASES_WEBHOOK_URL": f"{collector.endpoint}/cases",
+        "ASSAY_CASES_WEBHOOK_SECRET": "a webhook secret",
+    }
     return {
         "assay-scorer": [stream.scorer(**environment, **tracing)],
         "assay-profiler": [stream.service("services.profiler")],
@@ -140,24 +144,23 @@ def started(stream: Stream, collector: Collector, environment: dict[str, str]) -
 
 
 def made(stream: Stream) -> dict[str, str]:
-    """Settings that score with one signed bundle, beside a registry for another."""
+    """Settings that trust two signed bundles, and a registry for them."""
     directory = stream.directory
     (directory / "key.pub").write_bytes(public_pem(signing_key().public_key()))
     for version in (1, 2):
         version_of(directory / f"v{version}", version, other=version == 2)
         signed(directory / f"v{version}")
     return {
-        "ASSAY_BUNDLE": str(directory / "v1"),
         "ASSAY_BUNDLE_PUBLIC_KEYS": str(directory / "key.pub"),
         "ASSAY_REGISTRY_URL": str(directory / "registry"),
     }
 
 
-def challenge(stream: Stream, bundles: dict[str, str]) -> None:
-    """Publish the second bundle, and let it score in the shadow."""
+def release(stream: Stream, bundles: dict[str, str], version: int, *how: str) -> None:
+    """Publish a bundle and put it in a channel, asking no scorer."""
     for arguments in (
-        ("publish", str(stream.directory / "v2")),
-        ("promote", "fraud/2", "--challenger", "--wait", "0"),
+        ("publish", str(stream.directory / f"v{version}")),
+        ("promote", f"fraud/{version}", *how, "--wait", "0"),
     ):
         subprocess.run(
             [sys.executable, "-m", "services.cli", "registry", *arguments, "--json"],
