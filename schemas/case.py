@@ -6,6 +6,7 @@ from pydantic import Field
 
 from schemas.alert import REASONS_MAX, ReasonText, Triggers
 from schemas.base import (
+    COUNT_MAX,
     Count,
     Currency,
     EventTimeMs,
@@ -58,19 +59,39 @@ class CaseReason(Message):
     alerts: Count = Field(description="How many of the alerts name it.")
 
 
+CaseVerb = Literal["confirm", "dismiss", "expire", "forget", "mute", "unmute"]
+
+HISTORY_MAX = 20
+"""Decisions that a case remembers: the newest."""
+
+
+class CaseDecision(Message):
+    """One line of a case's history: what somebody, or the clock, decided or was refused."""
+
+    action: CaseVerb = Field(description="What was to be done.")
+    by: Annotated[str, Field(max_length=100)] = Field(description="Who.")
+    at_ms: EventTimeMs = Field(description="Kafka timestamp of the action.")
+    note: Words | None = Field(None, description="What they wrote.")
+    refused: bool = Field(False, description="A decision stood that it did not overrule: it changed nothing.")
+    version: Version = Field(description="Version of the case that it made.")
+    offset: OffsetOrNone = Field(-1, description="The action's offset on the case's partition of `case-actions`.")
+
+
 CaseReasons = Annotated[tuple[CaseReason, ...], Field(max_length=REASONS_MAX)]
 
 
 class Case(Message):
     """The alerts of one card within one window. The newest record of a key replaces those before it.
 
-    Every time in it comes from the log: a case made again from the same alerts and actions is the same.
+    Every time in it but `taken_in_at_ms` comes from the log: a case made again from the same alerts and actions is the same.
     """
 
     case_id: CaseId = Field(description="Partition and offset of its first alert: 3-1042. The record's key.")
     card_id: Identifier = Field(description="Keyed pseudonym of the card.")
     state: CaseState = Field(description="Where the work stands.")
-    change: CaseChange = Field(description="What this record changed.")
+    change: CaseChange = Field(
+        description="What this record changed; of a refused decision, what the record before it did."
+    )
     version: Version = Field(description="Grows by one with each record of the case.")
     priority: Positive = Field(
         description="Money at risk: the sum of amount times probability of fraud over its alerts. Highest first."
@@ -90,9 +111,18 @@ class Case(Message):
         -1, description="Newest alert taken in: offset on the case's partition of `alerts`."
     )
     action_offset: OffsetOrNone = Field(-1, description="Newest action taken in: offset on `case-actions`.")
-
-
-CaseVerb = Literal["confirm", "dismiss", "expire", "forget", "mute", "unmute"]
+    decided_at_ms: EventTimeMs | None = Field(None, description="Kafka timestamp of that decision.")
+    decided_version: Annotated[int, Field(ge=0, le=COUNT_MAX)] = Field(
+        0, description="Version that the newest decision of an analyst made; 0 before the first."
+    )
+    history: Annotated[tuple[CaseDecision, ...], Field(max_length=HISTORY_MAX)] = Field(
+        (), description="Decisions, refused ones too, the oldest first; the newest 20."
+    )
+    taken_in_at_ms: EventTimeMs | None = Field(
+        None,
+        description="When the case service took in the newest alert or decision, by its own clock: expiry counts from here."
+        " Missing in records of earlier versions, where `changed_at_ms` counts.",
+    )
 
 
 class CaseAction(Message):
@@ -105,6 +135,11 @@ class CaseAction(Message):
     until_ms: EventTimeMs | None = Field(None, description="For mute: until when; without it for good (suppression).")
     by: Annotated[str, Field(min_length=1, max_length=100)] = Field(description="Who.")
     note: Words | None = Field(None, description="Why.")
+    case_version: Version | None = Field(
+        None,
+        description="Version of the case that they saw. Without it the action is taken as it is: the last one counts.",
+    )
+    overrule: bool = Field(False, description="Decide although another decision stands.")
 
 
 def held_card_number(action: CaseAction) -> str | None:

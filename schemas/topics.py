@@ -165,7 +165,7 @@ ACCESS = (
         grouped=(SCORING_METRICS, DECISIONS, LABELS, MONITOR_EVIDENCE),
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
     ),
-    Access("analyst", reads=(CASES, MONITOR), writes=(CASE_ACTIONS, LABELS)),
+    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR), writes=(CASE_ACTIONS, LABELS)),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS), writes=(CONTROL,)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),

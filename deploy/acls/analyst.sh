@@ -3,6 +3,7 @@
 # KAFKA_ACLS: Kafka's kafka-acls.sh. BOOTSTRAP: a broker. ADMIN: client settings of an administrator.
 set -eu
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-analyst --operation Write --topic case-actions
+"$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-analyst --operation Read --topic case-mutes
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-analyst --operation Read --topic cases
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-analyst --operation Write --topic labels
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-analyst --operation Read --topic monitor

@@ -1,5 +1,6 @@
 """Cases: alerts grouped by card and window for an analyst, and what the analyst decides, as labels. On Faust.
 
-`grouping` says what an alert or an action does to a case, pure; `desk` applies it to the tables; `webhook` tells the world.
+`rules` says which decisions and mutes are taken, also for what writes them. `grouping` says what an
+alert or an action does to a case, pure; `desk` applies it to the tables; `webhook` tells the world.
 Started by `python -m services.cases`.
 """

@@ -9,7 +9,8 @@ from schemas import codec
 from schemas.alert import Alert
 from schemas.case import Case, CaseAction, Mute, MuteScope
 from schemas.label import Label, Verdict
-from services.cases.grouping import decided, joined, opened
+from services.cases.grouping import Source, decided, joined, opened
+from services.cases.rules import refusal, waited_ms
 
 _CASE_ID = re.compile(r"([0-9]{1,9})-[0-9]{1,18}", re.ASCII)
 
@@ -19,17 +20,8 @@ VERDICTS: dict[str, Verdict] = {"confirm": "fraud", "dismiss": "legitimate"}
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where an alert or action stands in the log. timestamp_ms: of its record."""
-
-    partition: int
-    offset: int
-    timestamp_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
-    """window_ms: of one case, in event time. expire_ms, keep_ms: since a case's last change, on the brokers' clock."""
+    """window_ms: of one case, in event time. expire_ms, keep_ms: since a case's last change was taken in."""
 
     window_ms: int
     expire_ms: int
@@ -69,9 +61,9 @@ class Desk:
         if self.muted(alert, source):
             return None
         if newest is None or alert.event_time_ms >= newest.window_end_ms:
-            case = opened(alert, source.partition, source.offset, source.timestamp_ms, self.limits.window_ms)
+            case = opened(alert, source, self.limits.window_ms)
         else:
-            case = joined(newest, alert, source.offset, source.timestamp_ms)
+            case = joined(newest, alert, source)
         self._put(case)
         return case
 
@@ -89,7 +81,7 @@ class Desk:
     def labels(self, action: CaseAction, source: Source) -> list[Label]:
         """What an analyst's decision says of the listed payments. Written before `act`, so that a crash repeats them."""
         case, verdict = self._case(action, source), VERDICTS.get(action.action)
-        if case is None or verdict is None:
+        if case is None or verdict is None or refusal(case, action) is not None:
             return []
         return [
             Label(
@@ -113,24 +105,25 @@ class Desk:
         if case is None:
             return None
         if action.action == "forget":
-            if case.state != "open":
+            if case.state != "open" and action.case_version in (None, case.version):
                 self.cases.pop(case.case_id.encode())
                 self._earlier.pop(case.case_id, None)
                 if self._newest.get(case.card_id) is case:
                     del self._newest[case.card_id]
             return None
-        changed = decided(case, action, source.offset, source.timestamp_ms)
+        changed = decided(case, action, source)
         self._put(changed)
         return changed
 
     def due(self, now_ms: int) -> Iterator[tuple[Case, CaseAction]]:
         """What time does to cases: it is written as actions, so that it too is in the log."""
         for case in self._all():
-            age_ms = now_ms - case.changed_at_ms
-            if case.state == "open" and age_ms > self.limits.expire_ms:
-                yield case, CaseAction(action="expire", case_id=case.case_id, by="cases", note="nobody decided in time")
-            elif case.state != "open" and age_ms > self.limits.keep_ms:
-                yield case, CaseAction(action="forget", case_id=case.case_id, by="cases")
+            number, version = case.case_id, case.version
+            if case.state == "open" and waited_ms(case, now_ms) > self.limits.expire_ms:
+                note = "nobody decided in time"
+                yield case, CaseAction(action="expire", case_id=number, by="cases", note=note, case_version=version)
+            elif case.state != "open" and waited_ms(case, now_ms) > self.limits.keep_ms:
+                yield case, CaseAction(action="forget", case_id=number, by="cases", case_version=version)
 
     def _case(self, action: CaseAction, source: Source) -> Case | None:
         """The case an action is for; None where there is none, or the action was taken in before."""

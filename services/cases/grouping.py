@@ -1,29 +1,55 @@
-"""Stage 1: what one alert or action does to one case. Pure: no clock, so the same log makes the same cases."""
+"""Stage 1: what one alert or action does to one case. Pure: given every time, so the same log makes the same cases."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from schemas import codec
 from schemas.alert import Alert, Reason
-from schemas.case import ALERTS_MAX, Case, CaseAction, CaseAlert, CaseChange, CaseReason, CaseState
+from schemas.case import (
+    ALERTS_MAX,
+    HISTORY_MAX,
+    Case,
+    CaseAction,
+    CaseAlert,
+    CaseChange,
+    CaseDecision,
+    CaseReason,
+    CaseState,
+)
 from schemas.times import EVENT_TIME_MS_MAX
+from services.cases.rules import refusal
 
 REASONS_MAX = 4
 
 DECIDED: dict[str, CaseState] = {"confirm": "confirmed", "dismiss": "dismissed", "expire": "expired"}
 
 
-def opened(alert: Alert, partition: int, offset: int, timestamp_ms: int, window_ms: int) -> Case:
-    """A new case of a card's first alert. timestamp_ms: of the alert's record."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an alert or action stands in the log. timestamp_ms: of its record. taken_in_ms: the service's own clock.
+
+    The own clock is written with the case, and read by nothing but expiry.
+    """
+
+    partition: int
+    offset: int
+    timestamp_ms: int
+    taken_in_ms: int
+
+
+def opened(alert: Alert, source: Source, window_ms: int) -> Case:
+    """A new case of a card's first alert."""
     fields = {
-        "case_id": f"{partition}-{offset}",
+        "case_id": f"{source.partition}-{source.offset}",
         "card_id": alert.card_id,
         "state": "open",
         "change": "opened",
         "version": 1,
         "priority": _at_risk(alert),
-        "opened_at_ms": timestamp_ms,
-        "changed_at_ms": timestamp_ms,
+        "opened_at_ms": source.timestamp_ms,
+        "changed_at_ms": source.timestamp_ms,
+        "taken_in_at_ms": source.taken_in_ms,
         "window_start_ms": alert.event_time_ms,
         "window_end_ms": min(alert.event_time_ms + window_ms, EVENT_TIME_MS_MAX),
         "alerts": 1,
@@ -31,12 +57,12 @@ def opened(alert: Alert, partition: int, offset: int, timestamp_ms: int, window_
         "listed": (_listed(alert),),
         "reasons": _reasons((), alert.reasons),
         "model": alert.model,
-        "alert_offset": offset,
+        "alert_offset": source.offset,
     }
     return codec.checked(Case, fields)
 
 
-def joined(case: Case, alert: Alert, offset: int, timestamp_ms: int) -> Case:
+def joined(case: Case, alert: Alert, source: Source) -> Case:
     """The case with one alert more. A closed one may be opened again by it, see `_reopens`; a confirmed one stays so."""
     reopened = _reopens(case, alert)
     state: CaseState = "open" if reopened else case.state
@@ -46,32 +72,60 @@ def joined(case: Case, alert: Alert, offset: int, timestamp_ms: int) -> Case:
         "change": change,
         "version": case.version + 1,
         "priority": case.priority + _at_risk(alert),
-        "changed_at_ms": timestamp_ms,
+        "changed_at_ms": source.timestamp_ms,
+        "taken_in_at_ms": source.taken_in_ms,
         "alerts": case.alerts + 1,
         "amount": case.amount + alert.amount,
         "listed": case.listed if len(case.listed) >= ALERTS_MAX else (*case.listed, _listed(alert)),
         "reasons": _reasons(case.reasons, alert.reasons),
         "model": alert.model,
-        "alert_offset": offset,
+        "alert_offset": source.offset,
     }
     return _changed(case, changes)
 
 
-def decided(case: Case, action: CaseAction, offset: int, timestamp_ms: int) -> Case:
-    """The case after confirm, dismiss or expire. The last decision counts; what is not open does not expire."""
-    if action.action == "expire" and case.state != "open":
-        return _changed(case, {"action_offset": offset})
+def decided(case: Case, action: CaseAction, source: Source) -> Case:
+    """The case after confirm, dismiss or expire. What is not open, or changed since the clock looked, does not expire."""
+    if action.action == "expire" and (case.state != "open" or action.case_version not in (None, case.version)):
+        return _changed(case, {"action_offset": source.offset})
+    if refusal(case, action) is not None:
+        return _refused(case, action, source)
     state = DECIDED[action.action]
+    version = case.version + 1
     changes = {
         "state": state,
         "change": state,
-        "version": case.version + 1,
-        "changed_at_ms": timestamp_ms,
+        "version": version,
+        "changed_at_ms": source.timestamp_ms,
+        "taken_in_at_ms": source.taken_in_ms,
         "decided_by": action.by,
+        "decided_at_ms": source.timestamp_ms,
+        "decided_version": case.decided_version if action.action == "expire" else version,
         "note": action.note,
-        "action_offset": offset,
+        "action_offset": source.offset,
+        "history": _history(case, action, source, refused=False),
     }
     return _changed(case, changes)
+
+
+def _refused(case: Case, action: CaseAction, source: Source) -> Case:
+    """The case as it was, with the attempt in its history: neither its state nor how long it waits moves."""
+    history = _history(case, action, source, refused=True)
+    return _changed(case, {"version": case.version + 1, "action_offset": source.offset, "history": history})
+
+
+def _history(case: Case, action: CaseAction, source: Source, *, refused: bool) -> tuple[CaseDecision, ...]:
+    fields = {
+        "action": action.action,
+        "by": action.by,
+        "at_ms": source.timestamp_ms,
+        "note": action.note,
+        "refused": refused,
+        "version": case.version + 1,
+        "offset": source.offset,
+    }
+    entry = codec.checked(CaseDecision, fields)
+    return (*case.history, entry)[-HISTORY_MAX:]
 
 
 def _changed(case: Case, changes: Mapping[str, Any]) -> Case:

@@ -11,7 +11,9 @@ from schemas.alert import Alert
 from schemas.case import Case, CaseAction, held_card_number
 from schemas.dead_letter import DeadLetterReason
 from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS
-from services.cases.desk import Desk, Limits, Source, case_problem, mute_problem, partition_of
+from services.cases.desk import Desk, Limits, case_problem, mute_problem, partition_of
+from services.cases.grouping import Source
+from services.cases.rules import is_refusal
 from services.cases.webhook import Webhook, worth_telling
 from services.clock import wall_ms
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
@@ -138,7 +140,7 @@ class _Maker(_Agents):
             self._cases.unknown.inc()
 
     def _changed(self, case: Case) -> None:
-        self._cases.changes.labels(case.change).inc()
+        self._cases.changes.labels("refused" if is_refusal(case) else case.change).inc()
 
     async def _tick(self) -> None:
         self._cases.open_cases.set(self._desk.open_cases)
@@ -180,4 +182,4 @@ class _Teller(_Agents):
 
 
 def _source(message: Any) -> Source:
-    return Source(message.partition, message.offset, timestamp_ms(message))
+    return Source(message.partition, message.offset, timestamp_ms(message), wall_ms())

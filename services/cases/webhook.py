@@ -10,6 +10,7 @@ import aiohttp
 import structlog
 
 from schemas.case import Case
+from services.cases.rules import is_refusal
 from services.clock import wall_ms
 
 log = structlog.get_logger(__name__)
@@ -30,8 +31,8 @@ def signature(secret: bytes, time_s: int, body: bytes) -> str:
 
 
 def worth_telling(case: Case) -> bool:
-    """A case that opens, opens again, or is decided; not each of its alerts."""
-    return case.change != "alert"
+    """A case that opens, opens again, or is decided; not each of its alerts, nor a decision that was refused."""
+    return case.change != "alert" and not is_refusal(case)
 
 
 @dataclass(slots=True)

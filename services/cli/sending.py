@@ -21,8 +21,10 @@ IN_FLIGHT_MAX = 10_000
 class Send(Protocol):
     """Writes one record. Without a partition its key chooses, as Kafka's default does."""
 
-    def __call__(self, key: bytes | None, value: bytes, partition: int | None = None) -> Awaitable[None]:
-        """Returns before the acknowledgement."""
+    def __call__(
+        self, key: bytes | None, value: bytes, partition: int | None = None
+    ) -> Awaitable["asyncio.Future[Any]"]:
+        """Returns before the acknowledgement, which is the future's: where the record stands."""
 
 
 @asynccontextmanager
@@ -35,11 +37,13 @@ async def sending(topic: Topic) -> AsyncIterator[Send]:
     producer = plain_producer(kafka, load(RuntimeSettings), LINGER_MS)
     sent: list[asyncio.Future[Any]] = []
 
-    async def send(key: bytes | None, value: bytes, partition: int | None = None) -> None:
-        sent.append(await producer.send(state.name, value, key=key, partition=partition))
+    async def send(key: bytes | None, value: bytes, partition: int | None = None) -> "asyncio.Future[Any]":
+        acknowledged: asyncio.Future[Any] = await producer.send(state.name, value, key=key, partition=partition)
+        sent.append(acknowledged)
         if len(sent) >= IN_FLIGHT_MAX:
             await asyncio.gather(*sent)
             sent.clear()
+        return acknowledged
 
     try:
         await producer.start()

@@ -14,7 +14,11 @@ class CaseMetrics:
             return Counter(f"assay_{name}", help_text, labels, registry=registry)
 
         self.open_cases = Gauge("assay_cases_open", "Cases in state open.", registry=registry)
-        self.changes = counter("case_changes", "Records written to `cases`, by what they changed.", "change")
+        self.changes = counter(
+            "case_changes",
+            "Records written to `cases`, by what they changed; refused: a decision that changed nothing.",
+            "change",
+        )
         self.muted = counter("muted_alerts", "Alerts of muted cards and terminals, which made no case.")
         self.repeated = counter("repeated_alerts", "Alerts that were taken in before, and ignored.")
         self.unknown = counter("unmatched_case_actions", "Actions for a case that is not known, or taken in before.")

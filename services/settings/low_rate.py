@@ -22,10 +22,11 @@ class CasesSettings(BaseSettings):
         24.0, description="Alerts of a card within so many hours of the first, in event time, are one case."
     )
     expire_days: Annotated[float, Field(gt=0)] = Field(
-        14.0, description="An open case to which nothing happens for so long expires."
+        14.0,
+        description="An open case expires after waiting so long, from when the service took its newest alert in.",
     )
     keep_days: Annotated[float, Field(gt=0)] = Field(
-        180.0, description="A closed case is forgotten so long after its last change."
+        180.0, description="A closed case is forgotten so long after its last change was taken in."
     )
     tick_s: Annotated[float, Field(gt=0)] = Field(60.0, description="How often expiry is looked at.")
     webhook_url: str | None = Field(

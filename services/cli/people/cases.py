@@ -11,7 +11,7 @@ from services.cli.masking import masked
 from services.cli.output import print_json, results, shown
 
 if TYPE_CHECKING:
-    from schemas.case import Case, CaseAction
+    from schemas.case import Case
 
 app = typer.Typer(help="Cases made of alerts.", no_args_is_help=True, epilog="Example: assay cases list --state open")
 
@@ -23,6 +23,13 @@ By = Annotated[str | None, typer.Option(help="Who decides. Default: the user of 
 Note = Annotated[str | None, typer.Option(help="Why.")]
 Unmasked = Annotated[bool, typer.Option(help="Show whole card ids.")]
 Card = Annotated[str | None, typer.Option(help="Whose alerts: a card id.")]
+MutedCase = Annotated[str | None, typer.Argument(help="Case, such as 3-1042: its card's alerts.")]
+Seen = Annotated[
+    int | None,
+    typer.Option(min=1, help="Version of the case that you looked at, as `show` has it. Default: the newest."),
+]
+Overrule = Annotated[bool, typer.Option("--overrule", help="Decide although another decision stands.")]
+Wait = Annotated[float, typer.Option(min=1.0, help="For the case service's answer, in seconds.")]
 Terminal = Annotated[str | None, typer.Option(help="Whose alerts: a terminal id.")]
 
 
@@ -59,7 +66,9 @@ def list_cases(
     from rich.table import Table
     from rich.text import Text
 
-    found = [case for case in asyncio.run(_cases()).values() if state in (None, case.state)]
+    from services.cli.people.case_actions import all_cases
+
+    found = [case for case in asyncio.run(all_cases()).values() if state in (None, case.state)]
     found = sorted(found, key=lambda case: (-case.priority, case.case_id))[:count]
     if json:
         print_json([_fields(case, unmasked=unmasked) for case in found])
@@ -75,7 +84,9 @@ def list_cases(
 
 @app.command(epilog="Example: assay cases show 3-1042 --json")
 def show(case_id: CaseId, unmasked: Unmasked = False, json: Json = False) -> None:
-    """Show one case with its alerts and reasons."""
+    """Show one case with its alerts, reasons and history."""
+    from services.cases.rules import moment
+
     case = asyncio.run(_case(case_id))
     if json:
         print_json(_fields(case, unmasked=unmasked))
@@ -83,7 +94,10 @@ def show(case_id: CaseId, unmasked: Unmasked = False, json: Json = False) -> Non
     card = case.card_id if unmasked else masked(case.card_id)
     results.print(f"{case.case_id} {case.state}: card {shown(card)}, {case.alerts:,} alerts, {case.amount:,.2f} in all")
     results.print(f"  at risk {case.priority:,.2f}, scored by {shown(case.model)}, version {case.version}")
-    if case.decided_by:
+    for line in case.history:
+        outcome = f"{line.action} by {line.by} at {moment(line.at_ms)}{', refused' if line.refused else ''}"
+        results.print(shown(f"  {outcome}{f': {line.note}' if line.note else ''}"))
+    if case.decided_by and not case.history:  # of an earlier version
         results.print(shown(f"  by {case.decided_by}{f': {case.note}' if case.note else ''}"))
     for reason in case.reasons:
         results.print(shown(f"  {reason.text} (in {reason.alerts:,} alerts)"))
@@ -94,105 +108,198 @@ def show(case_id: CaseId, unmasked: Unmasked = False, json: Json = False) -> Non
 
 
 @app.command(epilog="Example: assay cases confirm 3-1042 --note 'cardholder called'")
-def confirm(case_id: CaseId, by: By = None, note: Note = None) -> None:
-    """Say that a case is fraud; its payments are labelled so."""
-    _decide("confirm", case_id, by, note)
+def confirm(
+    case_id: CaseId,
+    by: By = None,
+    note: Note = None,
+    seen: Seen = None,
+    overrule: Overrule = False,
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Say that a case is fraud; its payments are labelled so. Refused where another decision stands."""
+    _decide("confirm", case_id, by, note, seen, overrule, wait, json)
 
 
 @app.command(epilog="Example: assay cases dismiss 3-1042 --by ana")
-def dismiss(case_id: CaseId, by: By = None, note: Note = None) -> None:
-    """Say that a case is legitimate; its payments are labelled so."""
-    _decide("dismiss", case_id, by, note)
+def dismiss(
+    case_id: CaseId,
+    by: By = None,
+    note: Note = None,
+    seen: Seen = None,
+    overrule: Overrule = False,
+    wait: Wait = 30.0,
+    json: Json = False,
+) -> None:
+    """Say that a case is legitimate; its payments are labelled so. Refused where another decision stands."""
+    _decide("dismiss", case_id, by, note, seen, overrule, wait, json)
 
 
-@app.command(epilog="Example: assay cases snooze --terminal t000017 --hours 48 --note 'fair in town'")
+@app.command(epilog="Example: assay cases snooze 3-1042 --hours 48 --note 'fair in town'")
 def snooze(
+    case_id: MutedCase = None,
     card: Card = None,
     terminal: Terminal = None,
     hours: Annotated[float, typer.Option(min=0.01, help="For so long.")] = 24.0,
     by: By = None,
     note: Note = None,
+    json: Json = False,
 ) -> None:
-    """Make no cases of a card's or terminal's alerts for a while."""
+    """Make no cases of a card's or terminal's alerts for a while; `mutes` lists it, `unmute` lifts it."""
+    _mute("mute", (case_id, card, terminal), hours, by, note, json)
+
+
+@app.command(epilog="Example: assay cases mute --terminal t000017 --note 'test terminal'")
+def mute(
+    case_id: MutedCase = None,
+    card: Card = None,
+    terminal: Terminal = None,
+    by: By = None,
+    note: Note = None,
+    json: Json = False,
+) -> None:
+    """Make no cases of a card's or terminal's alerts until `unmute`."""
+    _mute("mute", (case_id, card, terminal), None, by, note, json)
+
+
+@app.command(epilog="Example: assay cases unmute 3-1042")
+def unmute(
+    case_id: MutedCase = None,
+    card: Card = None,
+    terminal: Terminal = None,
+    by: By = None,
+    note: Note = None,
+    json: Json = False,
+) -> None:
+    """Lift what `snooze` or `mute` did; `mutes` lists what is muted."""
+    _mute("unmute", (case_id, card, terminal), None, by, note, json)
+
+
+app.command("suppress", hidden=True, epilog="Example: assay cases suppress --terminal t000017")(mute)
+app.command("resume", hidden=True, epilog="Example: assay cases resume --terminal t000017")(unmute)
+
+
+@app.command(epilog="Example: assay cases mutes --json")
+def mutes(
+    over: Annotated[bool, typer.Option("--all", help="Also those whose time is over.")] = False,
+    unmasked: Unmasked = False,
+    json: Json = False,
+) -> None:
+    """Show which cards and terminals make no cases, until when, by whom and why; a card with its newest case's number."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from services.cases.rules import moment, newest_case
+    from services.cli.people.case_actions import all_cases, all_mutes
     from services.clock import wall_ms
 
-    _mute("mute", card, terminal, wall_ms() + int(hours * HOUR_MS), by, note)
+    now_ms, cases = wall_ms(), asyncio.run(all_cases()).values()
+    rows = []
+    for held in asyncio.run(all_mutes()):
+        is_over = held.until_ms is not None and held.until_ms <= now_ms
+        if is_over and not over:
+            continue
+        hidden = held.scope == "card" and not unmasked
+        case = newest_case(cases, held.muted_id) if held.scope == "card" else None
+        fields = held.model_dump(mode="json") | {"over": is_over, "case_id": case and case.case_id}
+        rows.append(fields | {"muted_id": masked(held.muted_id) if hidden else held.muted_id})
+    if json:
+        print_json(rows)
+        return
+    table = Table("what", "id", "case", "until", "by", "why", box=None)
+    for row in rows:
+        until = "unmuted" if row["until_ms"] is None else moment(row["until_ms"]) + (" (over)" if row["over"] else "")
+        cells = (row["scope"], row["muted_id"], row["case_id"] or "", until, row["by"], row["note"] or "")
+        table.add_row(*(Text(shown(cell)) for cell in cells))
+    results.print(table)
 
 
-@app.command(epilog="Example: assay cases suppress --card 9f86d081 --note 'test card'")
-def suppress(card: Card = None, terminal: Terminal = None, by: By = None, note: Note = None) -> None:
-    """Make no cases of a card's or terminal's alerts until `resume`."""
-    _mute("mute", card, terminal, None, by, note)
+def _decide(
+    verb: str,
+    case_id: str,
+    by: str | None,
+    note: str | None,
+    seen: int | None,
+    overrule: bool,
+    wait_s: float,
+    json: bool,
+) -> None:
+    from services.cases.rules import standing
+    from services.cli.people.case_actions import decide, usable
+    from services.errors import AssayError
 
-
-@app.command(epilog="Example: assay cases resume --card 9f86d081")
-def resume(card: Card = None, terminal: Terminal = None, by: By = None, note: Note = None) -> None:
-    """Take back a snooze or a suppression."""
-    _mute("unmute", card, terminal, None, by, note)
-
-
-def _decide(action: str, case_id: str, by: str | None, note: str | None) -> None:
-    asyncio.run(_case(case_id))  # a case that is not there is told here, not lost on a topic
-    said = _checked({"action": action, "case_id": case_id, "by": by or getpass.getuser(), "note": note})
-    asyncio.run(_act(said, int(case_id.partition("-")[0])))
-    results.print(f"{case_id}: {action} written")
+    version = asyncio.run(_case(case_id)).version  # a case that is not there is told here, not lost on a topic
+    fields = {"action": verb, "case_id": case_id, "by": by or getpass.getuser(), "note": note, "overrule": overrule}
+    case, refused = asyncio.run(decide(usable(fields | {"case_version": version if seen is None else seen}), wait_s))
+    stands = shown(standing(case))
+    if json:
+        print_json(
+            {
+                "case_id": case_id,
+                "action": verb,
+                "refused": refused,
+                "state": case.state,
+                "stands": stands,
+                "decided_by": case.decided_by,
+                "decided_at_ms": case.decided_at_ms,
+                "version": case.version,
+            }
+        )
+    if refused:
+        raise AssayError(f"Case {case_id} was {stands}, so {verb} is refused; --overrule decides anyway.")
+    if not json:
+        results.print(f"{case_id}: {stands}")
 
 
 def _mute(
-    action: str, card: str | None, terminal: str | None, until_ms: int | None, by: str | None, note: str | None
+    verb: str,
+    target: tuple[str | None, str | None, str | None],
+    hours: float | None,
+    by: str | None,
+    note: str | None,
+    json: bool,
 ) -> None:
+    from services.cases.rules import unknown_target
+    from services.cli.people.case_actions import all_cases, all_mutes, usable, write
+    from services.clock import wall_ms
     from services.errors import AssayError
 
-    if (card is None) == (terminal is None):
-        raise AssayError("Give --card or --terminal, one of them.")
-    fields = {"action": action, "scope": "card" if card else "terminal", "muted_id": card or terminal}
-    said = _checked({**fields, "until_ms": until_ms, "by": by or getpass.getuser(), "note": note})
-    asyncio.run(_act(said, None))
-    results.print(f"{action} written")
-
-
-def _checked(fields: dict[str, object]) -> "CaseAction":
-    """The action, before anything is written. Raises AssayError where the case service would refuse it."""
-    from schemas.case import CaseAction, held_card_number
-    from schemas.codec import SchemaError, checked
-    from services.errors import AssayError
-
-    try:
-        action = checked(CaseAction, fields)
-    except SchemaError as error:
-        raise AssayError(f"The action is not usable ({error}): give other values.") from None
-    if name := held_card_number(action):
-        raise AssayError(f"{name} holds a card number: leave it out, or name the card by its pseudonym.")
-    return action
-
-
-async def _act(action: "CaseAction", partition: int | None) -> None:
-    """Write it to a partition, or to all: a terminal's alerts are on each."""
-    from schemas import codec
-    from schemas.topics import CASE_ACTIONS
-    from services.cli.sending import partitions_of, sending
-
-    partitions = range(await partitions_of(CASE_ACTIONS)) if partition is None else (partition,)
-    async with sending(CASE_ACTIONS) as send:
-        for number in partitions:
-            await send(None, codec.write(action), number)
-
-
-async def _cases() -> dict[str, "Case"]:
-    from schemas import codec
-    from schemas.case import Case
-    from schemas.topics import CASES
-    from services.cli.sending import newest
-
-    return {key.decode(): codec.read(Case, value) for key, value in (await newest(CASES)).items()}
+    case_id, card, terminal = target
+    if sum(given is not None for given in target) != 1:
+        raise AssayError("Give a case's number, --card or --terminal, one of them.")
+    if case_id is not None:
+        card = asyncio.run(_case(case_id)).card_id
+    scope, muted_id = ("terminal", terminal) if terminal is not None else ("card", card)
+    until_ms = None if hours is None else wall_ms() + int(hours * HOUR_MS)
+    fields = {"action": verb, "scope": scope, "muted_id": muted_id, "until_ms": until_ms}
+    action = usable(fields | {"by": by or getpass.getuser(), "note": note})
+    assert action.scope is not None
+    assert action.muted_id is not None
+    is_muted = verb == "unmute" and any(
+        (held.scope, held.muted_id) == (scope, muted_id) for held in asyncio.run(all_mutes())
+    )
+    if not is_muted:
+        cases = asyncio.run(all_cases()).values() if case_id is None else ()
+        why = None if case_id is not None else unknown_target(cases, action.scope, action.muted_id, masked(""))
+        if why is not None:
+            raise AssayError(shown(why))
+        if verb == "unmute":
+            raise AssayError(f"That {scope} is not muted: `assay cases mutes` shows what is.")
+    asyncio.run(write(action))
+    name = masked(action.muted_id) if scope == "card" else action.muted_id
+    if json:
+        print_json({"action": verb, "scope": scope, "muted_id": name, "until_ms": until_ms})
+        return
+    results.print(shown(f"{scope} {name}: {verb} written; `assay cases mutes` shows what is muted"))
 
 
 async def _case(case_id: str) -> "Case":
+    from services.cli.people.case_actions import all_cases
     from services.errors import AssayError
 
-    found = await _cases()
+    found = await all_cases()
     if case_id not in found:
-        raise AssayError(f"There is no case {case_id}: `assay cases list` shows those there are.")
+        raise AssayError(f"There is no case {shown(case_id)}: `assay cases list` shows those there are.")
     return found[case_id]
 
 

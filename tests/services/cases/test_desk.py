@@ -8,7 +8,8 @@ from schemas import codec
 from schemas.alert import Reason
 from schemas.case import ALERTS_MAX, Case, CaseAction
 from schemas.times import EVENT_TIME_MS_MAX
-from services.cases.desk import Desk, Limits, Source
+from services.cases.desk import Desk, Limits
+from services.cases.grouping import Source
 from tests.services.cases.test_stream import HOUR_MS, alert
 
 DAY_MS = 24 * HOUR_MS
@@ -20,9 +21,9 @@ def desk() -> Desk:
     return Desk({}, {}, Limits(window_ms=DAY_MS, expire_ms=14 * DAY_MS, keep_ms=30 * DAY_MS))
 
 
-def at(offset: int, partition: int = 0, timestamp_ms: int = NOW_MS) -> Source:
-    """A place in the log."""
-    return Source(partition, offset, timestamp_ms)
+def at(offset: int, partition: int = 0, timestamp_ms: int = NOW_MS, taken_in_ms: int = NOW_MS) -> Source:
+    """A place in the log, and when the service got there."""
+    return Source(partition, offset, timestamp_ms, taken_in_ms)
 
 
 def stored(one: Desk) -> dict[str, Case]:
@@ -136,7 +137,7 @@ def test_time_expires_open_cases_and_forgets_closed_ones_by_actions_in_the_log()
     assert list(one.due(NOW_MS + 14 * DAY_MS)) == []
     ((case, expire),) = one.due(NOW_MS + 15 * DAY_MS)
     assert (case.case_id, expire.action) == ("0-0", "expire")
-    changed = one.act(expire, at(0, timestamp_ms=NOW_MS + 15 * DAY_MS))
+    changed = one.act(expire, at(0, timestamp_ms=NOW_MS + 15 * DAY_MS, taken_in_ms=NOW_MS + 15 * DAY_MS))
     assert changed is not None
     assert changed.state == "expired"
     ((_, forget),) = one.due(NOW_MS + 46 * DAY_MS)
@@ -168,16 +169,19 @@ def test_a_muted_card_or_terminal_makes_no_case_until_its_time_is_over() -> None
 
 
 def test_no_record_holds_a_clock_of_this_machine() -> None:
-    """The same alerts and actions give the same bytes."""
+    """The same alerts and actions give the same cases whenever they are taken in; only what expiry counts from differs."""
 
-    def run() -> dict[bytes, bytes]:
+    def run(taken_in_ms: int) -> dict[str, object]:
         one = desk()
-        one.alert(alert(0, "a"), at(0))
-        decide(one, "confirm", 0)
-        return dict(one.cases)
+        one.alert(alert(0, "a"), at(0, taken_in_ms=taken_in_ms))
+        one.act(CaseAction(action="confirm", case_id="0-0", by="ana", case_version=1), at(0, taken_in_ms=taken_in_ms))
+        one.act(CaseAction(action="dismiss", case_id="0-0", by="ben", case_version=1), at(1, taken_in_ms=taken_in_ms))
+        fields: dict[str, object] = json.loads(one.cases[b"0-0"])
+        assert fields.pop("taken_in_at_ms") == taken_in_ms
+        return fields
 
-    assert run() == run()
-    assert json.loads(next(iter(run().values())))["changed_at_ms"] == NOW_MS
+    assert run(NOW_MS) == run(NOW_MS + 99 * DAY_MS)
+    assert run(NOW_MS)["changed_at_ms"] == NOW_MS
 
 
 def test_a_case_at_the_end_of_time_can_be_read_again() -> None:

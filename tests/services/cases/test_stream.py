@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -169,9 +170,8 @@ async def test_an_analyst_decides_and_the_world_is_told(
     large, small = listed[0]["case_id"], listed[1]["case_id"]
     await asyncio.to_thread(command, "cases", "confirm", large, "--by", "ana", "--note", "called")
     await asyncio.to_thread(command, "cases", "dismiss", small, "--by", "ana")
-    await asyncio.to_thread(command, "cases", "suppress", "--card", "loud", "--by", "ana")
-    await until(service, lambda: service.metric("assay_case_changes_total") >= 7)
-    await send_alerts(stream, [alert(0, "loud"), alert(0, "late")])
+    await asyncio.to_thread(command, "cases", "mute", listed[2]["case_id"], "--by", "ana", "--note", "test card")
+    await send_alerts(stream, [alert(1, "refused"), alert(0, "late")])
     await until(service, lambda: service.metric("assay_case_changes_total", change="opened") >= 4)
     shown = await asyncio.to_thread(command, "cases", "show", large, "--json", "--unmasked")
     assert (shown["state"], shown["decided_by"], shown["note"]) == ("confirmed", "ana", "called")
@@ -182,11 +182,108 @@ async def test_an_analyst_decides_and_the_world_is_told(
         ("tx-large-0", "fraud", "analyst"),
         *((f"tx-small-{n}", "legitimate", "analyst") for n in range(3)),
     }
-    assert {case.card_id for case in (await cases(stream)).values()} == {"large", "small", "refused", "late"}
+    found = await cases(stream)
+    assert {case.card_id: case.alerts for case in found.values()} == {"large": 1, "small": 3, "refused": 1, "late": 1}
     opened = {(card, "opened") for card in ("large", "small", "refused", "late")}
     assert heard == opened | {("large", "confirmed"), ("small", "dismissed")}
     (letter,) = [json.loads(record.value) for record in await stream.read(DEAD_LETTERS.name)]
     assert (letter["reason"], letter["detail"]) == ("undelivered", "the webhook answered 400")
+
+
+async def test_of_two_analysts_who_decide_at_once_one_decides_and_the_other_hears_of_it(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both saw the case open and wait for the service; labels, history and both answers agree on who was first."""
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
+    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
+    first = stream.service("services.cases")
+    await send_alerts(stream, [alert(0, "a")])
+    await until(first, lambda: first.metric("assay_case_changes_total") >= 1)
+    assert first.terminate() == 0
+    ((number, case),) = (await cases(stream)).items()
+    deciding = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services.cli", "cases", verb, number, "--by", by, "--seen", "1", "--wait", "300"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for verb, by in (("confirm", "ana"), ("dismiss", "ben"))
+    ]
+
+    async def both_are_written() -> bool:
+        return len(await stream.read(CASE_ACTIONS.name)) == 2
+
+    deadline = asyncio.get_running_loop().time() + WAIT_S_MAX
+    while not await both_are_written():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.2)
+    second = stream.service("services.cases")
+    said = [await each.communicate() for each in deciding]
+    after = (await cases(stream))[number]
+    assert after.version == case.version + 2
+    assert [line.refused for line in after.history] == [False, True]
+    winner, loser = (0, 1) if after.history[0].by == "ana" else (1, 0)
+    assert (deciding[winner].returncode, deciding[loser].returncode) == (0, 2), said
+    stands = f"{after.state} by {after.history[0].by} at "
+    assert said[winner][0].decode().startswith(f"{number}: {stands}")
+    assert f"was {stands}" in said[loser][1].decode()
+    assert said[loser][1].decode().strip().endswith("is refused; --overrule decides anyway.")
+    other = "dismiss" if after.state == "confirmed" else "confirm"
+    overruled = await asyncio.to_thread(command, "cases", other, number, "--by", "cho", "--overrule", "--json")
+    assert (overruled["refused"], overruled["decided_by"]) == (False, "cho")
+    assert second.terminate() == 0
+    verdicts = {"confirm": "fraud", "dismiss": "legitimate"}
+    labels = [json.loads(record.value)["verdict"] for record in await stream.read(LABELS.name)]
+    assert labels == [verdicts[after.history[0].action], verdicts[other]]
+
+
+async def test_only_what_a_case_has_is_muted_and_mutes_are_listed_and_lifted(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The id as the list shows it is refused with the case's number, which does instead; a lifted card makes cases again."""
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
+    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
+    service = stream.service("services.cases")
+    await send_alerts(stream, [alert(0, "card-of-this-test")])
+    await until(service, lambda: service.metric("assay_case_changes_total") >= 1)
+    (listed,) = await asyncio.to_thread(command, "cases", "list", "--json")
+    number, hidden = listed["case_id"], listed["card_id"]
+
+    async def refused(*arguments: str) -> str:
+        return str((await asyncio.to_thread(CliRunner().invoke, app, ["cases", *arguments])).exception)
+
+    why = await refused("snooze", "--card", hidden)
+    assert why == f"{hidden} is an id as lists show it, not a whole one: name its case instead: {number}."
+    assert (await refused("snooze", "--terminal", "terminal-00")).startswith(
+        "No case has the terminal terminal-00 (near: t"
+    )
+    assert await refused("unmute", number) == "That card is not muted: `assay cases mutes` shows what is."
+    assert await stream.read(CASE_ACTIONS.name) == []
+
+    async def mutes() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = await asyncio.to_thread(command, "cases", "mutes", "--json")
+        return found
+
+    async def is_muted() -> bool:
+        return bool(await mutes())
+
+    async def is_lifted() -> bool:
+        return not await mutes()
+
+    await asyncio.to_thread(command, "cases", "snooze", number, "--hours", "48", "--by", "ana", "--note", "a fair")
+    await until_async(service, is_muted)
+    (held,) = await mutes()
+    assert (held["scope"], held["muted_id"], held["case_id"], held["by"]) == ("card", hidden, number, "ana")
+    assert held["until_ms"] > 0
+    assert not held["over"]
+    await send_alerts(stream, [alert(1, "card-of-this-test")])
+    await until(service, lambda: service.metric("assay_muted_alerts_total") >= 1)
+    await asyncio.to_thread(command, "cases", "unmute", number)
+    await until_async(service, is_lifted)
+    await send_alerts(stream, [alert(2, "card-of-this-test")])
+    await until(service, lambda: service.metric("assay_case_changes_total") >= 2)
+    assert service.terminate() == 0
+    assert [case.alerts for case in (await cases(stream)).values()] == [2]
 
 
 async def test_an_action_whose_note_holds_a_card_number_is_a_dead_letter_and_its_neighbours_act(stream: Stream) -> None:

@@ -9,12 +9,12 @@ from aiohttp import web
 
 from schemas import codec
 from schemas.case import Case
-from services.cases.grouping import joined, opened
+from services.cases.grouping import Source, joined, opened
 from services.cases.webhook import DELIVERY_HEADER, SIGNATURE_HEADER, Webhook, worth_telling
 from tests.services.cases.test_stream import HOUR_MS, alert
 
 SECRET = b"a secret of the receiver's"
-CASE: Case = opened(alert(0, "a"), 3, 1042, 1_700_000_000_000, 24 * HOUR_MS)
+CASE: Case = opened(alert(0, "a"), Source(3, 1042, 1_700_000_000_000, 1_700_000_000_000), 24 * HOUR_MS)
 BODY = codec.write(CASE)
 
 Serve = Callable[[list[int]], Awaitable[tuple[str, list[web.BaseRequest]]]]
@@ -94,4 +94,4 @@ async def test_a_server_that_is_not_there_is_a_sentence(serve: Serve) -> None:
 def test_one_alert_more_is_not_told() -> None:
     """Else a burst would be a burst of requests."""
     assert worth_telling(CASE)
-    assert not worth_telling(joined(CASE, alert(1, "a"), 1043, 1_700_000_000_001))
+    assert not worth_telling(joined(CASE, alert(1, "a"), Source(3, 1043, 1_700_000_000_001, 1_700_000_000_001)))

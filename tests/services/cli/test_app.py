@@ -31,7 +31,7 @@ COMMANDS = [
     ["replay"],
     ["doctor"],
     ["label"],
-    *(["cases", name] for name in ("run", "list", "show", "confirm", "dismiss", "snooze", "suppress", "resume")),
+    *(["cases", name] for name in ("run", "list", "show", "confirm", "dismiss", "snooze", "mute", "mutes", "unmute")),
     ["dataset", "build"],
     ["monitor", "run"],
     ["monitor", "show"],
