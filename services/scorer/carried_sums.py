@@ -79,7 +79,8 @@ def metric_of(note: str, topic: str, partition: int) -> tuple[int, bytes] | None
 
 
 def _fields(packed: CarriedSums) -> dict[str, Any]:
-    names, histograms = NUMBERS, HISTOGRAMS
+    names: tuple[str, ...] = NUMBERS
+    histograms: tuple[str, ...] = HISTOGRAMS
     if len(packed.numbers) > len(NUMBERS):
         names, histograms = NUMBERS + OF_CHALLENGER, HISTOGRAMS + HISTOGRAMS_OF_CHALLENGER
     if packed.form != FORM or packed.width not in (1, 2, 8):

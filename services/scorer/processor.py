@@ -130,12 +130,13 @@ class ScoringProcessor:
 
     def carry_on(self, carried: str) -> None:
         """Sums that a former owner committed and did not write: they are in the first result."""
-        found = metric_of(carried, *self._source)
+        topic, partition = self._source
+        found = metric_of(carried, topic, partition)
         if found is None:
-            log.warning("sums.unreadable", topic=self._source.topic, partition=self._source.partition)
+            log.warning("sums.unreadable", topic=topic, partition=partition)
             return
         last_offset, value = found
-        self._carried = self._emitter.metric(source_headers(*self._source, last_offset, None), value)
+        self._carried = self._emitter.metric(source_headers(topic, partition, last_offset, None), value)
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold records into the state exactly as `process` does, without output."""

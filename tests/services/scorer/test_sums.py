@@ -110,7 +110,7 @@ async def test_a_process_that_has_nothing_to_do_writes_what_was_carried(tmp_path
 
 
 @pytest.mark.parametrize("challenger", [None, "fraud/2@cpu"])
-@pytest.mark.parametrize("records", [1, 300, 70_000])
+@pytest.mark.parametrize("records", [1, 300, 60_000])
 def test_a_note_holds_the_sums_as_they_would_be_written(challenger: str | None, records: int) -> None:
     """Those of the challenger, too, and counts of more than a byte."""
     reference = model().session.bundle.reference
