@@ -37,7 +37,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Shadow:
+class ChallengerJudgement:
     """What the challenger says of the same batch."""
 
     model: Model
@@ -58,13 +58,13 @@ async def judge(models: Models, model: Model, features: Matrix, control: Control
     return judged
 
 
-async def judge_unseen(models: Models, challenger: Model, features: Matrix) -> Shadow | None:
-    """The challenger's scores; None where it fails, which nobody else notices."""
+async def judge_challenger(models: Models, challenger: Model, features: Matrix) -> ChallengerJudgement | None:
+    """The challenger's scores; None where it fails, which no one else notices."""
     try:
         scores, _ = await _run(challenger, len(features), _timed, challenger, features)
-        return Shadow(challenger, scores, decide(scores, challenger.identity.thresholds).alert)
+        return ChallengerJudgement(challenger, scores, decide(scores, challenger.identity.thresholds).alert)
     except Exception as error:
-        models.let_go(challenger, f"it fails with {type(error).__name__}")
+        models.drop_challenger(challenger, f"it fails with {type(error).__name__}")
         return None
 
 

@@ -24,7 +24,7 @@ INTERVAL_S = 1.0
 class PartialSums:
     """Sums since the last record written. A batch that is not committed is thrown away with its worker's state.
 
-    untold: nothing was written yet, so the reference that the sums are to be compared with is still to be told.
+    untold: nothing was written yet, so the reference that the sums are to be compared with is still to be sent.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class PartialSums:
         now_s: float,
         challenger: str | None = None,
     ) -> None:
-        """features: the reference's, in the spec's order. challenger: what scores the same payments in the shadow."""
+        """features: the reference's, in the spec's order. challenger: what scores the same payments as challenger."""
         self._bins = FeatureBins(features)
         self._used = np.flatnonzero((np.arange(self._bins.empty().shape[1]) < self._bins.bins[:, None]).ravel())
         self.untold = True
@@ -55,9 +55,9 @@ class PartialSums:
         self._features = self._bins.empty()
         self._probability = np.zeros(BINS, np.int64)
         self._percentile = np.zeros(BINS, np.int64)
-        self._shadow_counts = np.zeros(3, np.int64)
-        self._shadow_probability = np.zeros(BINS, np.int64)
-        self._shadow_percentile = np.zeros(BINS, np.int64)
+        self._challenger_counts = np.zeros(3, np.int64)
+        self._challenger_probability = np.zeros(BINS, np.int64)
+        self._challenger_percentile = np.zeros(BINS, np.int64)
 
     def count(self, first_offset: int, last_offset: int, until_ms: int, records: int, dead_letters: int) -> None:
         """Count a batch's inputs."""
@@ -89,11 +89,11 @@ class PartialSums:
         self._probability += _histogram(scores.probability, 1.0)
         self._percentile += _histogram(scores.anomaly_percentile, 100.0)
 
-    def count_shadow(self, scores: Scores, alert: NDArray[np.bool_], champion: NDArray[np.bool_]) -> None:
+    def count_challenger(self, scores: Scores, alert: NDArray[np.bool_], champion: NDArray[np.bool_]) -> None:
         """Count what the challenger said of the same batch; `champion` is which of it the champion alerted."""
-        self._shadow_counts += np.count_nonzero([np.ones_like(alert), alert, alert & champion], axis=1)
-        self._shadow_probability += _histogram(scores.probability, 1.0)
-        self._shadow_percentile += _histogram(scores.anomaly_percentile, 100.0)
+        self._challenger_counts += np.count_nonzero([np.ones_like(alert), alert, alert & champion], axis=1)
+        self._challenger_probability += _histogram(scores.probability, 1.0)
+        self._challenger_percentile += _histogram(scores.anomaly_percentile, 100.0)
 
     def of(self, model: str, challenger: str | None) -> bool:
         """Whether what is counted is of these models."""
@@ -114,12 +114,12 @@ class PartialSums:
             return ""
         scores = [self._probability, self._percentile]
         if self._challenger is not None:
-            scores += [self._shadow_probability, self._shadow_percentile]
+            scores += [self._challenger_probability, self._challenger_percentile]
         counts = np.concatenate([*scores, self._features.ravel()[self._used]])
         return carried(self._numbers(), BINS, self._bins.bins, counts)
 
     def take(self, now_s: float) -> bytes:
-        """The record to write; the sums begin anew."""
+        """The record to write; the sums start over."""
         value = codec.encode(
             self._metric(
                 source_topic=self._topic,
@@ -127,7 +127,7 @@ class PartialSums:
                 probability_histogram=tuple(self._probability.tolist()),
                 anomaly_percentile_histogram=tuple(self._percentile.tolist()),
                 feature_histograms=self._bins.lists(self._features),
-                **self._shadow_histograms(),
+                **self._challenger_histograms(),
                 **self._numbers(),
             )
         )
@@ -153,17 +153,17 @@ class PartialSums:
             "let_through": self._let_through,
         }
         if self._challenger is not None:
-            scored, alerts, both = self._shadow_counts.tolist()
+            scored, alerts, both = self._challenger_counts.tolist()
             numbers["challenger"] = self._challenger
             numbers |= {"challenger_scored": scored, "challenger_alerts": alerts, "both_alerts": both}
         return numbers
 
-    def _shadow_histograms(self) -> dict[str, Any]:
+    def _challenger_histograms(self) -> dict[str, Any]:
         if self._challenger is None:
             return {}
         return {
-            "challenger_probability_histogram": tuple(self._shadow_probability.tolist()),
-            "challenger_anomaly_percentile_histogram": tuple(self._shadow_percentile.tolist()),
+            "challenger_probability_histogram": tuple(self._challenger_probability.tolist()),
+            "challenger_anomaly_percentile_histogram": tuple(self._challenger_percentile.tolist()),
         }
 
 

@@ -44,7 +44,7 @@ def test_an_exemplar_is_told_with_its_bucket() -> None:
 
 
 def test_a_partition_that_is_shown_begins_at_zero_and_is_forgotten_when_it_goes() -> None:
-    """A lag that nobody updates any more would alarm for ever; what was counted stays."""
+    """A lag that no one updates any more would alarm for ever; what was counted stays."""
     metrics = Metrics()
     value = metrics.registry.get_sample_value
     metrics.show_partition("2")

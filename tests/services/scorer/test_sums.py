@@ -121,7 +121,7 @@ def test_a_note_holds_the_sums_as_they_would_be_written(challenger: str | None, 
     features = np.zeros((records, len(reference.features)), np.float32)
     sums.count_scores(features, scores, outcomes, zeros.astype(bool), np.full(records, 1.5), 7)
     if challenger:
-        sums.count_shadow(scores, zeros == 0, outcomes.alert)
+        sums.count_challenger(scores, zeros == 0, outcomes.alert)
     sums.count(10, 10 + records - 1, 1_700_000_000_000, records, 0)
     note = sums.carried()
     assert len(note) <= CARRIED_MAX

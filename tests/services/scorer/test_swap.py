@@ -128,7 +128,7 @@ async def test_a_model_that_alerts_too_much_is_rolled_back_by_the_scorers_themse
 
 
 async def test_a_challenger_scores_unseen_and_another_feature_spec_is_folded_again_on_demand(shop: Shop) -> None:
-    """The challenger's sums are those of its own replay; other features are refused live, or each history is folded anew."""
+    """The challenger's sums are those of its own replay; other features are refused live, or each history is folded again."""
     await shop.assay("registry", "publish", str(shop.stream.directory / "v1"))
     scorer = shop.stream.scorer()
     await shop.send(400, [scorer])

@@ -34,7 +34,7 @@ def healthy(*, without: dict[Mark, int] | None = None, base: int = 0, end: int =
 
 
 def damage(verdict: Verdict) -> dict[str, int]:
-    counts = {name: getattr(verdict, name) for name in ("missing", "duplicate", "out_of_order", "torn", "hanging")}
+    counts = {name: getattr(verdict, name) for name in ("missing", "duplicate", "out_of_order", "inconsistent", "hanging")}
     return {name: count for name, count in counts.items() if count}
 
 
@@ -107,20 +107,20 @@ def test_an_output_on_a_foreign_partition_is_out_of_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "torn"),
+    ("lost", "inconsistent"),
     [
         ({Mark.ALERT: ALERTED}, 2),  # the score and the decision both say that there should be one
         ({Mark.DECISION: ALERTED}, 1),
     ],
 )
-def test_outputs_that_should_come_together_but_do_not_are_torn(lost: dict[Mark, int], torn: int) -> None:
+def test_outputs_that_should_come_together_but_do_not_are_torn(lost: dict[Mark, int], inconsistent: int) -> None:
     """A score that says alert, its alert and its decision: all or none."""
-    assert damage(healthy(without=lost).judge(INPUTS)) == {"torn": torn}
+    assert damage(healthy(without=lost).judge(INPUTS)) == {"inconsistent": inconsistent}
 
 
 def test_an_alert_without_its_score_is_torn_and_missing() -> None:
     """The alert, and the decision, point to a score that is not there."""
-    assert damage(healthy(without={Mark.SCORE: ALERTED}).judge(INPUTS)) == {"missing": 1, "torn": 2}
+    assert damage(healthy(without={Mark.SCORE: ALERTED}).judge(INPUTS)) == {"missing": 1, "inconsistent": 2}
 
 
 def test_an_alert_that_its_score_does_not_know_is_torn() -> None:
@@ -128,13 +128,13 @@ def test_an_alert_that_its_score_does_not_know_is_torn() -> None:
     ledger = healthy()
     ledger.add_outputs(Mark.ALERT, offsets(8))
     ledger.add_outputs(Mark.DECISION, offsets(8), np.array([True]))
-    assert damage(ledger.judge(INPUTS)) == {"torn": 1}
+    assert damage(ledger.judge(INPUTS)) == {"inconsistent": 1}
 
 
 def test_an_output_whose_offset_was_never_committed_is_torn() -> None:
     """Output and offset belong to one transaction."""
     verdict = healthy().judge(8)
-    assert damage(verdict) == {"torn": 2}
+    assert damage(verdict) == {"inconsistent": 2}
     assert healthy().judge(8, committed_after=INPUTS).clean
 
 
@@ -143,7 +143,7 @@ def test_an_output_of_an_offset_that_is_no_input_is_torn() -> None:
     ledger = Ledger("transactions-0", 0, 3)
     ledger.add_inputs(offsets(0, 2))
     ledger.add_outputs(Mark.SCORE, offsets(0, 1, 2, 7), np.zeros(4, np.bool_))
-    assert damage(ledger.judge(3)) == {"torn": 2}
+    assert damage(ledger.judge(3)) == {"inconsistent": 2}
 
 
 def test_a_hole_in_the_input_is_not_missing() -> None:
@@ -187,19 +187,19 @@ def test_a_metric_that_contradicts_the_records_is_torn(row: tuple[int, ...]) -> 
     """Its sums must equal what lies between its first and last offset."""
     ledger = healthy()
     ledger.add_metric(row)
-    assert damage(ledger.judge(INPUTS)) == {"torn": 1}
+    assert damage(ledger.judge(INPUTS)) == {"inconsistent": 1}
 
 
 def test_metrics_that_overlap_are_torn() -> None:
-    """Records counted twice, each metric right by itself."""
+    """Records counted twice, each metric right on its own."""
     ledger = healthy()
     ledger.add_metric((0, 4, 5, 4, 0, 1))
     ledger.add_metric((4, 6, 3, 3, 1, 0))
-    assert damage(ledger.judge(INPUTS)) == {"torn": 1}
+    assert damage(ledger.judge(INPUTS)) == {"inconsistent": 1}
 
 
 def test_metrics_may_lag_behind() -> None:
-    """What no metric counts yet is told, but is no damage."""
+    """What no metric counts yet is reported, but is no damage."""
     ledger = healthy()
     ledger.add_metric((0, 4, 5, 4, 0, 1))
     verdict = ledger.judge(INPUTS)
