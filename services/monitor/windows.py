@@ -91,7 +91,7 @@ def report(window: DriftWindow, known: ModelReference, psi_max: float) -> DriftR
 
 
 def _challenger(window: DriftWindow) -> ChallengerReport | None:
-    """How the shadow compares; alerts of either are those of both models less those they share."""
+    """How the challenger compares; alerts of either are those of both models less those they share."""
     if window.challenger is None or not window.challenger_scored:
         return None
     either = window.alerts + window.challenger_alerts - window.both_alerts

@@ -128,7 +128,7 @@ async def test_a_model_that_alerts_too_much_is_rolled_back_by_the_scorers_themse
 
 
 async def test_a_challenger_scores_unseen_and_another_feature_spec_is_folded_again_on_demand(shop: Shop) -> None:
-    """The challenger's sums are those of its own replay; other features are refused live, or each history is folded anew."""
+    """The challenger's sums are those of its own replay; other features are refused live, or each history is folded again."""
     await shop.assay("registry", "publish", str(shop.stream.directory / "v1"))
     scorer = shop.stream.scorer()
     await shop.send(400, [scorer])
@@ -139,9 +139,9 @@ async def test_a_challenger_scores_unseen_and_another_feature_spec_is_folded_aga
     assert scorer.metric("assay_challenger_info") == 0
     renamed = renamed_feature(load_bundle(COMMITTED).manifest)
     refused = await shop.release(3, manifest=renamed, status=1)
-    assert "promote it with --refold" in refused["why"]
+    assert "promote it with --rebuild-state" in refused["why"]
     await shop.send(100, [scorer])
-    assert (await shop.assay("registry", "promote", "fraud/3", "--refold"))["refused"] == 0
+    assert (await shop.assay("registry", "promote", "fraud/3", "--rebuild-state"))["refused"] == 0
     await shop.send(400, [scorer])
     assert scorer.log().count("partition.state_outdated") == PARTITIONS
     assert scorer.terminate() == 0
