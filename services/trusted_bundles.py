@@ -197,6 +197,7 @@ def registry_of(settings: BundleSettings) -> Registry:
             "No registry is set: set ASSAY_REGISTRY_URL to a directory or a URL such as s3://bucket/models."
         )
     bundles, events = (
-        open_storage(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED) for part in ("bundles", "events")
+        open_storage(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED)
+        for part in ("bundles", "events")
     )
     return Registry(bundles, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.features.columns import TransactionColumns
 from models.features.fold import fold, warm
-from models.features.layout import id_fields, bucket_layout_of, program, ring_lengths, used_keys
+from models.features.layout import bucket_layout_of, id_fields, program, ring_lengths, used_keys
 from models.features.state import FeatureState
 from schemas.feature_kinds import BaseFeature, ProfileFeature, SinceFeature, WindowFeature, duration_ms, duration_words
 from schemas.feature_spec import FeatureSpec, Window

@@ -83,7 +83,9 @@ class KeyHistory:
         while start < len(times):
             slots = self._resolve(words[start:], tags[start:], late[start:])
             part = slice(start, start + len(slots))
-            kernel.run(self.program, *flat, slots, times[part], amounts[part], sketch_bits[part], late[part], matrix[part])
+            kernel.run(
+                self.program, *flat, slots, times[part], amounts[part], sketch_bits[part], late[part], matrix[part]
+            )
             start += len(slots)
             if start < len(times):
                 self._evict()

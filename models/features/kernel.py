@@ -183,12 +183,22 @@ def run(program, lateness_ms, words, numbers, times, slots, time_ms, amounts, sk
     """Score and fold n payments of one key, in order, into its columns of the matrix.
 
     words uint32, numbers float32, times int64: the rows' one memory, flat. slots, time_ms: int64[n]. amounts: float64[n].
-    sketch_bits: uint8[n, fields], which bit stands for the value. matrix: float32[n, F]. late: bool[n], not folded; filled up with
-    those older than the newest of their own row by more than lateness_ms: no other id's times matter.
+    sketch_bits: uint8[n, fields], which bit stands for the value. matrix: float32[n, F]. late: bool[n], not folded; filled
+    up with those older than the newest of their own row by more than lateness_ms: no other id's times matter.
     """
-    bucket_ms, buckets, starts, ring_windows, window_buckets, source, column, at_most, log1p, bucket_layout, row_words = (
-        program
-    )
+    (
+        bucket_ms,
+        buckets,
+        starts,
+        ring_windows,
+        window_buckets,
+        source,
+        column,
+        at_most,
+        log1p,
+        bucket_layout,
+        row_words,
+    ) = program
     per_window = DISTINCT + sketch_bits.shape[1]
     of_window = (window_buckets, per_window)
     registers = np.empty(WINDOWS + window_buckets.shape[0] * per_window, dtype=np.float64)

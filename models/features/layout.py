@@ -157,7 +157,9 @@ def bucket_layout_of(spec: FeatureSpec, key: str) -> BucketLayout:
     needed = (bool(used & _NEEDS_SUM), "std" in used, "max" in used)
     places = [sum(needed[: place + 1]) if need else 0 for place, need in enumerate(needed)]
     sketch_at = 1 + sum(needed)
-    return BucketLayout(places[0], places[1], places[2], sketch_at, sketch_at + MARK_WORDS * len(counted_fields(spec, key)))
+    return BucketLayout(
+        places[0], places[1], places[2], sketch_at, sketch_at + MARK_WORDS * len(counted_fields(spec, key))
+    )
 
 
 def _keyed(spec: FeatureSpec, key: str | None = None) -> list[tuple[int, SinceFeature | WindowFeature]]:

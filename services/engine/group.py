@@ -213,7 +213,9 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         waiting = []
         for worker in workers:
             source, passed = worker.source, worker.passed_offset
-            self._dependencies.metrics.lag.labels(self._dependencies.metrics.label(source)).set(max(0, ends[source] - passed))
+            self._dependencies.metrics.lag.labels(self._dependencies.metrics.label(source)).set(
+                max(0, ends[source] - passed)
+            )
             if worker.phase != "running" or stable[source] > passed:
                 waiting.append(worker)
             else:
@@ -226,7 +228,9 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         now_s = monotonic_s()
         hidden = self._watched.see(worker.source, worker.passed_offset, stable, end, now_s)
         hidden_s = now_s - hidden.since_s if hidden is not None else 0.0
-        self._dependencies.metrics.open_transaction.labels(self._dependencies.metrics.label(worker.source)).set(hidden_s)
+        self._dependencies.metrics.open_transaction.labels(self._dependencies.metrics.label(worker.source)).set(
+            hidden_s
+        )
         if hidden is not None and hidden.opener is None and hidden_s >= self._settings.progress_timeout_s:
             asking = opener(self._dependencies.consumer, worker.source)
             try:

@@ -190,7 +190,9 @@ async def _until_one_ends(tables: Sequence[Lookup]) -> None:
                 raise AssayError(why)
 
 
-def _dependencies(service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]) -> WorkerDependencies:
+def _dependencies(
+    service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]
+) -> WorkerDependencies:
     """What the workers are made of. partitions: of each topic, by full name."""
     kafka, runtime = environment.kafka, environment.runtime
 

@@ -104,7 +104,9 @@ class PartitionWorker:
         self._stop = asyncio.Event()
         self._getting: asyncio.Future[dict[TopicPartition, list[Record]]] | None = None
         self._lost = False
-        self._cap = DeadLetterCap(dependencies.settings.dead_letter_share_max, dependencies.settings.dead_letter_window_records)
+        self._cap = DeadLetterCap(
+            dependencies.settings.dead_letter_share_max, dependencies.settings.dead_letter_window_records
+        )
         self._suspects = Suspects()
         self._unscorable_in_a_row = 0
         self._let_through_below = 0

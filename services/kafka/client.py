@@ -32,10 +32,10 @@ __all__ = [
     "admin",
     "connection",
     "input_consumer",
-    "retry_transient",
     "plain_producer",
     "reader",
     "retrieve",
+    "retry_transient",
     "tell_when_transaction_end_is_sent",
     "transactional_producer",
 ]
@@ -45,7 +45,12 @@ T = TypeVar("T")
 PATIENCE_S = 20.0
 PATIENCE_POLL_S = 0.05
 """For a broker or a coordinator, before the work begins: longer than a cluster takes to notice that a broker is gone."""
-TRANSIENT_ERRORS = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, NodeNotReadyError)
+TRANSIENT_ERRORS = (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+    NodeNotReadyError,
+)
 
 METADATA_AGE_MS_MAX = 5_000
 """So soon a partition that was added to the input is seen; as shipped it is five minutes."""

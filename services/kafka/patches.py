@@ -91,4 +91,4 @@ def _end_fetches_first(close: Callable[[Fetcher], Awaitable[None]]) -> Callable[
 
 
 Fetcher.close = _end_fetches_first(Fetcher.close)
-"""As shipped, a fetch that waits to be tried again hands its own end on: the caller that closes the consumer looks cancelled."""
+"""As shipped, a fetch that waits to be tried again hands its own end on: the closer of the consumer looks cancelled."""

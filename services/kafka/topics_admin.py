@@ -94,7 +94,7 @@ async def read_retention(kafka: KafkaSettings, topics: TopicSettings, topic: Top
 
 
 async def read_unbounded_stamps(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> str | None:
-    """What to do where a producer may put any timestamp on a topic's records; None where it may not, or the broker does not say.
+    """What to do where a producer may put any timestamp on a topic's records; None where it may not, or where that is unknown.
 
     Raises TopicError where the broker does not answer.
     """

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from schemas import codec
 from schemas.label import LABEL_AGE_DAYS_MAX
-from schemas.monitor import Evidence, Judged, LedgerEntry, LabelEvidence
+from schemas.monitor import Evidence, Judged, LabelEvidence, LedgerEntry
 from services.engine.faults import timestamp_ms
 
 DAY_MS = 86_400_000

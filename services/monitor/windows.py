@@ -55,7 +55,7 @@ class Windows:
         """Whether it is time to compare."""
         return window.scored >= self.records_min and window.clock_ms - window.from_clock_ms >= self.span_ms_min
 
-    def begin_anew(self, model: str) -> None:
+    def start_over(self, model: str) -> None:
         """After the window was reported."""
         self._put(model, DriftWindow(offset=self._open[model].offset))
 

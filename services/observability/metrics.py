@@ -13,6 +13,7 @@ from models.bundle.files import Refusal
 from schemas.dead_letter import DeadLetterReason
 from services.clock import monotonic_s
 from services.observability.histogram import BulkHistogram
+from services.observability.renamed import RenamedGauge
 from services.observability.risk_metrics import RiskMetrics
 
 LATENCY_BUCKETS_S = (
@@ -55,7 +56,7 @@ class Metrics:
         self._seen()
         self.risk = RiskMetrics(registry)
         self.on_stage: Callable[[str, float, float], None] | None = None
-        """Told of each stage: its name, when it began and when it ended, on the monotonic clock."""
+        """Called after each stage with its name, when it began and when it ended, on the monotonic clock."""
         self.trace_id: Callable[[], str | None] = lambda: None
         """The trace of the batch in work, where there is one."""
 
@@ -115,6 +116,7 @@ class Metrics:
             "lag_records", "Records in the partition, up to its end, that are not yet committed.", partition
         )
         self.held = self._gauge("partition_held", "1 while too many dead letters hold the partition.", partition)
+        RenamedGauge("assay_partition_paused", self.held, self.registry)
         self.open_transaction = self._gauge(
             "open_transaction_seconds",
             "How long an open transaction of another producer has hidden all that waits; 0 without one.",

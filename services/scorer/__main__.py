@@ -8,7 +8,7 @@ from models.features.history import FeatureStateError
 from schemas.topics import CONTROL, CONTROL_ANSWERS, SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.process import Environment, Service, main, run_processor
-from services.engine.tables import FollowedTable, ConditionalTable
+from services.engine.tables import ConditionalTable, FollowedTable
 from services.errors import AssayError
 from services.kafka.topics_admin import read_retention, read_unbounded_stamps, short_retention
 from services.observability import logs
@@ -89,7 +89,7 @@ def _warn_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:
     if bundles.allow_unsigned_bundles:
         log.warning(
             "bundle.unsigned_allowed",
-            next_step="anyone who can write a bundle decides what is fraud: sign bundles, and unset ASSAY_ALLOW_UNSIGNED_BUNDLES",
+            next_step="who can write a bundle decides what is fraud: sign bundles, and unset ASSAY_ALLOW_UNSIGNED_BUNDLES",
         )
 
 

@@ -11,7 +11,7 @@ from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.control import Control, acknowledgement_key, command_key
-from schemas.decision import Decision, RecordedBecause, ChallengerScore
+from schemas.decision import ChallengerScore, Decision, RecordedBecause
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
 from schemas.score import Score
@@ -33,7 +33,7 @@ from services.engine.faults import Fault, headers_of
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.decide import recorded
-from services.scorer.scored import Acknowledgement, Identity, Scored, Shares, ChallengerScores
+from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""

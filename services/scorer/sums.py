@@ -24,7 +24,7 @@ INTERVAL_S = 1.0
 class PartialSums:
     """Sums since the last record written. A batch that is not committed is thrown away with its worker's state.
 
-    untold: nothing was written yet, so the reference that the sums are to be compared with is still to be sent.
+    reference_sent: whether the reference that the sums are compared with was written; it is, with the first sums.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class PartialSums:
         """features: the reference's, in the spec's order. challenger: what scores the same payments as challenger."""
         self._bins = FeatureBins(features)
         self._used = np.flatnonzero((np.arange(self._bins.empty().shape[1]) < self._bins.bins[:, None]).ravel())
-        self.untold = True
+        self.reference_sent = False
         self._topic, self._partition, self._model, self._challenger = topic, partition, model, challenger
         self._metric = codec.record_type(ScoringMetric)
         self._reset(now_s)
@@ -131,7 +131,7 @@ class PartialSums:
                 **self._numbers(),
             )
         )
-        self.untold = False
+        self.reference_sent = True
         self._reset(now_s)
         return value
 

@@ -279,7 +279,7 @@ class Swapper:
         if not (command.refold or command.rollback):  # the way back is always open
             raise BundleError(
                 f"{model.bundle} has other features than {now.bundle}, so every history must be folded again, and its "
-                "partition stands still until it is: promote it with --refold.",
+                "partition stands still until it is: promote it with --rebuild-state.",
                 "features",
             )
 

@@ -156,7 +156,9 @@ class Ledger:
         for column, kind in enumerate((Mark.INPUT, Mark.SCORE, Mark.ALERT, Mark.DEAD_LETTER), start=2):
             sums = np.concatenate(([0], np.cumsum(_has(marks, kind), dtype=np.int64)))
             differs = rows[:, column] != sums[last - low + 1] - sums[first - low]
-            self._note("inconsistent", first[differs], f"scoring-metrics counts another number of {METRIC_FIELDS[column]}")
+            self._note(
+                "inconsistent", first[differs], f"scoring-metrics counts another number of {METRIC_FIELDS[column]}"
+            )
         counted = int(rows[~overlap, 2].sum())
         self._verdict.uncounted = max(self._verdict.inputs - counted, 0)
 

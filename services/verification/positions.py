@@ -11,7 +11,7 @@ from services.engine.log_identity import AnotherLogError, sentence
 from services.engine.offset_notes import OffsetNote
 from services.engine.snapshots import NO_LOG_ID
 from services.engine.topic_ids import topic_ids
-from services.kafka.client import admin, connection, retry_transient, reader
+from services.kafka.client import admin, connection, reader, retry_transient
 from services.settings.stream import KafkaSettings
 
 POLL_S = 0.05

@@ -272,7 +272,9 @@ class _Verification:
             self._loose.former += 1
             return None
         if partition not in self._ledgers or offset < 0:
-            self._loose.note("inconsistent", 1, f"{record.topic}-{record.partition}@{record.offset}: its headers name no input")
+            self._loose.note(
+                "inconsistent", 1, f"{record.topic}-{record.partition}@{record.offset}: its headers name no input"
+            )
             return None
         return partition, offset
 

@@ -74,7 +74,9 @@ class CommandResult:
         return not self.refused and len(self.answers) == self.partitions
 
 
-async def change(order: ControlCommand, group: str, by: str, wait_s: float, record: Callable[[], object]) -> CommandResult:
+async def change(
+    order: ControlCommand, group: str, by: str, wait_s: float, record: Callable[[], object]
+) -> CommandResult:
     """Command, and once every partition agrees `record` it; else take the command back. Raises AssayError, BundleError.
 
     wait_s: 0 asks no one: the command is sent, and recorded.

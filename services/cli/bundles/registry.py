@@ -85,10 +85,14 @@ def publish(
 def promote(
     model: Model,
     challenger: Annotated[bool, typer.Option("--challenger", help="To score unseen beside the champion.")] = False,
-    refold: Annotated[
+    rebuild_state: Annotated[
         bool,
-        typer.Option("--refold", help="It has other features: stop each partition until its history is folded again."),
+        typer.Option(
+            "--rebuild-state",
+            help="It has other features: stop each partition until its state is rebuilt from the log.",
+        ),
     ] = False,
+    refold: Annotated[bool, typer.Option("--refold", hidden=True)] = False,
     why: Why = None,
     wait: Wait = 60.0,
     offline: Offline = False,
@@ -103,6 +107,8 @@ def promote(
     from services.cli.bundles.commanding import ControlCommand
 
     channel: Channel = "challenger" if challenger else "champion"
+    if refold:
+        notes.print("--refold is the old name of --rebuild-state, and goes with 0.3.")
     registry = _registry()
     wanted, history = registry.published(*_parsed(model)), registry.history()
     step = _step("promote", wanted, channel, why)
@@ -112,7 +118,7 @@ def promote(
         uuid.uuid4().hex,
         channel,
         wanted,
-        refold=refold,
+        refold=rebuild_state or refold,
         why=why,
         registry_steps=len(history),
         before=holder(history, wanted.name, channel),

@@ -51,9 +51,7 @@ def test_a_point_that_does_not_exist_is_refused(setting: str) -> None:
 
 def test_the_process_ends_the_nth_time_it_gets_there() -> None:
     """As kill -9 would end it: nothing is flushed, nothing is said."""
-    script = (
-        "from services.engine.failpoints import failpoint\nfor n in range(5): print(n, flush=True); failpoint('after_poll')"
-    )
+    script = "from services.engine.failpoints import failpoint\nfor n in range(5): print(n, flush=1); failpoint('after_poll')"
     environment = {"ASSAY_FAILPOINT": "after_poll:3"}
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout.split()) == (-9, ["0", "1", "2"])

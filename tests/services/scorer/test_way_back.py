@@ -41,10 +41,10 @@ async def restarted(shop: Shop, scorer: Scorer) -> Scorer:
 
 
 async def test_one_command_leads_back_across_features_and_no_restart_leads_forward_again(shop: Shop) -> None:
-    """After promote --refold: rolled back while it runs, histories folded for the old features, and so after a restart."""
+    """After --rebuild-state: rolled back while it runs, histories folded for the old features, and so after a restart."""
     scorer = shop.stream.scorer()
     await shop.send(400, [scorer])
-    assert (await shop.release(2, "--refold", manifest=other_features()))["recorded"]
+    assert (await shop.release(2, "--rebuild-state", manifest=other_features()))["recorded"]
     await shop.send(400, [scorer])
     scorer = await restarted(shop, scorer)
     assert scorer.metric("assay_model_info", bundle="fraud/2") == 1
@@ -76,7 +76,7 @@ async def test_what_a_scorer_refuses_or_does_not_answer_changes_nothing(shop: Sh
     assert published["champion"] == before["champion"] == "fraud/1"
     scorer = await restarted(shop, scorer)
     assert scorer.metric("assay_model_info", bundle="fraud/1") == 1
-    assert (await shop.assay("registry", "promote", "fraud/2", "--refold"))["recorded"]
+    assert (await shop.assay("registry", "promote", "fraud/2", "--rebuild-state"))["recorded"]
     assert (await history(shop))["champion"] == "fraud/2"
 
 

@@ -142,12 +142,13 @@ async def test_damage_of_every_kind_is_found_at_its_place(scorer: HandScorer, mo
     assert verdict.examples["out_of_order"] == [f"{name}@16: score"]
     assert any(f"{name}@{ALERTED}: the score says alert" in at for at in verdict.examples["inconsistent"])
     assert any(
-        f"{name}@{RECORDS - 1}: output, but its offset was not committed" in at for at in verdict.examples["inconsistent"]
+        f"{name}@{RECORDS - 1}: output, but its offset was not committed" in at
+        for at in verdict.examples["inconsistent"]
     )
     assert any("not well-formed JSON" in at for at in verdict.examples["inconsistent"])
 
 
-async def test_an_output_without_source_headers_is_torn(scorer: HandScorer) -> None:
+async def test_an_output_without_source_headers_is_inconsistent(scorer: HandScorer) -> None:
     """No one can tell what it answers."""
     producer = await scorer.start()
     await scorer.commit(producer, outputs(range(RECORDS)), RECORDS)
