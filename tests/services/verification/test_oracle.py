@@ -115,7 +115,9 @@ def test_an_output_on_a_foreign_partition_is_out_of_order() -> None:
         ({Mark.DECISION: ALERTED}, 1),
     ],
 )
-def test_outputs_that_should_come_together_but_do_not_are_inconsistent(lost: dict[Mark, int], inconsistent: int) -> None:
+def test_outputs_that_should_come_together_but_do_not_are_inconsistent(
+    lost: dict[Mark, int], inconsistent: int
+) -> None:
     """A score that says alert, its alert and its decision: all or none."""
     assert damage(healthy(without=lost).judge(INPUTS)) == {"inconsistent": inconsistent}
 
