@@ -134,7 +134,7 @@ def _changed(case: Case, changes: Mapping[str, Any]) -> Case:
 
 
 def _reopens(case: Case, alert: Alert) -> bool:
-    """Nobody looked at an expired case; a dismissed one was judged on weaker evidence than a likelier fraud."""
+    """No one looked at an expired case; a dismissed one was judged on weaker evidence than a likelier fraud."""
     if case.state == "expired":
         return True
     likeliest = max((listed.probability for listed in case.listed), default=0.0)  # a forged case lists none
