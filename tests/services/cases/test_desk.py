@@ -131,7 +131,7 @@ def test_a_dismissed_case_opens_again_on_stronger_evidence_only() -> None:
 
 
 def test_an_alert_that_meets_a_forged_case_without_alerts_opens_it() -> None:
-    """Found by `make fuzz`: the alert was left out, so whoever could write one case hid a card from the analysts."""
+    """Found by `make fuzz`: the alert was left out, so who could write one case hid a card from the analysts."""
     one = desk()
     opened = one.alert(alert(0, "a"), at(0))
     assert opened is not None

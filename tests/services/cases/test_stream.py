@@ -313,10 +313,10 @@ async def test_an_action_whose_note_holds_a_card_number_is_a_dead_letter_and_its
     ] * 3
 
 
-async def test_one_bad_record_hides_no_case_no_mute_and_no_report_from_whoever_lists_them(
+async def test_one_bad_record_hides_no_case_no_mute_and_no_report_from_those_who_list_them(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever can write one record of a table ended each command that reads it, with a traceback, for good."""
+    """Who can write one record of a table ended each command that reads it, with a traceback, for good."""
     monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
     monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
     service = stream.service("services.cases")
