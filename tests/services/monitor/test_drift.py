@@ -87,7 +87,7 @@ def test_a_full_window_names_what_drifted() -> None:
     assert [drift.name for drift in found.distributions if drift.drifted] == ["b"]
     assert found.drifted
     assert (found.scored, found.sums, found.alert_rate) == (1200, 2, 0.1)
-    windows.begin_anew("m")
+    windows.start_over("m")
     fresh = windows.add(sums(20, (10, 10)), 2)
     assert fresh is not None
     assert (fresh.scored, fresh.sums) == (20, 1)

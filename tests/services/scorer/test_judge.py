@@ -75,7 +75,7 @@ async def test_a_new_champion_that_fails_is_rolled_back_and_the_batch_judged_by_
         assert judged.model is good
         assert np.isfinite(judged.scores.probability).all()
     assert live.champion is good
-    assert live.answers["champion"].own
+    assert live.answers["champion"].self_initiated
     assert live.answers["champion"].command.rollback
     assert "fails with" in (live.answers["champion"].command.why or "")
 
@@ -87,15 +87,15 @@ async def test_a_champion_that_is_not_new_and_fails_ends_the_process(executor: E
         await judge(live, live.champion, ROWS, NO_CONTROL_GROUP)
 
 
-async def test_a_challenger_that_fails_is_let_go_and_the_champion_never_notices(executor: Executor) -> None:
+async def test_a_challenger_that_fails_is_dropped_and_the_champion_never_notices(executor: Executor) -> None:
     """Counted once; its channel's answer says why."""
     live = models(executor)
     bad = model(Raises, executor)
     live.set_challenger(bad, COMMAND.model_copy(update={"channel": "challenger"}))
     assert await judge_challenger(live, bad, ROWS) is None
     assert live.challenger is None
-    assert live.answers["challenger"].holds is None
-    assert "RuntimeError" in (live.answers["challenger"].why or "")
+    assert live.answers["challenger"].current_bundle is None
+    assert "RuntimeError" in (live.answers["challenger"].reason or "")
     assert (await judge(live, live.champion, ROWS, NO_CONTROL_GROUP)).model is live.champion
 
 
