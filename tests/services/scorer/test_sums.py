@@ -13,6 +13,7 @@ from models.scoring.scores import Scores
 from schemas import codec
 from schemas.metric import ScoringMetric
 from schemas.topics import DEAD_LETTERS, SCORES, SCORING_METRICS
+from services.engine import worker as runtime_worker
 from services.engine.offset_notes import CARRIED_MAX, OffsetNote
 from services.scorer import processor as scorer_processor
 from services.scorer import sums as scorer_sums
@@ -31,7 +32,8 @@ HISTOGRAMS = ("probability_histogram", "anomaly_percentile_histogram")
 
 @pytest.fixture(autouse=True)
 def never_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sums are written at a drain alone, however slow the machine is."""
+    """Sums are written at a drain alone, however slow the machine is; no retry waits."""
+    monkeypatch.setattr(runtime_worker, "BACKOFF_S_MAX", 0.0)
     monkeypatch.setattr(scorer_sums, "INTERVAL_S", 1e9)
 
 
