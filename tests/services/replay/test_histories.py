@@ -29,9 +29,7 @@ def test_every_history_is_replayed() -> None:
 
 
 @pytest.mark.parametrize("version", SCORES)
-def test_a_released_version_s_scores_are_found_again_bit_for_bit(
-    version: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_released_version_s_scores_are_found_again_bit_for_bit(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the vector width that they were recorded with; elsewhere each score has its input."""
     status, verdict = replayed(version, HISTORIES / version / "archive", monkeypatch)
     assert (verdict["compared"], verdict["not_emitted"], verdict["not_replayed"]) == (SCORES[version], 0, 0)
