@@ -65,9 +65,8 @@ class Emitter:
         offsets = [record.offset for record in batch.records]
         timestamps_ms = batch.timestamps_ms.tolist()
         headers = position_headers(first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset)
-        keys: list[bytes | None] = [
-            t.card_id.encode() for t in batch.transactions
-        ]  # the inputs' own keys may be anything
+        subjects = batch.events.subjects
+        keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
         records = self._scores(batch)
         alert = batch.outcomes.alert.tolist()
         scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
@@ -76,11 +75,11 @@ class Emitter:
             value = codec.encode(self._alert_of(batch, place, records[place]))
             alerts.append(keys[place], value, headers[place])
         recorded = self._recorded(batch, alert)
-        subjects: Mapping[str, SubjectKey] = {}
+        sealing: Mapping[str, SubjectKey] = {}
         if self._subjects is not None:
-            subjects = await self._subjects.of(batch.transactions[place].card_id for place, _ in recorded)
+            sealing = await self._subjects.of(subjects[place] for place, _ in recorded)
         for place, because in recorded:
-            decision = self._decision_of(batch, place, records[place], because, decided_at_ms, subjects)
+            decision = self._decision_of(batch, place, records[place], because, decided_at_ms, sealing)
             decisions.append(decision.card_id.encode(), codec.encode(decision), headers[place])
         return [scores, alerts, decisions]
 
@@ -88,9 +87,9 @@ class Emitter:
         make, model = self._score, batch.identity.model
         return [
             make(
-                transaction_id=transaction.transaction_id,
-                event_time_ms=transaction.event_time_ms,
-                card_id=transaction.card_id,
+                transaction_id=event_id,
+                event_time_ms=time_ms,
+                card_id=subject,
                 probability=probability,
                 reconstruction_error=error,
                 anomaly_percentile=percentile,
@@ -99,8 +98,10 @@ class Emitter:
                 late=late,
                 let_through=let_through,
             )
-            for transaction, probability, error, percentile, alert, late, let_through in zip(
-                batch.transactions,
+            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
+                batch.events.ids,
+                batch.event_time_ms.tolist(),
+                batch.events.subjects,
                 batch.scores.probability.tolist(),
                 batch.scores.reconstruction_error.tolist(),
                 batch.scores.anomaly_percentile.tolist(),
@@ -113,7 +114,7 @@ class Emitter:
 
     def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        places = recorded(alert, [t.transaction_id for t in batch.transactions], self._shares.decisions)
+        places = recorded(alert, batch.events.ids, self._shares.decisions)
         return [(place, "alert" if alert[place] else "sample") for place in places]
 
     def faults(self, faults: Sequence[Fault]) -> Write:
@@ -173,12 +174,12 @@ class Emitter:
         return [write]
 
     def _alert_of(self, batch: Scored, place: int, score: Score) -> Alert:
-        transaction, triggers = batch.transactions[place], batch.outcomes.triggers(place)
+        events, triggers = batch.events, batch.outcomes.triggers(place)
         return self._alert(
             **_fields(score),
-            terminal_id=transaction.terminal_id,
-            amount=transaction.amount,
-            currency=transaction.currency,
+            terminal_id=events.counterparties[place] or "",
+            amount=float(batch.amount[place]),
+            currency=events.currencies[place],
             triggers=triggers,
             reasons=_records(batch.reasons[place]),
         )
