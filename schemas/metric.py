@@ -40,7 +40,7 @@ class ScoringMetric(Message):
         0, description="Alerts of the control group: not to be blocked, so that they get labels."
     )
     challenger: ModelName | None = Field(
-        None, description="Bundle that scored the same payments in the shadow: name, version and provider."
+        None, description="Bundle that scored the same payments as challenger: name, version and provider."
     )
     challenger_scored: Count = Field(0, description="Payments that the challenger scored.")
     challenger_alerts: Count = Field(0, description="Those that it would have alerted.")

@@ -51,7 +51,7 @@ class Judged(Message):
     )
 
 
-class Told(Message):
+class LabelEvidence(Message):
     """A label as far as the monitor needs it."""
 
     verdict: Verdict = Field(description="What the payment was.")
@@ -66,7 +66,7 @@ class Evidence(Message):
 
     transaction_id: Identifier = Field(description="Which payment.")
     judged: Judged | None = Field(None, description="How it was scored.")
-    told: Told | None = Field(None, description="What it turned out to be.")
+    told: LabelEvidence | None = Field(None, description="What it turned out to be.")
 
 
 AllJudged = Annotated[tuple[Judged, ...], Field(max_length=JUDGED_MAX)]
@@ -76,7 +76,7 @@ class LedgerEntry(Message):
     """All that is known of a payment, on `monitor-ledger`: its score, its label or both."""
 
     judged: AllJudged = Field((), description="How it was scored, once known; one entry a model.")
-    told: Told | None = Field(None, description="The label that counts, once there is one.")
+    told: LabelEvidence | None = Field(None, description="The label that counts, once there is one.")
 
 
 class DriftWindow(Message):
@@ -95,7 +95,7 @@ class DriftWindow(Message):
     probability: LargeBins = Field((), description="Counts by bin.")
     anomaly_percentile: LargeBins = Field((), description="Counts by bin.")
     features: FeatureCounts = Field((), description="Counts by bin, one list a feature.")
-    challenger: ModelName | None = Field(None, description="What scored the same payments in the shadow.")
+    challenger: ModelName | None = Field(None, description="What scored the same payments as challenger.")
     challenger_scored: Count = Field(0, description="Payments that it scored.")
     challenger_alerts: Count = Field(0, description="Those that it would have alerted.")
     both_alerts: Count = Field(0, description="Those that both alerted.")

@@ -86,7 +86,14 @@ def flags(values: Sequence[Any], path: str, yes: frozenset[str], no: frozenset[s
     """float64[n]: 1, 0, or NaN where there is none."""
     if set(map(type, values)) <= {bool, type(None)}:
         return np.array(values, np.float64)
-    meant: dict[Any, float] = {True: 1.0, False: 0.0, None: np.nan, "": np.nan, **dict.fromkeys(yes, 1.0), **dict.fromkeys(no, 0.0)}
+    meant: dict[Any, float] = {
+        True: 1.0,
+        False: 0.0,
+        None: np.nan,
+        "": np.nan,
+        **dict.fromkeys(yes, 1.0),
+        **dict.fromkeys(no, 0.0),
+    }
     try:
         return np.array([meant[str(value) if type(value) is int else value] for value in values], np.float64)
     except KeyError:

@@ -134,7 +134,7 @@ def _changed(case: Case, changes: Mapping[str, Any]) -> Case:
 
 
 def _reopens(case: Case, alert: Alert) -> bool:
-    """Nobody looked at an expired case; a dismissed one was judged on weaker evidence than a likelier fraud."""
+    """No one looked at an expired case; a dismissed one was judged on weaker evidence than a likelier fraud."""
     if case.state == "expired":
         return True
     return case.state == "dismissed" and alert.probability > max(listed.probability for listed in case.listed)

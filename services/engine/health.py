@@ -46,7 +46,7 @@ class HealthServer:
                 f"{host}:{port} cannot be listened on ({error.strerror}): free it, or set ASSAY_HTTP_PORT (0 takes a free one)."
             ) from None
         if tls is not None:
-            # the handshake is the handler's, in the request's thread: a client that says nothing holds up nobody
+            # the handshake is the handler's, in the request's thread: a client that says nothing holds up no one
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         if not _is_loopback(host) and (credentials is None or tls is None):
             log.warning("http.open", address=self.address, password=credentials is not None, tls=tls is not None)

@@ -170,7 +170,7 @@ def _batch(data: bytes) -> Any:
 
 
 class _TolerantBatch:
-    """A batch whose records are those that can be read; where none can be told apart, one that stands for them all."""
+    """A batch whose records are those that can be read; where none can be distinguished, one that stands for them all."""
 
     def __init__(self, batch: Any) -> None:
         self._batch = batch

@@ -55,7 +55,7 @@ class Windows:
         """Whether it is time to compare."""
         return window.scored >= self.records_min and window.clock_ms - window.from_clock_ms >= self.span_ms_min
 
-    def begin_anew(self, model: str) -> None:
+    def start_over(self, model: str) -> None:
         """After the window was reported."""
         self._put(model, DriftWindow(offset=self._open[model].offset))
 
@@ -91,7 +91,7 @@ def report(window: DriftWindow, known: ModelReference, psi_max: float) -> DriftR
 
 
 def _challenger(window: DriftWindow) -> ChallengerReport | None:
-    """How the shadow compares; alerts of either are those of both models less those they share."""
+    """How the challenger compares; alerts of either are those of both models less those they share."""
     if window.challenger is None or not window.challenger_scored:
         return None
     either = window.alerts + window.challenger_alerts - window.both_alerts

@@ -16,6 +16,7 @@ from models.scoring.session import ModelSession
 from schemas import codec
 from schemas.label import Label
 from schemas.score import Score
+from schemas.transaction import Transaction
 from services.engine.batches import Record
 from services.errors import AssayError
 from services.replay.log import Log
@@ -25,17 +26,7 @@ from services.scorer.processor import Limits
 from services.verification.read import Progress
 
 DAY_MS = 86_400_000
-FIELDS = (
-    "transaction_id",
-    "event_time_ms",
-    "card_id",
-    "terminal_id",
-    "amount",
-    "currency",
-    "mcc",
-    "country",
-    "channel",
-)
+FIELDS = tuple(Transaction.model_fields)
 FEATURE_PREFIX = "feature_"
 
 _decode_score = codec.decoder(Score)
@@ -127,17 +118,17 @@ class _Rows:
 
     def add(self, part: Part, said: Mapping[int, tuple[int, Score]]) -> None:
         """The part's payments that belong to the cut and were scored by the stream."""
-        places = [
-            place
-            for place, (record, time_ms) in enumerate(zip(part.records, part.events.time_ms.tolist(), strict=True))
+        rows = [
+            row
+            for row, (record, time_ms) in enumerate(zip(part.records, part.events.time_ms.tolist(), strict=True))
             if record.offset in said and self._cut.holds(time_ms)
         ]
         for name, column in self._columns.items():
             found = part.events.column(name)
             values = found.tolist() if isinstance(found, np.ndarray) else found
-            column += [values[place] for place in places]
-        self._scores += [said[part.records[place].offset][1] for place in places]
-        self._features.append(part.features[places])
+            column += [values[row] for row in rows]
+        self._scores += [said[part.records[row].offset][1] for row in rows]
+        self._features.append(part.features[rows])
 
     def data_set(self, names: Iterable[str]) -> DataSet:
         """Everything collected, in order of time."""
@@ -156,5 +147,5 @@ class _Rows:
         for name in ("model", "probability", "alert", "let_through"):
             columns[name] = [getattr(score, name) for score in scores]
         features = np.concatenate(self._features)[order]
-        columns |= {f"{FEATURE_PREFIX}{name}": features[:, place] for place, name in enumerate(names)}
+        columns |= {f"{FEATURE_PREFIX}{name}": features[:, row] for row, name in enumerate(names)}
         return DataSet(columns)

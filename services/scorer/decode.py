@@ -66,7 +66,7 @@ class Decoder:
                 ValueError, TypeError, LookupError, ArithmeticError, RecursionError
             ):  # then one by one
                 events = self._parser.batch(payloads)
-                if events is not None and self._passes_at_once(records, payloads, events):
+                if events is not None and self._passes_fast_checks(records, payloads, events):
                     return Decoded(list(records), events, [])
         return self._one_by_one(records)
 
@@ -80,7 +80,7 @@ class Decoder:
         except codec.RejectedError:
             return True
 
-    def _passes_at_once(self, records: Sequence[Record], payloads: Sequence[bytes], events: Events) -> bool:
+    def _passes_fast_checks(self, records: Sequence[Record], payloads: Sequence[bytes], events: Events) -> bool:
         """Whether no event of a batch needs a closer look: looks at all of them at once."""
         times_ms, stamps_ms = events.time_ms, [record.timestamp for record in records]
         earliest_ms = min(stamps_ms)

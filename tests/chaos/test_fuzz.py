@@ -1,4 +1,4 @@
-"""Fuzzing, bounded: no payload stops a partition, none is told of in a dead letter or a log. `make fuzz` does a million."""
+"""Fuzzing, bounded: no payload stops a partition, none is quoted in a dead letter or a log. `make fuzz` does a million."""
 
 import contextlib
 import json

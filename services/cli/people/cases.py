@@ -228,7 +228,7 @@ def _decide(
     from services.cli.people.case_actions import decide, usable
     from services.errors import AssayError
 
-    version = asyncio.run(_case(case_id)).version  # a case that is not there is told here, not lost on a topic
+    version = asyncio.run(_case(case_id)).version  # a case that does not exist is reported here, not lost on a topic
     fields = {"action": verb, "case_id": case_id, "by": by or getpass.getuser(), "note": note, "overrule": overrule}
     case, refused = asyncio.run(decide(usable(fields | {"case_version": version if seen is None else seen}), wait_s))
     stands = shown(standing(case))
