@@ -216,7 +216,7 @@ def _pattern(form: str, time_zone: str | None) -> Callable[[str], datetime]:
             raise ValueError("not as the pattern")
         part = found.groupdict()
         numbers = [int(part.get(code) or 0) for code in "YmdHMS"]
-        moment = datetime(*numbers, int((part.get("f") or "0")[:6].ljust(6, "0")))  # type: ignore[arg-type]
+        moment = datetime(*numbers, int((part.get("f") or "0")[:6].ljust(6, "0")))  # type: ignore[call-arg]
         if zone is None:
             return moment.replace(tzinfo=UTC) - _offset(part["z"])
         local = moment.replace(tzinfo=zone)

@@ -26,7 +26,7 @@ from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.decode import Decoded, Decoder
 from services.scorer.emit import Emitter
-from services.scorer.judge import ChallengerJudgement, ControlGroup, Judgement, judge, judge_challenger
+from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
 from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
@@ -141,8 +141,8 @@ class ScoringProcessor:
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
         if good:
-            judged, challenger_judged, self._batch = await self._score(good, events, model, challenger)
-            writes += self._sums_of_others(judged.model, challenger_judged.model if challenger_judged else None)
+            judged, beside, self._batch = await self._score(good, events, model, challenger)
+            writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 self._batch.features,
                 judged.scores,
@@ -151,8 +151,8 @@ class ScoringProcessor:
                 self._batch.amount,
                 self._features.clock_ms,
             )
-            if challenger_judged is not None:
-                self._sums.count_challenger(challenger_judged.scores, challenger_judged.alert, judged.outcomes.alert)
+            if beside is not None:
+                self._sums.count_challenger(beside.scores, beside.alert, judged.outcomes.alert)
             started_s = monotonic_s()
             writes += await self._emitter.judged(self._batch, now_ms)
             self._metrics.observe_stage("emit", started_s)
@@ -198,7 +198,7 @@ class ScoringProcessor:
 
     async def _score(
         self, records: Sequence[Record], events: Events, model: Model, challenger: Model | None
-    ) -> tuple[Judgement, ChallengerJudgement | None, Scored]:
+    ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         arrived_ms, known = arrivals(records), self._profiles
         batch = events.columns(self._fields, arrived_ms)
@@ -209,11 +209,9 @@ class ScoringProcessor:
         control = ControlGroup(events.ids, self._emitter.control_share)
         judging = judge(self._models, model, features, control)
         if challenger is None:
-            judged, challenger_judged = await judging, None
+            judged, beside = await judging, None
         else:
-            judged, challenger_judged = await asyncio.gather(
-                judging, judge_challenger(self._models, challenger, features)
-            )
+            judged, beside = await asyncio.gather(judging, judge_challenger(self._models, challenger, features))
         self._metrics.observe_stage("model", folded_s)
         scored = Scored(
             records=records,
@@ -228,27 +226,22 @@ class ScoringProcessor:
             reasons=judged.reasons,
             identity=judged.model.identity,
             profiles_offset=profiles_offset,
-            challenger=ChallengerScores(
-                challenger_judged.model.identity.model, challenger_judged.scores, challenger_judged.alert
-            )
-            if challenger_judged
-            else None,
+            challenger=beside,
         )
-        return judged, challenger_judged, scored
+        return judged, beside, scored
 
     def _check_state(self, model: Model) -> None:
         if model.spec_digest != self._spec_digest:
             raise StateOutdatedError
 
-    def _fresh_sums(self, model: Model, challenger: Model | None = None) -> PartialSums:
-        challenger_judged = challenger.identity.model if challenger else None
+    def _fresh_sums(self, model: Model, challenger: str | None = None) -> PartialSums:
         (topic, partition), reference = self._source, model.session.bundle.reference
-        self._told = model.identity, reference, model.feature_spec.weekly
-        return PartialSums(topic, partition, model.identity.model, reference.features, monotonic_s(), challenger_judged)
+        self._reference = model.identity, reference, model.feature_spec.weekly
+        return PartialSums(topic, partition, model.identity.model, reference.features, monotonic_s(), challenger)
 
-    def _sums_of_others(self, model: Model, challenger: Model | None) -> list[Write]:
+    def _sums_of_others(self, model: Model, challenger: str | None) -> list[Write]:
         """What was counted of the models before, since sums are of one champion and one challenger."""
-        if self._sums.of(model.identity.model, challenger.identity.model if challenger else None):
+        if self._sums.of(model.identity.model, challenger):
             return []
         writes = self._due_sums(force=True)
         self._sums = self._fresh_sums(model, challenger)
@@ -267,8 +260,8 @@ class ScoringProcessor:
         now_s = monotonic_s()
         if self._last is None or self._sums.empty or not (force or self._sums.due(now_s)):
             return []
-        told = [self._emitter.reference(self._last, *self._told)] if self._sums.untold else []
-        return [*told, self._emitter.metric(self._last, self._sums.take(now_s))]
+        references = [] if self._sums.reference_sent else [self._emitter.reference(self._last, *self._reference)]
+        return [*references, self._emitter.metric(self._last, self._sums.take(now_s))]
 
 
 def admit(decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]) -> Decoded:
