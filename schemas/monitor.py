@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.base import (
     Count,
@@ -20,6 +20,7 @@ from schemas.base import (
     Positive,
     Probability,
     Share,
+    grow,
 )
 from schemas.label import Verdict
 from schemas.metric import FeatureCounts
@@ -101,6 +102,17 @@ class DriftWindow(Message):
     both_alerts: Count = Field(0, description="Those that both alerted.")
     challenger_probability: LargeBins = Field((), description="Counts of its probability by bin.")
 
+    @model_validator(mode="after")
+    def _parts_are_within_their_wholes(self) -> "DriftWindow":
+        if not (
+            grow(self.alerts, self.scored, self.records)
+            and grow(self.dead_letters, self.records)
+            and grow(self.both_alerts, self.challenger_alerts, self.challenger_scored)
+            and grow(self.both_alerts, self.alerts)
+        ):
+            raise ValueError("a count is above that of which it is a part")
+        return self
+
 
 class Drift(Message):
     """How far a distribution is from its reference."""
@@ -169,3 +181,9 @@ class MonitorReport(Message):
     at_ms: EventTimeMs = Field(description="Kafka timestamp of the newest record that went into it.")
     drift: DriftReport | None = Field(None, description="For drift.")
     quality: QualityReport | None = Field(None, description="For quality.")
+
+    @model_validator(mode="after")
+    def _its_part_is_there(self) -> "MonitorReport":
+        if getattr(self, self.kind) is None:
+            raise ValueError("the part that its kind names is missing")
+        return self

@@ -137,7 +137,8 @@ def _reopens(case: Case, alert: Alert) -> bool:
     """No one looked at an expired case; a dismissed one was judged on weaker evidence than a likelier fraud."""
     if case.state == "expired":
         return True
-    return case.state == "dismissed" and alert.probability > max(listed.probability for listed in case.listed)
+    likeliest = max((listed.probability for listed in case.listed), default=0.0)  # a forged case lists none
+    return case.state == "dismissed" and alert.probability > likeliest
 
 
 def _at_risk(alert: Alert) -> float:

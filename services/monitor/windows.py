@@ -68,10 +68,11 @@ def report(window: DriftWindow, known: ModelReference, psi_max: float) -> DriftR
     """A full window against the reference of the bundle that made it."""
     reference = known.reference
     of_weeks = window.clock_ms - window.from_clock_ms >= WEEK_MS
-    found = [
-        compare("probability", reference.probability_counts, window.probability, psi_max),
-        compare("anomaly_percentile", reference.anomaly_percentile_counts, window.anomaly_percentile, psi_max),
-    ]
+    of_scores = (
+        ("probability", reference.probability_counts, window.probability),
+        ("anomaly_percentile", reference.anomaly_percentile_counts, window.anomaly_percentile),
+    )
+    found = [compare(name, old, new, psi_max) for name, old, new in of_scores if len(old) == len(new)]
     found += [
         compare(feature.name, feature.counts, counts, psi_max)
         for feature, counts in zip(reference.features, window.features, strict=False)
