@@ -241,6 +241,9 @@ class FlagAttribute(PathAttribute):
     """Yes or no: true and false in JSON, or the words given."""
 
     type: Literal["flag"] = Field(description="Yes or no.")
+    written: Literal["any", "boolean", "number", "string"] = Field(  # type: ignore[assignment]
+        "any", description="In which type of JSON: boolean, string, number, or any."
+    )
     yes: Choices | None = Field(None, description="Words that mean yes. Default: true, of JSON or as text.")
     no: Choices | None = Field(None, description="Words that mean no. Default: false, of JSON or as text.")
 

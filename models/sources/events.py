@@ -73,6 +73,10 @@ class Events:
         found: list[str | None] = self.column("currency")
         return found
 
+    def first(self, path: str) -> Any:
+        """What lies at a path in the first event."""
+        return self._values[path][0]
+
     def take(self, places: Sequence[int]) -> "Events":
         """The events at these places."""
         rows = [self.rows[place] for place in places]

@@ -187,13 +187,14 @@ def _number(name: str, attribute: NumberAttribute) -> Field:
 def _flag(name: str, attribute: FlagAttribute) -> Field:
     yes, no = frozenset(attribute.yes or ("true",)), frozenset(attribute.no or ("false",))
     words = Annotated[str, msgspec.Meta(max_length=200)]
-    kind = {"string": words, "number": INTEGER, "any": words | INTEGER | bool}[attribute.written]
+    kind = {"boolean": bool, "string": words, "number": INTEGER, "any": words | INTEGER | bool}[attribute.written]
+    plain = attribute.written == "boolean" and not _in_list(attribute.path)
 
     def make(found: Values) -> Floats:
         column = values.flags(found[attribute.path], attribute.path, yes, no)
         return _there(column, attribute.path, attribute.required)
 
-    return Field(name, (Leaf(attribute.path, kind, attribute.required),), make, checked=False, text=False)
+    return Field(name, (Leaf(attribute.path, kind, attribute.required),), make, plain, text=False)
 
 
 def _time(name: str, attribute: TimeAttribute) -> Field:

@@ -19,32 +19,38 @@ from models.sources.spec_file import SourceSpecError
 from models.sources.values import check_bounds
 from schemas import codec
 from schemas.conditions import Condition
-from schemas.source_spec import SourceSpec
+from schemas.source_spec import (
+    AmountField,
+    EventFields,
+    FlagAttribute,
+    GeoAttribute,
+    Moment,
+    NumberAttribute,
+    SourceSpec,
+)
+
+LEARNT_MAX = 16
+"""So often the types to try first are chosen."""
 
 Row = Any
 """One event as msgspec decodes it; only the parser that made it reads it."""
 
 
 class EventParser:
-    """Parses and validates events. Keeps nothing between calls."""
+    """Parses and validates events. Keeps between calls which types of JSON to try first, on which no result depends."""
 
     def __init__(self, source: SourceSpec) -> None:
         """Raises SourceSpecError where the spec reads one value in two ways."""
         self.source = source
-        self._fields = {field.name: field for field in _fields(source)}
-        compared = [source.event.amount.negative_where] if source.event.amount.negative_where else []
-        leaves = [leaf for field in self._fields.values() for leaf in field.leaves]
-        leaves += [Leaf(path, COMPARED, False) for condition in compared for path in condition.paths()]
-        try:
-            self._shape = Shape(leaves)
-        except ValueError as error:
-            raise SourceSpecError(f"The source spec of {source.topic}: {error}.") from None
-        self._unchecked = [field for field in self._fields.values() if not field.checked]
-        self._one = codec.native_decoder(self._shape.row)
-        self._many = codec.native_batch_decoder(self._shape.row)
+        self._reading = _Reading(source)
+        # open types cost several times as much to check, and a stream nearly always has one type for each field
+        self._learnt = 0
+        self._first: _Reading | None = None
+        self._learn(lambda path: None)
         self._meant = select.selector(source.select) if source.select else None
-        self._negative = _Negative(compared[0]) if compared else None
-        self.texts = tuple(name for name, field in self._fields.items() if field.text and name in source.attributes)
+        self.texts = tuple(
+            name for name, field in self._reading.fields.items() if field.text and name in source.attributes
+        )
         """Names of the attributes that are texts."""
 
     @property
@@ -58,13 +64,55 @@ class EventParser:
 
     def row(self, payload: bytes) -> Row:
         """One event. Raises RejectedError's kinds, in words that are safe to log."""
+        return self._reading.row(payload)
+
+    def batch(self, payloads: Sequence[bytes]) -> Events | None:
+        """Many events; None where one of them would be refused."""
+        events = self._first.batch(payloads) if self._first else None
+        if events is None:
+            events = self._reading.batch(payloads)
+            if events and self._first and self._learnt < LEARNT_MAX:
+                self._learn(events.first)
+        return events
+
+    def events(self, rows: Sequence[Row]) -> Events:
+        """Rows as columns. Raises SchemaError where a value is not what the spec asks for."""
+        return self._reading.events(rows)
+
+    def _learn(self, seen: Callable[[str], Any]) -> None:
+        """Try the types that one event has first."""
+        self._learnt += 1
+        pinned = with_types(self.source, seen)
+        self._first = None if pinned == self.source else _Reading(pinned)
+
+
+class _Reading:
+    """A spec as types and columns."""
+
+    def __init__(self, source: SourceSpec) -> None:
+        self.fields = {field.name: field for field in _fields(source)}
+        self._amount = source.event.amount
+        negative = self._amount.negative_where
+        leaves = [leaf for field in self.fields.values() for leaf in field.leaves]
+        leaves += [Leaf(path, COMPARED, False) for path in (negative.paths() if negative else ())]
+        try:
+            shape = Shape(leaves)
+        except ValueError as error:
+            raise SourceSpecError(f"The source spec of {source.topic}: {error}.") from None
+        self._values = shape.values
+        self._unchecked = [field for field in self.fields.values() if not field.checked]
+        self._one, self._many = codec.native_decoder(shape.row), codec.native_batch_decoder(shape.row)
+        self._negative = _Negative(negative) if negative else None
+
+    def row(self, payload: bytes) -> Row:
+        """As `EventParser.row`."""
         row = self._one(payload)
         if self._unchecked:
             self.events([row])
         return row
 
     def batch(self, payloads: Sequence[bytes]) -> Events | None:
-        """Many events; None where one of them would be refused."""
+        """As `EventParser.batch`."""
         rows = self._many(payloads)
         if rows is None:
             return None
@@ -74,15 +122,14 @@ class EventParser:
             return None
 
     def events(self, rows: Sequence[Row]) -> Events:
-        """Rows as columns. Raises SchemaError where a value is not what the spec asks for."""
-        values = self._shape.values(rows)
+        """As `EventParser.events`."""
+        values = self._values(rows)
         made = {field.name: field.make(values) for field in self._unchecked}
         if self._negative is not None:
             made["amount"] = self._negative.turned(made["amount"], values)
-        amount = self.source.event.amount
         if "amount" in made:
-            check_bounds(made["amount"], amount.path, (amount.at_least, amount.at_most))
-        return Events(rows, self._fields, values, made)
+            check_bounds(made["amount"], self._amount.path, (self._amount.at_least, self._amount.at_most))
+        return Events(rows, self.fields, values, made)
 
 
 class _Negative:
@@ -98,6 +145,29 @@ class _Negative:
             if self._holds(dict(zip(self._paths, found, strict=True))):
                 amounts[place] = -amounts[place]
         return amounts
+
+
+def with_types(source: SourceSpec, seen: Callable[[str], Any]) -> SourceSpec:
+    """The spec with one type of JSON wherever it takes any: that of the value seen at a path, else the usual one."""
+
+    def pinned(field: Any) -> Any:
+        if getattr(field, "written", None) != "any":
+            return field
+        path = field.latitude if isinstance(field, GeoAttribute) else field.path
+        found = seen(path) if path else None
+        if isinstance(found, bool):
+            return field.model_copy(update={"written": "boolean"})
+        if found is not None:
+            return field.model_copy(update={"written": "string" if isinstance(found, str) else "number"})
+        numeric = isinstance(field, AmountField | NumberAttribute | GeoAttribute)
+        kind = "number" if numeric or (isinstance(field, Moment) and field.unit) else "string"
+        if isinstance(field, FlagAttribute):
+            kind = "any" if field.yes else "boolean"
+        return field.model_copy(update={"written": kind})
+
+    event = {name: pinned(getattr(source.event, name)) for name in EventFields.model_fields}
+    attributes = {name: pinned(attribute) for name, attribute in source.attributes.items()}
+    return source.model_copy(update={"event": source.event.model_copy(update=event), "attributes": attributes})
 
 
 def _fields(source: SourceSpec) -> list[Field]:

@@ -302,3 +302,16 @@ def test_a_record_that_cannot_be_read_cannot_be_passed_over() -> None:
     for payload in (b"{", b"[]", b'{"type": ' + b"9" * 5000 + b"}"):
         with pytest.raises(codec.RejectedError):
             parser().meant(payload)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12))
+@settings(deadline=None, max_examples=30)
+def test_which_types_came_before_changes_nothing(batches: list[tuple[bool, bool]]) -> None:
+    """Numbers as text or not, ids as numbers or not: the parser learns what to try first, and says the same."""
+    learning = parser()
+    for as_text, as_number in batches:
+        changes = {"amount": {"value": "1234" if as_text else 1234}, "device": {"id": 7 if as_number else "7"}}
+        payload = json.dumps(EVENT | changes).encode()
+        events = learning.batch([payload, json.dumps(EVENT | {"device": {"id": "7"}}).encode()])
+        assert events is not None
+        assert (events.amount.tolist(), events.column("device")) == ([12.34, 12.34], ["7", "7"])
