@@ -215,8 +215,8 @@ def _pattern(form: str, time_zone: str | None) -> Callable[[str], datetime]:
         if found is None:
             raise ValueError("not as the pattern")
         part = found.groupdict()
-        numbers = [int(part.get(code) or 0) for code in "YmdHMS"]
-        moment = datetime(*numbers, int((part.get("f") or "0")[:6].ljust(6, "0")))  # type: ignore[call-arg]
+        year, month, day, hour, minute, second = (int(part.get(code) or 0) for code in "YmdHMS")
+        moment = datetime(year, month, day, hour, minute, second, int((part.get("f") or "0")[:6].ljust(6, "0")))
         if zone is None:
             return moment.replace(tzinfo=UTC) - _offset(part["z"])
         local = moment.replace(tzinfo=zone)
