@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from services.engine.faults import Fault
+    from services.engine.placement import Subjects
 
 Record = Any
 """An aiokafka ConsumerRecord: topic, partition, offset, timestamp, key, value."""
@@ -33,12 +34,13 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one micro-batch. faults: behind its dead letters."""
+    """What became of one micro-batch. faults: behind its dead letters. subjects: whose records were judged."""
 
     writes: Sequence[Write]
     records: int
     dead_letters: int
     faults: "Sequence[Fault]" = ()
+    subjects: "Subjects | None" = None
 
 
 class Foldable(Protocol):

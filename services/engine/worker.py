@@ -10,7 +10,7 @@ import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -43,10 +43,18 @@ from services.errors import AssayError, StateOutdatedError, fatal_sentence
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
 
+if TYPE_CHECKING:
+    from services.engine.placement import Subjects  # compiled code, which not every service needs
+
 log = structlog.get_logger(__name__)
 
 POLL_TIMEOUT_MS = 200
 BACKOFF_S_MAX = 10.0
+
+KEY_BY_ID = (
+    "key each record by its card's (applicant's) id and use Kafka's default partitioner, murmur2 (librdkafka: "
+    "partitioner=murmur2_random), see docs/runbooks.md, Records misplaced"
+)
 
 MENDABLE = (
     KafkaError,
@@ -105,6 +113,7 @@ class PartitionWorker:
         self._snapshot_offset = -1
         self._label = parts.metrics.label(source)
         self._log_id: str | None = None
+        self._misplaced_said = False
         self._last: Record | None = None
         self._log = log.bind(topic=source.topic, partition=source.partition)
         parts.metrics.show_partition(self._label)
@@ -355,11 +364,29 @@ class PartitionWorker:
         await delivery.deliver(result.writes, next_offset, self.owned, self._note())
         self._parts.metrics.took("deliver", started_s)
         processor.committed(result)
+        if result.subjects is not None:
+            self._look_at_keys(result.subjects)
         self.next_offset = self.passed_offset = next_offset
         self._suspects.committed(next_offset)
         self._failures = 0
         self._moving()
         self._parts.metrics.transactions.labels(self._label).inc()
+
+    def _look_at_keys(self, subjects: "Subjects") -> None:
+        """Count the records whose subject belongs on another partition."""
+        partitions = self._parts.logs.partitions(self.source.topic)
+        misplaced = subjects.misplaced(self.source.partition, partitions)
+        if misplaced:
+            self._parts.metrics.misplaced.labels(self._label).inc(misplaced)
+            if not self._misplaced_said:
+                self._misplaced_said = True
+                self._log.warning(
+                    "records.misplaced",
+                    records=misplaced,
+                    of=len(subjects.ids),
+                    partitions=partitions,
+                    next_step=KEY_BY_ID,
+                )
 
     def _note(self, held: str = "") -> str:
         return str(OffsetNote(self._log_id, held))

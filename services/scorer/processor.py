@@ -24,6 +24,7 @@ from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, TimeLimits
+from services.engine.placement import Subjects
 from services.engine.snapshots import Arrays
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
@@ -37,7 +38,7 @@ from services.scorer.seen import show
 from services.scorer.sums import PartialSums
 from services.settings.stream import RuntimeSettings, ScorerSettings
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 """Grows when the meaning of the state changes, so that older snapshots are not loaded."""
 
 
@@ -168,7 +169,8 @@ class ScoringProcessor:
         self._last = records[-1]
         writes += self._due_sums(force=False)
         writes += self._due_answers(answers, records[0].offset)
-        return Result(writes, len(records), len(faults), faults)
+        subjects = self._batch.subjects if transactions and self._batch else None
+        return Result(writes, len(records), len(faults), faults, subjects)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
@@ -205,8 +207,10 @@ class ScoringProcessor:
         started_s = monotonic_s()
         arrived_ms, known = arrivals(records), self._profiles
         batch = columns(transactions, self._fields, arrived_ms)
+        before = self._features.turnover
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
+        turnover = self._features.turnover - before
         profiles_offset = known.next_offset if known else None
         folded_s = self._metrics.took("fold", started_s)
         control = ControlGroup(
@@ -231,6 +235,8 @@ class ScoringProcessor:
             reasons=judged.reasons,
             identity=judged.model.identity,
             profiles_offset=profiles_offset,
+            subjects=Subjects(batch.ids["card_id"], batch.keys("card_id")),
+            turnover=turnover,
             unseen=Unseen(shadow.model.identity.model, shadow.scores, shadow.alert) if shadow else None,
         )
         return judged, shadow, scored
