@@ -33,7 +33,7 @@ NOW = Section(
         Chart(
             "Partitions owned",
             "none",
-            "Over all processes. Fewer than the topics have: nobody works the rest.",
+            "Over all processes. Fewer than the topics have: no one works the rest.",
             [Query(f"sum(assay_assigned_partitions{{{JOBS}}})")],
             "not-ready",
             "number",
@@ -193,6 +193,18 @@ FAULTS = Section(
                 Query(rate("assay_late_records_total", "partition"), "late {{partition}}"),
             ],
             "records-lost",
+        ),
+        Chart(
+            "Ids: new, forgotten, misplaced",
+            "cps",
+            "Ids that begin a history, ids forgotten for want of room (fresh, or with a history), records on another "
+            "partition than their card's.",
+            [
+                Query(rate("assay_new_ids_total", "partition"), "new {{partition}}"),
+                Query(rate("assay_evicted_ids_total", "partition, kind"), "forgotten {{kind}} {{partition}}"),
+                Query(rate("assay_misplaced_records_total", "partition"), "misplaced {{partition}}"),
+            ],
+            "flood-of-fresh-ids",
         ),
         Chart(
             "Log lines held back",
