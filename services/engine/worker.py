@@ -376,10 +376,10 @@ class PartitionWorker:
 
     def _look_at_keys(self, subjects: "Subjects") -> None:
         """Count the records whose subject belongs on another partition."""
-        partitions = self._parts.logs.partitions(self.source.topic)
+        partitions = self._dependencies.logs.partitions(self.source.topic)
         misplaced = subjects.misplaced(self.source.partition, partitions)
         if misplaced:
-            self._parts.metrics.misplaced.labels(self._label).inc(misplaced)
+            self._dependencies.metrics.misplaced.labels(self._label).inc(misplaced)
             if not self._misplaced_said:
                 self._misplaced_said = True
                 self._log.warning(

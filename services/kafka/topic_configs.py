@@ -16,7 +16,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
 from schemas.topics import Topic
-from services.kafka.client import admin, patiently
+from services.kafka.client import admin, retry_transient
 from services.kafka.preflight import why_unreachable
 from services.kafka.topics_admin import (
     OK,
@@ -143,7 +143,7 @@ async def _asked(kafka: KafkaSettings, request: Any) -> Any:
     client: AIOKafkaAdminClient = admin(kafka)
     try:
         await client.start()
-        return await patiently(lambda: request(client))
+        return await retry_transient(lambda: request(client))
     except KafkaError as error:
         raise TopicError(await why_unreachable(kafka, error)) from None
     finally:

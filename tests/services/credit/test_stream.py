@@ -77,7 +77,7 @@ async def test_a_kill_in_the_middle_loses_and_repeats_no_decision_and_reasons_ar
 
 
 async def test_the_start_says_where_the_inputs_timestamps_are_not_bounded(stream: Stream) -> None:
-    """As the scorer's does: whoever may stamp a record as he likes may date applications ahead."""
+    """As the scorer's does: a producer that may put any timestamp on a record may date applications ahead."""
     bounded = stream.credit()
     bounded.wait_ready()
     assert "timestamps.unbounded" not in bounded.log()
