@@ -99,7 +99,7 @@ class CreditProcessor:
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
         subjects = Subjects.of([a.applicant_id for a in admitted.applications]) if admitted.records else None
-        return Result(writes, len(records), len(admitted.faults), admitted.faults, subjects)
+        return Result(writes, len(records), len(admitted.faults), admitted.faults, subjects=subjects)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
