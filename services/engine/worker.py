@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -25,6 +25,7 @@ from services.engine.delivery import Delivery, RevokedError
 from services.engine.failpoints import failpoint
 from services.engine.faults import unscorable
 from services.engine.held import Decision, Held
+from services.engine.key_watch import KeyWatch
 from services.engine.log_identity import LogIdentities, ReplacedError
 from services.engine.offset_notes import OffsetNote, since
 from services.engine.pacing import Pacer
@@ -44,18 +45,10 @@ from services.errors import AssayError, StateOutdatedError, fatal_sentence
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
 
-if TYPE_CHECKING:
-    from services.engine.placement import Subjects  # compiled code, which not every service needs
-
 log = structlog.get_logger(__name__)
 
 POLL_TIMEOUT_MS = 200
 BACKOFF_S_MAX = 10.0
-
-KEY_BY_ID = (
-    "key each record by its card's (applicant's) id and use Kafka's default partitioner, murmur2 (librdkafka: "
-    "partitioner=murmur2_random), see docs/runbooks.md, Records misplaced"
-)
 
 RETRIABLE_ERRORS = (
     KafkaError,
@@ -125,7 +118,7 @@ class PartitionWorker:
         self._snapshot_offset = -1
         self._label = dependencies.metrics.label(source)
         self._log_id: str | None = None
-        self._misplaced_said = False
+        self._keys = KeyWatch(source, dependencies.metrics)
         self._carried = self._since = ""
         self._last: Record | None = None
         self._log = log.bind(topic=source.topic, partition=source.partition)
@@ -390,28 +383,12 @@ class PartitionWorker:
         self._dependencies.metrics.observe_stage("deliver", started_s)
         processor.committed(result)
         if result.subjects is not None:
-            self._look_at_keys(result.subjects)
+            self._keys.look(result.subjects, self._dependencies.logs.partitions(self.source.topic))
         self.next_offset = self.passed_offset = next_offset
         self._suspects.committed(next_offset)
         self._failures = 0
         self._moving()
         self._dependencies.metrics.transactions.labels(self._label).inc()
-
-    def _look_at_keys(self, subjects: "Subjects") -> None:
-        """Count the records whose subject belongs on another partition."""
-        partitions = self._dependencies.logs.partitions(self.source.topic)
-        misplaced = subjects.misplaced(self.source.partition, partitions)
-        if misplaced:
-            self._dependencies.metrics.misplaced.labels(self._label).inc(misplaced)
-            if not self._misplaced_said:
-                self._misplaced_said = True
-                self._log.warning(
-                    "records.misplaced",
-                    records=misplaced,
-                    of=len(subjects.ids),
-                    partitions=partitions,
-                    next_step=KEY_BY_ID,
-                )
 
     def _note(self, carried: str, held: str = "") -> str:
         return str(OffsetNote(self._log_id, held, carried, self._since))

@@ -5,8 +5,8 @@ from aiokafka import TopicPartition
 from schemas import codec
 from schemas.base import Message
 from schemas.topics import APPLICATIONS, TRANSACTIONS, Topic
+from services.engine.key_watch import KEY_BY_ID
 from services.engine.placement import Subjects
-from services.engine.worker import KEY_BY_ID
 from services.errors import AssayError
 from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
