@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import index
-from schemas.feature_kinds import IdField
 
 NO_VALUE = "\0"
 """Stands for an id that the payment lacks: those without one share a history."""
@@ -22,13 +21,13 @@ class TransactionColumns:
     for payments that come from no log.
     """
 
-    ids: Mapping[IdField, Sequence[str]]
+    ids: Mapping[str, Sequence[str]]
     event_time_ms: NDArray[np.int64]
     amount: NDArray[np.float64]
     arrived_ms: NDArray[np.int64] | None = None
-    _keys: dict[IdField, index.Keys] = field(init=False, default_factory=dict, repr=False, compare=False)
+    _keys: dict[str, index.Keys] = field(init=False, default_factory=dict, repr=False, compare=False)
 
-    def keys(self, name: IdField) -> index.Keys:
+    def keys(self, name: str) -> index.Keys:
         """The ids of a field as `index.keys_of` has them, made once."""
         if name not in self._keys:
             self._keys[name] = index.keys_of(self.ids[name])
