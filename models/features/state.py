@@ -1,6 +1,7 @@
 """The state of one partition's fold: the histories of each key, the days of the terminals, and the event-time clock."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.features.history import Arrays, FeatureStateError, KeyHistory
 from models.features.kernel import EMPTY, ID_WORDS
@@ -39,6 +40,15 @@ class FeatureState:
     def cards(self) -> int:
         """Ids remembered, of all keys."""
         return sum(history.ids for history in self.histories.values())
+
+    @property
+    def turnover(self) -> NDArray[np.int64]:
+        """int64[3], of all keys: ids that ever came; ids forgotten for want of room, without a history and with one.
+
+        Not part of the state: differences count within one object.
+        """
+        fresh, kept = np.sum([history.evicted for history in self.histories.values()] or [(0, 0)], axis=0).tolist()
+        return np.array([self.cards + fresh + kept, fresh, kept], np.int64)
 
     def closed_days(self) -> list[DaySums]:
         """Payments of each terminal on the days that are over by the clock, each payment once.

@@ -19,6 +19,7 @@ from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, TimeLimits
+from services.engine.placement import Subjects
 from services.engine.snapshots import Arrays
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
@@ -97,7 +98,8 @@ class CreditProcessor:
             writes += self._emitter.writes(self._judged, wall_ms())
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
-        return Result(writes, len(records), len(admitted.faults), admitted.faults)
+        subjects = Subjects.of([a.applicant_id for a in admitted.applications]) if admitted.records else None
+        return Result(writes, len(records), len(admitted.faults), admitted.faults, subjects=subjects)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from services.engine.faults import Fault
+    from services.engine.placement import Subjects
 
 Record = Any
 """An aiokafka ConsumerRecord: topic, partition, offset, timestamp, key, value."""
@@ -33,7 +34,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one micro-batch. faults: behind its dead letters.
+    """What became of one micro-batch. faults: behind its dead letters. subjects: whose records were judged.
 
     carried: what the processor holds back of all that is committed with it, as text. It is kept with the offset, and given to
     `carry_on` of the processor that goes on from there.
@@ -44,6 +45,7 @@ class Result:
     dead_letters: int
     faults: "Sequence[Fault]" = ()
     carried: str = ""
+    subjects: "Subjects | None" = None
 
 
 class Foldable(Protocol):

@@ -25,6 +25,7 @@ from services.engine.delivery import Delivery, RevokedError
 from services.engine.failpoints import failpoint
 from services.engine.faults import unscorable
 from services.engine.held import Decision, Held
+from services.engine.key_watch import KeyWatch
 from services.engine.log_identity import LogIdentities, ReplacedError
 from services.engine.offset_notes import OffsetNote, since
 from services.engine.pacing import Pacer
@@ -117,6 +118,7 @@ class PartitionWorker:
         self._snapshot_offset = -1
         self._label = dependencies.metrics.label(source)
         self._log_id: str | None = None
+        self._keys = KeyWatch(source, dependencies.metrics)
         self._carried = self._since = ""
         self._last: Record | None = None
         self._log = log.bind(topic=source.topic, partition=source.partition)
@@ -380,6 +382,8 @@ class PartitionWorker:
         self._carried = result.carried
         self._dependencies.metrics.observe_stage("deliver", started_s)
         processor.committed(result)
+        if result.subjects is not None:
+            self._keys.look(result.subjects, self._dependencies.logs.partitions(self.source.topic))
         self.next_offset = self.passed_offset = next_offset
         self._suspects.committed(next_offset)
         self._failures = 0

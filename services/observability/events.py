@@ -40,6 +40,7 @@ EVENTS = {
     "process.started": "The process is up; where it serves metrics and health.",
     "process.stopped": "The process ended in order.",
     "record.skipped": "A record could not be handled, and is left out; its topic, partition and offset are named.",
+    "records.misplaced": "Records lie on another partition than their card's id gives: histories are split (once a partition).",
     "retention.short": "The input's retention is shorter than the features look back.",
     "retention.unknown": "The input's retention may not be read by this account.",
     "snapshot.failed": "A snapshot was not saved: the next restart takes longer.",

@@ -214,7 +214,8 @@ class ScorerSettings(BaseSettings):
     )
     cards_max: Annotated[int, Field(ge=1)] = Field(
         250_000,
-        description="Cards remembered in each partition; beyond it the longest idle (by event time) are forgotten.",
+        description="Cards remembered in each partition. Beyond it the longest idle (by event time) are forgotten, those of "
+        "one or two payments first, down to an eighth of the room.",
     )
     decision_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of the transactions without alert whose decision is recorded too."
