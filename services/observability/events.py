@@ -42,6 +42,7 @@ EVENTS = {
     "record.skipped": "A record could not be handled, and is left out; its topic, partition and offset are named.",
     "retention.short": "The input's retention is shorter than the features look back.",
     "retention.unknown": "The input's retention may not be read by this account.",
+    "snapshot.abandoned": "A snapshot was not done when its partition had to go: the next owner folds from the one before.",
     "snapshot.failed": "A snapshot was not saved: the next restart takes longer.",
     "snapshot.rejected": "A snapshot is not usable: an older one, or the log, takes its place.",
     "table.caught_up": "A followed table holds all of its topic.",

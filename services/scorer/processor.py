@@ -10,6 +10,7 @@ import numpy as np
 from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
+from models.features.capture import Arrays, Capture
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.layout import stream_fields
@@ -24,7 +25,6 @@ from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, TimeLimits
-from services.engine.snapshots import Arrays
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.decode import Decoder
@@ -110,9 +110,9 @@ class ScoringProcessor:
             f"{':ids' if limits.scan_ids else ''}"
         )
 
-    def snapshot(self) -> Arrays:
-        """A copy of the state as arrays."""
-        return {**self._features.to_arrays(), **self._duplicates.to_arrays()}
+    def snapshot(self) -> Capture:
+        """The state as it is now."""
+        return Capture.joined([self._features.capture(), self._duplicates.capture()])
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""

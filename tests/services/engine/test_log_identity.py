@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.features.capture import Capture
 from services.engine.log_identity import AnotherLogError
 from services.engine.offset_notes import OffsetNote
 from services.engine.snapshots import NO_LOG_ID
@@ -35,9 +36,10 @@ def made_again(kafka: FakeKafka, *values: int) -> None:
 class Kept(Summing):
     """Adds up the values, and keeps the sum in its snapshots."""
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Capture:
         """The sum."""
-        return {"total": np.array([self.sum])}
+        total = np.array([self.sum])
+        return Capture.of(lambda: {"total": total})
 
     def restore(self, arrays: dict[str, Any]) -> None:
         """The sum."""
