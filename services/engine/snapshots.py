@@ -20,7 +20,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
-from services.storage import Place
+from services.storage import Storage
 
 FORMAT_VERSION = 4
 KEPT = 2
@@ -31,7 +31,7 @@ NO_LOG_ID = "0" * 32
 """Of a log whose brokers know no topic ids (before Kafka 2.8)."""
 
 NAME = re.compile(r"\d{20}(\.[0-9a-f]{32})?\.snapshot")
-"""Offset and log id. Earlier versions kept no id: what they wrote is of nobody knows which log, and is not loaded."""
+"""Offset and log id. Earlier versions kept no id: what they wrote is of no one knows which log, and is not loaded."""
 
 DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.TokenError)
 """What our checks and NumPy's reader raise on bytes that are no snapshot."""
@@ -62,9 +62,9 @@ def fingerprint(record: Any) -> str:
 class SnapshotStore:
     """The snapshots of one partition in a place of their own."""
 
-    def __init__(self, place: Place, state_key: str, log_id: str = NO_LOG_ID) -> None:
+    def __init__(self, storage: Storage, state_key: str, log_id: str = NO_LOG_ID) -> None:
         """log_id: 32 hex digits that name the log whose fold the state is."""
-        self._place = place
+        self._storage = storage
         self._state_key = state_key
         self.log_id = self._log_id = log_id
 
@@ -102,10 +102,10 @@ class SnapshotStore:
                     file.write(content)
             file.write(digest.hexdigest().encode() + b"\n")
 
-        self._place.write(f"{offset:020d}.{self._log_id}.snapshot", fill)
+        self._storage.write(f"{offset:020d}.{self._log_id}.snapshot", fill)
         if not given_up():  # else the partition may have another owner, and the folder another log's snapshots
             for old in self._outdated(offset):
-                self._place.delete(old)
+                self._storage.delete(old)
         return sum(int(np.prod(part.shape)) * part.dtype.itemsize for part in parts.values())
 
     def newest(self, offset_max: int) -> Iterator[Snapshot | str]:
@@ -144,7 +144,7 @@ class SnapshotStore:
 
     def _names(self) -> list[str]:
         """Newest first, those of other logs among them."""
-        return sorted((name for name in self._place.names() if NAME.fullmatch(name)), reverse=True)
+        return sorted((name for name in self._storage.names() if NAME.fullmatch(name)), reverse=True)
 
     def _ours(self, name: str) -> bool:
         return name.split(".")[1] == self._log_id
@@ -158,7 +158,7 @@ class SnapshotStore:
         return [name for name in names if name not in kept]
 
     def _read(self, name: str) -> Snapshot:
-        with self._place.open(name) as file:
+        with self._storage.open(name) as file:
             header = json.loads(file.readline(HEADER_BYTES_MAX))
             if not isinstance(header, dict):
                 raise ValueError("it begins with something else than a header")

@@ -12,7 +12,6 @@ from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
 from models.features.capture import Capture, Part
-from services.engine import group as engine_group
 from services.engine.group import WorkerGroup
 from services.engine.saving import Moment, SnapshotSaver
 from services.engine.snapshots import Snapshot, SnapshotStore
@@ -61,7 +60,7 @@ def totals(folder: Path, kafka: FakeKafka) -> dict[int, int]:
 
 def outcome(partition: PartitionWorker, name: str) -> float:
     """Snapshots that ended so."""
-    return partition._parts.metrics.registry.get_sample_value("assay_snapshots_total", {"outcome": name}) or 0.0
+    return partition._dependencies.metrics.registry.get_sample_value("assay_snapshots_total", {"outcome": name}) or 0.0
 
 
 async def test_a_partition_commits_while_its_state_is_saved_and_the_state_is_that_of_its_offset(
@@ -126,7 +125,7 @@ async def test_a_partition_that_fails_while_it_is_saved_starts_again_and_saves_a
 
     partition = worker(kafka, make, tmp_path, FakeConsumer(kafka))
     running = asyncio.create_task(partition.run())
-    await until(lambda: made and made[0].captures == 1)
+    await until(lambda: bool(made) and made[0].captures == 1)
     kafka.fates.append("fail")
     kafka.append(b"4")
     await until(lambda: len(made) == 2 and kafka.committed == 4)
@@ -141,8 +140,13 @@ async def test_a_partition_that_fails_while_it_is_saved_starts_again_and_saves_a
 async def test_one_partition_of_a_process_saves_at_a_time(gate: threading.Event, tmp_path: Path) -> None:
     """What captures keep aside is bounded by one state. The second partition goes on and begins when the first is done."""
     kafka, processors = kafka_of(1), [Slow(gate), Slow(gate)]
-    parts = parts_of(kafka, lambda: processors[0], tmp_path, FakeConsumer(kafka))
-    savers = [SnapshotSaver(SOURCE, parts.settings, parts.logs, parts.metrics, parts.snapshot_turn) for _ in processors]
+    dependencies = parts_of(kafka, lambda: processors[0], tmp_path, FakeConsumer(kafka))
+    savers = [
+        SnapshotSaver(
+            SOURCE, dependencies.settings, dependencies.logs, dependencies.metrics, dependencies.snapshot_turn
+        )
+        for _ in processors
+    ]
     moments = [
         Moment(processor, SnapshotStore(Directory(tmp_path / str(number)), "silent", "a" * 32), 1, kafka.log[0])
         for number, processor in enumerate(processors)
@@ -163,15 +167,17 @@ async def test_a_partition_that_is_taken_away_drains_well_within_what_the_group_
 ) -> None:
     """The group waits for a session; half of it, or the drain's own bound. After SIGTERM the drain's bound counts."""
     kafka, bounds = FakeKafka(), []
-    parts = parts_of(kafka, lambda: Kept(lambda _: None), tmp_path, FakeConsumer(kafka), session_timeout_s=session_s)
-    group, stop = WorkerGroup(["transactions"], parts), asyncio.Event()
+    dependencies = parts_of(
+        kafka, lambda: Kept(lambda _: None), tmp_path, FakeConsumer(kafka), session_timeout_s=session_s
+    )
+    group, stop = WorkerGroup(["transactions"], dependencies), asyncio.Event()
     drain: Callable[..., None] = PartitionWorker.drain
 
     def noted(self: PartitionWorker, within_s: float) -> None:
         bounds.append(within_s)
         drain(self, within_s)
 
-    monkeypatch.setattr(engine_group.PartitionWorker, "drain", noted)
+    monkeypatch.setattr(PartitionWorker, "drain", noted)
     running = asyncio.create_task(group.run(stop))
     for end in ("taken", "stopped"):
         await group.on_partitions_assigned([TopicPartition("transactions", 0)])
