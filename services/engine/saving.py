@@ -68,7 +68,7 @@ class SnapshotSaver:
         self._due_s = monotonic_s() + self._settings.snapshot_interval_s * random.random()
 
     async def begin_if_due(self, moment: Moment) -> None:
-        """Begin a save, if it is time and no partition is at one. Raises what an earlier one met that nobody foresaw."""
+        """Begin a save, if it is time and no partition is at one. Raises what an earlier one met unforeseen."""
         if self._saving is not None and self._saving.done():
             self._saving.result()
             self._saving = None

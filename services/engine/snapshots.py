@@ -38,7 +38,7 @@ DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.Toke
 
 
 class AbandonedError(OSError):
-    """Nobody waits for this snapshot any more."""
+    """No one waits for this snapshot any more."""
 
 
 @dataclass(frozen=True, slots=True)
