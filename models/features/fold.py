@@ -46,7 +46,7 @@ def fold(
 
 def warm(spec: FeatureSpec) -> None:
     """Compile the kernels, or load them from numba's cache, so that the first batch does not wait for them."""
-    ids, state = {field: ["a"] for field in id_fields(spec)}, FeatureState(spec, cards_max=1)
-    columns = TransactionColumns(ids, np.zeros(1, dtype=np.int64), np.zeros(1))
-    fold(state, columns)
+    ids: dict[str, list[str]] = {field: ["a"] for field in id_fields(spec)}
+    state = FeatureState(spec, cards_max=1)
+    fold(state, TransactionColumns(ids, np.zeros(1, dtype=np.int64), np.zeros(1)))
     state.capture().arrays()

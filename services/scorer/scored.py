@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.scoring.scores import Scores
+from models.sources.events import Events
 from schemas.alert import Reason
 from schemas.control import BundleRef, Control
 from schemas.manifest import Thresholds
-from schemas.transaction import Transaction
 from services.engine.batches import Record
 from services.scorer.decide import Outcomes
 
@@ -58,10 +58,10 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A scored batch: parallel sequences, one entry a transaction."""
+    """A scored batch: parallel sequences, one entry an event."""
 
     records: Sequence[Record]
-    transactions: Sequence[Transaction]
+    events: Events
     features: Matrix
     late: NDArray[np.bool_]
     amount: NDArray[np.float64]
