@@ -125,7 +125,7 @@ MUTATIONS = (
         "C",
         "a group that lost its offset starts over",
         "services/engine/restore.py",
-        "    if not committed.known:\n",
+        "    if former is None and not committed.known:\n",
         "    if False:\n",
         f"{RUNTIME}/test_worker_order.py::test_a_group_that_lost_its_offset_does_not_start_over",
     ),
