@@ -5,11 +5,13 @@ never copies and never pauses the stream.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features import index, kernel
+from models.features.capture import Capture, Part, RowCapture
 from models.features.index import FREE, NO_ID, NO_ROW, USED
 from models.features.kernel import EMPTY, FIRST_MS, HEADS, ID_WORDS, LAST_MS, SKETCH_BITS
 from models.features.layout import counted_fields, program
@@ -60,6 +62,7 @@ class KeyHistory:
         self._table = index.table_for(ids_max)
         self._counters = np.array([1, 0], dtype=np.int64)
         self._free = np.zeros(ids_max, dtype=np.int64)
+        self._capture: RowCapture | None = None
 
     @property
     def row_bytes(self) -> int:
@@ -91,15 +94,17 @@ class KeyHistory:
         memory = self.rows.reshape(-1)
         flat = (self._lateness_ms, memory, memory.view(np.float32), memory.view(np.int64), self._events)
         start = 0
-        while start < len(times):
-            slots = self._resolve(words[start:], tags[start:], late[start:])
-            part = slice(start, start + len(slots))
-            kernel.run(
-                self.program, *flat, slots, times[part], amounts[part], sketch_bits[part], late[part], matrix[part]
-            )
-            start += len(slots)
-            if start < len(times):
-                self._evict()
+        with self._unread():
+            while start < len(times):
+                slots = self._resolve(words[start:], tags[start:], late[start:])
+                part = slice(start, start + len(slots))
+                self._keep(slots)
+                kernel.run(
+                    self.program, *flat, slots, times[part], amounts[part], sketch_bits[part], late[part], matrix[part]
+                )
+                start += len(slots)
+                if start < len(times):
+                    self._evict()
 
     def _resolve(
         self, words: NDArray[np.uint32], tags: NDArray[np.uint32], late: NDArray[np.bool_]
@@ -124,6 +129,7 @@ class KeyHistory:
         fresh = self.ids_max - int(np.count_nonzero(kept))
         passing = min(number, fresh, max(0, fresh + number - self.ids_max // FRESH_SHARE))
         slots = np.concatenate([self._idle(~kept, passing), self._idle(kept, number - passing)])
+        self._keep(slots)
         index.remove(self._table, self.rows, self._counters, self._free, np.sort(slots), ID_WORDS, self._secret)
         self.evicted = self.evicted[0] + passing, self.evicted[1] + number - passing
 
@@ -136,6 +142,34 @@ class KeyHistory:
         limit = np.partition(last_ms, number - 1)[number - 1]
         older = rows[last_ms < limit]
         return np.concatenate([older, rows[last_ms == limit][: number - len(older)]])
+
+    def _unread(self) -> AbstractContextManager[object]:
+        """While rows change, a capture reads none."""
+        return nullcontext() if self._capture is None else self._capture.lock
+
+    def _keep(self, rows: NDArray[np.int64]) -> None:
+        """Call before rows change, other than free ones that a new id takes: a capture has those."""
+        if self._capture is not None:
+            self._capture.keep(rows)
+
+    def capture(self) -> Capture:
+        """What `to_arrays` would give now, read by another thread while the fold goes on. One at a time."""
+        if self._capture is not None:
+            raise RuntimeError("the capture before is not closed")
+        used, free = self._counters.tolist()
+        free_rows, events = self._free[:free].copy(), self._events[:used].copy()
+        rows = self._capture = RowCapture(self.rows, used, free_rows)
+        return Capture(
+            lambda: {
+                f"{self._key}_free_rows": Part.of(free_rows),
+                f"{self._key}_rows": rows.part,
+                f"{self._key}_events": Part.of(events),
+            },
+            self._release,
+        )
+
+    def _release(self) -> None:
+        self._capture = None
 
     def to_arrays(self) -> Arrays:
         """Copies of everything, for `load`. rows: those ever used, row 0 (no one) included; each begins with its id."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from models.features.attributes import AttributeMapping
+from models.features.capture import Arrays, Capture
 from models.scoring.adverse_action import adverse_reasons
 from models.scoring.session import ModelSession
 from schemas.topics import DEAD_LETTERS
@@ -20,7 +21,6 @@ from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, TimeLimits
 from services.engine.placement import Subjects
-from services.engine.snapshots import Arrays
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
 
@@ -74,9 +74,9 @@ class CreditProcessor:
         self._duplicates = duplicates
         self._admission = Admission(self._mapping, duplicates, self._runtime.message_bytes_max, self._times)
 
-    def snapshot(self) -> Arrays:
+    def snapshot(self) -> Capture:
         """The ids seen."""
-        return self._duplicates.to_arrays()
+        return self._duplicates.capture()
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
+from models.features.capture import Capture
+
 if TYPE_CHECKING:
     from services.engine.faults import Fault
     from services.engine.placement import Subjects
@@ -72,8 +74,8 @@ class Processor(Foldable, Protocol):
     state_key: str
     """Names the layout and meaning of the state. A snapshot under another key is not loaded."""
 
-    def snapshot(self) -> dict[str, NDArray[Any]]:
-        """A copy of the state as arrays."""
+    def snapshot(self) -> Capture:
+        """The state as it is now, which a thread reads while the state moves on. The one before is closed."""
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Fold and judge records. The state moves on; if the outputs are not committed, the worker throws it away."""

@@ -1,7 +1,7 @@
 """Snapshots of a partition's state: a cache of the log, so a bad one costs time and never a wrong score.
 
-File: one JSON line (format version, state key, log id, offset, names of the arrays, SHA-256 over them), then the arrays
-as NumPy writes them. Neither writing nor reading holds the state twice. The newest two are kept.
+File: one JSON line (format version, state key, log id, offset, names of the arrays), the arrays as NumPy writes them, a line
+with the SHA-256 over them. They are written as they are read from the state, piece by piece. The newest two are kept.
 
 A snapshot belongs to one log: a topic that was made again under the same name has another id, which stands in the file's name.
 """
@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -19,11 +19,13 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from models.features.capture import Arrays, Capture
 from services.storage import Storage
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 KEPT = 2
 HEADER_BYTES_MAX = 1 << 16
+DIGEST_BYTES_MAX = 1 << 7
 
 NO_LOG_ID = "0" * 32
 """Of a log whose brokers know no topic ids (before Kafka 2.8)."""
@@ -34,7 +36,9 @@ NAME = re.compile(r"\d{20}(\.[0-9a-f]{32})?\.snapshot")
 DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.TokenError)
 """What our checks and NumPy's reader raise on bytes that are no snapshot."""
 
-Arrays = dict[str, NDArray[Any]]
+
+class AbandonedError(OSError):
+    """No one waits for this snapshot any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,14 @@ class SnapshotStore:
         self._state_key = state_key
         self.log_id = self._log_id = log_id
 
-    def save(self, offset: int, arrays: Arrays, before: Any = None) -> int:
-        """Write a snapshot; returns its size in bytes. before: the record before. Raises OSError."""
-        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    def save(
+        self, offset: int, capture: Capture, before: Any = None, given_up: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Write a snapshot; returns its size in bytes. before: the record before. given_up: asked between pieces.
+
+        Raises OSError, AbandonedError among them; then nothing is written.
+        """
+        parts = capture.parts()
         header = {
             "format_version": FORMAT_VERSION,
             "state_key": self._state_key,
@@ -75,19 +84,29 @@ class SnapshotStore:
             "before": [before.offset, fingerprint(before)]
             if before is not None and self._log_id == NO_LOG_ID
             else None,
-            "arrays": list(arrays),
-            "sha256": _digest(arrays),
+            "arrays": list(parts),
         }
 
         def fill(file: BinaryIO) -> None:
             file.write(json.dumps(header).encode() + b"\n")
-            for array in arrays.values():
-                npy.write_array(file, array, allow_pickle=False)
+            digest = hashlib.sha256()
+            for name, part in parts.items():
+                _begin(digest, name, part.dtype, part.shape)
+                layout = {"descr": npy.dtype_to_descr(part.dtype), "fortran_order": False, "shape": part.shape}
+                npy.write_array_header_1_0(file, layout)
+                for piece in part.pieces():
+                    if given_up():
+                        raise AbandonedError("given up")
+                    content = _bytes(piece)
+                    digest.update(content)
+                    file.write(content)
+            file.write(digest.hexdigest().encode() + b"\n")
 
         self._storage.write(f"{offset:020d}.{self._log_id}.snapshot", fill)
-        for old in self._outdated(offset):
-            self._storage.delete(old)
-        return sum(array.nbytes for array in arrays.values())
+        if not given_up():  # else the partition may have another owner, and the folder another log's snapshots
+            for old in self._outdated(offset):
+                self._storage.delete(old)
+        return sum(int(np.prod(part.shape)) * part.dtype.itemsize for part in parts.values())
 
     def newest(self, offset_max: int) -> Iterator[Snapshot | str]:
         """Usable snapshots not beyond `offset_max`, newest first; in between, in words, what is wrong with the others."""
@@ -150,7 +169,7 @@ class SnapshotStore:
             if header["state_key"] != self._state_key:
                 raise ValueError("made by another feature spec or state layout")
             arrays = {str(array): npy.read_array(file, allow_pickle=False) for array in header["arrays"]}
-            if header["sha256"] != _digest(arrays) or file.read(1):
+            if file.read(DIGEST_BYTES_MAX) != _digest(arrays).encode() + b"\n":
                 raise ValueError("checksum differs")
         before = header.get("before")
         return Snapshot(int(header["offset"]), arrays, (int(before[0]), str(before[1])) if before else None)
@@ -164,6 +183,14 @@ def _digest(arrays: Arrays) -> str:
     """SHA-256 (hex) over names, types, shapes and bytes."""
     digest = hashlib.sha256()
     for name, array in arrays.items():
-        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        _begin(digest, name, array.dtype, array.shape)
+        digest.update(_bytes(array))
     return digest.hexdigest()
+
+
+def _begin(digest: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    digest.update(f"{name}:{dtype.str}:{shape};".encode())
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

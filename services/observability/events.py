@@ -43,6 +43,7 @@ EVENTS = {
     "records.misplaced": "Records lie on another partition than their card's id gives: histories are split (once a partition).",
     "retention.short": "The input's retention is shorter than the features look back.",
     "retention.unknown": "The input's retention may not be read by this account.",
+    "snapshot.abandoned": "A snapshot was not done when its partition had to go: the next owner folds from the one before.",
     "snapshot.failed": "A snapshot was not saved: the next restart takes longer.",
     "snapshot.rejected": "A snapshot is not usable: an older one, or the log, takes its place.",
     "sums.unreadable": "Sums that a former owner committed and did not write cannot be read: scoring-metrics lacks them.",

@@ -176,7 +176,7 @@ class Metrics:
         self.producers = self._counter("producers_started", "Producers started, by cause.", ["cause"])
         self.rebalances = self._counter("rebalances", "Assignments received from the group.", [])
         self.snapshots = self._counter(
-            "snapshots", "Snapshots, by outcome: saved, failed, restored, rejected.", ["outcome"]
+            "snapshots", "Snapshots, by outcome: saved, failed, abandoned, restored, rejected.", ["outcome"]
         )
         self.ready = self._gauge("ready", "1 when every assigned partition is restored and moving.", [])
         self.assigned = self._gauge("assigned_partitions", "Partitions that this process owns.", [])

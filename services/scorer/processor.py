@@ -10,6 +10,7 @@ import structlog
 from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
+from models.features.capture import Arrays, Capture
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.layout import stream_fields
 from models.features.state import FeatureState
@@ -25,7 +26,6 @@ from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, TimeLimits, headers_of
 from services.engine.offset_notes import CARRIED_MAX
 from services.engine.placement import Subjects
-from services.engine.snapshots import Arrays
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
@@ -115,9 +115,9 @@ class ScoringProcessor:
             f"{':ids' if limits.scan_ids else ''}"
         )
 
-    def snapshot(self) -> Arrays:
-        """A copy of the state as arrays."""
-        return {**self._features.to_arrays(), **self._duplicates.to_arrays()}
+    def snapshot(self) -> Capture:
+        """The state as it is now."""
+        return Capture.joined([self._features.capture(), self._duplicates.capture()])
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""

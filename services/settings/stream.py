@@ -128,7 +128,9 @@ class RuntimeSettings(BaseSettings):
         30.0, description="Seconds between a partition's snapshots."
     )
     drain_timeout_s: Annotated[float, Field(gt=0)] = Field(
-        10.0, description="After SIGTERM: how long transactions in flight may take to finish."
+        10.0,
+        description="How long transactions in flight may take to finish after SIGTERM; when the group takes a partition, half "
+        "of ASSAY_SESSION_TIMEOUT_S at most. A last snapshot is given up after three quarters of it.",
     )
     request_timeout_s: Annotated[float, Field(gt=0)] = Field(
         20.0, description="A send, offset or commit request slower than this fails its transaction."

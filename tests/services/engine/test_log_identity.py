@@ -13,6 +13,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from models.features.capture import Capture
 from services.engine.log_identity import AnotherLogError
 from services.engine.offset_notes import CARRIED_MAX, HELD_MAX, SINCE_MAX, OffsetNote, since
 from services.engine.snapshots import NO_LOG_ID, SnapshotStore
@@ -42,9 +43,10 @@ def made_again(kafka: FakeKafka, *values: int) -> None:
 class Kept(Summing):
     """Adds up the values, and keeps the sum in its snapshots."""
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Capture:
         """The sum."""
-        return {"total": np.array([self.sum])}
+        total = np.array([self.sum])
+        return Capture.of(lambda: {"total": total})
 
     def restore(self, arrays: dict[str, Any]) -> None:
         """The sum."""

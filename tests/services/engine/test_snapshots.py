@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from models.features.capture import Arrays, Capture
 from services.engine.snapshots import KEPT, NO_LOG_ID, Snapshot, SnapshotStore
 from services.errors import SettingsError
 from services.storage import Directory, Storage, open_storage
@@ -31,6 +32,11 @@ def store(where: Storage, state_key: str = "spec-1") -> SnapshotStore:
     return SnapshotStore(where, state_key)
 
 
+def of(arrays: Arrays) -> Capture:
+    """Arrays as a state gives them."""
+    return Capture.of(lambda: arrays)
+
+
 def usable(where: Storage, offset_max: int = 10_000, state_key: str = "spec-1") -> list[int]:
     """Offsets of the snapshots that would be loaded, newest first."""
     found = store(where, state_key).newest(offset_max)
@@ -50,7 +56,7 @@ def test_a_snapshot_comes_back_as_it_was(where: Storage) -> None:
         "none": np.zeros(0, np.uint8),
         "columns": np.arange(6).reshape(2, 3).T,
     }
-    store(where).save(42, arrays)
+    store(where).save(42, of(arrays))
     snapshot = next(store(where).newest(42))
     assert isinstance(snapshot, Snapshot)
     assert snapshot.offset == 42
@@ -62,21 +68,21 @@ def test_a_snapshot_comes_back_as_it_was(where: Storage) -> None:
 def test_only_the_newest_are_kept_and_no_temporary_file_stays(where: Storage) -> None:
     """A partition's folder does not grow."""
     for offset in range(1, 6):
-        store(where).save(offset, {"a": np.zeros(1)})
+        store(where).save(offset, of({"a": np.zeros(1)}))
     assert usable(where) == [5, 4]
     assert len(where.names()) == KEPT
 
 
 def test_a_snapshot_beyond_the_committed_offset_is_not_used(where: Storage) -> None:
     """Its transaction did not become visible, or the group's offset was set back."""
-    store(where).save(10, {"a": np.zeros(1)})
-    store(where).save(20, {"a": np.zeros(1)})
+    store(where).save(10, of({"a": np.zeros(1)}))
+    store(where).save(20, of({"a": np.zeros(1)}))
     assert usable(where, offset_max=15) == [10]
 
 
 def test_a_snapshot_of_another_spec_is_not_used(where: Storage) -> None:
     """Another spec is another state."""
-    store(where).save(10, {"a": np.zeros(1)})
+    store(where).save(10, of({"a": np.zeros(1)}))
     assert usable(where, state_key="spec-2") == []
 
 
@@ -86,7 +92,7 @@ def test_a_damaged_snapshot_is_reported_and_the_older_one_used(tmp_path: Path, d
     """A bit flipped anywhere, a cut anywhere, something added: never an exception, never wrong state."""
     where = Directory(tmp_path)
     for offset in (10, 20):
-        store(where).save(offset, {"a": np.arange(100), "b": np.ones((3, 4), np.float32)})
+        store(where).save(offset, of({"a": np.arange(100), "b": np.ones((3, 4), np.float32)}))
     newest = bytearray(content(where, f"{20:020d}.{NO_LOG_ID}.snapshot"))
     match data.draw(st.sampled_from(["flip", "cut", "longer"])):
         case "flip":
@@ -107,14 +113,14 @@ def test_a_damaged_snapshot_is_reported_and_the_older_one_used(tmp_path: Path, d
 def test_a_full_disk_leaves_the_older_snapshot_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be written is an OSError for the caller to count."""
     where = Directory(tmp_path)
-    store(where).save(10, {"a": np.zeros(1)})
+    store(where).save(10, of({"a": np.zeros(1)}))
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("models.durable.os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        store(where).save(20, {"a": np.zeros(1)})
+        store(where).save(20, of({"a": np.zeros(1)}))
     assert usable(where) == [10]
     assert len(where.names()) == 1
 
@@ -128,7 +134,7 @@ def test_a_store_that_fails_is_an_oserror_like_a_full_disk(monkeypatch: pytest.M
 
     monkeypatch.setattr(fsspec.filesystem("memory").__class__, "_open", refuse)
     with pytest.raises(OSError, match="access denied"):
-        store(where).save(20, {"a": np.zeros(1)})
+        store(where).save(20, of({"a": np.zeros(1)}))
     monkeypatch.setattr(fsspec.filesystem("memory").__class__, "ls", refuse)
     (why,) = store(where).newest(100)
     assert "access denied" in str(why)
@@ -144,10 +150,10 @@ def test_a_snapshot_of_another_log_is_neither_used_nor_kept_in_the_way(where: St
     """A topic made again under its name begins at 0: the old one's offsets are higher, and say nothing of it."""
     old, new = SnapshotStore(where, "spec-1", "a" * 32), SnapshotStore(where, "spec-1", "b" * 32)
     for offset in (900, 1000):
-        old.save(offset, {"a": np.zeros(1)})
+        old.save(offset, of({"a": np.zeros(1)}))
     assert [isinstance(found, str) and "another log" in found for found in new.newest(10_000)] == [True, True]
     assert new.newest_offset() is None
-    new.save(100, {"a": np.ones(1)})
+    new.save(100, of({"a": np.ones(1)}))
     found = [one for one in new.newest(10_000) if isinstance(one, Snapshot)]
     assert [(one.offset, one.arrays["a"].tolist()) for one in found] == [(100, [1.0])]
     assert len(where.names()) == 1
@@ -156,5 +162,5 @@ def test_a_snapshot_of_another_log_is_neither_used_nor_kept_in_the_way(where: St
 def test_a_new_snapshot_is_kept_beside_those_ahead_of_it(where: Storage) -> None:
     """The group's offset was set back: what is ahead must not push out what is being saved."""
     for offset in (900, 1000, 100):
-        store(where).save(offset, {"a": np.zeros(1)})
+        store(where).save(offset, of({"a": np.zeros(1)}))
     assert usable(where, offset_max=100) == [100]
