@@ -3,11 +3,14 @@
 File: one JSON line (format version, state key, log id, offset, names of the arrays, SHA-256 over them), then the arrays
 as NumPy writes them. Neither writing nor reading holds the state twice. The newest two are kept.
 
+Where a key is set, the header is authenticated by it: who can write files, but has no key, can only cost time.
+
 A snapshot belongs to one log: a topic that was made again under the same name has another id, which stands in the file's name.
 """
 
 import contextlib
 import hashlib
+import hmac
 import json
 import re
 import tokenize
@@ -31,7 +34,17 @@ NO_LOG_ID = "0" * 32
 NAME = re.compile(r"\d{20}(\.[0-9a-f]{32})?\.snapshot")
 """Offset and log id. Earlier versions kept no id: what they wrote is of no one knows which log, and is not loaded."""
 
-DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.TokenError)
+DAMAGED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+    SyntaxError,
+    EOFError,
+    tokenize.TokenError,
+)
 """What our checks and NumPy's reader raise on bytes that are no snapshot."""
 
 Arrays = dict[str, NDArray[Any]]
@@ -58,8 +71,9 @@ def fingerprint(record: Any) -> str:
 class SnapshotStore:
     """The snapshots of one partition in a place of their own."""
 
-    def __init__(self, storage: Storage, state_key: str, log_id: str = NO_LOG_ID) -> None:
-        """log_id: 32 hex digits that name the log whose fold the state is."""
+    def __init__(self, storage: Storage, state_key: str, log_id: str = NO_LOG_ID, key: bytes | None = None) -> None:
+        """log_id: 32 hex digits that name the log whose fold the state is. key: of this partition, which authenticates."""
+        self._key = key
         self._storage = storage
         self._state_key = state_key
         self.log_id = self._log_id = log_id
@@ -78,6 +92,8 @@ class SnapshotStore:
             "arrays": list(arrays),
             "sha256": _digest(arrays),
         }
+        if self._key is not None:
+            header["hmac"] = _authenticated(header, self._key)
 
         def fill(file: BinaryIO) -> None:
             file.write(json.dumps(header).encode() + b"\n")
@@ -143,12 +159,17 @@ class SnapshotStore:
             header = json.loads(file.readline(HEADER_BYTES_MAX))
             if not isinstance(header, dict):
                 raise ValueError("it begins with something else than a header")
+            written_by = str(header.pop("hmac", ""))
+            if self._key is not None and not hmac.compare_digest(written_by, _authenticated(header, self._key)):
+                raise ValueError("not written under ASSAY_SNAPSHOT_KEY, or changed since")
             if header["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format version {header['format_version']}, not {FORMAT_VERSION}")
             if header["log_id"] != self._log_id:
                 raise ValueError("of another log of this name")
             if header["state_key"] != self._state_key:
                 raise ValueError("made by another feature spec or state layout")
+            if header["offset"] != _offset(name):
+                raise ValueError("of another offset than its name says")
             arrays = {str(array): npy.read_array(file, allow_pickle=False) for array in header["arrays"]}
             if header["sha256"] != _digest(arrays) or file.read(1):
                 raise ValueError("checksum differs")
@@ -158,6 +179,16 @@ class SnapshotStore:
 
 def _offset(name: str) -> int:
     return int(name.partition(".")[0])
+
+
+def partition_key(secret: bytes, source: str) -> bytes:
+    """The key of one partition's snapshots: no other partition's are taken for them. source: group, topic, partition."""
+    return hmac.digest(secret, b"assay snapshot 1\n" + source.encode(), "sha256")
+
+
+def _authenticated(header: dict[str, Any], key: bytes) -> str:
+    """HMAC-SHA-256 (hex) of the header, which holds the arrays' SHA-256."""
+    return hmac.new(key, json.dumps(header, sort_keys=True).encode("ascii"), hashlib.sha256).hexdigest()
 
 
 def _digest(arrays: Arrays) -> str:
