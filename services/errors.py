@@ -12,7 +12,7 @@ class SettingsError(AssayError):
 
 
 class StateOutdatedError(Exception):
-    """A processor's state no longer fits what it is to do: its partition must be started again with a fresh one."""
+    """A processor's state no longer fits its model: its partition must be started again with a fresh one."""
 
 
 _FATAL = {
@@ -35,7 +35,7 @@ _FATAL = {
 
 
 def fatal_sentence(error: BaseException) -> str | None:
-    """What to tell a person about a Kafka error that trying again cannot fix; None for one that it can."""
+    """The sentence for a Kafka error that a retry cannot fix; None for one that it can."""
     for kind, sentence in _FATAL.items():
         if isinstance(error, kind):
             return sentence.format(error=error)

@@ -63,7 +63,7 @@ class Compromised:
 def generate(settings: SimulationSettings) -> Iterator[TransactionDay]:
     """One day after the other. Same settings, same bits; the number of days changes none of them.
 
-    The frauds are the handbook's, but for three points, since an endless stream cannot look at all its data first:
+    The frauds are the handbook's except in three points, since an endless stream cannot look at all its data first:
     - scenario 3: each transaction of a compromised customer is fraudulent with probability 1/3, where the book takes
       floor(n/3) of the pooled n of the day's three customers; a customer compromised twice is hit twice as often, and a
       transaction hit twice has its amount multiplied twice, as in the book;

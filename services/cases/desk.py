@@ -150,7 +150,7 @@ class Desk:
 
     @staticmethod
     def _known(newest: Case, source: Source) -> bool:
-        """A card's alerts are on one partition, in order: what lies behind the newest one taken in was taken in."""
+        """A card's alerts are on one partition, in order: those before the newest one taken in were taken in."""
         return newest.case_id.startswith(f"{source.partition}-") and source.offset <= newest.alert_offset
 
     def _put(self, case: Case) -> None:
@@ -172,7 +172,7 @@ class Desk:
 
 
 def partition_of(case_id: str) -> int:
-    """Where a case lives, and actions for it go. Raises ValueError for what is no case id."""
+    """Where a case lives, and actions for it go. Raises ValueError for an invalid case id."""
     found = _CASE_ID.fullmatch(case_id)
     if found is None:
         raise ValueError("not a case id")

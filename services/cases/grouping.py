@@ -28,7 +28,7 @@ DECIDED: dict[str, CaseState] = {"confirm": "confirmed", "dismiss": "dismissed",
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an alert or action stands in the log. timestamp_ms: of its record. taken_in_ms: the service's own clock.
+    """The position of an alert or action in the log. timestamp_ms: of its record. taken_in_ms: the service's own clock.
 
     The own clock is written with the case, and read by nothing but expiry.
     """
@@ -110,7 +110,7 @@ def decided(case: Case, action: CaseAction, source: Source) -> Case:
 
 
 def _refused(case: Case, action: CaseAction, source: Source) -> Case:
-    """The case as it was, with the attempt in its history: neither its state nor how long it waits moves."""
+    """The case with the refused attempt in its history: its state and its waiting time do not change."""
     history = _history(case, action, source, refused=True)
     return _changed(case, {"version": case.version + 1, "action_offset": source.offset, "history": history})
 

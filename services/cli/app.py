@@ -1,6 +1,6 @@
 """The command line's root: wires the commands, and turns every error into one sentence and an exit status.
 
-0: done. 1: a check failed, or the reader of the output is gone. 2: a mistake that the sentence on stderr explains.
+0: done. 1: a check failed, or the reader of the output has ended. 2: a mistake that the sentence on stderr explains.
 130: interrupted by Ctrl-C.
 """
 
@@ -95,7 +95,7 @@ def _status() -> int | str | None:
 
 
 def _unwritten(error: OSError) -> int:
-    """The reader of our output is gone, which is no news to it; or what we write to is full, which is."""
+    """The reader of our output has ended, which needs no message; or the disk that we write to is full, which does."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries again at its end
     if error.errno == errno.EPIPE:
         return 1

@@ -22,11 +22,11 @@ class SafeConsole(Console):
         super().__init__(soft_wrap=True, highlight=False, markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Every string on its way to the terminal comes by here."""
+        """Every string for the terminal passes here."""
         return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
 
     def on_broken_pipe(self) -> None:
-        """The command line's root ends it, as for every other way to write."""
+        """The command line's root ends the process, as for every other failed write."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 

@@ -28,7 +28,7 @@ class Send(Protocol):
     def __call__(
         self, key: bytes | None, value: bytes, partition: int | None = None
     ) -> Awaitable["asyncio.Future[Any]"]:
-        """Returns before the acknowledgement, which is the future's: where the record stands."""
+        """Returns before the acknowledgement, which is the future's result: the record's position."""
 
 
 @asynccontextmanager

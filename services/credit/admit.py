@@ -18,7 +18,7 @@ from services.engine.faults import Fault, TimeLimits, guarded, parsed
 
 @dataclass(slots=True)
 class Admitted:
-    """Parallel lists of what is to be scored, in order, and the faults. rows: the model's inputs."""
+    """Parallel lists of the applications to score, in order, and the faults. rows: the model's inputs."""
 
     records: list[Record] = field(default_factory=list)
     applications: list[Application] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""How Faust reads its tables back and goes on, without the races in which it loses what was fetched or waits for ever.
+"""How Faust recovers its tables and continues, without the races in which it loses fetched records or waits for ever.
 
 Each override names the fault of the library that it is about; docs/decisions/0088 has the measurements.
 """

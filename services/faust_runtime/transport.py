@@ -56,7 +56,7 @@ class _Consumer(Consumer):  # type: ignore[misc]
         """
 
     async def seek_committed(self) -> None:
-        """Go to what is committed. The agents' partitions are to be paused."""
+        """Seek to the committed offsets. The agents' partitions must be paused."""
         await super().perform_seek()
 
     def pause_partitions(self, tps: Any) -> None:

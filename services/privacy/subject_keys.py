@@ -40,7 +40,7 @@ class SubjectKeysError(OSError):
 class SubjectKey(NamedTuple):
     """What seals for one subject.
 
-    reference: names the subject in what is sealed, and tells nothing without the master key. salt_id: tells this key from the
+    reference: names the subject in what is sealed, and reveals nothing without the master key. salt_id: tells this key from the
     subject's others, before an erasure and after.
     """
 
@@ -59,11 +59,11 @@ class SubjectKeys:
 
     @property
     def master_id(self) -> str:
-        """Which master key: 16 hex digits that tell nothing of it."""
+        """Which master key: 16 hex digits that reveal nothing about it."""
         return self._master.key_id
 
     def reference(self, subject: str) -> str:
-        """What stands for a subject in what is sealed: 26 characters, a keyed hash."""
+        """The name of a subject in what is sealed: 26 characters, a keyed hash."""
         return self._names.name(subject.encode())
 
     async def of(self, subjects: Iterable[str]) -> Mapping[str, SubjectKey]:

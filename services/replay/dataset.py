@@ -1,7 +1,7 @@
 """A training set from the topics: payments, their features as scored, and what was known of them at one moment.
 
 The features are the replay's: the same fold over the same log, with the terminals' profiles as each score saw them. Labels are
-those said by `as_of_ms`, of each payment the last (`schemas/label.py`); payments too young by then to have theirs are left out,
+those written by `as_of_ms`, of each payment the last (`schemas/label.py`); payments too young to have one by then are left out,
 since no label would read as legitimate.
 """
 
@@ -37,7 +37,7 @@ _decode_label = codec.decoder(Label)
 class Cut:
     """Which payments, by event time, and what is known of them. since_ms inclusive, until_ms exclusive, ms since 1970 UTC.
 
-    as_of_ms: labels said later are not known yet. maturity_ms: payments younger than this at `as_of_ms` are left out.
+    as_of_ms: later labels are not known yet. maturity_ms: payments younger than this at `as_of_ms` are left out.
     """
 
     as_of_ms: int
@@ -100,7 +100,7 @@ async def build(
     async for partition, records in log.inputs(progress):
         scored = emitted[partition]
         offsets = [scored[record.offset][0] if record.offset in scored else 0 for record in records]
-        # what has no score was not folded either, and sees what the one before it saw
+        # a record without a score was not folded either, and sees what its predecessor saw
         known = np.maximum.accumulate(np.array(offsets, np.int64))
         for part in states[partition].judge(records, known) if records else ():
             rows.add(part, scored)

@@ -1,4 +1,4 @@
-"""Settings of what keeps persons apart from their data: pseudonyms at the edge, decisions sealed per subject."""
+"""Settings of privacy: pseudonyms at the edge, decisions sealed per subject."""
 
 from pathlib import Path
 from typing import Annotated

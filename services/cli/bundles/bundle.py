@@ -68,7 +68,7 @@ def sign(
     accept: Accepted = None,
     json: Json = False,
 ) -> None:
-    """Check a bundle and sign all of it, in OpenSSF model-signing's format: model.sig, in place of one that is there.
+    """Check a bundle and sign all of it, in OpenSSF model-signing's format: model.sig, replacing one that is there.
 
     Refuses one that is not better than chance, or whose figures or report are not its own; --accept names what is meant.
     """
@@ -187,7 +187,7 @@ def golden(
 
 @app.command(epilog="Example: assay bundle inspect deploy/bundles/fraud --json")
 def inspect(bundle: Where, json: Json = False) -> None:
-    """Show what a bundle says of itself: identity, owner, licence, use, thresholds, origin, files; and whose it is."""
+    """Show a bundle's manifest: identity, owner, licence, use, thresholds, origin, files; and who signed it."""
     from models.bundle.inspect import described
     from services.errors import SettingsError
 
@@ -208,7 +208,7 @@ def diff(
 ) -> None:
     """Show what differs between two bundles: features, thresholds, training, metrics, and their scores of the same rows.
 
-    Scores are compared where keys trusted here have signed both, or where --run-untrusted says so: nothing else is run.
+    Scores are compared where keys trusted here have signed both, or with --run-untrusted: nothing else is run.
     """
     from rich.table import Table
 
@@ -272,7 +272,7 @@ def _trust() -> "Trust":
 
 
 def _looking() -> "Trust":
-    """Opens what is sealed, and asks for no one's signature."""
+    """Opens sealed bundles, without checking signatures."""
     from models.bundle.trust import Trust
 
     return Trust(allow_unsigned=True, seal_key=lambda: _seal_key(None))
@@ -317,7 +317,7 @@ def _content(path: Path) -> bytes:
 
 
 def faults_of(names: "list[str] | None") -> "tuple[Fault, ...]":
-    """What --accept names. Raises BundleError for a name that is none."""
+    """The faults that --accept names. Raises BundleError for an unknown name."""
     from typing import get_args
 
     from models.bundle.files import BundleError

@@ -101,7 +101,7 @@ def promote(
 ) -> None:
     """Ask the running scorers to take a published bundle for a channel, and record it once every partition has.
 
-    Exits with 1 where one refuses or does not answer: then it is taken back, and nothing has changed.
+    Exits with 1 where one refuses or does not answer: then it is withdrawn, and nothing has changed.
     """
     from models.bundle.registry import holder, promotion
     from services.cli.bundles.commanding import ControlCommand
@@ -137,7 +137,7 @@ def rollback(
 ) -> None:
     """Go back to the champion before, whatever its features, and record it once every partition has.
 
-    Where a promotion was commanded and never recorded, since the command line died, it is that which is taken back.
+    A promotion that was commanded and never recorded, since the command line died, is what is withdrawn.
     """
     from models.bundle.registry import holder, rolled_back_to
     from services.cli.bundles.commanding import ControlCommand

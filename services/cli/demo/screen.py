@@ -15,7 +15,7 @@ LINE_INTERVAL_S = 5.0
 
 
 class Screen:
-    """quiet: nothing on stdout, and nothing at all where stderr is no terminal."""
+    """quiet: nothing on stdout, and nothing at all where stderr is not a terminal."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
