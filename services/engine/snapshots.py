@@ -1,13 +1,16 @@
 """Snapshots of a partition's state: a cache of the log, so a bad one costs time and never a wrong score.
 
 File: one JSON line (format version, state key, log id, offset, names of the arrays), the arrays as NumPy writes them, a line
-with the SHA-256 over them. They are written as they are read from the state, piece by piece. The newest two are kept.
+with the SHA-256 over all of it. They are written as they are read from the state, piece by piece. The newest two are kept.
+
+Where a key is set, the last line has an HMAC of the SHA-256 too: who can write files, but has no key, can only cost time.
 
 A snapshot belongs to one log: a topic that was made again under the same name has another id, which stands in the file's name.
 """
 
 import contextlib
 import hashlib
+import hmac
 import json
 import re
 import tokenize
@@ -25,7 +28,7 @@ from services.storage import Storage
 FORMAT_VERSION = 4
 KEPT = 2
 HEADER_BYTES_MAX = 1 << 16
-DIGEST_BYTES_MAX = 1 << 7
+DIGEST_BYTES, LAST_LINE_BYTES_MAX = 64, 1 << 8
 
 NO_LOG_ID = "0" * 32
 """Of a log whose brokers know no topic ids (before Kafka 2.8)."""
@@ -33,7 +36,17 @@ NO_LOG_ID = "0" * 32
 NAME = re.compile(r"\d{20}(\.[0-9a-f]{32})?\.snapshot")
 """Offset and log id. Earlier versions kept no id: what they wrote is of no one knows which log, and is not loaded."""
 
-DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.TokenError)
+DAMAGED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+    SyntaxError,
+    EOFError,
+    tokenize.TokenError,
+)
 """What our checks and NumPy's reader raise on bytes that are no snapshot."""
 
 
@@ -62,8 +75,9 @@ def fingerprint(record: Any) -> str:
 class SnapshotStore:
     """The snapshots of one partition in a place of their own."""
 
-    def __init__(self, storage: Storage, state_key: str, log_id: str = NO_LOG_ID) -> None:
-        """log_id: 32 hex digits that name the log whose fold the state is."""
+    def __init__(self, storage: Storage, state_key: str, log_id: str = NO_LOG_ID, key: bytes | None = None) -> None:
+        """log_id: 32 hex digits that name the log whose fold the state is. key: of this partition, which authenticates."""
+        self._key = key
         self._storage = storage
         self._state_key = state_key
         self.log_id = self._log_id = log_id
@@ -89,7 +103,7 @@ class SnapshotStore:
 
         def fill(file: BinaryIO) -> None:
             file.write(json.dumps(header).encode() + b"\n")
-            digest = hashlib.sha256()
+            digest = _begun(header)
             for name, part in parts.items():
                 _begin(digest, name, part.dtype, part.shape)
                 layout = {"descr": npy.dtype_to_descr(part.dtype), "fortran_order": False, "shape": part.shape}
@@ -100,7 +114,7 @@ class SnapshotStore:
                     content = _bytes(piece)
                     digest.update(content)
                     file.write(content)
-            file.write(digest.hexdigest().encode() + b"\n")
+            file.write(self._last_line(digest.hexdigest()))
 
         self._storage.write(f"{offset:020d}.{self._log_id}.snapshot", fill)
         if not given_up():  # else the partition may have another owner, and the folder another log's snapshots
@@ -157,6 +171,11 @@ class SnapshotStore:
         kept = {*ahead[:KEPT], *[name for name in ours if _offset(name) <= saved][:KEPT]}
         return [name for name in names if name not in kept]
 
+    def _last_line(self, digest: str) -> bytes:
+        """The SHA-256 (hex) of header and arrays, and under a key its HMAC-SHA-256 (hex)."""
+        line = digest if self._key is None else f"{digest} {hmac.new(self._key, digest.encode(), 'sha256').hexdigest()}"
+        return line.encode() + b"\n"
+
     def _read(self, name: str) -> Snapshot:
         with self._storage.open(name) as file:
             header = json.loads(file.readline(HEADER_BYTES_MAX))
@@ -168,9 +187,15 @@ class SnapshotStore:
                 raise ValueError("of another log of this name")
             if header["state_key"] != self._state_key:
                 raise ValueError("made by another feature spec or state layout")
+            if header["offset"] != _offset(name):
+                raise ValueError("of another offset than its name says")
             arrays = {str(array): npy.read_array(file, allow_pickle=False) for array in header["arrays"]}
-            if file.read(DIGEST_BYTES_MAX) != _digest(arrays).encode() + b"\n":
+            last_line = file.read(LAST_LINE_BYTES_MAX)
+            expected = self._last_line(_digest(header, arrays))
+            if last_line[:DIGEST_BYTES] != expected[:DIGEST_BYTES]:
                 raise ValueError("checksum differs")
+            if self._key is not None and not hmac.compare_digest(last_line, expected):
+                raise ValueError("not written under ASSAY_SNAPSHOT_KEY, or changed since")
         before = header.get("before")
         return Snapshot(int(header["offset"]), arrays, (int(before[0]), str(before[1])) if before else None)
 
@@ -179,9 +204,19 @@ def _offset(name: str) -> int:
     return int(name.partition(".")[0])
 
 
-def _digest(arrays: Arrays) -> str:
-    """SHA-256 (hex) over names, types, shapes and bytes."""
-    digest = hashlib.sha256()
+def partition_key(secret: bytes, source: str) -> bytes:
+    """The key of one partition's snapshots: no other partition's are taken for them. source: group, topic, partition."""
+    return hmac.digest(secret, b"assay snapshot 1\n" + source.encode(), "sha256")
+
+
+def _begun(header: dict[str, Any]) -> Any:
+    """A SHA-256 that has the header."""
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+
+
+def _digest(header: dict[str, Any], arrays: Arrays) -> str:
+    """SHA-256 (hex) over the header, and each array's name, type, shape and bytes."""
+    digest = _begun(header)
     for name, array in arrays.items():
         _begin(digest, name, array.dtype, array.shape)
         digest.update(_bytes(array))

@@ -124,6 +124,11 @@ class RuntimeSettings(BaseSettings):
         repr=False,
         description="Where state snapshots are kept: a directory, or a URL that fsspec opens (s3://..., extra `store`).",
     )
+    snapshot_key: KeySecret = Field(
+        None,
+        description="Key that authenticates snapshots, 16 bytes or more: those written without it, or changed, are folded "
+        "again from the log. Where others can write to the snapshots' folder.",
+    )
     snapshot_interval_s: Annotated[float, Field(gt=0)] = Field(
         30.0, description="Seconds between a partition's snapshots."
     )

@@ -103,6 +103,7 @@ def verify(
 
     from models.bundle.keys import public_key
     from models.bundle.load import load_bundle
+    from models.scoring.child_check import check_in_child
     from models.scoring.golden import check_golden
     from models.scoring.session import ModelSession
 
@@ -110,6 +111,7 @@ def verify(
     if key is not None:
         trust = replace(trust, public_keys=(public_key(_content(key), str(key)),))
     checked = load_bundle(bundle, replace(trust, allow_unsigned=False))
+    check_in_child(checked)
     difference = check_golden(ModelSession(checked, "cpu")) if checked.golden else None
     found = {"bundle": _name(checked), "digest": checked.digest, "signed_by": checked.signed_by}
     tell({**found, "golden_difference": difference}, json)

@@ -1,8 +1,10 @@
 """Snapshots: whatever happens to them costs time, never correctness. In a directory and behind a URL alike."""
 
+import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.features.capture import Arrays, Capture
-from services.engine.snapshots import KEPT, NO_LOG_ID, Snapshot, SnapshotStore
+from services.engine.snapshots import KEPT, NO_LOG_ID, Snapshot, SnapshotStore, partition_key
 from services.errors import SettingsError
 from services.storage import Directory, Storage, open_storage
 
@@ -108,6 +110,48 @@ def test_a_damaged_snapshot_is_reported_and_the_older_one_used(tmp_path: Path, d
     # what no checksum covers is in the header, and says nothing about the state: a name, or white space
     assert 20 not in good or all(good[20][name].tobytes() == good[10][name].tobytes() for name in good[10])
     assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"offset": 9}, {"offset": 10**30}, {"offset": 1e400}, {"arrays": ["b"]}, {"sha256": None}, {"before": 3}],
+    ids=str,
+)
+def test_a_snapshot_whose_header_was_changed_is_not_used(tmp_path: Path, change: dict[str, Any]) -> None:
+    """The offset above all: a state that is taken for that of another offset scores wrongly, without a word."""
+    where, name = Directory(tmp_path), f"{20:020d}.{NO_LOG_ID}.snapshot"
+    store(where).save(20, of({"a": np.arange(100)}))
+    header, _, arrays = content(where, name).partition(b"\n")
+    changed = json.dumps(json.loads(header) | change).encode() + b"\n" + arrays
+    where.write(name, lambda file: file.write(changed))
+    assert usable(where) == []
+
+
+def test_a_header_of_brackets_is_a_damaged_snapshot(tmp_path: Path) -> None:
+    """It is a RecursionError of the parser's, which ended the process at each start."""
+    where, name = Directory(tmp_path), f"{20:020d}.{NO_LOG_ID}.snapshot"
+    where.write(name, lambda file: file.write(b"[" * 60_000))
+    assert "is not usable" in str(next(store(where).newest(100)))
+
+
+def test_under_a_key_a_forged_snapshot_costs_time_and_no_more(tmp_path: Path) -> None:
+    """Changed with its checksum made right, written without the key, or another partition's: each is folded again."""
+    where, name = Directory(tmp_path), f"{20:020d}.{NO_LOG_ID}.snapshot"
+    mine, other = (partition_key(b"a secret of 16 bytes", f"g/t-{number}") for number in (0, 1))
+
+    def found(key: bytes | None) -> list[Any]:
+        return [getattr(one, "offset", one) for one in SnapshotStore(where, "spec-1", key=key).newest(100)]
+
+    SnapshotStore(where, "spec-1", key=mine).save(20, of({"a": np.arange(3)}))
+    assert found(mine) == [20]
+    assert found(None) == [20]  # the key can be taken away again
+    assert "not written under ASSAY_SNAPSHOT_KEY" in found(other)[0]
+    written = content(where, name)[:-1].rpartition(b"\n")[2]
+    SnapshotStore(where, "spec-1").save(20, of({"a": np.arange(4)}))
+    assert "not written under ASSAY_SNAPSHOT_KEY" in found(mine)[0]
+    forged, _, checksum = content(where, name)[:-1].rpartition(b"\n")
+    where.write(name, lambda file: file.write(forged + b"\n" + checksum + written[64:] + b"\n"))
+    assert "not written under ASSAY_SNAPSHOT_KEY" in found(mine)[0]
 
 
 def test_a_full_disk_leaves_the_older_snapshot_and_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
