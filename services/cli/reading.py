@@ -22,8 +22,8 @@ DateOrder = Annotated[
     typer.Option(help="Of day, month and year. Default: as the whole column shows."),
 ]
 TimeUnit = Annotated[
-    Literal["s", "ms", "us", "ns"] | None,
-    typer.Option(help="Of times that are bare numbers since 1970. Default: what fits."),
+    Literal["s", "ms", "us", "ns", "excel", "excel-1904"] | None,
+    typer.Option(help="Of times that are bare numbers since 1970, or a spreadsheet's days. Default: what fits."),
 ]
 TimeZone = Annotated[str | None, typer.Option(help="Of times without one: UTC, Europe/Berlin, ...")]
 TimeStart = Annotated[
@@ -31,6 +31,9 @@ TimeStart = Annotated[
     typer.Option(help="Of times counted from a start of their own, in seconds or --time-unit: 2013-09-01T00:00:00Z."),
 ]
 Without = Annotated[list[str] | None, typer.Option(help="A field that is read and that the file is known not to have.")]
+
+Yes = Annotated[list[str] | None, typer.Option(help="A word that means yes in a flag, beside yes, ja, oui, si, ...")]
+No = Annotated[list[str] | None, typer.Option(help="A word that means no in a flag, beside no, nein, non, ...")]
 
 
 class Reason(NamedTuple):
@@ -46,10 +49,12 @@ def read_options(
     delimiter: str | None,
     decimal: Literal[".", ","] | None,
     date_order: Literal["dmy", "mdy", "ymd"] | None,
-    time_unit: Literal["s", "ms", "us", "ns"] | None,
+    time_unit: Literal["s", "ms", "us", "ns", "excel", "excel-1904"] | None,
     time_zone: str | None,
     time_start: str | None,
     without: Sequence[str] | None,
+    yes: Sequence[str] | None = None,
+    no: Sequence[str] | None = None,
 ) -> "ReadOptions":
     """As the reader takes them. Raises TableError."""
     from models.files.options import ReadOptions, TableError
@@ -58,7 +63,18 @@ def read_options(
     if mark is not None and len(mark) != 1:
         raise TableError("--delimiter is one character, or `tab`: correct it.")
     start = None if time_start is None else _start(time_start)
-    return ReadOptions(encoding, mark, decimal, date_order, time_unit, time_zone, start, tuple(without or ()))
+    return ReadOptions(
+        encoding,
+        mark,
+        decimal,
+        date_order,
+        time_unit,
+        time_zone,
+        start,
+        tuple(without or ()),
+        tuple(yes or ()),
+        tuple(no or ()),
+    )
 
 
 def _start(text: str) -> datetime:

@@ -18,6 +18,7 @@ from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
 from models.training.baselines import baseline_scores
+from models.training.card import ModelCard
 from models.training.code_version import code_version
 from models.training.data import Cuts, Dataset, Split, TrainingError, check_enough, split
 from models.training.devices import deterministic_torch
@@ -43,15 +44,6 @@ from schemas.manifest import Manifest, Thresholds, TrainingRun
 
 DAY_MS = 24 * 3600 * 1000
 EPOCH = date(1970, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """Who answers for the bundle, and what it may be used for."""
-
-    owner: str
-    licence: str
-    permitted_use: str
 
 
 SIMULATED_CARD = ModelCard(

@@ -64,6 +64,8 @@ def build(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
+    yes: reading.Yes = None,
+    no: reading.No = None,
     partitions: Annotated[
         int, typer.Option(min=1, help="Partitions of the stream: matters to keys other than the card.")
     ] = 4,
@@ -86,7 +88,9 @@ def build(
     tables.check_target(target)
     loaded = load_spec(spec)
     options, told = (
-        reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without),
+        reading.read_options(
+            encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, yes, no
+        ),
         list[str](),
     )
     names, reads = payments.mapping(mapped or []), id_fields(loaded)

@@ -80,6 +80,8 @@ def fraud(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
+    yes: reading.Yes = None,
+    no: reading.No = None,
     results: Results = None,
     from_day: From = None,
     train_days: Cut = None,
@@ -119,7 +121,9 @@ def fraud(
         compared=compared,
         gan=gan,
     )
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
+    options = reading.read_options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, yes, no
+    )
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
         history = _history(data, mapped or [], label, scenario, settings, report, options, source) if data else None

@@ -41,6 +41,8 @@ def generator(
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
+    yes: reading.Yes = None,
+    no: reading.No = None,
     out: Out = Path("deploy/generators/payments"),
     seed: Seed = None,
     days: Days = 28,
@@ -63,7 +65,9 @@ def generator(
         days=days,
         gan=gan if steps is None else replace(gan, steps=steps),
     )
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, None)
+    options = reading.read_options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, None, yes, no
+    )
     payments = _payments(data, mapped or [], label, options) if data else None
     with train_view.bars(quiet=json) as shown:
         manifest = train_generator(settings, out, train_view.reporter(shown), payments)
