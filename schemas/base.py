@@ -5,6 +5,7 @@ ignores fields that it does not know, and a missing field takes its default. So 
 reader old ones, on every topic, and what a producer adds for its own use passes through unread.
 """
 
+import itertools
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -98,6 +99,12 @@ Bins = Annotated[tuple[Count, ...], Field(max_length=20)]
 
 LargeBins = Annotated[tuple[LargeCount, ...], Field(max_length=20)]
 """The same, of sums."""
+
+
+def grow(*counts: int) -> bool:
+    """Whether no count is above the next: parts first, then what they are parts of."""
+    return all(part <= whole for part, whole in itertools.pairwise(counts))
+
 
 Percentile = Annotated[float, Field(ge=0.0, le=100.0)]
 """A share in percent."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.alert import REASONS_MAX, ReasonText, Triggers
 from schemas.base import (
@@ -124,6 +124,12 @@ class Case(Message):
         " Missing in records of earlier versions, where `changed_at_ms` counts.",
     )
 
+    @model_validator(mode="after")
+    def _counts_fit(self) -> "Case":
+        if len(self.listed) > self.alerts or self.decided_version > self.version:
+            raise ValueError("it lists more alerts than it has, or was decided in a version to come")
+        return self
+
 
 class CaseAction(Message):
     """What an analyst (or the clock) does: to a case on the case's partition, to a card's or terminal's alerts on all."""
@@ -140,6 +146,13 @@ class CaseAction(Message):
         description="Version of the case that they saw. Without it the action is taken as it is: the last one counts.",
     )
     overrule: bool = Field(False, description="Decide although another decision stands.")
+
+    @model_validator(mode="after")
+    def _says_of_what(self) -> "CaseAction":
+        of_alerts = self.action in ("mute", "unmute")
+        if (None in (self.scope, self.muted_id)) if of_alerts else self.case_id is None:
+            raise ValueError("it names no case, or no card or terminal to mute")
+        return self
 
 
 def held_card_number(action: CaseAction) -> str | None:

@@ -42,7 +42,7 @@ class Control(Message):
         None, description="Command: what is to take the channel, none to empty it. Answer: what holds it now."
     )
     replaces: BundleRef | None = Field(None, description="For a rollback: what is taken out of force.")
-    rollback: bool = Field(False, description="Whether an older version than the one in force is meant.")
+    rollback: bool = Field(False, description="Whether an older version than the active one is meant.")
     refold: bool = Field(
         False, description="Whether other features are meant: partitions stop until their history is folded again."
     )
@@ -60,7 +60,7 @@ class Control(Message):
 
 
 def own_rollback_id(command_id: str) -> str:
-    """Id of the scorers' own rollback of what a command put in force: the same in every process."""
+    """Id of the scorers' own rollback of what a command activated: the same in every process."""
     return f"rollback-{command_id}"[:100]
 
 

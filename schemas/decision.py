@@ -23,8 +23,8 @@ Outcome = Literal["pass", "alert"]
 RecordedBecause = Literal["alert", "application", "sample"]
 
 
-class UnseenScore(Message):
-    """What the challenger said of the same payment in the shadow."""
+class ChallengerScore(Message):
+    """What the challenger said of the same payment as challenger."""
 
     model: ModelName = Field(description="Bundle name, version and execution provider.")
     probability: Probability = Field(description="Its calibrated probability of fraud.")
@@ -48,7 +48,7 @@ class Decision(Score):
     recorded_because: RecordedBecause = Field(description="Why this decision was recorded.")
     reasons: Reasons = Field((), description="For alerts: the strongest factors first.")
     sample_share: Share = Field(1.0, description="Chance that a decision such as this is recorded; alerts always are.")
-    challenger: UnseenScore | None = Field(None, description="What the challenger said, where there is one.")
+    challenger: ChallengerScore | None = Field(None, description="What the challenger said, where there is one.")
     control_share: Share = Field(
         0.0, description="Share of the alerts that are let through as control group; 0: none is."
     )

@@ -1,6 +1,6 @@
 """Which features a model reads: declared, not programmed. Written in YAML, carried in a bundle's `manifest.json`.
 
-Unlike a message, a spec with an unknown field is refused: whoever cannot compute all of it must not compute a part of it.
+Unlike a message, a spec with an unknown field is refused: code that cannot compute all of it must not compute a part of it.
 """
 
 import hashlib

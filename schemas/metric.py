@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from schemas.base import Bins, Count, EventTimeMs, Message, ModelName, Number, Offset, Partition, TopicName
+from schemas.base import Bins, Count, EventTimeMs, Message, ModelName, Number, Offset, Partition, TopicName, grow
 
 FeatureCounts = Annotated[tuple[Annotated[tuple[Count, ...], Field(max_length=1024)], ...], Field(max_length=512)]
 """Counts by bin, one list a feature."""
@@ -40,10 +40,23 @@ class ScoringMetric(Message):
         0, description="Alerts of the control group: not to be blocked, so that they get labels."
     )
     challenger: ModelName | None = Field(
-        None, description="Bundle that scored the same payments in the shadow: name, version and provider."
+        None, description="Bundle that scored the same payments as challenger: name, version and provider."
     )
     challenger_scored: Count = Field(0, description="Payments that the challenger scored.")
     challenger_alerts: Count = Field(0, description="Those that it would have alerted.")
     both_alerts: Count = Field(0, description="Those that champion and challenger agree to alert.")
     challenger_probability_histogram: Bins = Field((), description="As above, of the challenger's scores.")
     challenger_anomaly_percentile_histogram: Bins = Field((), description="As above, of its percentiles.")
+
+    @model_validator(mode="after")
+    def _parts_are_within_their_wholes(self) -> "ScoringMetric":
+        if not (
+            grow(self.first_offset, self.last_offset)
+            and grow(self.let_through, self.alerts, self.scored, self.records)
+            and grow(self.late, self.scored)
+            and grow(self.dead_letters, self.records)
+            and grow(self.both_alerts, self.challenger_alerts, self.challenger_scored)
+            and grow(self.both_alerts, self.alerts)
+        ):
+            raise ValueError("a count is above that of which it is a part")
+        return self

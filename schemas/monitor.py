@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.base import (
     Count,
@@ -20,6 +20,7 @@ from schemas.base import (
     Positive,
     Probability,
     Share,
+    grow,
 )
 from schemas.label import Verdict
 from schemas.metric import FeatureCounts
@@ -51,7 +52,7 @@ class Judged(Message):
     )
 
 
-class Told(Message):
+class LabelEvidence(Message):
     """A label as far as the monitor needs it."""
 
     verdict: Verdict = Field(description="What the payment was.")
@@ -66,7 +67,7 @@ class Evidence(Message):
 
     transaction_id: Identifier = Field(description="Which payment.")
     judged: Judged | None = Field(None, description="How it was scored.")
-    told: Told | None = Field(None, description="What it turned out to be.")
+    told: LabelEvidence | None = Field(None, description="What it turned out to be.")
 
 
 AllJudged = Annotated[tuple[Judged, ...], Field(max_length=JUDGED_MAX)]
@@ -76,7 +77,7 @@ class LedgerEntry(Message):
     """All that is known of a payment, on `monitor-ledger`: its score, its label or both."""
 
     judged: AllJudged = Field((), description="How it was scored, once known; one entry a model.")
-    told: Told | None = Field(None, description="The label that counts, once there is one.")
+    told: LabelEvidence | None = Field(None, description="The label that counts, once there is one.")
 
 
 class DriftWindow(Message):
@@ -95,11 +96,22 @@ class DriftWindow(Message):
     probability: LargeBins = Field((), description="Counts by bin.")
     anomaly_percentile: LargeBins = Field((), description="Counts by bin.")
     features: FeatureCounts = Field((), description="Counts by bin, one list a feature.")
-    challenger: ModelName | None = Field(None, description="What scored the same payments in the shadow.")
+    challenger: ModelName | None = Field(None, description="What scored the same payments as challenger.")
     challenger_scored: Count = Field(0, description="Payments that it scored.")
     challenger_alerts: Count = Field(0, description="Those that it would have alerted.")
     both_alerts: Count = Field(0, description="Those that both alerted.")
     challenger_probability: LargeBins = Field((), description="Counts of its probability by bin.")
+
+    @model_validator(mode="after")
+    def _parts_are_within_their_wholes(self) -> "DriftWindow":
+        if not (
+            grow(self.alerts, self.scored, self.records)
+            and grow(self.dead_letters, self.records)
+            and grow(self.both_alerts, self.challenger_alerts, self.challenger_scored)
+            and grow(self.both_alerts, self.alerts)
+        ):
+            raise ValueError("a count is above that of which it is a part")
+        return self
 
 
 class Drift(Message):
@@ -169,3 +181,9 @@ class MonitorReport(Message):
     at_ms: EventTimeMs = Field(description="Kafka timestamp of the newest record that went into it.")
     drift: DriftReport | None = Field(None, description="For drift.")
     quality: QualityReport | None = Field(None, description="For quality.")
+
+    @model_validator(mode="after")
+    def _its_part_is_there(self) -> "MonitorReport":
+        if getattr(self, self.kind) is None:
+            raise ValueError("the part that its kind names is missing")
+        return self

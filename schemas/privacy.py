@@ -34,9 +34,13 @@ _RUN = re.compile(
 """Groups of digits: alone, behind a short word (`pan4111...`) or before its padding; not inside a hash."""
 _GROUP = re.compile(r"[0-9]+")
 _DIGITS_MIN, _DIGITS_MAX = 13, 19
+_GROUPS_MAX = 2 * _DIGITS_MAX
+"""Of one number, leading zeros among them: what looks like a thousand would cost seconds."""
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 _LONG_RUN = b"0" * _DIGITS_MIN
 _DIGITS_ALIKE = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
-_NOT_COUNTED = bytes(byte for byte in range(128) if not chr(byte).isalnum() and byte != ord(","))
+_END = "\n"
+_NOT_COUNTED = bytes(byte for byte in range(128) if not chr(byte).isalnum() and byte != ord(_END))
 
 PSEUDONYM_BYTES = 16
 """128 of HMAC-SHA-256's 256 bits: among 10^9 cards two agree with a chance of 10^-21."""
@@ -94,10 +98,9 @@ def has_control_character(text: str) -> bool:
 
 def none_is_card_number(ids: Sequence[str]) -> bool:
     """Whether all of many ids are beyond doubt, at once: none has 13 digits with only separators between them."""
-    joined = ",".join(ids)
-    if not joined.isascii():
+    joined = _END.join(ids)
+    if not joined.isascii() or joined.count(_END) >= len(ids) > 0:  # an id that holds the mark would be cut in two
         return not any(map(is_card_number, ids))
-    # ids with a comma, or two that end and begin in one, are split or not: neither joins the digits of two
     if _LONG_RUN not in joined.encode().translate(_DIGITS_ALIKE, _NOT_COUNTED):
         return True
     return not any(map(is_card_number, ids))
@@ -118,18 +121,29 @@ def _numbers_of(text: str, groups: list[tuple[int, int]]) -> list[str]:
     """Card numbers among neighbouring groups of digits, the first and longest first, none twice."""
     found, first = [], 0
     while first < len(groups):
-        for last in range(len(groups), first, -1):
+        for last, digits in reversed(_lengths(text, groups, first)):
             start, end = groups[first][0], groups[last - 1][1]
-            digits = "".join(text[a:b] for a, b in groups[first:last]).lstrip("0")
             decimal = last - first == 2 and text[groups[first][1] : groups[first + 1][0]] == "."
-            if decimal or _is_fraction(text, start, end) or not _DIGITS_MIN <= len(digits) <= _DIGITS_MAX:
+            if decimal or not _ISSUERS.fullmatch(digits) or _is_fraction(text, start, end):
                 continue
-            if _ISSUERS.fullmatch(digits) and _luhn_sum(digits) % 10 == 0:
+            if _luhn_sum(digits) % 10 == 0:
                 found.append(digits)
                 first = last - 1
                 break
         first += 1
     return found
+
+
+def _lengths(text: str, groups: list[tuple[int, int]], first: int) -> list[tuple[int, str]]:
+    """Where a number that begins with a group can end, and its digits without leading zeros: a few, however many groups."""
+    ends, digits = [], ""
+    for last in range(first, min(len(groups), first + _GROUPS_MAX)):
+        digits = (digits + text[groups[last][0] : groups[last][1]]).lstrip("0")
+        if len(digits) > _DIGITS_MAX:
+            break
+        if len(digits) >= _DIGITS_MIN:
+            ends.append((last + 1, digits))
+    return ends
 
 
 def _is_fraction(text: str, start: int, end: int) -> bool:
@@ -138,11 +152,7 @@ def _is_fraction(text: str, start: int, end: int) -> bool:
 
 
 def _luhn_sum(digits: str) -> int:
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + place % 2)
-        total += value - 9 if value > 9 else value
-    return total
+    return sum(map(int, digits[::-2])) + sum(map(_DOUBLED.__getitem__, map(int, digits[-2::-2])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,5 +25,5 @@ class Score(Message):
     )
     let_through: bool = Field(
         False,
-        description="An alert of the control group: whoever blocks on alerts lets this one pass, so that its label tells.",
+        description="An alert of the control group: a system that blocks on alerts lets it pass, so that its label tells.",
     )

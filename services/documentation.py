@@ -5,6 +5,7 @@ from pathlib import Path
 from services.observability.events import EVENTS
 from services.observability.low_rate_metrics import CaseMetrics, MonitorMetrics
 from services.observability.metrics import Metrics, catalogue
+from services.observability.renamed import RENAMED
 from services.settings.names import OTHERS, settings_classes
 
 
@@ -48,6 +49,8 @@ def metrics_page() -> str:
         ]
     )
     lines += [f"| `{name}` | {kind} | {labels} | {meaning} |" for name, kind, labels, meaning in rows]
+    lines += ["", "Shown under their old names too, until 0.3:", "", "| old name | metric |", "| --- | --- |"]
+    lines += [f"| `{old}` | `{name}` |" for old, name in RENAMED.items()]
     return "\n".join([*lines, ""])
 
 

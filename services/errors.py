@@ -35,7 +35,7 @@ _FATAL = {
 
 
 def fatal_sentence(error: BaseException) -> str | None:
-    """What to tell a person about a Kafka error that trying again cannot mend; None for one that it can."""
+    """What to tell a person about a Kafka error that trying again cannot fix; None for one that it can."""
     for kind, sentence in _FATAL.items():
         if isinstance(error, kind):
             return sentence.format(error=error)

@@ -13,7 +13,7 @@ from services.settings.secrets import shown_url, without_secrets
 Fill = Callable[[BinaryIO], None]
 
 
-class Place(Protocol):
+class Storage(Protocol):
     """A folder of files. Every method raises OSError where the store does not work."""
 
     def names(self) -> list[str]:
@@ -131,7 +131,7 @@ class Store:
             raise OSError(f"{type(error).__name__}: {without_secrets(str(error), self._url)}") from None
 
 
-def place(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL", mode: int = PRIVATE) -> Place:
+def open_storage(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL", mode: int = PRIVATE) -> Storage:
     """The folder `parts` below a directory or URL. Raises SettingsError where nothing here can open it.
 
     setting: where the URL comes from, for the sentence. mode: of new files, where they lie on this machine.

@@ -16,7 +16,7 @@ from schemas.manifest import Product
 from services.errors import AssayError, SettingsError
 from services.settings.secrets import SecretError, find_secret, shown_url
 from services.settings.stream import BundleSettings, ScorerSettings
-from services.storage import SHARED, place
+from services.storage import SHARED, open_storage
 
 PEM_BEGIN = "-----BEGIN"
 
@@ -82,9 +82,9 @@ def find_seal_key(settings: BundleSettings) -> SealKey:
 
 
 def advice(error: BundleError) -> str:
-    """What to do about a bundle that nobody trusted signed; empty where the sentence says enough."""
+    """What to do about a bundle that no one trusted signed; empty where the sentence says enough."""
     if error.reason == "unsigned":
-        return " Sign it with `assay bundle sign`, or set ASSAY_ALLOW_UNSIGNED_BUNDLES=true if nobody else can write bundles."
+        return " Sign it with `assay bundle sign`, or set ASSAY_ALLOW_UNSIGNED_BUNDLES=true if no one else can write bundles."
     if error.reason == "signature":
         return " Pin the public key of those who sign your bundles with ASSAY_BUNDLE_PUBLIC_KEYS."
     return ""
@@ -197,6 +197,7 @@ def registry_of(settings: BundleSettings) -> Registry:
             "No registry is set: set ASSAY_REGISTRY_URL to a directory or a URL such as s3://bucket/models."
         )
     bundles, events = (
-        place(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED) for part in ("bundles", "events")
+        open_storage(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED)
+        for part in ("bundles", "events")
     )
     return Registry(bundles, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")

@@ -1,4 +1,4 @@
-"""What every test may use: one Apache Kafka for the whole run, and topic names that nobody else has."""
+"""What every test may use: one Apache Kafka for the whole run, and topic names that no one else has."""
 
 import os
 import uuid

@@ -41,7 +41,7 @@ class Bundle:
     """A checked bundle. model: the ONNX graph's bytes. digest: SHA-256 (hex) over all files but the signature.
 
     report: HTML, if it has one. golden: rows with their expected answers, if it has them. signed_by: fingerprint of the pinned
-    key that signed it; None where nobody was asked for. reference_json: the reference as the file has it.
+    key that signed it; None where no one was asked for. reference_json: the reference as the file has it.
     """
 
     manifest: Manifest

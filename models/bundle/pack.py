@@ -14,7 +14,7 @@ from schemas.reference import Reference
 
 
 def stated(manifest: Manifest, model: bytes, reference: Reference) -> Manifest:
-    """The manifest with the statement that its figures are of this graph and reference. For whoever measured them."""
+    """The manifest with the statement that its figures are of this graph and reference. For the code that measured them."""
     return manifest.model_copy(update={"statement": statement(manifest, model, _json(reference))})
 
 

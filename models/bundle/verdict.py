@@ -1,6 +1,6 @@
 """Whether a bundle may be released: it beats chance, and its report and figures are those of its own thresholds and model.
 
-What speaks against it has a name, so that whoever releases it all the same must say which of them is accepted.
+What speaks against it has a name, so that a person who releases it all the same must say which of them is accepted.
 """
 
 import hashlib

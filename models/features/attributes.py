@@ -33,7 +33,7 @@ class AttributeSpecError(ValueError):
 
 
 class _UnknownError(Exception):
-    """A feature has no value: missing, of the wrong type, out of bounds, or a category that nobody named."""
+    """A feature has no value: missing, of the wrong type, out of bounds, or a category that no one named."""
 
 
 class AttributeMapping:

@@ -7,7 +7,7 @@ import numpy as np
 
 from models.features.columns import TransactionColumns
 from models.features.fold import fold, warm
-from models.features.layout import id_fields, planes_of, program, ring_lengths, used_keys
+from models.features.layout import bucket_layout_of, id_fields, program, ring_lengths, used_keys
 from models.features.state import FeatureState
 from schemas.feature_kinds import BaseFeature, ProfileFeature, SinceFeature, WindowFeature, duration_ms, duration_words
 from schemas.feature_spec import FeatureSpec, Window
@@ -70,7 +70,7 @@ def _what(feature: BaseFeature) -> str:
 
 
 def _cost(spec: FeatureSpec, key: str, window: Window) -> tuple[str, str, int]:
-    ring_bytes = ring_lengths(spec, key)[window.bucket_ms] * planes_of(spec, key).stride * WORD_BYTES
+    ring_bytes = ring_lengths(spec, key)[window.bucket_ms] * bucket_layout_of(spec, key).stride * WORD_BYTES
     return window.duration, _width_words(window.bucket_ms), ring_bytes
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import index, kernel
-from models.features.index import FREE, NO_ID, NOBODY, USED
-from models.features.kernel import EMPTY, FIRST_MS, HEADS, ID_WORDS, LAST_MS, MARKS
+from models.features.index import FREE, NO_ID, NO_ROW, USED
+from models.features.kernel import EMPTY, FIRST_MS, HEADS, ID_WORDS, LAST_MS, SKETCH_BITS
 from models.features.layout import counted_fields, program
 from schemas.feature_kinds import IdField
 from schemas.feature_spec import FeatureSpec
@@ -43,7 +43,7 @@ class KeyHistory:
                 f"Memory for {ids_max} histories of {self.row_bytes} bytes each cannot be reserved; lower cards_max."
             ) from None
         self._times = self.rows.view(np.int64)
-        self._times[NOBODY, FIRST_MS:] = EMPTY
+        self._times[NO_ROW, FIRST_MS:] = EMPTY
         self._blank = (FIRST_MS, HEADS + len(self.program.ring_bucket_ms), EMPTY)  # what a new id's times are
         self._secret = index.SECRET
         self._table = index.table_for(ids_max)
@@ -74,16 +74,18 @@ class KeyHistory:
         """
         words = keys[self.field]
         tags = index.secret_tags(words, self._secret)
-        marks = np.empty((len(times), len(self._counted)), dtype=np.uint8)
+        sketch_bits = np.empty((len(times), len(self._counted)), dtype=np.uint8)
         for place, field in enumerate(self._counted):
-            marks[:, place] = index.public_tags(keys[field]) % MARKS
+            sketch_bits[:, place] = index.public_tags(keys[field]) % SKETCH_BITS
         memory = self.rows.reshape(-1)
         flat = (self._lateness_ms, memory, memory.view(np.float32), memory.view(np.int64))
         start = 0
         while start < len(times):
             slots = self._resolve(words[start:], tags[start:], late[start:])
             part = slice(start, start + len(slots))
-            kernel.run(self.program, *flat, slots, times[part], amounts[part], marks[part], late[part], matrix[part])
+            kernel.run(
+                self.program, *flat, slots, times[part], amounts[part], sketch_bits[part], late[part], matrix[part]
+            )
             start += len(slots)
             if start < len(times):
                 self._evict()
@@ -93,7 +95,7 @@ class KeyHistory:
     ) -> NDArray[np.int64]:
         """Rows of as many leading payments as can be placed without an eviction, new ids placed in order.
 
-        words: of `index.keys_of`; tags: of `index.secret_tags`. late: what is known to be: it places nobody.
+        words: of `index.keys_of`; tags: of `index.secret_tags`. late: what is known to be: it places no one.
         """
         slots = np.empty(len(tags), dtype=np.int64)
         placed, _ = index.resolve(
@@ -112,7 +114,7 @@ class KeyHistory:
         index.remove(self._table, self.rows, self._counters, self._free, slots, ID_WORDS, self._secret)
 
     def to_arrays(self) -> Arrays:
-        """Copies of everything, for `load`. rows: those ever used, row 0 (nobody) included; each begins with its id."""
+        """Copies of everything, for `load`. rows: those ever used, row 0 (no one) included; each begins with its id."""
         used, free = self._counters.tolist()
         return {f"{self._key}_free_rows": self._free[:free].copy(), f"{self._key}_rows": self.rows[:used].copy()}
 

@@ -19,11 +19,11 @@ PADDING = 0xFF  # no byte of UTF-8
 SEPARATOR = "\n"
 """Between ids on their way into the index: to find it costs a third of asking each id for its length."""
 SEPARATOR_BYTE = ord(SEPARATOR)
-NOBODY = 0
+NO_ROW = 0
 """The row that stays empty: a late payment of an unknown card is scored from it."""
 
 NO_ID = np.uint32(0xFFFFFFFF)
-"""First word of the id in a row that belongs to nobody."""
+"""First word of the id in a row that belongs to no one."""
 
 USED, FREE = 0, 1
 """Counters: rows ever used, row 0 included; entries on the stack of freed rows."""
@@ -77,7 +77,7 @@ def _id_bytes(card_id: str) -> bytes:
 
 @compiled
 def _split(data, padded):  # type: ignore[no-untyped-def]
-    """Copy each id into its padded place. Whether it could: an id may be too long, or have a separator in it."""
+    """Copy each id into its padded position. Whether it could: an id may be too long, or have a separator in it."""
     row, byte = 0, 0
     for at in range(data.shape[0]):
         if data[at] == SEPARATOR_BYTE:
@@ -151,18 +151,18 @@ def _public_tag(words, row, id_words):  # type: ignore[no-untyped-def]
 def _find(table, rows, words, tag, key, id_words):  # type: ignore[no-untyped-def]
     """Place in the table of key's entry, or of the empty one where it would go."""
     mask = np.uint64(table.shape[0] - 1)
-    place = np.uint64(tag) & mask
-    while table[place] != EMPTY_ENTRY:
-        entry = table[place]
+    position = np.uint64(tag) & mask
+    while table[position] != EMPTY_ENTRY:
+        entry = table[position]
         if entry >> TAG_SHIFT == np.uint64(tag):
             row = np.int64(entry & ROW_BITS)
             same = True
             for word in range(id_words):
                 same &= rows[row, word] == words[key, word]
             if same:
-                return place
-        place = (place + np.uint64(1)) & mask
-    return place
+                return position
+        position = (position + np.uint64(1)) & mask
+    return position
 
 
 @compiled
@@ -183,18 +183,18 @@ def resolve(table, rows, times, blank, counters, free, words, tags, late, slots)
     """Fill slots with the rows of the keys in order, new cards placed, as far as there is room; return how many.
 
     times: the rows as int64; blank: (first column, end column, value) of a new card's. free: stack of freed rows.
-    A late payment places nobody: an unknown card's row is NOBODY.
+    A late payment places no one: an unknown card's row is NO_ROW.
     """
     first_column, end_column, empty = blank
     touched = np.uint64(0)
     for key in range(tags.shape[0]):
         if key % AHEAD == 0:
             touched ^= _touch(table, rows, tags, key)
-        place = _find(table, rows, words, tags[key], key, words.shape[1])
-        if table[place] != EMPTY_ENTRY:
-            slots[key] = np.int64(table[place] & ROW_BITS)
+        position = _find(table, rows, words, tags[key], key, words.shape[1])
+        if table[position] != EMPTY_ENTRY:
+            slots[key] = np.int64(table[position] & ROW_BITS)
         elif late[key]:
-            slots[key] = NOBODY
+            slots[key] = NO_ROW
         elif counters[FREE] > 0 or counters[USED] < rows.shape[0]:
             if counters[FREE] > 0:
                 counters[FREE] -= 1
@@ -205,7 +205,7 @@ def resolve(table, rows, times, blank, counters, free, words, tags, late, slots)
             for word in range(words.shape[1]):
                 rows[row, word] = words[key, word]
             times[row, first_column:end_column] = empty
-            table[place] = (np.uint64(tags[key]) << TAG_SHIFT) | np.uint64(row)
+            table[position] = (np.uint64(tags[key]) << TAG_SHIFT) | np.uint64(row)
             slots[key] = row
         else:
             return key, touched
@@ -227,13 +227,13 @@ def remove(table, rows, counters, free, slots, id_words, secret):  # type: ignor
     mask = np.uint64(table.shape[0] - 1)
     for row in slots:
         hole = _find(table, rows, rows, _tag(rows, row, id_words, secret), row, id_words)
-        place = (hole + np.uint64(1)) & mask
-        while table[place] != EMPTY_ENTRY:  # close the gap: Knuth, TAOCP 3, 6.4, algorithm R
-            home = (table[place] >> TAG_SHIFT) & mask
-            if ((place - home) & mask) >= ((place - hole) & mask):
-                table[hole] = table[place]
-                hole = place
-            place = (place + np.uint64(1)) & mask
+        position = (hole + np.uint64(1)) & mask
+        while table[position] != EMPTY_ENTRY:  # close the gap: Knuth, TAOCP 3, 6.4, algorithm R
+            home = (table[position] >> TAG_SHIFT) & mask
+            if ((position - home) & mask) >= ((position - hole) & mask):
+                table[hole] = table[position]
+                hole = position
+            position = (position + np.uint64(1)) & mask
         table[hole] = EMPTY_ENTRY
         rows[row, 0] = NO_ID
         free[counters[FREE]] = row

@@ -12,7 +12,7 @@ from numba import njit
 # numba's cache notices a change of this file only: a constant that compiled code reads is defined beside that code.
 
 AMOUNT, HOUR, IS_NIGHT, IS_WEEKEND, PLAIN = range(5)
-"""What a payment says by itself."""
+"""What a payment says on its own."""
 
 SINCE_LAST, SINCE_FIRST, WINDOWS = range(3)
 """The registers of a key's history: what is computed for every payment. From WINDOWS on, stretches of one a window."""
@@ -32,10 +32,10 @@ After them, a word for each ring: how many of its buckets, back from the newest,
 EMPTY = -(2**62)
 """In the times: nothing yet."""
 
-MARKS = 64
+SKETCH_BITS = 64
 """Bits of a bucket for each field whose different values are counted: linear counting, Whang et al. 1990."""
 
-ESTIMATE = np.round(MARKS * np.log(MARKS / np.maximum(MARKS - np.arange(MARKS + 1.0), 1.0)))
+ESTIMATE = np.round(SKETCH_BITS * np.log(SKETCH_BITS / np.maximum(SKETCH_BITS - np.arange(SKETCH_BITS + 1.0), 1.0)))
 """How many different values, by the number of bits that they set."""
 
 HOUR_MS = 3_600_000
@@ -85,25 +85,25 @@ def _bits(word):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _read_ring(words, numbers, here, planes, now, newest, amount, windows, of_window, registers):  # type: ignore[no-untyped-def]
+def _read_ring(words, numbers, here, bucket_layout, now, newest, amount, windows, of_window, registers):  # type: ignore[no-untyped-def]
     """The registers of a ring's windows, which end in bucket `now`; each goes on where the shorter one before it stopped.
 
     here: word of the ring's first bucket, and how many it has. newest: bucket, and how many back from it are not void.
     windows: first and last + 1.
     of_window: how many buckets each has, and how many registers. The present payment is included.
     """
-    sum_at, spread_at, max_at, _, stride = planes
+    sum_at, m2_at, max_at, _, stride = bucket_layout
     (at, buckets), (head, span), (window_buckets, per_window) = here, newest, of_window
-    count, total, spread, largest = np.int64(1), amount, 0.0, amount
+    count, total, m2, largest = np.int64(1), amount, 0.0, amount
     bucket = min(now, head)
     word = at + bucket % buckets * stride
     for window in range(windows[0], windows[1]):
         oldest = max(now - window_buckets[window], head - span) + 1
         while bucket >= oldest:
             n = np.int64(words[word])
-            if spread_at > 0 and n > 0:  # two groups merged: Chan, Golub and LeVeque 1979
+            if m2_at > 0 and n > 0:  # two groups merged: Chan, Golub and LeVeque 1979
                 gap = numbers[word + sum_at] / n - total / count
-                spread += numbers[word + spread_at] + gap * gap * count * n / (count + n)
+                m2 += numbers[word + m2_at] + gap * gap * count * n / (count + n)
             if max_at > 0:
                 largest = max(largest, np.float64(numbers[word + max_at]))
             if sum_at > 0:
@@ -117,21 +117,21 @@ def _read_ring(words, numbers, here, planes, now, newest, amount, windows, of_wi
         registers[register + SUM] = total
         registers[register + MEAN] = mean
         registers[register + MAX] = largest
-        registers[register + STD] = math.sqrt(spread / count) if spread_at > 0 else 0.0
+        registers[register + STD] = math.sqrt(m2 / count) if m2_at > 0 else 0.0
         registers[register + RATIO] = amount / mean if mean > 0.0 else 1.0  # a mean of 0: the present amount is 0 too
 
 
 @compiled
-def _read_marks(words, here, planes, now, newest, windows, of_window, mark, field, registers):  # type: ignore[no-untyped-def]
+def _read_sketch(words, here, bucket_layout, now, newest, windows, of_window, mark, field, registers):  # type: ignore[no-untyped-def]
     """The registers of a ring's windows that count different values of one field. mark: the present value's bit."""
     (at, buckets), (head, span), (window_buckets, per_window) = here, newest, of_window
-    marks_at, stride = planes[3], planes[4]
+    sketch_at, stride = bucket_layout[3], bucket_layout[4]
     low, high = np.uint32(mark & np.uint64(0xFFFFFFFF)), np.uint32(mark >> np.uint64(32))
     bucket = min(now, head)
     for window in range(windows[0], windows[1]):
         oldest = max(now - window_buckets[window], head - span) + 1
         while bucket >= oldest:
-            word = at + bucket % buckets * stride + marks_at + 2 * field
+            word = at + bucket % buckets * stride + sketch_at + 2 * field
             low |= words[word]
             high |= words[word + 1]
             bucket -= 1
@@ -149,9 +149,9 @@ def _clear(words, at, buckets, stride, last, number):  # type: ignore[no-untyped
 
 
 @compiled
-def _remember(words, numbers, here, planes, now, newest, amount, marks, row):  # type: ignore[no-untyped-def]
+def _remember(words, numbers, here, bucket_layout, now, newest, amount, sketch_bits, row):  # type: ignore[no-untyped-def]
     """Fold one payment into a ring; the newest bucket and how many are not void, afterwards."""
-    sum_at, spread_at, max_at, marks_at, stride = planes
+    sum_at, m2_at, max_at, sketch_at, stride = bucket_layout
     (at, buckets), (head, span) = here, newest
     if now > head:  # what lies between was without payments; nothing that is void is touched
         near = now - head < buckets
@@ -163,33 +163,43 @@ def _remember(words, numbers, here, planes, now, newest, amount, marks, row):  #
         span = head - now + 1
     word = at + now % buckets * stride
     n = words[word]
-    if spread_at > 0 and n > 0:
+    if m2_at > 0 and n > 0:
         gap = amount - numbers[word + sum_at] / n
-        numbers[word + spread_at] += gap * gap * n / (n + 1.0)
+        numbers[word + m2_at] += gap * gap * n / (n + 1.0)
     words[word] = n + 1
     if sum_at > 0:
         numbers[word + sum_at] += amount
     if max_at > 0:
         numbers[word + max_at] = max(np.float64(numbers[word + max_at]), amount)
-    for field in range(marks.shape[1]):
-        words[word + marks_at + 2 * field + marks[row, field] // 32] |= np.uint32(1) << np.uint32(
-            marks[row, field] % 32
+    for field in range(sketch_bits.shape[1]):
+        words[word + sketch_at + 2 * field + sketch_bits[row, field] // 32] |= np.uint32(1) << np.uint32(
+            sketch_bits[row, field] % 32
         )
     return head, span
 
 
 @compiled
-def run(program, lateness_ms, words, numbers, times, slots, time_ms, amounts, marks, late, matrix):  # type: ignore[no-untyped-def]
+def run(program, lateness_ms, words, numbers, times, slots, time_ms, amounts, sketch_bits, late, matrix):  # type: ignore[no-untyped-def]
     """Score and fold n payments of one key, in order, into its columns of the matrix.
 
     words uint32, numbers float32, times int64: the rows' one memory, flat. slots, time_ms: int64[n]. amounts: float64[n].
-    marks: uint8[n, fields], which bit stands for the value. matrix: float32[n, F]. late: bool[n], not folded; filled up with
-    those older than the newest of their own row by more than lateness_ms: no other id's times matter.
+    sketch_bits: uint8[n, fields], which bit stands for the value. matrix: float32[n, F]. late: bool[n], not folded; filled
+    up with those older than the newest of their own row by more than lateness_ms: no other id's times matter.
     """
-    bucket_ms, buckets, starts, ring_windows, window_buckets, source, column, at_most, log1p, planes, row_words = (
-        program
-    )
-    per_window = DISTINCT + marks.shape[1]
+    (
+        bucket_ms,
+        buckets,
+        starts,
+        ring_windows,
+        window_buckets,
+        source,
+        column,
+        at_most,
+        log1p,
+        bucket_layout,
+        row_words,
+    ) = program
+    per_window = DISTINCT + sketch_bits.shape[1]
     of_window = (window_buckets, per_window)
     registers = np.empty(WINDOWS + window_buckets.shape[0] * per_window, dtype=np.float64)
     rings = bucket_ms.shape[0]
@@ -209,12 +219,12 @@ def run(program, lateness_ms, words, numbers, times, slots, time_ms, amounts, ma
             now, ring_at = time // bucket_ms[ring], at + starts[ring]
             newest = (times[key + HEADS + ring], np.int64(words[spans + ring]))
             here, windows = (ring_at, buckets[ring]), (ring_windows[ring], ring_windows[ring + 1])
-            _read_ring(words, numbers, here, planes, now, newest, amount, windows, of_window, registers)
-            for field in range(marks.shape[1]):
-                mark = np.uint64(1) << np.uint64(marks[row, field])
-                _read_marks(words, here, planes, now, newest, windows, of_window, mark, field, registers)
+            _read_ring(words, numbers, here, bucket_layout, now, newest, amount, windows, of_window, registers)
+            for field in range(sketch_bits.shape[1]):
+                mark = np.uint64(1) << np.uint64(sketch_bits[row, field])
+                _read_sketch(words, here, bucket_layout, now, newest, windows, of_window, mark, field, registers)
             if not late[row]:
-                head, span = _remember(words, numbers, here, planes, now, newest, amount, marks, row)
+                head, span = _remember(words, numbers, here, bucket_layout, now, newest, amount, sketch_bits, row)
                 times[key + HEADS + ring] = head
                 words[spans + ring] = span
         for feature in range(source.shape[0]):
@@ -231,7 +241,7 @@ def move_clock(clock, card, times, arrived_ms, words, late):  # type: ignore[no-
     """Move a partition's clock over n payments, in order: the newest time that two different cards have reached.
 
     clock: int64[2], the time, and the newest of one card alone; card: uint32[16], that card's id. A payment's time is at most
-    that of its arrival in the log. So no card by itself moves the clock, whatever it says. Late payments do not count.
+    that of its arrival in the log. So no card on its own moves the clock, whatever it says. Late payments do not count.
     """
     for row in range(times.shape[0]):
         time = min(times[row], arrived_ms[row])

@@ -25,7 +25,7 @@ _WINDOW = {
     "ratio": kernel.RATIO,
 }
 _NEEDS_SUM = {"sum", "mean", "std", "ratio"}
-MARK_WORDS = kernel.MARKS // 32
+MARK_WORDS = kernel.SKETCH_BITS // 32
 LINE_WORDS = 16
 """A cache line. Rows begin on one."""
 
@@ -38,13 +38,13 @@ class Plain(NamedTuple):
     log1p: NDArray[np.bool_]  # [P]
 
 
-class Planes(NamedTuple):
+class BucketLayout(NamedTuple):
     """Where a bucket, a stretch of 4-byte words, holds what; its word 0 is the count (uint32). 0: the spec needs none."""
 
     sum_at: int  # float32
-    spread_at: int  # float32, sum of squared differences from the mean
+    m2_at: int  # float32, sum of squared differences from the mean
     max_at: int  # float32
-    marks_at: int  # 64 bits for each field whose different values are counted
+    sketch_at: int  # 64 bits for each field whose different values are counted
     stride: int
 
 
@@ -63,12 +63,12 @@ class Program(NamedTuple):
     column: NDArray[np.int64]  # [F] in the matrix
     at_most: NDArray[np.float64]  # [F] larger values become this
     log1p: NDArray[np.bool_]  # [F]
-    planes: Planes
+    bucket_layout: BucketLayout
     row_words: int
 
 
 def plain(spec: FeatureSpec) -> Plain:
-    """The features that a payment gives by itself."""
+    """The features that a payment gives on its own."""
     found = [
         (column, kernel.AMOUNT if isinstance(feature, FieldFeature) else _CALENDAR[feature.part], _logarithmic(feature))
         for column, feature in enumerate(spec.features)
@@ -127,9 +127,9 @@ def _program(canonical: str, key: str) -> Program:
     windows = sorted(used_windows(spec, key), key=lambda window: (order.index(window.bucket_ms), window.buckets))
     index = {window.duration: number for number, window in enumerate(windows)}
     per_ring = [sum(window.bucket_ms == width for window in windows) for width in order]
-    planes, fields = planes_of(spec, key), counted_fields(spec, key)
+    bucket_layout, fields = bucket_layout_of(spec, key), counted_fields(spec, key)
     head_words = 2 * (kernel.HEADS + len(order)) + len(order)
-    starts = head_words + np.concatenate([[0], np.cumsum(lengths * planes.stride)]).astype(np.int64)
+    starts = head_words + np.concatenate([[0], np.cumsum(lengths * bucket_layout.stride)]).astype(np.int64)
     features = _keyed(spec, key)
     return Program(
         ring_bucket_ms=np.array(order, dtype=np.int64),
@@ -141,7 +141,7 @@ def _program(canonical: str, key: str) -> Program:
         column=np.array([column for column, _ in features], dtype=np.int64),
         at_most=np.array([_at_most(feature) for _, feature in features], dtype=np.float64),
         log1p=np.array([_logarithmic(feature) for _, feature in features], dtype=np.bool_),
-        planes=planes,
+        bucket_layout=bucket_layout,
         row_words=-(-int(starts[-1]) // LINE_WORDS) * LINE_WORDS,
     )
 
@@ -151,13 +151,15 @@ def program(spec: FeatureSpec, key: str) -> Program:
     return _program(spec.model_dump_json(), key)
 
 
-def planes_of(spec: FeatureSpec, key: str) -> Planes:
+def bucket_layout_of(spec: FeatureSpec, key: str) -> BucketLayout:
     """What a bucket holds for the aggregations of a key, besides the count."""
     used = {feature.aggregation for _, feature in _keyed(spec, key) if isinstance(feature, WindowFeature)}
     needed = (bool(used & _NEEDS_SUM), "std" in used, "max" in used)
     places = [sum(needed[: place + 1]) if need else 0 for place, need in enumerate(needed)]
-    marks_at = 1 + sum(needed)
-    return Planes(places[0], places[1], places[2], marks_at, marks_at + MARK_WORDS * len(counted_fields(spec, key)))
+    sketch_at = 1 + sum(needed)
+    return BucketLayout(
+        places[0], places[1], places[2], sketch_at, sketch_at + MARK_WORDS * len(counted_fields(spec, key))
+    )
 
 
 def _keyed(spec: FeatureSpec, key: str | None = None) -> list[tuple[int, SinceFeature | WindowFeature]]:

@@ -33,7 +33,7 @@ Task = tuple[Callable[[FeatureSpec, Rows], NDArray[np.float32]], tuple[str, ...]
 """A function, the columns that it reads, and the places of its payments."""
 
 Report = Callable[[int, int], None]
-"""Told how many rows are done, and of how many; a row counts once for its card and once for its terminal."""
+"""Called with how many rows are done, and of how many; a row counts once for its card and once for its terminal."""
 
 
 def columns_read(spec: FeatureSpec) -> list[str]:

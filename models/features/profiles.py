@@ -35,7 +35,7 @@ class TerminalProfiles:
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
         self._sums = np.zeros((ROWS_FIRST, 2, PROFILE_DAYS), np.int32)
-        self._last_day = np.full(ROWS_FIRST, NEVER, np.int64)  # row 0 is nobody's
+        self._last_day = np.full(ROWS_FIRST, NEVER, np.int64)  # row 0 is no one's
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -138,7 +138,7 @@ class TerminalProfiles:
         return row
 
     def _reserve(self, terminals: int) -> None:
-        """Room for so many new ones. Whoever holds a row across this holds another terminal's."""
+        """Room for so many new ones. A caller that holds a row across this holds another terminal's."""
         if len(self._rows) + terminals >= len(self._last_day):
             self._make_room(terminals)
 

@@ -22,7 +22,7 @@ class DaySums:
 
 
 class TerminalDays:
-    """The payments that are not told yet, by day: of two days as a rule."""
+    """The payments that are not reported yet, by day: of two days as a rule."""
 
     def __init__(self) -> None:
         self._open: dict[int, Counter[str]] = {}

@@ -27,7 +27,7 @@ def create_session(model: bytes | str, device: Device) -> tuple[onnxruntime.Infe
     """An ONNX Runtime session on `device`; auto takes CUDA where it works, else the CPU. Raises DeviceError.
 
     model: a graph's bytes, or (benchmarks only) its path.
-    A CUDA that does not start is told in two ways: an error where its libraries are there and the card is not, and a session on
+    A CUDA that does not start shows in two ways: an error where its libraries are there and the card is not, and a session on
     the CPU, without a word, where the libraries are not. So the session is asked what it runs on.
     """
     offered = _CUDA in onnxruntime.get_available_providers()

@@ -18,7 +18,7 @@ INTERNAL_PARTITIONS = 8
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on. Raises AssayError."""
+    """A TCP port on loopback that no one listens on. Raises AssayError."""
     for _ in range(PORT_ATTEMPTS_MAX):
         port = random.choice(FREE_PORTS)
         if port_is_free(port):

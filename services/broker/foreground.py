@@ -30,6 +30,6 @@ def run_foreground(
             print(kafka.bootstrap, flush=True)
             while kafka.running:
                 time.sleep(POLL_INTERVAL_S)
-            raise BrokerError(f"Kafka ended by itself: see {', '.join(map(str, kafka.log_files))}.")
+            raise BrokerError(f"Kafka ended on its own: see {', '.join(map(str, kafka.log_files))}.")
     except KeyboardInterrupt:
         console.print("Apache Kafka has stopped.")

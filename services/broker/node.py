@@ -113,7 +113,7 @@ class Node:
                 self._guard.stdin.write(b"s")
                 self._guard.stdin.flush()
             except BrokenPipeError:
-                pass  # it has just ended by itself
+                pass  # it has just ended on its own
 
     def kill(self) -> None:
         """SIGKILL, as in a crash, and wait for the end."""

@@ -10,7 +10,7 @@ from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettin
 
 
 async def start() -> None:
-    """Read settings, make cases of alerts until told to stop."""
+    """Read settings, make cases of alerts until asked to stop."""
     kafka, topics, cases = load(KafkaSettings), load(TopicSettings), load(CasesSettings)
     runtime = load(RuntimeSettings).model_copy(update={"group": cases.group, "http_port": cases.http_port})
     metrics = Metrics(by_topic=True)

@@ -137,8 +137,8 @@ class Desk:
         return None if source.offset <= case.action_offset else case
 
     def _mute(self, action: CaseAction, source: Source) -> None:
-        if action.scope is None or action.muted_id is None:
-            return
+        assert action.scope is not None, "the schema asks for it"
+        assert action.muted_id is not None, "the schema asks for it"
         key = mute_key(source.partition, action.scope, action.muted_id)
         if action.action == "mute":
             mute = Mute(

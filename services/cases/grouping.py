@@ -134,10 +134,11 @@ def _changed(case: Case, changes: Mapping[str, Any]) -> Case:
 
 
 def _reopens(case: Case, alert: Alert) -> bool:
-    """Nobody looked at an expired case; a dismissed one was judged on weaker evidence than a likelier fraud."""
+    """No one looked at an expired case; a dismissed one was judged on weaker evidence than a likelier fraud."""
     if case.state == "expired":
         return True
-    return case.state == "dismissed" and alert.probability > max(listed.probability for listed in case.listed)
+    likeliest = max((listed.probability for listed in case.listed), default=0.0)  # a forged case lists none
+    return case.state == "dismissed" and alert.probability > likeliest
 
 
 def _at_risk(alert: Alert) -> float:

@@ -14,7 +14,7 @@ VERBS = {"confirm": "confirmed", "dismiss": "dismissed"}
 def refusal(case: Case, action: CaseAction) -> str | None:
     """Who decided otherwise, and when, where a decision of an analyst stands that the action does not overrule.
 
-    It stands while the case is confirmed or dismissed, and against whoever saw only an earlier version of the case. An action
+    It stands while the case is confirmed or dismissed, and against an analyst who saw only an earlier version of it. An action
     without a version is taken as it is: earlier versions of Assay write none.
     """
     if action.action not in ("confirm", "dismiss") or action.case_version is None or action.overrule:

@@ -19,7 +19,7 @@ SIGNATURE_HEADER = "Assay-Signature"
 DELIVERY_HEADER = "Assay-Delivery"
 BACKOFF_S_MAX = 30.0
 AGAIN = {408, 425, 429}
-"""Client errors that another attempt may mend."""
+"""Client errors that another attempt may succeed on."""
 
 Sleep = Callable[[float], Awaitable[None]]
 

@@ -1,18 +1,22 @@
 """How commands write to a topic and read a compacted one: all of it, or one sentence."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from aiokafka.errors import KafkaError
 
+from schemas import codec
 from schemas.topics import Topic
+from services.cli.output import notes
 from services.errors import AssayError
 from services.kafka.client import TopicPartition, plain_producer, reader
 from services.kafka.topics_admin import describe_topics
 from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings, load
 from services.verification.read import Span, read
+
+T = TypeVar("T")
 
 LINGER_MS = 5
 IN_FLIGHT_MAX = 10_000
@@ -63,14 +67,29 @@ async def partitions_of(topic: Topic) -> int:
     return state.partitions
 
 
-async def newest(topic: Topic) -> dict[bytes, bytes]:
-    """The newest committed record of each key of a topic, tombstones left out. Raises AssayError."""
-    found: dict[bytes, bytes] = {}
+async def newest(topic: Topic, read_one: Callable[[Any], T]) -> dict[bytes, T]:
+    """What `read_one` makes of the newest committed record of each key, tombstones left out. Raises AssayError.
+
+    A record that it refuses is left out, with a note.
+    """
+    found: dict[bytes, T] = {}
     async for record in records(topic):
-        found.pop(record.key, None)
-        if record.value:
-            found[record.key] = record.value
+        if not record.value:
+            found.pop(record.key, None)
+        elif (value := usable(record, read_one)) is not None:
+            found.pop(record.key, None)
+            found[record.key] = value
     return found
+
+
+def usable(record: Any, read_one: Callable[[Any], T]) -> T | None:
+    """What `read_one` makes of a record; None, with a note, where it cannot: one bad record hides none of the others."""
+    try:
+        return read_one(record)
+    except Exception as error:  # as the services: who can write one record must not stop its readers
+        why = str(error) if isinstance(error, codec.RejectedError) else type(error).__name__
+        notes.print(f"{record.topic}-{record.partition}@{record.offset} is left out: {why}")
+        return None
 
 
 async def records(topic: Topic) -> AsyncIterator[Any]:

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 async def start() -> None:
-    """Read settings, load the bundle, work `applications` until told to stop."""
+    """Read settings, load the bundle, work `applications` until asked to stop."""
     kafka, topics, credit = load(KafkaSettings), load(TopicSettings), load(CreditSettings)
     runtime = load(RuntimeSettings)
     runtime = runtime.model_copy(

@@ -74,7 +74,7 @@ class Admission:
         row = self._mapping.row(application.attributes)
         if isinstance(row, str):
             return Fault(record, DeadLetterReason.ATTRIBUTE, row)
-        # last: an application that was refused may come again, mended, under its id
+        # last: an application that was refused may come again, corrected, under its id
         if self._duplicates.repeated([application.application_id]):
             detail = f"id seen within the last {self._duplicates.records_max} records of its partition"
             return Fault(record, DeadLetterReason.DUPLICATE, detail)

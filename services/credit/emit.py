@@ -25,7 +25,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Scored applications with outcomes, in parallel. reasons: by place, of those that have some."""
+    """Scored applications with outcomes, in parallel. reasons: by row, of those that have some."""
 
     admitted: Admitted
     scores: Scores
@@ -50,8 +50,8 @@ class Emitter:
         fields = self._fields(judged)
         scores = [codec.encode(self._score(**common)) for common in fields]
         decisions = [
-            codec.encode(self._decision(**common, **self._record(judged, place, decided_at_ms)))
-            for place, common in enumerate(fields)
+            codec.encode(self._decision(**common, **self._record(judged, row, decided_at_ms)))
+            for row, common in enumerate(fields)
         ]
         return [
             Write(self._prefix + CREDIT_SCORES.name, keys, scores, headers),
@@ -76,15 +76,15 @@ class Emitter:
             for application, probability, error, percentile, outcome in rows
         ]
 
-    def _record(self, judged: Judged, place: int, decided_at_ms: int) -> dict[str, Any]:
+    def _record(self, judged: Judged, row: int, decided_at_ms: int) -> dict[str, Any]:
         """What the decision adds."""
-        source, thresholds = judged.admitted.records[place], self._identity.thresholds
+        source, thresholds = judged.admitted.records[row], self._identity.thresholds
         return {
             "decision_id": f"{source.topic}-{source.partition}-{source.offset}",
             "decided_at_ms": decided_at_ms,
             "bundle_digest": self._identity.bundle_digest,
-            "features": tuple(judged.admitted.features[place].tolist()),
+            "features": tuple(judged.admitted.features[row].tolist()),
             "probability_threshold": thresholds.probability,
             "anomaly_percentile_threshold": thresholds.anomaly_percentile,
-            "reasons": tuple(codec.record_of(reason) for reason in judged.reasons.get(place, ())),
+            "reasons": tuple(codec.record_of(reason) for reason in judged.reasons.get(row, ())),
         }

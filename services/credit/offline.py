@@ -32,7 +32,7 @@ def judge(
     report: Callable[[int], None],
     unread: Mapping[int, str] | None = None,
 ) -> Judgement:
-    """Scores, outcomes and reasons of each. `report` is told how many are done. unread: rows that are refused, and why."""
+    """Scores, outcomes and reasons of each. `report` is called with how many are done. unread: refused rows, and why."""
     if unread:
         kept = [place for place in range(len(applications)) if place not in unread]
         return _spread(judge(session, [applications[place] for place in kept], report), kept, unread)

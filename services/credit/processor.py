@@ -129,11 +129,11 @@ class CreditProcessor:
         scores = await self._in_executor(session.run, features)
         self._metrics.stage.observe(monotonic_s() - started_s, "model")
         decided = outcomes(scores, session.bundle.manifest.thresholds)
-        places = [place for place, outcome in enumerate(decided) if outcome in TRIGGERS]
-        triggers, started_s = [TRIGGERS[decided[place]] for place in places], monotonic_s()
-        reasons = await self._in_executor(adverse_reasons, session, features[places], triggers) if places else []
+        rows = [row for row, outcome in enumerate(decided) if outcome in TRIGGERS]
+        triggers, started_s = [TRIGGERS[decided[row]] for row in rows], monotonic_s()
+        reasons = await self._in_executor(adverse_reasons, session, features[rows], triggers) if rows else []
         self._metrics.stage.observe(monotonic_s() - started_s, "reasons")
-        return Judged(admitted, scores, decided, dict(zip(places, reasons, strict=True)))
+        return Judged(admitted, scores, decided, dict(zip(rows, reasons, strict=True)))
 
     async def _in_executor(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._model.executor, function, *arguments)

@@ -13,7 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Write
-from services.engine.failpoints import reach, wanted
+from services.engine.failpoints import failpoint, is_armed
 from services.engine.suspects import UnsendableError
 from services.kafka import client as connections
 from services.settings.stream import KafkaSettings, RuntimeSettings
@@ -46,7 +46,7 @@ class Delivery(Protocol):
         """Close. What is in flight may get lost; never raises."""
 
     @property
-    def worn_out(self) -> bool:
+    def needs_recycling(self) -> bool:
         """Whether the producer should be replaced by a fresh one (D)."""
 
 
@@ -62,7 +62,7 @@ class _Producing:
         self._records = 0
 
     @property
-    def worn_out(self) -> bool:
+    def needs_recycling(self) -> bool:
         """Whether the producer should be replaced by a fresh one (D)."""
         return (
             self._records > PRODUCER_RECORDS_MAX or monotonic_s() - self._started_s > self._runtime.producer_age_s_max
@@ -92,11 +92,11 @@ class _Producing:
                 acknowledgement = await producer.send_batch(batch, write.topic, partition=partition)
                 acknowledgement.add_done_callback(connections.retrieve)
                 acknowledgements.append(acknowledgement)
-                reach("between_sends")
+                failpoint("between_sends")
             self._records += len(write.values)
         async with asyncio.timeout(self._runtime.request_timeout_s):
             await asyncio.gather(*acknowledgements)
-        reach("after_sends")
+        failpoint("after_sends")
 
 
 def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
@@ -127,8 +127,8 @@ class ExactlyOnce(_Producing):
     async def start(self) -> None:
         """Fence every earlier producer of the partition and settle its transaction."""
         producer = connections.transactional_producer(self._kafka, self._runtime, self._id)
-        if wanted("commit_sent"):
-            connections.tell_when_transaction_end_is_sent(producer, lambda: reach("commit_sent"))
+        if is_armed("commit_sent"):
+            connections.tell_when_transaction_end_is_sent(producer, lambda: failpoint("commit_sent"))
         await self._start(producer)
 
     async def deliver(
@@ -145,13 +145,13 @@ class ExactlyOnce(_Producing):
             await producer.send_offsets_to_transaction(
                 {self._source: OffsetAndMetadata(next_offset, metadata)}, self._runtime.group
             )
-        reach("after_offsets")
+        failpoint("after_offsets")
         if not owned():
             raise RevokedError
         # B: a commit slower than this may or may not have happened; only a fresh producer can tell
         async with asyncio.timeout(timeout_s):
             await producer.commit_transaction()
-        reach("after_commit")
+        failpoint("after_commit")
 
     async def discard(self) -> None:
         """Close, aborting what is open so that readers need not wait for the broker to time it out."""
@@ -190,4 +190,4 @@ class AtLeastOnce(_Producing):
             raise RevokedError
         async with asyncio.timeout(self._runtime.request_timeout_s):
             await self._consumer.commit({self._source: OffsetAndMetadata(next_offset, metadata)})
-        reach("after_commit")
+        failpoint("after_commit")

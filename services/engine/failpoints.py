@@ -1,6 +1,6 @@
 """Named points at which a test can end the process, as kill -9 would.
 
-`ASSAY_FAILPOINT=after_sends:3` kills the process the third time it passes `after_sends`. Without the variable `reach` is a
+`ASSAY_FAILPOINT=after_sends:3` kills the process the third time it passes `after_sends`. Without the variable `failpoint` is a
 function that does nothing.
 """
 
@@ -45,11 +45,11 @@ def _killer(setting: str) -> Callable[[Point], None]:
     return kill
 
 
-def wanted(point: Point) -> bool:
+def is_armed(point: Point) -> bool:
     """Whether the process is to end at this point: for points that must be watched for to be noticed."""
     return _setting.partition(":")[0] == point
 
 
 _setting = os.environ.get("ASSAY_FAILPOINT", "")
-reach: Callable[[Point], None] = _killer(_setting) if _setting else _nothing
+failpoint: Callable[[Point], None] = _killer(_setting) if _setting else _nothing
 """Say that execution has reached a point."""

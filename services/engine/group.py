@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from services.clock import monotonic_s
 from services.engine.held import Decision, Held
 from services.engine.watch import Watched
-from services.engine.worker import MENDABLE, PartitionWorker, Parts
+from services.engine.worker import RETRIABLE_ERRORS, PartitionWorker, WorkerDependencies
 from services.errors import AssayError
 from services.kafka.client import ConsumerRebalanceListener
 from services.kafka.open_transactions import log_ends, opener
@@ -29,26 +29,26 @@ LOOK = "look at the brokers' logs if it happens again."
 class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the library is untyped
     """Owns the workers of one process."""
 
-    def __init__(self, topics: Sequence[str], parts: Parts) -> None:
+    def __init__(self, topics: Sequence[str], dependencies: WorkerDependencies) -> None:
         self._topics = topics
-        self._parts = parts
-        for error in MENDABLE:
-            parts.metrics.failures.labels(error.__name__)
-        self._settings = parts.settings
+        self._dependencies = dependencies
+        for error in RETRIABLE_ERRORS:
+            dependencies.metrics.failures.labels(error.__name__)
+        self._settings = dependencies.settings
         self._workers: dict[TopicPartition, PartitionWorker] = {}
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._joining_since_s: float | None = monotonic_s()
         """Since when the group owes us an assignment; None while we have one, if only of nothing."""
         self._ending = False
-        """From here on a rebalance that is under way starts no worker: nobody would stop it."""
+        """From here on a rebalance that is under way starts no worker: no one would stop it."""
         self._watched = Watched()
         self._stuck_s = 0.0
         self._tick_s = monotonic_s()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop`. Raises AssayError when something cannot go on."""
-        consumer = self._parts.consumer
+        consumer = self._dependencies.consumer
         consumer.subscribe(self._topics, listener=self)
         watching: asyncio.Future[Any] = asyncio.ensure_future(self._watch())
         stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
@@ -70,7 +70,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
 
     def why_not_ready(self) -> str | None:
         """One sentence a cause; None where every partition we own is restored and moving."""
-        causes = [*self._parts.logs.why_not_ready(), *map(str, self.held())]
+        causes = [*self._dependencies.logs.why_not_ready(), *map(str, self.held())]
         bound_s, now_s = self._settings.progress_timeout_s, monotonic_s()
         for source, hidden in sorted(self._watched.hidden_for(bound_s, now_s).items()):
             causes.append(
@@ -83,7 +83,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             causes.append(f"nothing moves since {self._stuck_s:.0f} s")
         starting = [w for w in self._workers.values() if w.phase not in ("running", "held", "replaced")]
         if starting:
-            names = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in starting))
+            names = ", ".join(sorted(self._dependencies.metrics.label(worker.source) for worker in starting))
             causes.append(f"partitions {names} are {starting[0].phase}")
         return "; ".join(causes) or None
 
@@ -121,12 +121,12 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
     def _start(self, assigned: Collection[TopicPartition]) -> None:
         if self._ending:
             return
-        log.info("group.assigned", partitions=sorted(map(self._parts.metrics.label, assigned)))
-        self._parts.metrics.rebalances.inc()
-        self._parts.metrics.assigned.set(len(assigned))
-        self._parts.pacer.partitions = max(1, len(assigned))
+        log.info("group.assigned", partitions=sorted(map(self._dependencies.metrics.label, assigned)))
+        self._dependencies.metrics.rebalances.inc()
+        self._dependencies.metrics.assigned.set(len(assigned))
+        self._dependencies.pacer.partitions = max(1, len(assigned))
         for source in assigned:
-            worker = PartitionWorker(source, self._parts)
+            worker = PartitionWorker(source, self._dependencies)
             task = asyncio.ensure_future(worker.run())
             task.add_done_callback(self._ended)
             self._workers[source], self._tasks[source] = worker, task
@@ -144,7 +144,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             if worker.phase == "running":
                 worker.drain()
             else:
-                worker.lose()
+                worker.revoke()
                 task.cancel()
         if not tasks:
             return
@@ -152,15 +152,15 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         for worker, task in tasks:
             if task in late:
                 log.warning("partition.drain_timeout", partition=worker.source.partition)
-                worker.lose()
+                worker.revoke()
                 task.cancel()
         await asyncio.wait([task for _, task in tasks])
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
-        if error is None and task in self._tasks.values():  # nobody asked for it: its partition would stand still
+        if error is None and task in self._tasks.values():  # no one asked for it: its partition would stand still
             error = AssayError(
-                f"A partition's worker ended by itself: this process ends so that another can take over; {LOOK}"
+                f"A partition's worker ended on its own: this process ends so that another can take over; {LOOK}"
             )
         if error is not None:
             self._fail(error)
@@ -178,22 +178,22 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             self._tick_s = now_s = monotonic_s()
             joining_s = 0.0 if self._joining_since_s is None else now_s - self._joining_since_s
             self._stuck_s = max((now_s - worker.progress_s for worker in waiting), default=joining_s)
-            self._parts.metrics.ready.set(self.ready)
+            self._dependencies.metrics.ready.set(self.ready)
             if self._stuck_s > 2 * self._settings.progress_timeout_s:
                 raise AssayError(f"{self._stuck(waiting)}: this process ends so that another can take over; {LOOK}")
 
     def _stuck(self, waiting: Sequence[PartitionWorker]) -> str:
         if not waiting:
             return f"The group {self._settings.group} has assigned us nothing for {self._stuck_s:.0f} s"
-        partitions = ", ".join(sorted(self._parts.metrics.label(worker.source) for worker in waiting))
+        partitions = ", ".join(sorted(self._dependencies.metrics.label(worker.source) for worker in waiting))
         return f"Partitions {partitions} have records waiting but committed none for {self._stuck_s:.0f} s"
 
     async def _look_at_logs(self) -> None:
         """Whether each topic is still the log that it was; a partition that is worked sees the answer at its next poll."""
         try:
-            await self._parts.logs.check()
+            await self._dependencies.logs.check()
             for topic in self._topics:
-                self._parts.logs.count(topic, len(self._parts.consumer.partitions_for_topic(topic) or ()))
+                self._dependencies.logs.count(topic, len(self._dependencies.consumer.partitions_for_topic(topic) or ()))
         except (KafkaError, TimeoutError) as error:
             log.warning("watchdog.no_answer", error=type(error).__name__)
 
@@ -202,7 +202,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         workers = [worker for worker in self._workers.values() if worker.phase not in ("held", "replaced")]
         if not workers:
             return []
-        consumer, timeout_s = self._parts.consumer, self._settings.request_timeout_s
+        consumer, timeout_s = self._dependencies.consumer, self._settings.request_timeout_s
         sources = [worker.source for worker in workers]
         try:
             stable = await asyncio.wait_for(consumer.end_offsets(sources), timeout_s)
@@ -213,7 +213,9 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         waiting = []
         for worker in workers:
             source, passed = worker.source, worker.passed_offset
-            self._parts.metrics.lag.labels(self._parts.metrics.label(source)).set(max(0, ends[source] - passed))
+            self._dependencies.metrics.lag.labels(self._dependencies.metrics.label(source)).set(
+                max(0, ends[source] - passed)
+            )
             if worker.phase != "running" or stable[source] > passed:
                 waiting.append(worker)
             else:
@@ -222,13 +224,15 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         return waiting
 
     async def _look_behind(self, worker: PartitionWorker, stable: int, end: int) -> None:
-        """Whether something waits that nobody can read, and since when: an open transaction, which is no fault of ours."""
+        """Whether something waits that no one can read, and since when: an open transaction, which is no fault of ours."""
         now_s = monotonic_s()
         hidden = self._watched.see(worker.source, worker.passed_offset, stable, end, now_s)
         hidden_s = now_s - hidden.since_s if hidden is not None else 0.0
-        self._parts.metrics.open_transaction.labels(self._parts.metrics.label(worker.source)).set(hidden_s)
+        self._dependencies.metrics.open_transaction.labels(self._dependencies.metrics.label(worker.source)).set(
+            hidden_s
+        )
         if hidden is not None and hidden.opener is None and hidden_s >= self._settings.progress_timeout_s:
-            asking = opener(self._parts.consumer, worker.source)
+            asking = opener(self._dependencies.consumer, worker.source)
             try:
                 hidden.opener = await asyncio.wait_for(asking, self._settings.request_timeout_s)
             except TimeoutError:

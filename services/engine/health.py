@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 BODY_BYTES_MAX = 4096
 UNKNOWN = 401, b"a user name and a password are needed\n"
-FAR = 403, b"without ASSAY_HTTP_PASSWORD this is answered on the same machine alone\n"
+FAR = 403, b"without ASSAY_HTTP_PASSWORD this is answered on the same machine alone, and under its own name\n"
 
 
 class HealthServer:
@@ -46,7 +46,7 @@ class HealthServer:
                 f"{host}:{port} cannot be listened on ({error.strerror}): free it, or set ASSAY_HTTP_PORT (0 takes a free one)."
             ) from None
         if tls is not None:
-            # the handshake is the handler's, in the request's thread: a client that says nothing holds up nobody
+            # the handshake is the handler's, in the request's thread: a client that says nothing holds up no one
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         if not _is_loopback(host) and (credentials is None or tls is None):
             log.warning("http.open", address=self.address, password=credentials is not None, tls=tls is not None)
@@ -71,6 +71,12 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _host(header: str) -> str:
+    """The name in a Host header, without the port."""
+    host = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
+    return host.strip("[]")
 
 
 def _tls(runtime: RuntimeSettings) -> ssl.SSLContext | None:
@@ -142,7 +148,9 @@ def _handler(
                 self._held(partial(desk.decided, body))
 
         def _held(self, ask: Callable[[], tuple[int, bytes]]) -> None:
-            near = credentials is not None or ip_address(self.client_address[0]).is_loopback
+            # a page in a browser here may have a name of its own lead to this machine, and its requests bear that name
+            here = ip_address(self.client_address[0]).is_loopback and _is_loopback(_host(self.headers.get("Host", "")))
+            near = credentials is not None or here
             status, body = (ask() if near else FAR) if self._known() else UNKNOWN
             self._answer(status, "application/json" if status not in (401, 403) else "text/plain", body)
 

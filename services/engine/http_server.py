@@ -85,7 +85,7 @@ class BoundedHTTPServer(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """The end of a connection, whoever ends it."""
+        """The end of a connection, on either side."""
         with self._lock:
             self._deadlines.pop(request, None)
         super().shutdown_request(request)

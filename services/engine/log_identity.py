@@ -70,7 +70,7 @@ class LogIdentities:
             metrics.partitions_added.labels(topic)
 
     def doubt(self, *_: Any) -> None:
-        """The client looks for leaders again: until the next check nobody knows whether the topic is still the same."""
+        """The client looks for leaders again: until the next check no one knows whether the topic is still the same."""
         self._doubts += 1
 
     @property

@@ -23,7 +23,7 @@ from services.engine.log_identity import identities
 from services.engine.pacing import Pacer
 from services.engine.snapshots import SnapshotStore
 from services.engine.tracing import create
-from services.engine.worker import Parts
+from services.engine.worker import WorkerDependencies
 from services.errors import AssayError, fatal_sentence
 from services.kafka import client as connections
 from services.kafka.certificates import show_expiry
@@ -31,7 +31,7 @@ from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
 from services.observability.metrics import Metrics
 from services.settings.stream import TRANSACTIONS_PER_S_MAX, KafkaSettings, RuntimeSettings, TopicSettings
-from services.storage import place
+from services.storage import open_storage
 from services.text import printable
 
 log = structlog.get_logger(__name__)
@@ -62,7 +62,7 @@ class Lookup(Protocol):
 
     @property
     def ended(self) -> str | None:
-        """Why it no longer goes on, in a sentence, though nobody stopped it; None while it does."""
+        """Why it no longer goes on, in a sentence, though no one stopped it; None while it does."""
 
     async def start(self) -> None:
         """Get ready, then go on in the background. Raises KafkaError or AssayError where it cannot."""
@@ -105,7 +105,7 @@ async def run_processor(service: Service, environment: Environment) -> None:
     """Work the service's topics until SIGTERM or SIGINT. Raises AssayError."""
     stop = stop_on_signals()
     kafka, runtime, metrics = environment.kafka, environment.runtime, environment.metrics
-    place(runtime.snapshot_url)  # a mistake in it is told now
+    open_storage(runtime.snapshot_url)  # a mistake in it is reported now
     show_expiry(kafka, runtime, metrics)
     consumer = connections.input_consumer(kafka, runtime)
     sources = [environment.topics.topic_prefix + source.name for source in service.sources]
@@ -113,7 +113,7 @@ async def run_processor(service: Service, environment: Environment) -> None:
         partitions = await _partitions(kafka, environment.topics, [*service.sources, *service.outputs])
         await check_rights(kafka, _wanted(service, environment.topics), runtime.group)
         await consumer.start()
-        group = WorkerGroup(sources, _parts(service, environment, consumer, partitions))
+        group = WorkerGroup(sources, _dependencies(service, environment, consumer, partitions))
         health = HealthServer(
             runtime,
             metrics.registry,
@@ -190,7 +190,9 @@ async def _until_one_ends(tables: Sequence[Lookup]) -> None:
                 raise AssayError(why)
 
 
-def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]) -> Parts:
+def _dependencies(
+    service: Service, environment: Environment, consumer: AIOKafkaConsumer, partitions: dict[str, int]
+) -> WorkerDependencies:
     """What the workers are made of. partitions: of each topic, by full name."""
     kafka, runtime = environment.kafka, environment.runtime
 
@@ -200,13 +202,13 @@ def _parts(service: Service, environment: Environment, consumer: AIOKafkaConsume
         return AtLeastOnce(kafka, runtime, source, partitions, consumer)
 
     async def make_snapshots(source: TopicPartition, state_key: str, log_id: str) -> SnapshotStore:
-        folder = place(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}")
+        folder = open_storage(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}")
         return SnapshotStore(folder, state_key, log_id)
 
     topics = [environment.topics.topic_prefix + topic.name for topic in service.sources]
     sources = {topic: partitions[topic] for topic in topics}
 
-    return Parts(
+    return WorkerDependencies(
         consumer=consumer,
         make_delivery=make_delivery,
         make_processor=service.make_processor,

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.clock import monotonic_s
 from services.engine.batches import Foldable
-from services.engine.failpoints import reach
+from services.engine.failpoints import failpoint
 from services.engine.log_identity import AnotherLogError, sentence, way_on
 from services.engine.offset_notes import OffsetNote
 from services.engine.snapshots import NO_LOG_ID, Snapshot, SnapshotStore, fingerprint
@@ -49,7 +49,7 @@ async def committed_position(
 ) -> Position:
     """The committed offset, or where `start_from` says to begin; never before the first record that is left.
 
-    log_id: of the log as it is now. Raises AnotherLogError where the offset is of another, and nobody accepted this one.
+    log_id: of the log as it is now. Raises AnotherLogError where the offset is of another, and no one accepted this one.
     """
     timeout_s = settings.request_timeout_s
     found = await asyncio.wait_for(consumer._coordinator.fetch_committed_offsets([source]), timeout_s)
@@ -144,7 +144,7 @@ async def _check_never_committed(
 ) -> None:
     """Raises AssayError where a snapshot shows that the group had an offset in this log: it expired, or somebody deleted it.
 
-    To begin anew would score everything again. A snapshot beyond the end says nothing.
+    To start over would score everything again. A snapshot beyond the end says nothing.
     """
     newest = await asyncio.to_thread(snapshots.newest_offset)
     if newest is None:
@@ -187,7 +187,7 @@ async def restore(
         records = [record for record in fetched.get(source, []) if record.offset < committed]
         if records:
             processor.absorb(records)
-            reach("during_restore")
+            failpoint("during_restore")
             moving()
         position = await consumer.position(source)
     log.info(

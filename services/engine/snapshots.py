@@ -19,7 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from services.storage import Place
+from services.storage import Storage
 
 FORMAT_VERSION = 3
 KEPT = 2
@@ -29,7 +29,7 @@ NO_LOG_ID = "0" * 32
 """Of a log whose brokers know no topic ids (before Kafka 2.8)."""
 
 NAME = re.compile(r"\d{20}(\.[0-9a-f]{32})?\.snapshot")
-"""Offset and log id. Earlier versions kept no id: what they wrote is of nobody knows which log, and is not loaded."""
+"""Offset and log id. Earlier versions kept no id: what they wrote is of no one knows which log, and is not loaded."""
 
 DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.TokenError)
 """What our checks and NumPy's reader raise on bytes that are no snapshot."""
@@ -58,9 +58,9 @@ def fingerprint(record: Any) -> str:
 class SnapshotStore:
     """The snapshots of one partition in a place of their own."""
 
-    def __init__(self, place: Place, state_key: str, log_id: str = NO_LOG_ID) -> None:
+    def __init__(self, storage: Storage, state_key: str, log_id: str = NO_LOG_ID) -> None:
         """log_id: 32 hex digits that name the log whose fold the state is."""
-        self._place = place
+        self._storage = storage
         self._state_key = state_key
         self.log_id = self._log_id = log_id
 
@@ -84,9 +84,9 @@ class SnapshotStore:
             for array in arrays.values():
                 npy.write_array(file, array, allow_pickle=False)
 
-        self._place.write(f"{offset:020d}.{self._log_id}.snapshot", fill)
+        self._storage.write(f"{offset:020d}.{self._log_id}.snapshot", fill)
         for old in self._outdated(offset):
-            self._place.delete(old)
+            self._storage.delete(old)
         return sum(array.nbytes for array in arrays.values())
 
     def newest(self, offset_max: int) -> Iterator[Snapshot | str]:
@@ -125,7 +125,7 @@ class SnapshotStore:
 
     def _names(self) -> list[str]:
         """Newest first, those of other logs among them."""
-        return sorted((name for name in self._place.names() if NAME.fullmatch(name)), reverse=True)
+        return sorted((name for name in self._storage.names() if NAME.fullmatch(name)), reverse=True)
 
     def _ours(self, name: str) -> bool:
         return name.split(".")[1] == self._log_id
@@ -139,7 +139,7 @@ class SnapshotStore:
         return [name for name in names if name not in kept]
 
     def _read(self, name: str) -> Snapshot:
-        with self._place.open(name) as file:
+        with self._storage.open(name) as file:
             header = json.loads(file.readline(HEADER_BYTES_MAX))
             if not isinstance(header, dict):
                 raise ValueError("it begins with something else than a header")

@@ -1,6 +1,6 @@
 """Finds the record on which a stage raises something unforeseen: the batch is cut until that record is alone.
 
-Each time the state is thrown away and built again from what is committed, since nobody knows what the stage did to it. A
+Each time the state is thrown away and built again from what is committed, since no one knows what the stage did to it. A
 record is blamed only when it fails alone, twice, in the same way; what Kafka, the disk, the memory or the GPU does wrong is
 never blamed on a record.
 """

@@ -79,7 +79,7 @@ class FollowedTable:
 
     @property
     def ended(self) -> str | None:
-        """Why it is no longer followed, though nobody stopped it; None while it is."""
+        """Why it is no longer followed, though no one stopped it; None while it is."""
         return why_ended(f"What follows {self.topic.name}", self._following)
 
     async def start(self) -> None:
@@ -134,7 +134,7 @@ class FollowedTable:
             self._caught_up.set()
 
 
-class WhereWanted:
+class ConditionalTable:
     """A table that is followed only where something reads it, which is known when it is to start."""
 
     def __init__(self, table: FollowedTable, wanted: Callable[[], bool]) -> None:
@@ -143,12 +143,12 @@ class WhereWanted:
 
     @property
     def ready(self) -> bool:
-        """Whether it is read, or nobody asks."""
+        """Whether it is read, or no one asks."""
         return self._table.ready or not self.following
 
     @property
     def ended(self) -> str | None:
-        """Why it is no longer followed, though nobody stopped it."""
+        """Why it is no longer followed, though no one stopped it."""
         return self._table.ended
 
     async def start(self) -> None:

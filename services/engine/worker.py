@@ -21,7 +21,7 @@ from services.clock import monotonic_s
 from services.engine.batches import Processor, Record, Result
 from services.engine.dead_letters import DeadLetterCap
 from services.engine.delivery import Delivery, RevokedError
-from services.engine.failpoints import reach
+from services.engine.failpoints import failpoint
 from services.engine.faults import unscorable
 from services.engine.held import Decision, Held
 from services.engine.log_identity import LogIdentities, ReplacedError
@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 POLL_TIMEOUT_MS = 200
 BACKOFF_S_MAX = 10.0
 
-MENDABLE = (
+RETRIABLE_ERRORS = (
     KafkaError,
     TimeoutError,
     OSError,
@@ -58,13 +58,13 @@ MENDABLE = (
     IllegalOperation,
     AssertionError,
 )
-"""What a fresh start may mend. The last two: the client's own state checks, after it lost track of a transaction."""
+"""What a fresh start may recover from. The last two: the client's own state checks, after it lost track of a transaction."""
 
 Phase = Literal["starting", "restoring", "running", "held", "replaced", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class WorkerDependencies:
     """What a worker is made of; the composition root chooses."""
 
     consumer: AIOKafkaConsumer
@@ -81,7 +81,7 @@ class Parts:
 class PartitionWorker:
     """Runs one partition until it is drained or cancelled."""
 
-    def __init__(self, source: TopicPartition, parts: Parts) -> None:
+    def __init__(self, source: TopicPartition, dependencies: WorkerDependencies) -> None:
         self.source = source
         self.phase: Phase = "starting"
         self.next_offset: int | None = None
@@ -89,12 +89,14 @@ class PartitionWorker:
         """All before it is committed, or nothing that anybody reads: markers, and what was aborted."""
         self.progress_s = monotonic_s()
         self.held: Held | None = None
-        self._parts = parts
-        self._settings = parts.settings
+        self._dependencies = dependencies
+        self._settings = dependencies.settings
         self._stop = asyncio.Event()
         self._getting: asyncio.Future[dict[TopicPartition, list[Record]]] | None = None
         self._lost = False
-        self._cap = DeadLetterCap(parts.settings.dead_letter_share_max, parts.settings.dead_letter_window_records)
+        self._cap = DeadLetterCap(
+            dependencies.settings.dead_letter_share_max, dependencies.settings.dead_letter_window_records
+        )
         self._suspects = Suspects()
         self._unscorable_in_a_row = 0
         self._let_through_below = 0
@@ -103,15 +105,15 @@ class PartitionWorker:
         self._batch_start_s = 0.0
         self._snapshot_due_s = 0.0
         self._snapshot_offset = -1
-        self._label = parts.metrics.label(source)
+        self._label = dependencies.metrics.label(source)
         self._log_id: str | None = None
         self._last: Record | None = None
         self._log = log.bind(topic=source.topic, partition=source.partition)
-        parts.metrics.show_partition(self._label)
+        dependencies.metrics.show_partition(self._label)
 
     def owned(self) -> bool:
         """E: whether the group still gives us this partition, as far as we know. Checked before each commit."""
-        return not self._lost and self.source in self._parts.consumer.assignment()
+        return not self._lost and self.source in self._dependencies.consumer.assignment()
 
     def drain(self) -> None:
         """Finish the transaction in flight, snapshot, stop."""
@@ -120,7 +122,7 @@ class PartitionWorker:
         if self._getting is not None:
             self._getting.cancel()
 
-    def lose(self) -> None:
+    def revoke(self) -> None:
         """Stop without committing anything more."""
         self._lost = True
         self._stop.set()
@@ -151,16 +153,16 @@ class PartitionWorker:
                 except ReplacedError:
                     self.phase = "replaced"  # the group says why; a person decides, and starts the process again
                     await self._stop.wait()
-                except MENDABLE as error:
+                except RETRIABLE_ERRORS as error:
                     await self._failed(error)
         finally:
             self.phase = "stopped"
-            self._parts.metrics.forget_partition(self._label)
+            self._dependencies.metrics.forget_partition(self._label)
 
     async def _failed(self, error: Exception) -> None:
         name = type(error).__name__
         self._failures += 1
-        self._parts.metrics.failures.labels(name).inc()
+        self._dependencies.metrics.failures.labels(name).inc()
         self._log.warning("partition.failed", error=name, failures_in_a_row=self._failures)
         if self._stop.is_set():
             return  # who gets the partition next starts it again
@@ -175,7 +177,7 @@ class PartitionWorker:
         # a fenced producer may be a member that has not heard yet that it lost the partition: give the group time to say so
         fenced = isinstance(error, (ProducerFenced, IllegalOperation))
         if fenced:
-            self._parts.metrics.fenced.inc()
+            self._dependencies.metrics.fenced.inc()
         fenced_s = self._settings.session_timeout_s / 2 if fenced else 0.0
         backoff_s = min(BACKOFF_S_MAX, 0.1 * 2.0**self._failures) * random.uniform(0.5, 1.0)
         with contextlib.suppress(TimeoutError):
@@ -184,22 +186,22 @@ class PartitionWorker:
     async def _session(self) -> None:
         """From a fresh producer to the next fault, or to the end."""
         self.phase = "starting"
-        delivery = self._parts.make_delivery(self.source)
+        delivery = self._dependencies.make_delivery(self.source)
         try:
-            self._parts.metrics.producers.labels("restart" if self._failures else "assignment").inc()
+            self._dependencies.metrics.producers.labels("restart" if self._failures else "assignment").inc()
             await delivery.start()
             log_id = await self._identify()
             committed = await self._committed(log_id)
-            consumer = self._parts.consumer
-            processor = self._parts.make_processor(self.source)
-            snapshots = await self._parts.make_snapshots(self.source, processor.state_key, log_id)
+            consumer = self._dependencies.consumer
+            processor = self._dependencies.make_processor(self.source)
+            snapshots = await self._dependencies.make_snapshots(self.source, processor.state_key, log_id)
             committed = await check_snapshots(consumer, self.source, committed, snapshots, self._settings)
             if committed.must_be_written:
                 await delivery.deliver([], committed.offset, self.owned, self._note())
             self.phase = "restoring"
             folding = Folding(processor, self._suspects)
             await restore(
-                consumer, self.source, committed.offset, folding, snapshots, self._parts.metrics, self._moving
+                consumer, self.source, committed.offset, folding, snapshots, self._dependencies.metrics, self._moving
             )
             consumer.seek(self.source, committed.offset)
             self.next_offset = self.passed_offset = committed.offset
@@ -213,20 +215,20 @@ class PartitionWorker:
             await asyncio.shield(delivery.discard())
 
     async def _identify(self) -> str:
-        self._log_id = await self._parts.logs.current(self.source.topic)
+        self._log_id = await self._dependencies.logs.current(self.source.topic)
         return self._log_id
 
     async def _committed(self, log_id: str) -> Position:
-        parts = self._parts
+        dependencies = self._dependencies
         settings = self._settings
-        if parts.logs.added(self.source):  # `latest` would skip what came before we saw the partition
+        if dependencies.logs.added(self.source):  # `latest` would skip what came before we saw the partition
             settings = settings.model_copy(update={"start_from": "earliest"})
-        return await committed_position(parts.consumer, self.source, settings, parts.metrics, log_id)
+        return await committed_position(dependencies.consumer, self.source, settings, dependencies.metrics, log_id)
 
     async def _loop(self, delivery: Delivery, processor: Processor, snapshots: SnapshotStore) -> Delivery:
         while not self._stop.is_set():
             records = await self._poll()
-            self._parts.logs.look(self.source.topic)
+            self._dependencies.logs.look(self.source.topic)
             if self._stop.is_set():
                 break  # what was polled and not begun belongs to the next owner
             for batch in split(records, self._settings.batch_bytes_max):
@@ -240,7 +242,7 @@ class PartitionWorker:
                 due = processor.flush()
                 if due is not None and self.next_offset is not None:
                     await self._deliver(delivery, processor, due, self.next_offset)
-            if delivery.worn_out:
+            if delivery.needs_recycling:
                 delivery = await self._replace(delivery)
             await self._snapshot_if_due(processor, snapshots)
         last = processor.flush(force=True)
@@ -251,8 +253,8 @@ class PartitionWorker:
 
     async def _batch(self, batch: Sequence[Record], processor: Processor, delivery: Delivery) -> Held | None:
         """From poll to commit; why nothing is committed, where it would be too many dead letters."""
-        with self._parts.tracing.batch(batch) as trace:
-            reach("after_poll")
+        with self._dependencies.tracing.batch(batch) as trace:
+            failpoint("after_poll")
             blamed = self._suspects.why(batch[0])
             started_s = monotonic_s()
             try:
@@ -264,8 +266,8 @@ class PartitionWorker:
                 if blamed is None:
                     self._suspect(batch, error)
                 raise
-            self._parts.metrics.took("process", started_s)
-            reach("after_process")
+            self._dependencies.metrics.observe_stage("process", started_s)
+            failpoint("after_process")
             if result.faults and (cause := self._too_many(result, blamed, batch)):
                 return Held.of(f"{self.source.topic}-{self.source.partition}", batch, result.faults, cause)
             trace.carry(result.writes)
@@ -321,7 +323,7 @@ class PartitionWorker:
 
     async def _poll(self) -> list[Record]:
         """A micro-batch: bounded by records and, while the partition keeps up, by the pacer's time."""
-        settings, pacer = self._settings, self._parts.pacer
+        settings, pacer = self._settings, self._dependencies.pacer
         took_s = pacer.now_s() - self._batch_start_s
         records = await self._get(POLL_TIMEOUT_MS, settings.batch_records_max)
         due_s = pacer.due_s(self._batch_start_s, took_s)
@@ -336,7 +338,7 @@ class PartitionWorker:
     async def _get(self, timeout_ms: int, records_max: int) -> list[Record]:
         """`getmany` that a drain interrupts: during a rebalance it would wait for the end of the rebalance (E)."""
         getting = asyncio.ensure_future(
-            self._parts.consumer.getmany(self.source, timeout_ms=timeout_ms, max_records=records_max)
+            self._dependencies.consumer.getmany(self.source, timeout_ms=timeout_ms, max_records=records_max)
         )
         self._getting = getting
         try:
@@ -350,16 +352,16 @@ class PartitionWorker:
 
     async def _deliver(self, delivery: Delivery, processor: Processor, result: Result, next_offset: int) -> None:
         started_s = monotonic_s()
-        if self._parts.logs.doubtful:
-            await self._parts.logs.check(self.source.topic)
+        if self._dependencies.logs.doubtful:
+            await self._dependencies.logs.check(self.source.topic)
         await delivery.deliver(result.writes, next_offset, self.owned, self._note())
-        self._parts.metrics.took("deliver", started_s)
+        self._dependencies.metrics.observe_stage("deliver", started_s)
         processor.committed(result)
         self.next_offset = self.passed_offset = next_offset
         self._suspects.committed(next_offset)
         self._failures = 0
         self._moving()
-        self._parts.metrics.transactions.labels(self._label).inc()
+        self._dependencies.metrics.transactions.labels(self._label).inc()
 
     def _note(self, held: str = "") -> str:
         return str(OffsetNote(self._log_id, held))
@@ -367,8 +369,8 @@ class PartitionWorker:
     async def _replace(self, delivery: Delivery) -> Delivery:
         """D: a fresh producer of the same id between two transactions; state and position stay."""
         await delivery.discard()
-        fresh = self._parts.make_delivery(self.source)
-        self._parts.metrics.producers.labels("age").inc()
+        fresh = self._dependencies.make_delivery(self.source)
+        self._dependencies.metrics.producers.labels("age").inc()
         await fresh.start()
         return fresh
 
@@ -376,7 +378,7 @@ class PartitionWorker:
         """Stop consuming, loudly, until a person decides: nothing of the batch is committed, only why it is not."""
         self.phase, self.held = "held", held
         self._decided.clear()
-        self._parts.metrics.held.labels(self._label).set(1)
+        self._dependencies.metrics.held.labels(self._label).set(1)
         self._log.error(
             "partition.held",
             cause=held.cause,
@@ -386,13 +388,13 @@ class PartitionWorker:
             next_step="`assay held show` lists the records, `assay held let-through` or `assay held retry` goes on",
         )
         try:
-            await self._parts.logs.check(self.source.topic)
+            await self._dependencies.logs.check(self.source.topic)
             await delivery.deliver([], held.first_offset, self.owned, self._note(str(held)))
             if not self._stop.is_set():
                 await self._decided.wait()
         finally:
             self.held = None
-            self._parts.metrics.held.labels(self._label).set(0)
+            self._dependencies.metrics.held.labels(self._label).set(0)
         self._log.info("partition.decided", let_through_below=self._let_through_below)
         self._cap = DeadLetterCap(self._settings.dead_letter_share_max, self._settings.dead_letter_window_records)
         self._unscorable_in_a_row = 0
@@ -402,7 +404,7 @@ class PartitionWorker:
         """Nothing was polled, and all that was is committed: what lies before the consumer's place is no record of ours."""
         if not self.owned():
             return
-        position = await self._parts.consumer.position(self.source)
+        position = await self._dependencies.consumer.position(self.source)
         if position > self.passed_offset:
             self.passed_offset = position
             self._moving()
@@ -416,11 +418,11 @@ class PartitionWorker:
         self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s
         if self.next_offset is None or self.next_offset == self._snapshot_offset or self._lost:
             return
-        metrics, offset = self._parts.metrics, self.next_offset
+        metrics, offset = self._dependencies.metrics, self.next_offset
         if snapshots.log_id == NO_LOG_ID and self._last is None:
             return  # nothing new, and nothing to tell the log by
         try:
-            await self._parts.logs.check(self.source.topic)
+            await self._dependencies.logs.check(self.source.topic)
             size_bytes = await asyncio.to_thread(snapshots.save, offset, processor.snapshot(), self._last)
         except (OSError, KafkaError) as error:
             metrics.snapshots.labels("failed").inc()

@@ -104,7 +104,7 @@ class SideApp:
         )
 
     def recovered(self, table: Any, recover: Callable[[], None]) -> None:
-        """Call `recover` whenever the table has been filled anew: after a start, and after partitions came or went."""
+        """Call `recover` whenever the table has been filled again: after a start, and after partitions came or went."""
 
         async def call(*_: Any, **__: Any) -> None:
             recover()

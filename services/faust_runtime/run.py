@@ -247,6 +247,6 @@ class _Running:
         return stuck_s
 
     def _tell_stuck(self, app: SideApp, found: Look, stuck_s: float) -> None:
-        """Where it stands, for whoever looks for the cause."""
+        """Where it stands, for a search for the cause."""
         at = {f"{tp.topic}-{tp.partition}": f"{found.positions[tp]}/{found.ends.get(tp)}" for tp in found.positions}
         log.warning("app.stuck", group=app.group, stuck_s=round(stuck_s), started=found.started, at=at, **app.doing())

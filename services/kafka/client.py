@@ -32,10 +32,10 @@ __all__ = [
     "admin",
     "connection",
     "input_consumer",
-    "patiently",
     "plain_producer",
     "reader",
     "retrieve",
+    "retry_transient",
     "tell_when_transaction_end_is_sent",
     "transactional_producer",
 ]
@@ -45,7 +45,12 @@ T = TypeVar("T")
 PATIENCE_S = 20.0
 PATIENCE_POLL_S = 0.05
 """For a broker or a coordinator, before the work begins: longer than a cluster takes to notice that a broker is gone."""
-FOR_NOW = (GroupCoordinatorNotAvailableError, GroupLoadInProgressError, NotCoordinatorForGroupError, NodeNotReadyError)
+TRANSIENT_ERRORS = (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    NotCoordinatorForGroupError,
+    NodeNotReadyError,
+)
 
 METADATA_AGE_MS_MAX = 5_000
 """So soon a partition that was added to the input is seen; as shipped it is five minutes."""
@@ -182,7 +187,7 @@ def _unsent_bytes(connection: Any) -> int:
     return int(connection._writer.transport.get_write_buffer_size()) if connection._writer else 1
 
 
-async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+async def retry_transient(ask: Callable[[], Awaitable[T]]) -> T:
     """What a broker of the cluster answers.
 
     Asks again while the one asked is down (the client takes any, and the next may be up), or the group has no coordinator, as
@@ -192,7 +197,7 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await ask()
-        except FOR_NOW:
+        except TRANSIENT_ERRORS:
             if monotonic_s() > deadline_s:
                 raise
             await asyncio.sleep(PATIENCE_POLL_S)
@@ -202,7 +207,7 @@ async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
     """Close a producer within twice `timeout_s`; never raises.
 
     Its own `stop` waits for everything unsent, its sender for the answer of a coordinator: either may never come. A sender that
-    is cancelled twice hands that on to whoever waits for it, so nobody here awaits one directly.
+    is cancelled twice hands that on to the coroutine that waits for it, so no one here awaits one directly.
     """
     for queue in producer._message_accumulator._batches.values():
         for batch in queue:
@@ -221,6 +226,6 @@ async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
 
 
 def retrieve(future: asyncio.Future[Any] | None) -> None:
-    """Look at a future's exception, so that one nobody waits for any more is not logged as forgotten."""
+    """Look at a future's exception, so that one no one waits for any more is not logged as forgotten."""
     if future is not None and future.done() and not future.cancelled():
         future.exception()

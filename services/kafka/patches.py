@@ -42,7 +42,7 @@ def _look_at_group_errors(send: Callable[..., Awaitable[Any]]) -> Callable[..., 
 
 OFFSETS_ANSWERS = (OffsetFetchResponse_v2, OffsetFetchResponse_v3, StableOffsetsResponse)
 aiokafka.client.AIOKafkaClient.send = _look_at_group_errors(aiokafka.client.AIOKafkaClient.send)
-"""C: as shipped, "the coordinator is still loading" is taken for "nothing is committed", and a partition would begin anew."""
+"""C: as shipped, "the coordinator is still loading" is taken for "nothing is committed", and a partition would start over."""
 
 aiokafka.consumer.group_coordinator.OffsetFetchRequest = StableOffsetsRequest
 """C: as shipped, a commit that is not over yet is not waited for, and a partition would begin one batch too early."""
@@ -91,4 +91,4 @@ def _end_fetches_first(close: Callable[[Fetcher], Awaitable[None]]) -> Callable[
 
 
 Fetcher.close = _end_fetches_first(Fetcher.close)
-"""As shipped, a fetch that waits to be tried again hands its own end on: whoever closes the consumer looks cancelled."""
+"""As shipped, a fetch that waits to be tried again hands its own end on: the closer of the consumer looks cancelled."""

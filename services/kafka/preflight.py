@@ -22,11 +22,11 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from services.errors import AssayError
-from services.kafka.client import admin, connection, patiently
+from services.kafka.client import admin, connection, retry_transient
 from services.settings.stream import KafkaSettings
 
 READ, WRITE = 3, 4
-"""Codes of operations (org.apache.kafka.common.acl.AclOperation): bits of what we are told that we may do (KIP-430)."""
+"""Codes of operations (org.apache.kafka.common.acl.AclOperation): bits of what the broker says that we may do (KIP-430)."""
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +37,7 @@ TOPIC_REFUSED = 29
 DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
 """An API and its version that came with Apache Kafka 4.3: brokers do not tell clients of theirs what they are."""
 
-UNTOLD = -(2**31)
+UNDISCLOSED = -(2**31)
 """In place of our rights, from brokers that do not work them out: it says nothing."""
 
 REFUSED_LOGINS = (AuthenticationFailedError, SaslAuthenticationFailed, UnsupportedSaslMechanismError)
@@ -113,7 +113,7 @@ def may_forget_commits(client: AIOKafkaAdminClient) -> bool:
 
 def allows(operations: int, operation: int) -> bool:
     """Whether the answer allows it, or leaves it unsaid: then the work itself is what meets a refusal."""
-    return operations == UNTOLD or bool(operations >> operation & 1)
+    return operations == UNDISCLOSED or bool(operations >> operation & 1)
 
 
 async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int]], group: str) -> None:
@@ -125,7 +125,7 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
         if may_forget_commits(client):
             log.warning(
                 "kafka.may_forget_commits",
-                next_step="ask who runs the brokers whether their Kafka has the mend of KAFKA-20734: 4.3.0 to 4.4.0 have not",
+                next_step="ask who runs the brokers whether their Kafka has the fix of KAFKA-20734: 4.3.0 to 4.4.0 have not",
             )
         missing = [
             f"{NAMES[operation]} on topic {topic}"
@@ -133,7 +133,7 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
             for operation in sorted(operations)
             if not allows(allowed[topic], operation)
         ]
-        found = await patiently(lambda: _described(client, group))
+        found = await retry_transient(lambda: _described(client, group))
         if found["error_code"] == GROUP_REFUSED or not allows(found["authorized_operations"], READ):
             missing.append(f"Read on group {group}")
     finally:
@@ -146,7 +146,7 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
 
 async def _allowed_on_topics(client: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, int]:
     """What we may do with each topic, a bit an operation."""
-    answer = await patiently(lambda: client._send_request(_MetadataRequest(topics)))
+    answer = await retry_transient(lambda: client._send_request(_MetadataRequest(topics)))
     return {
         # a topic that is hidden from us comes without rights, as from a broker that does not know them
         found["topic"]: 0 if found["error_code"] == TOPIC_REFUSED else int(found["authorized_operations"])

@@ -1,10 +1,11 @@
-"""Record batches that the client library cannot take: a header name that is no UTF-8, and a batch that unpacks to gigabytes.
+"""Record batches that the client library cannot take: a header name that is no UTF-8, and what grows to gigabytes.
 
 The library parses a batch before our code sees a record, and what it raises there would end every consumer of the topic in
 turn. Here a batch that it fails on is parsed again, tolerantly. The common path costs nothing: the library's own parser runs
 until it raises. Imported for its effect by `client_mends`.
 """
 
+import contextlib
 import threading
 import zlib
 from collections.abc import Callable, Iterator
@@ -32,7 +33,16 @@ UNPACKED_BYTES_MAX = 64 << 20
 TOLERANT_RECORDS_MAX = 100_000
 """Parsed one by one in Python, half a second of it: a batch of more is one dead letter."""
 
-XERIAL_HEADER_BYTES, GZIP_PART_BYTES = 16, 1 << 20
+HEADERS_MAX = 1000
+"""Of one record. Each is an object of 130 bytes, and takes 3 in a batch."""
+
+RECORDS_MAX = 500_000
+"""Of one batch that unpacks to more than LOOKED_AT_BYTES_MIN."""
+
+LOOKED_AT_BYTES_MIN = 4 << 20
+"""Smaller batches are parsed as they are: they cannot hold so many headers that it matters."""
+
+XERIAL_HEADER_BYTES, GZIP_PART_BYTES, GZIP_MEMBERS_MAX = 16, 1 << 20, 1000
 LENGTH_END, MAGIC_AT = 12, 16
 """Where a batch's length ends and its version stands, in bytes."""
 
@@ -55,12 +65,14 @@ class Unreadable(bytes):
 
 
 class TooLargeError(Exception):
-    """A batch unpacks to more than UNPACKED_BYTES_MAX, or does not unpack at all."""
+    """A batch unpacks to more than UNPACKED_BYTES_MAX, or does not unpack at all; or as the text says."""
 
 
 def _ungzip(data: Any) -> bytes:
     unpacked, rest = bytearray(), bytes(data)
-    while rest:  # there may be several members
+    for _ in range(GZIP_MEMBERS_MAX):
+        if not rest:
+            break
         member = zlib.decompressobj(wbits=31)
         while rest and not member.eof:
             unpacked += member.decompress(rest, GZIP_PART_BYTES)
@@ -70,6 +82,8 @@ def _ungzip(data: Any) -> bytes:
         if not member.eof:
             raise TooLargeError
         rest = member.unused_data
+    if rest:
+        raise TooLargeError
     return bytes(unpacked)
 
 
@@ -111,16 +125,59 @@ def _bounded(unpack: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     return unpacked
 
 
+def _looked_at(unpack: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    def unpacked(data: Any) -> bytes:
+        content = unpack(data)
+        if len(content) > LOOKED_AT_BYTES_MIN:
+            with contextlib.suppress(IndexError):  # what ends early is the parser's to refuse
+                _look_at(content)
+        return content
+
+    return unpacked
+
+
+def _look_at(records: bytes) -> None:
+    """Raise TooLargeError where the records of a batch of format 2 would fill the memory once they are parsed."""
+    at = number = 0
+    while at < len(records):
+        length, at = decode_varint(records, at)
+        number += 1
+        if number > RECORDS_MAX:
+            raise TooLargeError(f"holds more than {RECORDS_MAX:,} records")
+        if length < 0:
+            return
+        end = at + length
+        if length > 2 * HEADERS_MAX:
+            _check_headers(records, at + 1)
+        at = end
+
+
+def _check_headers(records: bytes, at: int) -> None:
+    """Of the record whose fields begin at `at`, behind its attributes."""
+    for _ in range(2):  # times and offset
+        _, at = decode_varint(records, at)
+    for _ in range(2):  # key and value
+        length, at = decode_varint(records, at)
+        at += max(0, length)
+    _check_number(decode_varint(records, at)[0])
+
+
+def _check_number(headers: int) -> None:
+    if headers > HEADERS_MAX:
+        raise TooLargeError(f"holds a record with more than {HEADERS_MAX:,} headers")
+
+
 CODECS = {
     "gzip_decode": _bounded(_ungzip),
     "snappy_decode": _bounded(_unsnappy),
     "lz4_decode": _bounded(_unpacked_by(cramjam.lz4)),
     "zstd_decode": _bounded(_unpacked_by(cramjam.zstd)),
 }
-for _module in (compiled_records, compiled_legacy_records, plain_records, plain_legacy_records):
+_OF_FORMAT_2 = (compiled_records, plain_records)
+for _module in (*_OF_FORMAT_2, compiled_legacy_records, plain_legacy_records):
     for _name, _unpack in CODECS.items():
         if hasattr(_module, _name):
-            setattr(_module, _name, _unpack)
+            setattr(_module, _name, _looked_at(_unpack) if _module in _OF_FORMAT_2 else _unpack)
 
 
 class _Kept:
@@ -170,7 +227,7 @@ def _batch(data: bytes) -> Any:
 
 
 class _TolerantBatch:
-    """A batch whose records are those that can be read; where none can be told apart, one that stands for them all."""
+    """A batch whose records are those that can be read; where none can be distinguished, one that stands for them all."""
 
     def __init__(self, batch: Any) -> None:
         self._batch = batch
@@ -188,8 +245,8 @@ class _TolerantBatch:
             why = f"cannot be parsed, and {why} to be looked at one by one"
         except NOT_TO_BLAME:
             raise
-        except TooLargeError:
-            why, too_large = f"unpacks to more than {UNPACKED_BYTES_MAX:,} bytes, or not at all", True
+        except TooLargeError as error:
+            why, too_large = str(error) or f"unpacks to more than {UNPACKED_BYTES_MAX:,} bytes, or not at all", True
         except Exception as error:
             why = f"cannot be parsed ({type(error).__name__})"
         return iter([self._stand_in(why, too_large)])
@@ -220,6 +277,7 @@ def _records(batch: PlainBatch) -> Iterator[PlainRecord]:
         key, at = _bytes(data, at)
         value, at = _bytes(data, at)
         count, at = decode_varint(data, at)
+        _check_number(count)
         headers = []
         for _ in range(count):
             name, at = _bytes(data, at)

@@ -1,7 +1,7 @@
 """What is committed, asked so that a commit that is not over yet is waited for (OffsetFetch 7, KIP-447: Kafka 2.5 and later).
 
 The client asks in version 3, which does not. A coordinator that has just taken over answers from what it knows to be on all
-replicas. That may end just before the marker of a transaction that is over, and version 3 is told the offset before it.
+replicas. That may end just before the marker of a transaction that is over, and version 3 answers the offset before it.
 """
 
 from typing import Any

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from schemas.topics import DAY_MS, STAMP_AHEAD_MS_MAX, TRANSACTIONS, Topic
 from services.errors import AssayError
-from services.kafka.client import admin, patiently
+from services.kafka.client import admin, retry_transient
 from services.kafka.preflight import why_unreachable
 from services.settings.stream import KafkaSettings, TopicSettings
 
@@ -94,7 +94,7 @@ async def read_retention(kafka: KafkaSettings, topics: TopicSettings, topic: Top
 
 
 async def read_unbounded_stamps(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> str | None:
-    """What to do where a producer may put any timestamp on a topic's records; None where it may not, or we are not told.
+    """What to do where a producer may put any timestamp on a topic's records; None where it may not, or where that is unknown.
 
     Raises TopicError where the broker does not answer.
     """
@@ -204,7 +204,7 @@ async def _ask(kafka: KafkaSettings, request: str, argument: Any) -> Any:
     client = admin(kafka)
     try:
         await client.start()
-        return await patiently(lambda: getattr(client, request)(argument))
+        return await retry_transient(lambda: getattr(client, request)(argument))
     except KafkaError as error:
         raise TopicError(await why_unreachable(kafka, error)) from None
     finally:

@@ -10,7 +10,7 @@ from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettin
 
 
 async def start() -> None:
-    """Read settings, watch models until told to stop."""
+    """Read settings, watch models until asked to stop."""
     kafka, topics, monitor = load(KafkaSettings), load(TopicSettings), load(MonitorSettings)
     runtime = load(RuntimeSettings).model_copy(update={"group": monitor.group, "http_port": monitor.http_port})
     metrics = Metrics(by_topic=True)

@@ -1,9 +1,9 @@
 """Decisions and labels as evidence: what the ledger keeps of them, and how much each counts. Pure."""
 
 from schemas.base import EventTimeMs, Identifier, Message, Probability, Share
-from schemas.decision import UnseenScore
+from schemas.decision import ChallengerScore
 from schemas.label import Label
-from schemas.monitor import Evidence, Judged, Told
+from schemas.monitor import Evidence, Judged, LabelEvidence
 
 
 class RecordedDecision(Message):
@@ -17,7 +17,7 @@ class RecordedDecision(Message):
     let_through: bool = False
     sample_share: Share = 1.0
     control_share: Share = 0.0
-    challenger: UnseenScore | None = None
+    challenger: ChallengerScore | None = None
 
 
 def weight(decision: RecordedDecision) -> float:
@@ -39,8 +39,8 @@ def of_decision(decision: RecordedDecision) -> list[Evidence]:
     """
     said = [(decision.model, decision.probability, decision.alert)]
     if decision.challenger is not None:
-        unseen = decision.challenger
-        said.append((unseen.model, unseen.probability, unseen.alert))
+        challenger = decision.challenger
+        said.append((challenger.model, challenger.probability, challenger.alert))
     return [
         Evidence(
             transaction_id=decision.transaction_id,
@@ -58,7 +58,7 @@ def of_decision(decision: RecordedDecision) -> list[Evidence]:
 
 def of_label(label: Label, partition: int, offset: int) -> Evidence:
     """What a payment turned out to be. partition, offset: on `labels`."""
-    told = Told(
+    told = LabelEvidence(
         verdict=label.verdict,
         labelled_at_ms=label.labelled_at_ms,
         event_time_ms=label.event_time_ms,

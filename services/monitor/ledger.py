@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from schemas import codec
 from schemas.label import LABEL_AGE_DAYS_MAX
-from schemas.monitor import Evidence, Judged, LedgerEntry, Told
+from schemas.monitor import Evidence, Judged, LabelEvidence, LedgerEntry
 from services.engine.faults import timestamp_ms
 
 DAY_MS = 86_400_000
@@ -94,7 +94,7 @@ class Ledger:
 
     def columns(self) -> dict[str, Columns]:
         """The payments that each model scored, by model."""
-        rows: dict[str, list[tuple[Judged, Told | None]]] = {}
+        rows: dict[str, list[tuple[Judged, LabelEvidence | None]]] = {}
         for transaction_id in self._event_ms:
             entry = _decode(self.table[transaction_id.encode()])
             for judged in entry.judged:
@@ -113,7 +113,7 @@ class Ledger:
             self.table.pop(oldest.encode())
 
 
-def _columns(rows: Sequence[tuple[Judged, Told | None]]) -> Columns:
+def _columns(rows: Sequence[tuple[Judged, LabelEvidence | None]]) -> Columns:
     return Columns(
         event_time_ms=np.array([judged.event_time_ms for judged, _ in rows], np.int64),
         probability=np.array([judged.probability for judged, _ in rows], np.float64),
@@ -130,7 +130,7 @@ def _judged(before: LedgerEntry, judged: Judged | None) -> tuple[Judged, ...]:
     return (*(known for known in before.judged if known.model != judged.model), judged)[-MODELS_MAX:]
 
 
-def _told(before: Told | None, told: Told | None) -> Told | None:
+def _told(before: LabelEvidence | None, told: LabelEvidence | None) -> LabelEvidence | None:
     """The rule of `schemas/label.py`. Labels of a payment share a partition; where they do not, the last to come counts."""
     if told is None or (before is not None and before.partition == told.partition and before.offset >= told.offset):
         return before
@@ -145,11 +145,11 @@ def _event_ms(entry: LedgerEntry) -> int:
     return entry.told.event_time_ms or entry.told.labelled_at_ms
 
 
-def newest_ms(judged: Iterable[Judged], told: Told | None) -> int:
+def newest_ms(judged: Iterable[Judged], told: LabelEvidence | None) -> int:
     """When it was last heard of a payment."""
     return max([one.event_time_ms for one in judged] + ([told.labelled_at_ms] if told else []), default=0)
 
 
-def latest_ms(judged: Iterable[Judged], told: Told | None) -> int:
+def latest_ms(judged: Iterable[Judged], told: LabelEvidence | None) -> int:
     """The latest time that is said of a payment."""
     return max(newest_ms(judged, told), told.event_time_ms or 0 if told else 0)

@@ -26,5 +26,5 @@ class References:
         self._known[known.model] = known
 
     def get(self, model: str) -> ModelReference | None:
-        """None where it has not been told yet."""
+        """None where it has not arrived yet."""
         return self._known.get(model)

@@ -92,9 +92,9 @@ class _Drift:
         if self._windows.full(window):
             found = report(window, known, self._psi_max)
             said = MonitorReport(kind="drift", model=sums.model, at_ms=timestamp_ms(message), drift=found)
-            # told first: a crash in between tells it twice, under the same position
+            # written first: a crash in between writes it twice, under the same position
             await self._app.send(MONITOR, sums.model.encode(), codec.write(said), source=message)
-            self._windows.begin_anew(sums.model)
+            self._windows.start_over(sums.model)
             self._show(sums.model, found)
 
     def _show(self, model: str, found: DriftReport) -> None:

@@ -55,7 +55,7 @@ class Windows:
         """Whether it is time to compare."""
         return window.scored >= self.records_min and window.clock_ms - window.from_clock_ms >= self.span_ms_min
 
-    def begin_anew(self, model: str) -> None:
+    def start_over(self, model: str) -> None:
         """After the window was reported."""
         self._put(model, DriftWindow(offset=self._open[model].offset))
 
@@ -68,10 +68,11 @@ def report(window: DriftWindow, known: ModelReference, psi_max: float) -> DriftR
     """A full window against the reference of the bundle that made it."""
     reference = known.reference
     of_weeks = window.clock_ms - window.from_clock_ms >= WEEK_MS
-    found = [
-        compare("probability", reference.probability_counts, window.probability, psi_max),
-        compare("anomaly_percentile", reference.anomaly_percentile_counts, window.anomaly_percentile, psi_max),
-    ]
+    of_scores = (
+        ("probability", reference.probability_counts, window.probability),
+        ("anomaly_percentile", reference.anomaly_percentile_counts, window.anomaly_percentile),
+    )
+    found = [compare(name, old, new, psi_max) for name, old, new in of_scores if len(old) == len(new)]
     found += [
         compare(feature.name, feature.counts, counts, psi_max)
         for feature, counts in zip(reference.features, window.features, strict=False)
@@ -91,7 +92,7 @@ def report(window: DriftWindow, known: ModelReference, psi_max: float) -> DriftR
 
 
 def _challenger(window: DriftWindow) -> ChallengerReport | None:
-    """How the shadow compares; alerts of either are those of both models less those they share."""
+    """How the challenger compares; alerts of either are those of both models less those they share."""
     if window.challenger is None or not window.challenger_scored:
         return None
     either = window.alerts + window.challenger_alerts - window.both_alerts

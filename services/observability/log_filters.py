@@ -13,7 +13,7 @@ RETRIABLE_NOISE = ("NotEnoughReplicasError", "ConcurrentTransactions")
 REPEATS_MAX = 10
 WINDOW_S = 60.0
 FAULTS_MAX = 1000
-"""Faults told apart. When there are more, counting begins anew: memory is bounded, a few lines too many are not a harm."""
+"""Distinct faults. When there are more, counting starts over: memory is bounded, a few lines too many are not a harm."""
 
 
 class NoiseFilter(logging.Filter):

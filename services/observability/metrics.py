@@ -13,6 +13,7 @@ from models.bundle.files import Refusal
 from schemas.dead_letter import DeadLetterReason
 from services.clock import monotonic_s
 from services.observability.histogram import BulkHistogram
+from services.observability.renamed import RenamedGauge
 from services.observability.risk_metrics import RiskMetrics
 
 LATENCY_BUCKETS_S = (
@@ -55,11 +56,11 @@ class Metrics:
         self._seen()
         self.risk = RiskMetrics(registry)
         self.on_stage: Callable[[str, float, float], None] | None = None
-        """Told of each stage: its name, when it began and when it ended, on the monotonic clock."""
+        """Called after each stage with its name, when it began and when it ended, on the monotonic clock."""
         self.trace_id: Callable[[], str | None] = lambda: None
         """The trace of the batch in work, where there is one."""
 
-    def took(self, stage: str, started_s: float) -> float:
+    def observe_stage(self, stage: str, started_s: float) -> float:
         """Count the time of one batch in a stage; returns when it ended."""
         ended_s = monotonic_s()
         self.stage.observe(ended_s - started_s, stage)
@@ -115,6 +116,7 @@ class Metrics:
             "lag_records", "Records in the partition, up to its end, that are not yet committed.", partition
         )
         self.held = self._gauge("partition_held", "1 while too many dead letters hold the partition.", partition)
+        RenamedGauge("assay_partition_paused", self.held, self.registry)
         self.open_transaction = self._gauge(
             "open_transaction_seconds",
             "How long an open transaction of another producer has hidden all that waits; 0 without one.",
@@ -177,10 +179,10 @@ class Metrics:
     def _models(self) -> None:
         """What scores."""
         self.model = self._gauge(
-            "model_info", "1 for the model in force: bundle and execution provider.", ["bundle", "provider"]
+            "model_info", "1 for the active model: bundle and execution provider.", ["bundle", "provider"]
         )
         self.challenger = self._gauge(
-            "challenger_info", "1 for the model that scores in the shadow: bundle and provider.", ["bundle", "provider"]
+            "challenger_info", "1 for the model that scores as challenger: bundle and provider.", ["bundle", "provider"]
         )
         self.unsigned = self._gauge("unsigned_bundles_allowed", "1 while bundles need no signature.", [])
         self.sealed = self._gauge("decisions_sealed", "1 while decision records are sealed per subject.", [])
@@ -188,8 +190,8 @@ class Metrics:
         self.swaps = self._counter(
             "swaps", "Changes of model while running, by kind: swapped, rolled_back, challenger, withdrawn.", ["kind"]
         )
-        self.shadow_failures = self._counter(
-            "challenger_failures", "Batches that the challenger could not score; it is then let go.", []
+        self.challenger_failures = self._counter(
+            "challenger_failures", "Batches that the challenger could not score; it is then dropped.", []
         )
 
     def _seen(self) -> None:

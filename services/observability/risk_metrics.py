@@ -25,7 +25,7 @@ class RiskMetrics:
         self.triggers = counter("alert_triggers", "Thresholds crossed by alerts; one alert may cross both.", "trigger")
         self.budget = Gauge(
             "assay_alert_budget_share",
-            "Alerts a payment that the bundle in force was made for.",
+            "Alerts a payment that the active bundle was made for.",
             ["bundle"],
             registry=registry,
         )

@@ -1,7 +1,7 @@
 """A key for each subject, in two halves: the master key, and a random salt that is kept once for each subject.
 
-A subject is a card's pseudonym. Its key is HKDF-SHA-256 (RFC 5869) of both halves: where the salt is deleted, nobody can make
-the key again, whoever holds the master key. So deleting one small file erases all that was sealed for a subject.
+A subject is a card's pseudonym. Its key is HKDF-SHA-256 (RFC 5869) of both halves: where the salt is deleted, no one can make
+the key again, which only the holder of the master key can. So deleting one small file erases all that was sealed for a subject.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from services.clock import monotonic_s
 from services.errors import SettingsError
 from services.settings.privacy import SubjectSettings
 from services.settings.secrets import SecretError, find_secret
-from services.storage import Place, place
+from services.storage import Storage, open_storage
 
 REFERENCE = re.compile(r"[a-z2-7]{26}")
 SALT_BYTES = 32
@@ -52,7 +52,7 @@ class SubjectKey(NamedTuple):
 class SubjectKeys:
     """The keys of all subjects."""
 
-    def __init__(self, master: SealKey, salts: Place, now_s: Callable[[], float] = monotonic_s) -> None:
+    def __init__(self, master: SealKey, salts: Storage, now_s: Callable[[], float] = monotonic_s) -> None:
         self._master, self._salts, self._now_s = master, salts, now_s
         self._names = PrivacyKey("", _derived(master.secret, b"", b"assay subject reference 1"))
         self._cached: OrderedDict[str, tuple[SubjectKey, float]] = OrderedDict()
@@ -157,7 +157,7 @@ def subject_keys(settings: SubjectSettings) -> SubjectKeys | None:
             "ASSAY_SUBJECT_SALTS_URL is not set: with ASSAY_SUBJECT_KEY name the one place where all processes keep the salts, "
             "a directory that they share or a URL (s3://...)."
         )
-    return SubjectKeys(master, place(settings.salts_url, setting="ASSAY_SUBJECT_SALTS_URL"))
+    return SubjectKeys(master, open_storage(settings.salts_url, setting="ASSAY_SUBJECT_SALTS_URL"))
 
 
 def _derived(secret: bytes, salt: bytes, purpose: bytes) -> bytes:

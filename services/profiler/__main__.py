@@ -14,7 +14,7 @@ from services.settings.stream import KafkaSettings, ProfilerSettings, RuntimeSet
 
 
 async def start() -> None:
-    """Read settings, work `labels` and `terminal-sums` until told to stop."""
+    """Read settings, work `labels` and `terminal-sums` until asked to stop."""
     kafka, topics, profiler = load(KafkaSettings), load(TopicSettings), load(ProfilerSettings)
     runtime = load(RuntimeSettings).model_copy(update={"group": profiler.group, "http_port": profiler.http_port})
     metrics = Metrics(by_topic=True)

@@ -118,14 +118,14 @@ class _Rows:
 
     def add(self, part: Part, said: Mapping[int, tuple[int, Score]]) -> None:
         """The part's payments that belong to the cut and were scored by the stream."""
-        places = [
-            place
-            for place, (record, transaction) in enumerate(zip(part.records, part.transactions, strict=True))
+        rows = [
+            row
+            for row, (record, transaction) in enumerate(zip(part.records, part.transactions, strict=True))
             if record.offset in said and self._cut.holds(transaction.event_time_ms)
         ]
-        self._transactions += [part.transactions[place] for place in places]
-        self._scores += [said[part.records[place].offset][1] for place in places]
-        self._features.append(part.features[places])
+        self._transactions += [part.transactions[row] for row in rows]
+        self._scores += [said[part.records[row].offset][1] for row in rows]
+        self._features.append(part.features[rows])
 
     def data_set(self, names: Iterable[str]) -> DataSet:
         """Everything collected, in order of time."""
@@ -145,5 +145,5 @@ class _Rows:
         for name in ("model", "probability", "alert", "let_through"):
             columns[name] = [getattr(score, name) for score in scores]
         features = np.concatenate(self._features)[order]
-        columns |= {f"{FEATURE_PREFIX}{name}": features[:, place] for place, name in enumerate(names)}
+        columns |= {f"{FEATURE_PREFIX}{name}": features[:, row] for row, name in enumerate(names)}
         return DataSet(columns)

@@ -8,7 +8,7 @@ from models.features.history import FeatureStateError
 from schemas.topics import CONTROL, CONTROL_ANSWERS, SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.process import Environment, Service, main, run_processor
-from services.engine.tables import FollowedTable, WhereWanted
+from services.engine.tables import ConditionalTable, FollowedTable
 from services.errors import AssayError
 from services.kafka.topics_admin import read_retention, read_unbounded_stamps, short_retention
 from services.observability import logs
@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 
 async def start() -> None:
-    """Read settings, load the model, work `transactions` until told to stop."""
+    """Read settings, load the model, work `transactions` until asked to stop."""
     kafka, topics, runtime = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
     scorer, bundles = load(ScorerSettings), load(BundleSettings)
     metrics = Metrics()
@@ -45,7 +45,7 @@ async def start() -> None:
         log.warning(
             "privacy.ephemeral_key", next_step="set ASSAY_PRIVACY_KEY, so that hashes in dead letters stay comparable"
         )
-    _say_unsigned(bundles, metrics)
+    _warn_unsigned(bundles, metrics)
     loader = Loader(scorer, bundles, metrics)
     model = loader.first()
     warm(model.feature_spec)
@@ -73,7 +73,7 @@ async def start() -> None:
         return models.champion.feature_spec.profiled
 
     table = FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)
-    followed = WhereWanted(table, profiled)
+    followed = ConditionalTable(table, profiled)
     swapper = Swapper(models, loader, runtime.group, metrics, followed.follow)
     swapper.follow(
         FollowedTable(CONTROL_ANSWERS, kafka, topics.topic_prefix, swapper.take_answers, metrics),
@@ -84,12 +84,12 @@ async def start() -> None:
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 
-def _say_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:
+def _warn_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:
     metrics.unsigned.set(bundles.allow_unsigned_bundles)
     if bundles.allow_unsigned_bundles:
         log.warning(
             "bundle.unsigned_allowed",
-            next_step="whoever can write a bundle decides what is fraud: sign bundles, and unset ASSAY_ALLOW_UNSIGNED_BUNDLES",
+            next_step="who can write a bundle decides what is fraud: sign bundles, and unset ASSAY_ALLOW_UNSIGNED_BUNDLES",
         )
 
 

@@ -1,11 +1,11 @@
-"""How many alerts the bundle in force was made for: what the breaker in the alert rules compares with."""
+"""How many alerts the active bundle was made for: what the breaker in the alert rules compares with."""
 
 from schemas.manifest import Manifest
 from services.observability.metrics import Metrics
 
 
 def show_budget(metrics: Metrics, bundle: str, manifest: Manifest) -> None:
-    """Set the metric for the bundle in force, and for no other."""
+    """Set the metric for the active bundle, and for no other."""
     metrics.risk.budget.clear()
     if (budget := alert_budget(manifest)) is not None:
         metrics.risk.budget.labels(bundle).set(budget)

@@ -30,13 +30,13 @@ class Outcomes:
         """Whether either was crossed."""
         return self.by_probability | self.by_anomaly
 
-    def triggers(self, place: int) -> tuple[Trigger, ...]:
-        """Which thresholds the transaction at `place` crossed."""
+    def triggers(self, row: int) -> tuple[Trigger, ...]:
+        """Which thresholds the transaction at `row` crossed."""
         crossed: tuple[tuple[Trigger, BoolArray], ...] = (
             ("probability", self.by_probability),
             ("anomaly_percentile", self.by_anomaly),
         )
-        return tuple(trigger for trigger, where in crossed if where[place])
+        return tuple(trigger for trigger, where in crossed if where[row])
 
 
 def decide(
@@ -51,15 +51,15 @@ def decide(
     by_anomaly = scores.anomaly_percentile >= np.float32(thresholds.anomaly_percentile)
     let_through = np.zeros(len(by_probability), np.bool_)
     if control_share > 0:
-        places = np.flatnonzero(by_probability | by_anomaly)
-        let_through[places] = _chosen([transaction_ids[place] for place in places.tolist()], control_share, CONTROL)
+        rows = np.flatnonzero(by_probability | by_anomaly)
+        let_through[rows] = _chosen([transaction_ids[row] for row in rows.tolist()], control_share, CONTROL)
     return Outcomes(by_probability, by_anomaly, let_through)
 
 
 def recorded(alert: Sequence[bool], transaction_ids: Sequence[str], share: float) -> list[int]:
     """Places whose decision is recorded: every alert, and a random share of the rest, by id, so that every run agrees."""
     chosen = _chosen(transaction_ids, share, SAMPLE) | np.asarray(alert, np.bool_)
-    return [int(place) for place in np.flatnonzero(chosen)]
+    return [int(row) for row in np.flatnonzero(chosen)]
 
 
 def _chosen(transaction_ids: Sequence[str], share: float, purpose: int) -> BoolArray:

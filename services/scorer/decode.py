@@ -44,11 +44,11 @@ class Decoder:
                 ValueError, TypeError, LookupError, ArithmeticError, RecursionError
             ):  # then one by one
                 transactions = self._parse_all(payloads)
-                if transactions is not None and self._beyond_doubt(records, payloads, transactions):
+                if transactions is not None and self._passes_fast_checks(records, payloads, transactions):
                     return list(records), transactions, []
         return self._one_by_one(records)
 
-    def _beyond_doubt(
+    def _passes_fast_checks(
         self, records: Sequence[Record], payloads: Sequence[bytes], transactions: Sequence[Transaction]
     ) -> bool:
         """Whether no transaction of a batch needs a closer look: looks at all of them at once."""

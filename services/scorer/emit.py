@@ -11,7 +11,7 @@ from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.control import Control, acknowledgement_key, command_key
-from schemas.decision import Decision, RecordedBecause, UnseenScore
+from schemas.decision import ChallengerScore, Decision, RecordedBecause
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
 from schemas.score import Score
@@ -33,7 +33,7 @@ from services.engine.faults import Fault, headers_of
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.decide import recorded
-from services.scorer.scored import Answer, Identity, Scored, Shares, Unseen
+from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
@@ -72,16 +72,16 @@ class Emitter:
         alert = batch.outcomes.alert.tolist()
         scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
         alerts, decisions = Write(self._prefix + ALERTS.name), Write(self._prefix + DECISIONS.name)
-        for place in np.flatnonzero(batch.outcomes.alert).tolist():
-            value = codec.encode(self._alert_of(batch, place, records[place]))
-            alerts.append(keys[place], value, headers[place])
+        for row in np.flatnonzero(batch.outcomes.alert).tolist():
+            value = codec.encode(self._alert_of(batch, row, records[row]))
+            alerts.append(keys[row], value, headers[row])
         recorded = self._recorded(batch, alert)
         subjects: Mapping[str, SubjectKey] = {}
         if self._subjects is not None:
-            subjects = await self._subjects.of(batch.transactions[place].card_id for place, _ in recorded)
-        for place, because in recorded:
-            decision = self._decision_of(batch, place, records[place], because, decided_at_ms, subjects)
-            decisions.append(decision.card_id.encode(), codec.encode(decision), headers[place])
+            subjects = await self._subjects.of(batch.transactions[row].card_id for row, _ in recorded)
+        for row, because in recorded:
+            decision = self._decision_of(batch, row, records[row], because, decided_at_ms, subjects)
+            decisions.append(decision.card_id.encode(), codec.encode(decision), headers[row])
         return [scores, alerts, decisions]
 
     def _scores(self, batch: Scored) -> list[Score]:
@@ -113,8 +113,8 @@ class Emitter:
 
     def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        places = recorded(alert, [t.transaction_id for t in batch.transactions], self._shares.decisions)
-        return [(place, "alert" if alert[place] else "sample") for place in places]
+        rows = recorded(alert, [t.transaction_id for t in batch.transactions], self._shares.decisions)
+        return [(row, "alert" if alert[row] else "sample") for row in rows]
 
     def faults(self, faults: Sequence[Fault]) -> Write:
         """Dead letters, in the order of the faults."""
@@ -140,7 +140,7 @@ class Emitter:
         return write
 
     def reference(self, source: Record, identity: Identity, reference: Reference, weekly: tuple[str, ...]) -> Write:
-        """What the sums are to be compared with: told by each partition once, and kept by its key once."""
+        """What the sums are to be compared with: written by each partition once, and kept by its key once."""
         write = Write(self._prefix + MODEL_REFERENCES.name)
         told = ModelReference(
             model=identity.model, bundle_digest=identity.bundle_digest, reference=reference, weekly=weekly
@@ -149,11 +149,11 @@ class Emitter:
         write.append(identity.model.encode(), codec.write(told), headers)
         return write
 
-    def answer(self, answer: Answer, partition: int, from_offset: int | None, now_ms: int) -> list[Write]:
+    def answer(self, answer: Acknowledgement, partition: int, from_offset: int | None, now_ms: int) -> list[Write]:
         """A partition's acknowledgement; and the command itself, where this process made it."""
         command = answer.command
         write = Write(self._prefix + CONTROL_ANSWERS.name)
-        if answer.own:
+        if answer.self_initiated:
             write.append(command_key(command.group, command.channel), codec.write(command), [])
         acknowledgement = Control(
             kind="acknowledgement",
@@ -162,9 +162,9 @@ class Emitter:
             command_id=command.command_id,
             at_ms=now_ms,
             by=WHO,
-            bundle=answer.holds,
-            outcome="in_force" if answer.why is None else "refused",
-            why=answer.why,
+            bundle=answer.current_bundle,
+            outcome="in_force" if answer.reason is None else "refused",
+            why=answer.reason,
             source_partition=partition,
             from_offset=from_offset,
         )
@@ -172,56 +172,56 @@ class Emitter:
         write.append(key, codec.write(acknowledgement), [])
         return [write]
 
-    def _alert_of(self, batch: Scored, place: int, score: Score) -> Alert:
-        transaction, triggers = batch.transactions[place], batch.outcomes.triggers(place)
+    def _alert_of(self, batch: Scored, row: int, score: Score) -> Alert:
+        transaction, triggers = batch.transactions[row], batch.outcomes.triggers(row)
         return self._alert(
             **_fields(score),
             terminal_id=transaction.terminal_id,
             amount=transaction.amount,
             currency=transaction.currency,
             triggers=triggers,
-            reasons=_records(batch.reasons[place]),
+            reasons=_records(batch.reasons[row]),
         )
 
     def _decision_of(
         self,
         batch: Scored,
-        place: int,
+        row: int,
         score: Score,
         because: RecordedBecause,
         decided_at_ms: int,
         subjects: Mapping[str, SubjectKey],
     ) -> Decision:
-        record, thresholds = batch.records[place], batch.identity.thresholds
+        record, thresholds = batch.records[row], batch.identity.thresholds
         fields = dict(
             **_fields(score),
             decision_id=f"{record.topic}-{record.partition}-{record.offset}",
             decided_at_ms=decided_at_ms,
             bundle_digest=batch.identity.bundle_digest,
-            features=tuple(batch.features[place].tolist()),
+            features=tuple(batch.features[row].tolist()),
             probability_threshold=thresholds.probability,
             anomaly_percentile_threshold=thresholds.anomaly_percentile,
             outcome="alert" if score.alert else "pass",
             recorded_because=because,
-            reasons=_records(batch.reasons.get(place, ())),
+            reasons=_records(batch.reasons.get(row, ())),
             sample_share=self._shares.decisions,
             control_share=self._shares.control,
-            challenger=_unseen(batch.unseen, place),
+            challenger=_challenger_score(batch.challenger, row),
         )
         if self._subjects is not None:
             fields = sealed(fields, subjects[score.card_id], self._subjects.master_id)
         return self._decision(**fields)
 
 
-def _unseen(unseen: Unseen | None, place: int) -> UnseenScore | None:
-    if unseen is None:
+def _challenger_score(challenger: ChallengerScores | None, row: int) -> ChallengerScore | None:
+    if challenger is None:
         return None
-    make: type[UnseenScore] = codec.record_type(UnseenScore)
+    make: type[ChallengerScore] = codec.record_type(ChallengerScore)
     return make(
-        model=unseen.model,
-        probability=float(unseen.scores.probability[place]),
-        anomaly_percentile=float(unseen.scores.anomaly_percentile[place]),
-        alert=bool(unseen.alert[place]),
+        model=challenger.model,
+        probability=float(challenger.scores.probability[row]),
+        anomaly_percentile=float(challenger.scores.anomaly_percentile[row]),
+        alert=bool(challenger.alert[row]),
     )
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from models.scoring.scores import Scores
 from models.scoring.shapley import explain, rows_max
 from schemas.alert import Reason
-from services.scorer.decide import BoolArray, Outcomes, decide
+from services.scorer.decide import Outcomes, decide
 from services.scorer.live import Model, Models
-from services.scorer.scored import Matrix
+from services.scorer.scored import ChallengerScores, Matrix
 
 T = TypeVar("T")
 
@@ -36,15 +36,6 @@ class Judgement:
     reasons: dict[int, tuple[Reason, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Shadow:
-    """What the challenger says of the same batch."""
-
-    model: Model
-    scores: Scores
-    alert: BoolArray
-
-
 async def judge(models: Models, model: Model, features: Matrix, control: ControlGroup) -> Judgement:
     """The champion's judgement. A new champion that fails is rolled back, and the one before judges the batch."""
     try:
@@ -58,13 +49,13 @@ async def judge(models: Models, model: Model, features: Matrix, control: Control
     return judged
 
 
-async def judge_unseen(models: Models, challenger: Model, features: Matrix) -> Shadow | None:
-    """The challenger's scores; None where it fails, which nobody else notices."""
+async def judge_challenger(models: Models, challenger: Model, features: Matrix) -> ChallengerScores | None:
+    """The challenger's scores; None where it fails, which no one else notices."""
     try:
         scores, _ = await _run(challenger, len(features), _timed, challenger, features)
-        return Shadow(challenger, scores, decide(scores, challenger.identity.thresholds).alert)
+        return ChallengerScores(challenger.identity.model, scores, decide(scores, challenger.identity.thresholds).alert)
     except Exception as error:
-        models.let_go(challenger, f"it fails with {type(error).__name__}")
+        models.drop_challenger(challenger, f"it fails with {type(error).__name__}")
         return None
 
 
@@ -72,13 +63,13 @@ async def _judged(model: Model, features: Matrix, control: ControlGroup) -> tupl
     """The judgement, and the seconds that the scores took."""
     scores, model_s = await _run(model, len(features), _timed, model, features)
     outcomes = decide(scores, model.identity.thresholds, control.transaction_ids, control.share)
-    places = np.flatnonzero(outcomes.alert).tolist()
+    alerts = np.flatnonzero(outcomes.alert).tolist()
     reasons: dict[int, tuple[Reason, ...]] = {}
-    if places:
-        triggers = [outcomes.triggers(place) for place in places]
-        rows = rows_max(model.session.bundle, len(places))
-        found = await _run(model, rows, explain, model.session, features[places], triggers)
-        reasons = dict(zip(places, found, strict=True))
+    if alerts:
+        triggers = [outcomes.triggers(row) for row in alerts]
+        rows = rows_max(model.session.bundle, len(alerts))
+        found = await _run(model, rows, explain, model.session, features[alerts], triggers)
+        reasons = dict(zip(alerts, found, strict=True))
     return Judgement(model, scores, outcomes, reasons), model_s
 
 

@@ -15,7 +15,7 @@ from schemas.feature_spec import FeatureSpec
 from services.clock import wall_ms
 from services.observability.metrics import Metrics
 from services.scorer.budget import show_budget
-from services.scorer.scored import Answer, Identity
+from services.scorer.scored import Acknowledgement, Identity
 from services.scorer.watch import Bands, Tally, Watch
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class Models:
         self.champion = champion
         self.challenger: Model | None = None
         self.previous: Model | None = None
-        self.answers: dict[Channel, Answer] = {}
+        self.answers: dict[Channel, Acknowledgement] = {}
         self._bands, self._metrics, self._group = bands, metrics, group
         self._tally = Tally()
         self._watch: Watch | None = None
@@ -58,7 +58,7 @@ class Models:
         return self._watch is not None
 
     def swap(self, model: Model, command: Control, *, watch: bool = True) -> None:
-        """Put a model in force from each partition's next batch on. watch: against the one before, which is kept ready."""
+        """Activate a model from each partition's next batch on. watch: against the one before, which is kept ready."""
         old = self.champion
         if model is not old:
             if command.rollback:
@@ -73,21 +73,21 @@ class Models:
         if self.challenger is not None and self.challenger.bundle == model.bundle:
             self.challenger = None
         self._command = command
-        self.answers["champion"] = Answer(command, model.bundle)
+        self.answers["champion"] = Acknowledgement(command, model.bundle)
         self._show()
 
-    def shadow(self, model: Model | None, command: Control) -> None:
+    def set_challenger(self, model: Model | None, command: Control) -> None:
         """Score with another model beside the champion, unseen; None stops that."""
         self.challenger = model
         self._metrics.swaps.labels("challenger" if model else "withdrawn").inc()
         log.info("model.challenger", bundle=str(model.bundle) if model else "none")
-        self.answers["challenger"] = Answer(command, model.bundle if model else None)
+        self.answers["challenger"] = Acknowledgement(command, model.bundle if model else None)
         self._show()
 
     def refuse(self, command: Control, why: str) -> None:
         """A command that changes nothing."""
         holds = self.champion if command.channel == "champion" else self.challenger
-        self.answers[command.channel] = Answer(command, holds.bundle if holds else None, why[:500])
+        self.answers[command.channel] = Acknowledgement(command, holds.bundle if holds else None, why[:500])
 
     def count(self, model: Model, records: int, alerts: int, model_s: float) -> None:
         """Count a scored batch, and roll back where the new champion leaves its band."""
@@ -104,7 +104,7 @@ class Models:
             self._tally, self._watch, self.previous = self._watch.fresh, None, None
 
     def roll_back(self, model: Model, why: str) -> Model | None:
-        """Take `model` out of force; the one now in force, None where there is none to go back to."""
+        """Deactivate `model`; the one now active, None where there is none to go back to."""
         if model is not self.champion:
             return self.champion  # another partition was first
         if self.previous is None or self._command is None:
@@ -123,17 +123,17 @@ class Models:
             why=why[:500],
         )
         self.swap(self.previous, command)
-        self.answers["champion"] = Answer(command, self.champion.bundle, own=True)
+        self.answers["champion"] = Acknowledgement(command, self.champion.bundle, self_initiated=True)
         return self.champion
 
-    def let_go(self, challenger: Model, why: str) -> None:
+    def drop_challenger(self, challenger: Model, why: str) -> None:
         """A challenger that fails no longer scores; the champion's batch never notices."""
-        self._metrics.shadow_failures.inc()
+        self._metrics.challenger_failures.inc()
         if self.challenger is challenger:
             log.error("model.challenger_failed", bundle=str(challenger.bundle), why=why)
             self.challenger = None
             answer = self.answers["challenger"]
-            self.answers["challenger"] = Answer(answer.command, None, why[:500])
+            self.answers["challenger"] = Acknowledgement(answer.command, None, why[:500])
             self._show()
 
     def _show(self) -> None:

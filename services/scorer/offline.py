@@ -69,10 +69,10 @@ class OfflinePartition:
         scores = self._scored(features)
         sound = np.all([np.isfinite(column) for column in scores], axis=0)
         if not sound.all():  # the stream makes dead letters of them, too
-            faults += [unscorable(good[place], "FloatingPointError") for place in np.flatnonzero(~sound).tolist()]
+            faults += [unscorable(good[row], "FloatingPointError") for row in np.flatnonzero(~sound).tolist()]
             faults.sort(key=lambda fault: int(fault.record.offset))
-            places = np.flatnonzero(sound).tolist()
-            good, transactions = [good[place] for place in places], [transactions[place] for place in places]
+            rows = np.flatnonzero(sound).tolist()
+            good, transactions = [good[row] for row in rows], [transactions[row] for row in rows]
             features, scores = features[sound], Scores(*(column[sound] for column in scores))
         return Part(good, transactions, features, scores, decide(scores, self._thresholds).alert, faults)
 
@@ -127,7 +127,7 @@ def judge(
     """Judge transactions in JSON, in order of event time, as one partition that forgets no id.
 
     bytes_max: of one payload. cards_max: ids remembered of each key. labelled: of the same payments; the terminals' profiles
-    are made of those that are scored. `report` is told how many are done.
+    are made of those that are scored. `report` is called with how many are done.
     """
     judged = Judged.blank(len(payloads))
     records: list[Record] = [Payload(offset, value) for offset, value in enumerate(payloads)]
@@ -138,12 +138,12 @@ def judge(
         for fault in part.faults:
             judged.rejected[fault.record.offset] = fault.reason.value
             judged.details[fault.record.offset] = fault.detail
-        places = [record.offset for record in part.records]
+        rows = [record.offset for record in part.records]
         for column, values in zip(judged.scores, part.scores, strict=True):
-            column[places] = values
-        judged.alert[places] = part.alert
-        terminal_ids = [labelled.terminal_id[place] for place in places]
-        history.add(int(labelled.day[start]), terminal_ids, labelled.is_fraud[places])
+            column[rows] = values
+        judged.alert[rows] = part.alert
+        terminal_ids = [labelled.terminal_id[row] for row in rows]
+        history.add(int(labelled.day[start]), terminal_ids, labelled.is_fraud[rows])
         report(end)
     return judged
 

@@ -29,10 +29,10 @@ from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.decode import Decoder
 from services.scorer.emit import Emitter
-from services.scorer.judge import ControlGroup, Judgement, Shadow, judge, judge_unseen
+from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
 from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
-from services.scorer.scored import Answer, Scored, Unseen
+from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
 from services.scorer.seen import show
 from services.scorer.sums import PartialSums
 from services.settings.stream import RuntimeSettings, ScorerSettings
@@ -90,7 +90,7 @@ class ScoringProcessor:
         self._models = models
         self._spec, self._spec_digest = model.feature_spec, model.spec_digest
         self._source = source
-        self._answered: dict[Channel, Answer] = {}
+        self._answered: dict[Channel, Acknowledgement] = {}
         self._profiles = profiles
         self._fields = stream_fields(model.feature_spec)
         self._limits = limits
@@ -134,18 +134,18 @@ class ScoringProcessor:
         return self._features.closed_days()
 
     async def process(self, records: Sequence[Record]) -> Result:
-        """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is in force."""
+        """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is active."""
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         self._check_state(model)
         good, transactions, faults = admit(self._decoder, self._duplicates, records)
-        self._metrics.took("decode", started_s)
+        self._metrics.observe_stage("decode", started_s)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
         if transactions:
-            judged, shadow, self._batch = await self._score(good, transactions, model, challenger)
-            writes += self._sums_of_others(judged.model, shadow.model if shadow else None)
+            judged, beside, self._batch = await self._score(good, transactions, model, challenger)
+            writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 self._batch.features,
                 judged.scores,
@@ -154,11 +154,11 @@ class ScoringProcessor:
                 self._batch.amount,
                 self._features.clock_ms,
             )
-            if shadow is not None:
-                self._sums.count_shadow(shadow.scores, shadow.alert, judged.outcomes.alert)
+            if beside is not None:
+                self._sums.count_challenger(beside.scores, beside.alert, judged.outcomes.alert)
             started_s = monotonic_s()
             writes += await self._emitter.judged(self._batch, now_ms)
-            self._metrics.took("emit", started_s)
+            self._metrics.observe_stage("emit", started_s)
             closed = self._features.closed_days()
             if closed:
                 writes.append(self._emitter.closed_days(records[-1], closed))
@@ -201,23 +201,23 @@ class ScoringProcessor:
 
     async def _score(
         self, records: Sequence[Record], transactions: Sequence[Transaction], model: Model, challenger: Model | None
-    ) -> tuple[Judgement, Shadow | None, Scored]:
+    ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         arrived_ms, known = arrivals(records), self._profiles
         batch = columns(transactions, self._fields, arrived_ms)
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         profiles_offset = known.next_offset if known else None
-        folded_s = self._metrics.took("fold", started_s)
+        folded_s = self._metrics.observe_stage("fold", started_s)
         control = ControlGroup(
             [transaction.transaction_id for transaction in transactions], self._emitter.control_share
         )
         judging = judge(self._models, model, features, control)
         if challenger is None:
-            judged, shadow = await judging, None
+            judged, beside = await judging, None
         else:
-            judged, shadow = await asyncio.gather(judging, judge_unseen(self._models, challenger, features))
-        self._metrics.took("model", folded_s)
+            judged, beside = await asyncio.gather(judging, judge_challenger(self._models, challenger, features))
+        self._metrics.observe_stage("model", folded_s)
         scored = Scored(
             records=records,
             transactions=transactions,
@@ -231,29 +231,28 @@ class ScoringProcessor:
             reasons=judged.reasons,
             identity=judged.model.identity,
             profiles_offset=profiles_offset,
-            unseen=Unseen(shadow.model.identity.model, shadow.scores, shadow.alert) if shadow else None,
+            challenger=beside,
         )
-        return judged, shadow, scored
+        return judged, beside, scored
 
     def _check_state(self, model: Model) -> None:
         if model.spec_digest != self._spec_digest:
             raise StateOutdatedError
 
-    def _fresh_sums(self, model: Model, challenger: Model | None = None) -> PartialSums:
-        shadow = challenger.identity.model if challenger else None
+    def _fresh_sums(self, model: Model, challenger: str | None = None) -> PartialSums:
         (topic, partition), reference = self._source, model.session.bundle.reference
-        self._told = model.identity, reference, model.feature_spec.weekly
-        return PartialSums(topic, partition, model.identity.model, reference.features, monotonic_s(), shadow)
+        self._reference = model.identity, reference, model.feature_spec.weekly
+        return PartialSums(topic, partition, model.identity.model, reference.features, monotonic_s(), challenger)
 
-    def _sums_of_others(self, model: Model, challenger: Model | None) -> list[Write]:
+    def _sums_of_others(self, model: Model, challenger: str | None) -> list[Write]:
         """What was counted of the models before, since sums are of one champion and one challenger."""
-        if self._sums.of(model.identity.model, challenger.identity.model if challenger else None):
+        if self._sums.of(model.identity.model, challenger):
             return []
         writes = self._due_sums(force=True)
         self._sums = self._fresh_sums(model, challenger)
         return writes
 
-    def _due_answers(self, answers: Mapping[Channel, Answer], from_offset: int | None) -> list[Write]:
+    def _due_answers(self, answers: Mapping[Channel, Acknowledgement], from_offset: int | None) -> list[Write]:
         """Acknowledgements that this partition has not written yet, in the transaction from which on they hold."""
         writes: list[Write] = []
         for channel, answer in answers.items():
@@ -266,8 +265,8 @@ class ScoringProcessor:
         now_s = monotonic_s()
         if self._last is None or self._sums.empty or not (force or self._sums.due(now_s)):
             return []
-        told = [self._emitter.reference(self._last, *self._told)] if self._sums.untold else []
-        return [*told, self._emitter.metric(self._last, self._sums.take(now_s))]
+        references = [] if self._sums.reference_sent else [self._emitter.reference(self._last, *self._reference)]
+        return [*references, self._emitter.metric(self._last, self._sums.take(now_s))]
 
 
 def admit(
@@ -278,11 +277,11 @@ def admit(
     repeated = duplicates.repeated([t.transaction_id for t in transactions])
     if repeated:
         detail = f"id seen within the last {duplicates.records_max} records of its partition"
-        faults += [Fault(good[place], DeadLetterReason.DUPLICATE, detail) for place in repeated]
+        faults += [Fault(good[row], DeadLetterReason.DUPLICATE, detail) for row in repeated]
         faults.sort(key=lambda fault: int(fault.record.offset))
         dropped = set(repeated)
-        good = [record for place, record in enumerate(good) if place not in dropped]
-        transactions = [transaction for place, transaction in enumerate(transactions) if place not in dropped]
+        good = [record for row, record in enumerate(good) if row not in dropped]
+        transactions = [transaction for row, transaction in enumerate(transactions) if row not in dropped]
     return good, transactions, faults
 
 

@@ -1,4 +1,4 @@
-"""What the stages hand to each other: who scored, what came out, and what is to be told of it."""
+"""What the stages hand to each other: who scored, what came out, and what is to be reported of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ class Shares:
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
-    """What the challenger says of a batch: nobody acts on it."""
+class ChallengerScores:
+    """What the challenger says of a batch: no one acts on it."""
 
     model: str
     scores: Scores
@@ -44,16 +44,16 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Acknowledgement:
     """What became of a channel's last command; every partition acknowledges it.
 
-    holds: what the channel holds now. why: the command was refused. own: this process made the command.
+    current_bundle: what the channel holds now. why: the command was refused. own: this process made the command.
     """
 
     command: Control
-    holds: BundleRef | None
-    why: str | None = None
-    own: bool = False
+    current_bundle: BundleRef | None
+    reason: str | None = None
+    self_initiated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class Scored:
     scores: Scores
     outcomes: Outcomes
     reasons: dict[int, tuple[Reason, ...]]
-    """By place in the batch, for alerts."""
+    """By row in the batch, for alerts."""
     identity: Identity
     profiles_offset: int | None
     """The records of `terminal-profiles` below it were known; None where the features read none."""
-    unseen: Unseen | None = None
+    challenger: ChallengerScores | None = None

@@ -20,7 +20,7 @@ INTERVAL_S = 1.0
 class PartialSums:
     """Sums since the last record written. A batch that is not committed is thrown away with its worker's state.
 
-    untold: nothing was written yet, so the reference that the sums are to be compared with is still to be told.
+    reference_sent: whether the reference that the sums are compared with was written; it is, with the first sums.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class PartialSums:
         now_s: float,
         challenger: str | None = None,
     ) -> None:
-        """features: the reference's, in the spec's order. challenger: what scores the same payments in the shadow."""
+        """features: the reference's, in the spec's order. challenger: what scores the same payments as challenger."""
         self._bins = FeatureBins(features)
-        self.untold = True
+        self.reference_sent = False
         self._topic, self._partition, self._model, self._challenger = topic, partition, model, challenger
         self._metric = codec.record_type(ScoringMetric)
         self._reset(now_s)
@@ -50,9 +50,9 @@ class PartialSums:
         self._features = self._bins.empty()
         self._probability = np.zeros(BINS, np.int64)
         self._percentile = np.zeros(BINS, np.int64)
-        self._shadow_counts = np.zeros(3, np.int64)
-        self._shadow_probability = np.zeros(BINS, np.int64)
-        self._shadow_percentile = np.zeros(BINS, np.int64)
+        self._challenger_counts = np.zeros(3, np.int64)
+        self._challenger_probability = np.zeros(BINS, np.int64)
+        self._challenger_percentile = np.zeros(BINS, np.int64)
 
     def count(self, first_offset: int, last_offset: int, until_ms: int, records: int, dead_letters: int) -> None:
         """Count a batch's inputs."""
@@ -84,11 +84,11 @@ class PartialSums:
         self._probability += _histogram(scores.probability, 1.0)
         self._percentile += _histogram(scores.anomaly_percentile, 100.0)
 
-    def count_shadow(self, scores: Scores, alert: NDArray[np.bool_], champion: NDArray[np.bool_]) -> None:
+    def count_challenger(self, scores: Scores, alert: NDArray[np.bool_], champion: NDArray[np.bool_]) -> None:
         """Count what the challenger said of the same batch; `champion` is which of it the champion alerted."""
-        self._shadow_counts += np.count_nonzero([np.ones_like(alert), alert, alert & champion], axis=1)
-        self._shadow_probability += _histogram(scores.probability, 1.0)
-        self._shadow_percentile += _histogram(scores.anomaly_percentile, 100.0)
+        self._challenger_counts += np.count_nonzero([np.ones_like(alert), alert, alert & champion], axis=1)
+        self._challenger_probability += _histogram(scores.probability, 1.0)
+        self._challenger_percentile += _histogram(scores.anomaly_percentile, 100.0)
 
     def of(self, model: str, challenger: str | None) -> bool:
         """Whether what is counted is of these models."""
@@ -104,7 +104,7 @@ class PartialSums:
         return not self.empty and now_s - self._since_s >= INTERVAL_S
 
     def take(self, now_s: float) -> bytes:
-        """The record to write; the sums begin anew."""
+        """The record to write; the sums start over."""
         value = codec.encode(
             self._metric(
                 source_topic=self._topic,
@@ -125,24 +125,24 @@ class PartialSums:
                 feature_histograms=self._bins.lists(self._features),
                 clock_ms=self._clock_ms,
                 let_through=self._let_through,
-                **self._shadow_fields(),
+                **self._challenger_fields(),
             )
         )
-        self.untold = False
+        self.reference_sent = True
         self._reset(now_s)
         return value
 
-    def _shadow_fields(self) -> dict[str, Any]:
+    def _challenger_fields(self) -> dict[str, Any]:
         if self._challenger is None:
             return {}
-        scored, alerts, both = self._shadow_counts.tolist()
+        scored, alerts, both = self._challenger_counts.tolist()
         return {
             "challenger": self._challenger,
             "challenger_scored": scored,
             "challenger_alerts": alerts,
             "both_alerts": both,
-            "challenger_probability_histogram": tuple(self._shadow_probability.tolist()),
-            "challenger_anomaly_percentile_histogram": tuple(self._shadow_percentile.tolist()),
+            "challenger_probability_histogram": tuple(self._challenger_probability.tolist()),
+            "challenger_anomaly_percentile_histogram": tuple(self._challenger_percentile.tolist()),
         }
 
 

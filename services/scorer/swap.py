@@ -1,6 +1,6 @@
 """Changes the models while they score: commands on `control` in, checked bundles into `Models`, one at a time.
 
-Load new before dropping old. Whatever is wrong with a bundle leaves the model in force as it is: one log line, one count, and
+Load new before dropping old. Whatever is wrong with a bundle leaves the active model as it is: one log line, one count, and
 an acknowledgement from every partition that says why. At a start the registry says what scores; a command counts only while
 the registry has taken no step since it was given.
 """
@@ -35,7 +35,7 @@ REFUSED_MAX = 1000
 """Refused commands that are remembered; one matters, the last."""
 
 
-class Loads(Protocol):
+class ModelLoader(Protocol):
     """Where models come from."""
 
     def of(self, wanted: BundleRef) -> Model:
@@ -46,12 +46,12 @@ class Loads(Protocol):
 
 
 class Swapper:
-    """Follows the commands to one consumer group. `start` puts in force what the last one says, before any partition runs."""
+    """Follows the commands to one consumer group. `start` activates what the last one says, before any partition runs."""
 
     def __init__(
         self,
         models: Models,
-        loader: Loads,
+        loader: ModelLoader,
         group: str,
         metrics: Metrics,
         follow_profiles: Callable[[], Awaitable[None]],
@@ -79,7 +79,7 @@ class Swapper:
 
     @property
     def ready(self) -> bool:
-        """Whether what the last command says is in force, or refused, and the next one will be heard."""
+        """Whether what the last command says is active, or refused, and the next one will be heard."""
         return self._working is not None and self.ended is None and all(table.ready for table in self._tables)
 
     @property
@@ -90,7 +90,7 @@ class Swapper:
         )
 
     async def start(self) -> None:
-        """Read every command, put the last in force, go on in the background. Raises AssayError, KafkaError."""
+        """Read every command, activate the last, go on in the background. Raises AssayError, KafkaError."""
         assert self._tables, "start before follow"
         for table in self._tables:
             await table.start()
@@ -176,7 +176,7 @@ class Swapper:
             raise AssayError(str(error)) from error
 
     async def _restore(self, command: Control, held: BundleRef | None) -> None:
-        """Put in force what was so before the start. What cannot be had, or nobody trusted signed, is not believed."""
+        """Activate what was so before the start. What cannot be had, or no one trusted signed, is not believed."""
         if held is None or held == self._models.champion.bundle:
             return
         try:
@@ -197,7 +197,7 @@ class Swapper:
             await self._roll_back_too()
 
     async def _roll_back_too(self, *, starting: bool = False) -> None:
-        """Follow another process of the group that rolled back what the last command put in force."""
+        """Follow another process of the group that rolled back what the last command activated."""
         own = self._own
         if own is None or self._commanded is None or own.command_id != own_rollback_id(self._commanded):
             return
@@ -205,12 +205,12 @@ class Swapper:
             await self.apply(own, starting=starting)
 
     async def apply(self, command: Control, *, starting: bool = False) -> bool:
-        """Do what a command says, or refuse it. starting: no partition has a state yet. Returns whether it is in force."""
+        """Do what a command says, or refuse it. starting: no partition has a state yet. Returns whether it is active."""
         known = self._models.answers.get(command.channel)
         if known is not None and known.command.command_id == command.command_id:
-            return known.why is None
+            return known.reason is None
         if command.bundle is None and command.channel == "challenger":
-            self._models.shadow(None, command)
+            self._models.set_challenger(None, command)
             return True
         try:
             model = await self._checked(command)
@@ -226,7 +226,7 @@ class Swapper:
         if command.channel == "champion":
             self._models.swap(model, command, watch=not starting)
         else:
-            self._models.shadow(model, command)
+            self._models.set_challenger(model, command)
         return True
 
     async def _checked(self, command: Control) -> Model:
@@ -243,19 +243,19 @@ class Swapper:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, argument)
 
     def _check(self, command: Control, wanted: BundleRef) -> None:
-        """Before anything is read: the line, and never an older version than the one in force."""
+        """Before anything is read: the line, and never an older version than the active one."""
         now = self._models.champion.bundle
         if wanted.name != now.name:
-            raise BundleError(f"{wanted} is of another line than {now}, which is in force.", "features")
+            raise BundleError(f"{wanted} is of another line than {now}, which is active.", "features")
         if command.channel == "challenger" or wanted.digest == now.digest:
             return
         if command.rollback:
             if command.replaces is not None and now.version > command.replaces.version:
-                raise BundleError(f"{command.replaces} is to be rolled back, and {now} is in force since.", "older")
+                raise BundleError(f"{command.replaces} is to be rolled back, and {now} is active since.", "older")
         elif wanted.version < now.version:
-            raise BundleError(f"{wanted} is older than {now}, which is in force: roll back, if that is meant.", "older")
+            raise BundleError(f"{wanted} is older than {now}, which is active: roll back, if that is meant.", "older")
         elif wanted.version == now.version:
-            raise BundleError(f"{wanted} is another bundle than the one of this version in force.", "older")
+            raise BundleError(f"{wanted} is another bundle than the one of this Active version.", "older")
 
     def _load(self, wanted: BundleRef) -> Model:
         """In the loader's thread: the very bundle, checked against its golden rows, and warm to the largest batch."""
@@ -279,7 +279,7 @@ class Swapper:
         if not (command.refold or command.rollback):  # the way back is always open
             raise BundleError(
                 f"{model.bundle} has other features than {now.bundle}, so every history must be folded again, and its "
-                "partition stands still until it is: promote it with --refold.",
+                "partition stands still until it is: promote it with --rebuild-state.",
                 "features",
             )
 

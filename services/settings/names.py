@@ -1,4 +1,4 @@
-"""Every name that an ASSAY_* variable may have. One that nobody reads is a setting that does not take effect."""
+"""Every name that an ASSAY_* variable may have. One that no one reads is a setting that does not take effect."""
 
 import difflib
 import functools

@@ -260,7 +260,7 @@ class BundleSettings(BaseSettings):
     )
     allow_unsigned_bundles: bool = Field(
         False,
-        description="Score with bundles that nobody signed. Whoever can write a bundle then decides what is fraud.",
+        description="Score with bundles that no one signed. Anyone who can write a bundle then decides what is fraud.",
     )
     bundle_version_min: Annotated[int, Field(ge=1)] = Field(
         1, description="Older versions are refused, rollbacks too: raise it when a signed bundle turns out to be bad."

@@ -54,7 +54,7 @@ def payloads(
 ) -> Iterator[Payload]:
     """The days' payments in their order; each is replaced by garbage with probability `bad_share`.
 
-    The very first is never a repetition, as there is nothing to repeat. label_delay_days: a payment's fraud is told by a
+    The very first is never a repetition, as there is nothing to repeat. label_delay_days: a payment's fraud is reported by a
     label between the payments of so many days later; None tells none.
     """
     labels: deque[tuple[int, Payload]] = deque()

@@ -182,7 +182,7 @@ class _Loop:
             await self._in_flight.popleft()
 
     def _target(self, payload: Payload) -> tuple[str, int]:
-        """Topic and partition, as Kafka's default has it: whoever labels a payment again reaches the same partition."""
+        """Topic and partition, as Kafka's default has it: a producer that labels a payment again reaches the same partition."""
         if payload.is_label:
             assert self._labels is not None, "a stream without labels has one"
             return self._labels.name, DefaultPartitioner()(payload.key, self._label_numbers, self._label_numbers)

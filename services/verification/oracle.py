@@ -62,7 +62,7 @@ class Ledger:
         """
         beyond = sources >= self._end
         if beyond.any():
-            self._note("torn", sources[beyond], "output of an input that does not exist")
+            self._note("inconsistent", sources[beyond], "output of an input that does not exist")
         held = (sources >= self._base) & ~beyond
         if not held.all():
             sources, flagged = sources[held], None if flagged is None else flagged[held]
@@ -128,17 +128,17 @@ class Ledger:
         self._note("missing", _at(is_input & ~scored & ~dead, low), "no score and no dead letter")
         self._note("duplicate", _at(scored & dead, low), "a score and a dead letter")
         says_alert, for_alert = _has(marks, Mark.SAYS_ALERT), _has(marks, Mark.ALERT_DECISION)
-        self._note("torn", _at(says_alert & ~alert, low), "the score says alert, but there is none")
-        self._note("torn", _at(alert & ~says_alert, low), "an alert, but no score that says so")
-        self._note("torn", _at(alert & ~for_alert, low), "an alert without its decision")
-        self._note("torn", _at(for_alert & ~alert, low), "a decision for an alert that is not there")
-        self._note("torn", _at(decision & ~scored, low), "a decision without its score")
+        self._note("inconsistent", _at(says_alert & ~alert, low), "the score says alert, but there is none")
+        self._note("inconsistent", _at(alert & ~says_alert, low), "an alert, but no score that says so")
+        self._note("inconsistent", _at(alert & ~for_alert, low), "an alert without its decision")
+        self._note("inconsistent", _at(for_alert & ~alert, low), "a decision for an alert that is not there")
+        self._note("inconsistent", _at(decision & ~scored, low), "a decision without its score")
         if every_decision:
-            self._note("torn", _at(scored & ~decision, low), "a score without its decision")
-        self._note("torn", _at(_has(marks, OUTPUTS) & ~is_input, low), "output of an offset that is no input")
+            self._note("inconsistent", _at(scored & ~decision, low), "a score without its decision")
+        self._note("inconsistent", _at(_has(marks, OUTPUTS) & ~is_input, low), "output of an offset that is no input")
         ahead = max(high, committed if committed_after is None else committed_after)
         early = _has(self._marks[max(ahead - self._base, 0) :], OUTPUTS)
-        self._note("torn", _at(early, ahead), "output, but its offset was not committed")
+        self._note("inconsistent", _at(early, ahead), "output, but its offset was not committed")
         self._judge_metrics(marks, low, high)
         return verdict
 
@@ -147,16 +147,18 @@ class Ledger:
         rows = np.frombuffer(self._metrics, np.int64).reshape(-1, len(METRIC_FIELDS))
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         rows = rows[(rows[:, 0] >= low) & (rows[:, 1] < high)]
-        self._note("torn", rows[rows[:, 1] < rows[:, 0], 0], "scoring-metrics ends before it begins")
+        self._note("inconsistent", rows[rows[:, 1] < rows[:, 0], 0], "scoring-metrics ends before it begins")
         rows = rows[rows[:, 1] >= rows[:, 0]]
         first, last = rows[:, 0], rows[:, 1]
         overlap = np.zeros(len(rows), np.bool_)
         overlap[1:] = first[1:] <= np.maximum.accumulate(last)[:-1]
-        self._note("torn", first[overlap], "counted twice on scoring-metrics")
+        self._note("inconsistent", first[overlap], "counted twice on scoring-metrics")
         for column, kind in enumerate((Mark.INPUT, Mark.SCORE, Mark.ALERT, Mark.DEAD_LETTER), start=2):
             sums = np.concatenate(([0], np.cumsum(_has(marks, kind), dtype=np.int64)))
             differs = rows[:, column] != sums[last - low + 1] - sums[first - low]
-            self._note("torn", first[differs], f"scoring-metrics counts another number of {METRIC_FIELDS[column]}")
+            self._note(
+                "inconsistent", first[differs], f"scoring-metrics counts another number of {METRIC_FIELDS[column]}"
+            )
         counted = int(rows[~overlap, 2].sum())
         self._verdict.uncounted = max(self._verdict.inputs - counted, 0)
 

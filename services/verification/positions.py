@@ -11,7 +11,7 @@ from services.engine.log_identity import AnotherLogError, sentence
 from services.engine.offset_notes import OffsetNote
 from services.engine.snapshots import NO_LOG_ID
 from services.engine.topic_ids import topic_ids
-from services.kafka.client import admin, connection, patiently, reader
+from services.kafka.client import admin, connection, reader, retry_transient
 from services.settings.stream import KafkaSettings
 
 POLL_S = 0.05
@@ -27,7 +27,7 @@ async def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dic
     client = admin(kafka)
     try:
         await client.start()
-        offsets = await patiently(lambda: client.list_consumer_group_offsets(group))
+        offsets = await retry_transient(lambda: client.list_consumer_group_offsets(group))
         now_id = (await topic_ids(client._client, [topic])).get(topic, NO_LOG_ID)
     finally:
         await client.close()

@@ -37,12 +37,12 @@ class Rule:
     ) -> None:
         """Scores of the input partition `name`, by their source offsets."""
         for model in set(models):
-            places = [place for place, of in enumerate(models) if of == model]
+            rows = [row for row, of in enumerate(models) if of == model]
             part = _Scored(
                 name,
-                np.array([offsets[place] for place in places], np.int64),
-                np.array([values[place] for place in places], np.float32).reshape(-1, 2),
-                np.array([alert[place] for place in places], np.bool_),
+                np.array([offsets[row] for row in rows], np.int64),
+                np.array([values[row] for row in rows], np.float32).reshape(-1, 2),
+                np.array([alert[row] for row in rows], np.bool_),
             )
             self._scored.setdefault(model, []).append(part)
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 EXAMPLES_MAX = 10
-DAMAGE = ("missing", "duplicate", "out_of_order", "torn", "hanging", "misjudged", "disagreeing")
+DAMAGE = ("missing", "duplicate", "out_of_order", "inconsistent", "hanging", "misjudged", "disagreeing")
 
 
 @dataclass(slots=True)
@@ -13,7 +13,7 @@ class Verdict:
 
     missing: inputs without score or dead letter. duplicate: outputs beyond the one that an input is due.
     out_of_order: outputs behind a later one of the same input partition, or on a foreign partition.
-    torn: outputs that are not there together (score without its alert, alert without its decision, outputs whose offset
+    inconsistent: outputs that are not there together (score without its alert, alert without its decision, outputs whose offset
     was not committed, outputs of no input, metrics that do not add up). hanging: output partitions with a transaction
     that neither commits nor aborts. misjudged: scores whose alert is not what the thresholds on the decisions give.
     disagreeing: output partitions of which a reader at the end sees something else than one that followed them.
@@ -25,7 +25,7 @@ class Verdict:
     missing: int = 0
     duplicate: int = 0
     out_of_order: int = 0
-    torn: int = 0
+    inconsistent: int = 0
     hanging: int = 0
     misjudged: int = 0
     disagreeing: int = 0

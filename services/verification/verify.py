@@ -215,11 +215,11 @@ class _Verification:
     def _flags_of_scores(self, records: list[Any], positions: Any) -> Mask:
         decoded = [self._decoded(_decode_judged, record) for record in records]
         for number in np.unique(positions[:, 0]).tolist():
-            places = [place for place in np.flatnonzero(positions[:, 0] == number).tolist() if decoded[place]]
-            scores = [decoded[place] for place in places]
+            rows = [row for row in np.flatnonzero(positions[:, 0] == number).tolist() if decoded[row]]
+            scores = [decoded[row] for row in rows]
             self._rule.add_scores(
                 f"{self._input}-{number}",
-                [int(positions[place, 1]) for place in places],
+                [int(positions[row, 1]) for row in rows],
                 [score.model for score in scores],
                 [(score.probability, score.anomaly_percentile) for score in scores],
                 [score.alert for score in scores],
@@ -228,10 +228,10 @@ class _Verification:
 
     def _flags_of_decisions(self, records: list[Any]) -> Mask:
         because_of_alert = np.zeros(len(records), np.bool_)
-        for place, record in enumerate(records):
+        for row, record in enumerate(records):
             decision = self._decoded(_decode_decided, record)
             if decision is not None:
-                because_of_alert[place] = decision.recorded_because == "alert"
+                because_of_alert[row] = decision.recorded_because == "alert"
                 thresholds = decision.probability_threshold, decision.anomaly_percentile_threshold
                 self._rule.add_thresholds(
                     decision.model, thresholds, f"{record.topic}-{record.partition}@{record.offset}"
@@ -249,11 +249,11 @@ class _Verification:
         try:
             return decode(record.value or b"")
         except codec.RejectedError as error:
-            self._loose.note("torn", 1, f"{record.topic}-{record.partition}@{record.offset}: {error}")
+            self._loose.note("inconsistent", 1, f"{record.topic}-{record.partition}@{record.offset}: {error}")
             return None
 
     def _source(self, record: Any) -> tuple[int, int] | None:
-        """Input partition and offset; None where the output is of another input, or (counted) of nobody knows which."""
+        """Input partition and offset; None where the output is of another input, or (counted) of no one knows which."""
         headers = dict(record.headers)
         partition = offset = -1
         if SOURCE_TOPIC_HEADER in headers and headers[SOURCE_TOPIC_HEADER] != self._input.encode():
@@ -263,7 +263,9 @@ class _Verification:
         except (KeyError, ValueError):
             partition = -1
         if partition not in self._ledgers or offset < 0:
-            self._loose.note("torn", 1, f"{record.topic}-{record.partition}@{record.offset}: its headers name no input")
+            self._loose.note(
+                "inconsistent", 1, f"{record.topic}-{record.partition}@{record.offset}: its headers name no input"
+            )
             return None
         return partition, offset
 

@@ -1,6 +1,6 @@
-"""A scorer that nobody sees into: no metrics, no log, no traces. The other side of the observability benchmark.
+"""A scorer that no one sees into: no metrics, no log, no traces. The other side of the observability benchmark.
 
-Not a setting of the product: a scorer without metrics is one that nobody should run.
+Not a setting of the product: a scorer without metrics is one that no one should run.
 """
 
 from typing import Any
@@ -38,7 +38,7 @@ class BlindMetrics(Metrics):
     def __getattr__(self, name: str) -> Nothing:
         return NOTHING
 
-    def took(self, stage: str, started_s: float) -> float:
+    def observe_stage(self, stage: str, started_s: float) -> float:
         """The time, since the caller goes on from it."""
         return monotonic_s()
 

@@ -53,7 +53,7 @@ def _parser(description: str | None, options: dict[str, Any]) -> argparse.Argume
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.add_argument(
-        "--record", action="store_true", help="append to docs/benchmarks.jsonl, and write the pages anew"
+        "--record", action="store_true", help="append to docs/benchmarks.jsonl, and write the pages again"
     )
     for name, default in options.items():
         flag = f"--{name.replace('_', '-')}"

@@ -4,7 +4,7 @@
 [--environment NAME=VALUE,...]`
 
 A generator in a process of its own sends payments when they are due, whatever became of those before. A read_committed
-reader takes the time from due to seen. In each round every contender is started anew and takes all the rates in turn: the
+reader takes the time from due to seen. In each round every contender is started again and takes all the rates in turn: the
 scorer exactly once, the scorer at least once, the limit loop, exactly once, and where a JDK is Kafka Streams, exactly once with
 its default commit interval (100 ms); the scorers save a snapshot every 10 s. Then the scorer, exactly once, is offered twice
 what it can do. --environment: settings of the scorers, to compare with the defaults; such a run is recorded apart.

@@ -104,7 +104,9 @@ def measure(
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch)
-        session, _ = create_session(str(product(directory, 16)), devices[-1])  # a GPU that is not there is told at once
+        session, _ = create_session(
+            str(product(directory, 16)), devices[-1]
+        )  # a GPU that is not there is reported at once
         page_locked = device == "cuda" and BoundGraph(session, INPUT, ("mean",), 16, (16,)).page_locked
         limits: dict[str, list[float]] = interleaved(
             {name: lambda name=name: flops_limit(name, directory) for name in devices},  # type: ignore[misc]

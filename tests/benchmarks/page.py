@@ -59,7 +59,7 @@ def pages(path: Path = RECORDS) -> dict[str, str]:
 
 
 def write() -> None:
-    """Write the pages anew."""
+    """Write the pages again."""
     for name, content in pages().items():
         (DOCS / name).write_text(content, encoding="utf-8")
 

@@ -28,7 +28,7 @@ def broker() -> Iterator[str]:
 
 @contextmanager
 def place(bootstrap: str, partitions: int = 4) -> Iterator[Stream]:
-    """Topics under a prefix that nobody else has; what was started on them is ended afterwards, and they are deleted."""
+    """Topics under a prefix that no one else has; what was started on them is ended afterwards, and they are deleted."""
     with tempfile.TemporaryDirectory() as directory:
         stream = Stream(bootstrap, f"bench-{uuid.uuid4().hex[:8]}.", Path(directory), partitions)
         try:

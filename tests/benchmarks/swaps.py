@@ -32,7 +32,7 @@ from schemas.manifest import Manifest
 from schemas.registry import RegistryEvent
 from schemas.score import Score
 from schemas.topics import CONTROL_ANSWERS, SCORES, TRANSACTIONS, source_timestamp_ms
-from services.cli.bundles.commanding import Order, command
+from services.cli.bundles.commanding import ControlCommand, command
 from services.cli.demo.latency import Latencies
 from services.clock import wall_ms
 from services.kafka.client import plain_producer, reader
@@ -92,7 +92,7 @@ def recorded(registry: Registry, version: int) -> BundleRef:
 async def release(run: Run, version: int) -> None:
     """Publish, promote, command, and wait for every partition's answer."""
     bundle = recorded(run.registry, version)
-    order = Order(uuid.uuid4().hex, "champion", bundle)
+    order = ControlCommand(uuid.uuid4().hex, "champion", bundle)
     done = await command(order, run.stream.group, "benchmark", ANSWER_S_MAX)
     if [answer.outcome for answer in done.answers] != ["in_force"] * done.partitions:
         raise RuntimeError(f"fraud/{version} was not acknowledged by every partition: {done.answers}")
@@ -210,7 +210,7 @@ async def _measure(stream: Stream, seconds: float, rate: float, every_s: float) 
         **{
             name: value
             for name, value in verdict.as_dict().items()
-            if name in ("missing", "duplicate", "out_of_order", "torn", "scores")
+            if name in ("missing", "duplicate", "out_of_order", "inconsistent", "scores")
         },
         "partitions_with_mixed_versions": await mixed(run),
         "calm_ms_p50": run.calm.percentile_ms(50),

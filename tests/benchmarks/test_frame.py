@@ -21,7 +21,7 @@ def kept(**changes: object) -> record.Record:
 
 
 def test_the_newest_record_of_each_benchmark_makes_the_page(tmp_path: Path) -> None:
-    """Two of one kind in a file: the second is told, and the missed target with it."""
+    """Two of one kind in a file: the second is reported, and the missed target with it."""
     path = tmp_path / "records.jsonl"
     for one in (kept(target_s=3.0), kept()):
         record.append(one, path)

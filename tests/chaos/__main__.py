@@ -21,7 +21,7 @@ def main(
     rate: Annotated[float, typer.Option(min=1.0, help="Payments a second.")] = 1000.0,
     logs: Annotated[Path | None, typer.Option(help="Keep all logs and the snapshots here.")] = None,
 ) -> None:
-    """Break a running system for a while, then check that nothing is lost, repeated, torn or different.
+    """Break a running system for a while, then check that nothing is lost, repeated, inconsistent or different.
 
     The seed is printed first; the same seed brings the same faults at the same moments. Exits with 1 on any damage.
     Example: python -m tests.chaos --minutes 20 --seed 7

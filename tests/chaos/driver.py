@@ -65,7 +65,7 @@ class Outcome:
             "faults_by_kind": dict(sorted(self.system.done.items())),
             "lost": verdict.missing,
             "duplicated": verdict.duplicate,
-            "torn": verdict.torn,
+            "inconsistent": verdict.inconsistent,
             "differing": self.differing,
             "out_of_order": verdict.out_of_order,
             "hanging": verdict.hanging,

@@ -7,9 +7,10 @@ from typing import Any
 
 from schemas import codec
 from schemas.alert import Alert
-from schemas.case import CaseAction
+from schemas.case import CaseAction, held_card_number
 from schemas.metric import ScoringMetric
 from schemas.monitor import Evidence
+from schemas.times import EVENT_TIME_MS_MAX
 from schemas.topics import (
     ALERTS,
     CASE_ACTIONS,
@@ -24,7 +25,7 @@ from schemas.topics import (
     TOPICS,
     Topic,
 )
-from services.cases.desk import Desk, Limits, Source, case_problem, mute_problem
+from services.cases.desk import Desk, Limits, Source, case_problem, mute_problem, partition_of
 from services.faust_runtime.app import why_unusable
 from services.monitor.ledger import Ledger, entry_problem
 from services.monitor.references import References
@@ -61,7 +62,7 @@ class Readers:
 
     def take(self, topic: Topic, message: Any) -> None:
         """One record, as the service that reads the topic takes it. Raises what it raises."""
-        source = Source(message.partition, message.offset, message.timestamp)
+        source = Source(message.partition, message.offset, message.timestamp, message.timestamp)
         if topic.name in self.followers:
             self.followers[topic.name]([message])
         elif topic.name in CHECKS:
@@ -71,8 +72,9 @@ class Readers:
             self.desk.alert(codec.read(Alert, message.value or b""), source)
         elif topic is CASE_ACTIONS:
             action = codec.read(CaseAction, message.value or b"")
-            self.desk.labels(action, source)
-            self.desk.act(action, source)
+            if held_card_number(action) is None:
+                self.desk.labels(action, source)
+                self.desk.act(action, source)
         elif topic is MONITOR_EVIDENCE:
             self.ledger.add(codec.read(Evidence, message.value or b""))
         elif topic is SCORING_METRICS:
@@ -83,6 +85,9 @@ class Readers:
     def recover(self) -> None:
         """As after a restart: whatever the checks let through can be read."""
         self.desk.recover()
+        for case, action in self.desk.due(EVENT_TIME_MS_MAX):
+            partition_of(case.case_id)
+            codec.read(CaseAction, codec.write(action))
         self.ledger.recover()
         self.ledger.columns()
         self.windows.recover()

@@ -22,7 +22,7 @@ CARDS = 4000
 
 
 class Load:
-    """Sends until told to stop. A send that fails may or may not have reached the log; the oracle reads the log."""
+    """Sends until asked to stop. A send that fails may or may not have reached the log; the oracle reads the log."""
 
     def __init__(self, stream: Stream, rate: float) -> None:
         self._stream, self._rate = stream, rate

@@ -1,4 +1,4 @@
-"""Versions of a bundle in a registry, and the commands that put one in force while scorers score."""
+"""Versions of a bundle in a registry, and the commands that activate one while scorers score."""
 
 import subprocess
 import sys

@@ -1,7 +1,7 @@
 """`python -m tests.chaos.mutations`: takes each of the rules A to H out of the source and runs the test that must notice.
 
 Each mutation is made in a copy of the working tree; a test that still passes there would be a rule that nothing holds.
-With --write the table in docs/guarantees.md is made anew.
+With --write the table in docs/guarantees.md is made again.
 """
 
 import json
@@ -74,8 +74,8 @@ MUTATIONS = (
         "B",
         "the state outlives a fault",
         "services/engine/worker.py",
-        "            processor = self._parts.make_processor(self.source)\n",
-        "            processor = self.__dict__.setdefault('kept', self._parts.make_processor(self.source))\n",
+        "            processor = self._dependencies.make_processor(self.source)\n",
+        "            processor = self.__dict__.setdefault('kept', self._dependencies.make_processor(self.source))\n",
         f"{RUNTIME}/test_worker_states.py::test_what_a_transaction_without_a_good_end_folded_is_forgotten",
     ),
     Mutation(
@@ -123,11 +123,11 @@ MUTATIONS = (
     ),
     Mutation(
         "C",
-        "a group that lost its offset begins anew",
+        "a group that lost its offset starts over",
         "services/engine/restore.py",
         "    if not committed.known:\n",
         "    if False:\n",
-        f"{RUNTIME}/test_worker_order.py::test_a_group_that_lost_its_offset_does_not_begin_anew",
+        f"{RUNTIME}/test_worker_order.py::test_a_group_that_lost_its_offset_does_not_start_over",
     ),
     Mutation(
         "D",
@@ -141,8 +141,8 @@ MUTATIONS = (
         "E",
         "ownership is not looked at before a commit",
         "services/engine/delivery.py",
-        '        reach("after_offsets")\n        if not owned():\n            raise RevokedError\n',
-        '        reach("after_offsets")\n',
+        '        failpoint("after_offsets")\n        if not owned():\n            raise RevokedError\n',
+        '        failpoint("after_offsets")\n',
         f"{RUNTIME}/test_delivery.py::test_a_partition_taken_away_before_the_commit_commits_nothing",
     ),
     Mutation(
@@ -211,11 +211,11 @@ MUTATIONS = (
     ),
     Mutation(
         "F",
-        "a worker that ended by itself is overlooked",
+        "a worker that ended on its own is overlooked",
         "services/engine/group.py",
         "if error is None and task in self._tasks.values():",
         "if False:",
-        f"{RUNTIME}/test_group.py::test_a_worker_that_ends_by_itself_ends_the_process",
+        f"{RUNTIME}/test_group.py::test_a_worker_that_ends_on_its_own_ends_the_process",
     ),
     Mutation(
         "G",

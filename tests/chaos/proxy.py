@@ -74,7 +74,7 @@ class Proxy:
             gate.set()
 
     def blackhole(self, way: Way) -> None:
-        """Nothing goes through in this direction, and nobody is told."""
+        """Nothing goes through in this direction, and no one is informed."""
         self._open[way].clear()
 
     def reset(self) -> None:

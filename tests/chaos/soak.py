@@ -129,7 +129,7 @@ def _outcome(
     warm = [sample for sample in samples if sample[0] >= seconds * WARM_SHARE]
     times_s, rss_mb, fds = zip(*warm, strict=True)
     slope = statistics.linear_regression(times_s, rss_mb).slope
-    damage = found.missing + found.duplicate + found.out_of_order + found.torn + found.hanging + found.misjudged
+    damage = found.missing + found.duplicate + found.out_of_order + found.inconsistent + found.hanging + found.misjudged
     return Outcome(
         seconds=seconds,
         rate=rate,

@@ -60,7 +60,7 @@ async def test_an_outsider_reads_every_topic_as_the_exported_schemas_say(stream:
     await stream.send(good + [payload for payload, _ in BAD])
     await stream.caught_up([scorer])
     assert scorer.terminate() == 0
-    for topic in (topic for topic in SCORER_OUTPUTS if topic is not CONTROL_ANSWERS):  # nobody commands: see test_swap
+    for topic in (topic for topic in SCORER_OUTPUTS if topic is not CONTROL_ANSWERS):  # no one commands: see test_swap
         records = read_all(stream, topic.name)
         validator = jsonschema.Draft202012Validator(schema_of(topic.name))
         assert records, topic.name

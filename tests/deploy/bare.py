@@ -60,7 +60,7 @@ class Image:
     def _at_build(self, command: list[str], **environment: str) -> None:
         there = self.folder / "assay"
         there.mkdir(exist_ok=True)
-        # pip finds its registry by the settings of whoever runs this
+        # pip finds its registry by the settings of the user who runs this
         subprocess.run(command, cwd=there, env={**os.environ, **self.environment(**environment)}, check=True)
 
     def start(self, name: str, command: list[str], environment: dict[str, str]) -> "subprocess.Popen[bytes]":

@@ -104,7 +104,7 @@ def test_every_metric_that_is_asked_for_exists_with_the_labels_that_are_used() -
 
 
 def test_every_metric_is_shown_or_says_why_not() -> None:
-    """What nobody looks at need not be measured."""
+    """What no one looks at need not be measured."""
     used = {name for ask in asked() for name in names(ask.expr)}
     assert set(metrics()) - used == set(NOT_SHOWN)
 

@@ -16,8 +16,10 @@ from pydantic.fields import FieldInfo
 import schemas
 from schemas import codec
 from schemas.base import COUNT_MAX, Message
-from schemas.case import Case
+from schemas.case import Case, CaseAction
 from schemas.control import BundleRef
+from schemas.metric import ScoringMetric
+from schemas.monitor import DriftWindow, MonitorReport
 from schemas.terminal import TerminalProfile, TerminalSums
 
 for module in pkgutil.iter_modules(schemas.__path__):
@@ -83,6 +85,63 @@ def test_the_walk_finds_what_has_no_bound() -> None:
 
 SUMS = {"day": 1, "terminal_ids": ["t"], "payments": [1], "frauds": [0]}
 PROFILE = {"terminal_id": "t", "last_day": 9, "payments": [1, 2], "frauds": [0, 1]}
+METRIC = {
+    "source_topic": "t",
+    "source_partition": 0,
+    "first_offset": 0,
+    "last_offset": 9,
+    "until_ms": 1,
+    "model": "m",
+    "records": 10,
+    "scored": 8,
+    "alerts": 2,
+    "dead_letters": 2,
+    "late": 1,
+    "let_through": 1,
+    "amount_sum": 1.0,
+    "alert_amount_sum": 1.0,
+    "probability_histogram": [8],
+    "anomaly_percentile_histogram": [8],
+}
+QUALITY = {
+    "age_days_min": 0,
+    "age_days_max": None,
+    "mature": True,
+    "payments": 1.0,
+    "frauds": 0.0,
+    "alerts": 0.0,
+    "fraud_alerts": 0.0,
+    "labelled": 0,
+}
+REPORT = {"kind": "quality", "model": "m", "at_ms": 1, "quality": QUALITY}
+LISTED = {
+    "transaction_id": "a",
+    "event_time_ms": 1,
+    "terminal_id": "t",
+    "amount": 1.0,
+    "probability": 0.5,
+    "anomaly_percentile": 1.0,
+    "triggers": ["probability"],
+}
+CASE = {
+    "case_id": "0-1",
+    "card_id": "c",
+    "state": "open",
+    "change": "opened",
+    "version": 2,
+    "priority": 1.0,
+    "opened_at_ms": 1,
+    "changed_at_ms": 1,
+    "window_start_ms": 1,
+    "window_end_ms": 2,
+    "alerts": 1,
+    "amount": 1.0,
+    "listed": [LISTED],
+    "reasons": [],
+    "model": "m",
+}
+CONFIRM = {"action": "confirm", "case_id": "0-1", "by": "ana"}
+MUTE = {"action": "mute", "scope": "card", "muted_id": "c", "by": "ana"}
 REFERENCE = {"name": "fraud", "version": 1, "digest": "0" * 64}
 
 
@@ -97,6 +156,28 @@ REFERENCE = {"name": "fraud", "version": 1, "digest": "0" * 64}
         (TerminalProfile, PROFILE, {"payments": [2**31, 2]}),
         (TerminalProfile, PROFILE, {"payments": [1]}),
         (TerminalProfile, PROFILE, {"terminal_id": "a\nb"}),
+        (ScoringMetric, METRIC, {"alerts": 9}),
+        (ScoringMetric, METRIC, {"scored": 11}),
+        (ScoringMetric, METRIC, {"dead_letters": 11}),
+        (ScoringMetric, METRIC, {"late": 9}),
+        (ScoringMetric, METRIC, {"let_through": 3}),
+        (ScoringMetric, METRIC, {"both_alerts": 1}),
+        (ScoringMetric, METRIC, {"first_offset": 10}),
+        (DriftWindow, {"scored": 8, "records": 8}, {"alerts": 9}),
+        (DriftWindow, {"scored": 8, "records": 8}, {"dead_letters": 9}),
+        (DriftWindow, {"scored": 8, "records": 8}, {"challenger_alerts": 1}),
+        (MonitorReport, REPORT, {"kind": "drift"}),
+        (MonitorReport, REPORT, {"quality": None}),
+        (Case, CASE, {"alerts": 0}),
+        (Case, CASE, {"decided_version": 3}),
+        (CaseAction, CONFIRM, {"case_id": None}),
+        (CaseAction, CONFIRM, {"action": "mute"}),
+        (CaseAction, CONFIRM, {"action": "unmute", "scope": "card"}),
+        (CaseAction, CONFIRM, {"by": ""}),
+        (CaseAction, CONFIRM, {"note": "x" * 1_001}),
+        (CaseAction, MUTE, {"muted_id": None}),
+        (CaseAction, MUTE, {"muted_id": "a\x1b[2J"}),
+        (CaseAction, MUTE, {"until_ms": 10**18}),
         (BundleRef, REFERENCE, {"name": "../../etc/x"}),
         (BundleRef, REFERENCE, {"version": 10**30}),
         (BundleRef, REFERENCE, {"digest": "/../" * 16}),

@@ -233,7 +233,7 @@ def nested(levels: int) -> bytes:
 
 
 def test_nesting_is_limited_to_a_stated_depth_wherever_it_is() -> None:
-    """The same at every stack depth: one level more is too deep, in fields that nobody reads as well."""
+    """The same at every stack depth: one level more is too deep, in fields that no one reads as well."""
     assert accepted_by_decoder(Transaction, nested(codec.NESTING_MAX - 1)) is not None
     for payload in (nested(codec.NESTING_MAX), nested(50_000), b'{"a":' * 20_000):
         with pytest.raises(codec.TooDeepError, match="deeper than 100 levels"):
@@ -281,7 +281,7 @@ def test_no_refusal_repeats_a_word_of_the_payload(data: st.DataObject) -> None:
     ],
 )
 def test_a_refusal_says_which_field_and_what_was_expected(change: dict[str, Any], words: str) -> None:
-    """Enough to mend the producer without seeing the payload."""
+    """Enough to fix the producer without seeing the payload."""
     with pytest.raises(codec.SchemaError) as refusal:
         codec.read(Transaction, json.dumps(TRANSACTION | change).encode())
     assert str(refusal.value) == words

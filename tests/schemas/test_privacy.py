@@ -4,7 +4,7 @@ import random
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.privacy import (
@@ -132,6 +132,13 @@ def test_a_card_number_is_found_however_it_is_written(text: str) -> None:
     assert not none_is_card_number(["k1:abc", text, "k1:def"])
 
 
+@pytest.mark.parametrize("group", ["4 ", "0 ", "1-", "40 "])
+def test_a_text_of_thousands_of_groups_of_digits_is_scanned_in_one_pass(group: str) -> None:
+    """Each group was tried with every later one: a note of 1,000 characters took seconds, an id of 64 took 13 ms, this days."""
+    assert card_numbers_in(group * 3_000) == []
+    assert card_numbers_in("0 " * 10 + "4111 1111 1111 1111") == ["4111111111111111"]
+
+
 def test_a_line_break_hides_no_card_number() -> None:
     """The old detector asked for digits alone."""
     assert is_card_number(f"{VISA}\n")
@@ -155,7 +162,9 @@ def test_ordinary_ids_are_rarely_taken_for_card_numbers() -> None:
         assert sum(bool(card_numbers_in(make())) for _ in range(20_000)) <= share_max * 20_000, name
 
 
-@given(st.lists(st.text("0123456789abk:,-. \u0660", min_size=1, max_size=24), max_size=8))
+@given(st.lists(st.text("0123456789abk:,-. \n\u0660", min_size=1, max_size=24), max_size=8))
+@example(["4111111,111111111"])
+@example(["41111111\n11111111"])
 def test_a_batch_is_beyond_doubt_exactly_where_each_id_is(ids: list[str]) -> None:
     """The fast look never lets through what the slow one finds."""
     assert none_is_card_number(ids) == (not any(map(is_card_number, ids)))

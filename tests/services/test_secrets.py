@@ -26,7 +26,7 @@ from services.scorer.model import Loader
 from services.settings.names import settings_classes
 from services.settings.secrets import Found, shown_url, without_secrets
 from services.settings.stream import BundleSettings, ScorerSettings, load
-from services.storage import place
+from services.storage import open_storage
 from tests.models.bundle.making import COMMITTED, read_raw
 from tests.services.harness import Scorer, Stream, payment
 from tests.services.secured import Authority
@@ -156,7 +156,7 @@ def test_no_sentence_on_a_store_that_fails_shows_the_password_in_its_url(
         Loader(load(ScorerSettings), load(BundleSettings), Metrics()).first()
     assert shown(str(caught.value)) == []
     with pytest.raises(OSError, match="refusing://bank/models") as refused:
-        place(url).write("a", lambda file: None)
+        open_storage(url).write("a", lambda file: None)
     assert shown(str(refused.value)) == []
     assert without_secrets("at http://[bad/x") == "at http://***"
 
@@ -195,7 +195,7 @@ def page(service: Scorer) -> str:
 
 
 async def test_services_that_run_show_no_secret(stream: Stream) -> None:
-    """Their logs at DEBUG, their metrics, what they write; a webhook that nobody answers is among it."""
+    """Their logs at DEBUG, their metrics, what they write; a webhook that no one answers is among it."""
     environment = ours(stream)
     services = [
         stream.service(f"services.{name}", **environment)

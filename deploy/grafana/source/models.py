@@ -3,10 +3,10 @@
 from deploy.grafana.source.chart import Board, Chart, Query, Section
 
 VERSIONS = Section(
-    "In force",
+    "Active",
     [
         Chart(
-            "Version in force",
+            "Active version",
             "none",
             "Bundle and execution provider of each process. Two at once for long is a swap that got stuck.",
             [
@@ -21,7 +21,7 @@ VERSIONS = Section(
         Chart(
             "Challenger",
             "none",
-            "Bundle that scores in the shadow of the one in force.",
+            "Bundle that scores beside the active one.",
             [
                 Query(
                     "max by (bundle, provider, instance) (assay_challenger_info == 1)",

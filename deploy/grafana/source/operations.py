@@ -33,7 +33,7 @@ NOW = Section(
         Chart(
             "Partitions owned",
             "none",
-            "Over all processes. Fewer than the topics have: nobody works the rest.",
+            "Over all processes. Fewer than the topics have: no one works the rest.",
             [Query(f"sum(assay_assigned_partitions{{{JOBS}}})")],
             "not-ready",
             "number",

@@ -8,7 +8,7 @@ ALERTS = Section(
         Chart(
             "Alert rate",
             "percentunit",
-            "Alerts a score, and the share that the bundle in force was made for.",
+            "Alerts a score, and the share that the active bundle was made for.",
             [
                 Query(
                     "sum(rate(assay_alerts_total[$__rate_interval])) / sum(rate(assay_scores_total[$__rate_interval]))",

@@ -3,7 +3,7 @@
 Each candidate enters as piecewise-linear columns, so that a bend in its effect counts. At each step the logistic regression on
 the inputs chosen so far is fitted once; how much a candidate would gain is then its score statistic, in closed form (Rao,
 "Large sample tests of statistical hypotheses concerning several parameters", 1948), less twice its columns, as in Akaike's
-criterion. So a choice of 8 among 30 takes 8 fits, and can be made anew on the training rows of every fold.
+criterion. So a choice of 8 among 30 takes 8 fits, and can be made again on the training rows of every fold.
 """
 
 import numpy as np

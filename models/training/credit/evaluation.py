@@ -208,7 +208,7 @@ def _auc(score: Score, truth: NDArray[np.bool_]) -> float:
 def _draws(
     scores: dict[str, list[Score]], truths: list[NDArray[np.bool_]], seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Mean AUC over the folds by model, float64[1 + DRAWS]: as measured, then with each fold's rows drawn anew."""
+    """Mean AUC over the folds by model, float64[1 + DRAWS]: as measured, then with each fold's rows drawn again."""
     random = np.random.default_rng(seed)
     weights = [
         [

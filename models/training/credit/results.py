@@ -1,7 +1,7 @@
 """Measures the credit models on both public data sets and writes the pages: `python -m models.training.credit.results`.
 
 --data DIR holds german_credit.csv and taiwan_default_train.csv.gz (shapes as UCI's); without it they are fetched from UCI.
---page writes the page anew from the figures there are.
+--page writes the page again from the figures there are.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def main() -> None:
     """Measure, unless --page, and write."""
     parser = argparse.ArgumentParser(description="Measure the credit models.")
     parser.add_argument("--data", type=Path, help="folder with the two files; default: fetched from UCI")
-    parser.add_argument("--page", action="store_true", help="only write the page anew")
+    parser.add_argument("--page", action="store_true", help="only write the page again")
     arguments = parser.parse_args()
     try:
         if not arguments.page:

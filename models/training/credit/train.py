@@ -269,7 +269,7 @@ def _reference(settings: CreditSettings, cuts: Split, on_validation: Scores, thr
         & (on_validation.anomaly_percentile < np.float32(thresholds.anomaly_percentile))
     )
     if not approved.any():
-        raise TrainingError("The thresholds approve nobody on validation: choose another objective.")
+        raise TrainingError("The thresholds approve no one on validation: choose another objective.")
     rows = cuts.validation.features[approved]
     scores = Scores(*(column[approved] for column in on_validation))
     drawn = np.random.default_rng(settings.seed).permutation(len(rows))[:BACKGROUND_ROWS]

@@ -54,7 +54,7 @@ SIMULATED_CARD = ModelCard(
     ),
 )
 OWN_CARD = ModelCard(
-    owner="Whoever trained it on their own payments",
+    owner="The user who trained it on their own payments",
     licence="As the payments that it was trained on",
     permitted_use="Scoring payments of the kind that it was trained on, after a review of its figures.",
 )

@@ -32,7 +32,7 @@ FRAUDS_MIN = 20
 """In each cut of the gate."""
 
 NO_CARD = -1
-"""The card of a synthetic row: it is nobody's."""
+"""The card of a synthetic row: it is no one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def gate_cuts(train: Dataset, validation: Dataset, delay_days: int, stop_share: 
 
 
 def with_frauds(data: Dataset, frauds: NDArray[np.float32]) -> Dataset:
-    """`data` and then `frauds`, float32[n, F], of nobody's card and on the last day."""
+    """`data` and then `frauds`, float32[n, F], of no one's card and on the last day."""
     count = len(frauds)
     added = Dataset(
         frauds,
@@ -98,8 +98,8 @@ def verdict(
 ) -> dict[str, float]:
     """gan_shipped, 0 or 1, and for each figure of FIGURES the mean rise over the seeds with its interval (_low, _high).
 
-    scores: of the rows of `cut`, `with i` and `without i` for each seed. A draw takes cards anew, the same for both of a pair,
-    and seeds anew: a fit's own luck widens the interval as it should.
+    scores: of the rows of `cut`, `with i` and `without i` for each seed. A draw takes cards again, the same for both of a pair,
+    and seeds again: a fit's own luck widens the interval as it should.
     """
     figures = bootstrap(cut, scores, seed, settings.draws)
     seeds = np.random.default_rng([seed, 2]).integers(settings.seeds, size=(settings.draws, settings.seeds))

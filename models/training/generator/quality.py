@@ -54,7 +54,7 @@ def _at_most(rows: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
 
 def detection_auc(real: NDArray[np.float32], other: NDArray[np.float32], seed: int) -> float:
     """Area under the ROC of gradient boosting that tells `other` from `real`, cross-validated: 0.5 cannot, 1 always can."""
-    count = min(len(real), len(other))  # as many of each, so that neither is told by its frequency
+    count = min(len(real), len(other))  # as many of each, so that neither is recognised by its frequency
     random = np.random.default_rng([seed, 4])
     rows = np.concatenate([part[random.choice(len(part), count, replace=False)] for part in (real, other)])
     is_real = np.repeat([True, False], count)
@@ -66,7 +66,7 @@ def detection_auc(real: NDArray[np.float32], other: NDArray[np.float32], seed: i
 
 
 def independent(rows: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
-    """Every column shuffled by itself: what perfect marginals are worth without any dependence."""
+    """Every column shuffled on its own: what perfect marginals are worth without any dependence."""
     random = np.random.default_rng([seed, 5])
     return np.stack([random.permutation(column) for column in rows.T], axis=1)
 

@@ -58,7 +58,7 @@ def train_generator(
         name="payments",
         version=settings.version,
         created_at_ms=payments.end_ms,
-        owner="Whoever trained it on their own payments" if own else "The Assay authors",
+        owner="The user who trained it on their own payments" if own else "The Assay authors",
         licence="As the payments that it was trained on" if own else "Apache-2.0",
         permitted_use="Synthetic traffic for demonstrations and tests. Its tables hold quantiles of the real amounts.",
         network=_preset(settings.gan.shape),

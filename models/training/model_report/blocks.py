@@ -12,7 +12,7 @@ NONE = "n/a"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells are text. The first column names the row. marked: the row in force, if one is. left: columns of words."""
+    """Cells are text. The first column names the row. marked: the active row, if one is. left: columns of words."""
 
     caption: str
     columns: tuple[str, ...]

@@ -32,7 +32,7 @@ SECTIONS = (
 
 
 def model_report(data: ReportInput) -> bytes:
-    """The page, UTF-8. It has no script and asks nobody for anything; the same input gives the same bytes."""
+    """The page, UTF-8. It has no script and asks no one for anything; the same input gives the same bytes."""
     templates = Environment(
         loader=PackageLoader("models.training.model_report"),
         autoescape=True,

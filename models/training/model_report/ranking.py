@@ -48,7 +48,7 @@ def _roc(data: ReportInput) -> Figure:
         "ROC curve",
         f"Taken at random, one of the {words.positives} has a higher probability than one of the {words.negatives} in "
         f"{of_hundred(auc['probability'])} cases (AUC {auc['probability']:.3f}; a coin gives 0.500, the dotted diagonal). "
-        f"The dot is the threshold in force: {percent(found_now)} found at {percent(false_now, 2)} false alarms.",
+        f"The dot is the active threshold: {percent(found_now)} found at {percent(false_now, 2)} false alarms.",
         plot.svg(
             f"ROC curves. Area under the curve: probability {auc['probability']:.3f}, reconstruction error "
             f"{auc['reconstruction error']:.3f}."
@@ -83,7 +83,7 @@ def _precision_recall(data: ReportInput) -> Figure:
         "Precision and recall",
         f"Precision is the share of {words.alerts} that {words.are}. {percent(base, 2)} of all these {words.events} "
         f"{words.are}, so a guess has precision {figure(base, 4)} (dotted); the probability's average precision is "
-        f"{figure(average['probability'])}, {average['probability'] / base:.0f} times that. The dot is the threshold in force.",
+        f"{figure(average['probability'])}, {average['probability'] / base:.0f} times that. The dot is the active threshold.",
         plot.svg(
             f"Precision-recall curves. Average precision: probability {average['probability']:.3f}, reconstruction error "
             f"{average['reconstruction error']:.3f}, guess {base:.4f}."

@@ -113,7 +113,7 @@ class Plot:
         self._path([f"{LEFT} {at:.1f}", f"{self.width - RIGHT} {at:.1f}"], "rule")
 
     def svg(self, alternative: str) -> Markup:
-        """The chart. alternative: what it shows, for whoever cannot see it."""
+        """The chart. alternative: what it shows, for a reader who cannot see it."""
         return wrapped(self.width, self.height, [*self._frame(), *self._shapes, *self._key_row()], alternative)
 
     def _x(self, value: float) -> float:

@@ -8,7 +8,7 @@ DELTAS = {"gan_ap_delta": "average precision", "gan_cp100_delta": "card precisio
 QUALITY = {
     "detection_auc": "detection AUC of gradient boosting, against the real frauds learnt from; 0.5 cannot tell",
     "detection_auc_held_out": "the same for real frauds of other cards",
-    "detection_auc_independent": "the same for real frauds with every column shuffled by itself",
+    "detection_auc_independent": "the same for real frauds with every column shuffled on its own",
     "ks_mean": "Kolmogorov-Smirnov distance, mean of the features",
     "ks_max": "the same, worst feature",
     "wasserstein_mean": "Wasserstein distance in standard deviations, mean of the features",

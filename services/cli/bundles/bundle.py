@@ -34,7 +34,7 @@ Accepted = Annotated[
     ),
 ]
 RunUntrusted = Annotated[
-    bool, typer.Option("--run-untrusted", help="Run its graph although nobody trusted here has signed it.")
+    bool, typer.Option("--run-untrusted", help="Run its graph although no one trusted here has signed it.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
@@ -193,7 +193,7 @@ def inspect(bundle: Where, json: Json = False) -> None:
     try:
         trust = _trust()
     except SettingsError:
-        trust = _looking()  # nobody pinned is told as such
+        trust = _looking()  # no one pinned is reported as such
     tell(described(files, trust), json)
 
 
@@ -270,7 +270,7 @@ def _trust() -> "Trust":
 
 
 def _looking() -> "Trust":
-    """Opens what is sealed, and asks for nobody's signature."""
+    """Opens what is sealed, and asks for no one's signature."""
     from models.bundle.trust import Trust
 
     return Trust(allow_unsigned=True, seal_key=lambda: _seal_key(None))

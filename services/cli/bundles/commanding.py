@@ -2,7 +2,7 @@
 
 First the scorers are asked, then the registry is written: what they refuse, or do not answer, is taken back by a command that
 names what held the channel before, and nothing has changed. Where the command line dies between the two, the scorers go on with
-what they were told, also over restarts; the same command again completes it, and `assay registry rollback` takes it back.
+what they were commanded, also over restarts; the same command again completes it, and `assay registry rollback` takes it back.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ POLL_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ControlCommand:
     """What is to happen."""
 
     command_id: str
@@ -42,7 +42,7 @@ class Order:
     before: BundleRef | None = None
     """What the registry has in the channel, to go back to."""
 
-    def taken_back(self) -> "Order":
+    def taken_back(self) -> "ControlCommand":
         """The command that undoes it."""
         return replace(
             self,
@@ -56,7 +56,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class CommandResult:
     """The answers that came, one a partition, and how many partitions there are."""
 
     answers: list[Control]
@@ -70,14 +70,16 @@ class Done:
 
     @property
     def agreed(self) -> bool:
-        """Whether every partition has it in force."""
+        """Whether every partition has it active."""
         return not self.refused and len(self.answers) == self.partitions
 
 
-async def change(order: Order, group: str, by: str, wait_s: float, record: Callable[[], object]) -> Done:
+async def change(
+    order: ControlCommand, group: str, by: str, wait_s: float, record: Callable[[], object]
+) -> CommandResult:
     """Command, and once every partition agrees `record` it; else take the command back. Raises AssayError, BundleError.
 
-    wait_s: 0 asks nobody: the command is sent, and recorded.
+    wait_s: 0 asks no one: the command is sent, and recorded.
     """
     try:
         done = await command(order, group, by, wait_s)
@@ -92,7 +94,7 @@ async def change(order: Order, group: str, by: str, wait_s: float, record: Calla
     return done
 
 
-async def command(order: Order, group: str, by: str, wait_s: float) -> Done:
+async def command(order: ControlCommand, group: str, by: str, wait_s: float) -> CommandResult:
     """Send a command and wait for the answers. Raises AssayError where Kafka does not work."""
     kafka, topics, runtime = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
     control = Control(
@@ -124,7 +126,7 @@ async def command(order: Order, group: str, by: str, wait_s: float) -> Done:
         await consumer.position(source)
         await producer.start()
         await producer.send_and_wait(controls.name, value, key=command_key(group, order.channel))
-        return Done(await _collect(consumer, order, group, inputs.partitions, wait_s), inputs.partitions)
+        return CommandResult(await _collect(consumer, order, group, inputs.partitions, wait_s), inputs.partitions)
     except KafkaError as error:
         raise _silent(kafka, error) from None
     finally:
@@ -169,7 +171,7 @@ async def _whole(topic: Topic) -> list[Control]:
 
 def show_answers(found: list[Control]) -> None:
     """As a table."""
-    table = Table("channel", "partition", "in force", "from offset", "answer", "by")
+    table = Table("channel", "partition", "active", "from offset", "answer", "by")
     for answer in found:
         what = answer.outcome or "" if answer.why is None else f"{answer.outcome}: {answer.why}"
         offset = "next" if answer.from_offset is None else str(answer.from_offset)
@@ -179,7 +181,7 @@ def show_answers(found: list[Control]) -> None:
 
 
 async def _collect(
-    consumer: AIOKafkaConsumer, order: Order, group: str, partitions: int, wait_s: float
+    consumer: AIOKafkaConsumer, order: ControlCommand, group: str, partitions: int, wait_s: float
 ) -> list[Control]:
     found: dict[int, Control] = {}
     deadline_s = monotonic_s() + wait_s

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from models.bundle.registry import Registry
     from schemas.control import BundleRef, Channel
     from schemas.registry import RegistryEvent
-    from services.cli.bundles.commanding import Order
+    from services.cli.bundles.commanding import ControlCommand
 
 app = typer.Typer(
     help="Published bundles and their channels: champion decides, challenger scores unseen (ASSAY_REGISTRY_URL).",
@@ -29,7 +29,7 @@ Line = Annotated[str | None, typer.Argument(help="Model line. Default: ASSAY_REG
 Wait = Annotated[
     float,
     typer.Option(
-        min=0.0, help="Seconds to wait until every partition has answered; 0 asks nobody, and cannot be refused."
+        min=0.0, help="Seconds to wait until every partition has answered; 0 asks no one, and cannot be refused."
     ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Change the registry only; no command to running scorers.")]
@@ -72,7 +72,7 @@ def publish(
         except UnreachableRegistryError:
             raise
         except BundleError as error:
-            notes.print(f"{published} is left out, since nobody can score with it: {error}", markup=False)
+            notes.print(f"{published} is left out, since no one can score with it: {error}", markup=False)
             return False
         return True
 
@@ -85,10 +85,14 @@ def publish(
 def promote(
     model: Model,
     challenger: Annotated[bool, typer.Option("--challenger", help="To score unseen beside the champion.")] = False,
-    refold: Annotated[
+    rebuild_state: Annotated[
         bool,
-        typer.Option("--refold", help="It has other features: stop each partition until its history is folded again."),
+        typer.Option(
+            "--rebuild-state",
+            help="It has other features: stop each partition until its state is rebuilt from the log.",
+        ),
     ] = False,
+    refold: Annotated[bool, typer.Option("--refold", hidden=True)] = False,
     why: Why = None,
     wait: Wait = 60.0,
     offline: Offline = False,
@@ -100,19 +104,21 @@ def promote(
     Exits with 1 where one refuses or does not answer: then it is taken back, and nothing has changed.
     """
     from models.bundle.registry import holder, promotion
-    from services.cli.bundles.commanding import Order
+    from services.cli.bundles.commanding import ControlCommand
 
     channel: Channel = "challenger" if challenger else "champion"
+    if refold:
+        notes.print("--refold is the old name of --rebuild-state, and goes with 0.3.")
     registry = _registry()
     wanted, history = registry.published(*_parsed(model)), registry.history()
     step = _step("promote", wanted, channel, why)
     if promotion(history, step) is None:
-        notes.print(f"{wanted} is {channel} already; the scorers are told again.")
-    order = Order(
+        notes.print(f"{wanted} is {channel} already; the command is sent to the scorers again.")
+    order = ControlCommand(
         uuid.uuid4().hex,
         channel,
         wanted,
-        refold=refold,
+        refold=rebuild_state or refold,
         why=why,
         registry_steps=len(history),
         before=holder(history, wanted.name, channel),
@@ -134,7 +140,7 @@ def rollback(
     Where a promotion was commanded and never recorded, since the command line died, it is that which is taken back.
     """
     from models.bundle.registry import holder, rolled_back_to
-    from services.cli.bundles.commanding import Order
+    from services.cli.bundles.commanding import ControlCommand
 
     registry, name = _registry(), line or _line()
     history = registry.history()
@@ -146,7 +152,7 @@ def rollback(
     else:
         target, replaced = rolled_back_to(history, name), now
         record = lambda: registry.rollback(name, lambda before: _step("rollback", before, "champion", why))  # noqa: E731
-    order = Order(
+    order = ControlCommand(
         uuid.uuid4().hex,
         "champion",
         target,
@@ -170,11 +176,11 @@ def withdraw(
     json: Json = False,
 ) -> None:
     """Let the challenger score no longer."""
-    from services.cli.bundles.commanding import Order
+    from services.cli.bundles.commanding import ControlCommand
 
     registry, name = _registry(), line or _line()
     before, steps = registry.holds(name, "challenger"), len(registry.history())
-    order = Order(uuid.uuid4().hex, "challenger", None, why=why, registry_steps=steps, before=before)
+    order = ControlCommand(uuid.uuid4().hex, "challenger", None, why=why, registry_steps=steps, before=before)
     _change(
         order,
         lambda: registry.withdraw(name, lambda now: _step("withdraw", now, "challenger", why)),
@@ -251,7 +257,7 @@ def fetch(
 
 @app.command(epilog="Example: assay registry status --json")
 def status(group: Group = None, json: Json = False) -> None:
-    """Show what each partition of the running scorers has in force, as they acknowledged it."""
+    """Show what each partition of the running scorers has active, as they acknowledged it."""
     from services.cli.bundles.commanding import answers, show_answers
 
     found = asyncio.run(answers(group or _group()))
@@ -274,7 +280,7 @@ def _unrecorded(history: "list[RegistryEvent]", name: str, group: str | None) ->
 
 
 def _change(
-    order: "Order", record: Callable[[], object], wait_s: float, offline: bool, group: str | None, json: bool
+    order: "ControlCommand", record: Callable[[], object], wait_s: float, offline: bool, group: str | None, json: bool
 ) -> None:
     from services.cli.bundles.commanding import change, show_answers
 
@@ -292,7 +298,7 @@ def _change(
         print_json({**found, **partitions, "why": why})
     else:
         show_answers(done.answers)
-        results.print(f"{len(done.answers) - refused} of {done.partitions} partitions have it in force.")
+        results.print(f"{len(done.answers) - refused} of {done.partitions} partitions have it active.")
     if not done.recorded:
         silent = "" if done.answers else " No scorer answered: where none runs, use --offline."
         notes.print(f"It was taken back, and nothing has changed.{silent}")

@@ -52,7 +52,8 @@ class Outcome:
             "missing": verdict.missing,
             "duplicate": verdict.duplicate,
             "out_of_order": verdict.out_of_order,
-            "torn": verdict.torn,
+            "inconsistent": verdict.inconsistent,
+            "torn": verdict.inconsistent,  # its name until 0.1; it goes with 0.3
             "hanging": verdict.hanging,
             "records_per_s": round(self.records_per_s, 1),
             "latency_ms_p50": self.latency_ms_p50,

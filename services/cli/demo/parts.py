@@ -87,7 +87,7 @@ class Demo:
         return self.children[name].end(END_S_MAX) if name in self.children else 0
 
     def failure(self, name: str) -> AssayError:
-        """The sentence about a child that ended by itself."""
+        """The sentence about a child that ended on its own."""
         child = self.children[name]
         words = child.last_words().removeprefix("assay: ") or "without a word"
         return AssayError(f"`assay {name}` ended with status {child.status}: {words} (log: {child.log_file})")

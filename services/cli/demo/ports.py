@@ -8,7 +8,7 @@ HOST = "127.0.0.1"
 
 
 def free_ports(count: int) -> int:
-    """First of `count` neighbouring ports that nobody listens on."""
+    """First of `count` neighbouring ports that no one listens on."""
     while True:
         with ExitStack() as stack:
             first = stack.enter_context(socket.create_server((HOST, 0))).getsockname()[1]

@@ -58,7 +58,7 @@ def _names(pairs: Sequence[str], header: Sequence[str], path: Path) -> dict[str,
         field, equals, column = pair.partition("=")
         if not equals or field not in FIELDS or column not in header:
             raise AssayError(
-                f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(FIELDS)} and a column of {path}: mend it."
+                f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(FIELDS)} and a column of {path}: correct it."
             )
         names[field] = column
     for field in ("transaction_id", "verdict"):

@@ -23,7 +23,7 @@ EXAMPLE = "Example: assay privacy pseudonyms payments.csv --card-column PAN --ma
 
 REFUSED = 1
 TOLD_MAX = 10
-"""Refused lines that are told one by one."""
+"""Refused lines that are reported one by one."""
 
 
 class Format(StrEnum):
@@ -58,7 +58,7 @@ def pseudonyms(
     """Write payments as `transactions` takes them, one a line, `card_id` a keyed pseudonym of the card number.
 
     Only the fields of a transaction are written. A line without a right card number, or with one in another field, is
-    refused: its number is told, nothing of it is written, and the exit status is 1. Keys: ASSAY_PSEUDONYM_*.
+    refused: its number is reported, nothing of it is written, and the exit status is 1. Keys: ASSAY_PSEUDONYM_*.
     """
     from services.cli.offline.raw_payments import Refused, transaction
     from services.privacy.pseudonym_keys import pseudonym_keys

@@ -21,7 +21,7 @@ DAMAGE = {
     "missing": "inputs without score or dead letter",
     "duplicate": "outputs beyond the one that an input is due",
     "out_of_order": "outputs behind a later one of their partition",
-    "torn": "outputs or offsets that are not there together",
+    "inconsistent": "outputs or offsets that are not there together",
     "hanging": "partitions with a transaction that never ends",
     "misjudged": "scores whose alert is not what the thresholds on the decisions give",
     "disagreeing": "partitions that a reader at the end sees otherwise than one that followed them",
@@ -52,8 +52,8 @@ def verify(
     """Read input and outputs back and check that each committed input was answered exactly once.
 
     May run beside a scorer. Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores
-    themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, torn, hanging,
-    misjudged, disagreeing or differing.
+    themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
+    hanging, misjudged, disagreeing or differing.
     """
     from services.settings.stream import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
     from services.verification.pipeline import CREDIT, PAYMENTS
@@ -70,7 +70,8 @@ def verify(
         )
     same, more = _compared(group, hidden=json) if bits else (True, {})
     if json:
-        print_json({**verdict.as_dict(), **more})
+        old_name = {"torn": verdict.inconsistent}  # until 0.3
+        print_json({**verdict.as_dict(), **old_name, **more})
     else:
         show(verdict)
         if bits:
@@ -136,7 +137,7 @@ def show(verdict: "Verdict") -> None:
             for position in verdict.examples.get(name, ()):
                 results.print(f"    {position}")
     results.print(
-        "Exactly once: nothing missing, duplicate, out of order, torn, hanging or misjudged."
+        "Exactly once: nothing missing, duplicate, out of order, inconsistent, hanging or misjudged."
         if verdict.clean
         else "DAMAGED."
     )

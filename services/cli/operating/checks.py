@@ -47,7 +47,7 @@ class Check:
 
 
 async def all_checks() -> list[Check]:
-    """Every check, in the order in which to mend. What needs something that failed is not tried."""
+    """Every check, in the order in which to fix them. What needs something that failed is not tried."""
     checks: list[Check] = []
     wrong: set[type[BaseSettings]] = set()
     try:
@@ -129,7 +129,7 @@ async def _retention(needed_ms: int) -> str:
     kafka, topics = load(KafkaSettings), load(TopicSettings)
     retention = await read_retention(kafka, topics, TRANSACTIONS)
     if retention is None:
-        return "not told: we may not describe the configuration of the input topic"
+        return "not known: we may not describe the configuration of the input topic"
     if short := short_retention(topics.topic_prefix + TRANSACTIONS.name, retention, needed_ms):
         raise AssayError(short)
     return f"the input reaches back further than the features look ({needed_ms // HOUR_MS:,} h)"
@@ -170,7 +170,7 @@ def _refused(resolved: Resolved) -> str:
 
 def _signer(bundle: Bundle) -> str:
     if bundle.signed_by is None:
-        return "signed by nobody (ASSAY_ALLOW_UNSIGNED_BUNDLES)"
+        return "signed by no one (ASSAY_ALLOW_UNSIGNED_BUNDLES)"
     if bundle.signed_by == demo_fingerprint():
         return "signed with the demo's key, which anyone may have: pin your own with ASSAY_BUNDLE_PUBLIC_KEYS"
     return f"signed with key {bundle.signed_by[:12]}"

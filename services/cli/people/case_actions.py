@@ -8,8 +8,8 @@ from aiokafka.errors import KafkaError
 from schemas import codec
 from schemas.case import Case, CaseAction, Mute, held_card_number
 from schemas.topics import CASE_ACTIONS, CASE_MUTES, CASES
-from services.cases.desk import partition_of
-from services.cli.sending import newest, partitions_of, sending
+from services.cases.desk import case_problem, mute_problem, partition_of
+from services.cli.sending import newest, partitions_of, sending, usable
 from services.errors import AssayError
 from services.kafka.client import TopicPartition, reader
 from services.settings.stream import KafkaSettings, TopicSettings, load
@@ -19,17 +19,29 @@ POLL_MS = 200
 
 async def all_cases() -> dict[str, Case]:
     """The newest record of every case. Raises AssayError."""
-    return {key.decode(): codec.read(Case, value) for key, value in (await newest(CASES)).items()}
+    return {case.case_id: case for case in (await newest(CASES, _case_of)).values()}
 
 
 async def all_mutes() -> list[Mute]:
     """Every mute once, though each partition has it. Raises AssayError."""
-    found = [codec.read(Mute, value) for value in (await newest(CASE_MUTES)).values()]
-    once = {(mute.scope, mute.muted_id): mute for mute in found}
+    once = {(mute.scope, mute.muted_id): mute for mute in (await newest(CASE_MUTES, _mute_of)).values()}
     return [once[key] for key in sorted(once)]
 
 
-def usable(fields: dict[str, Any]) -> CaseAction:
+def _case_of(record: Any) -> Case:
+    """Raises RejectedError where the case service would not take it either."""
+    if problem := case_problem(record):
+        raise codec.SchemaError(problem)
+    return codec.read(Case, record.value)
+
+
+def _mute_of(record: Any) -> Mute:
+    if problem := mute_problem(record):
+        raise codec.SchemaError(problem)
+    return codec.read(Mute, record.value)
+
+
+def usable_action(fields: dict[str, Any]) -> CaseAction:
     """The action, before anything is written. Raises AssayError where the case service would refuse it."""
     try:
         action = codec.checked(CaseAction, fields)
@@ -80,6 +92,6 @@ async def _answer(consumer: Any, case_id: str, offset: int) -> tuple[Case, bool]
                     continue
                 if not record.value:
                     raise AssayError(f"Case {case_id} was forgotten before the decision reached it.")
-                case = codec.read(Case, record.value)
-                if case.action_offset >= offset:
+                case = usable(record, _case_of)
+                if case is not None and case.action_offset >= offset:
                     return case, any(line.offset == offset and line.refused for line in case.history)

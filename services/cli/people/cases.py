@@ -225,12 +225,14 @@ def _decide(
     json: bool,
 ) -> None:
     from services.cases.rules import standing
-    from services.cli.people.case_actions import decide, usable
+    from services.cli.people.case_actions import decide, usable_action
     from services.errors import AssayError
 
-    version = asyncio.run(_case(case_id)).version  # a case that is not there is told here, not lost on a topic
+    version = asyncio.run(_case(case_id)).version  # a case that does not exist is reported here, not lost on a topic
     fields = {"action": verb, "case_id": case_id, "by": by or getpass.getuser(), "note": note, "overrule": overrule}
-    case, refused = asyncio.run(decide(usable(fields | {"case_version": version if seen is None else seen}), wait_s))
+    case, refused = asyncio.run(
+        decide(usable_action(fields | {"case_version": version if seen is None else seen}), wait_s)
+    )
     stands = shown(standing(case))
     if json:
         print_json(
@@ -260,7 +262,7 @@ def _mute(
     json: bool,
 ) -> None:
     from services.cases.rules import unknown_target
-    from services.cli.people.case_actions import all_cases, all_mutes, usable, write
+    from services.cli.people.case_actions import all_cases, all_mutes, usable_action, write
     from services.clock import wall_ms
     from services.errors import AssayError
 
@@ -272,7 +274,7 @@ def _mute(
     scope, muted_id = ("terminal", terminal) if terminal is not None else ("card", card)
     until_ms = None if hours is None else wall_ms() + int(hours * HOUR_MS)
     fields = {"action": verb, "scope": scope, "muted_id": muted_id, "until_ms": until_ms}
-    action = usable(fields | {"by": by or getpass.getuser(), "note": note})
+    action = usable_action(fields | {"by": by or getpass.getuser(), "note": note})
     assert action.scope is not None
     assert action.muted_id is not None
     is_muted = verb == "unmute" and any(

@@ -1,7 +1,7 @@
 """`assay monitor`: runs the monitor, and shows what it found."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,17 +46,24 @@ def show(json: Annotated[bool, typer.Option("--json", help="One line of JSON for
 
 async def _newest() -> list["MonitorReport"]:
     """The newest drift report of each model, and the newest quality report of each model and age."""
-    from schemas import codec
-    from schemas.monitor import MonitorReport
     from schemas.topics import MONITOR
-    from services.cli.sending import records
+    from services.cli.sending import records, usable
 
     found: dict[tuple[object, ...], MonitorReport] = {}
     async for record in records(MONITOR):
-        report = codec.read(MonitorReport, record.value)
+        report = usable(record, _report_of)
+        if report is None:
+            continue
         age = report.quality.age_days_min if report.quality else None
         found[report.model, report.kind, age] = report
     return [found[key] for key in sorted(found, key=str)]
+
+
+def _report_of(record: Any) -> "MonitorReport":
+    from schemas import codec
+    from schemas.monitor import MonitorReport
+
+    return codec.read(MonitorReport, record.value or b"")
 
 
 def _line(report: "MonitorReport") -> str:

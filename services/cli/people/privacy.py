@@ -35,7 +35,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Destroy a subject's key: nobody can open its sealed decisions any more. SECURITY.md says what remains elsewhere.
+    """Destroy a subject's key: no one can open its sealed decisions any more. SECURITY.md says what remains elsewhere.
 
     Scorers look keys up again after a minute; what they seal of the subject until then is lost with the rest. Exits with 1
     where the subject has no key.

@@ -1,4 +1,4 @@
-"""`assay profile`: runs the profiler until told to stop."""
+"""`assay profile`: runs the profiler until asked to stop."""
 
 EXAMPLE = "Example: ASSAY_KAFKA_BOOTSTRAP=broker:9092 assay profile"
 

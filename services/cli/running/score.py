@@ -1,4 +1,4 @@
-"""`assay score`: runs scorer processes until told to stop."""
+"""`assay score`: runs scorer processes until asked to stop."""
 
 import os
 import signal

@@ -16,7 +16,7 @@ from models.bundle.registry import Registry, UnreachableRegistryError
 from schemas.control import BundleRef, Channel
 from schemas.registry import RegistryEvent
 from services.settings.stream import BundleSettings
-from services.storage import place
+from services.storage import open_storage
 from services.trusted_bundles import registry_of
 
 PROCESSES, EACH = 3, 4
@@ -270,7 +270,7 @@ def test_others_may_read_a_registry_and_nobody_else_what_is_private(tmp_path: Pa
     old = os.umask(0o002)
     try:
         publish(registry_of(BundleSettings(registry_url=str(tmp_path / "registry"))), ref(1))
-        private = place(str(tmp_path / "private"))
+        private = open_storage(str(tmp_path / "private"))
         private.create("salt", b"x")
         private.write("snapshot", lambda file: file.write(b"x") and None)
     finally:

@@ -120,7 +120,7 @@ class Reference:
         if isinstance(feature, WindowFeature):
             value = self._window(feature, self._past(feature.key, ids), ids, time_ms, amount)
         elif isinstance(feature, ProfileFeature):
-            value = 0.0  # nobody profiles here; see test_profiles
+            value = 0.0  # no one profiles here; see test_profiles
         elif isinstance(feature, SinceFeature):
             times = [time for time, *_ in self._past(feature.key, ids)]
             if not times:

@@ -163,7 +163,7 @@ def test_one_payment_a_day_ahead_makes_only_its_own_card_late() -> None:
 
 
 @pytest.mark.parametrize("ahead_ms", [23 * HOUR_MS, 70 * 365 * 24 * HOUR_MS])
-def test_no_card_by_itself_moves_the_clock(ahead_ms: int) -> None:
+def test_no_card_on_its_own_moves_the_clock(ahead_ms: int) -> None:
     """First or later, once or many times: the clock is the newest time that two cards have reached."""
     state = FeatureState(DEFAULT, cards_max=10)
     fold(state, columns_of(*(("evil", ahead_ms + n, 1.0) for n in range(5))))

@@ -90,7 +90,7 @@ def example() -> ModuleType:
 
 @pytest.fixture
 def local_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A Ray of this machine alone, which tells nobody that it ran."""
+    """A Ray of this machine alone, which tells no one that it ran."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield

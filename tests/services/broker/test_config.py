@@ -1,4 +1,4 @@
-"""What the embedded Kafka is told."""
+"""How the embedded Kafka is configured."""
 
 import base64
 

@@ -59,7 +59,7 @@ def read(bootstrap: str, count: int, topic: str = TOPIC) -> list[bytes | None]:
 
 @pytest.fixture
 def child(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A Python that has started an embedded Kafka, told its directory, and sleeps."""
+    """A Python that has started an embedded Kafka, given its directory, and sleeps."""
     code = (
         "import signal; from services.broker import EmbeddedKafka; k = EmbeddedKafka(); k.start();"
         "print(k.log_files[0].parent, flush=True); signal.pause()"

@@ -130,6 +130,19 @@ def test_a_dismissed_case_opens_again_on_stronger_evidence_only() -> None:
     assert after.state == "confirmed"
 
 
+def test_an_alert_that_meets_a_forged_case_without_alerts_opens_it() -> None:
+    """Found by `make fuzz`: the alert was left out, so who could write one case hid a card from the analysts."""
+    one = desk()
+    opened = one.alert(alert(0, "a"), at(0))
+    assert opened is not None
+    forged = opened.model_copy(update={"state": "dismissed", "listed": ()})
+    one.cases[b"0-0"] = codec.write(forged)
+    one.recover()
+    found = one.alert(alert(1, "a", probability=0.1), at(1))
+    assert found is not None
+    assert (found.state, found.change) == ("open", "reopened")
+
+
 def test_time_expires_open_cases_and_forgets_closed_ones_by_actions_in_the_log() -> None:
     """So that a case made again from the log is the same."""
     one = desk()

@@ -60,7 +60,7 @@ def test_whoever_saw_the_decision_still_has_to_overrule_it() -> None:
 
 
 def test_a_decision_is_refused_where_the_case_was_decided_and_opened_again_since() -> None:
-    """An open case does not show that it was judged; an alert alone refuses nobody."""
+    """An open case does not show that it was judged; an alert alone refuses no one."""
     one = one_case()
     one.alert(alert(1, "a"), at(1))
     assert refusal(stored(one)["0-0"], said("confirm", "ana", 1)) is None

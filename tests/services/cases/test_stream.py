@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.case import Case
-from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS
+from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS, MONITOR
 from services.cli.app import app
 from services.kafka.client import transactional_producer
 from services.settings.stream import RuntimeSettings
@@ -311,6 +311,43 @@ async def test_an_action_whose_note_holds_a_card_number_is_a_dead_letter_and_its
     assert [json.loads(letter.value)["reason"] for letter in await stream.read(DEAD_LETTERS.name)] == [
         "card_number"
     ] * 3
+
+
+async def test_one_bad_record_hides_no_case_no_mute_and_no_report_from_those_who_list_them(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who can write one record of a table ended each command that reads it, with a traceback, for good."""
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
+    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
+    service = stream.service("services.cases")
+    await send_alerts(stream, [alert(0, "a")])
+    await until(service, lambda: service.metric("assay_case_changes_total") >= 1)
+    (case_id,) = await cases(stream)
+    await asyncio.to_thread(command, "cases", "mute", case_id, "--by", "ana")
+
+    async def muted() -> bool:
+        return bool(await stream.read(CASE_MUTES.name))
+
+    await until_async(service, muted)
+    good = codec.write((await cases(stream))[case_id])
+    bad = [
+        (b"\xff", b"{}"),
+        (b"0-999", good),
+        (case_id.encode(), b"{"),
+        (b"x", b'{"z":' + b"9" * 4301 + b"}"),
+    ]
+    for topic in (CASES, CASE_MUTES, MONITOR):
+        await stream.send([value for _, value in bad], [key for key, _ in bad], topic.name)
+    listed = await asyncio.to_thread(command, "cases", "list", "--json")
+    assert [case["case_id"] for case in listed] == [case_id]
+    (shown,) = await asyncio.to_thread(command, "cases", "mutes", "--json")
+    assert shown["case_id"] == case_id
+    decided = await asyncio.to_thread(command, "cases", "confirm", case_id, "--by", "ana", "--json")
+    assert decided["state"] == "confirmed"
+    outcome = await asyncio.to_thread(CliRunner().invoke, app, ["monitor", "show"])
+    assert outcome.exit_code == 0
+    assert "is left out: not well-formed JSON" in outcome.output
+    assert service.terminate() == 0
 
 
 async def test_a_note_with_a_card_number_is_refused_before_it_is_written(

@@ -1,4 +1,4 @@
-"""Admission: one fault for each bad application, neighbours untouched, and a mended one may come again."""
+"""Admission: one fault for each bad application, neighbours untouched, and a corrected one may come again."""
 
 import json
 from types import SimpleNamespace

@@ -20,7 +20,7 @@ from services.engine.log_identity import LogIdentities
 from services.engine.pacing import Pacer
 from services.engine.snapshots import NO_LOG_ID, SnapshotStore
 from services.engine.tracing import OFF
-from services.engine.worker import PartitionWorker, Parts
+from services.engine.worker import PartitionWorker, WorkerDependencies
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
 from services.storage import Directory
@@ -132,7 +132,7 @@ class FakeConsumer:
 class FakeDelivery:
     """Outputs and offset together or not at all, as the next fate has it."""
 
-    worn_out = False
+    needs_recycling = False
 
     def __init__(self, kafka: FakeKafka) -> None:
         self._kafka, self._usable = kafka, True
@@ -206,7 +206,7 @@ class Silent:
         return Result([write], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
-        """Nobody counts."""
+        """No one counts."""
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
@@ -215,7 +215,7 @@ class Silent:
 
 def parts_of(
     kafka: FakeKafka, make_processor: Callable[[], Processor], snapshots: Path, consumer: FakeConsumer, **settings: Any
-) -> Parts:
+) -> WorkerDependencies:
     """What a worker is made of; settings in a hurry unless given."""
 
     async def make_snapshots(source: TopicPartition, state_key: str, log_id: str) -> SnapshotStore:
@@ -225,7 +225,7 @@ def parts_of(
         return {} if kafka.log_id == NO_LOG_ID else {SOURCE.topic: kafka.log_id}
 
     metrics = Metrics()
-    return Parts(
+    return WorkerDependencies(
         consumer=consumer,
         make_delivery=lambda source: FakeDelivery(kafka),
         make_processor=lambda source: make_processor(),

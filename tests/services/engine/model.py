@@ -20,7 +20,8 @@ from tests.services.harness import ROOT
 def model() -> Model:
     """The default bundle."""
     settings = ScorerSettings(bundle=ROOT / "deploy/bundles/fraud", device="cpu")
-    return Loader(settings, BundleSettings(), Metrics()).first()
+    trusted = BundleSettings(bundle_public_keys=str(ROOT / "deploy/keys/demo.pub"))  # whatever the environment names
+    return Loader(settings, trusted, Metrics()).first()
 
 
 def processor(*, cards_max: int, duplicate_window_records: int) -> ScoringProcessor:

@@ -14,7 +14,7 @@ from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 from services.broker import EmbeddedKafka
 from services.engine.batches import Write
 from services.engine.delivery import DISCARD_TIMEOUT_S, ExactlyOnce, RevokedError
-from services.engine.worker import MENDABLE
+from services.engine.worker import RETRIABLE_ERRORS
 from services.kafka import client as connections
 from services.settings.stream import RuntimeSettings
 from tests.services.harness import Stream
@@ -163,7 +163,7 @@ async def test_a_producer_fenced_between_two_sends_fails_mendably_and_forgets_no
         return future
 
     producer.send_batch = send_slowly
-    with pytest.raises(MENDABLE) as raised:
+    with pytest.raises(RETRIABLE_ERRORS) as raised:
         await old.deliver([write(scene.out, b"zombie"), write(scene.out, b"again")], 1, yes)
     assert isinstance(raised.value, IllegalOperation)
     await asyncio.gather(old.discard(), new.discard())
@@ -188,7 +188,7 @@ async def test_a_new_owner_settles_the_transaction_that_the_old_one_left_open(sc
 
 
 async def test_the_committed_offset_is_told_once_the_commit_is_over(scene: Scene) -> None:
-    """Rule C: as the client asks, it would be told the offset before; a coordinator that has just taken over sees it so."""
+    """Rule C: as the client asks, it would be given the offset before; a coordinator that has just taken over sees it so."""
     delivery = scene.delivery()
     await delivery.start()
     await delivery.deliver([write(scene.out, b"a")], 1, yes)
@@ -198,14 +198,14 @@ async def test_the_committed_offset_is_told_once_the_commit_is_over(scene: Scene
     await producer.send_offsets_to_transaction({scene.source: 2}, scene.runtime.group)
     asking = asyncio.ensure_future(scene.committed())
     await asyncio.sleep(1.0)
-    assert not asking.done(), "it was told an offset that the open transaction is about to move"
+    assert not asking.done(), "it was given an offset that the open transaction is about to move"
     await producer.commit_transaction()
     assert await asyncio.wait_for(asking, 30) == 2
     await delivery.discard()
 
 
 async def test_a_commit_without_answer_fails_within_the_request_timeout(scene: Scene) -> None:
-    """Rule B: nobody waits for ever for a commit; whether it happened is for a fresh producer to find out."""
+    """Rule B: no one waits for ever for a commit; whether it happened is for a fresh producer to find out."""
     scene.runtime = RuntimeSettings(group=scene.runtime.group, request_timeout_s=4)
     delivery = scene.delivery()
     await delivery.start()
@@ -231,15 +231,15 @@ async def test_a_producer_is_worn_out_by_age_and_by_count(scene: Scene, monkeypa
     """Rule D: sequence numbers wrap after 2^31 records of one producer."""
     delivery = scene.delivery()
     await delivery.start()
-    assert not delivery.worn_out
+    assert not delivery.needs_recycling
     monkeypatch.setattr("services.engine.delivery.PRODUCER_RECORDS_MAX", 1)
     await delivery.deliver([write(scene.out, b"a", b"b")], 2, yes)
-    assert delivery.worn_out
+    assert delivery.needs_recycling
     await delivery.discard()
     scene.runtime = RuntimeSettings(group=scene.runtime.group, producer_age_s_max=1e-9)
     aged = scene.delivery()
     await aged.start()
-    assert aged.worn_out
+    assert aged.needs_recycling
     await aged.discard()
 
 

@@ -75,7 +75,7 @@ async def test_partitions_that_come_while_the_process_ends_are_left_to_others(
     assert kafka.calls == []
 
 
-async def test_a_worker_that_ends_by_itself_ends_the_process(
+async def test_a_worker_that_ends_on_its_own_ends_the_process(
     start: Callable[..., Awaitable[Started]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client can hand a cancellation of its own on: to its task that is no failure, and the partition stood still."""
@@ -88,7 +88,7 @@ async def test_a_worker_that_ends_by_itself_ends_the_process(
     kafka.append(b"one")
     group, _, running = await start(kafka)
     await group.on_partitions_assigned([SOURCE])
-    with pytest.raises(AssayError, match="ended by itself"):
+    with pytest.raises(AssayError, match="ended on its own"):
         await asyncio.wait_for(running, 30)
 
 
@@ -194,7 +194,7 @@ async def test_what_an_open_transaction_hides_is_lag_and_no_reason_to_end(
         while "producer id 7" not in (group.why_not_ready() or ""):  # noqa: ASYNC110  (nothing sets an event)
             await asyncio.sleep(0.001)
         assert "transactions-0: the offsets 1 to 3 wait behind an open transaction" in (group.why_not_ready() or "")
-        lag = group._parts.metrics.registry.get_sample_value("assay_lag_records", {"partition": "0"})
+        lag = group._dependencies.metrics.registry.get_sample_value("assay_lag_records", {"partition": "0"})
         assert (kafka.committed, lag) == (1, 2.0)
         assert not running.done()
         kafka.stable = None

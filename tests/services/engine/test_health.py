@@ -56,7 +56,7 @@ def test_metrics_ask_for_a_password_where_one_is_set_and_probes_do_not() -> None
 
 
 def test_everything_is_served_over_tls_where_a_certificate_is_set(tmp_path: Path) -> None:
-    """And a client that sends no TLS holds up nobody."""
+    """And a client that sends no TLS holds up no one."""
     authority = Authority(tmp_path)
     certificate_file, key_file = authority.issue("scorer")
     with serving(http_tls_certificate_file=certificate_file, http_tls_key_file=key_file) as address:

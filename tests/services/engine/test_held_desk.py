@@ -34,12 +34,15 @@ class Holding:
         return (partition, decision.first_offset) == ("transactions-3", 7)
 
 
-async def asked(server: HealthServer, body: Any = None, kind: str = "application/json") -> tuple[int, bytes]:
+async def asked(
+    server: HealthServer, body: Any = None, kind: str = "application/json", host: str | None = None
+) -> tuple[int, bytes]:
     """Status and body."""
 
     def ask() -> tuple[int, bytes]:
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://{server.address}/held", data, {"Content-Type": kind})
+        headers = {"Content-Type": kind} | ({} if host is None else {"Host": host})
+        request = urllib.request.Request(f"http://{server.address}/held", data, headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
                 return answer.status, answer.read()
@@ -95,6 +98,29 @@ async def test_a_page_in_a_browser_cannot_decide(serve: Callable[..., tuple[Heal
     decision = {"partition": "transactions-3", "first_offset": 7, "let_through_below": None}
     assert (await asked(server, decision, "text/plain"))[0] == 400
     assert holding.decisions == []
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example:9464", 403),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("", 403),
+        ("[::1]:9464", 200),
+        ("localhost:9464", 200),
+        ("127.0.0.1", 200),
+    ],
+)
+async def test_a_name_that_leads_here_is_not_enough_without_a_password(
+    serve: Callable[..., tuple[HealthServer, Holding]], host: str, status: int
+) -> None:
+    """A page that a browser on this machine shows can have its own name point to 127.0.0.1, and ask as if from here."""
+    server, holding = serve()
+    assert (await asked(server, host=host))[0] == status
+    decision = {"partition": "transactions-3", "first_offset": 7, "let_through_below": 10}
+    assert (await asked(server, decision, host=host))[0] == status
+    assert bool(holding.decisions) == (status == 200)
 
 
 async def test_with_a_password_it_is_asked_for(serve: Callable[..., tuple[HealthServer, Holding]]) -> None:

@@ -146,7 +146,7 @@ def test_a_client_without_tls_or_manners_costs_one_line_and_no_traceback(
 
 @pytest.mark.parametrize(("host", "warned"), [("127.0.0.1", False), ("localhost", False), ("0.0.0.0", True)])  # noqa: S104
 def test_listening_beyond_loopback_without_password_or_tls_is_warned_of(host: str, warned: bool) -> None:
-    """Whoever reaches the port reads the metrics."""
+    """Anyone who reaches the port reads the metrics."""
     from prometheus_client import CollectorRegistry
 
     with structlog.testing.capture_logs() as logs:

@@ -101,7 +101,7 @@ async def test_a_log_made_again_while_it_is_worked_gets_no_commit_under_the_old_
     kafka = kafka_of(1, 2, 3)
     consumer = FakeConsumer(kafka)
     partition = worker(kafka, quiet, tmp_path, consumer, snapshot_interval_s=1e6)
-    logs = partition._parts.logs
+    logs = partition._dependencies.logs
     running = asyncio.create_task(partition.run())
     await until(lambda: kafka.committed == 3)
     made_again(kafka, 10, 20, 30)
@@ -138,7 +138,7 @@ async def test_a_topic_that_is_gone_for_now_is_waited_for(tmp_path: Path) -> Non
     running = asyncio.create_task(partition.run())
     await until(lambda: kafka.committed == 3)
     known, kafka.log_id = kafka.log_id, NO_LOG_ID
-    partition._parts.logs.doubt()
+    partition._dependencies.logs.doubt()
     kafka.append(b"4")
     await until(lambda: partition._failures > 0)
     assert kafka.committed == 3

@@ -12,37 +12,37 @@ from hypothesis import strategies as st
 
 from services.engine.snapshots import KEPT, NO_LOG_ID, Snapshot, SnapshotStore
 from services.errors import SettingsError
-from services.storage import Directory, Place, place
+from services.storage import Directory, Storage, open_storage
 
 
 @pytest.fixture(params=["directory", "url"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     """An empty folder."""
     if request.param == "directory":
-        yield place(str(tmp_path), "group", "transactions-0")
+        yield open_storage(str(tmp_path), "group", "transactions-0")
         return
     url = f"memory://{uuid.uuid4().hex}"
-    yield place(url, "group", "transactions-0")
+    yield open_storage(url, "group", "transactions-0")
     fsspec.filesystem("memory").rm(url, recursive=True)
 
 
-def store(where: Place, state_key: str = "spec-1") -> SnapshotStore:
+def store(where: Storage, state_key: str = "spec-1") -> SnapshotStore:
     """The snapshots of one partition."""
     return SnapshotStore(where, state_key)
 
 
-def usable(where: Place, offset_max: int = 10_000, state_key: str = "spec-1") -> list[int]:
+def usable(where: Storage, offset_max: int = 10_000, state_key: str = "spec-1") -> list[int]:
     """Offsets of the snapshots that would be loaded, newest first."""
     found = store(where, state_key).newest(offset_max)
     return [candidate.offset for candidate in found if isinstance(candidate, Snapshot)]
 
 
-def content(where: Place, name: str) -> bytes:
+def content(where: Storage, name: str) -> bytes:
     with where.open(name) as file:
         return file.read()
 
 
-def test_a_snapshot_comes_back_as_it_was(where: Place) -> None:
+def test_a_snapshot_comes_back_as_it_was(where: Storage) -> None:
     """Names, types, values."""
     arrays = {
         "a": np.arange(5, dtype=np.int64),
@@ -59,7 +59,7 @@ def test_a_snapshot_comes_back_as_it_was(where: Place) -> None:
         np.testing.assert_array_equal(snapshot.arrays[name], array)
 
 
-def test_only_the_newest_are_kept_and_no_temporary_file_stays(where: Place) -> None:
+def test_only_the_newest_are_kept_and_no_temporary_file_stays(where: Storage) -> None:
     """A partition's folder does not grow."""
     for offset in range(1, 6):
         store(where).save(offset, {"a": np.zeros(1)})
@@ -67,14 +67,14 @@ def test_only_the_newest_are_kept_and_no_temporary_file_stays(where: Place) -> N
     assert len(where.names()) == KEPT
 
 
-def test_a_snapshot_beyond_the_committed_offset_is_not_used(where: Place) -> None:
+def test_a_snapshot_beyond_the_committed_offset_is_not_used(where: Storage) -> None:
     """Its transaction did not become visible, or the group's offset was set back."""
     store(where).save(10, {"a": np.zeros(1)})
     store(where).save(20, {"a": np.zeros(1)})
     assert usable(where, offset_max=15) == [10]
 
 
-def test_a_snapshot_of_another_spec_is_not_used(where: Place) -> None:
+def test_a_snapshot_of_another_spec_is_not_used(where: Storage) -> None:
     """Another spec is another state."""
     store(where).save(10, {"a": np.zeros(1)})
     assert usable(where, state_key="spec-2") == []
@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_the_older_snapshot_and_no_rubbish(tmp_path: Path, mo
 
 def test_a_store_that_fails_is_an_oserror_like_a_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """On saving the caller counts it; on loading it is one reason more to fold the log."""
-    where = place(f"memory://{uuid.uuid4().hex}")
+    where = open_storage(f"memory://{uuid.uuid4().hex}")
 
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("access denied")
@@ -137,10 +137,10 @@ def test_a_store_that_fails_is_an_oserror_like_a_full_disk(monkeypatch: pytest.M
 def test_a_url_that_nothing_opens_is_one_sentence() -> None:
     """At start, not at the first snapshot."""
     with pytest.raises(SettingsError, match="ASSAY_SNAPSHOT_URL=gopher://x cannot be opened"):
-        place("gopher://x")
+        open_storage("gopher://x")
 
 
-def test_a_snapshot_of_another_log_is_neither_used_nor_kept_in_the_way(where: Place) -> None:
+def test_a_snapshot_of_another_log_is_neither_used_nor_kept_in_the_way(where: Storage) -> None:
     """A topic made again under its name begins at 0: the old one's offsets are higher, and say nothing of it."""
     old, new = SnapshotStore(where, "spec-1", "a" * 32), SnapshotStore(where, "spec-1", "b" * 32)
     for offset in (900, 1000):
@@ -153,7 +153,7 @@ def test_a_snapshot_of_another_log_is_neither_used_nor_kept_in_the_way(where: Pl
     assert len(where.names()) == 1
 
 
-def test_a_new_snapshot_is_kept_beside_those_ahead_of_it(where: Place) -> None:
+def test_a_new_snapshot_is_kept_beside_those_ahead_of_it(where: Storage) -> None:
     """The group's offset was set back: what is ahead must not push out what is being saved."""
     for offset in (900, 1000, 100):
         store(where).save(offset, {"a": np.zeros(1)})

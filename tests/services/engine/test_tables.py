@@ -19,7 +19,7 @@ from tests.services.harness import Stream
 
 
 def fragile(records: Sequence[Any]) -> None:
-    """Whoever reads so ends at the first record."""
+    """A reader of that ends at the first record."""
     raise KeyError(records[0].value)
 
 

@@ -74,14 +74,14 @@ def test_a_stage_is_a_span_under_its_batch() -> None:
     traced, exporter, metrics = recorder(1.0)
     started_s = monotonic_s()
     with traced.batch([Input(1)]):
-        metrics.took("fold", started_s)
+        metrics.observe_stage("fold", started_s)
         trace_id = metrics.trace_id()
     (stage,), (batch,) = named(exporter, "fold"), named(exporter, "process transactions")
     assert stage.parent is not None
     assert stage.parent.span_id == batch.context.span_id
     assert trace_id == f"{batch.context.trace_id:032x}"
     assert metrics.trace_id() is None
-    metrics.took("fold", started_s)
+    metrics.observe_stage("fold", started_s)
     assert len(named(exporter, "fold")) == 1
 
 

@@ -49,7 +49,7 @@ async def test_after_any_fault_producer_and_state_are_new_and_the_position_is_th
     assert [value for _, _, value in kafka.outputs] == [b"%d" % number for number in range(6)]
 
 
-async def test_a_group_that_lost_its_offset_does_not_begin_anew(tmp_path: Path) -> None:
+async def test_a_group_that_lost_its_offset_does_not_start_over(tmp_path: Path) -> None:
     """It would score everything again; a snapshot is the proof."""
     kafka = kafka_with(6)
     await worker(kafka, lambda: Silent(kafka), tmp_path).run()

@@ -108,7 +108,7 @@ async def test_an_event_that_fails_for_want_of_a_broker_ends_the_process_and_com
             raise KafkaConnectionError("no broker")
         seen.append(event.value)
 
-    async def mended(app: SideApp, table: Any, event: Any) -> None:
+    async def fixed(app: SideApp, table: Any, event: Any) -> None:
         seen.append(event.value)
 
     await send(stream, [b"one", b"two", b"poison", b"three"])
@@ -116,7 +116,7 @@ async def test_an_event_that_fails_for_want_of_a_broker_ends_the_process_and_com
     assert "failed with KafkaConnectionError" in await running.failure()
     assert seen == [b"one", b"two"]
     assert await committed(stream, running) <= 2
-    heir = Running(stream, mended)
+    heir = Running(stream, fixed)
     await heir.until(lambda: b"three" in seen)
     await heir.end()
     assert seen[-2:] == [b"poison", b"three"]

@@ -69,7 +69,7 @@ def test_what_is_committed_is_asked_for_so_that_a_commit_under_way_is_waited_for
 
 
 async def test_a_connection_that_has_just_been_closed_is_a_broken_one(kafka_bootstrap: str) -> None:
-    """uvloop raises what nobody in the library expects; asked again, it connects again."""
+    """uvloop raises what no one in the library expects; asked again, it connects again."""
     client = AIOKafkaClient(bootstrap_servers=kafka_bootstrap)
     await client.bootstrap()
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from services.kafka.client import admin
-from services.kafka.preflight import DESCRIBE_LOG_DIRS, READ, UNTOLD, WRITE, allows, may_forget_commits
+from services.kafka.preflight import DESCRIBE_LOG_DIRS, READ, UNDISCLOSED, WRITE, allows, may_forget_commits
 from services.settings.stream import KafkaSettings
 
 
@@ -35,7 +35,7 @@ def brokers(versions: dict[int, tuple[int, int]]) -> SimpleNamespace:
 
 def test_rights_that_a_broker_does_not_work_out_are_unknown_and_not_refused() -> None:
     """KIP-430: INT_MIN stands in an answer whose broker did not fill them in."""
-    assert all(allows(UNTOLD, operation) for operation in (READ, WRITE))
+    assert all(allows(UNDISCLOSED, operation) for operation in (READ, WRITE))
     assert allows(1 << READ, READ)
     assert not allows(1 << READ, WRITE)
     assert not allows(0, READ)

@@ -1,5 +1,6 @@
 """Batches that the client library fails on: read tolerantly, or as one record that stands for them."""
 
+import gzip
 import struct
 import tracemalloc
 from collections.abc import Sequence
@@ -13,8 +14,14 @@ from aiokafka.errors import CorruptRecordException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kafka.record_batches import UNPACKED_BYTES_MAX, Unreadable
-from tests.services.engine.wire import CODECS, PLACEHOLDER, bad_names, batch
+from services.kafka.record_batches import (
+    GZIP_MEMBERS_MAX,
+    HEADERS_MAX,
+    RECORDS_MAX,
+    UNPACKED_BYTES_MAX,
+    Unreadable,
+)
+from tests.services.engine.wire import CODECS, PLACEHOLDER, bad_names, batch, packed, rebased, with_headers
 
 SOURCE = TopicPartition("t", 0)
 
@@ -71,6 +78,48 @@ def test_a_batch_that_unpacks_beyond_the_bound_is_one_record_that_says_so(codec:
     assert isinstance(records[1].value, Unreadable)
     assert "offsets 1 to 3 unpacks to more than 67,108,864 bytes" in records[1].value.why
     assert peak_bytes < 3 * UNPACKED_BYTES_MAX
+
+
+@pytest.mark.parametrize("name", [b"ab", b"\xff\xff"], ids=["a name", "no UTF-8"])
+def test_headers_that_would_fill_the_memory_are_one_record_that_says_so(name: bytes) -> None:
+    """6 KB of zstd were 16 million headers, 2.2 GB and, where their names are no UTF-8, 43 s in which nothing else ran."""
+    bomb = packed(with_headers(12_000_000, name), 1, "zstd")
+    assert len(bomb) < 10_000
+    tracemalloc.start()
+    records = list(parsed(batch(rows([b"before"])), rebased(bomb, 1), batch(rows([b"after"]), base_offset=2)))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [(r.offset, r.value) for r in records] == [(0, b"before"), (1, b""), (2, b"after")]
+    assert "offsets 1 to 1 holds a record with more than 1,000 headers" in records[1].value.why
+    assert records[1].value.too_large
+    assert peak_bytes < 3 * UNPACKED_BYTES_MAX
+
+
+def test_a_small_batch_of_many_bad_names_is_not_parsed_one_by_one() -> None:
+    """Each would be a text and a pair: seconds of them in a batch that is small enough to be parsed as it is."""
+    (record,) = parsed(packed(with_headers(HEADERS_MAX + 1, b"\xff"), 1, "zstd"))
+    assert "more than 1,000 headers" in record.value.why
+    (record,) = parsed(packed(with_headers(HEADERS_MAX, b"\xff"), 1, "zstd"))
+    assert len(record.headers) == HEADERS_MAX
+
+
+def test_millions_of_empty_records_in_one_batch_are_one_record_that_says_so() -> None:
+    """A few KB would be as many dead letters."""
+    number = RECORDS_MAX + 1
+    many = b"".join(with_headers(0, b"", offset) for offset in range(number))
+    (record,) = parsed(packed(many, number, "zstd"))
+    assert "has too many records" in record.value.why
+    assert len(list(parsed(packed(many[: -len(with_headers(0, b"", number - 1))], RECORDS_MAX, "zstd")))) == RECORDS_MAX
+
+
+def test_a_batch_of_very_many_gzip_members_is_one_record_that_says_so() -> None:
+    """Each costs a decompressor and a copy of what is behind it; a producer writes one."""
+    good = packed(with_headers(0, b""), 1, "gzip")
+    data = bytearray(good + gzip.compress(b"") * (GZIP_MEMBERS_MAX + 1))
+    (record,) = parsed(rebased(bytes(data), 0))
+    assert isinstance(record.value, Unreadable)
+    (record,) = parsed(rebased(good + gzip.compress(b"") * 10, 0))
+    assert record.value is None
 
 
 def test_a_batch_that_nobody_can_parse_is_one_record_that_says_so() -> None:

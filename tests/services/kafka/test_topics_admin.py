@@ -93,7 +93,7 @@ async def test_retention_and_cleanup_reach_the_broker(
 
 
 async def test_a_retention_shorter_than_the_features_look_back_is_told(kafka: KafkaSettings, topic_prefix: str) -> None:
-    """As declared it is long enough for 30 days; in bytes nobody can say."""
+    """As declared it is long enough for 30 days; in bytes no one can say."""
     await create_topics(kafka, settings(topic_prefix), [TRANSACTIONS])
     retention = await read_retention(kafka, settings(topic_prefix), TRANSACTIONS)
     assert retention == Retention(TRANSACTIONS.retention_ms, None)

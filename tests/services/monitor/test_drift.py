@@ -87,7 +87,7 @@ def test_a_full_window_names_what_drifted() -> None:
     assert [drift.name for drift in found.distributions if drift.drifted] == ["b"]
     assert found.drifted
     assert (found.scored, found.sums, found.alert_rate) == (1200, 2, 0.1)
-    windows.begin_anew("m")
+    windows.start_over("m")
     fresh = windows.add(sums(20, (10, 10)), 2)
     assert fresh is not None
     assert (fresh.scored, fresh.sums) == (20, 1)
@@ -135,22 +135,22 @@ def test_sums_in_other_bins_begin_a_window_of_their_own() -> None:
 def test_the_challenger_is_compared_with_the_champion() -> None:
     """Alert rates, agreement, and how far its probability is from the champion's; another one begins a window."""
     windows = Windows({}, records_min=10)
-    shadow = {
+    beside = {
         "challenger": "n",
         "challenger_scored": 100,
         "challenger_alerts": 20,
         "both_alerts": 6,
         "challenger_probability_histogram": (5,) * 20,
     }
-    windows.add(sums(100, (50, 50), **shadow), 0)
-    window = windows.add(sums(100, (50, 50), **shadow), 1)
+    windows.add(sums(100, (50, 50), **beside), 0)
+    window = windows.add(sums(100, (50, 50), **beside), 1)
     assert window is not None
     found = report(window, reference(), 0.25).challenger
     assert found is not None
     assert (found.challenger, found.scored, found.alert_rate) == ("n", 200, 0.2)
     assert found.agreement == pytest.approx(12 / (20 + 40 - 12))
     assert found.psi == pytest.approx(0.0)
-    other = windows.add(sums(100, (50, 50), **{**shadow, "challenger": "o"}), 2)
+    other = windows.add(sums(100, (50, 50), **{**beside, "challenger": "o"}), 2)
     assert other is not None
     assert other.scored == 100
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, brier_score_loss
 
 from schemas import codec
-from schemas.decision import UnseenScore
+from schemas.decision import ChallengerScore
 from schemas.label import Label
 from schemas.monitor import Evidence
 from schemas.topics import MONITOR_EVIDENCE
@@ -97,7 +97,7 @@ def test_a_restart_forgets_nothing_and_the_bound_forgets_the_oldest() -> None:
 
 def test_champion_and_challenger_are_judged_by_the_same_label() -> None:
     """And weigh the same: the sampled payment that only the challenger would have alerted counts for those not recorded."""
-    unseen = UnseenScore(model="n", probability=0.2, anomaly_percentile=1.0, alert=False)
+    unseen = ChallengerScore(model="n", probability=0.2, anomaly_percentile=1.0, alert=False)
     fields = {"transaction_id": "t0", "event_time_ms": NOW_MS, "probability": 0.9, "alert": True, "model": "m"}
     ledger = Ledger({}, 10)
     for one in (*of_decision(RecordedDecision(**fields, challenger=unseen)), told(0, "fraud")):  # type: ignore[arg-type]
@@ -142,7 +142,7 @@ def test_the_figures_are_scikit_learns() -> None:
 
 
 def test_figures_come_by_age_and_only_the_oldest_is_mature() -> None:
-    """A payment that nobody complained about yet is not yet legitimate."""
+    """A payment that no one complained about yet is not yet legitimate."""
     ledger = Ledger({}, 100)
     for i in range(100):
         ledger.add(scored(i, 0.9))

@@ -17,7 +17,17 @@ from services.errors import SettingsError
 from services.kafka.certificates import show_expiry
 from services.observability.histogram import BulkHistogram
 from services.observability.metrics import Metrics
+from services.observability.renamed import RENAMED
 from services.settings.stream import KafkaSettings, RuntimeSettings
+
+
+def test_a_renamed_metric_is_shown_under_its_old_name_too_and_says_so() -> None:
+    """A rule of the version before keeps firing; its help names the metric to ask for."""
+    metrics = Metrics()
+    metrics.held.labels("3").set(1)
+    for old, name in RENAMED.items():
+        assert metrics.registry.get_sample_value(old, {"partition": "3"}) == 1
+        assert f"# HELP {old} Deprecated: use {name}." in generate_latest(metrics.registry).decode()
 
 
 def test_an_array_falls_into_the_buckets_of_its_values() -> None:
@@ -44,7 +54,7 @@ def test_an_exemplar_is_told_with_its_bucket() -> None:
 
 
 def test_a_partition_that_is_shown_begins_at_zero_and_is_forgotten_when_it_goes() -> None:
-    """A lag that nobody updates any more would alarm for ever; what was counted stays."""
+    """A lag that no one updates any more would alarm for ever; what was counted stays."""
     metrics = Metrics()
     value = metrics.registry.get_sample_value
     metrics.show_partition("2")

@@ -143,7 +143,7 @@ async def test_profiles_are_the_sum_of_all_parts() -> None:
 
 
 async def test_a_terminal_that_made_room_before_it_was_written_is_left_out() -> None:
-    """Older than any feature looks: nobody misses it, and the rest is written."""
+    """Older than any feature looks: no one misses it, and the rest is written."""
     processor = merge()
     many = {f"t{number}": (1, 0) for number in range(3000)}
     parts = [dict(islice(many.items(), start, start + SUMS_MAX)) for start in range(0, len(many), SUMS_MAX)]

@@ -93,7 +93,7 @@ def symlink(bench: Bench) -> BundleRef:
 
 
 def pipe(bench: Bench) -> BundleRef:
-    """A pipe that nobody writes to must not hang the scorer."""
+    """A pipe that no one writes to must not hang the scorer."""
     ref = bench.put(b"", bench.ref())
     (place,) = (bench.registry_dir / "bundles").glob(f"fraud-{NEXT}-*")
     place.unlink()
@@ -107,7 +107,7 @@ def wrong_key(bench: Bench) -> BundleRef:
 
 
 def no_signature(bench: Bench) -> BundleRef:
-    """Sound, and signed by nobody."""
+    """Sound, and signed by no one."""
     return bench.put(container.pack(read_raw(bench.bundle)), bench.ref())
 
 

@@ -78,9 +78,9 @@ async def test_an_attacked_bundle_is_refused_and_the_old_model_goes_on(
     }
     assert counted == {reason: 1.0}
     answer = bench.models.answers["champion"]
-    assert answer.holds == before.bundle
-    assert answer.why
-    assert "\n" not in answer.why
+    assert answer.current_bundle == before.bundle
+    assert answer.reason
+    assert "\n" not in answer.reason
 
 
 async def test_the_same_bundle_unharmed_is_taken(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""A new model that cannot answer: the one before judges the same batch, and nobody loses a payment."""
+"""A new model that cannot answer: the one before judges the same batch, and no one loses a payment."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas.control import Control
 from services.observability.metrics import Metrics
-from services.scorer.judge import ControlGroup, judge, judge_unseen
+from services.scorer.judge import ControlGroup, judge, judge_challenger
 from services.scorer.live import Model, Models
 from services.scorer.scored import Identity
 from services.scorer.watch import Bands
@@ -23,7 +23,7 @@ from tests.models.bundle.making import COMMITTED
 
 BUNDLE = load_bundle(Path(COMMITTED))
 ROWS = np.zeros((40, len(BUNDLE.manifest.feature_spec.names)), np.float32)
-NOBODY = ControlGroup([""] * len(ROWS), 0.0)
+NO_CONTROL_GROUP = ControlGroup([""] * len(ROWS), 0.0)
 COMMAND = Control(kind="command", group="g", channel="champion", command_id="1", at_ms=1, by="us")
 
 
@@ -71,11 +71,11 @@ async def test_a_new_champion_that_fails_is_rolled_back_and_the_batch_judged_by_
     good, bad = live.champion, model(kind, executor)
     live.swap(bad, COMMAND)
     for _ in range(2):
-        judged = await judge(live, bad, ROWS, NOBODY)
+        judged = await judge(live, bad, ROWS, NO_CONTROL_GROUP)
         assert judged.model is good
         assert np.isfinite(judged.scores.probability).all()
     assert live.champion is good
-    assert live.answers["champion"].own
+    assert live.answers["champion"].self_initiated
     assert live.answers["champion"].command.rollback
     assert "fails with" in (live.answers["champion"].command.why or "")
 
@@ -84,19 +84,19 @@ async def test_a_champion_that_is_not_new_and_fails_ends_the_process(executor: E
     """There is nothing to go back to: better no score than a wrong one."""
     live = Models(model(NoNumbers, executor), Bands(1000, 3.0, 5.0), Metrics(), "g")
     with pytest.raises(FloatingPointError):
-        await judge(live, live.champion, ROWS, NOBODY)
+        await judge(live, live.champion, ROWS, NO_CONTROL_GROUP)
 
 
-async def test_a_challenger_that_fails_is_let_go_and_the_champion_never_notices(executor: Executor) -> None:
+async def test_a_challenger_that_fails_is_dropped_and_the_champion_never_notices(executor: Executor) -> None:
     """Counted once; its channel's answer says why."""
     live = models(executor)
     bad = model(Raises, executor)
-    live.shadow(bad, COMMAND.model_copy(update={"channel": "challenger"}))
-    assert await judge_unseen(live, bad, ROWS) is None
+    live.set_challenger(bad, COMMAND.model_copy(update={"channel": "challenger"}))
+    assert await judge_challenger(live, bad, ROWS) is None
     assert live.challenger is None
-    assert live.answers["challenger"].holds is None
-    assert "RuntimeError" in (live.answers["challenger"].why or "")
-    assert (await judge(live, live.champion, ROWS, NOBODY)).model is live.champion
+    assert live.answers["challenger"].current_bundle is None
+    assert "RuntimeError" in (live.answers["challenger"].reason or "")
+    assert (await judge(live, live.champion, ROWS, NO_CONTROL_GROUP)).model is live.champion
 
 
 class Threads(ModelSession):
@@ -119,7 +119,7 @@ async def test_batches_that_a_model_is_quick_at_run_without_a_thread(
     told.session.quick_rows_max = quick_rows_max
     Threads.seen.clear()
     live = Models(told, Bands(1000, 3.0, 5.0), Metrics(), "g")
-    judged = await judge(live, told, ROWS, NOBODY)
+    judged = await judge(live, told, ROWS, NO_CONTROL_GROUP)
     assert (threading.get_ident() in Threads.seen) is here
     assert judged.scores.probability.tobytes() == ModelSession(BUNDLE, "cpu").run(ROWS).probability.tobytes()
 
@@ -129,10 +129,10 @@ async def test_the_new_model_is_kept_after_the_watch(executor: Executor) -> None
     live = models(executor)
     new = model(ModelSession, executor)
     for _ in range(20):
-        await judge(live, live.champion, ROWS, NOBODY)
+        await judge(live, live.champion, ROWS, NO_CONTROL_GROUP)
     live.swap(new, COMMAND)
     assert live.watched
     while live.watched:
-        assert (await judge(live, live.champion, ROWS, NOBODY)).model is new
+        assert (await judge(live, live.champion, ROWS, NO_CONTROL_GROUP)).model is new
     assert live.champion is new
     assert live.previous is None

@@ -29,7 +29,7 @@ def payments(records: int = RECORDS) -> tuple[list[bytes], list[bytes]]:
 
 
 def assert_clean(verdict: Verdict, inputs: int) -> None:
-    """Nothing lost, nothing twice, nothing torn."""
+    """Nothing lost, nothing twice, nothing inconsistent."""
     assert verdict.clean, verdict.as_dict()
     assert verdict.inputs == inputs
     assert verdict.scores + verdict.dead_letters == inputs

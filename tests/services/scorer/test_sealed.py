@@ -169,7 +169,7 @@ async def test_auditors_open_what_is_sealed_and_cards_stay_masked(
 
 
 async def test_a_scorer_whose_salts_cannot_be_kept_commits_nothing(stream: Stream, sealing: SubjectKeys) -> None:
-    """It says why, and goes on by itself once they can: no decision is lost, none is plain."""
+    """It says why, and goes on on its own once they can: no decision is lost, none is plain."""
     salts = stream.directory / "salts"
     salts.write_text("a file where the directory should be")
     scorer = stream.scorer(ASSAY_RESTARTS_MAX="1000")

@@ -127,8 +127,8 @@ async def test_a_model_that_alerts_too_much_is_rolled_back_by_the_scorers_themse
     assert 0 < sum(score.model == "fraud/2@cpu" for _, _, score in scores) < 4000
 
 
-async def test_a_challenger_scores_unseen_and_another_feature_spec_is_folded_again_on_demand(shop: Shop) -> None:
-    """The challenger's sums are those of its own replay; other features are refused live, or each history is folded anew."""
+async def test_a_challenger_scores_beside_and_another_feature_spec_is_folded_again_on_demand(shop: Shop) -> None:
+    """The challenger's sums are those of its own replay; other features are refused live, or each history is folded again."""
     await shop.assay("registry", "publish", str(shop.stream.directory / "v1"))
     scorer = shop.stream.scorer()
     await shop.send(400, [scorer])
@@ -139,19 +139,19 @@ async def test_a_challenger_scores_unseen_and_another_feature_spec_is_folded_aga
     assert scorer.metric("assay_challenger_info") == 0
     renamed = renamed_feature(load_bundle(COMMITTED).manifest)
     refused = await shop.release(3, manifest=renamed, status=1)
-    assert "promote it with --refold" in refused["why"]
+    assert "promote it with --rebuild-state" in refused["why"]
     await shop.send(100, [scorer])
-    assert (await shop.assay("registry", "promote", "fraud/3", "--refold"))["refused"] == 0
+    assert (await shop.assay("registry", "promote", "fraud/3", "--rebuild-state"))["refused"] == 0
     await shop.send(400, [scorer])
     assert scorer.log().count("partition.state_outdated") == PARTITIONS
     assert scorer.terminate() == 0
     await shop.clean()
     metrics = [codec.read(ScoringMetric, r.value) for r in await shop.stream.read("scoring-metrics")]
-    shadowed = [metric for metric in metrics if metric.challenger]
-    assert {metric.challenger for metric in shadowed} == {"fraud/2@cpu"}
-    assert sum(metric.challenger_scored for metric in shadowed) == sum(metric.scored for metric in shadowed) == 800
-    assert all(sum(m.challenger_probability_histogram) == m.challenger_scored for m in shadowed)
-    assert 0 < sum(m.both_alerts for m in shadowed) <= sum(m.alerts for m in shadowed)
+    beside = [metric for metric in metrics if metric.challenger]
+    assert {metric.challenger for metric in beside} == {"fraud/2@cpu"}
+    assert sum(metric.challenger_scored for metric in beside) == sum(metric.scored for metric in beside) == 800
+    assert all(sum(m.challenger_probability_histogram) == m.challenger_scored for m in beside)
+    assert 0 < sum(m.both_alerts for m in beside) <= sum(m.alerts for m in beside)
     assert {score.model for _, _, score in await shop.scores()} == {"fraud/1@cpu", "fraud/3@cpu"}
     assert await shop.replayed(3) == 400
     lineage = await shop.assay("registry", "lineage", "fraud/3@cpu")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from schemas.control import BundleRef
 from services.cli.app import app
 from services.cli.bundles import commanding
-from services.cli.bundles.commanding import Order
+from services.cli.bundles.commanding import ControlCommand
 from services.kafka.client import plain_producer
 from services.settings.stream import RuntimeSettings
 from tests.services.harness import Scorer, Stream
@@ -41,10 +41,10 @@ async def restarted(shop: Shop, scorer: Scorer) -> Scorer:
 
 
 async def test_one_command_leads_back_across_features_and_no_restart_leads_forward_again(shop: Shop) -> None:
-    """After promote --refold: rolled back while it runs, histories folded for the old features, and so after a restart."""
+    """After --rebuild-state: rolled back while it runs, histories folded for the old features, and so after a restart."""
     scorer = shop.stream.scorer()
     await shop.send(400, [scorer])
-    assert (await shop.release(2, "--refold", manifest=other_features()))["recorded"]
+    assert (await shop.release(2, "--rebuild-state", manifest=other_features()))["recorded"]
     await shop.send(400, [scorer])
     scorer = await restarted(shop, scorer)
     assert scorer.metric("assay_model_info", bundle="fraud/2") == 1
@@ -76,19 +76,19 @@ async def test_what_a_scorer_refuses_or_does_not_answer_changes_nothing(shop: Sh
     assert published["champion"] == before["champion"] == "fraud/1"
     scorer = await restarted(shop, scorer)
     assert scorer.metric("assay_model_info", bundle="fraud/1") == 1
-    assert (await shop.assay("registry", "promote", "fraud/2", "--refold"))["recorded"]
+    assert (await shop.assay("registry", "promote", "fraud/2", "--rebuild-state"))["recorded"]
     assert (await history(shop))["champion"] == "fraud/2"
 
 
 async def test_a_command_line_that_dies_before_it_records_leaves_one_command_back_and_one_forward(shop: Shop) -> None:
-    """The scorers stay with what they were told, over a restart; rollback takes that back; promote completes it."""
+    """The scorers stay with what they were commanded, over a restart; rollback takes that back; promote completes it."""
     scorer = shop.stream.scorer()
     scorer.wait_ready()
     await shop.assay("registry", "publish", str(shop.make(2, other=True)))
     steps = len((await history(shop))["steps"])
     for command, champion in (("rollback", "fraud/1"), ("promote", "fraud/2")):
         wanted = BundleRef(name="fraud", version=2, digest=await digest(shop, 2))
-        order = Order(uuid.uuid4().hex, "champion", wanted, registry_steps=steps)
+        order = ControlCommand(uuid.uuid4().hex, "champion", wanted, registry_steps=steps)
         assert (await commanding.command(order, shop.stream.group, "a test", 60)).agreed
         scorer = await restarted(shop, scorer)
         assert scorer.metric("assay_model_info", bundle="fraud/2") == 1
@@ -125,7 +125,7 @@ NOBODYS = {"name": "fraud", "version": 2, "digest": "0" * 64}
 
 
 async def test_nothing_forged_stops_a_start_or_hides_a_command(shop: Shop) -> None:
-    """On either topic: answers of bundles that nobody has, refusals of the real command, commands without a bundle, garbage."""
+    """On either topic: answers of bundles that no one has, refusals of the real command, commands without a bundle, garbage."""
     scorer = shop.stream.scorer()
     scorer.wait_ready()
     await shop.release(2, other=True)

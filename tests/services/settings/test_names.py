@@ -1,4 +1,4 @@
-"""A variable that nobody reads stops the start; what the world around puts into an environment does not."""
+"""A variable that no one reads stops the start; what the world around puts into an environment does not."""
 
 import subprocess
 import sys

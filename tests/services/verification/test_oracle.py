@@ -34,7 +34,9 @@ def healthy(*, without: dict[Mark, int] | None = None, base: int = 0, end: int =
 
 
 def damage(verdict: Verdict) -> dict[str, int]:
-    counts = {name: getattr(verdict, name) for name in ("missing", "duplicate", "out_of_order", "torn", "hanging")}
+    counts = {
+        name: getattr(verdict, name) for name in ("missing", "duplicate", "out_of_order", "inconsistent", "hanging")
+    }
     return {name: count for name, count in counts.items() if count}
 
 
@@ -107,43 +109,45 @@ def test_an_output_on_a_foreign_partition_is_out_of_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "torn"),
+    ("lost", "inconsistent"),
     [
         ({Mark.ALERT: ALERTED}, 2),  # the score and the decision both say that there should be one
         ({Mark.DECISION: ALERTED}, 1),
     ],
 )
-def test_outputs_that_should_come_together_but_do_not_are_torn(lost: dict[Mark, int], torn: int) -> None:
+def test_outputs_that_should_come_together_but_do_not_are_inconsistent(
+    lost: dict[Mark, int], inconsistent: int
+) -> None:
     """A score that says alert, its alert and its decision: all or none."""
-    assert damage(healthy(without=lost).judge(INPUTS)) == {"torn": torn}
+    assert damage(healthy(without=lost).judge(INPUTS)) == {"inconsistent": inconsistent}
 
 
-def test_an_alert_without_its_score_is_torn_and_missing() -> None:
+def test_an_alert_without_its_score_is_inconsistent_and_missing() -> None:
     """The alert, and the decision, point to a score that is not there."""
-    assert damage(healthy(without={Mark.SCORE: ALERTED}).judge(INPUTS)) == {"missing": 1, "torn": 2}
+    assert damage(healthy(without={Mark.SCORE: ALERTED}).judge(INPUTS)) == {"missing": 1, "inconsistent": 2}
 
 
-def test_an_alert_that_its_score_does_not_know_is_torn() -> None:
+def test_an_alert_that_its_score_does_not_know_is_inconsistent() -> None:
     """The score says no alert."""
     ledger = healthy()
     ledger.add_outputs(Mark.ALERT, offsets(8))
     ledger.add_outputs(Mark.DECISION, offsets(8), np.array([True]))
-    assert damage(ledger.judge(INPUTS)) == {"torn": 1}
+    assert damage(ledger.judge(INPUTS)) == {"inconsistent": 1}
 
 
-def test_an_output_whose_offset_was_never_committed_is_torn() -> None:
+def test_an_output_whose_offset_was_never_committed_is_inconsistent() -> None:
     """Output and offset belong to one transaction."""
     verdict = healthy().judge(8)
-    assert damage(verdict) == {"torn": 2}
+    assert damage(verdict) == {"inconsistent": 2}
     assert healthy().judge(8, committed_after=INPUTS).clean
 
 
-def test_an_output_of_an_offset_that_is_no_input_is_torn() -> None:
+def test_an_output_of_an_offset_that_is_no_input_is_inconsistent() -> None:
     """Neither of one beyond the input's end nor of a hole in it."""
     ledger = Ledger("transactions-0", 0, 3)
     ledger.add_inputs(offsets(0, 2))
     ledger.add_outputs(Mark.SCORE, offsets(0, 1, 2, 7), np.zeros(4, np.bool_))
-    assert damage(ledger.judge(3)) == {"torn": 2}
+    assert damage(ledger.judge(3)) == {"inconsistent": 2}
 
 
 def test_a_hole_in_the_input_is_not_missing() -> None:
@@ -183,23 +187,23 @@ def test_outputs_of_inputs_that_retention_deleted_are_left_out() -> None:
         (4, 0, 5, 4, 0, 1),  # ends before it begins
     ],
 )
-def test_a_metric_that_contradicts_the_records_is_torn(row: tuple[int, ...]) -> None:
+def test_a_metric_that_contradicts_the_records_is_inconsistent(row: tuple[int, ...]) -> None:
     """Its sums must equal what lies between its first and last offset."""
     ledger = healthy()
     ledger.add_metric(row)
-    assert damage(ledger.judge(INPUTS)) == {"torn": 1}
+    assert damage(ledger.judge(INPUTS)) == {"inconsistent": 1}
 
 
-def test_metrics_that_overlap_are_torn() -> None:
-    """Records counted twice, each metric right by itself."""
+def test_metrics_that_overlap_are_inconsistent() -> None:
+    """Records counted twice, each metric right on its own."""
     ledger = healthy()
     ledger.add_metric((0, 4, 5, 4, 0, 1))
     ledger.add_metric((4, 6, 3, 3, 1, 0))
-    assert damage(ledger.judge(INPUTS)) == {"torn": 1}
+    assert damage(ledger.judge(INPUTS)) == {"inconsistent": 1}
 
 
 def test_metrics_may_lag_behind() -> None:
-    """What no metric counts yet is told, but is no damage."""
+    """What no metric counts yet is reported, but is no damage."""
     ledger = healthy()
     ledger.add_metric((0, 4, 5, 4, 0, 1))
     verdict = ledger.judge(INPUTS)

@@ -123,7 +123,7 @@ async def test_transactions_and_an_aborted_one_are_clean(scorer: HandScorer) -> 
 
 
 async def test_damage_of_every_kind_is_found_at_its_place(scorer: HandScorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Missing, duplicate, out of order and torn outputs, an offset not committed, and an output that is not JSON."""
+    """Missing, duplicate, out of order and inconsistent outputs, an offset not committed, and an output that is not JSON."""
     monkeypatch.setattr("services.verification.verify.COMMIT_WAIT_S_MAX", 0.5)
     producer = await scorer.start()
     made = outputs(range(RECORDS - 1))
@@ -140,22 +140,23 @@ async def test_damage_of_every_kind_is_found_at_its_place(scorer: HandScorer, mo
     assert verdict.examples["missing"] == [f"{name}@2: no score and no dead letter"]
     assert verdict.examples["duplicate"] == [f"{name}@11: score"]
     assert verdict.examples["out_of_order"] == [f"{name}@16: score"]
-    assert any(f"{name}@{ALERTED}: the score says alert" in at for at in verdict.examples["torn"])
+    assert any(f"{name}@{ALERTED}: the score says alert" in at for at in verdict.examples["inconsistent"])
     assert any(
-        f"{name}@{RECORDS - 1}: output, but its offset was not committed" in at for at in verdict.examples["torn"]
+        f"{name}@{RECORDS - 1}: output, but its offset was not committed" in at
+        for at in verdict.examples["inconsistent"]
     )
-    assert any("not well-formed JSON" in at for at in verdict.examples["torn"])
+    assert any("not well-formed JSON" in at for at in verdict.examples["inconsistent"])
 
 
-async def test_an_output_without_source_headers_is_torn(scorer: HandScorer) -> None:
-    """Nobody can tell what it answers."""
+async def test_an_output_without_source_headers_is_inconsistent(scorer: HandScorer) -> None:
+    """No one can tell what it answers."""
     producer = await scorer.start()
     await scorer.commit(producer, outputs(range(RECORDS)), RECORDS)
     async with producer.transaction():
         await producer.send_and_wait(f"{scorer.topics.topic_prefix}alerts", b"{}", partition=0)
     await producer.stop()
     verdict = await scorer.verdict()
-    assert (verdict.torn, verdict.missing, verdict.duplicate) == (1, 0, 0)
+    assert (verdict.inconsistent, verdict.missing, verdict.duplicate) == (1, 0, 0)
 
 
 async def test_an_open_transaction_hangs_until_it_is_settled(scorer: HandScorer) -> None:
@@ -215,7 +216,7 @@ async def test_an_alert_that_the_thresholds_do_not_give_is_misjudged(scorer: Han
     await scorer.commit(producer, made, RECORDS)
     await producer.stop()
     verdict = await scorer.verdict()
-    assert (verdict.misjudged, verdict.torn, verdict.clean) == (2, 0, False)
+    assert (verdict.misjudged, verdict.inconsistent, verdict.clean) == (2, 0, False)
     assert [example.partition(":")[0] for example in verdict.examples["misjudged"]] == [
         f"{scorer.input}-0@{ALERTED}",
         f"{scorer.input}-0@9",

@@ -1,4 +1,4 @@
-"""Training the credit bundle: repeatable, exactly the reference network, nobody decided about by a protected ground."""
+"""Training the credit bundle: repeatable, exactly the reference network, no one decided about by a protected ground."""
 
 import os
 from dataclasses import replace

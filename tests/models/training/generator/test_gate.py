@@ -1,4 +1,4 @@
-"""The gate says yes where synthetic frauds help, no where they do not or where nobody can tell, and records it always."""
+"""The gate says yes where synthetic frauds help, no where they do not or where no one can tell, and records it always."""
 
 import numpy as np
 import pytest

@@ -51,7 +51,7 @@ class Reader(HTMLParser):
 
 @pytest.mark.parametrize(("name", "sections"), [("fraud", WITH_EVERYTHING), ("credit", SECTIONS)])
 def test_a_section_is_there_where_there_is_something_to_say(page: Page, name: str, sections: list[str]) -> None:
-    """Days, scenarios, latent means and other models are told where the rows have them; every link leads somewhere."""
+    """Days, scenarios, latent means and other models are shown where the rows have them; every link leads somewhere."""
     tags = Reader(page(name)).tags
     anchors = {attributes["id"] for tag, attributes in tags if tag == "section" and "id" in attributes}
     assert anchors == set(sections)

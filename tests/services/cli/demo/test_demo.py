@@ -72,7 +72,7 @@ def test_a_short_demo_scores_everything_exactly_once_and_prints_one_line(tmp_pat
     assert outcome["sent"] == 2500
     assert outcome["scored"] + outcome["dead_letters"] == 2500
     assert outcome["dead_letters"] == outcome["bad_sent"]
-    damage = ("missing", "duplicate", "out_of_order", "torn", "hanging")
+    damage = ("missing", "duplicate", "out_of_order", "inconsistent", "hanging")
     assert {outcome[name] for name in damage} == {0}
     assert 0 <= outcome["latency_ms_p50"] <= outcome["latency_ms_p99"]
     assert outcome["records_per_s"] > 0

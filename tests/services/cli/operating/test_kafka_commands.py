@@ -194,8 +194,8 @@ def test_the_doctor_names_what_fails_and_exits_with_1(monkeypatch: pytest.Monkey
     assert "ASSAY_PRIVACY_KEY" in found["privacy key"]["detail"]
     assay("topics", "create")
     monkeypatch.setenv("ASSAY_PARTITIONS", "3")
-    mended = {c["check"]: c for c in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
-    assert "set ASSAY_PARTITIONS=2" in mended["topics"]["detail"]
+    fixed = {c["check"]: c for c in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
+    assert "set ASSAY_PARTITIONS=2" in fixed["topics"]["detail"]
 
 
 def test_the_doctor_refuses_a_bundle_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

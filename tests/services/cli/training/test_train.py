@@ -59,7 +59,7 @@ def test_a_file_trains_a_bundle_and_the_same_seed_the_same_one(
     assert manifest["training"]["data"] == "Payments of the file payments.parquet."
     days = [group["name"] for group in manifest["evaluation"]["by_day"]]
     assert days == ["2026-01-22", "2026-01-23", "2026-01-24", "2026-01-25"]
-    assert bundle.manifest.owner == "Whoever trained it on their own payments"
+    assert bundle.manifest.owner == "The user who trained it on their own payments"
 
 
 @pytest.mark.parametrize(
