@@ -30,15 +30,15 @@ def read_flags(
     said_yes, said_no = ([word.strip().lower() for word in given] for given in (options.yes, options.no))
     both = set(said_yes) & set(said_no)
     if both:
-        raise TableError("--yes and --no name the same word: leave one of them out.")
+        raise TableError("--word says yes and no of the same word: leave one out.")
     is_yes = [word for word in (*YES, *yes) if word not in said_no] + said_yes
     is_no = [word for word in (*NO, *no) if word not in said_yes] + said_no
     strange = (words.is_not_null() & ~words.is_in([*is_yes, *is_no])).fill_null(False)
     if strange.any():
         kind, line = value_kind(words.filter(strange)[0]), lines.filter(strange)[0]
         raise TableError(
-            f"{where} holds {kind} in line {line}, which is neither yes nor no here: say what it means with --yes WORD or "
-            f"--no WORD; known are {', '.join([*yes, *YES])} and {', '.join([*no, *NO])}."
+            f"{where} holds {kind} in line {line}, which is neither yes nor no here: say what it means with --word WORD=yes or "
+            f"--word WORD=no; known are {', '.join([*yes, *YES])} and {', '.join([*no, *NO])}."
         )
     return words.is_in(is_yes)
 

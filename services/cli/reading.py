@@ -32,8 +32,9 @@ TimeStart = Annotated[
 ]
 Without = Annotated[list[str] | None, typer.Option(help="A field that is read and that the file is known not to have.")]
 
-Yes = Annotated[list[str] | None, typer.Option(help="A word that means yes in a flag, beside yes, ja, oui, si, ...")]
-No = Annotated[list[str] | None, typer.Option(help="A word that means no in a flag, beside no, nein, non, ...")]
+Words = Annotated[
+    list[str] | None, typer.Option("--word", help="WORD=yes or WORD=no: in a flag of another language, such as ei=no.")
+]
 
 
 class Reason(NamedTuple):
@@ -44,7 +45,7 @@ class Reason(NamedTuple):
     first_line: int
 
 
-def read_options(
+def options(
     encoding: str | None,
     delimiter: str | None,
     decimal: Literal[".", ","] | None,
@@ -53,8 +54,7 @@ def read_options(
     time_zone: str | None,
     time_start: str | None,
     without: Sequence[str] | None,
-    yes: Sequence[str] | None = None,
-    no: Sequence[str] | None = None,
+    words: Sequence[str] | None = None,
 ) -> "ReadOptions":
     """As the reader takes them. Raises TableError."""
     from models.files.options import ReadOptions, TableError
@@ -72,9 +72,21 @@ def read_options(
         time_zone,
         start,
         tuple(without or ()),
-        tuple(yes or ()),
-        tuple(no or ()),
+        *_flags(words or ()),
     )
+
+
+def _flags(pairs: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Words that mean yes, and words that mean no."""
+    from models.files.options import TableError
+
+    found: dict[str, list[str]] = {"yes": [], "no": []}
+    for pair in pairs:
+        word, _, meaning = pair.rpartition("=")
+        if not word or meaning not in found:
+            raise TableError(f"--word {pair} is neither WORD=yes nor WORD=no: correct it.")
+        found[meaning].append(word)
+    return tuple(found["yes"]), tuple(found["no"])
 
 
 def _start(text: str) -> datetime:

@@ -33,7 +33,15 @@ from models.training.model_report.inputs import CREDIT
 from models.training.model_report.of_bundle import bundle_report
 from models.training.progress import Progress, silent
 from models.training.reference import build_reference
-from models.training.thresholds import AlertBudget, CostMatrix, Objective, PrecisionFloor, choose_thresholds
+from models.training.thresholds import (
+    AlertBudget,
+    AlertsPerDay,
+    CostMatrix,
+    Objective,
+    PrecisionFloor,
+    RecallFloor,
+    choose_thresholds,
+)
 from schemas.attribute_kinds import AttributeFeature
 from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Manifest, Thresholds, TrainingRun
@@ -72,7 +80,7 @@ PUBLIC_CARD = ModelCard(
     ),
 )
 OWN_CARD = ModelCard(
-    owner="Whoever trained it on their own applications",
+    owner="The user who trained it on their own applications",
     licence="As the applications that it was trained on",
     permitted_use=(
         "Deciding on applications of the kind that it was trained on, once the model is validated and its effect on "
@@ -252,6 +260,10 @@ def credit_thresholds(scores: Scores, defaulted: NDArray[np.bool_], settings: Cr
             words = f"the least cost on validation: a default granted at {missed:g}, a good applicant declined at {refused:g}"
         case PrecisionFloor(floor):
             words = f"the most applications declined on validation of which {floor:.0%} at least default"
+        case RecallFloor(floor):
+            words = f"the fewest applications declined on validation among which are {floor:.0%} of the defaults"
+        case AlertsPerDay(count):
+            words = f"{count:g} applications declined a day on validation, at most"
         case AlertBudget(share):
             words = f"{share:.2%} of all applications declined on validation, at most"
     return Thresholds(

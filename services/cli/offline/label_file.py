@@ -95,9 +95,7 @@ def _label(defaults: Mapping[str, Any], row: Mapping[str, Any], words: Mapping[s
     fields = {**defaults, **{name: value for name, value in row.items() if value is not None}}
     word = str(fields.get("verdict", "")).strip().lower().removesuffix(".0")
     if word not in words:
-        return (
-            f"verdict is none: write one of {', '.join(words)}, or say what a word means with --yes WORD or --no WORD"
-        )
+        return f"verdict is none: write one of {', '.join(words)}, or say what one means with --word WORD=yes"
     if is_card_number(fields.get("card_id") or ""):
         return "card_id is a card number: give the pseudonym, see `assay privacy pseudonyms`"
     try:

@@ -67,7 +67,7 @@ def pseudonyms(
     keys: list[PrivacyKey] = [current] if previous is None else [current, previous]
     columns = _mapping(mapped or [])
     written = refused = 0
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, None)
+    options = reading.options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, None)
     with (
         _rows(source, form or _format(source), options, columns) as found,
         _writing(out) as first,

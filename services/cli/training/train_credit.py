@@ -61,8 +61,7 @@ def credit(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
-    yes: reading.Yes = None,
-    no: reading.No = None,
+    words: reading.Words = None,
     features: Spec = Path("deploy/features/credit-taiwan.yaml"),
     out: Annotated[Path, typer.Option(help="Bundle directory.")] = Path("deploy/bundles/credit"),
     classifier: Classifier = "reference",
@@ -92,10 +91,10 @@ def credit(
             f"Training needs {error.name}, which is not installed: pip install 'assay-scoring[train]'."
         ) from None
     spec = load_spec(features)
-    options = reading.read_options(
-        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, yes, no
+    options = reading.options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
     )
-    applications, words = _applications(data, fetch, mapped or [], label, spec, options)
+    applications, in_words = _applications(data, fetch, mapped or [], label, spec, options)
     if choose is not None:
         _show_choice(spec, applications, choose, seed, json)
         return
@@ -108,7 +107,7 @@ def credit(
         refer_share=refer_share,
     )
     with train_view.bars(quiet=json) as shown:
-        about = _source(source or words, owner, licence, own=data is not None)
+        about = _source(source or in_words, owner, licence, own=data is not None)
         manifest = train_credit(settings, applications, about, out, train_view.reporter(shown))
     train_view.show(manifest, out, json)
 

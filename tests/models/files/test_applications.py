@@ -73,7 +73,7 @@ def test_an_attribute_that_the_spec_reads_must_be_there_or_be_given_up(tmp_path:
             CSV.replace(",no\n", ",maybe\n"),
             NAMES,
             "bad",
-            "bad holds text in line 4, which is neither yes nor no here: say what it means with --yes WORD",
+            "bad holds text in line 4, which is neither yes nor no here: say what it means with --word WORD=yes",
         ),
         (CSV.replace(",no\n", ",\n"), NAMES, "bad", "bad is empty in 1 rows"),
         (CSV[:16], NAMES, "bad", "holds no application"),

@@ -87,11 +87,13 @@ def test_yes_and_no_are_read_in_several_languages_and_asked_for_in_others() -> N
     """A person's own words count before ours; an empty cell is neither."""
     assert flags(["J", "n", "Ja", "Nein", "", "1.0"], ReadOptions()) == [True, False, True, False, None, True]
     assert flags(["oui", "non"], ReadOptions()) == [True, False]
-    with pytest.raises(TableError, match=r"F holds text in line 3, which is neither yes nor no here: say .*--yes WORD"):
+    with pytest.raises(
+        TableError, match=r"F holds text in line 3, which is neither yes nor no here: say .*--word WORD=yes"
+    ):
         flags(["ja", "kyllä"], ReadOptions())
     assert flags(["kyllä", "ei"], ReadOptions(yes=("Kyllä",), no=("ei",))) == [True, False]
     assert flags(["o", "1"], ReadOptions(no=("o",))) == [False, True]
-    with pytest.raises(TableError, match="--yes and --no name the same word"):
+    with pytest.raises(TableError, match="--word says yes and no of the same word"):
         flags(["x"], ReadOptions(yes=("x",), no=("X",)))
 
 

@@ -46,8 +46,8 @@ SENTENCES = {
         ["--map=transaction_id=#", "--map=card_id=#", "--map=terminal_id=#", "--map=event_time_ms=Time",
          "--map=amount=Amount"],
         "assay: Column Time (line 2) counts from a start of its own or is in no unit that fits: no time from 1980 to 2100 "
-        "begins there. Where it is seconds from a start, give that with --time-start, for instance --time-start 2013-09-01T00:00:00Z; "
-        "give a column of dates, or say the unit with --time-unit s, ms, us or ns.\n",
+        "begins there. Where it is seconds from a start, give that with --time-start, for instance --time-start "
+        "2013-09-01T00:00:00Z; give a column of dates, or say the unit with --time-unit s, ms, us or ns.\n",
     ),
     "times of day": (
         tabformer(),
@@ -76,9 +76,9 @@ SENTENCES = {
     "a label of another language": (
         f"{HEADER},F\nt1,{FIRST_MS},c1,m1,10.5,ei\n",
         ["--label=F"],
-        "neither yes nor no here: say what it means with --yes WORD or --no WORD; known are fraud, yes, y, true, t, 1, ja, j, "
-        "oui, o, si, sí, s, sim, wahr, vrai and legitimate, genuine, no, n, false, f, 0, nein, non, nee, nao, não, falsch, "
-        "faux.\n",
+        "neither yes nor no here: say what it means with --word WORD=yes or --word WORD=no; known are fraud, yes, y, true, "
+        "t, 1, ja, j, oui, o, si, sí, s, sim, wahr, vrai and legitimate, genuine, no, n, false, f, 0, nein, non, nee, nao, "
+        "não, falsch, faux.\n",
     ),
     "no id": (
         f"{HEADER.replace('transaction_id', 'No')}\nt1,{FIRST_MS},c1,m1,10.5\n",
@@ -113,7 +113,7 @@ ANSWERED = {
     "an order": (month_first(12), ["--time-zone=UTC"], ["--date-order=mdy"], 12),
     "an order that a row shows": (month_first(20), ["--time-zone=UTC"], [], 20),
     "a spreadsheet's days": (SENTENCES["a spreadsheet's days"][0], ["--time-unit=excel"], ["--time-zone=UTC"], 1),
-    "a label": (SENTENCES["a label of another language"][0], ["--label=F"], ["--no=ei"], 1),
+    "a label": (SENTENCES["a label of another language"][0], ["--label=F"], ["--word=ei=no"], 1),
 }
 
 
