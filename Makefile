@@ -25,7 +25,7 @@ INSTALL = $(RUN)/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo monitor test test-slow test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit
+.PHONY: help demo monitor test test-slow test-versions test-version coverage test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit
 .PHONY: sign sbom audit audit-answers dashboards clean lock hashes
 
 help: ## what can be made
@@ -43,6 +43,20 @@ test: $(VENV)/.installed-all ## the tests, on WORKERS processes with a Kafka eac
 
 test-slow: $(VENV)/.installed-all ## the fault suite and short benchmarks, one after another
 	@$(RUN)/python -m pytest -m slow
+
+COVERED ?= not broker and not slow and not train
+coverage: $(VENV)/.installed-all ## lines and branches that the tests reach (COVERED="not slow" asks the ones with a broker too)
+	@rm -rf .coverage && mkdir .coverage
+	@$(RUN)/python -m coverage run -m pytest -m "$(COVERED)" && $(RUN)/python -m coverage combine --quiet && $(RUN)/python -m coverage report
+
+test-versions: ## the tests without a broker on every Python from 3.11 to 3.13 that is installed here
+	@for version in 3.11 3.12 3.13; do \
+		command -v python$$version > /dev/null || { echo "python$$version is not installed: not run" >&2; continue; }; \
+		$(MAKE) test-version PYTHON=python$$version VENV=.venv-$$version || exit 1; \
+	done
+
+test-version: $(VENV)/.installed-all
+	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not broker and not slow and not train"
 
 check: $(VENV)/.installed-all ## style, types, import contracts, the shape of the code: within a minute
 	@$(RUN)/ruff check

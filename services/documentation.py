@@ -1,5 +1,6 @@
-"""Writes docs/settings.md and docs/metrics.md from the code: `python -m services.documentation`."""
+"""Writes the generated pages of docs/, and the index of decisions: `python -m services.documentation`."""
 
+import re
 from pathlib import Path
 
 from services.observability.events import EVENTS
@@ -7,6 +8,12 @@ from services.observability.low_rate_metrics import CaseMetrics, MonitorMetrics
 from services.observability.metrics import Metrics, catalogue
 from services.observability.renamed import RENAMED
 from services.settings.names import OTHERS, settings_classes
+
+DECISIONS = Path(__file__).parents[1] / "docs" / "decisions"
+DECISION = re.compile(
+    r"# (?P<number>\d+)\. (?P<title>.+)\n\nStatus: (?P<status>\w+), (?P<date>[\d-]+)(?P<changes>.*)\n"
+)
+CHANGE = re.compile(r"; (amended|superseded) by (\[\d+\]\(\S+\)), [\d-]+")
 
 
 def settings_page() -> str:
@@ -72,11 +79,42 @@ def logs_page() -> str:
     return "\n".join([*lines, ""])
 
 
-PAGES = {"settings.md": settings_page, "metrics.md": metrics_page, "logs.md": logs_page}
+def decisions_page() -> str:
+    """The index of docs/decisions: what the head of each page says."""
+    lines = [
+        "# Decisions",
+        "",
+        "One page for each decision: context, decision, consequences. Measurements, and experiments that failed, are in the",
+        "[log](../log.md). Generated from the pages by `python -m services.documentation`.",
+        "",
+        "| | decision | status | date |",
+        "| --- | --- | --- | --- |",
+    ]
+    for path in sorted(DECISIONS.glob("[0-9]*.md")):
+        head = DECISION.match(path.read_text())
+        if head is None:
+            raise ValueError(f"{path.name} does not begin with `# N. Title` and `Status: accepted, YYYY-MM-DD`.")
+        changes = CHANGE.findall(head["changes"])
+        status = "superseded" if any(kind == "superseded" for kind, _ in changes) else head["status"]
+        by = {kind: ", ".join(link for other, link in changes if other == kind) for kind, _ in changes}
+        if status == "superseded":
+            status += f" by {by['superseded']}"
+        elif "amended" in by:
+            status += f", amended by {by['amended']}"
+        lines.append(f"| [{int(head['number']):04}]({path.name}) | {head['title']} | {status} | {head['date']} |")
+    return "\n".join([*lines, ""])
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "metrics.md": metrics_page,
+    "logs.md": logs_page,
+    "decisions/README.md": decisions_page,
+}
 
 
 def main() -> None:
-    """Write both pages."""
+    """Write every page."""
     docs = Path("docs")
     docs.mkdir(exist_ok=True)
     for name, page in PAGES.items():

@@ -14,6 +14,36 @@ for name, value in BUNDLES.items():
     os.environ.setdefault(name, value)
 
 
+SKIPS = {
+    "gpu": "needs an NVIDIA GPU",
+    "data": "set ASSAY_DATA_DIR",
+    "kubernetes": "neither kubectl nor kustomize",
+    "prometheus": "apt-get install prometheus",
+    "browser": "A browser is needed",
+    "jdk": "install a JDK",
+    "linux": "Linux",
+}
+"""Why a test may be skipped, by what is missing where it runs: a part of the skip's reason."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """--expected-skips gpu,data: any other skip fails the run, so that none goes unnoticed in continuous integration."""
+    parser.addoption("--expected-skips", default=None, metavar=",".join(SKIPS), help="fail on any other skip")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that skipped what it was not expected to."""
+    expected, config = session.config.getoption("--expected-skips"), session.config
+    if expected is None or hasattr(config, "workerinput"):
+        return
+    reasons = [SKIPS[name] for name in expected.split(",") if name]
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    for report in reporter.stats.get("skipped", []) if reporter else []:
+        if not any(reason in str(report.longrepr) for reason in reasons):
+            reporter.write_line(f"UNEXPECTED SKIP: {report.nodeid}: {report.longrepr}", red=True)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the broker, so that `-m "not broker"` runs without Java, and what wants the machine for itself."""
     for item in items:

@@ -19,9 +19,7 @@ REPLACED = re.compile(
 
 HISTORY = (
     "CHANGELOG.md",
-    "docs/decisions/",
     "docs/glossary.md",
-    "docs/log.md",
     "docs/benchmarks",
     "docs/results",
     "deploy/bundles/",
@@ -35,6 +33,7 @@ ALLOWED = {
     "services/scorer/swap.py": "refold: a field on a topic",
     "services/cli/offline/verify.py": "torn: a key's old name",
     "services/cli/demo/outcome.py": "torn: a key's old name",
+    "docs/decisions/0085-the-registry-is-the-truth-a-command-its-trigger.md": "refold: an option's old name",
     "tests/services/engine/test_suspects.py": "torn: a state, in a test's sense",
 }
 

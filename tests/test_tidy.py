@@ -38,7 +38,7 @@ OF_ONE_MACHINE = re.compile(
         )
     )
 )
-BINARY = {".onnx", ".npz", ".png", ".gz", ".zst", ".bin", ".ico"}
+BINARY = {".parquet", ".onnx", ".npz", ".png", ".gz", ".zst", ".bin", ".ico"}
 
 
 def tracked() -> list[Path]:

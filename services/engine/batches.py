@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -33,12 +33,17 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one micro-batch. faults: behind its dead letters."""
+    """What became of one micro-batch. faults: behind its dead letters.
+
+    carried: what the processor holds back of all that is committed with it, as text. It is kept with the offset, and given to
+    `carry_on` of the processor that goes on from there.
+    """
 
     writes: Sequence[Write]
     records: int
     dead_letters: int
     faults: "Sequence[Fault]" = ()
+    carried: str = ""
 
 
 class Foldable(Protocol):
@@ -49,6 +54,14 @@ class Foldable(Protocol):
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold records into the state exactly as `process` does, without output."""
+
+
+@runtime_checkable
+class Carrying(Protocol):
+    """A processor that holds sums back while their records are committed."""
+
+    def carry_on(self, carried: str) -> None:
+        """What was held back when the last result was committed."""
 
 
 class Processor(Foldable, Protocol):

@@ -205,14 +205,15 @@ def _dependencies(
         folder = open_storage(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}")
         return SnapshotStore(folder, state_key, log_id)
 
-    topics = [environment.topics.topic_prefix + topic.name for topic in service.sources]
-    sources = {topic: partitions[topic] for topic in topics}
+    prefix = environment.topics.topic_prefix
+    sources = {prefix + topic.name: partitions[prefix + topic.name] for topic in service.sources}
 
     return WorkerDependencies(
         consumer=consumer,
         make_delivery=make_delivery,
         make_processor=service.make_processor,
         make_snapshots=make_snapshots,
+        outputs={prefix + topic.name: partitions[prefix + topic.name] for topic in service.outputs},
         logs=identities(consumer, sources, runtime.group, environment.metrics, runtime.request_timeout_s),
         pacer=Pacer(runtime.transactions_per_s_max or TRANSACTIONS_PER_S_MAX[runtime.delivery]),
         metrics=environment.metrics,

@@ -8,9 +8,10 @@ away and the partition starts again from what is committed (A, B).
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Literal, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,16 +19,16 @@ from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from schemas.dead_letter import DeadLetterReason
 from services.clock import monotonic_s
-from services.engine.batches import Processor, Record, Result
+from services.engine.batches import Carrying, Processor, Record, Result
 from services.engine.dead_letters import DeadLetterCap
 from services.engine.delivery import Delivery, RevokedError
 from services.engine.failpoints import failpoint
 from services.engine.faults import unscorable
 from services.engine.held import Decision, Held
 from services.engine.log_identity import LogIdentities, ReplacedError
-from services.engine.offset_notes import OffsetNote
+from services.engine.offset_notes import OffsetNote, since
 from services.engine.pacing import Pacer
-from services.engine.restore import Position, check_snapshots, committed_position, restore
+from services.engine.restore import Position, begins_of, check_snapshots, committed_position, restore
 from services.engine.snapshots import NO_LOG_ID, SnapshotStore
 from services.engine.suspects import (
     IN_A_ROW_MAX,
@@ -63,6 +64,13 @@ RETRIABLE_ERRORS = (
 Phase = Literal["starting", "restoring", "running", "held", "replaced", "stopped"]
 
 
+class MakeSnapshots(Protocol):
+    """The store of a partition's snapshots."""
+
+    async def __call__(self, source: TopicPartition, state_key: str, log_id: str) -> SnapshotStore:
+        """log_id: whose fold the states are."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerDependencies:
     """What a worker is made of; the composition root chooses."""
@@ -70,7 +78,9 @@ class WorkerDependencies:
     consumer: AIOKafkaConsumer
     make_delivery: Callable[[TopicPartition], Delivery]
     make_processor: Callable[[TopicPartition], Processor]
-    make_snapshots: Callable[[TopicPartition, str, str], Awaitable[SnapshotStore]]
+    make_snapshots: MakeSnapshots
+    outputs: Mapping[str, int]
+    """Topics that are written, and their numbers of partitions."""
     logs: LogIdentities
     pacer: Pacer
     metrics: Metrics
@@ -107,6 +117,7 @@ class PartitionWorker:
         self._snapshot_offset = -1
         self._label = dependencies.metrics.label(source)
         self._log_id: str | None = None
+        self._carried = self._since = ""
         self._last: Record | None = None
         self._log = log.bind(topic=source.topic, partition=source.partition)
         dependencies.metrics.show_partition(self._label)
@@ -194,10 +205,14 @@ class PartitionWorker:
             committed = await self._committed(log_id)
             consumer = self._dependencies.consumer
             processor = self._dependencies.make_processor(self.source)
-            snapshots = await self._dependencies.make_snapshots(self.source, processor.state_key, log_id)
-            committed = await check_snapshots(consumer, self.source, committed, snapshots, self._settings)
+            snapshots_of = partial(self._dependencies.make_snapshots, state_key=processor.state_key, log_id=log_id)
+            committed = await check_snapshots(consumer, self.source, committed, snapshots_of, self._settings)
+            snapshots = await snapshots_of(self.source)
+            self._carried, self._since = committed.note.carried, await self._outputs_since(committed)
+            if self._carried and isinstance(processor, Carrying):
+                processor.carry_on(self._carried)
             if committed.must_be_written:
-                await delivery.deliver([], committed.offset, self.owned, self._note())
+                await delivery.deliver([], committed.offset, self.owned, self._note(self._carried))
             self.phase = "restoring"
             folding = Folding(processor, self._suspects)
             await restore(
@@ -213,6 +228,13 @@ class PartitionWorker:
             delivery = await self._loop(delivery, processor, snapshots)
         finally:
             await asyncio.shield(delivery.discard())
+
+    async def _outputs_since(self, committed: Position) -> str:
+        """Where the outputs of this log begin, for the offset's note; empty where there was no other log."""
+        if not committed.accepted:
+            return committed.note.since
+        outputs, timeout_s = self._dependencies.outputs, self._settings.request_timeout_s
+        return since(await begins_of(self._dependencies.consumer, self.source, outputs, timeout_s))
 
     async def _identify(self) -> str:
         self._log_id = await self._dependencies.logs.current(self.source.topic)
@@ -354,7 +376,8 @@ class PartitionWorker:
         started_s = monotonic_s()
         if self._dependencies.logs.doubtful:
             await self._dependencies.logs.check(self.source.topic)
-        await delivery.deliver(result.writes, next_offset, self.owned, self._note())
+        await delivery.deliver(result.writes, next_offset, self.owned, self._note(result.carried))
+        self._carried = result.carried
         self._dependencies.metrics.observe_stage("deliver", started_s)
         processor.committed(result)
         self.next_offset = self.passed_offset = next_offset
@@ -363,8 +386,8 @@ class PartitionWorker:
         self._moving()
         self._dependencies.metrics.transactions.labels(self._label).inc()
 
-    def _note(self, held: str = "") -> str:
-        return str(OffsetNote(self._log_id, held))
+    def _note(self, carried: str, held: str = "") -> str:
+        return str(OffsetNote(self._log_id, held, carried, self._since))
 
     async def _replace(self, delivery: Delivery) -> Delivery:
         """D: a fresh producer of the same id between two transactions; state and position stay."""
@@ -389,7 +412,7 @@ class PartitionWorker:
         )
         try:
             await self._dependencies.logs.check(self.source.topic)
-            await delivery.deliver([], held.first_offset, self.owned, self._note(str(held)))
+            await delivery.deliver([], held.first_offset, self.owned, self._note(self._carried, str(held)))
             if not self._stop.is_set():
                 await self._decided.wait()
         finally:

@@ -44,6 +44,7 @@ EVENTS = {
     "retention.unknown": "The input's retention may not be read by this account.",
     "snapshot.failed": "A snapshot was not saved: the next restart takes longer.",
     "snapshot.rejected": "A snapshot is not usable: an older one, or the log, takes its place.",
+    "sums.unreadable": "Sums that a former owner committed and did not write cannot be read: scoring-metrics lacks them.",
     "table.caught_up": "A followed table holds all of its topic.",
     "table.record_refused": "A record of a followed topic cannot be taken in, and is skipped.",
     "table.not_followed": "A followed table could not be read; it stays as it is and is tried again.",

@@ -27,7 +27,7 @@ from schemas.topics import (
     TERMINAL_SUMS,
     position_headers,
 )
-from services.engine.batches import Record, Write
+from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
 from services.privacy.sealed_decisions import sealed
@@ -132,10 +132,9 @@ class Emitter:
                 write.append(None, codec.encode(record), headers)
         return write
 
-    def metric(self, source: Record, value: bytes) -> Write:
+    def metric(self, headers: Headers, value: bytes) -> Write:
         """A record of partial sums, under the position of the last input that it counts."""
         write = Write(self._prefix + SCORING_METRICS.name)
-        headers = headers_of(source)
         write.append(None, value, headers)
         return write
 

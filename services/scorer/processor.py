@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 import numpy as np
+import structlog
 from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
@@ -19,14 +20,17 @@ from schemas.control import Channel
 from schemas.dead_letter import DeadLetterReason
 from schemas.feature_kinds import IdField
 from schemas.times import TIME_MS_MIN
+from schemas.topics import source_headers
 from schemas.transaction import Transaction
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
 from services.engine.duplicates import DuplicateWindow
-from services.engine.faults import Fault, TimeLimits
+from services.engine.faults import Fault, TimeLimits, headers_of
+from services.engine.offset_notes import CARRIED_MAX
 from services.engine.snapshots import Arrays
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
+from services.scorer.carried_sums import metric_of
 from services.scorer.decode import Decoder
 from services.scorer.emit import Emitter
 from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
@@ -36,6 +40,8 @@ from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
 from services.scorer.seen import show
 from services.scorer.sums import PartialSums
 from services.settings.stream import RuntimeSettings, ScorerSettings
+
+log = structlog.get_logger(__name__)
 
 STATE_VERSION = 3
 """Grows when the meaning of the state changes, so that older snapshots are not loaded."""
@@ -101,6 +107,7 @@ class ScoringProcessor:
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
+        self._carried: Write | None = None
         self._last: Record | None = None
         self._batch: Scored | None = None
         self._faults: Counter[str] = Counter()
@@ -120,6 +127,16 @@ class ScoringProcessor:
         duplicates.load(arrays)
         self._features = FeatureState.from_arrays(self._spec, self._limits.cards_max, arrays)
         self._duplicates = duplicates
+
+    def carry_on(self, carried: str) -> None:
+        """Sums that a former owner committed and did not write: they are in the first result."""
+        topic, partition = self._source
+        found = metric_of(carried, topic, partition)
+        if found is None:
+            log.warning("sums.unreadable", topic=topic, partition=partition)
+            return
+        last_offset, value = found
+        self._carried = self._emitter.metric(source_headers(topic, partition, last_offset, None), value)
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold records into the state exactly as `process` does, without output."""
@@ -166,17 +183,18 @@ class ScoringProcessor:
                 answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
         self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records), len(faults))
         self._last = records[-1]
-        writes += self._due_sums(force=False)
-        writes += self._due_answers(answers, records[0].offset)
-        return Result(writes, len(records), len(faults), faults)
+        due, carried = self._due_and_carried(force=False)
+        writes += due + self._due_answers(answers, records[0].offset)
+        return Result(writes, len(records), len(faults), faults, carried)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
         if not force:
             self._check_state(self._models.champion)
         next_offset = self._last.offset + 1 if self._last is not None else None
-        writes = self._due_sums(force=force) + self._due_answers(self._models.answers, next_offset)
-        return Result(writes, 0, 0) if writes else None
+        due, carried = self._due_and_carried(force=force)
+        writes = due + self._due_answers(self._models.answers, next_offset)
+        return Result(writes, 0, 0, carried=carried) if writes else None
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
@@ -185,7 +203,8 @@ class ScoringProcessor:
             writes.append(self._emitter.closed_days(fault.record, closed))
         self._batch, self._faults, self._last = None, Counter([fault.reason.value]), fault.record
         self._sums.count(fault.record.offset, fault.record.offset, wall_ms(), 1, 1)
-        return Result(writes, 1, 1, (fault,))
+        due, carried = self._due_and_carried(force=False)
+        return Result([*writes, *due], 1, 1, (fault,), carried)
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
@@ -261,12 +280,22 @@ class ScoringProcessor:
                 writes += self._emitter.answer(answer, self._source.partition, from_offset, wall_ms())
         return writes
 
+    def _due_and_carried(self, *, force: bool) -> tuple[list[Write], str]:
+        """Sums that are written now, and those that the offset's note carries until they are."""
+        writes = self._due_sums(force=force)
+        if self._carried is not None:
+            writes, self._carried = [self._carried, *writes], None
+        carried = self._sums.carried()
+        if len(carried) > CARRIED_MAX:  # a bundle of some hundred features
+            return writes + self._due_sums(force=True), ""
+        return writes, carried
+
     def _due_sums(self, *, force: bool) -> list[Write]:
         now_s = monotonic_s()
         if self._last is None or self._sums.empty or not (force or self._sums.due(now_s)):
             return []
         references = [] if self._sums.reference_sent else [self._emitter.reference(self._last, *self._reference)]
-        return [*references, self._emitter.metric(self._last, self._sums.take(now_s))]
+        return [*references, self._emitter.metric(headers_of(self._last), self._sums.take(now_s))]
 
 
 def admit(

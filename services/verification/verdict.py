@@ -19,7 +19,8 @@ class Verdict:
     disagreeing: output partitions of which a reader at the end sees something else than one that followed them.
 
     The other counts damage nothing: unjudged inputs are those whose outputs the retention has deleted, lag those that the
-    group has not committed yet, uncounted those on no scoring metric (yet), unruled scores of a model without a decision.
+    group has not committed yet, uncounted those on no scoring metric (yet), unruled scores of a model without a decision,
+    former outputs of another log that had the input's name.
     """
 
     missing: int = 0
@@ -38,6 +39,7 @@ class Verdict:
     lag: int = 0
     uncounted: int = 0
     unruled: int = 0
+    former: int = 0
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     @property

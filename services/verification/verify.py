@@ -12,6 +12,7 @@ The order of its steps makes a running scorer raise no false alarm:
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ from services.verification.read import Progress, Span, VerificationError, read
 from services.verification.rule import Rule
 from services.verification.verdict import Verdict
 from services.verification.witness import Trail, Trails, disagreements
+
+NO_BEGINS: Mapping[str, int] = {}
 
 COMMIT_WAIT_S_MAX = 10.0
 """How long after its outputs a group's offset may become visible: brokers write commit markers one by one."""
@@ -108,6 +111,7 @@ class _Verification:
         self._ledgers: dict[int, Ledger] = {}
         self._first_sources: dict[tuple[TopicPartition, int], int] = {}
         self._loose = Verdict()
+        self._begins: dict[int, Mapping[str, int]] = {}
 
     async def run(self, settle_s_max: float, from_first_output: bool, progress: Progress | None) -> Verdict:
         """All steps, in the order that the module's docstring explains."""
@@ -154,7 +158,9 @@ class _Verification:
             self._partitions[state.name] = state.partitions
 
     async def _committed(self) -> dict[int, int]:
-        return await committed_offsets(self._kafka, self._group, self._input)
+        found = await committed_offsets(self._kafka, self._group, self._input)
+        self._begins = {number: at.note.begins for number, at in found.items() if at.note.since}
+        return {number: at.offset for number, at in found.items()}
 
     async def _committed_after(self) -> dict[int, int]:
         """Committed offsets once they cover every output read, or as they are after a while."""
@@ -253,7 +259,7 @@ class _Verification:
             return None
 
     def _source(self, record: Any) -> tuple[int, int] | None:
-        """Input partition and offset; None where the output is of another input, or (counted) of no one knows which."""
+        """Input partition and offset; None where the output is of another input or log, or (counted) of no one knows which."""
         headers = dict(record.headers)
         partition = offset = -1
         if SOURCE_TOPIC_HEADER in headers and headers[SOURCE_TOPIC_HEADER] != self._input.encode():
@@ -262,6 +268,9 @@ class _Verification:
             partition, offset = int(headers[SOURCE_PARTITION_HEADER]), int(headers[SOURCE_OFFSET_HEADER])
         except (KeyError, ValueError):
             partition = -1
+        if record.offset < self._begins.get(partition, NO_BEGINS).get(record.topic, 0):
+            self._loose.former += 1
+            return None
         if partition not in self._ledgers or offset < 0:
             self._loose.note(
                 "inconsistent", 1, f"{record.topic}-{record.partition}@{record.offset}: its headers name no input"

@@ -1,13 +1,13 @@
-"""Latency from the moment a payment was due to its committed score, beside the limit: open loop, no coordinated omission.
+"""Latency from the moment a payment was due to its committed score, beside the baseline loop's: an open loop.
 
 `python -m tests.benchmarks.latency [--json] [--record] [--rate N ...] [--seconds S] [--rounds N] [--overload-seconds S]
 [--environment NAME=VALUE,...]`
 
-A generator in a process of its own sends payments when they are due, whatever became of those before. A read_committed
-reader takes the time from due to seen. In each round every contender is started again and takes all the rates in turn: the
-scorer exactly once, the scorer at least once, the limit loop, exactly once, and where a JDK is Kafka Streams, exactly once with
-its default commit interval (100 ms); the scorers save a snapshot every 10 s. Then the scorer, exactly once, is offered twice
-what it can do. --environment: settings of the scorers, to compare with the defaults; such a run is recorded apart.
+A generator in a process of its own sends payments when they are due, whatever happened to earlier ones. A read_committed
+reader takes the time from due to committed. In each round every contender is started again and takes all the rates in turn:
+the scorer exactly once, the scorer at least once, the baseline loop exactly once and, with a JDK, Kafka Streams exactly once
+with its default commit interval (100 ms); the scorers save a snapshot every 10 s. Then the scorer, exactly once, is offered
+twice what it can do. --environment: settings of the scorers, to compare with the defaults; such a run is recorded apart.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ LIBRARIES = ("aiokafka", "confluent-kafka", "msgspec", "numba", "numpy", "onnxru
 CONTENDERS = {
     "": "Assay, exactly once",
     "at_least_once_": "Assay, at least once",
-    "limit_": "limit, exactly once",
+    "limit_": "baseline loop, exactly once",
     "streams_": "Kafka Streams, exactly once",
 }
 """By the prefix of the keys."""
@@ -118,7 +118,7 @@ def assay(stream: Stream, delivery: str, work: Callable[[int], Any]) -> Any:
 
 @contextmanager
 def limit(stream: Stream) -> Iterator[int]:
-    """The limit loop's process id while it runs, from the topic's end on."""
+    """The baseline loop's process id while it runs, from the topic's end on."""
     source, out = (stream.prefix + name for name in (TRANSACTIONS.name, LIMIT_OUT))
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.limit", source, out, str(10**12), LIMIT_BATCH],
@@ -129,7 +129,7 @@ def limit(stream: Stream) -> Iterator[int]:
     )
     try:
         if not process.stdout or process.stdout.readline().strip() != "ready":
-            raise SystemExit("the limit loop failed; its own words are above")
+            raise SystemExit("the baseline loop failed; its output is above")
         time.sleep(1.0)  # its producers connect while the first seconds, which do not count, come
         yield process.pid
     finally:
@@ -138,7 +138,7 @@ def limit(stream: Stream) -> Iterator[int]:
 
 
 def of_limit(stream: Stream, loads: Loads, rates: tuple[int, ...], seconds: float) -> Runs:
-    """All rates in turn at the limit loop."""
+    """All rates in turn at the baseline loop."""
     with limit(stream) as pid:
         return rated(stream, loads, LIMIT_OUT, rates, seconds, pid)
 
@@ -174,7 +174,7 @@ def overload(stream: Stream, loads: Loads, seconds: float) -> dict[str, float]:
 
 
 async def prepare(stream: Stream) -> None:
-    """Every topic, and the limit's."""
+    """Every topic, and the baseline loop's."""
     await stream.create()
     await create_topics(stream.kafka, stream.topics, [Topic(LIMIT_OUT, SCORES.schema, "card_id", "benchmark", None)])
 

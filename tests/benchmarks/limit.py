@@ -1,4 +1,4 @@
-"""The limit on this machine: the leanest exactly-once scorer that we know how to write in Python.
+"""The baseline loop, a bound on this machine: the leanest exactly-once scorer that we know how to write in Python.
 
 `python -m tests.benchmarks.limit SOURCE OUT COUNT BATCH_RECORDS_MAX` prints records a second, from the first batch on. With
 BENCH_FROM=latest it begins at the topic's end, and prints `ready` when it knows where that is. No validation, no real features,

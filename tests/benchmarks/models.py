@@ -181,7 +181,7 @@ def show(result: dict[str, Any]) -> None:
         )
     console = Console()
     console.print(table)
-    console.print(f"limit, GFLOP/s: {result['limit_gflops']}; {result.get('card', 'one thread of the CPU')}")
+    console.print(f"bound, GFLOP/s: {result['limit_gflops']}; {result.get('card', 'one thread of the CPU')}")
 
 
 if __name__ == "__main__":

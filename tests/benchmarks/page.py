@@ -15,8 +15,8 @@ SECTIONS: dict[str, Section] = {
     "restart": ("Restart", sections_streams.restart),
     "startup": ("Start", sections_streams.startup),
     "swaps": ("Model swaps", sections_streams.swaps),
-    "monitor": ("What the monitor costs", sections_streams.monitor),
-    "observability": ("What seeing costs", sections_streams.observability),
+    "monitor": ("Monitor overhead", sections_streams.monitor),
+    "observability": ("Observability overhead", sections_streams.observability),
     "features": ("Features", sections_models.features),
     "models": ("Models on the CPU", sections_models.models),
     "models-cuda": ("Models on a GPU", sections_models.models),
@@ -27,12 +27,13 @@ SECTIONS: dict[str, Section] = {
 INTRODUCTION = """# Benchmarks
 
 Generated from `docs/benchmarks.jsonl`, which `make bench` appends to; `assay bench NAME` measures without keeping. The figures are of
-the machine that each section names, broker, scorer and everything else sharing it. Each stands beside a peer or a limit measured
-in the same run, in rounds that take turns; medians, with the lowest and the highest round.
+the machine that each section names, broker, scorer and everything else sharing it. Each is shown with a peer or a bound measured
+in the same run, in alternating rounds: the median, with the lowest and the highest round. The bound is a *baseline loop*, the leanest
+program that could do the work, or the most that the device computes.
 
 Peers: Faust, Kafka Streams (where a JDK is installed: the Java runtime that comes with the broker has no compiler), pandas, Polars and
-river run here, each as its own documentation has it; those that score, on the same graph by ONNX Runtime. Flink does not: it is a cluster to be set up,
-and figures from another machine would say nothing beside these. Quix Streams does not either: it asks for versions of the Kafka client
+river run here, each as its own documentation shows it; those that score use the same graph in ONNX Runtime. Flink is left out: it needs a
+cluster, and figures from another machine could not be compared. Quix Streams is left out: it requires versions of the Kafka client
 that exclude ours.
 """
 

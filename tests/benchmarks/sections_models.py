@@ -22,7 +22,7 @@ def features(record: Record) -> list[str]:
         "",
         *table(("contender", "how it works", "minimum, ns an event", "median", "maximum"), rows, left=2),
         "",
-        f"Target: under 500 ns. pandas takes {figures['pandas_to_fold']:.0f} times as long, where we aimed at 100: its grouped rolling windows",
+        f"Target: under 500 ns. pandas takes {figures['pandas_to_fold']:.0f} times as long, target 100: its grouped rolling windows",
         "are compiled too. Polars is fast where the whole history is one file; it keeps no state from one batch to the next, so it",
         "cannot run in a stream.",
         "",
@@ -31,8 +31,8 @@ def features(record: Record) -> list[str]:
             [("ns an event", *by_cards.values())],
         ),
         "",
-        f"{figures['slowdown_at_1m_cards']:.0%} more at a million cards, where we aimed at 20 %: a card drawn at random is in no cache. Of a",
-        f"scorer's time for a record it is a small part. Measured memory: {figures['bytes_per_card']} bytes a card.",
+        f"{figures['slowdown_at_1m_cards']:.0%} more at a million cards, target 20 %: a card drawn at random is in no cache. It is a small part",
+        f"of a scorer's time for a record. Measured memory: {figures['bytes_per_card']} bytes a card.",
     ]
 
 
@@ -65,10 +65,10 @@ def models(record: Record) -> list[str]:
         "100 times as wide inside, with random weights; batches that would take over two seconds are left out.",
         "",
         *gpu,
-        f"Limit: {limits}, the most that one large matrix product reached in the same run (CPU: one thread, as a session has it).",
+        f"Bound: {limits}, the most that one large matrix product reached in the same run (CPU: one thread, as a session has it).",
         "",
         *table(
-            ("device", "times as wide", "batch", "minimum, rows/s", "median", "maximum", "of the limit"), rows, left=1
+            ("device", "times as wide", "batch", "minimum, rows/s", "median", "maximum", "of the bound"), rows, left=1
         ),
     ]
 

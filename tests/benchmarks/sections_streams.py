@@ -5,13 +5,13 @@ import statistics
 from tests.benchmarks.record import Record, table
 
 NAMES = {
-    "limit_batch_500": "limit, batches of 500",
-    "limit_batch_2000": "limit, batches of 2,000",
+    "limit_batch_500": "baseline loop, batches of 500",
+    "limit_batch_2000": "baseline loop, batches of 2,000",
     "assay": "**Assay, exactly once, everything on**",
     "faust": "Faust, one event at a time, at least once",
     "": "**Assay, exactly once**",
     "at_least_once_": "Assay, at least once",
-    "limit_": "limit, exactly once",
+    "limit_": "baseline loop, exactly once",
     "streams": "Kafka Streams, record by record, exactly once",
     "streams_": "Kafka Streams, exactly once",
 }
@@ -32,16 +32,16 @@ def throughput(record: Record) -> list[str]:
         "",
         *table(("contender", "minimum, records/s", "median", "maximum"), rows),
         "",
-        f"{figures['assay_to_limit']:.2f} of the limit (target 0.60), {figures['assay_to_faust']:.0f} times Faust (target 40; "
-        f"the limit is {limit_to_faust:.0f} times Faust)"
+        f"{figures['assay_to_limit']:.2f} of the baseline loop (target 0.60), {figures['assay_to_faust']:.0f} times Faust (target 40; "
+        f"the baseline loop is {limit_to_faust:.0f} times Faust)"
         + (f", {figures['assay_to_streams']:.1f} times Kafka Streams." if "assay_to_streams" in figures else "."),
-        "The first round is the slowest for all: the broker warms up. The *limit* is the leanest exactly-once scorer that we could",
-        "write (`tests/benchmarks/limit.py`): no validation, no real features, no decisions, no dead letters, no recovery.",
+        "The first round is the slowest for all: the broker warms up. The *baseline loop* is the leanest exactly-once scorer that we",
+        "could write (`tests/benchmarks/limit.py`): no validation, no real features, no decisions, no dead letters, no recovery.",
     ]
 
 
 def latency(record: Record) -> list[str]:
-    """Due to seen, and overload."""
+    """From due to committed, and overload."""
     figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms")
     rows = []
     for row in figures["rates"]:
@@ -55,22 +55,22 @@ def latency(record: Record) -> list[str]:
     over = figures["overload"]
     top = max(figures["rates"], key=lambda row: int(row["rate"]))
     targets = [
-        f"{value:.0f} ms where we aim at {aim}"
+        f"{value:.0f} ms (target {aim})"
         for value, aim in ((top["p99_ms"], 25), (top["p999_ms"], 50), (top["at_least_once_p99_ms"], 10))
     ]
     return [
         "`assay bench latency`: from the moment a payment was due to its score in a read_committed reader, ms; median of the rounds",
-        "(lowest to highest). Open loop: the generator, a process of its own, keeps to its clock whatever became of the payments before,",
+        "(lowest to highest). Open loop: the generator, a process of its own, keeps to its clock whatever happened to earlier payments,",
         "so a stall counts for every payment that was due in it. 20,000 cards, four partitions, a snapshot every 10 s.",
         "",
         *table(("contender", "payments/s", "p50", "p99", "p99.9", "cores"), rows, left=1),
         "",
         "Cores: those that the contender's own process kept busy, the broker's not counted. With little to do a scorer makes small",
-        "batches, for latency, and so many transactions as `ASSAY_TRANSACTIONS_PER_S_MAX` allows; a lower number saves cores.",
+        "batches, for latency, and as many transactions as `ASSAY_TRANSACTIONS_PER_S_MAX` allows; a lower number saves cores.",
         "",
         f"At {top['rate']:,}/s: p99 {targets[0]}, p99.9 {targets[1]}; at least once p99 {targets[2]}.",
         "",
-        f"Overload: {over['offered_per_s']:,.0f}/s due, of which the generator got {over['sent_per_s']:,.0f}/s out beside the rest, to a",
+        f"Overload: {over['offered_per_s']:,.0f}/s due, of which the generator sent {over['sent_per_s']:,.0f}/s on the shared cores, to a",
         f"scorer that does {over['capacity_per_s']:,.0f}/s. The lag grew to {over['lag_records']:,.0f} records, p50 to "
         f"{over['p50_ms'] / 1000:.1f} s and p99 to {over['p99_ms'] / 1000:.1f} s;",
         f"it was drained in {over['drained_s']:.1f} s. {over['lost']:.0f} lost, {over['repeated']:.0f} repeated.",
@@ -145,12 +145,12 @@ def monitor(record: Record) -> list[str]:
     return [
         f"`assay bench monitor`: a monitor beside a scorer for {figures['seconds']:.0f} s at each rate. It reads sums, one a second and "
         "partition at most, and the decisions",
-        "that the scorer records: every alert and ASSAY_DECISION_SHARE of the rest. Raw payments it never reads.",
+        "that the scorer records: every alert and ASSAY_DECISION_SHARE of the rest. It never reads raw payments.",
         "",
         *table(head, rows, left=0),
         "",
         "The sums, and with them what drift costs, are the same at any rate. The decisions grow with it, and with the share of them that is",
-        "recorded: that share is the knob.",
+        "recorded: lower that share to lower the cost.",
     ]
 
 

@@ -1,5 +1,5 @@
 """A short run of each benchmark: that it works, prints its keys and makes its section. The figures of a shared machine are not
-judged, but for one ratio, wide enough for any: throughput to the limit in the same run.
+judged, but for one ratio, wide enough for any: throughput to the baseline loop in the same run.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ def fit_to_print(name: str, result: Result, show: Callable[[Result], None]) -> N
 
 
 def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """40,000 payments, two rounds, every contender: the best round against the limit's best."""
+    """40,000 payments, two rounds, every contender: the best round against the best of the baseline loop."""
     monkeypatch.setattr(throughput, "FAUST_RECORDS", 1_000)
     monkeypatch.setattr(peer_streams, "java", lambda: None)  # it has a test of its own
     monkeypatch.setattr(throughput, "LIMIT_BATCHES", (2000,))

@@ -1,5 +1,6 @@
-"""Throughput of the scorer, exactly once, everything on, beside the lean limit, Faust and, where a JDK is, Kafka Streams: one
-run, one topic, three rounds.
+"""Throughput of the scorer, exactly once, everything on, beside the baseline loop, Faust and, with a JDK, Kafka Streams.
+
+One run, one topic, three rounds.
 
 `python -m tests.benchmarks.throughput [--json] [--record] [--records N] [--rounds N]`
 """
@@ -137,7 +138,7 @@ def measure(records: int, rounds: int) -> dict[str, Any]:
 
 
 def summary(figures: dict[str, list[float]], records: int) -> dict[str, Any]:
-    """Medians and ranges, ratios, versions, machine. The limit is the better of its batch sizes."""
+    """Medians and ranges, ratios, versions, machine. The baseline loop counts with the better of its batch sizes."""
     medians = {name: statistics.median(values) for name, values in figures.items()}
     peers = [peer for peer in ("faust", "streams") if peer in medians]
     limit = max((f"limit_batch_{size}" for size in LIMIT_BATCHES), key=medians.__getitem__)

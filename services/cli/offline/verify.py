@@ -127,6 +127,7 @@ def show(verdict: "Verdict") -> None:
         (verdict.lag, "inputs not committed yet"),
         (verdict.unjudged, "inputs left out: retention has deleted their outputs, or they lie before the first one"),
         (verdict.uncounted, "inputs on no scoring metric yet"),
+        (verdict.former, "outputs of a former log that had the input's name, left out"),
         (verdict.unruled, "scores of a model that no decision names the thresholds of"),
     ):
         if count:

@@ -20,13 +20,13 @@ def bench() -> None:
 
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench throughput --json")
 def throughput(context: typer.Context) -> None:
-    """Records a second against a lean limit loop and a Faust peer, side by side. Options go to the benchmark (--json)."""
+    """Records a second against a lean baseline loop and a Faust peer, side by side. Options go to the benchmark (--json)."""
     _run("throughput", context.args)
 
 
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench latency --rate 20000 --seconds 10 --json")
 def latency(context: typer.Context) -> None:
-    """From due to committed score at steady rates, and in overload, beside the limit. Options go to the benchmark (--rate)."""
+    """From due to committed score at steady rates and in overload, beside a baseline. Options go to the benchmark (--rate)."""
     _run("latency", context.args)
 
 
@@ -38,7 +38,7 @@ def scale(context: typer.Context) -> None:
 
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench models --device cuda --json")
 def models(context: typer.Context) -> None:
-    """Rows a second of the reference network and of wider ones, beside the device's limit. Options go to the benchmark."""
+    """Rows a second of the reference network and of wider ones, beside the device's bound. Options go to the benchmark."""
     _run("models", context.args)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,7 +99,9 @@ class FakeConsumer:
 
         async def end_offsets(sources: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
             await self.end_offsets(sources)  # no answer is no answer
-            return dict.fromkeys(sources, len(self._kafka.log))
+            outputs = Counter(topic for topic, _, _ in self._kafka.outputs)
+            ends = {SOURCE.topic: len(self._kafka.log)}
+            return {source: ends.get(source.topic, outputs[source.topic]) for source in sources}
 
         return SimpleNamespace(end_offsets=end_offsets)
 
@@ -230,6 +233,7 @@ def parts_of(
         make_delivery=lambda source: FakeDelivery(kafka),
         make_processor=lambda source: make_processor(),
         make_snapshots=make_snapshots,
+        outputs={"out": 1},
         pacer=Pacer(1e9),
         logs=LogIdentities(topic_ids, {SOURCE.topic: 1}, "assay-scorer", metrics, timeout_s=5.0),
         metrics=metrics,
