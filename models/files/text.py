@@ -80,6 +80,11 @@ class TextTable:
                 f"{path} begins with a comment (line {self._before + 1}): remove the lines above the column names."
             )
 
+    @property
+    def header_line(self) -> int:
+        """Line of the file at which the column names end, from 1. Before any row is read."""
+        return self._before + self._reader.line_num
+
     def _read_from(self, lines: Iterator[str], before: int) -> None:
         self._before = before
         checked = _checked(self.path, lines, before)
@@ -144,7 +149,7 @@ def opened(path: Path, options: ReadOptions, stdin: Any = None) -> Iterator[Text
     csv.field_size_limit(FIELD_CHARS_MAX)
     try:
         with contextlib.ExitStack() as stack:
-            packed = stack.enter_context(_unpacked(path) if stdin is None else io.BufferedReader(stdin))
+            packed = stack.enter_context(unpacked(path) if stdin is None else io.BufferedReader(stdin))
             raw = io.BufferedReader(_Lines(path, packed))
             encoding = options.encoding or _encoding(path, raw.peek(HEAD_BYTES)[:HEAD_BYTES])
             errors = "strict" if options.encoding else "surrogateescape"
@@ -165,7 +170,8 @@ def opened(path: Path, options: ReadOptions, stdin: Any = None) -> Iterator[Text
         raise TableError(f"{path} {why}: check the path and the format.") from None
 
 
-def _unpacked(path: Path) -> io.BufferedReader:
+def unpacked(path: Path) -> io.BufferedReader:
+    """A file's bytes, unpacked where it is packed. Raises OSError, TableError."""
     raw = path.open("rb")
     head = raw.peek(8)[:8]
     if head.startswith(b"\x1f\x8b"):

@@ -181,7 +181,7 @@ def golden(
     rows = spread_rows(checked.reference)
     session = ModelSession(checked, "cpu")
     made = golden_of(rows, session.run(rows), session.feature_errors)
-    pack_bundle(bundle, checked.manifest, checked.model, checked.reference, checked.report, made)
+    pack_bundle(bundle, checked.manifest, checked.model, checked.reference, checked.report, made, checked.held_out)
     tell({"bundle": _name(checked), "golden_rows": len(made.rows)}, json)
 
 
