@@ -75,7 +75,7 @@ dashboards: $(VENV)/.installed-all ## write deploy/grafana/dashboards from their
 	@$(RUN)/python -m deploy.grafana.source.build
 
 BENCHMARKS ?= throughput latency scale restart startup monitor observability features models reasons
-bench: $(VENV)/.installed-all ## every benchmark beside its limit or peer, recorded in docs: 45 minutes (BENCHMARKS="latency ...")
+bench: $(VENV)/.installed-all ## every benchmark with its baseline or peer, recorded in docs: 45 minutes (BENCHMARKS="latency ...")
 	@for name in $(BENCHMARKS); do $(RUN)/assay bench $$name --record || exit 1; done
 
 GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
