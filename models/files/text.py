@@ -149,8 +149,7 @@ def opened(path: Path, options: ReadOptions, stdin: Any = None) -> Iterator[Text
     csv.field_size_limit(FIELD_CHARS_MAX)
     try:
         with contextlib.ExitStack() as stack:
-            packed = stack.enter_context(unpacked(path) if stdin is None else io.BufferedReader(stdin))
-            raw = io.BufferedReader(_Lines(path, packed))
+            raw = bounded(path, stack.enter_context(unpacked(path) if stdin is None else io.BufferedReader(stdin)))
             encoding = options.encoding or _encoding(path, raw.peek(HEAD_BYTES)[:HEAD_BYTES])
             errors = "strict" if options.encoding else "surrogateescape"
             lines = io.TextIOWrapper(raw, encoding=encoding, errors=errors, newline="")
@@ -182,6 +181,11 @@ def unpacked(path: Path) -> io.BufferedReader:
         if head.startswith(mark):
             raise TableError(f"{path} is {kind}: give CSV, also as .csv.gz or .csv.zst, or Parquet.")
     return raw
+
+
+def bounded(path: Path, raw: io.BufferedReader) -> io.BufferedReader:
+    """The same bytes. Reading raises TableError at a line of more than LINE_BYTES_MAX."""
+    return io.BufferedReader(_Lines(path, raw))
 
 
 class _Lines(io.RawIOBase):
