@@ -220,7 +220,7 @@ def _digest(header: dict[str, Any], arrays: Arrays) -> str:
     for name, array in arrays.items():
         _begin(digest, name, array.dtype, array.shape)
         digest.update(_bytes(array))
-    return digest.hexdigest()
+    return str(digest.hexdigest())
 
 
 def _begin(digest: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
