@@ -79,7 +79,7 @@ class Desk:
         return False
 
     def labels(self, action: CaseAction, source: Source) -> list[Label]:
-        """The labels that an analyst's decision gives to the listed payments. Written before `act`, so that a crash repeats them."""
+        """The labels that an analyst's decision gives to the listed payments. Written before `act`: a crash repeats them."""
         case, verdict = self._case(action, source), VERDICTS.get(action.action)
         if case is None or verdict is None or refusal(case, action) is not None:
             return []

@@ -296,7 +296,7 @@ class ProfilerSettings(BaseSettings):
 
 
 class CreditSettings(BaseSettings):
-    """What the credit service does. It shares nothing with the scorer of payments but the runtime's settings."""
+    """What the credit service does. It shares nothing with the scorer of payments but the engine's settings."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_CREDIT_", extra="ignore", frozen=True)
 
