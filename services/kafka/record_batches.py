@@ -311,5 +311,14 @@ def _read_on(records: PartitionRecords) -> Any:
         return _read_on(records)
 
 
+def _ends_aborted(records: PartitionRecords, marker: Any) -> bool:
+    """A producer whose transaction was aborted writes no other marker before the one that says so: nothing need be parsed.
+
+    As shipped, a marker that cannot be parsed, or one of a later version, stops the partition or hides what comes after it.
+    """
+    return True
+
+
+PartitionRecords._contains_abort_marker = _ends_aborted
 aiokafka.consumer.fetcher.MemoryRecords = _Kept
 PartitionRecords.__next__ = _read_on
