@@ -21,7 +21,7 @@ BYTES_MAX = {
     HELD_OUT: 32 << 20,
     SIGNATURE: 64 << 10,
 }
-"""Every file of a bundle and its largest size; no other file may lie beside them."""
+"""Every file of a bundle and its largest size; no other file may be in the directory."""
 
 OPTIONAL = frozenset({REPORT, GOLDEN, HELD_OUT, SIGNATURE})
 """Files that a bundle may lack. Where the manifest lists one, it must be there all the same."""

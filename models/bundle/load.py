@@ -1,4 +1,4 @@
-"""Reads a bundle and believes nothing in it that has not been checked: whose it is, before a byte of it is parsed.
+"""Reads a bundle and trusts nothing in it that has not been checked: its signature first, before a byte is parsed.
 
 Each file is read once, into memory, and only those bytes are used afterwards: what was checked is what runs.
 """

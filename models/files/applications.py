@@ -1,4 +1,4 @@
-"""Files of credit applications: any format of `table`, one column an attribute, and what became of each."""
+"""Files of credit applications: any format of `table`, one column an attribute, and the outcome of each."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -91,7 +91,7 @@ def read(
 
 
 def _without_ragged(table: Table) -> Table:
-    """For training: rows of another length left out, and said."""
+    """For training: rows of another length are left out, with a note."""
     if not table.ragged.any():
         return table
     out, kept = table.lines.filter(table.ragged), ~table.ragged
@@ -128,7 +128,7 @@ def _columns(
 
 
 def _numbers(table: Table, column: str) -> list[Any]:
-    """Numbers; yes and no as 1 and 0 where the column holds nothing else; a text that is no number stays one, to be refused."""
+    """Numbers; yes and no as 1 and 0 where the column has nothing else; other text stays text, and is refused later."""
     given = table.frame[column]
     if given.dtype != pl.String:
         return table.numbers(column).to_list()

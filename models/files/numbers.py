@@ -25,7 +25,7 @@ _MARKED = r"[.,]"
 
 
 def is_missing(text: pl.Expr) -> pl.Expr:
-    """Whether a cell of a column of numbers or times holds nothing."""
+    """Whether a cell of a column of numbers or times is empty, or a word for empty."""
     return text.is_null() | text.str.strip_chars().str.to_lowercase().is_in(list(MISSING))
 
 
@@ -60,7 +60,7 @@ def is_missing_series(text: pl.Series) -> pl.Series:
 
 
 def _finite(values: pl.Series) -> pl.Series:
-    """Null for what no float holds, such as 1e999."""
+    """Null for what does not fit a float, such as 1e999."""
     return values.to_frame("v").select(pl.when(pl.col("v").is_finite()).then("v"))["v"]
 
 

@@ -1,4 +1,4 @@
-"""What a person says about a file where it does not say it itself, and the error that asks for it."""
+"""What the user states about a file that is ambiguous, and the error that asks for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -48,7 +48,7 @@ def read(
     notes: list[str] | None = None,
 ) -> pl.DataFrame:
     """The transactions' fields, as the stream has them, in order of time; with each row's place in the file as `row`, its line
-    as `line`, and in `problem` what the file has in place of a field's value, null where nothing is wrong.
+    as `line`, and in `problem` what the file has instead of a field's value, null where nothing is wrong.
 
     names: field -> column, or columns joined with `+`, or LINE. label: the column that says which payments are frauds; read as
     `is_fraud`, all false without. scenario: the column that numbers the kinds of fraud; read as `scenario`, with which the

@@ -44,7 +44,7 @@ class Dataset:
 
     @property
     def legitimate(self) -> NDArray[np.float32]:
-        """Features of the rows that are no fraud."""
+        """Features of the legitimate rows."""
         return self.features[~self.is_fraud]
 
     def digest(self) -> str:

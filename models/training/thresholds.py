@@ -224,7 +224,7 @@ def _alerts_from(
 
 
 def _lowest_of_top(scores: NDArray[np.float32], count: int) -> np.float32:
-    """The threshold that at most `count` scores reach, but for ties at the very highest score, which all reach it."""
+    """The threshold that at most `count` scores reach, except ties at the very highest score, which all reach it."""
     ordered = np.sort(scores)[::-1]
     if count >= len(ordered):
         return np.float32(ordered[-1])

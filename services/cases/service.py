@@ -153,7 +153,7 @@ class _Maker(_Agents):
 
 
 class _Teller(_Agents):
-    """Cases in, requests out. One after the other: a webhook that is down holds itself up, and no one else."""
+    """Cases in, requests out, one after the other: a webhook that is down delays only itself."""
 
     def __init__(self, app: SideApp, webhook: Webhook, environment: Environment, metrics: CaseMetrics) -> None:
         super().__init__(app, environment)

@@ -75,7 +75,7 @@ class Metrics:
         self.held.labels(label).set(0)
 
     def forget_partition(self, label: str) -> None:
-        """Of a partition that we no longer own, nothing is to be said: a stale lag would alarm for ever."""
+        """Remove a partition that we no longer own: its stale lag would alarm for ever."""
         for gauge in (
             self.lag,
             self.open_transaction,
@@ -195,7 +195,7 @@ class Metrics:
         )
 
     def _seen(self) -> None:
-        """What else an operator wants to see, and labels that begin at zero."""
+        """Other metrics for operators, and labels that begin at zero."""
         self.fenced = self._counter(
             "producers_fenced", "Times another owner's producer took over a partition that we worked.", []
         )

@@ -32,7 +32,7 @@ COUNT_MAX = 1_000_000
 class MergeProcessor:
     """The one partition of `terminal-sums`.
 
-    A profile replaces the one before it, so to write one again is harmless: what changed and is not known to be written
+    A profile replaces its predecessor, so to write one again is harmless: what changed and is not known to be written
     is kept, and written after a restart.
     """
 
@@ -109,7 +109,7 @@ class MergeProcessor:
             return Fault(record, DeadLetterReason.SCHEMA, "lists of different lengths")
         if any(abs(count) > COUNT_MAX for count in (*sums.payments, *sums.frauds)):
             return Fault(record, DeadLetterReason.SCHEMA, f"a count beyond {COUNT_MAX}")
-        # written by us, so the timestamp is no payer's
+        # written by us, so the timestamp is not the payer's
         if fault := self._times.fault(record, "day", sums.day * DAY_MS):
             return fault
         forgotten = self._profiles.add(sums.day, sums.terminal_ids, sums.payments, sums.frauds)

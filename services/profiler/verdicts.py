@@ -1,4 +1,4 @@
-"""Labels to frauds by terminal and day. The latest verdict on a payment counts, and takes back an earlier one."""
+"""Labels to frauds by terminal and day. The latest verdict on a payment counts, and withdraws an earlier one."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -75,7 +75,7 @@ class VerdictProcessor:
             self._judge(record)
 
     async def process(self, records: Sequence[Record]) -> Result:
-        """Frauds counted and taken back; a label that says nothing new says nothing."""
+        """Frauds counted and withdrawn; a label that repeats the last verdict changes nothing."""
         sums, faults = Write(self._prefix + TERMINAL_SUMS.name), []
         self._unplaced = 0
         for record in records:
@@ -109,7 +109,7 @@ class VerdictProcessor:
         """Nothing is held back."""
 
     def _judge(self, record: Record) -> tuple[Fraud, int] | Fault | None:
-        """One label: the fraud it adds (1) or takes back (-1), if any."""
+        """One label: the fraud it adds (1) or withdraws (-1), if any."""
         label = parsed(record, self._parse, self._bytes_max)
         if isinstance(label, Fault):
             return label

@@ -110,7 +110,7 @@ class KafkaLog:
         return [record async for _, records in read(self._consumer, {source: span}) for record in records]
 
     async def inputs(self, progress: Progress | None) -> AsyncIterator[tuple[int, list[Record]]]:
-        """As they lie in Kafka."""
+        """As stored in Kafka."""
         async for tp, records in read(self._consumer, self._spans, progress):
             yield tp.partition, records
 

@@ -1,4 +1,4 @@
-"""Where the group and the topics stand."""
+"""Positions of the group and ends of the topics."""
 
 import asyncio
 from collections.abc import Sequence

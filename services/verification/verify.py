@@ -1,9 +1,9 @@
 """The oracle's run: input and outputs of a group, from Kafka to the verdict.
 
-The order of its steps makes a running scorer raise no false alarm:
+The order of its steps avoids false alarms about a running scorer:
 
 1. The group's committed offsets: the inputs below them are judged.
-2. The outputs' high watermarks. A transaction that committed such an offset had written its outputs before, so they lie
+2. The outputs' high watermarks. A transaction that committed such an offset had written its outputs before, so they are
    below. They may still be invisible for a moment, so we wait until the last stable offset gets there: where it does
    not, a transaction hangs.
 3. The input's end offsets: the outputs below the high watermarks were made of inputs below them.
@@ -83,8 +83,8 @@ async def verify(
     """Judge everything that the group has committed.
 
     settle_s_max: how long to wait for open transactions; more than the brokers need to abort one that was left behind.
-    from_first_output: leave out what lies before each partition's first output, for a group that began at `latest`.
-    seen: the trails of a `Witness` of the outputs, compared with what lies there now. Raises VerificationError.
+    from_first_output: leave out records before each partition's first output, for a group that began at `latest`.
+    seen: the trails of a `Witness` of the outputs, compared with what is there now. Raises VerificationError.
     """
     try:
         verification = _Verification(kafka, topics, group, pipeline, seen or {})
@@ -209,7 +209,7 @@ class _Verification:
         ledger.add_outputs(mark, offsets, flags)
 
     def _flags(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
-        """Which records say alert, where the pipeline has alerts and the kind such a field. positions: int64[n, 2]."""
+        """Which records are marked as alerts, where the pipeline and the record type have alerts. positions: int64[n, 2]."""
         if self._pipeline.every_decision:
             return None
         if mark is Mark.SCORE:
@@ -251,7 +251,7 @@ class _Verification:
                 self._ledgers[number].add_metric(getattr(metric, name) for name in METRIC_FIELDS)
 
     def _decoded(self, decode: Any, record: Any) -> Any:
-        """The output's fields; None, and counted, where it is not of its schema."""
+        """The output's fields; None, and counted, where it does not fit its schema."""
         try:
             return decode(record.value or b"")
         except codec.RejectedError as error:

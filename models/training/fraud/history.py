@@ -66,7 +66,7 @@ def fold_history(
     parts = []
     for day in history:
         features, _ = fold(state, day.columns, profiles.on(day.day))
-        state.closed_days()  # the stream tells them, no one asks for them here
+        state.closed_days()  # the stream reports them; here they are not needed
         if spec.profiled:
             profiles.add(day.day, day.columns.ids["terminal_id"], day.is_fraud)
         cards = day.columns.ids["card_id"]

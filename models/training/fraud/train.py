@@ -89,7 +89,7 @@ class FraudSettings:
 _SETTINGS = TypeAdapter(FraudSettings)
 
 OF_SIMULATION = ("customers", "terminals", "days")
-"""Settings that say nothing of a history that was read."""
+"""Settings that do not apply to a history read from a file."""
 
 
 def train_fraud(
@@ -155,7 +155,7 @@ def train_fraud(
 
 
 def _cuts(settings: FraudSettings, history: History) -> Cuts:
-    """The cuts, with the first day counted from the data's. Raises TrainingError for a date that is none or lies outside."""
+    """The cuts, with the first day counted from the data's. Raises TrainingError for a date that is invalid or outside them."""
     if settings.from_date is None:
         return settings.cuts
     try:

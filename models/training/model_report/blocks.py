@@ -56,7 +56,7 @@ def figure(value: float | None, decimals: int = 3) -> str:
 
 
 def count(number: float) -> str:
-    """A whole number, thousands apart."""
+    """A whole number with separated thousands."""
     return f"{number:,.0f}"
 
 

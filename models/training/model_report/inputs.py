@@ -21,7 +21,7 @@ DECISIONS = ("classifier", "anomaly", "combined")
 class Words:
     """What the product's rows, classes and decisions are called.
 
-    are: what is said of positives. reference: whom the bundle's reference describes.
+    are: the words for positives. reference: which rows the bundle's reference describes.
     """
 
     event: str

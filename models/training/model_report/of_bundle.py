@@ -1,4 +1,4 @@
-"""The report of a bundle that a trainer is about to pack, from what it has at hand."""
+"""The report of a bundle that a trainer is about to pack, from what the trainer has in memory."""
 
 import hashlib
 from collections.abc import Callable, Mapping

@@ -72,7 +72,7 @@ def batch(
 
 
 def _summary(judged: "Judgement", applications: "Applications", model: str, target: Path, *, json: bool) -> None:
-    """What became of them. Raises AssayError where none was judged."""
+    """Their outcome. Raises AssayError where none was judged."""
     refused = [(why, line) for why, line in zip(judged.rejected, applications.lines, strict=True) if why is not None]
     found = reading.reasons(refused)
     reading.show([] if json else found, [] if json else applications.notes)

@@ -1,4 +1,4 @@
-"""Files of labels: CSV or Parquet, any column names. A row that is no label is counted by what is wrong with it."""
+"""Files of labels: CSV or Parquet, any column names. An invalid row is counted by what is wrong with it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

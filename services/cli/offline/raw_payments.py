@@ -1,4 +1,4 @@
-"""Payments as they are before pseudonyms: lines with card numbers, made into transactions or refused without a word of them."""
+"""Payments before pseudonyms: lines with card numbers, made into transactions or refused without quoting them."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ _check = codec.decoder(Transaction)
 
 
 class Refused(NamedTuple):
-    """Why a line is not written, in words that hold nothing of it."""
+    """Why a line is not written, without quoting it."""
 
     why: str
 

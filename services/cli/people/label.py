@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 class Source(StrEnum):
-    """Who says so."""
+    """The source of a label."""
 
     CHARGEBACK = "chargeback"
     ANALYST = "analyst"
@@ -136,7 +136,7 @@ def _of_file(
 
 
 async def _send(labels: Sequence["Label"], *, hidden: bool) -> None:
-    """Keyed by payment, so that all that is said of one stays in order."""
+    """Keyed by payment, so that all labels of one stay in order."""
     from rich.progress import Progress
 
     from schemas import codec

@@ -108,7 +108,7 @@ def fraud(
     """Train the fraud bundle on labelled payments of a file, or on simulated ones.
 
     The cuts follow each other in time: --train-days, --validation-days, --delay-days (labels not known yet), --test-days; by
-    default everything, less 10, 7 and 7 days. What lies before the training cut still fills the histories.
+    default everything, less 10, 7 and 7 days. Payments before the training cut still fill the histories.
     """
     with needing_trainer():
         from models.training.fraud import requests, train
@@ -163,7 +163,7 @@ def _history(
 
 
 def _card(data: Path | None, owner: str | None, licence: str | None) -> dict[str, Any]:
-    """Who answers for the bundle, where that was said."""
+    """The bundle's owner and licence, where given."""
     from models.training.fraud.train import OWN_CARD, SIMULATED_CARD
 
     if owner is None and licence is None:
