@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from models.features.capture import Capture
+from models.features.capture import Capture
 from services.engine.log_identity import AnotherLogError
 from services.engine.offset_notes import CARRIED_MAX, HELD_MAX, SINCE_MAX, OffsetNote, since
 from services.engine.snapshots import NO_LOG_ID, SnapshotStore
@@ -219,7 +220,7 @@ async def test_a_partition_without_offset_and_snapshot_asks_the_topics_other_par
     kafka.committed = None
     note = {"offset": former, "offset in this log": kafka.log_id}.get(shows)
     if shows == "snapshot":
-        SnapshotStore(Directory(tmp_path / "1"), "quiet", former).save(5, {})
+        SnapshotStore(Directory(tmp_path / "1"), "quiet", former).save(5, Capture.of(dict))
 
     class Two(FakeConsumer):
         def partitions_for_topic(self, topic: str) -> set[int]:
