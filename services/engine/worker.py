@@ -162,9 +162,7 @@ class PartitionWorker:
                 except SuspectError as error:
                     self._log.warning("partition.suspect", **origin_of(error))
                 except ReplacedError:
-                    self.phase = (
-                        "replaced"  # the group's error says why; an operator decides, and starts the process again
-                    )
+                    self.phase = "replaced"  # the group's error says why; an operator decides, and restarts the process
                     await self._stop.wait()
                 except RETRIABLE_ERRORS as error:
                     await self._failed(error)
