@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.feature_kinds import IdField
-
 NO_VALUE = "\0"
 """Stands for an id that the payment lacks: those without one share a history."""
 
@@ -21,7 +19,7 @@ class TransactionColumns:
     for payments that come from no log.
     """
 
-    ids: Mapping[IdField, Sequence[str]]
+    ids: Mapping[str, Sequence[str]]
     event_time_ms: NDArray[np.int64]
     amount: NDArray[np.float64]
     arrived_ms: NDArray[np.int64] | None = None

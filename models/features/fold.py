@@ -46,5 +46,5 @@ def fold(
 
 def warm(spec: FeatureSpec) -> None:
     """Compile the kernels, or load them from numba's cache, so that the first batch does not wait for them."""
-    ids = {field: ["a"] for field in id_fields(spec)}
+    ids: dict[str, list[str]] = {field: ["a"] for field in id_fields(spec)}
     fold(FeatureState(spec, cards_max=1), TransactionColumns(ids, np.zeros(1, dtype=np.int64), np.zeros(1)))

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from models.features.columns import TransactionColumns
 from models.simulation.population import Population, draw_population
 from models.simulation.settings import SimulationSettings
-from schemas.feature_kinds import IdField
 
 DAY_S = 86_400
 NOON_S, SPREAD_S = 43_200.0, 20_000.0
@@ -48,7 +47,7 @@ class TransactionDay:
     @property
     def columns(self) -> TransactionColumns:
         """What the feature fold reads."""
-        ids: dict[IdField, list[str]] = {"card_id": self.card_id, "terminal_id": self.terminal_id}
+        ids: dict[str, list[str]] = {"card_id": self.card_id, "terminal_id": self.terminal_id}
         return TransactionColumns(ids, self.event_time_ms, self.amount)
 
 

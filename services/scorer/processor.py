@@ -2,26 +2,23 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 import numpy as np
 import structlog
 from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
-from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.layout import stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
+from models.sources.events import Events
 from schemas.control import Channel
 from schemas.dead_letter import DeadLetterReason
-from schemas.feature_kinds import IdField
 from schemas.times import TIME_MS_MIN
 from schemas.topics import source_headers
-from schemas.transaction import Transaction
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
 from services.engine.duplicates import DuplicateWindow
@@ -31,7 +28,7 @@ from services.engine.snapshots import Arrays
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
-from services.scorer.decode import Decoder
+from services.scorer.decode import Decoded, Decoder
 from services.scorer.emit import Emitter
 from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
 from services.scorer.live import Model, Models
@@ -144,10 +141,10 @@ class ScoringProcessor:
 
     def _take_in(self, records: Sequence[Record]) -> list[DaySums]:
         """Fold records without a score; the terminal days that they close."""
-        good, transactions, _ = admit(self._decoder, self._duplicates, records)
-        if not transactions:
+        good, events, _, _ = admit(self._decoder, self._duplicates, records)
+        if not good:
             return []
-        fold(self._features, columns(transactions, self._fields, arrivals(good)))
+        fold(self._features, events.columns(self._fields, arrivals(good)))
         return self._features.closed_days()
 
     async def process(self, records: Sequence[Record]) -> Result:
@@ -155,13 +152,13 @@ class ScoringProcessor:
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         self._check_state(model)
-        good, transactions, faults = admit(self._decoder, self._duplicates, records)
+        good, events, faults, _ = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
-        if transactions:
-            judged, beside, self._batch = await self._score(good, transactions, model, challenger)
+        if good:
+            judged, beside, self._batch = await self._score(good, events, model, challenger)
             writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 self._batch.features,
@@ -219,18 +216,16 @@ class ScoringProcessor:
         self._batch, self._faults = None, Counter()
 
     async def _score(
-        self, records: Sequence[Record], transactions: Sequence[Transaction], model: Model, challenger: Model | None
+        self, records: Sequence[Record], events: Events, model: Model, challenger: Model | None
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         arrived_ms, known = arrivals(records), self._profiles
-        batch = columns(transactions, self._fields, arrived_ms)
+        batch = events.columns(self._fields, arrived_ms)
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         profiles_offset = known.next_offset if known else None
         folded_s = self._metrics.observe_stage("fold", started_s)
-        control = ControlGroup(
-            [transaction.transaction_id for transaction in transactions], self._emitter.control_share
-        )
+        control = ControlGroup(events.ids, self._emitter.control_share)
         judging = judge(self._models, model, features, control)
         if challenger is None:
             judged, beside = await judging, None
@@ -239,7 +234,7 @@ class ScoringProcessor:
         self._metrics.observe_stage("model", folded_s)
         scored = Scored(
             records=records,
-            transactions=transactions,
+            events=events,
             features=features,
             late=late,
             amount=batch.amount,
@@ -298,39 +293,21 @@ class ScoringProcessor:
         return [*references, self._emitter.metric(headers_of(self._last), self._sums.take(now_s))]
 
 
-def admit(
-    decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]
-) -> tuple[list[Record], list[Transaction], list[Fault]]:
-    """Decode and drop duplicates: the records and transactions that enter the history, and the faults."""
-    good, transactions, faults = decoder.decode(records)
-    repeated = duplicates.repeated([t.transaction_id for t in transactions])
-    if repeated:
-        detail = f"id seen within the last {duplicates.records_max} records of its partition"
-        faults += [Fault(good[row], DeadLetterReason.DUPLICATE, detail) for row in repeated]
-        faults.sort(key=lambda fault: int(fault.record.offset))
-        dropped = set(repeated)
-        good = [record for row, record in enumerate(good) if row not in dropped]
-        transactions = [transaction for row, transaction in enumerate(transactions) if row not in dropped]
-    return good, transactions, faults
+def admit(decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]) -> Decoded:
+    """Decode and drop duplicates: the records and events that enter the history, and the faults."""
+    decoded = decoder.decode(records)
+    repeated = duplicates.repeated(decoded.events.ids)
+    if not repeated:
+        return decoded
+    good, events, faults, unselected = decoded
+    detail = f"id seen within the last {duplicates.records_max} records of its partition"
+    faults += [Fault(good[row], DeadLetterReason.DUPLICATE, detail) for row in repeated]
+    faults.sort(key=lambda fault: int(fault.record.offset))
+    dropped = set(repeated)
+    kept = [row for row in range(len(good)) if row not in dropped]
+    return Decoded([good[row] for row in kept], events.take(kept), faults, unselected)
 
 
 def arrivals(records: Sequence[Record]) -> NDArray[np.int64]:
     """Timestamps of records, ms since 1970 UTC."""
     return np.array([record.timestamp for record in records], np.int64)
-
-
-def columns(
-    transactions: Sequence[Transaction], fields: Collection[IdField], arrived_ms: NDArray[np.int64] | None
-) -> TransactionColumns:
-    """Transactions as the fold takes them. fields: the ids that it reads. arrived_ms: timestamps of their records."""
-    return TransactionColumns(
-        ids={field: _values(transactions, field) for field in fields},
-        event_time_ms=np.array([t.event_time_ms for t in transactions], np.int64),
-        amount=np.array([t.amount for t in transactions], np.float64),
-        arrived_ms=arrived_ms,
-    )
-
-
-def _values(transactions: Sequence[Transaction], field: IdField) -> list[str]:
-    values = list(map(attrgetter(field), transactions))
-    return values if all(values) else [value or NO_VALUE for value in values]
