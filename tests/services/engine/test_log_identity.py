@@ -14,7 +14,6 @@ from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from models.features.capture import Capture
-from models.features.capture import Capture
 from services.engine.log_identity import AnotherLogError
 from services.engine.offset_notes import CARRIED_MAX, HELD_MAX, SINCE_MAX, OffsetNote, since
 from services.engine.snapshots import NO_LOG_ID, SnapshotStore
