@@ -8,6 +8,7 @@ from services.observability.low_rate_metrics import CaseMetrics, MonitorMetrics
 from services.observability.metrics import Metrics, catalogue
 from services.observability.renamed import RENAMED
 from services.settings.names import OTHERS, settings_classes
+from services.settings.names import RENAMED as RENAMED_SETTINGS
 
 DECISIONS = Path(__file__).parents[1] / "docs" / "decisions"
 DECISION = re.compile(
@@ -38,6 +39,8 @@ def settings_page() -> str:
         lines.append("")
     lines += ["## Other variables", "", "| variable | meaning |", "| --- | --- |"]
     lines += [f"| `{name}` | {meaning} |" for name, meaning in OTHERS.items()]
+    lines += ["", "Taken under their old names too, until 0.3:", "", "| old name | setting |", "| --- | --- |"]
+    lines += [f"| `{old}` | `{name}` |" for old, name in RENAMED_SETTINGS.items()]
     lines += ["", "Any other `ASSAY_*` variable stops the start, with the nearest known name.", ""]
     return "\n".join(lines)
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from models.features.fold import warm
 from models.features.spec_file import load_spec
+from services.engine.duplicates import warm as warm_duplicates
 
 for path in sorted(Path("deploy/features").glob("*.yaml")):
     warm(load_spec(path))
     print(f"compiled for {path}")
+warm_duplicates()

@@ -111,7 +111,8 @@ def _rotate(word, bits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sip_round(a, b, c, d):  # type: ignore[no-untyped-def]
+def sip_round(a, b, c, d):  # type: ignore[no-untyped-def]
+    """One round of SipHash."""
     a += b
     c += d
     b = _rotate(b, 13) ^ a
@@ -131,11 +132,11 @@ def _tag(words, row, id_words, secret):  # type: ignore[no-untyped-def]
     for word in range(0, id_words, 2):
         block = np.uint64(words[row, word]) | (np.uint64(words[row, word + 1]) << TAG_SHIFT)
         d ^= block
-        a, b, c, d = _sip_round(a, b, c, d)
+        a, b, c, d = sip_round(a, b, c, d)
         a ^= block
     c ^= np.uint64(0xFF)
     for _ in range(3):
-        a, b, c, d = _sip_round(a, b, c, d)
+        a, b, c, d = sip_round(a, b, c, d)
     return np.uint32((a ^ b ^ c ^ d) >> TAG_SHIFT)
 
 

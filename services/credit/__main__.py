@@ -10,6 +10,7 @@ from schemas.topics import APPLICATIONS, CREDIT_OUTPUTS
 from services.credit.model import load_session
 from services.credit.processor import CreditProcessor, Model
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
+from services.engine.duplicates import warm
 from services.engine.process import Environment, Service, main, run_processor
 from services.kafka.topics_admin import read_unbounded_stamps
 from services.observability import logs
@@ -36,6 +37,7 @@ async def start() -> None:
     bundle, name = session.bundle, f"{session.bundle.manifest.name}/{session.bundle.manifest.version}"
     metrics.model.labels(name, session.provider).set(1)
     log.info("model.loaded", bundle=name, digest=bundle.digest, provider=session.provider)
+    warm()
     model = Model(session, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model"))
     letters = DeadLetterWriter(privacy_key(runtime))
 

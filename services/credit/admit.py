@@ -13,7 +13,7 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.privacy import field_with_card_number, has_control_character, is_card_number
 from services.engine.batches import Record
 from services.engine.duplicates import DuplicateWindow
-from services.engine.faults import Fault, TimeLimits, guarded, parsed
+from services.engine.faults import Fault, TimeLimits, guarded, parsed, timestamp_ms
 
 
 @dataclass(slots=True)
@@ -75,7 +75,6 @@ class Admission:
         if isinstance(row, str):
             return Fault(record, DeadLetterReason.ATTRIBUTE, row)
         # last: an application that was refused may come again, corrected, under its id
-        if self._duplicates.repeated([application.application_id]):
-            detail = f"id seen within the last {self._duplicates.records_max} records of its partition"
-            return Fault(record, DeadLetterReason.DUPLICATE, detail)
+        if self._duplicates.repeated([application.application_id], np.array([timestamp_ms(record)], np.int64)):
+            return Fault(record, DeadLetterReason.DUPLICATE, self._duplicates.limits.detail)
         return application, row

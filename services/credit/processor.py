@@ -18,7 +18,7 @@ from services.credit.decide import TRIGGERS, outcomes
 from services.credit.emit import Emitter, Identity, Judged
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
-from services.engine.duplicates import DuplicateWindow
+from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, TimeLimits
 from services.engine.placement import Subjects
 from services.observability.metrics import Metrics
@@ -26,7 +26,7 @@ from services.settings.stream import RuntimeSettings
 
 T = TypeVar("T")
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,15 @@ class CreditProcessor:
         self._spec = model.session.bundle.manifest.feature_spec
         self._mapping = AttributeMapping(self._spec)
         self._times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
+        self._window = WindowLimits.of(runtime)
         self._judged: Judged | None = None
         self._faults: Counter[str] = Counter()
         # the mapping decides what is refused, and so which ids are remembered
         self.state_key = (
-            f"credit-{STATE_VERSION}:{self._spec.digest()}:{runtime.duplicate_window_records}"
+            f"credit-{STATE_VERSION}:{self._spec.digest()}:{self._window.key}"
             f":{runtime.message_bytes_max}:{self._times.ahead_ms_max}:{self._times.floor_ms}"
         )
-        self._remember(DuplicateWindow(runtime.duplicate_window_records))
+        self._remember(DuplicateWindow(self._window))
 
     def _remember(self, duplicates: DuplicateWindow) -> None:
         self._duplicates = duplicates
@@ -80,7 +81,7 @@ class CreditProcessor:
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
-        duplicates = DuplicateWindow(self._runtime.duplicate_window_records)
+        duplicates = DuplicateWindow(self._window)
         duplicates.load(arrays)
         self._remember(duplicates)
 

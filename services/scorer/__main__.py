@@ -7,6 +7,7 @@ from models.features.fold import warm
 from models.features.history import FeatureStateError
 from schemas.topics import CONTROL, CONTROL_ANSWERS, SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
+from services.engine.duplicates import warm as warm_duplicates
 from services.engine.process import Environment, Service, main, run_processor
 from services.engine.tables import ConditionalTable, FollowedTable
 from services.errors import AssayError
@@ -49,6 +50,7 @@ async def start() -> None:
     loader = Loader(scorer, bundles, metrics)
     model = loader.first()
     warm(model.feature_spec)
+    warm_duplicates()
     await _check_log(kafka, topics, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
     shares = Shares(scorer.decision_share, scorer.control_share)

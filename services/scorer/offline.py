@@ -17,7 +17,7 @@ from models.scoring.session import ModelSession
 from models.sources.events import Events
 from schemas.times import RECORD_TIME_MS_MAX
 from services.engine.batches import Record
-from services.engine.duplicates import DuplicateWindow
+from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, unscorable
 from services.scorer.decide import decide
 from services.scorer.decode import Decoder
@@ -57,7 +57,7 @@ class OfflinePartition:
         self._session = session
         self._thresholds = session.bundle.manifest.thresholds
         self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids)
-        self._duplicates = DuplicateWindow(limits.duplicate_window_records)
+        self._duplicates = DuplicateWindow(limits.duplicates)
         spec = session.bundle.manifest.feature_spec
         self._state, self._fields = FeatureState(spec, limits.cards_max), id_fields(spec)
 
@@ -131,7 +131,7 @@ def judge(
     """
     judged = Judged.blank(len(payloads))
     records: list[Record] = [Payload(offset, value) for offset, value in enumerate(payloads)]
-    partition = OfflinePartition(session, Limits(bytes_max, 0, len(payloads), max(1, cards_max)))
+    partition = OfflinePartition(session, Limits(bytes_max, 0, WindowLimits(len(payloads)), max(1, cards_max)))
     history = HistoryProfiles(labelled.label_delay_days)
     for start, end in _batches(labelled.day):
         part = partition.judge(records[start:end], history.on(int(labelled.day[start])))

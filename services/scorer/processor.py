@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import structlog
@@ -22,14 +23,14 @@ from schemas.times import TIME_MS_MIN
 from schemas.topics import source_headers
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
-from services.engine.duplicates import DuplicateWindow
+from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, TimeLimits, headers_of
 from services.engine.offset_notes import CARRIED_MAX
 from services.engine.placement import Subjects
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
-from services.scorer.decode import Decoded, Decoder
+from services.scorer.decode import Decoder
 from services.scorer.emit import Emitter
 from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
 from services.scorer.live import Model, Models
@@ -41,7 +42,7 @@ from services.settings.stream import RuntimeSettings, ScorerSettings
 
 log = structlog.get_logger(__name__)
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 """Grows when the meaning of the state changes, so that older snapshots are not loaded."""
 
 
@@ -51,7 +52,7 @@ class Limits:
 
     message_bytes_max: int
     event_ahead_ms_max: int
-    duplicate_window_records: int
+    duplicates: WindowLimits
     cards_max: int
     scan_ids: bool = False
     event_time_ms_min: int = TIME_MS_MIN
@@ -67,7 +68,7 @@ class Limits:
         return cls(
             message_bytes_max=runtime.message_bytes_max,
             event_ahead_ms_max=runtime.event_ahead_ms_max,
-            duplicate_window_records=runtime.duplicate_window_records,
+            duplicates=WindowLimits.of(runtime),
             cards_max=scorer.cards_max,
             scan_ids=scorer.card_numbers_refused_in == "ids",
             event_time_ms_min=runtime.event_time_ms_min,
@@ -102,7 +103,7 @@ class ScoringProcessor:
         self._metrics = metrics
         self._label = str(source.partition)
         self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids)
-        self._duplicates = DuplicateWindow(limits.duplicate_window_records)
+        self._duplicates = DuplicateWindow(limits.duplicates)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
         self._carried: Write | None = None
@@ -110,7 +111,7 @@ class ScoringProcessor:
         self._batch: Scored | None = None
         self._faults: Counter[str] = Counter()
         self.state_key = (
-            f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicate_window_records}"
+            f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicates.key}"
             f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}:{limits.event_time_ms_min}"
             f"{':ids' if limits.scan_ids else ''}"
         )
@@ -121,7 +122,7 @@ class ScoringProcessor:
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
-        duplicates = DuplicateWindow(self._limits.duplicate_window_records)
+        duplicates = DuplicateWindow(self._limits.duplicates)
         duplicates.load(arrays)
         self._features = FeatureState.from_arrays(self._spec, self._limits.cards_max, arrays)
         self._duplicates = duplicates
@@ -142,10 +143,10 @@ class ScoringProcessor:
 
     def _take_in(self, records: Sequence[Record]) -> list[DaySums]:
         """Fold records without a score; the terminal days that they close."""
-        good, events, _, _ = admit(self._decoder, self._duplicates, records)
+        good, events, _, arrived_ms = admit(self._decoder, self._duplicates, records)
         if not good:
             return []
-        fold(self._features, events.columns(self._fields, arrivals(good)))
+        fold(self._features, events.columns(self._fields, arrived_ms))
         return self._features.closed_days()
 
     async def process(self, records: Sequence[Record]) -> Result:
@@ -153,13 +154,13 @@ class ScoringProcessor:
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         self._check_state(model)
-        good, events, faults, _ = admit(self._decoder, self._duplicates, records)
+        good, events, faults, arrived_ms = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
         if good:
-            judged, beside, self._batch = await self._score(good, events, model, challenger)
+            judged, beside, self._batch = await self._score(good, events, arrived_ms, model, challenger)
             writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 self._batch.features,
@@ -218,10 +219,15 @@ class ScoringProcessor:
         self._batch, self._faults = None, Counter()
 
     async def _score(
-        self, records: Sequence[Record], events: Events, model: Model, challenger: Model | None
+        self,
+        records: Sequence[Record],
+        events: Events,
+        arrived_ms: NDArray[np.int64],
+        model: Model,
+        challenger: Model | None,
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
-        arrived_ms, known = arrivals(records), self._profiles
+        known = self._profiles
         batch = events.columns(self._fields, arrived_ms)
         before = self._features.turnover
         # no await between the two: the table moves on while others run
@@ -299,21 +305,24 @@ class ScoringProcessor:
         return [*references, self._emitter.metric(headers_of(self._last), self._sums.take(now_s))]
 
 
-def admit(decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]) -> Decoded:
-    """Decode and drop duplicates: the records and events that enter the history, and the faults."""
-    decoded = decoder.decode(records)
-    repeated = duplicates.repeated(decoded.events.ids)
+class Admitted(NamedTuple):
+    """The records and events that enter the history, the faults, and the records' timestamps, ms since 1970 UTC."""
+
+    records: list[Record]
+    events: Events
+    faults: list[Fault]
+    arrived_ms: NDArray[np.int64]
+
+
+def admit(decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]) -> Admitted:
+    """Decode and drop duplicates."""
+    good, events, faults, _ = decoder.decode(records)
+    arrived_ms = np.array([record.timestamp for record in good], np.int64)
+    repeated = duplicates.repeated(events.ids if good else [], arrived_ms)
     if not repeated:
-        return decoded
-    good, events, faults, unselected = decoded
-    detail = f"id seen within the last {duplicates.records_max} records of its partition"
-    faults += [Fault(good[row], DeadLetterReason.DUPLICATE, detail) for row in repeated]
+        return Admitted(good, events, faults, arrived_ms)
+    faults += [Fault(good[row], DeadLetterReason.DUPLICATE, duplicates.limits.detail) for row in repeated]
     faults.sort(key=lambda fault: int(fault.record.offset))
     dropped = set(repeated)
     kept = [row for row in range(len(good)) if row not in dropped]
-    return Decoded([good[row] for row in kept], events.take(kept), faults, unselected)
-
-
-def arrivals(records: Sequence[Record]) -> NDArray[np.int64]:
-    """Timestamps of records, ms since 1970 UTC."""
-    return np.array([record.timestamp for record in records], np.int64)
+    return Admitted([good[row] for row in kept], events.take(kept), faults, arrived_ms[kept])

@@ -1,9 +1,13 @@
-"""Every name that an ASSAY_* variable may have. One that no one reads is a setting that does not take effect."""
+"""Every name that an ASSAY_* variable may have. One that no one reads is a setting that does not take effect.
+
+A setting that has another name now is taken under its old one for one version.
+"""
 
 import difflib
 import functools
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, MutableMapping
 
 from pydantic_settings import BaseSettings
 
@@ -18,6 +22,9 @@ OTHERS = {
     "ASSAY_DASHBOARDS": "Folder of the dashboards, for Grafana (deploy/grafana).",
 }
 """Variables that no settings class reads, each with its meaning."""
+
+RENAMED = {"ASSAY_DUPLICATE_WINDOW_RECORDS": "ASSAY_DUPLICATE_WINDOW_RECORDS_MIN"}
+"""Name in 0.1 -> name now. They go with 0.3."""
 
 SERVICE_LINK = re.compile(
     r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?)=|\w+_PORT=(tcp|udp|sctp)://"
@@ -53,6 +60,19 @@ def known_names() -> frozenset[str]:
         for name in settings.model_fields
     }
     return frozenset(names | OTHERS.keys())
+
+
+def take_renamed(environment: MutableMapping[str, str]) -> None:
+    """Give variables with an old name their new one, so that children have it too, and say so on stderr.
+
+    Raises SettingsError where both are set.
+    """
+    for name in [name for name in environment if name.upper() in RENAMED]:
+        new = RENAMED[name.upper()]
+        if any(other.upper() == new for other in environment):
+            raise SettingsError(f"{name} is the old name of {new}, and both are set: unset {name}.")
+        environment[new] = environment.pop(name)
+        print(f"assay: {name} is named {new} now: rename it, the old name goes with 0.3.", file=sys.stderr)
 
 
 def check_names(environment: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.base import Group
 from services.errors import SettingsError
-from services.settings.names import check_names
+from services.settings.names import check_names, take_renamed
 from services.settings.secrets import KeySecret, Secret
 
 S = TypeVar("S", bound=BaseSettings)
@@ -107,9 +107,20 @@ class RuntimeSettings(BaseSettings):
         date(1980, 1, 1),
         description="An event time before this day (UTC) is a dead letter (past): as a rule it is in seconds, not in ms.",
     )
-    duplicate_window_records: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+    duplicate_window_s: Annotated[float, Field(ge=0, le=7 * 86_400)] = Field(
+        120.0,
+        description="A transaction id repeated within this time on its partition, by the records' Kafka timestamps, is a dead "
+        "letter (duplicate). A Kafka producer gives up after 120 s unless its delivery.timeout.ms says otherwise.",
+    )
+    duplicate_window_records_min: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
         100_000,
-        description="A transaction id repeated within this many accepted records of its partition is a dead letter.",
+        description="So many of a partition's last accepted records are remembered however long ago they came. 0: repetitions "
+        "are not looked for.",
+    )
+    duplicate_window_records_max: Annotated[int, Field(ge=0, le=100_000_000)] = Field(
+        4_500_000,
+        description="Ids remembered in a partition, at most, 30 bytes each: of 27,500 records a second for 120 s with a "
+        "quarter more. Above it the window is shorter.",
     )
     dead_letter_share_max: Annotated[float, Field(gt=0, le=1)] = Field(
         0.5,
@@ -328,6 +339,7 @@ class CreditSettings(BaseSettings):
 
 def load(settings: type[S]) -> S:
     """Settings from the environment. Raises SettingsError: one sentence that names the variable."""
+    take_renamed(os.environ)
     check_names(os.environ)
     try:
         return settings()

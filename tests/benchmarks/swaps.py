@@ -189,7 +189,8 @@ async def _measure(stream: Stream, seconds: float, rate: float, every_s: float) 
     environment = {
         "ASSAY_BUNDLE_PUBLIC_KEYS": str(stream.directory / "key.pub"),
         "ASSAY_REGISTRY_URL": url,
-        "ASSAY_DUPLICATE_WINDOW_RECORDS": "1000",  # so that the state does not grow, and what grows is the swaps'
+        "ASSAY_DUPLICATE_WINDOW_S": "0",
+        "ASSAY_DUPLICATE_WINDOW_RECORDS_MIN": "1000",  # so that the state does not grow, and what grows is the swaps'
     }
     await stream.create()
     registry = registry_of(BundleSettings(registry_url=url))

@@ -11,6 +11,7 @@ from typing import Any
 
 from models.bundle.load import load_bundle
 from models.scoring.session import ModelSession
+from services.engine.duplicates import WindowLimits
 from services.kafka.client import reader
 from services.replay.compare import Comparison
 from services.replay.log import KafkaLog
@@ -171,7 +172,7 @@ async def bits(stream: Stream, bundles: Sequence[Path]) -> tuple[int, int, list[
     limits = Limits(
         message_bytes_max=(defaults := RuntimeSettings()).message_bytes_max,
         event_ahead_ms_max=int(defaults.event_ahead_s_max * 1000),
-        duplicate_window_records=defaults.duplicate_window_records,
+        duplicates=WindowLimits.of(defaults),
         cards_max=CARDS_MAX,
     )
     consumer = reader(stream.kafka)

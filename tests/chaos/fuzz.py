@@ -21,6 +21,7 @@ import typer
 from models.bundle.graph import GraphError, check_graph
 from models.features.spec_file import FeatureSpecError, parse_spec
 from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER, TOPICS
+from services.engine.duplicates import WindowLimits
 from tests.chaos.fuzz_batches import TIMESTAMPS_MS, fuzz_batches
 from tests.chaos.fuzz_readers import fuzz_readers
 from tests.models.bundle import graphs
@@ -173,7 +174,7 @@ def fuzz(inputs: int, seed: int) -> Findings:
 
 
 async def _fuzz_payments(inputs: int, draw: random.Random, findings: Findings) -> None:
-    worked = processor(cards_max=1000, duplicate_window_records=1000)
+    worked = processor(cards_max=1000, duplicates=WindowLimits(1000))
     for start in range(0, inputs, BATCH_RECORDS):
         kafka = FakeKafka()
         for offset in range(start, min(start + BATCH_RECORDS, inputs)):

@@ -96,7 +96,8 @@ async def soak(stream: Stream, seconds: float, rate: float) -> Outcome:
     window = max(1000, min(100_000, int(rate * seconds * WARM_SHARE / 2 / stream.partitions)))
     scorer = stream.scorer(
         ASSAY_PRODUCER_AGE_S_MAX=str(seconds / (2 * RECYCLED_MIN)),
-        ASSAY_DUPLICATE_WINDOW_RECORDS=str(window),
+        ASSAY_DUPLICATE_WINDOW_S="0",
+        ASSAY_DUPLICATE_WINDOW_RECORDS_MIN=str(window),
         ASSAY_SNAPSHOT_INTERVAL_S=str(min(30.0, seconds / 20)),
     )
     await asyncio.to_thread(scorer.wait_ready)

@@ -24,7 +24,7 @@ from services.kafka.topics_admin import (
     read_unbounded_stamps,
     short_retention,
 )
-from services.settings.names import check_names, settings_classes
+from services.settings.names import check_names, settings_classes, take_renamed
 from services.settings.stream import (
     BundleSettings,
     KafkaSettings,
@@ -52,6 +52,7 @@ async def all_checks() -> list[Check]:
     checks: list[Check] = []
     wrong: set[type[BaseSettings]] = set()
     try:
+        take_renamed(os.environ)
         check_names(os.environ)
     except AssayError as error:
         return [Check("settings", False, str(error))]

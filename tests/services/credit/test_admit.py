@@ -11,7 +11,7 @@ from models.features.spec_file import parse_spec
 from schemas.dead_letter import DeadLetterReason
 from schemas.times import TIME_MS_MIN
 from services.credit.admit import Admission
-from services.engine.duplicates import DuplicateWindow
+from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import TimeLimits
 from tests.services.harness import BASE_TIME_MS
 
@@ -38,7 +38,10 @@ def record(offset: int, content: Any) -> Any:
 def admission() -> Admission:
     """One partition's, that remembers 100 ids."""
     return Admission(
-        AttributeMapping(parse_spec(SPEC)), DuplicateWindow(100), 65_536, TimeLimits(86_400_000, TIME_MS_MIN)
+        AttributeMapping(parse_spec(SPEC)),
+        DuplicateWindow(WindowLimits(100)),
+        65_536,
+        TimeLimits(86_400_000, TIME_MS_MIN),
     )
 
 

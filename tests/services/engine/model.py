@@ -4,6 +4,7 @@ import functools
 
 from schemas.privacy import PrivacyKey
 from services.engine.dead_letters import DeadLetterWriter
+from services.engine.duplicates import WindowLimits
 from services.observability.metrics import Metrics
 from services.scorer.emit import Emitter
 from services.scorer.live import Model, Models
@@ -24,12 +25,12 @@ def model() -> Model:
     return Loader(settings, trusted, Metrics()).first()
 
 
-def processor(*, cards_max: int, duplicate_window_records: int) -> ScoringProcessor:
+def processor(*, cards_max: int, duplicates: WindowLimits) -> ScoringProcessor:
     """A fresh one, that forgets cards and ids early."""
     limits = Limits(
         message_bytes_max=RuntimeSettings().message_bytes_max,
         event_ahead_ms_max=int(RuntimeSettings().event_ahead_s_max * 1000),
-        duplicate_window_records=duplicate_window_records,
+        duplicates=duplicates,
         cards_max=cards_max,
     )
     metrics, letters = Metrics(), DeadLetterWriter(PrivacyKey("test", b"k"))

@@ -18,20 +18,21 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER
 from services.engine import worker as runtime_worker
+from services.engine.duplicates import WindowLimits
 from services.scorer.processor import ScoringProcessor
 from services.settings.stream import RuntimeSettings, ScorerSettings
 from tests.services.engine.fakes import CrashError, FakeKafka, Fate, worker
 from tests.services.engine.model import processor
 from tests.services.harness import BASE_TIME_MS
 
-CARDS_MAX, WINDOW = 4, 8
+CARDS_MAX, WINDOW = 4, WindowLimits(8)
 
 FATES: list[Fate] = ["commit", "fail", "commit_without_answer", "crash", "crash_after_commit", "revoke"]
 
 
 def fresh() -> ScoringProcessor:
     """Few cards and a short memory for ids, so that both are forgotten within a test."""
-    return processor(cards_max=CARDS_MAX, duplicate_window_records=WINDOW)
+    return processor(cards_max=CARDS_MAX, duplicates=WINDOW)
 
 
 Answers = dict[str, list[tuple[int, bytes]]]
@@ -168,5 +169,5 @@ def test_what_a_transaction_without_a_good_end_folded_is_forgotten(fate: Fate) -
 
 def test_the_settings_of_the_states_are_small_enough_to_forget() -> None:
     """Otherwise eviction and the end of the duplicate window would never be met."""
-    assert RuntimeSettings().duplicate_window_records > WINDOW
+    assert WindowLimits.of(RuntimeSettings()).records_min > WINDOW.records_min
     assert ScorerSettings().cards_max > CARDS_MAX

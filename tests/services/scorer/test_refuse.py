@@ -13,6 +13,7 @@ from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas.topics import DEAD_LETTERS, SCORES, SCORING_METRICS
 from services.engine import worker as runtime_worker
+from services.engine.duplicates import WindowLimits
 from services.scorer.offline import OfflinePartition
 from services.scorer.processor import Limits
 from tests.services.engine.fakes import FakeKafka, worker
@@ -51,7 +52,7 @@ async def test_a_payment_whose_score_is_no_number_is_one_dead_letter_and_in_its_
     kafka = FakeKafka()
     for i in range(20):
         kafka.append(json.dumps(pay(i)).encode())
-    fresh = lambda: processor(cards_max=100, duplicate_window_records=100)  # noqa: E731
+    fresh = lambda: processor(cards_max=100, duplicates=WindowLimits(100))  # noqa: E731
     await worker(kafka, fresh, tmp_path, snapshot_interval_s=1e6).run()
     assert kafka.committed == 20
     letters = [json.loads(value) for topic, _, value in kafka.outputs if topic == DEAD_LETTERS.name]
@@ -62,7 +63,7 @@ async def test_a_payment_whose_score_is_no_number_is_one_dead_letter_and_in_its_
     sums = [json.loads(value) for topic, _, value in kafka.outputs if topic == SCORING_METRICS.name]
     assert sum(counted["dead_letters"] for counted in sums) == 1
 
-    limits = Limits(message_bytes_max=65536, event_ahead_ms_max=86_400_000, duplicate_window_records=100, cards_max=100)
+    limits = Limits(message_bytes_max=65536, event_ahead_ms_max=86_400_000, duplicates=WindowLimits(100), cards_max=100)
     part = await asyncio.to_thread(OfflinePartition(model().session, limits).judge, kafka.log)
     assert [(fault.record.offset, fault.reason.value) for fault in part.faults] == [(7, "unscorable")]
     assert [float(np.float32(score["probability"])) for score in scores] == part.scores.probability.tolist()

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from models.bundle.load import load_bundle
 from models.scoring.session import ModelSession
 from services.cli.app import app
+from services.engine.duplicates import WindowLimits
 from services.scorer.offline import OfflinePartition, Payload
 from services.scorer.processor import Limits
 from tests.models.bundle.making import COMMITTED
@@ -20,7 +21,7 @@ DAY_MS = 24 * HOUR_MS
 CARDS = [f"400000000000{number:03d}" for number in range(20)]
 IDLE = "400000000000999"
 """Pays once before the rotation and once after the cut-over."""
-LIMITS = Limits(65_536, 0, 100_000, 10_000)
+LIMITS = Limits(65_536, 0, WindowLimits(100_000), 10_000)
 
 
 def card_number(stem: str) -> str:

@@ -14,6 +14,7 @@ from schemas import codec
 from schemas.metric import ScoringMetric
 from schemas.topics import DEAD_LETTERS, SCORES, SCORING_METRICS
 from services.engine import worker as runtime_worker
+from services.engine.duplicates import WindowLimits
 from services.engine.offset_notes import CARRIED_MAX, OffsetNote
 from services.scorer import processor as scorer_processor
 from services.scorer import sums as scorer_sums
@@ -39,7 +40,7 @@ def never_due(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fresh() -> ScoringProcessor:
     """As a scorer has it."""
-    return processor(cards_max=100, duplicate_window_records=100)
+    return processor(cards_max=100, duplicates=WindowLimits(100))
 
 
 def kafka_of_payments() -> FakeKafka:

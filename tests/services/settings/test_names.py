@@ -1,13 +1,14 @@
 """A variable that no one reads stops the start; what the world around puts into an environment does not."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
 from services.errors import SettingsError
-from services.settings.names import OTHERS, check_names, known_names
-from services.settings.stream import TopicSettings, load
+from services.settings.names import OTHERS, RENAMED, check_names, known_names
+from services.settings.stream import RuntimeSettings, TopicSettings, load
 from tests.services.harness import ROOT
 
 
@@ -51,3 +52,29 @@ def test_a_service_does_not_start_with_an_unknown_variable(command: str) -> None
     assert done.returncode == 2
     assert done.stderr.startswith("assay: ASSAY_REGISTRY_ULR is no setting")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("old", list(RENAMED) + [name.lower() for name in RENAMED])
+def test_a_setting_under_its_old_name_is_taken_and_children_have_the_new_one(
+    old: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence on stderr, once: nothing that worked in the version before stops."""
+    new = RENAMED[old.upper()]
+    assert new in known_names()
+    assert old.upper() not in known_names()
+    monkeypatch.setenv(new, "")  # so that it is as it was afterwards
+    monkeypatch.delenv(new)
+    monkeypatch.setenv(old, "7")
+    assert load(RuntimeSettings).duplicate_window_records_min == 7
+    assert (os.environ.get(old), os.environ[new]) == (None, "7")
+    load(TopicSettings)
+    assert capsys.readouterr().err == f"assay: {old} is named {new} now: rename it, the old name goes with 0.3.\n"
+
+
+def test_a_setting_under_both_names_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one is meant is not guessed."""
+    for old, new in RENAMED.items():
+        monkeypatch.setenv(old, "7")
+        monkeypatch.setenv(new, "8")
+        with pytest.raises(SettingsError, match=f"{old} is the old name of {new}, and both are set: unset {old}."):
+            load(TopicSettings)
