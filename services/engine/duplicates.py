@@ -235,7 +235,7 @@ class DuplicateWindow:
 
     def load(self, arrays: Arrays) -> None:
         """Take over a window. Raises KeyError or ValueError, itself untouched, where the arrays do not fit."""
-        hashes = np.ascontiguousarray(arrays["duplicates_hashes"], np.uint64)
+        hashes = np.require(arrays["duplicates_hashes"], np.uint64, ["C", "W"])  # as compiled code takes it
         (clock_ms,) = arrays["duplicates_clock_ms"].astype(np.int64).tolist()
         key = np.array(arrays["duplicates_key"], np.uint64)
         counted = arrays["duplicates_generations"].astype(np.int64).reshape(-1, 3).tolist()

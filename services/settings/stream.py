@@ -119,8 +119,8 @@ class RuntimeSettings(BaseSettings):
     )
     duplicate_window_records_max: Annotated[int, Field(ge=0, le=100_000_000)] = Field(
         4_500_000,
-        description="Ids remembered in a partition, at most, 30 bytes each: of 27,500 records a second for 120 s with a "
-        "quarter more. Above it the window is shorter.",
+        description="Ids remembered in a partition, at most, 35 bytes each: enough for 27,500 records a second and 120 s "
+        "with a quarter more. Above it the window is shorter.",
     )
     dead_letter_share_max: Annotated[float, Field(gt=0, le=1)] = Field(
         0.5,
