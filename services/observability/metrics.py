@@ -108,6 +108,11 @@ class Metrics:
             "credit_outcomes", "Credit decisions committed, by outcome.", [*partition, "outcome"]
         )
         self.late = self._counter("late_records", "Records scored but too late to enter the history.", partition)
+        self.unselected = self._counter(
+            "unselected_records",
+            "Records that the source spec does not select: passed over, no dead letters.",
+            partition,
+        )
         self.transactions = self._counter("transactions", "Micro-batches committed.", partition)
         self.offset_gaps = self._counter(
             "offset_gap_records", "Records that retention removed before they were read.", partition

@@ -40,6 +40,7 @@ from models.training.thresholds import AlertBudget, Objective, choose_thresholds
 from schemas.evaluation import Evaluation, Group
 from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Manifest, Thresholds, TrainingRun
+from schemas.source_spec import SourceSpec
 
 DAY_MS = 24 * 3600 * 1000
 EPOCH = date(1970, 1, 1)
@@ -91,6 +92,7 @@ class FraudSettings:
     gan: AugmentationSettings | None = field(default_factory=AugmentationSettings)
     from_date: str | None = None
     card: ModelCard | None = None
+    source: SourceSpec | None = None
 
 
 _SETTINGS = TypeAdapter(FraudSettings)
@@ -137,6 +139,7 @@ def train_fraud(
         licence=card.licence,
         permitted_use=card.permitted_use,
         feature_spec=settings.spec,
+        source=settings.source,
         thresholds=thresholds,
         training=_run(settings, history, cuts),
         metrics=evaluate(cuts.test, on_test, thresholds) | of_gan,
@@ -263,11 +266,13 @@ def with_epochs(settings: FraudSettings, epochs: int) -> FraudSettings:
 
 def recorded(settings: FraudSettings) -> dict[str, JsonValue]:
     """The settings as the manifest records them, beside what it has fields for. `restored` takes them back."""
-    flat: dict[str, JsonValue] = _SETTINGS.dump_python(settings, mode="json", exclude={"spec", "seed", "version"})
+    flat: dict[str, JsonValue] = _SETTINGS.dump_python(
+        settings, mode="json", exclude={"spec", "seed", "version", "source"}
+    )
     return flat
 
 
 def restored(manifest: Manifest) -> FraudSettings:
     """The settings that a bundle was trained with."""
     identity = {"spec": manifest.feature_spec, "seed": manifest.training.seed, "version": manifest.version}
-    return _SETTINGS.validate_python({**manifest.training.settings, **identity})
+    return _SETTINGS.validate_python({**manifest.training.settings, **identity, "source": manifest.source})

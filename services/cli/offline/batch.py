@@ -23,6 +23,7 @@ def batch(
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
+    source_file: reading.SourceFile = None,
     label: Annotated[
         str | None, typer.Option(help="Column that says which payments were frauds: for the terminals' fraud rates.")
     ] = None,
@@ -55,13 +56,19 @@ def batch(
 
     with needing_files():
         from models.files import payments
+        from models.files.events import read_events
         from services.cli import tables
     tables.check_target(target)
     options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
     session, resolved = load_session(load(ScorerSettings), bundle)
     spec, told = session.bundle.manifest.feature_spec, list[str]()
-    names, reads = payments.mapping(mapped or []), id_fields(spec)
-    fields = payments.read(source, names, label, options=options, reads=reads, notes=told)
+    reads = id_fields(spec)
+    own = reading.source_of(session.bundle.manifest, reading.source_spec(source_file, mapped))
+    if own is not None:
+        fields = read_events(source, own, label, options=options, notes=told)
+    else:
+        names = payments.mapping(mapped or [])
+        fields = payments.read(source, names, label, options=options, reads=reads, notes=told)
     delay_days = spec.label_delay_days if label_delay_days is None else label_delay_days
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("scoring", total=len(fields))
@@ -70,8 +77,9 @@ def batch(
             payments.payloads(fields),
             lambda done: progress.update(task, completed=done),
             bytes_max=load(RuntimeSettings).message_bytes_max,
-            cards_max=max(fields[field].n_unique() for field in ID_FIELDS if field in fields),
+            cards_max=max(fields[field].n_unique() for field in {*ID_FIELDS, *reads} if field in fields),
             labelled=tables.labelled(fields, delay_days),
+            source=own,
         )
     tables.write(target, fields, judged)
     found = reading.reasons(tables.refused(fields, judged))

@@ -55,6 +55,7 @@ def build(
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
+    source_file: reading.SourceFile = None,
     label: Annotated[str | None, typer.Option(help="Column that says which payments were frauds.")] = None,
     encoding: reading.Encoding = None,
     delimiter: reading.Delimiter = None,
@@ -82,6 +83,7 @@ def build(
 
     with needing_files():
         from models.files import payments
+        from models.files.events import read_events, whole_events
         from services.cli import tables
     tables.check_target(target)
     loaded = load_spec(spec)
@@ -89,8 +91,12 @@ def build(
         reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without),
         list[str](),
     )
-    names, reads = payments.mapping(mapped or []), id_fields(loaded)
-    fields = payments.whole(payments.read(source, names, label, options=options, reads=reads, notes=told), source)
+    own = reading.source_spec(source_file, mapped)
+    if own is not None:
+        fields = whole_events(read_events(source, own, label, options=options, notes=told), source)
+    else:
+        names, reads = payments.mapping(mapped or []), id_fields(loaded)
+        fields = payments.whole(payments.read(source, names, label, options=options, reads=reads, notes=told), source)
     reading.show([], [] if json else told)
     rows = {name: column.to_numpy() for name, column in zip(fields.columns, fields, strict=True)}
     with Progress(console=notes, disable=json) as progress:

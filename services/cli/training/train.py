@@ -53,7 +53,9 @@ Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Optio
 Objective = Annotated[str, typer.Option(help="Of the thresholds: budget:SHARE, precision:FLOOR or cost:FN=A,FP=B.")]
 Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
 Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]
-Source = Annotated[str | None, typer.Option(help="The data of --data in words, for manifest and report.")]
+Described = Annotated[
+    str | None, typer.Option("--described-as", help="The data of --data in words, for manifest and report.")
+]
 Owner = Annotated[str | None, typer.Option(help="Who answers for the bundle.")]
 Licence = Annotated[str | None, typer.Option(help="Of the bundle.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")]
@@ -68,6 +70,7 @@ def train() -> None:
 def fraud(
     data: Data = None,
     mapped: Mapped = None,
+    source_file: reading.SourceFile = None,
     label: Label = "is_fraud",
     scenario: Scenario = None,
     out: Out = Path("deploy/bundles/fraud"),
@@ -96,7 +99,7 @@ def fraud(
     epochs: Epochs = None,
     compared: Compared = True,
     gan: Gan = True,
-    source: Source = None,
+    described: Described = None,
     owner: Owner = None,
     licence: Licence = None,
     version: Version = 1,
@@ -120,9 +123,10 @@ def fraud(
         gan=gan,
     )
     options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
+    settings = replace(settings, source=reading.source_spec(source_file, mapped))
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
-        history = _history(data, mapped or [], label, scenario, settings, report, options, source) if data else None
+        history = _history(data, mapped or [], label, scenario, settings, report, options, described) if data else None
         manifest = train.train_fraud(settings, out, report, results, history)
     train_view.show(manifest, out, json)
 
@@ -152,7 +156,9 @@ def _history(
         from models.files.payments import mapping
         from models.training.fraud.file_history import read_history
     told: list[str] = []
-    history = read_history(path, mapping(mapped), label, settings.spec, scenario, report, options, told)
+    history = read_history(
+        path, mapping(mapped), label, settings.spec, scenario, report, options, told, settings.source
+    )
     reading.show([], told)
     return replace(history, source=f"{source} {history.source}") if source else history
 
