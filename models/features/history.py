@@ -70,7 +70,7 @@ class KeyHistory:
     ) -> None:
         """Fill this key's columns of the matrix, and remember what is not late. times, amounts: contiguous.
 
-        keys: of the ids, by field. late: bool[n], what is not to be remembered; filled up with what is too old for its history.
+        keys: of the ids, by field. late: bool[n], rows that are not remembered; filled up with what is too old for its history.
         """
         words = keys[self.field]
         tags = index.secret_tags(words, self._secret)

@@ -30,7 +30,7 @@ class Profile(NamedTuple):
 
 
 class TerminalProfiles:
-    """The last PROFILE_DAYS days of every terminal. Terminals unheard of for longer are forgotten when room is needed."""
+    """The last PROFILE_DAYS days of every terminal. Terminals without payments for longer are evicted when room is needed."""
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
@@ -61,9 +61,7 @@ class TerminalProfiles:
         for kind, counts in ((PAYMENTS, payments), (FRAUDS, frauds)):
             total = self._sums[touched, kind, column].astype(np.int64)
             np.add.at(total, where, np.asarray(counts, np.int64)[known])
-            self._sums[touched, kind, column] = np.clip(
-                total, -COUNT_MAX, COUNT_MAX
-            )  # full, in place of wrapped around
+            self._sums[touched, kind, column] = np.clip(total, -COUNT_MAX, COUNT_MAX)  # full, instead of wrapped around
         return int(np.count_nonzero(~known))
 
     def profile(self, terminal_id: str) -> Profile:
@@ -161,7 +159,7 @@ class TerminalProfiles:
 
 @compiled
 def _fill(sums, last_days, rows, window_last_days, columns, window_days, rate, log1p, matrix):  # type: ignore[no-untyped-def]
-    """Sums over each row's windows, sorted by length; each goes on where the shorter one before it stopped."""
+    """Sums over each row's windows, sorted by length; each continues where the next shorter one stopped."""
     for place in range(rows.shape[0]):
         row, payments, frauds, back = rows[place], 0, 0, 0
         for feature in range(columns.shape[0]):

@@ -44,7 +44,7 @@ class FeatureState:
         """Payments of each terminal on the days that are over by the clock, each payment once.
 
         A payment that comes later for such a day is a part of its own. When is the same for every spec, and days are counted
-        whether features read them or not: a state folded for another spec goes on where the one before it stopped.
+        whether features read them or not: a state folded for another spec continues where its predecessor stopped.
         """
         return self.days.close(self.clock_ms - DAY_CLOSES_AFTER_MS)
 

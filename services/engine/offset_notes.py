@@ -39,7 +39,7 @@ class OffsetNote:
 
     @property
     def begins(self) -> dict[str, int]:
-        """By output topic, on the partition that the input partition's outputs lie on: those before are a former log's."""
+        """By output topic, on the partition of the input partition's outputs: those before are a former log's."""
         return {
             topic: int(offset) for topic, _, offset in (part.rpartition(":") for part in self.since.split(",") if part)
         }

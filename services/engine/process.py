@@ -54,18 +54,18 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 class Lookup(Protocol):
-    """Something that is ready before any partition is worked, and goes on beside them."""
+    """A background task that is ready before any partition is processed, and continues beside them."""
 
     @property
     def ready(self) -> bool:
-        """Whether partitions may be worked."""
+        """Whether partitions may be processed."""
 
     @property
     def ended(self) -> str | None:
-        """Why it no longer goes on, in a sentence, though no one stopped it; None while it does."""
+        """Why it ended unasked, in a sentence; None while it runs."""
 
     async def start(self) -> None:
-        """Get ready, then go on in the background. Raises KafkaError or AssayError where it cannot."""
+        """Get ready, then continue in the background. Raises KafkaError or AssayError where it cannot."""
 
     async def stop(self) -> None:
         """Go on no longer."""
@@ -155,7 +155,7 @@ def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
 
 
 async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> None:
-    """The tables first: no partition is worked before what it looks up is there."""
+    """The tables first: no partition is processed before the tables that it reads are there."""
     stopping = asyncio.ensure_future(stop.wait())
     watching = asyncio.ensure_future(_until_one_ends(service.tables))
     try:
@@ -181,7 +181,7 @@ async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> No
 
 
 async def _until_one_ends(tables: Sequence[Lookup]) -> None:
-    """Raise AssayError once something in the background is over: what it followed would stand still, unseen."""
+    """Raise AssayError once a background task has ended: what it followed would silently go stale."""
     while True:
         await asyncio.sleep(WATCH_INTERVAL_S)
         for table in tables:

@@ -32,11 +32,11 @@ NO_NOTE = OffsetNote()
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a partition goes on.
+    """Where a partition continues.
 
     must_be_written: the group must commit this one, since it has none, or one before the first record that is left. known: it
-    has one. note: what was committed with it. first: of the records that are left. accepted: begins a log that a person
-    accepted in place of a former one.
+    has one. note: what was committed with it. first: of the records that are left. accepted: begins a log that an operator
+    accepted instead of a former one.
     """
 
     offset: int
@@ -176,7 +176,7 @@ async def begins_of(
 ) -> dict[str, int]:
     """Where what is written next of an input partition will lie, by output topic. outputs: their numbers of partitions.
 
-    Asked once the former owner is fenced: whatever it wrote lies before.
+    Asked once the former owner is fenced: whatever it wrote is before.
     """
     places = [TopicPartition(topic, source.partition % count) for topic, count in outputs.items()]
     ends = await asyncio.wait_for(log_ends(consumer, places, timeout_s), timeout_s)
@@ -186,7 +186,7 @@ async def begins_of(
 async def _check_never_committed(
     consumer: AIOKafkaConsumer, source: TopicPartition, snapshots: SnapshotStore, settings: RuntimeSettings
 ) -> None:
-    """Raises AssayError where a snapshot shows that the group had an offset in this log: it expired, or somebody deleted it.
+    """Raises AssayError where a snapshot shows that the group had an offset in this log: it expired, or was deleted.
 
     To start over would score everything again. A snapshot beyond the end says nothing.
     """
@@ -263,7 +263,7 @@ async def _load(
 
 
 async def _check_fingerprint(consumer: AIOKafkaConsumer, source: TopicPartition, snapshot: Snapshot) -> None:
-    """Where brokers tell no topic ids: the record before the snapshot's offset is the one that it was made after.
+    """Where brokers have no topic ids: the record before the snapshot's offset is the one that it was made after.
 
     One that retention removed is not looked for. Raises AnotherLogError.
     """

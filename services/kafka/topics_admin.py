@@ -85,7 +85,7 @@ class Retention:
 
 
 async def read_retention(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> Retention | None:
-    """As the broker has it; None where it does not tell us (we may not ask). Raises TopicError where it does not answer."""
+    """As the broker has it; None where we lack the right to ask. Raises TopicError where it does not answer."""
     values = await _configured(kafka, topics, topic)
     if values is None:
         return None
@@ -111,7 +111,7 @@ async def read_unbounded_stamps(kafka: KafkaSettings, topics: TopicSettings, top
 
 
 async def _configured(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> dict[str, str] | None:
-    """A topic's configuration as the broker has it, its defaults included; None where it does not tell us."""
+    """A topic's configuration as the broker has it, its defaults included; None where it does not answer us."""
     resource = ConfigResource(ConfigResourceType.TOPIC, topics.topic_prefix + topic.name)
     (answer,) = await _ask(kafka, "describe_configs", [resource])
     ((code, _, _, _, entries),) = answer.resources

@@ -145,7 +145,7 @@ class Emitter:
         return write
 
     def reference(self, source: Record, identity: Identity, reference: Reference, weekly: tuple[str, ...]) -> Write:
-        """What the sums are to be compared with: written by each partition once, and kept by its key once."""
+        """The reference that the sums are compared with: written by each partition once, and kept by its key once."""
         write = Write(self._prefix + MODEL_REFERENCES.name)
         told = ModelReference(
             model=identity.model, bundle_digest=identity.bundle_digest, reference=reference, weekly=weekly

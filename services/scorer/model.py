@@ -69,7 +69,7 @@ class Loader:
         return model
 
     def of(self, wanted: BundleRef) -> Model:
-        """Exactly that bundle, verified: of the registry, or ASSAY_BUNDLE where it is that. Raises BundleError, DeviceError."""
+        """Exactly that bundle, verified: of the registry, or ASSAY_BUNDLE where it matches. Raises BundleError, DeviceError."""
         try:
             if self._registry is None:
                 raise BundleError(

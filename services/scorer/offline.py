@@ -41,7 +41,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What became of some records: those scored, with features float32[n, F], scores and outcomes bool[n]; and the faults."""
+    """The outcome of some records: those scored, with features float32[n, F], scores and outcomes bool[n]; and the faults."""
 
     records: list[Record]
     events: Events

@@ -1,4 +1,4 @@
-"""What the stages hand to each other: who scored, what came out, and what is to be reported of it."""
+"""What the stages hand to each other: which model scored, the outcome, and what to report about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class ChallengerScores:
-    """What the challenger says of a batch: no one acts on it."""
+    """The challenger's scores of a batch: they have no effect."""
 
     model: str
     scores: Scores
@@ -45,7 +45,7 @@ class ChallengerScores:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What became of a channel's last command; every partition acknowledges it.
+    """The outcome of a channel's last command; every partition acknowledges it.
 
     current_bundle: what the channel holds now. why: the command was refused. own: this process made the command.
     """

@@ -90,7 +90,7 @@ class PartialSums:
         self._percentile += _histogram(scores.anomaly_percentile, 100.0)
 
     def count_challenger(self, scores: Scores, alert: NDArray[np.bool_], champion: NDArray[np.bool_]) -> None:
-        """Count what the challenger said of the same batch; `champion` is which of it the champion alerted."""
+        """Count the challenger's scores of the same batch; `champion` is which of it the champion alerted."""
         self._challenger_counts += np.count_nonzero([np.ones_like(alert), alert, alert & champion], axis=1)
         self._challenger_probability += _histogram(scores.probability, 1.0)
         self._challenger_percentile += _histogram(scores.anomaly_percentile, 100.0)
