@@ -309,7 +309,7 @@ class SourceSpec(Part):
     select: Annotated[tuple[Condition, ...], Field(max_length=100)] = Field(
         (), description="Records for which all of these hold are events; the others are passed over, and counted."
     )
-    event: EventFields = Field(description="The fields that Assay itself works with.")
+    event: EventFields = Field(description="Where the fields of its own lie.")
     attributes: Annotated[dict[Name, Attribute], Field(max_length=ATTRIBUTES_MAX)] = Field(
         {}, description="Every further field, by a name of yours."
     )

@@ -49,27 +49,19 @@ def batch(
     from rich.progress import Progress
 
     from models.features.layout import id_fields
-    from schemas.feature_kinds import ID_FIELDS
     from services.scorer.model import load_session
     from services.scorer.offline import judge
     from services.settings.stream import RuntimeSettings, ScorerSettings, load
 
     with needing_files():
         from models.files import payments
-        from models.files.events import read_events
         from services.cli import tables
     tables.check_target(target)
     options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
     session, resolved = load_session(load(ScorerSettings), bundle)
     spec, told = session.bundle.manifest.feature_spec, list[str]()
-    reads = id_fields(spec)
     own = reading.source_of(session.bundle.manifest, reading.source_spec(source_file, mapped))
-    if own is not None:
-        fields = read_events(source, own, label, options=options, notes=told)
-    else:
-        names = payments.mapping(mapped or [])
-        fields = payments.read(source, names, label, options=options, reads=reads, notes=told)
-    delay_days = spec.label_delay_days if label_delay_days is None else label_delay_days
+    fields = tables.read(source, own, mapped, label, options, id_fields(spec), told)
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("scoring", total=len(fields))
         judged = judge(
@@ -77,8 +69,8 @@ def batch(
             payments.payloads(fields),
             lambda done: progress.update(task, completed=done),
             bytes_max=load(RuntimeSettings).message_bytes_max,
-            cards_max=max(fields[field].n_unique() for field in {*ID_FIELDS, *reads} if field in fields),
-            labelled=tables.labelled(fields, delay_days),
+            cards_max=tables.ids_max(fields, spec),
+            labelled=tables.labelled(fields, spec, label_delay_days),
             source=own,
         )
     tables.write(target, fields, judged)

@@ -82,21 +82,12 @@ def build(
     from models.features.spec_file import load_spec
 
     with needing_files():
-        from models.files import payments
-        from models.files.events import read_events, whole_events
         from services.cli import tables
     tables.check_target(target)
     loaded = load_spec(spec)
-    options, told = (
-        reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without),
-        list[str](),
-    )
-    own = reading.source_spec(source_file, mapped)
-    if own is not None:
-        fields = whole_events(read_events(source, own, label, options=options, notes=told), source)
-    else:
-        names, reads = payments.mapping(mapped or []), id_fields(loaded)
-        fields = payments.whole(payments.read(source, names, label, options=options, reads=reads, notes=told), source)
+    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
+    own, told = reading.source_spec(source_file, mapped), list[str]()
+    fields = tables.whole(tables.read(source, own, mapped, label, options, id_fields(loaded), told), source, own)
     reading.show([], [] if json else told)
     rows = {name: column.to_numpy() for name, column in zip(fields.columns, fields, strict=True)}
     with Progress(console=notes, disable=json) as progress:

@@ -112,18 +112,20 @@ def fraud(
     """
     with needing_trainer():
         from models.training.fraud import requests, train
+    own = reading.source_spec(source_file, mapped)
     settings = requests.fraud_settings(
         features or Path("deploy/features/fraud.yaml"),
         requests.Names(classifier, vae, calibration, objective),
         cuts=requests.cuts_of(train_days, validation_days, delay_days, test_days),
         epochs=epochs,
-        numbers=dict(_card(data, owner, licence), seed=seed, days=days, customers=customers, from_date=from_day),
+        numbers=dict(
+            _card(data, owner, licence), source=own, seed=seed, days=days, customers=customers, from_date=from_day
+        ),
         version=version,
         compared=compared,
         gan=gan,
     )
     options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
-    settings = replace(settings, source=reading.source_spec(source_file, mapped))
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
         history = _history(data, mapped or [], label, scenario, settings, report, options, described) if data else None
