@@ -1,10 +1,10 @@
-"""The errors that a person meets: each says what is wrong and what to do next."""
+"""Errors for users: each says what is wrong and what to do next."""
 
 from aiokafka import errors as kafka_errors
 
 
 class AssayError(Exception):
-    """One clear sentence for a person. The process prints it and exits with status 2, without a traceback."""
+    """One clear sentence for the user. The process prints it and exits with status 2, without a traceback."""
 
 
 class SettingsError(AssayError):

@@ -29,7 +29,7 @@ DECIDED: dict[str, CaseState] = {"confirm": "confirmed", "dismiss": "dismissed",
 class Source:
     """The position of an alert or action in the log. timestamp_ms: of its record. taken_in_ms: the service's own clock.
 
-    The own clock is written with the case, and read by nothing but expiry.
+    taken_in_ms is written with the case, and read only for expiry.
     """
 
     partition: int
@@ -63,7 +63,7 @@ def opened(alert: Alert, source: Source, window_ms: int) -> Case:
 
 
 def joined(case: Case, alert: Alert, source: Source) -> Case:
-    """The case with one alert more. A closed one may be opened again by it, see `_reopens`; a confirmed one stays so."""
+    """The case with one more alert. It may open a closed case again, see `_reopens`; a confirmed one stays confirmed."""
     reopened = _reopens(case, alert)
     state: CaseState = "open" if reopened else case.state
     change: CaseChange = "reopened" if reopened else "alert"
@@ -129,7 +129,7 @@ def _history(case: Case, action: CaseAction, source: Source, *, refused: bool) -
 
 
 def _changed(case: Case, changes: Mapping[str, Any]) -> Case:
-    """Raises SchemaError where no reader would take what came of it: a sum of amounts that is infinite, a time after 2100."""
+    """Raises SchemaError where readers would refuse the result: a sum of amounts that is infinite, a time after 2100."""
     return codec.checked(Case, {**dict(case), **changes})
 
 

@@ -48,7 +48,7 @@ def waited_ms(case: Case, now_ms: int) -> int:
 def unknown_target(cases: Iterable[Case], scope: MuteScope, muted_id: str, shown: str = "") -> str | None:
     """Why a card or terminal cannot be muted: no case has it. None where one does.
 
-    shown: how lists show masked ids begin, so that one which was copied from there is met with its case's number.
+    shown: how lists show masked ids begin, so that a masked id copied from a list is answered with its case's number.
     """
     cases = list(cases)
     known = {case.card_id for case in cases} if scope == "card" else terminals(cases)

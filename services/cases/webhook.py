@@ -1,4 +1,4 @@
-"""Tells another system of cases by HTTP: signed, tried again, and dead-lettered when it will not take them."""
+"""Posts cases to another system by HTTP: signed, retried, and dead-lettered where it refuses them."""
 
 import asyncio
 import hashlib

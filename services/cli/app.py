@@ -66,7 +66,7 @@ app.command(epilog=capacity.EXAMPLE)(capacity.capacity)
 
 def main() -> None:
     """Run the command line and exit."""
-    # the Kafka client logs what it also raises; a person gets the sentence
+    # the Kafka client logs what it also raises; the user gets the sentence
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     status = _status()
     try:
@@ -105,7 +105,7 @@ def _unwritten(error: OSError) -> int:
 
 
 def _is_sentence(error: Exception) -> bool:
-    """Whether the error was written for a person: an AssayError, or a ValueError of the models' own."""
+    """Whether the error was written for the user: an AssayError, or a ValueError of the models' own."""
     from services.errors import AssayError
 
     of_models = isinstance(error, ValueError) and type(error).__module__.startswith("models.")

@@ -1,6 +1,6 @@
 """Where output goes: results to stdout, everything else to stderr. Every view is printed by one of the two consoles here.
 
-What they print comes from records and files as well: no text is markup, and none speaks to the terminal. Styles are given by
+What they print comes from records and files as well: no text is markup, and control characters are escaped. Styles are given by
 `Text`, never by words in brackets.
 """
 

@@ -1,4 +1,4 @@
-"""Options of every command that reads a file: answers to what the file leaves open; and what was refused, as a table."""
+"""Options of every command that reads a file: answers where the file is ambiguous; and what was refused, as a table."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

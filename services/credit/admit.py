@@ -1,4 +1,4 @@
-"""Bytes to applications with all their inputs. What is not one is a fault, and its neighbours never notice."""
+"""Bytes to applications with all their inputs. Anything else is a fault, and does not affect its neighbours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

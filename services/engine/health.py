@@ -168,6 +168,6 @@ def _handler(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the base class's)
-            """Requests are not news."""
+            """Requests are not logged."""
 
     return Handler

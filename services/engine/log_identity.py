@@ -42,7 +42,7 @@ def way_on(topic: str, now_id: str) -> str:
 
 
 def sentence(topic: str, group: str, was: str, now_id: str) -> str:
-    """That a topic is another log, and the way on. was: what shows it."""
+    """The sentence that a topic is another log, with the next step. was: the evidence."""
     return (
         f"{topic} is another log of this name than the one that group {group} worked ({was}). {way_on(topic, now_id)}"
     )
@@ -92,7 +92,7 @@ class LogIdentities:
         return bool(source.partition >= self._began_with.get(source.topic, 1 << 31))
 
     def count(self, topic: str, partitions: int) -> None:
-        """So many are there now. More than before: cards have moved to partitions that know nothing of them."""
+        """Take in the present number of partitions. Where it grew, cards have moved to partitions without their histories."""
         before = self._partitions.get(topic, partitions)
         if partitions > before:
             self._partitions[topic] = partitions

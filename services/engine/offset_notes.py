@@ -21,7 +21,7 @@ _FORM = re.compile(
 class OffsetNote:
     """log_id: of the log whose offset it is. held: why, in words. carried: held back by the processor (`Result`).
 
-    since: where this log's outputs begin, where a former one of the same name has left some: `topic:offset`, by commas.
+    since: where this log's outputs begin, if a former log of that name has left some: `topic:offset`, comma-separated.
     """
 
     log_id: str | None = None

@@ -68,12 +68,12 @@ class Lookup(Protocol):
         """Get ready, then continue in the background. Raises KafkaError or AssayError where it cannot."""
 
     async def stop(self) -> None:
-        """Go on no longer."""
+        """Stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What makes a stream processor this one: its inputs, its outputs, what it does with a partition, what it looks up."""
+    """The definition of a stream processor: its inputs, its outputs, what it does with a partition, what it looks up."""
 
     sources: Sequence[Topic]
     outputs: Collection[Topic]

@@ -120,7 +120,7 @@ class SideApp:
     ) -> None:
         """Call `handle` with each event of a topic, partition by partition in order.
 
-        A record that it fails on is skipped, and given to `skip` with the reason. An error of the surroundings ends the
+        A record that it fails on is skipped, and given to `skip` with the reason. An error of the environment ends the
         process.
         """
 
@@ -151,7 +151,7 @@ class SideApp:
         self.faust.agent(self.topic(topic), name=topic.name)(work)
 
     def timer(self, interval_s: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Call `work` again and again. What it fails on is skipped; an error of the surroundings ends the process."""
+        """Call `work` again and again. What it fails on is skipped; an error of the environment ends the process."""
 
         async def attempt() -> None:
             try:

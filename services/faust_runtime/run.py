@@ -39,7 +39,7 @@ PAYLOAD_LOGGERS = ("faust.topics", "faust.transport.drivers.aiokafka", "faust.ag
 
 @dataclass(frozen=True, slots=True)
 class SideService:
-    """What makes a Faust service this one.
+    """The definition of a Faust service.
 
     groups, reads, writes: its consumer groups, and what it does with topics. build: makes its apps from the topics' numbers of
     partitions, by full name, and a directory. tables: what they look up.

@@ -1,4 +1,4 @@
-"""A record that cannot be handled is named, counted and left out: it ends no service, and not its next start either."""
+"""A record that cannot be handled is logged, counted and skipped: it ends neither a service nor its next start."""
 
 import traceback
 from typing import Any

@@ -87,7 +87,7 @@ class _Producer(Producer):  # type: ignore[misc]
 
 
 class SideTransport(Transport):  # type: ignore[misc]
-    """What an app uses in both directions. failed: asked before each commit; a write that failed may not be passed by.
+    """What an app uses in both directions. failed: asked before each commit; no commit may pass a failed write.
 
     fetched: the last offset of each partition that the client has handed to Faust.
     """

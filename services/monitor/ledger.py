@@ -146,7 +146,7 @@ def _event_ms(entry: LedgerEntry) -> int:
 
 
 def newest_ms(judged: Iterable[Judged], told: LabelEvidence | None) -> int:
-    """When it was last heard of a payment."""
+    """When the payment was last in the log."""
     return max([one.event_time_ms for one in judged] + ([told.labelled_at_ms] if told else []), default=0)
 
 

@@ -200,7 +200,7 @@ class Metrics:
         )
 
     def _seen(self) -> None:
-        """What else an operator wants to see, and labels that begin at zero."""
+        """Other metrics for operators, and labels that begin at zero."""
         self.fenced = self._counter(
             "producers_fenced", "Times another owner's producer took over a partition that we worked.", []
         )

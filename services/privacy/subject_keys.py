@@ -1,7 +1,7 @@
 """A key for each subject, in two halves: the master key, and a random salt that is kept once for each subject.
 
-A subject is a card's pseudonym. Its key is HKDF-SHA-256 (RFC 5869) of both halves: where the salt is deleted, no one can make
-the key again, which only the holder of the master key can. So deleting one small file erases all that was sealed for a subject.
+A subject is a card's pseudonym. Its key is HKDF-SHA-256 (RFC 5869) of both halves: only the holder of the master key can
+derive it, and no one once the salt is deleted. So deleting one small file erases all that was sealed for a subject.
 """
 
 import asyncio

@@ -80,7 +80,7 @@ class Emitted:
         return self._profiles_offset[offsets - self._base]
 
     def leave_out(self, offsets: NDArray[np.int64]) -> None:
-        """Offsets that no one asks about."""
+        """Offsets that are left out."""
         self._state[offsets - self._base] = self.SEEN
 
     def finish(self, result: Comparison) -> None:

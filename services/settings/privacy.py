@@ -13,7 +13,7 @@ KeyId = Annotated[str, Field(pattern=KEY_ID_PATTERN)]
 
 
 class PseudonymSettings(BaseSettings):
-    """Which keys `assay privacy pseudonyms` makes card ids with."""
+    """Pseudonym keys."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_PSEUDONYM_", extra="ignore", frozen=True)
 
@@ -30,7 +30,7 @@ class PseudonymSettings(BaseSettings):
 
 
 class SubjectSettings(BaseSettings):
-    """How decision records are sealed, a key for each card."""
+    """Sealed decision records."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_SUBJECT_", extra="ignore", frozen=True)
 

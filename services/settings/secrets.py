@@ -48,7 +48,7 @@ def shown_url(url: str) -> str:
 
 
 def without_secrets(text: str, url: str = "") -> str:
-    """A sentence of others, as a store's driver makes them: its URLs as `shown_url` has them.
+    """A sentence of other code, such as a store's driver: its URLs as `shown_url` has them.
 
     url: one that the sentence may repeat in parts.
     """

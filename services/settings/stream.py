@@ -22,7 +22,7 @@ TRANSACTIONS_PER_S_MAX = {"exactly_once": 400.0, "at_least_once": 1000.0}
 
 
 class KafkaSettings(BaseSettings):
-    """How to reach Kafka."""
+    """Kafka connection."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_KAFKA_", extra="ignore", frozen=True)
 
@@ -53,7 +53,7 @@ class KafkaSettings(BaseSettings):
 
 
 class TopicSettings(BaseSettings):
-    """Where records come from and go to."""
+    """Topics."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
@@ -67,7 +67,7 @@ class TopicSettings(BaseSettings):
 
 
 class RuntimeSettings(BaseSettings):
-    """How a stream processor runs."""
+    """Stream processors."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
@@ -200,7 +200,7 @@ class RuntimeSettings(BaseSettings):
 
 
 class ScorerSettings(BaseSettings):
-    """What the scorer does."""
+    """Scorer."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
@@ -244,7 +244,7 @@ class ScorerSettings(BaseSettings):
 
 
 class BundleSettings(BaseSettings):
-    """Which bundles are trusted, and where new ones come from."""
+    """Bundles and the registry."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
@@ -281,7 +281,7 @@ class BundleSettings(BaseSettings):
 
 
 class ProfilerSettings(BaseSettings):
-    """What the profiler does."""
+    """Profiler."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_PROFILER_", extra="ignore", frozen=True)
 
@@ -296,7 +296,7 @@ class ProfilerSettings(BaseSettings):
 
 
 class CreditSettings(BaseSettings):
-    """What the credit service does. It shares nothing with the scorer of payments but the runtime's settings."""
+    """Credit service."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_CREDIT_", extra="ignore", frozen=True)
 

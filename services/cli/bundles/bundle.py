@@ -47,9 +47,9 @@ def keygen(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make a pair that signs: PATH.key, for you alone, and PATH.pub, to pin with ASSAY_BUNDLE_PUBLIC_KEYS.
+    """Make a key pair for signatures: PATH.key, readable by you alone, and PATH.pub, to pin with ASSAY_BUNDLE_PUBLIC_KEYS.
 
-    ASSAY_KEY_PASSWORD encrypts PATH.key. Nothing is written over.
+    ASSAY_KEY_PASSWORD encrypts PATH.key. Existing files are not overwritten.
     """
     from models.bundle.keys import fingerprint, write_key_pair, write_seal_key
 
@@ -158,7 +158,7 @@ def golden(
     run_untrusted: RunUntrusted = False,
     json: Json = False,
 ) -> None:
-    """Add golden rows, scored on this machine, to a bundle whose trainer wrote none. Its signature falls: sign it again.
+    """Add golden rows, scored on this machine, to a bundle whose trainer wrote none. Sign it again afterwards.
 
     A live swap checks a bundle with them before it scores. Only a graph that a key trusted here has signed is run, unless
     --run-untrusted says otherwise.
@@ -287,7 +287,7 @@ def _seal_key(path: Path | None) -> "SealKey":
 
 
 def _read(path: Path) -> "Files":
-    """A bundle's files, opened where sealed; whose they are is not asked."""
+    """A bundle's files, opened where sealed; signatures are not checked."""
     from models.bundle.files import BundleError
     from models.bundle.load import read_files
 

@@ -1,7 +1,7 @@
 """Commands to running scorers over `control`, and their answers.
 
 First the scorers are asked, then the registry is written: what they refuse, or do not answer, is withdrawn by a command that
-names what held the channel before, and nothing has changed. Where the command line dies between the two, the scorers go on with
+names what held the channel before, and nothing has changed. Where the command line dies between the two, the scorers keep
 what they were commanded, also over restarts; the same command again completes it, and `assay registry rollback` takes it back.
 """
 
@@ -29,7 +29,7 @@ POLL_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class ControlCommand:
-    """What is to happen."""
+    """The change to make."""
 
     command_id: str
     channel: Channel
@@ -77,7 +77,7 @@ class CommandResult:
 async def change(
     order: ControlCommand, group: str, by: str, wait_s: float, record: Callable[[], object]
 ) -> CommandResult:
-    """Command, and once every partition agrees `record` it; else take the command back. Raises AssayError, BundleError.
+    """Command, and once every partition agrees `record` it; else withdraw the command. Raises AssayError, BundleError.
 
     wait_s: 0 asks no one: the command is sent, and recorded.
     """

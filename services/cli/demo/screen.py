@@ -1,4 +1,4 @@
-"""What a person sees while the demo runs: sentences, then a live view; without a terminal, a line now and then."""
+"""The demo's output: sentences, then a live view; without a terminal, a line now and then."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

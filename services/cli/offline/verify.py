@@ -123,7 +123,7 @@ def progress_bar(hidden: bool) -> "Iterator[Progress]":
 
 
 def show(verdict: "Verdict") -> None:
-    """The verdict for a person, on stdout."""
+    """The verdict as text, on stdout."""
     results.print(
         f"{verdict.inputs:,} inputs: {verdict.scores:,} scores, {verdict.dead_letters:,} dead letters, "
         f"{verdict.alerts:,} alerts, {verdict.decisions:,} decisions"

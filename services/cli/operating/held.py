@@ -1,4 +1,4 @@
-"""`assay held show|let-through|retry`: partitions that wait for a person, on the running process."""
+"""`assay held show|let-through|retry`: partitions that wait for an operator, on the running process."""
 
 import json as json_format
 import ssl

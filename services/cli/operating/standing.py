@@ -22,7 +22,7 @@ from services.settings.stream import (
 from services.verification.positions import committed_offsets
 
 SETTLE_S, ANSWER_S_MAX = 2.0, 5.0
-"""A transaction under way looks like one that stays open: it is looked at twice."""
+"""A transaction in progress looks like one that stays open, so there are two checks."""
 
 
 async def held_partitions() -> str:
