@@ -1,5 +1,6 @@
 """Where files are kept: a directory, or any store that fsspec knows by URL. A file is there whole or not at all."""
 
+import contextlib
 import importlib
 import os
 from collections.abc import Callable
@@ -89,8 +90,13 @@ class Store:
 
         def put() -> None:
             self._filesystem.makedirs(self._path, exist_ok=True)
-            with self._filesystem.open(f"{self._path}/{name}", "wb") as file:
-                fill(file)
+            try:
+                with self._filesystem.open(f"{self._path}/{name}", "wb") as file:
+                    fill(file)
+            except BaseException:  # to leave the file closes it, and so puts up what there is of it
+                with contextlib.suppress(Exception):
+                    self._filesystem.rm_file(f"{self._path}/{name}")
+                raise
 
         self._do(put)
 

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from models.features.kernel import ID_BYTES, compiled
 
 PADDING = 0xFF  # no byte of UTF-8
+LONG = b"\xff\x00"
+"""Begins what stands for an id that is too long: no id's first byte, and not NO_ID."""
+
 SEPARATOR = "\n"
 """Between ids on their way into the index: to find it costs a third of asking each id for its length."""
 SEPARATOR_BYTE = ord(SEPARATOR)
@@ -47,7 +50,7 @@ def table_for(cards_max: int) -> NDArray[np.uint64]:
 
 
 def keys_of(card_ids: Sequence[str]) -> Keys:
-    """Ids as words uint32[n, 16]. An id of more than 64 bytes stands as its BLAKE2b."""
+    """Ids as words uint32[n, 16]. An id of more than 64 bytes stands as LONG and its BLAKE2b."""
     text = SEPARATOR.join(card_ids)
     padded = np.full((len(card_ids), ID_BYTES), PADDING, dtype=np.uint8)
     if not (text.isascii() and _split(np.frombuffer(text.encode(), dtype=np.uint8), padded)):
@@ -72,7 +75,7 @@ def secret_tags(words: Keys, secret: NDArray[np.uint64]) -> NDArray[np.uint32]:
 
 def _id_bytes(card_id: str) -> bytes:
     data = card_id.encode()
-    return data if len(data) <= ID_BYTES else hashlib.blake2b(data, digest_size=ID_BYTES).digest()
+    return data if len(data) <= ID_BYTES else LONG + hashlib.blake2b(data, digest_size=ID_BYTES - len(LONG)).digest()
 
 
 @compiled

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import text_arrays
+from models.features.capture import Capture
 from models.features.history import Arrays, FeatureStateError
 from models.features.kernel import compiled
 from models.features.terminal_days import DAY_MS
@@ -104,14 +105,23 @@ class TerminalProfiles:
 
     def to_arrays(self) -> Arrays:
         """Copies of everything, in the order in which the terminals came."""
-        text, ends = text_arrays.pack(self._rows)
-        rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
-        return {
-            "profiles_text": text,
-            "profiles_end": ends,
-            "profiles_sums": self._sums[rows],
-            "profiles_last_day": self._last_day[rows],
-        }
+        return self.capture().arrays()
+
+    def capture(self) -> Capture:
+        """The same, packed by another thread. Rows are given in that order, so that they are copied as they lie."""
+        terminals, end = list(self._rows), len(self._rows) + 1
+        sums, last_day = self._sums[1:end].copy(), self._last_day[1:end].copy()
+
+        def pack() -> Arrays:
+            text, ends = text_arrays.pack(terminals)
+            return {
+                "profiles_text": text,
+                "profiles_end": ends,
+                "profiles_sums": sums,
+                "profiles_last_day": last_day,
+            }
+
+        return Capture.of(pack)
 
     def load(self, arrays: Arrays) -> None:
         """Become what `to_arrays` described. Raises FeatureStateError, itself untouched, where the arrays do not fit."""

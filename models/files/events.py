@@ -56,7 +56,7 @@ def read_events(
         )
     if notes is not None and (passed := len(records) - len(frame)):
         notes.append(f"not selected by the source spec: {passed:,} rows")
-    frame = frame.with_columns(labels_of(frame["label"], frame["line"], path, label))
+    frame = frame.with_columns(labels_of(frame["label"], frame["line"], path, label, options))
     if scenario is not None:
         frame = frame.with_columns(scenarios_of(frame["scenario"].cast(pl.Float64, strict=False), path, scenario))
     dropped = ["label"] if scenario is not None else ["label", "scenario"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from schemas import codec
 from schemas.alert import Alert, Reason
+from schemas.base import COUNT_MAX
 from schemas.case import (
     ALERTS_MAX,
     HISTORY_MAX,
@@ -158,7 +159,7 @@ def _reasons(known: tuple[CaseReason, ...], new: tuple[Reason, ...]) -> tuple[Ca
             text, contribution = reason.text, reason.contribution
         else:
             text, contribution = before.text, before.contribution
-        alerts = 1 + (before.alerts if before else 0)
+        alerts = min(1 + (before.alerts if before else 0), COUNT_MAX)
         found[reason.feature] = CaseReason(feature=reason.feature, text=text, contribution=contribution, alerts=alerts)
     ranked = sorted(found.values(), key=lambda reason: (-reason.alerts, -reason.contribution, reason.feature))
     return tuple(ranked[:REASONS_MAX])

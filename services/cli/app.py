@@ -17,7 +17,7 @@ from services.cli.offline import batch, credit_batch, dataset, pseudonyms, repla
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, monitor, privacy
 from services.cli.running import broker, credit, profile, score, simulate
-from services.cli.training import features, train, train_credit, train_generator
+from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
 MISTAKE = 2
@@ -37,6 +37,7 @@ app.add_typer(topics.app, name="topics")
 app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(features.app, name="features")
 bundle.app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
+bundle.app.command(epilog=thresholds.EXAMPLE)(thresholds.thresholds)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(registry.app, name="registry")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)

@@ -61,7 +61,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             self._ending = True
             stopping.cancel()
             watching.cancel()
-            await self._stop(list(self._workers))
+            await self._stop(list(self._workers), self._settings.drain_timeout_s)
 
     @property
     def ready(self) -> bool:
@@ -107,7 +107,8 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         """Finish and stop the workers of revoked partitions, before the group continues."""
         self._joining_since_s = monotonic_s()
         try:
-            await self._stop(revoked)
+            # the group waits for us no longer than a session: half of it is left for the way to the brokers
+            await self._stop(revoked, min(self._settings.drain_timeout_s, self._settings.session_timeout_s / 2))
         except Exception as error:
             self._fail(error)
 
@@ -132,7 +133,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             self._workers[source], self._tasks[source] = worker, task
         self._joining_since_s = None
 
-    async def _stop(self, sources: Collection[TopicPartition]) -> None:
+    async def _stop(self, sources: Collection[TopicPartition], within_s: float) -> None:
         """Drain running workers within the bound; cancel those that are still starting, and those that do not end."""
         tasks = []
         for source in sources:
@@ -142,13 +143,13 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
                 continue
             tasks.append((worker, task))
             if worker.phase == "running":
-                worker.drain()
+                worker.drain(within_s)
             else:
                 worker.revoke()
                 task.cancel()
         if not tasks:
             return
-        _, late = await asyncio.wait([task for _, task in tasks], timeout=self._settings.drain_timeout_s)
+        _, late = await asyncio.wait([task for _, task in tasks], timeout=within_s)
         for worker, task in tasks:
             if task in late:
                 log.warning("partition.drain_timeout", partition=worker.source.partition)

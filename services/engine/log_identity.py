@@ -91,6 +91,10 @@ class LogIdentities:
         """Whether the partition is newer than this process: whatever is in it came while the group was at work."""
         return bool(source.partition >= self._began_with.get(source.topic, 1 << 31))
 
+    def partitions(self, topic: str) -> int:
+        """How many a topic was last seen to have."""
+        return self._partitions[topic]
+
     def count(self, topic: str, partitions: int) -> None:
         """Take in the present number of partitions. Where it grew, cards have moved to partitions without their histories."""
         before = self._partitions.get(topic, partitions)

@@ -21,7 +21,7 @@ from services.engine.health import HealthServer
 from services.engine.held_desk import HeldDesk
 from services.engine.log_identity import identities
 from services.engine.pacing import Pacer
-from services.engine.snapshots import SnapshotStore
+from services.engine.snapshots import SnapshotStore, partition_key
 from services.engine.tracing import create
 from services.engine.worker import WorkerDependencies
 from services.errors import AssayError, fatal_sentence
@@ -202,8 +202,9 @@ def _dependencies(
         return AtLeastOnce(kafka, runtime, source, partitions, consumer)
 
     async def make_snapshots(source: TopicPartition, state_key: str, log_id: str) -> SnapshotStore:
-        folder = open_storage(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}")
-        return SnapshotStore(folder, state_key, log_id)
+        name, secret = f"{source.topic}-{source.partition}", runtime.snapshot_key
+        key = None if secret is None else partition_key(secret.get_secret_value().encode(), f"{runtime.group}/{name}")
+        return SnapshotStore(open_storage(runtime.snapshot_url, runtime.group, name), state_key, log_id, key)
 
     prefix = environment.topics.topic_prefix
     sources = {prefix + topic.name: partitions[prefix + topic.name] for topic in service.sources}

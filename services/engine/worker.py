@@ -7,9 +7,10 @@ away and the partition starts again from what is committed (A, B).
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
 
@@ -25,11 +26,13 @@ from services.engine.delivery import Delivery, RevokedError
 from services.engine.failpoints import failpoint
 from services.engine.faults import unscorable
 from services.engine.held import Decision, Held
+from services.engine.key_watch import KeyWatch
 from services.engine.log_identity import LogIdentities, ReplacedError
 from services.engine.offset_notes import OffsetNote, since
 from services.engine.pacing import Pacer
 from services.engine.restore import Position, begins_of, check_snapshots, committed_position, restore
-from services.engine.snapshots import NO_LOG_ID, SnapshotStore
+from services.engine.saving import Moment, SnapshotSaver
+from services.engine.snapshots import SnapshotStore
 from services.engine.suspects import (
     IN_A_ROW_MAX,
     Folding,
@@ -48,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 POLL_TIMEOUT_MS = 200
 BACKOFF_S_MAX = 10.0
+SNAPSHOT_SHARE = 0.75
+"""Of the time to drain: after it a last snapshot is given up, so that ending takes no longer than that time."""
 
 RETRIABLE_ERRORS = (
     KafkaError,
@@ -86,6 +91,8 @@ class WorkerDependencies:
     metrics: Metrics
     settings: RuntimeSettings
     tracing: Tracing
+    snapshot_turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Held by the partition that saves its state."""
 
 
 class PartitionWorker:
@@ -113,10 +120,13 @@ class PartitionWorker:
         self._decided = asyncio.Event()
         self._failures = 0
         self._batch_start_s = 0.0
-        self._snapshot_due_s = 0.0
-        self._snapshot_offset = -1
+        self._saver = SnapshotSaver(
+            source, dependencies.settings, dependencies.logs, dependencies.metrics, dependencies.snapshot_turn
+        )
+        self._snapshot_until_s = math.inf
         self._label = dependencies.metrics.label(source)
         self._log_id: str | None = None
+        self._keys = KeyWatch(source, dependencies.metrics)
         self._carried = self._since = ""
         self._last: Record | None = None
         self._log = log.bind(topic=source.topic, partition=source.partition)
@@ -126,8 +136,9 @@ class PartitionWorker:
         """E: whether the group still gives us this partition, as far as we know. Checked before each commit."""
         return not self._lost and self.source in self._dependencies.consumer.assignment()
 
-    def drain(self) -> None:
-        """Finish the transaction in flight, snapshot, stop."""
+    def drain(self, within_s: float = math.inf) -> None:
+        """Finish the transaction in flight and stop, with a last snapshot if most of the time is left by then."""
+        self._snapshot_until_s = monotonic_s() + SNAPSHOT_SHARE * within_s
         self._stop.set()
         self._decided.set()
         if self._getting is not None:
@@ -220,13 +231,13 @@ class PartitionWorker:
             )
             consumer.seek(self.source, committed.offset)
             self.next_offset = self.passed_offset = committed.offset
-            # each partition at its own time: all at once, the copies of their states would hold up every batch together
-            self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s * random.random()
+            self._saver.first_due()
             self._moving()
             self.phase = "running"
             self._log.info("partition.running", offset=committed.offset)
             delivery = await self._loop(delivery, processor, snapshots)
         finally:
+            await self._saver.give_up()
             await asyncio.shield(delivery.discard())
 
     async def _outputs_since(self, committed: Position) -> str:
@@ -266,11 +277,13 @@ class PartitionWorker:
                     await self._deliver(delivery, processor, due, self.next_offset)
             if delivery.needs_recycling:
                 delivery = await self._replace(delivery)
-            await self._snapshot_if_due(processor, snapshots)
+            if (moment := self._moment(processor, snapshots)) is not None:
+                await self._saver.begin_if_due(moment)
         last = processor.flush(force=True)
         if last is not None and self.next_offset is not None and not self._lost:
             await self._deliver(delivery, processor, last, self.next_offset)
-        await self._snapshot(processor, snapshots)
+        if (moment := self._moment(processor, snapshots)) is not None:
+            await self._saver.finish(moment, self._snapshot_until_s)
         return delivery
 
     async def _batch(self, batch: Sequence[Record], processor: Processor, delivery: Delivery) -> Held | None:
@@ -380,6 +393,8 @@ class PartitionWorker:
         self._carried = result.carried
         self._dependencies.metrics.observe_stage("deliver", started_s)
         processor.committed(result)
+        if result.subjects is not None:
+            self._keys.look(result.subjects, self._dependencies.logs.partitions(self.source.topic))
         self.next_offset = self.passed_offset = next_offset
         self._suspects.committed(next_offset)
         self._failures = 0
@@ -432,29 +447,11 @@ class PartitionWorker:
             self.passed_offset = position
             self._moving()
 
-    async def _snapshot_if_due(self, processor: Processor, snapshots: SnapshotStore) -> None:
-        if monotonic_s() >= self._snapshot_due_s:
-            await self._snapshot(processor, snapshots)
-
-    async def _snapshot(self, processor: Processor, snapshots: SnapshotStore) -> None:
-        """Save the state. A failure is counted and logged, and costs a longer restart, nothing else."""
-        self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s
-        if self.next_offset is None or self.next_offset == self._snapshot_offset or self._lost:
-            return
-        metrics, offset = self._dependencies.metrics, self.next_offset
-        if snapshots.log_id == NO_LOG_ID and self._last is None:
-            return  # nothing new, and nothing to tell the log by
-        try:
-            await self._dependencies.logs.check(self.source.topic)
-            size_bytes = await asyncio.to_thread(snapshots.save, offset, processor.snapshot(), self._last)
-        except (OSError, KafkaError) as error:
-            metrics.snapshots.labels("failed").inc()
-            self._log.error("snapshot.failed", error=getattr(error, "strerror", None) or type(error).__name__)
-            return
-        self._snapshot_offset = offset
-        metrics.snapshots.labels("saved").inc()
-        metrics.snapshot_bytes.labels(self._label).set(size_bytes)
-        metrics.snapshot_time.labels(self._label).set_to_current_time()
+    def _moment(self, processor: Processor, snapshots: SnapshotStore) -> Moment | None:
+        """The state as it is committed, between two batches."""
+        if self.next_offset is None or self._lost:
+            return None
+        return Moment(processor, snapshots, self.next_offset, self._last)
 
     def _moving(self) -> None:
         self.progress_s = monotonic_s()

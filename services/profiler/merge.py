@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from aiokafka import TopicPartition
 
+from models.features.capture import Arrays, Capture
 from models.features.profiles import TerminalProfiles
 from models.features.terminal_days import DAY_MS
 from schemas import codec
@@ -16,7 +17,6 @@ from services.clock import monotonic_s
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, TimeLimits, headers_of, parsed
-from services.engine.snapshots import Arrays
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
 
@@ -61,10 +61,14 @@ class MergeProcessor:
         self._profiles = profiles
         self._changed = {terminal: None for terminal, mark in zip(profiles, changed.tolist(), strict=True) if mark}
 
-    def snapshot(self) -> Arrays:
+    def snapshot(self) -> Capture:
         """The profiles, and which of them are still to be written."""
-        changed = np.array([terminal in self._changed for terminal in self._profiles], np.bool_)
-        return {**self._profiles.to_arrays(), "changed": changed}
+        terminals, changed = list(self._profiles), self._changed.copy()
+
+        def marks() -> Arrays:
+            return {"changed": np.array([terminal in changed for terminal in terminals], np.bool_)}
+
+        return Capture.joined([self._profiles.capture(), Capture.of(marks)])
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold sums without output. What they changed may have been written or not: it will be written again."""

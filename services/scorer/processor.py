@@ -10,6 +10,7 @@ import structlog
 from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
+from models.features.capture import Arrays, Capture
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.layout import stream_fields
 from models.features.state import FeatureState
@@ -24,7 +25,7 @@ from services.engine.batches import Record, Result, Write
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, TimeLimits, headers_of
 from services.engine.offset_notes import CARRIED_MAX
-from services.engine.snapshots import Arrays
+from services.engine.placement import Subjects
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
@@ -40,7 +41,7 @@ from services.settings.stream import RuntimeSettings, ScorerSettings
 
 log = structlog.get_logger(__name__)
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 """Grows when the meaning of the state changes, so that older snapshots are not loaded."""
 
 
@@ -115,9 +116,9 @@ class ScoringProcessor:
             f"{':ids' if limits.scan_ids else ''}"
         )
 
-    def snapshot(self) -> Arrays:
-        """A copy of the state as arrays."""
-        return {**self._features.to_arrays(), **self._duplicates.to_arrays()}
+    def snapshot(self) -> Capture:
+        """The state as it is now."""
+        return Capture.joined([self._features.capture(), self._duplicates.capture()])
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
@@ -184,7 +185,8 @@ class ScoringProcessor:
         self._last = records[-1]
         due, carried = self._due_and_carried(force=False)
         writes += due + self._due_answers(answers, records[0].offset)
-        return Result(writes, len(records), len(faults), faults, carried)
+        subjects = self._batch.subjects if good and self._batch else None
+        return Result(writes, len(records), len(faults), faults, carried, subjects)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
@@ -225,8 +227,10 @@ class ScoringProcessor:
         started_s = monotonic_s()
         arrived_ms, known = arrivals(records), self._profiles
         batch = events.columns(self._fields, arrived_ms)
+        before = self._features.turnover
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
+        turnover = self._features.turnover - before
         profiles_offset = known.next_offset if known else None
         folded_s = self._metrics.observe_stage("fold", started_s)
         control = ControlGroup(events.ids, self._emitter.control_share)
@@ -249,6 +253,8 @@ class ScoringProcessor:
             reasons=judged.reasons,
             identity=judged.model.identity,
             profiles_offset=profiles_offset,
+            subjects=Subjects(batch.ids["card_id"], batch.keys("card_id")),
+            turnover=turnover,
             challenger=beside,
         )
         return judged, beside, scored

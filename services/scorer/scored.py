@@ -12,6 +12,7 @@ from schemas.alert import Reason
 from schemas.control import BundleRef, Control
 from schemas.manifest import Thresholds
 from services.engine.batches import Record
+from services.engine.placement import Subjects
 from services.scorer.decide import Outcomes
 
 Matrix = NDArray[np.float32]
@@ -73,6 +74,9 @@ class Scored:
     reasons: dict[int, tuple[Reason, ...]]
     """By row in the batch, for alerts."""
     identity: Identity
+    subjects: Subjects
+    turnover: NDArray[np.int64]
+    """int64[3]: new ids; ids forgotten without a history, and with one."""
     profiles_offset: int | None
     """The records of `terminal-profiles` below it were known; None where the features read none."""
     challenger: ChallengerScores | None = None

@@ -124,11 +124,18 @@ class RuntimeSettings(BaseSettings):
         repr=False,
         description="Where state snapshots are kept: a directory, or a URL that fsspec opens (s3://..., extra `store`).",
     )
+    snapshot_key: KeySecret = Field(
+        None,
+        description="Key that authenticates snapshots, 16 bytes or more: those written without it, or changed, are folded "
+        "again from the log. Where others can write to the snapshots' folder.",
+    )
     snapshot_interval_s: Annotated[float, Field(gt=0)] = Field(
         30.0, description="Seconds between a partition's snapshots."
     )
     drain_timeout_s: Annotated[float, Field(gt=0)] = Field(
-        10.0, description="After SIGTERM: how long transactions in flight may take to finish."
+        10.0,
+        description="How long transactions in flight may take to finish after SIGTERM; when the group takes a partition, half "
+        "of ASSAY_SESSION_TIMEOUT_S at most. A last snapshot is given up after three quarters of it.",
     )
     request_timeout_s: Annotated[float, Field(gt=0)] = Field(
         20.0, description="A send, offset or commit request slower than this fails its transaction."
@@ -214,7 +221,8 @@ class ScorerSettings(BaseSettings):
     )
     cards_max: Annotated[int, Field(ge=1)] = Field(
         250_000,
-        description="Cards remembered in each partition; beyond it the longest idle (by event time) are forgotten.",
+        description="Cards remembered in each partition. Beyond it the longest idle (by event time) are forgotten, those of "
+        "one or two payments first, down to an eighth of the room.",
     )
     decision_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of the transactions without alert whose decision is recorded too."

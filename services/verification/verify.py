@@ -33,6 +33,7 @@ from services.clock import monotonic_s
 from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
 from services.settings.stream import KafkaSettings, TopicSettings
+from services.verification.keying import Placement
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
 from services.verification.pipeline import PAYMENTS, Pipeline
 from services.verification.positions import POLL_S, committed_offsets, settled_ends
@@ -108,7 +109,7 @@ class _Verification:
         self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._seen = seen
         self._again = {tp: Trail(trail.begin, trail.begin) for tp, trail in seen.items()}
-        self._rule = Rule()
+        self._rule, self._placement = Rule(), Placement()
         self._partitions: dict[str, int] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._first_sources: dict[tuple[TopicPartition, int], int] = {}
@@ -145,7 +146,7 @@ class _Verification:
         after = await self._committed_after()
         for disagreement in disagreements(self._seen, self._again):
             self._loose.note("disagreeing", 1, disagreement)
-        parts = [self._loose, self._rule.judge()]
+        parts = [self._loose, self._rule.judge(), self._placement.judge()]
         for number, ledger in self._ledgers.items():
             floor = ledger.first_output() if from_first_output else self._retained_from(number, spans)
             offsets = (committed.get(number, 0), after.get(number, 0))
@@ -202,6 +203,8 @@ class _Verification:
         flags = self._flags(self._marks[tp.topic], ours, positions)
         for number in np.unique(positions[:, 0]).tolist():
             chosen = positions[:, 0] == number
+            if self._marks[tp.topic] is Mark.SCORE:
+                self._placement.add(number, [ours[place].key for place in np.flatnonzero(chosen).tolist()])
             self._enter(tp, number, positions[chosen, 1], None if flags is None else flags[chosen])
 
     def _meant(self, record: Any) -> bool:

@@ -72,7 +72,8 @@ def fold_history(
         cards = day.columns.ids["card_id"]
         card = np.array([numbers.setdefault(card_id, len(numbers)) for card_id in cards], dtype=np.int64)
         ordinal = np.full(len(card), day.day - first_day)
-        parts.append(Dataset(features, card, ordinal, day.is_fraud, day.scenario))
+        amount = np.asarray(day.columns.amount, np.float64)
+        parts.append(Dataset(features, card, ordinal, day.is_fraud, day.scenario, amount))
         progress("features", day.day - first_day + 1, days)
     if not parts:
         raise TrainingError("There are no days to train on; give a history or a simulation that holds some.")

@@ -41,6 +41,8 @@ class Section:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     small: tuple[Figure, ...] = ()
+    html: Markup | None = None
+    """Of an earlier report, as it is there: what does not depend on the thresholds."""
 
 
 def percent(share: float | None, decimals: int = 1) -> str:

@@ -43,6 +43,7 @@ def bundle_report(
         day=test.day if by_day else None,
         scenario=test.scenario if by_day else None,
         card=test.card if by_day else None,
+        amount=test.amount if by_day else None,
     )
     return model_report(
         ReportInput(

@@ -103,6 +103,7 @@ def verify(
 
     from models.bundle.keys import public_key
     from models.bundle.load import load_bundle
+    from models.scoring.child_check import check_in_child
     from models.scoring.golden import check_golden
     from models.scoring.session import ModelSession
 
@@ -110,6 +111,7 @@ def verify(
     if key is not None:
         trust = replace(trust, public_keys=(public_key(_content(key), str(key)),))
     checked = load_bundle(bundle, replace(trust, allow_unsigned=False))
+    check_in_child(checked)
     difference = check_golden(ModelSession(checked, "cpu")) if checked.golden else None
     found = {"bundle": _name(checked), "digest": checked.digest, "signed_by": checked.signed_by}
     tell({**found, "golden_difference": difference}, json)
@@ -179,7 +181,7 @@ def golden(
     rows = spread_rows(checked.reference)
     session = ModelSession(checked, "cpu")
     made = golden_of(rows, session.run(rows), session.feature_errors)
-    pack_bundle(bundle, checked.manifest, checked.model, checked.reference, checked.report, made)
+    pack_bundle(bundle, checked.manifest, checked.model, checked.reference, checked.report, made, checked.held_out)
     tell({"bundle": _name(checked), "golden_rows": len(made.rows)}, json)
 
 

@@ -65,6 +65,7 @@ def build(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
+    words: reading.Words = None,
     partitions: Annotated[
         int, typer.Option(min=1, help="Partitions of the stream: matters to keys other than the card.")
     ] = 4,
@@ -77,19 +78,25 @@ def build(
     """
     from rich.progress import Progress
 
+    from models.features.columns import NO_VALUE
     from models.features.layout import id_fields
     from models.features.offline import history_features
     from models.features.spec_file import load_spec
 
     with needing_files():
+        import polars as pl
+
         from services.cli import tables
     tables.check_target(target)
     loaded = load_spec(spec)
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
-    own, told = reading.source_spec(source_file, mapped), list[str]()
-    fields = tables.whole(tables.read(source, own, mapped, label, options, id_fields(loaded), told), source, own)
+    options = reading.options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
+    )
+    own, told, reads = reading.source_spec(source_file, mapped), list[str](), id_fields(loaded)
+    fields = tables.whole(tables.read(source, own, mapped, label, options, reads, told), source, own)
     reading.show([], [] if json else told)
-    rows = {name: column.to_numpy() for name, column in zip(fields.columns, fields, strict=True)}
+    absent = [pl.lit(NO_VALUE).alias(field) for field in reads if field not in fields]
+    rows = {column.name: column.to_numpy() for column in fields.with_columns(absent)}
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("features")
         features = history_features(

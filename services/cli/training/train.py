@@ -50,7 +50,9 @@ Classifier = Annotated[
 ]
 Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
-Objective = Annotated[str, typer.Option(help="Of the thresholds: budget:SHARE, precision:FLOOR or cost:FN=A,FP=B.")]
+Objective = Annotated[
+    str, typer.Option(help="Of the thresholds: budget:SHARE, alerts:A_DAY, precision:P, recall:R, cost:FN=A,FP=B.")
+]
 Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
 Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]
 Described = Annotated[
@@ -83,6 +85,7 @@ def fraud(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
+    words: reading.Words = None,
     results: Results = None,
     from_day: From = None,
     train_days: Cut = None,
@@ -125,7 +128,9 @@ def fraud(
         compared=compared,
         gan=gan,
     )
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
+    options = reading.options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
+    )
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
         history = _history(data, mapped or [], label, scenario, settings, report, options, described) if data else None

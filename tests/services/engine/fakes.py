@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from models.features.capture import Capture
 from services.engine.batches import Processor, Result, Write
 from services.engine.delivery import RevokedError
 from services.engine.faults import Fault
@@ -188,9 +189,9 @@ class Silent:
     def restore(self, arrays: dict[str, Any]) -> None:
         """Nothing is kept."""
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Capture:
         """Nothing is kept."""
-        return {"nothing": np.zeros(1)}
+        return Capture.of(lambda: {"nothing": np.zeros(1)})
 
     def absorb(self, records: Sequence[Any]) -> None:
         """Nothing is kept."""

@@ -13,6 +13,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from models.features.capture import Capture
 from services.engine.log_identity import AnotherLogError
 from services.engine.offset_notes import CARRIED_MAX, HELD_MAX, SINCE_MAX, OffsetNote, since
 from services.engine.snapshots import NO_LOG_ID, SnapshotStore
@@ -42,9 +43,10 @@ def made_again(kafka: FakeKafka, *values: int) -> None:
 class Kept(Summing):
     """Adds up the values, and keeps the sum in its snapshots."""
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Capture:
         """The sum."""
-        return {"total": np.array([self.sum])}
+        total = np.array([self.sum])
+        return Capture.of(lambda: {"total": total})
 
     def restore(self, arrays: dict[str, Any]) -> None:
         """The sum."""
@@ -217,7 +219,7 @@ async def test_a_partition_without_offset_and_snapshot_asks_the_topics_other_par
     kafka.committed = None
     note = {"offset": former, "offset in this log": kafka.log_id}.get(shows)
     if shows == "snapshot":
-        SnapshotStore(Directory(tmp_path / "1"), "quiet", former).save(5, {})
+        SnapshotStore(Directory(tmp_path / "1"), "quiet", former).save(5, Capture.of(dict))
 
     class Two(FakeConsumer):
         def partitions_for_topic(self, topic: str) -> set[int]:
