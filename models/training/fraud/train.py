@@ -130,8 +130,7 @@ def train_fraud(
         name="fraud",
         version=settings.version,
         product="fraud",
-        # The end of the data, not the wall clock: the same run gives the same bundle.
-        created_at_ms=(history.first_day + history.days) * DAY_MS,
+        created_at_ms=(history.first_day + history.days) * DAY_MS,  # no clock's: the same run gives the same bundle
         owner=card.owner,
         licence=card.licence,
         permitted_use=card.permitted_use,

@@ -49,7 +49,7 @@ def verify(
         ),
     ] = False,
     source: Annotated[
-        Path | None, typer.Option(help="Source spec of the input, where it is not Assay's own `transactions`.")
+        Path | None, typer.Option(help="Source spec of the input. Default: Assay's `transactions`.")
     ] = None,
     allow_split: Annotated[
         bool,
