@@ -75,7 +75,7 @@ dashboards: $(VENV)/.installed-all ## write deploy/grafana/dashboards from their
 	@$(RUN)/python -m deploy.grafana.source.build
 
 BENCHMARKS ?= throughput latency scale restart startup monitor observability features models reasons
-bench: $(VENV)/.installed-all ## every benchmark beside its limit or peer, recorded in docs: 45 minutes (BENCHMARKS="latency ...")
+bench: $(VENV)/.installed-all ## every benchmark with its baseline or peer, recorded in docs: 45 minutes (BENCHMARKS="latency ...")
 	@for name in $(BENCHMARKS); do $(RUN)/assay bench $$name --record || exit 1; done
 
 GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
@@ -83,10 +83,10 @@ GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--ra
 chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000 LOGS=DIR)
 	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE) $(if $(LOGS),--logs $(LOGS))
 
-fuzz: $(VENV)/.installed-all ## spoiled payments and specs: none stops a partition, none is told (INPUTS=1000000 SEED=1)
+fuzz: $(VENV)/.installed-all ## malformed payments and specs: none stops a partition, none reaches a log (INPUTS=1000000 SEED=1)
 	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
 
-side-kills: $(VENV)/.installed-all ## kills the monitor with -9 again and again: no successor stands still (KILLS=100 SEED=1)
+side-kills: $(VENV)/.installed-all ## kills the monitor with -9 again and again: every successor makes progress (KILLS=100 SEED=1)
 	@$(RUN)/python -m tests.chaos.side_kills --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 soak: $(VENV)/.installed-all ## a scorer at half its load: memory and descriptors stay flat (MINUTES=30)

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Number
-from schemas.feature_kinds import BaseFeature, Part, Transform
+from schemas.base import Number, Part
+from schemas.feature_kinds import BaseFeature, Transform
 
 ATTRIBUTES_MAX = 256
 """Attributes of one application, at most."""

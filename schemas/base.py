@@ -19,6 +19,12 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
 
+class Part(Message):
+    """A piece of a spec: an unknown field is an error, since what cannot be read in full must not be read in part."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 COUNT_MAX = 2**31 - 1
 OFFSET_MAX = 2**63 - 1
 NUMBER_MAX = 3.4028234663852886e38

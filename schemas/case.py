@@ -126,8 +126,9 @@ class Case(Message):
 
     @model_validator(mode="after")
     def _counts_fit(self) -> "Case":
-        if len(self.listed) > self.alerts or self.decided_version > self.version:
-            raise ValueError("it lists more alerts than it has, or was decided in a version to come")
+        named = max((reason.alerts for reason in self.reasons), default=0)
+        if max(len(self.listed), named) > self.alerts or self.decided_version > self.version:
+            raise ValueError("it lists or names more alerts than it has, or was decided in a version to come")
         return self
 
 

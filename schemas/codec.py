@@ -22,16 +22,18 @@ from pydantic.fields import FieldInfo
 from schemas.base import Message
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 NESTING_MAX = 100
 """Arrays and objects within each other. Without it the limit would be the parser's, and move with version and stack."""
 
 _STRUCTURE = re.compile(rb'\\.|["{}\[\]]', re.DOTALL)
 _SAFE_WORDS = re.compile(
-    r"Expected `[a-z |]+`(?: of length)?(?: [<>]=? [-+.\de]+)?|Object missing required field `\w+`"
+    r"Expected `[a-z |]+`(?: of length)?(?: [<>]=? [-+.\de]+)?|Object missing required field `[^`]{1,256}`"
     r"|Number out of range|Integer value out of range|Invalid enum value"
 )
-_PATH = re.compile(r" - at `(\$[\w.\[\]]*)`$")
+_PATH = re.compile(r" - at `(\$[^`]*)`$")
+"""Of names that the type declares and places in lists: msgspec writes `[...]` for the keys of a mapping."""
 
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 """Bytes of a record made by a `record_type`."""
@@ -109,17 +111,35 @@ def decoder(schema: type[M]) -> Callable[[bytes], M]:
 
 def batch_decoder(schema: type[M]) -> Callable[[Sequence[bytes]], list[M] | None]:
     """A parser of many payloads at once: all of them, or None when `decoder` would refuse one."""
-    decode, decode_one = _decode_function(schema), decoder(schema)
-    validated = _has_validators(schema)
+    if not _has_validators(schema):
+        return native_batch_decoder(record_type(schema))
+    decode_one = decoder(schema)
 
     def parse(payloads: Sequence[bytes]) -> list[M] | None:
         try:
-            if validated:
-                return [decode_one(payload) for payload in payloads]
+            return [decode_one(payload) for payload in payloads]
+        except RejectedError:
+            return None
+
+    return parse
+
+
+def native_decoder(kind: type[T]) -> Callable[[bytes], T]:
+    """A parser of a type of msgspec's own, whose field names are safe to log. It raises RejectedError's kinds."""
+    decode = msgspec.json.Decoder(kind).decode
+    return lambda payload: cast(T, _decode(decode, payload))
+
+
+def native_batch_decoder(kind: type[T]) -> Callable[[Sequence[bytes]], list[T] | None]:
+    """The same of many payloads at once: all of them, or None when one would be refused."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def parse(payloads: Sequence[bytes]) -> list[T] | None:
+        try:
             if max(map(len, payloads), default=0) > 2 * NESTING_MAX or not all(map(bytes.isascii, payloads)):
                 for payload in payloads:
                     _check(payload)
-            return [cast(M, decode(payload)) for payload in payloads]
+            return [decode(payload) for payload in payloads]
         except (msgspec.DecodeError, UnicodeDecodeError, RejectedError):
             return None
 

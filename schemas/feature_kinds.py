@@ -3,9 +3,9 @@
 import math
 from typing import Annotated, Literal, get_args
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from schemas.base import Message
+from schemas.base import Part
 
 UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 UNIT_WORDS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
@@ -67,12 +67,6 @@ def number_words(value: float) -> str:
     """At most two decimals, thousands apart."""
     text = f"{value:,.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
-
-
-class Part(Message):
-    """A piece of a spec: an unknown field is an error."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class BaseFeature(Part):

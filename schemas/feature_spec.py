@@ -13,13 +13,13 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.attribute_kinds import ApplicationFeature, AttributeFeature
+from schemas.base import Part
 from schemas.feature_kinds import (
     UNIT_MS,
     CalendarFeature,
     Duration,
     IdField,
     Name,
-    Part,
     PaymentFeature,
     ProfileFeature,
     SinceFeature,

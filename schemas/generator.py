@@ -1,4 +1,4 @@
-"""What a generator of payments says of itself: its `manifest.json`."""
+"""A payment generator's description of itself: its `manifest.json`."""
 
 from typing import Annotated, Literal
 

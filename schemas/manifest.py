@@ -1,4 +1,4 @@
-"""What a bundle says of itself: `manifest.json`."""
+"""A bundle's description of itself: `manifest.json`."""
 
 from typing import Annotated, Literal
 

@@ -13,7 +13,8 @@ FeatureCounts = Annotated[tuple[Annotated[tuple[Count, ...], Field(max_length=10
 class ScoringMetric(Message):
     """Sums that add up: over partitions, over time, over processes. Written in the transaction whose records it counts.
 
-    A process that is killed takes the sums of its last second with it; `assay verify` reports such records as `uncounted`.
+    What is committed before its sums are written lies with the group's offset, and the next owner of the partition writes it:
+    after a kill no record is missing, and none is in two sums. Until then `assay verify` reports such records as `uncounted`.
     Counters for billing are the topics themselves.
     """
 

@@ -32,6 +32,8 @@ _RUN = re.compile(
     rf"(?<![0-9A-Za-z])((?:[A-Za-z]{{0,7}}[G-Zg-z])?)([0-9]+(?:{_GAP}{{1,3}}[0-9]+)*)([A-Za-z]{{0,2}})(?![0-9A-Za-z])"
 )
 """Groups of digits: alone, behind a short word (`pan4111...`) or before its padding; not inside a hash."""
+_BEHIND_HEX = re.compile(r"(?<![0-9A-Za-z])[A-Fa-f]{1,4}([0-9]{13,19})(?![0-9A-Za-z])")
+"""The same behind letters that a hash has too, where that is the whole word: `c4111...`."""
 _GROUP = re.compile(r"[0-9]+")
 _DIGITS_MIN, _DIGITS_MAX = 13, 19
 _GROUPS_MAX = 2 * _DIGITS_MAX
@@ -78,6 +80,8 @@ def card_numbers_in(text: str) -> list[str]:
             found += _numbers_of(
                 plain, [(run.start(2) + g.start(), run.start(2) + g.end()) for g in _GROUP.finditer(run[2])]
             )
+    for word in _BEHIND_HEX.finditer(plain):
+        found += _numbers_of(plain, [word.span(1)])
     return found
 
 

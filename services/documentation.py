@@ -36,7 +36,7 @@ def settings_page() -> str:
             default = "" if field.default is None else f"`{field.default}`"
             lines.append(f"| `{prefix}{name.upper()}` | {default} | {field.description} |")
         lines.append("")
-    lines += ["## Variables that are no settings", "", "| variable | meaning |", "| --- | --- |"]
+    lines += ["## Other variables", "", "| variable | meaning |", "| --- | --- |"]
     lines += [f"| `{name}` | {meaning} |" for name, meaning in OTHERS.items()]
     lines += ["", "Any other `ASSAY_*` variable stops the start, with the nearest known name.", ""]
     return "\n".join(lines)

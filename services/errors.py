@@ -1,10 +1,10 @@
-"""The errors that a person meets: each says what is wrong and what to do next."""
+"""Errors for users: each says what is wrong and what to do next."""
 
 from aiokafka import errors as kafka_errors
 
 
 class AssayError(Exception):
-    """One clear sentence for a person. The process prints it and exits with status 2, without a traceback."""
+    """One clear sentence for the user. The process prints it and exits with status 2, without a traceback."""
 
 
 class SettingsError(AssayError):
@@ -12,7 +12,7 @@ class SettingsError(AssayError):
 
 
 class StateOutdatedError(Exception):
-    """A processor's state no longer fits what it is to do: its partition must be started again with a fresh one."""
+    """A processor's state no longer fits its model: its partition must be started again with a fresh one."""
 
 
 _FATAL = {
@@ -35,7 +35,7 @@ _FATAL = {
 
 
 def fatal_sentence(error: BaseException) -> str | None:
-    """What to tell a person about a Kafka error that trying again cannot fix; None for one that it can."""
+    """The sentence for a Kafka error that a retry cannot fix; None for one that it can."""
     for kind, sentence in _FATAL.items():
         if isinstance(error, kind):
             return sentence.format(error=error)

@@ -1,5 +1,6 @@
 """Where files are kept: a directory, or any store that fsspec knows by URL. A file is there whole or not at all."""
 
+import contextlib
 import importlib
 import os
 from collections.abc import Callable
@@ -33,7 +34,7 @@ class Storage(Protocol):
 
 
 PRIVATE, SHARED = 0o600, 0o666
-"""Modes of files, before the umask: for who writes them alone, and for others who are let into the folder."""
+"""Modes of files, before the umask: for their writer alone, and for others who may read the folder."""
 
 
 class Directory:
@@ -62,7 +63,7 @@ class Directory:
         return os.fdopen(os.open(self._path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
 
     def delete(self, name: str) -> None:
-        """Remove a file, if it is there, and what a kill left of it under temporary names: its content lies there too."""
+        """Remove a file, if it is there, and what a kill left of it under temporary names, with the same content."""
         if not self._path.is_dir():
             return
         for path in self._path.iterdir():
@@ -89,8 +90,13 @@ class Store:
 
         def put() -> None:
             self._filesystem.makedirs(self._path, exist_ok=True)
-            with self._filesystem.open(f"{self._path}/{name}", "wb") as file:
-                fill(file)
+            try:
+                with self._filesystem.open(f"{self._path}/{name}", "wb") as file:
+                    fill(file)
+            except BaseException:  # to leave the file closes it, and so puts up what there is of it
+                with contextlib.suppress(Exception):
+                    self._filesystem.rm_file(f"{self._path}/{name}")
+                raise
 
         self._do(put)
 
@@ -134,7 +140,7 @@ class Store:
 def open_storage(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL", mode: int = PRIVATE) -> Storage:
     """The folder `parts` below a directory or URL. Raises SettingsError where nothing here can open it.
 
-    setting: where the URL comes from, for the sentence. mode: of new files, where they lie on this machine.
+    setting: where the URL comes from, for the sentence. mode: of new files on this machine.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":

@@ -2,7 +2,7 @@
 
 
 def printable(text: str) -> str:
-    """Text as a terminal may show it: what would speak to it, escape sequences and the like, as its escape. Lines stay."""
+    """Text that is safe for a terminal: control characters and escape sequences are shown as escapes. Line breaks stay."""
     return (
         text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
     )

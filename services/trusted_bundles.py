@@ -1,4 +1,4 @@
-"""Bundles as the settings have them: whom to trust, which key opens them, where the registry is."""
+"""Bundles as the settings name them: which keys to trust, which key opens them, where the registry is."""
 
 import functools
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Pat
     """The bundle that scores payments, verified: the same for the scorer and for every command.
 
     `option`, where a command was given one; the champion of the registry, where one is set; ASSAY_BUNDLE; the demo's, where
-    ASSAY_DEMO_BUNDLE says so. Raises SettingsError where none of them is set, BundleError.
+    ASSAY_DEMO_BUNDLE allows it. Raises SettingsError where none of them is set, BundleError.
     """
     trust = trust_of(settings)
     if option is not None:
@@ -148,7 +148,7 @@ def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Pat
 
 
 def _soundest(registry: Registry, held: list[BundleRef], trust: Trust, why: str) -> Resolved:
-    """The champion. Where it is not sound, the one before, loudly: who tampers with one must not stop the scoring."""
+    """The champion. Where it is not sound, the previous one, with an error: tampering must not stop the scoring."""
     refused: list[tuple[BundleRef, BundleError]] = []
     for wanted in held:
         try:

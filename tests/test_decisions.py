@@ -15,12 +15,22 @@ LOG = ROOT / "docs" / "log.md"
 HEADINGS = ["Context", "Decision", "Consequences"]
 ENTRY = re.compile(r"^### (?P<number>\d+)\. (?P<title>.+)$", re.MULTILINE)
 LINK = re.compile(r"\[[^\]\n]*\]\((?!https?:|mailto:)(?P<target>[^)\s]*)\)")
+PATH = re.compile(r"`((?:services|models|schemas|tests|deploy|docs)/[\w/.-]*)`")
+PLAN = "\n## The plan\n"
+"""In ARCHITECTURE.md: what it names is not there yet."""
+
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def anchor(heading: str) -> str:
     """A heading's address within its page, as GitHub makes it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def missing_paths(page: Path) -> list[str]:
+    """Files and folders of this repository that a page names in code, and that are not there."""
+    text = page.read_text(encoding="utf-8").partition(PLAN)[0]
+    return [name for name in PATH.findall(text) if not (ROOT / name.rstrip(".")).exists()]
 
 
 def without_code(text: str) -> str:
@@ -98,3 +108,16 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# One heading\n[a](#one-heading) [b](#other) [c](gone.md) [d](page.md#gone) `[e](x.md)`\n")
     assert dead_links(page) == ["#other", "gone.md", "page.md#gone"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=str)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    """A module that moved takes its name in the pages along."""
+    assert missing_paths(ROOT / page) == []
+
+
+def test_a_path_that_moved_is_found(tmp_path: Path) -> None:
+    """In code only; what the plan names may not be there yet."""
+    page = tmp_path / "page.md"
+    page.write_text(f"`docs/log.md` `docs/gone.md` docs/plain.md{PLAN}`models/later`")
+    assert missing_paths(page) == ["docs/gone.md"]

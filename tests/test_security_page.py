@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from schemas.topics import ACCESS, TOPICS
+from schemas.label import LABEL_AGE_DAYS_MAX
+from schemas.topics import ACCESS, DAY_MS, TOPICS
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,6 +19,17 @@ def test_the_table_of_topics_says_who_writes_and_reads_each() -> None:
         assert rows[topic.name][:2] == (writers, readers), topic.name
         assert len(rows[topic.name][2]) > 5, topic.name
     assert "MISSING" not in text
+
+
+def test_what_remains_is_there_for_as_long_as_the_topics_keep_it() -> None:
+    """The days of the table are those that topics are made with."""
+    text = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| .+ \| (\d+) days \|$", text, re.MULTILINE))
+    kept = {topic.name: topic.retention_ms for topic in TOPICS}
+    assert len(rows) >= 7
+    ledger = int(rows.pop("monitor-ledger"))
+    assert {name: int(days) * DAY_MS for name, days in rows.items()} == {name: kept[name] for name in rows}
+    assert (kept["monitor-ledger"], ledger) == (None, LABEL_AGE_DAYS_MAX)
 
 
 def test_what_remains_after_an_erasure_names_every_topic_about_a_card() -> None:

@@ -9,11 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("schemas", "models", "services")
+PACKAGES = ("schemas", "models", "services")
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
-LONGER_FOR_A_REASON: dict[str, str] = {}
+_OPTIONS = "its lines are options, each with its help"
+LONGER_FOR_A_REASON: dict[str, str] = {
+    "services/cli/offline/batch.py::batch": _OPTIONS,
+    "services/cli/training/features.py::build": _OPTIONS,
+    "services/cli/training/train.py::fraud": _OPTIONS,
+    "services/cli/training/train_credit.py::credit": _OPTIONS,
+}
 """`path` or `path::function` -> why it may be longer."""
 
 NOT_IMPORTED_FOR_A_REASON = {
@@ -44,7 +50,7 @@ def tracked() -> list[Path]:
 
 TRACKED = tracked()
 PYTHON = [path for path in TRACKED if path.suffix == ".py"]
-MODULES = [path for path in PYTHON if path.parts[0] in ROOMS]
+MODULES = [path for path in PYTHON if path.parts[0] in PACKAGES]
 
 
 def tree(path: Path) -> ast.Module:
@@ -133,10 +139,10 @@ def test_no_module_is_dead() -> None:
     assert dead == []
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_folder_of_a_room_says_what_it_is(room: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_of_a_package_says_what_it_is(package: str) -> None:
     """Its `__init__.py` is there and holds its paragraph."""
-    folders = {path.parent for path in MODULES if path.parts[0] == room}
+    folders = {path.parent for path in MODULES if path.parts[0] == package}
     assert [str(folder) for folder in folders if folder / "__init__.py" not in MODULES] == []
 
 

@@ -15,14 +15,14 @@ _RENAME_SWAP = 2  # sys/stdio.h of macOS
 
 
 def replace_directory(path: Path, files: Mapping[str, bytes], check: Callable[[Path], object] | None = None) -> None:
-    """Write `files` to the directory `path`, in place of what is there. Raises OSError.
+    """Write `files` to the directory `path`, replacing what is there. Raises OSError.
 
     check: looks at the new directory before it takes the name, and raises where it must not.
     """
     path = path.resolve()  # behind a link, what it names is replaced, and the link stays
     durable.make_directory(path.parent)
     fresh = _fresh(path)
-    with _alone(path.parent):  # so what lies here under our temporary names was left by a kill
+    with _alone(path.parent):  # so what is here under our temporary names was left by a kill
         _recover(path)
         fresh.mkdir(mode=0o755)
         try:
@@ -40,7 +40,7 @@ def replace_directory(path: Path, files: Mapping[str, bytes], check: Callable[[P
 
 
 def standing(path: Path) -> Path:
-    """Where the directory `path` is to be read: where a system has no exchange of names, a kill may have left the old aside."""
+    """The directory to read for `path`: on a system without an exchange of names, a kill may have left the old one aside."""
     return _old(path) if not path.exists() and _old(path).is_dir() else path
 
 

@@ -9,6 +9,7 @@ MODEL = "model.onnx"
 REFERENCE = "reference.json"
 REPORT = "report.html"
 GOLDEN = "golden.json"
+HELD_OUT = "held_out.json"
 SIGNATURE = "model.sig"
 
 BYTES_MAX = {
@@ -17,11 +18,12 @@ BYTES_MAX = {
     REFERENCE: 4 << 20,
     REPORT: 4 << 20,
     GOLDEN: 1 << 20,
+    HELD_OUT: 32 << 20,
     SIGNATURE: 64 << 10,
 }
-"""Every file of a bundle and its largest size; no other file may lie beside them."""
+"""Every file of a bundle and its largest size; no other file may be in the directory."""
 
-OPTIONAL = frozenset({REPORT, GOLDEN, SIGNATURE})
+OPTIONAL = frozenset({REPORT, GOLDEN, HELD_OUT, SIGNATURE})
 """Files that a bundle may lack. Where the manifest lists one, it must be there all the same."""
 
 Files = dict[str, bytes]

@@ -2,7 +2,7 @@
 
 The field numbers are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. Every message has a list of the fields
 that it may have; `models.bundle.protobuf` refuses every other one and every encoding that two readers might read differently.
-The walk is in Python, so a scorer needs no `onnx` package and a hostile file meets no C++ parser first.
+The walk is in Python, so a scorer needs no `onnx` package, and no C++ parser reads a hostile file first.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What a bundle says of itself, and what two say differently: plain values for people and programs."""
+"""What a bundle states about itself, and how two differ: plain values for people and programs."""
 
 from typing import Any, get_args
 
@@ -9,7 +9,7 @@ from schemas.manifest import ScoreKind
 
 
 def described(files: Files, trust: Trust) -> dict[str, Any]:
-    """Everything worth knowing of a bundle, whosever it is. Raises BundleError where it is no sound bundle."""
+    """Everything worth knowing about a bundle, signed or not. Raises BundleError where it is not a sound one."""
     bundle = parse_bundle(files, "The bundle", ANYBODY)
     manifest = bundle.manifest
     return {
@@ -37,7 +37,7 @@ def origin(bundle: Bundle) -> dict[str, Any]:
 
 
 def differences(old: Bundle, new: Bundle) -> dict[str, tuple[Any, Any]]:
-    """What the two say differently, by name."""
+    """Where the two differ, by name."""
     one, two = (_flat(bundle) for bundle in (old, new))
     names = [*one, *(name for name in two if name not in one)]
     return {name: (one.get(name), two.get(name)) for name in names if one.get(name) != two.get(name)}

@@ -33,7 +33,7 @@ class KeyFileError(BundleError):
 
 @dataclass(frozen=True, slots=True)
 class SealKey:
-    """An AES-256 key. `key_id` names it in what it sealed and tells nothing of it."""
+    """An AES-256 key. `key_id` names it in what it sealed and reveals nothing about it."""
 
     secret: bytes = field(repr=False)
 

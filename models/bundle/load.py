@@ -1,4 +1,4 @@
-"""Reads a bundle and believes nothing in it that has not been checked: whose it is, before a byte of it is parsed.
+"""Reads a bundle and trusts nothing in it that has not been checked: its signature first, before a byte is parsed.
 
 Each file is read once, into memory, and only those bytes are used afterwards: what was checked is what runs.
 """
@@ -16,6 +16,7 @@ from models.bundle.directory import standing
 from models.bundle.files import (
     BYTES_MAX,
     GOLDEN,
+    HELD_OUT,
     MANIFEST,
     MODEL,
     OPTIONAL,
@@ -42,6 +43,7 @@ class Bundle:
 
     report: HTML, if it has one. golden: rows with their expected answers, if it has them. signed_by: fingerprint of the pinned
     key that signed it; None where no one was asked for. reference_json: the reference as the file has it.
+    held_out: scores of rows that it was not trained on, unparsed, if it carries them.
     """
 
     manifest: Manifest
@@ -52,6 +54,7 @@ class Bundle:
     golden: Golden | None = None
     signed_by: str | None = None
     reference_json: bytes = b""
+    held_out: bytes | None = None
 
     @property
     def ref(self) -> BundleRef:
@@ -116,7 +119,15 @@ def _parsed(files: Files, version_min: int, signed_by: str | None) -> Bundle:
             raise BundleError(f"a row of {name} has not {len(names)} features")
     graph = check_graph(files[MODEL], len(names))
     return Bundle(
-        manifest, graph, reference, bundle_digest(files), files.get(REPORT), golden, signed_by, files[REFERENCE]
+        manifest,
+        graph,
+        reference,
+        bundle_digest(files),
+        files.get(REPORT),
+        golden,
+        signed_by,
+        files[REFERENCE],
+        files.get(HELD_OUT),
     )
 
 

@@ -6,16 +6,27 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from models.bundle.directory import replace_directory
-from models.bundle.files import BYTES_MAX, GOLDEN, MANIFEST, MODEL, REFERENCE, REPORT, SIGNATURE, BundleError, digests
+from models.bundle.files import (
+    BYTES_MAX,
+    GOLDEN,
+    HELD_OUT,
+    MANIFEST,
+    MODEL,
+    REFERENCE,
+    REPORT,
+    SIGNATURE,
+    BundleError,
+    digests,
+)
 from models.bundle.verdict import statement
 from schemas.golden import Golden
 from schemas.manifest import Manifest
 from schemas.reference import Reference
 
 
-def stated(manifest: Manifest, model: bytes, reference: Reference) -> Manifest:
+def stated(manifest: Manifest, model: bytes, reference: Reference, held_out: bytes | None = None) -> Manifest:
     """The manifest with the statement that its figures are of this graph and reference. For the code that measured them."""
-    return manifest.model_copy(update={"statement": statement(manifest, model, _json(reference))})
+    return manifest.model_copy(update={"statement": statement(manifest, model, _json(reference), held_out)})
 
 
 def pack_bundle(
@@ -25,6 +36,7 @@ def pack_bundle(
     reference: Reference,
     report: bytes | None = None,
     golden: Golden | None = None,
+    held_out: bytes | None = None,
 ) -> None:
     """Write the bundle, unsigned, to the directory `path`, replacing a bundle that is there. Raises BundleError.
 
@@ -33,6 +45,8 @@ def pack_bundle(
     files = {MODEL: model, REFERENCE: _json(reference)}
     if report is not None:
         files[REPORT] = report
+    if held_out is not None:
+        files[HELD_OUT] = held_out
     if golden is not None:
         files[GOLDEN] = _json(golden)
     write_files(path, {**files, MANIFEST: _json(manifest.model_copy(update={"files": digests(files)}))})

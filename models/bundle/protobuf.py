@@ -69,7 +69,7 @@ class Message:
         return next(iter(self.texts(number)), "")
 
     def texts(self, number: int) -> list[str]:
-        """Every value of a field of text. Raises GraphError where one is no UTF-8."""
+        """Every value of a field of text. Raises GraphError where one is not UTF-8."""
         try:
             return [value.decode() for value in self.all(number) if isinstance(value, bytes)]
         except UnicodeDecodeError:
@@ -77,7 +77,7 @@ class Message:
 
 
 def signed(value: int) -> int:
-    """A varint as the int64 that it stands for."""
+    """A varint as the int64 that it encodes."""
     return value - (1 << 64) if value >= 1 << 63 else value
 
 

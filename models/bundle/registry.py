@@ -2,7 +2,7 @@
 
 A step is a file that is created under the next number or not at all, so of two writers one sees that the other was first,
 reads what it did and decides again. Nothing is ever changed or removed. A number may be missing; one far beyond the last counts
-for nothing. Pure: where the files lie is the caller's `Shelf`.
+for nothing. Pure: the caller's `Shelf` knows where the files are.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ EVENT_BYTES_MAX = 1 << 16
 TRIES_MAX = 1000
 STEP_NAME = re.compile(r"[0-9]{8}\.json")
 HOLE_STEPS_MAX = 1000
-"""So many numbers in a row may be missing. A step beyond counts for nothing: it would stay the last for good."""
+"""So many numbers in a row may be missing. A step beyond is ignored: it would stay the last for ever."""
 
 Decide = Callable[[list[RegistryEvent]], RegistryEvent | None]
 """The next step after those that were taken; None where nothing is left to do. Raises BundleError where it may not be taken."""
@@ -134,12 +134,12 @@ class Registry:
 
         if decide(self.history()) is None:
             return None
-        with contextlib.suppress(FileExistsError):  # by somebody who did not come to take the step, or is about to
+        with contextlib.suppress(FileExistsError):  # by a process that died before the step, or is about to take it
             self._bundles.create(_bundle_name(event.bundle), container)
         return self._append(decide)
 
     def promote(self, event: RegistryEvent) -> RegistryEvent | None:
-        """Give a channel to a published bundle, newer than what holds it. None where it holds it. Raises BundleError."""
+        """Give a channel to a published bundle, newer than its present one. None if it has the channel. Raises BundleError."""
         return self._append(lambda history: promotion(history, event))
 
     def rollback(self, name: str, make: Callable[[BundleRef], RegistryEvent]) -> RegistryEvent:
@@ -166,7 +166,7 @@ class Registry:
             try:
                 self._events.create(_event_name((numbers[-1] if numbers else 0) + 1), step.model_dump_json().encode())
             except FileExistsError:
-                continue  # somebody was first: read what was done, and decide again
+                continue  # another process was first: read what it did, and decide again
             except OSError as error:
                 raise UnreachableRegistryError(
                     f"{self._url} cannot be written ({error.strerror or error}): check who may write it.", "unreadable"
@@ -189,7 +189,7 @@ def promotion(history: list[RegistryEvent], event: RegistryEvent) -> RegistryEve
 
 
 def rolled_back_to(history: list[RegistryEvent], name: str) -> BundleRef:
-    """What a rollback gives `champion` to. Raises BundleError where there is nothing."""
+    """The bundle that a rollback makes champion. Raises BundleError where there is none."""
     before = previous(history, name)
     if before is None:
         raise BundleError(f"No bundle of {name} was champion before the present one: there is nothing to go back to.")

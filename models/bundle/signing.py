@@ -1,4 +1,4 @@
-"""Signatures in the format of OpenSSF model-signing 1.1, key mode, so that its command line verifies ours and we its.
+"""Signatures in the format of OpenSSF model-signing 1.1, key mode, compatible with its command line both ways.
 
 The file is a Sigstore bundle with a DSSE envelope (https://github.com/secure-systems-lab/dsse) around an in-toto statement
 that lists every file's SHA-256. Only that mode is read here: the library itself brings 20 packages, most of them for

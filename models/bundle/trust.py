@@ -1,4 +1,4 @@
-"""Whom to believe: the keys whose signature a bundle must carry, the oldest version, the key that opens sealed ones."""
+"""What to trust: the keys whose signature a bundle must carry, the oldest version, the key that opens sealed ones."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,4 +43,4 @@ class Trust:
 
 
 ANYBODY = Trust(allow_unsigned=True)
-"""Checks what a bundle is, not whom it is from: for tools that only look at one. Nothing scores with this."""
+"""Checks a bundle's content, not its signer: for commands that only inspect one. Nothing scores with this."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from models.bundle.files import MODEL, REFERENCE, BundleError
+from models.bundle.files import HELD_OUT, MODEL, REFERENCE, BundleError
 from models.bundle.load import Bundle
 from schemas.manifest import Fault, Manifest
 
@@ -27,13 +27,15 @@ class Objection(NamedTuple):
     sentence: str
 
 
-def statement(manifest: Manifest, model: bytes, reference: bytes) -> str:
+def statement(manifest: Manifest, model: bytes, reference: bytes, held_out: bytes | None = None) -> str:
     """SHA-256 (hex) over what the figures and the report are of: thresholds, figures, origin, features, graph, reference."""
     content = {
         "manifest": manifest.model_dump(mode="json", exclude=_NOT_STATED, exclude_none=True),
         MODEL: hashlib.sha256(model).hexdigest(),
         REFERENCE: hashlib.sha256(reference).hexdigest(),
     }
+    if held_out is not None:
+        content[HELD_OUT] = hashlib.sha256(held_out).hexdigest()
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -108,10 +110,10 @@ def _of_belonging(bundle: Bundle) -> list[Objection]:
     manifest, report = bundle.manifest, bundle.report
     if manifest.statement is None:
         return _of_before(bundle)
-    if manifest.statement != statement(manifest, bundle.model, bundle.reference_json):
+    if manifest.statement != statement(manifest, bundle.model, bundle.reference_json, bundle.held_out):
         why = (
-            "its thresholds, figures, graph or reference were changed after they were measured: train it again with "
-            "`assay train`, and its --objective for other thresholds"
+            "its thresholds, figures, graph or reference were changed after they were measured: `assay bundle "
+            "thresholds` makes a version with other thresholds from the bundle as it was, `assay train` another model"
         )
         return [Objection("figures", why)]
     if report is not None and report_mark(manifest.statement).encode() not in report:

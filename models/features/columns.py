@@ -1,12 +1,12 @@
 """A batch of transactions as columns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.feature_kinds import IdField
+from models.features import index
 
 NO_VALUE = "\0"
 """Stands for an id that the payment lacks: those without one share a history."""
@@ -21,10 +21,17 @@ class TransactionColumns:
     for payments that come from no log.
     """
 
-    ids: Mapping[IdField, Sequence[str]]
+    ids: Mapping[str, Sequence[str]]
     event_time_ms: NDArray[np.int64]
     amount: NDArray[np.float64]
     arrived_ms: NDArray[np.int64] | None = None
+    _keys: dict[str, index.Keys] = field(init=False, default_factory=dict, repr=False, compare=False)
+
+    def keys(self, name: str) -> index.Keys:
+        """The ids of a field as `index.keys_of` has them, made once."""
+        if name not in self._keys:
+            self._keys[name] = index.keys_of(self.ids[name])
+        return self._keys[name]
 
     def __len__(self) -> int:
         return len(self.event_time_ms)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import index, kernel
+from models.features import kernel
 from models.features.columns import TransactionColumns
 from models.features.layout import id_fields
 from models.features.local_time import local_ms
@@ -28,7 +28,7 @@ def fold(
     times = np.ascontiguousarray(columns.event_time_ms, dtype=np.int64)
     amounts = np.ascontiguousarray(columns.amount, dtype=np.float64)
     late = np.zeros(len(columns), dtype=np.bool_)
-    keys = {field: index.keys_of(columns.ids[field]) for field in state.keyed if field in columns.ids}
+    keys = {field: columns.keys(field) for field in state.keyed if field in columns.ids}
     matrix = np.empty((len(columns), len(spec.features)), dtype=np.float32)
     source, column, log1p = state.plain
     kernel.run_plain(source, column, log1p, amounts, local_ms(times, spec.time_zone), matrix)
@@ -46,5 +46,7 @@ def fold(
 
 def warm(spec: FeatureSpec) -> None:
     """Compile the kernels, or load them from numba's cache, so that the first batch does not wait for them."""
-    ids = {field: ["a"] for field in id_fields(spec)}
-    fold(FeatureState(spec, cards_max=1), TransactionColumns(ids, np.zeros(1, dtype=np.int64), np.zeros(1)))
+    ids: dict[str, list[str]] = {field: ["a"] for field in id_fields(spec)}
+    state = FeatureState(spec, cards_max=1)
+    fold(state, TransactionColumns(ids, np.zeros(1, dtype=np.int64), np.zeros(1)))
+    state.capture().arrays()

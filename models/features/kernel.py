@@ -32,6 +32,8 @@ After them, a word for each ring: how many of its buckets, back from the newest,
 EMPTY = -(2**62)
 """In the times: nothing yet."""
 
+EVENTS_MAX = 255
+
 SKETCH_BITS = 64
 """Bits of a bucket for each field whose different values are counted: linear counting, Whang et al. 1990."""
 
@@ -86,7 +88,7 @@ def _bits(word):  # type: ignore[no-untyped-def]
 
 @compiled
 def _read_ring(words, numbers, here, bucket_layout, now, newest, amount, windows, of_window, registers):  # type: ignore[no-untyped-def]
-    """The registers of a ring's windows, which end in bucket `now`; each goes on where the shorter one before it stopped.
+    """The registers of a ring's windows, which end in bucket `now`; each continues where the next shorter one stopped.
 
     here: word of the ring's first bucket, and how many it has. newest: bucket, and how many back from it are not void.
     windows: first and last + 1.
@@ -153,7 +155,7 @@ def _remember(words, numbers, here, bucket_layout, now, newest, amount, sketch_b
     """Fold one payment into a ring; the newest bucket and how many are not void, afterwards."""
     sum_at, m2_at, max_at, sketch_at, stride = bucket_layout
     (at, buckets), (head, span) = here, newest
-    if now > head:  # what lies between was without payments; nothing that is void is touched
+    if now > head:  # there were no payments in between; void buckets are not touched
         near = now - head < buckets
         _clear(words, at, buckets, stride, now, now - head if near else 1)
         span = min(span + now - head, buckets) if near else 1
@@ -179,10 +181,11 @@ def _remember(words, numbers, here, bucket_layout, now, newest, amount, sketch_b
 
 
 @compiled
-def run(program, lateness_ms, words, numbers, times, slots, time_ms, amounts, sketch_bits, late, matrix):  # type: ignore[no-untyped-def]
+def run(program, lateness_ms, words, numbers, times, events, slots, time_ms, amounts, sketch_bits, late, matrix):  # type: ignore[no-untyped-def]
     """Score and fold n payments of one key, in order, into its columns of the matrix.
 
-    words uint32, numbers float32, times int64: the rows' one memory, flat. slots, time_ms: int64[n]. amounts: float64[n].
+    words uint32, numbers float32, times int64: the rows' one memory, flat. events: uint8[rows], payments remembered, up to
+    EVENTS_MAX. slots, time_ms: int64[n]. amounts: float64[n].
     sketch_bits: uint8[n, fields], which bit stands for the value. matrix: float32[n, F]. late: bool[n], not folded; filled
     up with those older than the newest of their own row by more than lateness_ms: no other id's times matter.
     """
@@ -233,6 +236,8 @@ def run(program, lateness_ms, words, numbers, times, slots, time_ms, amounts, sk
         if not late[row]:
             times[key + FIRST_MS] = time if first_ms == EMPTY else min(first_ms, time)
             times[key + LAST_MS] = max(last_ms, time)
+            count = 0 if first_ms == EMPTY else events[slots[row]]
+            events[slots[row]] = min(count + 1, EVENTS_MAX)
     return touched  # so that the compiler keeps the loads
 
 

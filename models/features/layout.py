@@ -1,4 +1,4 @@
-"""A feature spec as numbers: where a key's history lies in memory, and the program that the kernel runs over it.
+"""A feature spec as numbers: where a key's history is in memory, and the program that the kernel runs over it.
 
 A ring is a circle of buckets of one width; windows of the same bucket width share one. A ring has as many buckets as its
 longest window, and as many more as the allowed lateness spans, so that an out-of-order payment too finds its whole window.

@@ -61,7 +61,7 @@ def partition_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
     features = np.zeros((len(times), len(spec.features)), np.float32)
     for start in range(0, len(times), BATCH):
         features[order[start : start + BATCH]], _ = fold(state, columns[start : start + BATCH])
-        state.days.clear()  # written by the stream; here the terminals are counted by themselves
+        state.days.clear()  # written by the stream; here the terminals are counted separately
     return features
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import text_arrays
+from models.features.capture import Capture
 from models.features.history import Arrays, FeatureStateError
 from models.features.kernel import compiled
 from models.features.terminal_days import DAY_MS
@@ -30,7 +31,7 @@ class Profile(NamedTuple):
 
 
 class TerminalProfiles:
-    """The last PROFILE_DAYS days of every terminal. Terminals unheard of for longer are forgotten when room is needed."""
+    """The last PROFILE_DAYS days of every terminal. Terminals without payments for longer are evicted when room is needed."""
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
@@ -61,9 +62,7 @@ class TerminalProfiles:
         for kind, counts in ((PAYMENTS, payments), (FRAUDS, frauds)):
             total = self._sums[touched, kind, column].astype(np.int64)
             np.add.at(total, where, np.asarray(counts, np.int64)[known])
-            self._sums[touched, kind, column] = np.clip(
-                total, -COUNT_MAX, COUNT_MAX
-            )  # full, in place of wrapped around
+            self._sums[touched, kind, column] = np.clip(total, -COUNT_MAX, COUNT_MAX)  # full, instead of wrapped around
         return int(np.count_nonzero(~known))
 
     def profile(self, terminal_id: str) -> Profile:
@@ -106,14 +105,23 @@ class TerminalProfiles:
 
     def to_arrays(self) -> Arrays:
         """Copies of everything, in the order in which the terminals came."""
-        text, ends = text_arrays.pack(self._rows)
-        rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
-        return {
-            "profiles_text": text,
-            "profiles_end": ends,
-            "profiles_sums": self._sums[rows],
-            "profiles_last_day": self._last_day[rows],
-        }
+        return self.capture().arrays()
+
+    def capture(self) -> Capture:
+        """The same, packed by another thread. Rows are given in that order, so that they are copied as they lie."""
+        terminals, end = list(self._rows), len(self._rows) + 1
+        sums, last_day = self._sums[1:end].copy(), self._last_day[1:end].copy()
+
+        def pack() -> Arrays:
+            text, ends = text_arrays.pack(terminals)
+            return {
+                "profiles_text": text,
+                "profiles_end": ends,
+                "profiles_sums": sums,
+                "profiles_last_day": last_day,
+            }
+
+        return Capture.of(pack)
 
     def load(self, arrays: Arrays) -> None:
         """Become what `to_arrays` described. Raises FeatureStateError, itself untouched, where the arrays do not fit."""
@@ -161,7 +169,7 @@ class TerminalProfiles:
 
 @compiled
 def _fill(sums, last_days, rows, window_last_days, columns, window_days, rate, log1p, matrix):  # type: ignore[no-untyped-def]
-    """Sums over each row's windows, sorted by length; each goes on where the shorter one before it stopped."""
+    """Sums over each row's windows, sorted by length; each continues where the next shorter one stopped."""
     for place in range(rows.shape[0]):
         row, payments, frauds, back = rows[place], 0, 0, 0
         for feature in range(columns.shape[0]):

@@ -1,7 +1,9 @@
 """The state of one partition's fold: the histories of each key, the days of the terminals, and the event-time clock."""
 
 import numpy as np
+from numpy.typing import NDArray
 
+from models.features.capture import Capture
 from models.features.history import Arrays, FeatureStateError, KeyHistory
 from models.features.kernel import EMPTY, ID_WORDS
 from models.features.layout import counted_fields, plain, used_keys
@@ -40,24 +42,42 @@ class FeatureState:
         """Ids remembered, of all keys."""
         return sum(history.ids for history in self.histories.values())
 
+    @property
+    def turnover(self) -> NDArray[np.int64]:
+        """int64[3], of all keys: ids that ever came; ids forgotten for want of room, without a history and with one.
+
+        Not part of the state: differences count within one object.
+        """
+        fresh, kept = np.sum([history.evicted for history in self.histories.values()] or [(0, 0)], axis=0).tolist()
+        return np.array([self.cards + fresh + kept, fresh, kept], np.int64)
+
     def closed_days(self) -> list[DaySums]:
         """Payments of each terminal on the days that are over by the clock, each payment once.
 
         A payment that comes later for such a day is a part of its own. When is the same for every spec, and days are counted
-        whether features read them or not: a state folded for another spec goes on where the one before it stopped.
+        whether features read them or not: a state folded for another spec continues where its predecessor stopped.
         """
         return self.days.close(self.clock_ms - DAY_CLOSES_AFTER_MS)
 
     def to_arrays(self) -> Arrays:
         """Copies of everything: `from_arrays` makes a state of them whose every later bit is the same."""
-        arrays: Arrays = {
+        arrays = self._small_arrays()
+        for history in self.histories.values():
+            arrays |= history.to_arrays()
+        return arrays | self.days.to_arrays()
+
+    def capture(self) -> Capture:
+        """What `to_arrays` would give now, read by another thread while the fold goes on. One at a time."""
+        small = self._small_arrays()
+        histories = [history.capture() for history in self.histories.values()]
+        return Capture.joined([Capture.of(lambda: small), *histories, self.days.capture()])
+
+    def _small_arrays(self) -> Arrays:
+        return {
             "spec_digest": np.frombuffer(bytes.fromhex(self.spec.digest()), dtype=np.uint8),
             "clock": self.clock.copy(),
             "clock_card": self.clock_card.copy(),
         }
-        for history in self.histories.values():
-            arrays |= history.to_arrays()
-        return arrays | self.days.to_arrays()
 
     @classmethod
     def from_arrays(cls, spec: FeatureSpec, cards_max: int, arrays: Arrays) -> "FeatureState":

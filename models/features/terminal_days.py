@@ -1,13 +1,14 @@
 """Payments of each terminal on each day, in one partition: partial sums, which the profiler adds up over partitions."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features import text_arrays
+from models.features.capture import Capture
 from models.features.history import Arrays, FeatureStateError
 
 DAY_MS = 86_400_000
@@ -48,14 +49,12 @@ class TerminalDays:
 
     def to_arrays(self) -> Arrays:
         """The open days as arrays, one entry a terminal and day."""
-        entries = [(day, *entry) for day in sorted(self._open) for entry in sorted(self._open[day].items())]
-        text, ends = text_arrays.pack(terminal for _, terminal, _ in entries)
-        return {
-            "terminal_days_text": text,
-            "terminal_days_end": ends,
-            "terminal_days_day": np.array([day for day, _, _ in entries], np.int64),
-            "terminal_days_payments": np.array([payments for _, _, payments in entries], np.int64),
-        }
+        return _arrays(self._open)
+
+    def capture(self) -> Capture:
+        """The same, sorted and packed by another thread."""
+        days = {day: payments.copy() for day, payments in self._open.items()}
+        return Capture.of(lambda: _arrays(days))
 
     def load(self, arrays: Arrays) -> None:
         """Take over days. Raises FeatureStateError where the arrays do not fit."""
@@ -67,3 +66,14 @@ class TerminalDays:
             raise FeatureStateError("The snapshot's terminal days do not fit; it is rebuilt from the log.") from None
         for day, payments, terminal in entries:
             self._open.setdefault(day, Counter())[terminal] = payments
+
+
+def _arrays(days: Mapping[int, Mapping[str, int]]) -> Arrays:
+    entries = [(day, *entry) for day in sorted(days) for entry in sorted(days[day].items())]
+    text, ends = text_arrays.pack(terminal for _, terminal, _ in entries)
+    return {
+        "terminal_days_text": text,
+        "terminal_days_end": ends,
+        "terminal_days_day": np.array([day for day, _, _ in entries], np.int64),
+        "terminal_days_payments": np.array([payments for _, _, payments in entries], np.int64),
+    }

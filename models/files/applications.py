@@ -1,4 +1,4 @@
-"""Files of credit applications: any format of `table`, one column an attribute, and what became of each."""
+"""Files of credit applications: any format of `table`, one column an attribute, and the outcome of each."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,13 +10,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from models.features.attributes import Value
+from models.files.flags import is_flag_column, read_flags
 from models.files.numbers import is_missing_series
-from models.files.options import ReadOptions, TableError, nearest, shown, value_kind
+from models.files.options import ReadOptions, TableError, nearest, shown
 from models.files.table import RAGGED_WORDS, Table, read_table
 from schemas.attribute_kinds import AttributeFeature, CategoryFeature
 from schemas.feature_spec import FeatureSpec
 
-DEFAULT, REPAID = ("default", "bad", "true", "yes", "1"), ("repaid", "good", "false", "no", "0")
+DEFAULT, REPAID = ("default", "defaulted", "bad"), ("repaid", "paid", "good")
 PLAIN = ReadOptions()
 
 
@@ -90,7 +91,7 @@ def read(
 
 
 def _without_ragged(table: Table) -> Table:
-    """For training: rows of another length left out, and said."""
+    """For training: rows of another length are left out, with a note."""
     if not table.ragged.any():
         return table
     out, kept = table.lines.filter(table.ragged), ~table.ragged
@@ -127,14 +128,14 @@ def _columns(
 
 
 def _numbers(table: Table, column: str) -> list[Any]:
-    """Numbers; yes and no as 1 and 0 where the column holds nothing else; a text that is no number stays one, to be refused."""
+    """Numbers; yes and no as 1 and 0 where the column has nothing else; other text stays text, and is refused later."""
     given = table.frame[column]
     if given.dtype != pl.String:
         return table.numbers(column).to_list()
-    held = given.filter(~is_missing_series(given)).str.strip_chars().str.to_lowercase()
-    if len(held) and held.is_in(["true", "false"]).all():
-        truth = given.str.strip_chars().str.to_lowercase()
-        return pl.select(pl.when(truth == "true").then(1.0).when(truth == "false").then(0.0))["literal"].to_list()
+    there = pl.select(v=pl.when(~is_missing_series(given)).then(given))["v"]
+    if is_flag_column(there, table.options):
+        flags = read_flags(there, f"{table.path}: {column}", table.options, table.lines)
+        return flags.cast(pl.Float64).to_list()
     found = table.numbers(column)
     strange = found.is_null() & ~is_missing_series(given)
     return [text if odd else number for number, text, odd in zip(found, given, strange, strict=True)]
@@ -154,17 +155,9 @@ def _categories(table: Table, column: str, known: set[str]) -> list[Any]:
 
 
 def _defaulted(table: Table, label: str) -> NDArray[np.bool_]:
-    path, words = (
-        table.path,
-        table.frame[label].cast(pl.String).str.strip_chars().str.to_lowercase().str.strip_suffix(".0"),
-    )
-    if words.null_count():
-        raise TableError(f"{path}: {label} is empty in {words.null_count()} rows; leave them out, or say what became.")
-    strange = ~words.is_in([*DEFAULT, *REPAID])
-    if strange.any():
-        known = ", ".join([*DEFAULT, *REPAID])
-        raise TableError(
-            f"{path}: {label} holds {value_kind(words.filter(strange)[0])} in line {table.lines.filter(strange)[0]}, "
-            f"which is no label: write one of {known}."
-        )
-    return words.is_in(list(DEFAULT)).to_numpy()
+    given = table.frame[label]
+    where = f"{table.path}: {label}"
+    flags = read_flags(given, where, table.options, table.lines, DEFAULT, REPAID)
+    if flags.null_count():
+        raise TableError(f"{where} is empty in {flags.null_count()} rows; leave them out, or say what became.")
+    return flags.to_numpy()

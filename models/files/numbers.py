@@ -6,6 +6,17 @@ from models.files.options import MISSING, ReadOptions, TableError
 
 _SPACES = "[ \u00a0\u2009\u202f]"
 _CURRENCY = r"\p{Sc}|[A-Z]{1,2}\p{Sc}|[A-Z]{3}"
+_CODE_OF = {
+    "\u20ac": "EUR",
+    "\u00a3": "GBP",
+    "\u20b9": "INR",
+    "\u20a9": "KRW",
+    "\u20bd": "RUB",
+    "\u20ba": "TRY",
+    "US$": "USD",
+}
+"""Signs of one currency alone; `$` and `\u00a5` are those of several."""
+
 _PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?$"
 _POINT = r"^[+-]?(([1-9]\d{0,2}(,\d{3})+|\d+)(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
 _COMMA = r"^[+-]?(([1-9]\d{0,2}(\.\d{3})+|\d+)(,\d*)?|,\d+)([eE][+-]?\d{1,3})?$"
@@ -14,7 +25,7 @@ _MARKED = r"[.,]"
 
 
 def is_missing(text: pl.Expr) -> pl.Expr:
-    """Whether a cell of a column of numbers or times holds nothing."""
+    """Whether a cell of a column of numbers or times is empty, or a word for empty."""
     return text.is_null() | text.str.strip_chars().str.to_lowercase().is_in(list(MISSING))
 
 
@@ -23,6 +34,9 @@ def read_numbers(text: pl.Series, name: str, options: ReadOptions, lines: pl.Ser
 
     name, lines: of the column, for sentences. Raises TableError where the column can be read in two ways.
     """
+    quick = text.cast(pl.Float64, strict=False)
+    if quick.null_count() == text.null_count() and quick.is_finite().all() and not text.str.contains(_EITHER).any():
+        return quick, None
     plain = text.to_frame("v").select(pl.col("v").str.strip_chars().alias("v"))["v"]
     simple = plain.str.contains(_PLAIN)
     rest = plain.filter(~simple.fill_null(True) & ~is_missing_series(plain))
@@ -46,7 +60,7 @@ def is_missing_series(text: pl.Series) -> pl.Series:
 
 
 def _finite(values: pl.Series) -> pl.Series:
-    """Null for what no float holds, such as 1e999."""
+    """Null for what does not fit a float, such as 1e999."""
     return values.to_frame("v").select(pl.when(pl.col("v").is_finite()).then("v"))["v"]
 
 
@@ -57,7 +71,7 @@ def _bare(text: pl.Series, name: str) -> tuple[pl.Series, str | None]:
     )
     frame = frame.with_columns(money=pl.coalesce("money", pl.col("v").str.extract(rf"\d\s*({_CURRENCY})\)?$", 1)))
     kinds = frame["money"].drop_nulls().unique().sort().to_list()
-    if len(kinds) > 1:
+    if len({_CODE_OF.get(kind, kind) for kind in kinds}) > 1:
         raise TableError(
             f"Column {name} holds several currencies ({', '.join(kinds[:5])}): amounts of different currencies are never "
             "added; give plain numbers and the currency in a column of its own."

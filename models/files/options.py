@@ -1,4 +1,4 @@
-"""What a person says about a file where it does not say it itself, and the error that asks for it."""
+"""What the user states about a file that is ambiguous, and the error that asks for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,9 @@ MISSING = ("", "na", "n/a", "#n/a", "<na>", "null", "none", "nan", "nil", "-", "
 """Words for nothing in a column of numbers or times, upper case or not. In a column of ids only an empty cell is nothing."""
 
 DateOrder = Literal["dmy", "mdy", "ymd"]
-TimeUnit = Literal["s", "ms", "us", "ns"]
+TimeUnit = Literal["s", "ms", "us", "ns", "excel", "excel-1904"]
+"""excel: days since the day that a spreadsheet counts from, 1899-12-30; excel-1904: since 1904-01-01, as old ones of macOS."""
+
 UNIT_OF: dict[TimeUnit, str] = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
@@ -27,7 +29,7 @@ class ReadOptions:
     """Answers to what a file leaves open; None: the file must say it.
 
     time_start: where bare numbers of a time count from, where that is not 1970; in seconds, or in `time_unit`. without: fields
-    that the file is known not to have.
+    that the file is known not to have. yes, no: words of flags beside those that are known.
     """
 
     encoding: str | None = None
@@ -38,6 +40,8 @@ class ReadOptions:
     time_zone: str | None = None
     time_start: datetime | None = None
     without: tuple[str, ...] = ()
+    yes: tuple[str, ...] = ()
+    no: tuple[str, ...] = ()
 
 
 def shown(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from models.files.flags import read_flags
 from models.files.options import ReadOptions, TableError, nearest, shown, value_kind
 from models.files.table import RAGGED_WORDS, Table, read_table
 from schemas.transaction import Transaction
@@ -16,7 +17,7 @@ TARGETS = (".csv", ".parquet")
 LINE = "#"
 """In place of a column: the row's line in the file. For payments that have no id."""
 
-FRAUD, LEGITIMATE = ("fraud", "true", "1", "yes", "y"), ("legitimate", "false", "0", "no", "n")
+FRAUD, LEGITIMATE = ("fraud",), ("legitimate", "genuine")
 PLAIN = ReadOptions()
 
 
@@ -47,7 +48,7 @@ def read(
     notes: list[str] | None = None,
 ) -> pl.DataFrame:
     """The transactions' fields, as the stream has them, in order of time; with each row's place in the file as `row`, its line
-    as `line`, and in `problem` what the file has in place of a field's value, null where nothing is wrong.
+    as `line`, and in `problem` what the file has instead of a field's value, null where nothing is wrong.
 
     names: field -> column, or columns joined with `+`, or LINE. label: the column that says which payments are frauds; read as
     `is_fraud`, all false without. scenario: the column that numbers the kinds of fraud; read as `scenario`, with which the
@@ -76,7 +77,11 @@ def read(
     if notes is not None:
         unread = [column for column in table.header if column and column not in table.frame.columns]
         notes += [*table.notes, *([f"not read: {shown(unread)}"] if unread else [])]
-    return fields.with_row_index("row").sort("event_time_ms", maintain_order=True, nulls_last=True)
+    fields = fields.with_row_index("row")
+    times = fields["event_time_ms"]
+    if not times.null_count() and times.is_sorted():
+        return fields
+    return fields.sort("event_time_ms", maintain_order=True, nulls_last=True)
 
 
 def _columns(
@@ -95,6 +100,8 @@ def _columns(
         name, column = missing[0]
         like = nearest(column, header)
         fix = f"nearest is {shown([like])}, so perhaps --map {name}={shown([like])}" if like else f"--map {name}=COLUMN"
+        if name == "transaction_id":
+            fix += f", or --map {name}='{LINE}' to take the row's line for its id"
         without = "" if name in NEEDED else f", or, where the payments have none, --without {name}"
         more = f" Also missing: {', '.join(name for name, _ in missing[1:])}." if missing[1:] else ""
         raise TableError(
@@ -118,6 +125,13 @@ def _fields(table: Table, present: Mapping[str, list[str]]) -> pl.DataFrame:
             continue
         what = "number" if name == "amount" else "time"
         lost = given.is_not_null() & fields[name].is_null()
+        if name == "amount":
+            refund = (
+                f"amount (column {column}) is below 0, as refunds are: leave it out, since payments alone are scored"
+            )
+            problems.append(pl.select(pl.when(fields[name] < 0).then(pl.lit(refund)).alias(name))[name])
+        if not lost.any():
+            continue
         kinds = given.filter(lost).cast(pl.String).map_elements(value_kind, return_dtype=pl.String)
         words = f"{name} (column {column}) is " + kinds + f" where a {what} is due: correct it or leave the payment out"
         at = pl.DataFrame({"at": lost.arg_true(), name: words})
@@ -141,14 +155,8 @@ def _frauds(table: Table, label: str | None) -> pl.Series:
     """Which payments are labelled as fraud; those without a label are not."""
     if label is None:
         return pl.repeat(False, len(table.frame), dtype=pl.Boolean, eager=True)
-    words = table.frame[label].cast(pl.String).str.strip_chars().str.to_lowercase().str.strip_suffix(".0")
-    strange = (words.is_not_null() & ~words.is_in([*FRAUD, *LEGITIMATE])).fill_null(False)
-    if strange.any():
-        raise TableError(
-            f"{table.path}: {label} holds {value_kind(words.filter(strange)[0])} in line {table.lines.filter(strange)[0]}, "
-            f"which is no label: write one of {', '.join([*FRAUD, *LEGITIMATE])}."
-        )
-    return words.is_in(list(FRAUD)).fill_null(False)
+    where = f"{table.path}: {label}"
+    return read_flags(table.frame[label], where, table.options, table.lines, FRAUD, LEGITIMATE).fill_null(False)
 
 
 def _scenarios(table: Table, scenario: str) -> pl.Series:

@@ -9,7 +9,8 @@ from polars.exceptions import PolarsError
 
 from models.files.numbers import read_numbers
 from models.files.options import ReadOptions, TableError, shown
-from models.files.text import END_MARK, PlainLines, TextTable, is_text, opened
+from models.files.plain_bytes import byte_blocks, split_columns
+from models.files.text import END_MARK, PlainLines, TextTable, bounded, is_text, opened, unpacked
 from models.files.times import from_datetimes, read_times
 
 LINES, RAGGED = "\0lines", "\0ragged"
@@ -106,6 +107,42 @@ def _parquet(path: Path, options: ReadOptions, choose: Choose) -> Table:
 
 
 def _text(table: TextTable, options: ReadOptions, wanted: Sequence[str]) -> Table:
+    frame, spaced = _quickly(table, wanted) or _carefully(table, wanted)
+    ragged, lines = frame[RAGGED], frame[LINES]
+    found = Table(table.path, frame.select(wanted), table.columns, lines, ragged, options)
+    if spaced:
+        found.notes.append(f"spaces around values left out: {shown(spaced)}")
+    if table.encoding not in ("utf-8", "utf-8-sig") and options.encoding is None:
+        found.notes.append(f"read as {table.encoding}")
+    return found
+
+
+def _quickly(table: TextTable, wanted: Sequence[str]) -> tuple[pl.DataFrame, list[str]] | None:
+    """Columns of a file that is UTF-8 and plain throughout, and which have spaces around values. None for another."""
+    if table.encoding not in ("utf-8", "utf-8-sig") or not wanted or not table.path.is_file():
+        return None
+    frames, spaced = [], dict[str, None]()
+    with unpacked(table.path) as raw:
+        for block in byte_blocks(bounded(table.path, raw), table.header_line):
+            found = split_columns(block, table.delimiter, table.columns, wanted)
+            if found is None:
+                return None
+            frame, maybe_spaced = found
+            if maybe_spaced:
+                frame, with_spaces = _stripped(frame, wanted)
+                spaced |= dict.fromkeys(with_spaces)
+            frames.append(frame.with_columns(_line_numbers(block.first, block.rows)))
+    if not frames:
+        return None
+    return pl.concat(frames).with_columns(pl.lit(False).alias(RAGGED)), [name for name in wanted if name in spaced]
+
+
+def _line_numbers(first: int, rows: int) -> pl.Series:
+    return pl.int_range(first, first + rows, eager=True).alias(LINES)
+
+
+def _carefully(table: TextTable, wanted: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+    """The same of any file, line by line where need be."""
     places = {name: table.columns.index(name) for name in wanted}
     width, frames = len(table.columns), []
     for block in table.blocks():
@@ -113,16 +150,14 @@ def _text(table: TextTable, options: ReadOptions, wanted: Sequence[str]) -> Tabl
             frames.append(_plain(table, block, places, width))
         else:
             frames.append(_rows(table, block, places, width))
-    frame = pl.concat(frames) if frames else _empty(places)
-    stripped = frame.with_columns(pl.col(name).str.strip_chars().replace("", None) for name in places)
-    spaced = [name for name in places if (frame[name].str.len_bytes() != stripped[name].str.len_bytes()).any()]
-    ragged, lines = frame[RAGGED], frame[LINES]
-    found = Table(table.path, stripped.select(list(places)), table.columns, lines, ragged, options)
-    if spaced:
-        found.notes.append(f"spaces around values left out: {shown(spaced)}")
-    if table.encoding not in ("utf-8", "utf-8-sig") and options.encoding is None:
-        found.notes.append(f"read as {table.encoding}")
-    return found
+    return _stripped(pl.concat(frames) if frames else _empty(places), wanted)
+
+
+def _stripped(frame: pl.DataFrame, wanted: Sequence[str]) -> tuple[pl.DataFrame, list[str]]:
+    """Without spaces around values, empty ones null; and which columns had some."""
+    stripped = frame.with_columns(pl.col(name).str.strip_chars().replace("", None) for name in wanted)
+    spaced = [name for name in wanted if (frame[name].str.len_bytes() != stripped[name].str.len_bytes()).any()]
+    return stripped, spaced
 
 
 def _empty(places: Mapping[str, int]) -> pl.DataFrame:

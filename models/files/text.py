@@ -17,8 +17,10 @@ PACKED = (".gz", ".zst")
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 FIELD_CHARS_MAX = 1 << 20
 HEAD_BYTES = 4096
-BLOCK_LINES = 50_000
-PACKED_BYTES = 1 << 16
+LINE_BYTES_MAX = 16 << 20
+BLOCK_LINES, BLOCK_CHARS = 50_000, 8 << 20
+PACKED_BYTES = 1 << 9
+"""Of zstd at once: no more than 16 MB come of it, where 64 KB could be two gigabytes."""
 END_MARK = " \t\x1a"
 
 _MARKS = {
@@ -78,6 +80,11 @@ class TextTable:
                 f"{path} begins with a comment (line {self._before + 1}): remove the lines above the column names."
             )
 
+    @property
+    def header_line(self) -> int:
+        """Line of the file at which the column names end, from 1. Before any row is read."""
+        return self._before + self._reader.line_num
+
     def _read_from(self, lines: Iterator[str], before: int) -> None:
         self._before = before
         checked = _checked(self.path, lines, before)
@@ -99,7 +106,7 @@ class TextTable:
 
     def _chunk(self, number: int) -> list[str]:
         try:
-            return list(islice(self._lines, BLOCK_LINES))
+            return self._lines.readlines(BLOCK_CHARS)
         except UnicodeError:
             raise TableError(
                 f"{self.path} is not {self.encoding} below line {number}: say which encoding it has with --encoding, for "
@@ -142,7 +149,7 @@ def opened(path: Path, options: ReadOptions, stdin: Any = None) -> Iterator[Text
     csv.field_size_limit(FIELD_CHARS_MAX)
     try:
         with contextlib.ExitStack() as stack:
-            raw = stack.enter_context(_unpacked(path) if stdin is None else io.BufferedReader(stdin))
+            raw = bounded(path, stack.enter_context(unpacked(path) if stdin is None else io.BufferedReader(stdin)))
             encoding = options.encoding or _encoding(path, raw.peek(HEAD_BYTES)[:HEAD_BYTES])
             errors = "strict" if options.encoding else "surrogateescape"
             lines = io.TextIOWrapper(raw, encoding=encoding, errors=errors, newline="")
@@ -162,7 +169,8 @@ def opened(path: Path, options: ReadOptions, stdin: Any = None) -> Iterator[Text
         raise TableError(f"{path} {why}: check the path and the format.") from None
 
 
-def _unpacked(path: Path) -> io.BufferedReader:
+def unpacked(path: Path) -> io.BufferedReader:
+    """A file's bytes, unpacked where it is packed. Raises OSError, TableError."""
     raw = path.open("rb")
     head = raw.peek(8)[:8]
     if head.startswith(b"\x1f\x8b"):
@@ -175,6 +183,30 @@ def _unpacked(path: Path) -> io.BufferedReader:
     return raw
 
 
+def bounded(path: Path, raw: io.BufferedReader) -> io.BufferedReader:
+    """The same bytes. Reading raises TableError at a line of more than LINE_BYTES_MAX."""
+    return io.BufferedReader(_Lines(path, raw))
+
+
+class _Lines(io.RawIOBase):
+    """Hands on what is read. Raises TableError at a line without an end, which would be held as one text."""
+
+    def __init__(self, path: Path, raw: io.BufferedReader) -> None:
+        self._path, self._raw, self._bytes = path, raw, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = self._raw.read1(len(buffer))
+        buffer[: len(read)] = read
+        end = max(read.rfind(b"\n"), read.rfind(b"\r"))
+        self._bytes = self._bytes + len(read) if end < 0 else len(read) - end - 1
+        if self._bytes > LINE_BYTES_MAX:
+            raise TableError(f"{self._path} has a line of more than {LINE_BYTES_MAX:,} bytes: give one row a line.")
+        return len(read)
+
+
 class _Zstd(io.RawIOBase):
     """Unpacks as it is read, all frames. Raises TableError where the file ends within one."""
 
@@ -185,13 +217,13 @@ class _Zstd(io.RawIOBase):
             raise TableError(f"{path} needs zstandard: pip install 'assay-scoring[files]', or unpack it.") from None
         self._path, self._raw, self._new, self._error = path, raw, zstandard.ZstdDecompressor, zstandard.ZstdError
         self._frame = self._new().decompressobj()
-        self._ready, self._whole = b"", True
+        self._ready, self._at, self._whole = b"", 0, True
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._ready:
+        while self._at >= len(self._ready):
             packed = self._frame.unused_data or self._raw.read(PACKED_BYTES)
             if not packed:
                 if not self._whole:
@@ -200,13 +232,14 @@ class _Zstd(io.RawIOBase):
             if self._frame.eof:
                 self._frame = self._new().decompressobj()
             try:
-                self._ready = self._frame.decompress(packed)
+                self._ready, self._at = self._frame.decompress(packed), 0
             except self._error:
                 raise TableError(f"{self._path} is damaged: copy it again.") from None
             self._whole = self._frame.eof
-        count = min(len(buffer), len(self._ready))
-        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
-        return count
+        part = self._ready[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
 
 
 def _encoding(path: Path, head: bytes) -> str:

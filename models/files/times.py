@@ -1,11 +1,13 @@
 """Columns of times: epochs in any unit, ISO, dates with the day or the month first. What is ambiguous is asked for."""
 
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from models.files.numbers import is_missing
+from models.files.months import UnknownMonthError, months_as_numbers
+from models.files.numbers import is_missing, read_numbers
 from models.files.options import UNIT_OF, DateOrder, ReadOptions, TableError
 from schemas.times import UNITS_MS, unit_of
 
@@ -25,6 +27,13 @@ _ORDERS: dict[DateOrder, tuple[str, str, str]] = {
 _WORDS: dict[DateOrder, str] = {"dmy": "the day first", "mdy": "the month first", "ymd": "the year first"}
 
 
+EXCEL = {"excel": date(1899, 12, 30), "excel-1904": date(1904, 1, 1)}
+EXCEL_DAYS = (29_221.0, 73_051.0)
+"""1980 to 2100, counted as `excel`."""
+
+DAY_MS = 86_400_000
+
+
 class Times(NamedTuple):
     """ms since 1970 UTC, int64, null where there is none; and what was found out about the column, in words."""
 
@@ -34,7 +43,12 @@ class Times(NamedTuple):
 
 def read_times(text: pl.Series, name: str, options: ReadOptions, lines: pl.Series) -> Times:
     """The times of a column of text. Raises TableError where the whole column leaves open what they are."""
-    frame = text.str.strip_chars().to_frame("v").with_columns(line=lines)
+    frame = text.to_frame("v").with_columns(line=lines)
+    if options.time_unit in EXCEL:
+        return _spreadsheet_days(text, name, options, lines)
+    if _whole_numbers(text) and not (options.time_unit is None and options.time_start is None and _is_compact(text)):
+        return Times(*_epochs(frame, name, options))
+    frame = frame.with_columns(v=pl.col("v").str.strip_chars())
     frame = frame.with_columns(v=pl.when(~is_missing(pl.col("v"))).then("v"))
     held = frame["v"].drop_nulls()
     if len(held) and held.str.contains(_TIME_OF_DAY).all():
@@ -46,12 +60,13 @@ def read_times(text: pl.Series, name: str, options: ReadOptions, lines: pl.Serie
     if options.time_unit is None and options.time_start is None and _is_compact(held):
         return _dates(frame, name, options, compact_only=True)
     if number.any():
-        ms, notes = _epochs(frame.filter(number), name, options)
-        if (number | frame["v"].is_null()).all():
-            return Times(_placed(frame, number, ms), notes)
+        ms, notes = _epochs(frame.with_columns(v=pl.when(number).then("v")), name, options)
+        dates = _matching(frame, _YEAR_FIRST) | _matching(frame, _YEAR_LAST)
+        if not dates.any():
+            return Times(ms, notes)  # what else is there is no time: its row is refused, alone
         raise TableError(
             f"Column {name} holds bare numbers (first in line {frame.filter(number)['line'][0]}) and dates (first in line "
-            f"{frame.filter(~number & frame['v'].is_not_null())['line'][0]}): write all times in one way."
+            f"{frame.filter(dates)['line'][0]}): write all times in one way."
         )
     return _dates(frame, name, options, compact_only=False)
 
@@ -65,21 +80,33 @@ def from_datetimes(column: pl.Series, name: str, options: ReadOptions) -> pl.Ser
     raise TableError(f"Column {name} holds times of day or durations, no points in time: give dates with times.")
 
 
-def _is_compact(held: pl.Series) -> bool:
+def _spreadsheet_days(text: pl.Series, name: str, options: ReadOptions, lines: pl.Series) -> Times:
+    """Days since a spreadsheet's first day, with the time as a fraction: local time, so a zone is needed."""
+    if options.time_start is not None:
+        raise TableError("--time-unit excel has a start of its own: leave out --time-start.")
+    days, _ = read_numbers(text, name, options, lines)
+    first = EXCEL[str(options.time_unit)]
+    start_ms = round(datetime(first.year, first.month, first.day, tzinfo=UTC).timestamp() * 1000)
+    naive = ((days * DAY_MS).round().cast(pl.Int64, strict=False) + start_ms).cast(pl.Datetime("ms"))
+    local = _in_zone(naive.cast(pl.Datetime("us")), name, options)
+    return Times(local.dt.epoch("ms"), [f"{name}: read as a spreadsheet's days since {first.isoformat()}"])
+
+
+def _whole_numbers(text: pl.Series) -> bool:
+    """Whether all cells that hold something are digits alone: the commonest column, read at once."""
+    return text.null_count() < len(text) and text.cast(pl.Int64, strict=False).null_count() == text.null_count()
+
+
+def _is_compact(given: pl.Series) -> bool:
     """Whether all are dates without separators: no time since 1970 in a unit of `TimeUnit` has 8, 12, 14 or 17 such digits."""
-    if held.is_empty() or not held.str.contains(_COMPACT).all():
+    held = given.drop_nulls()
+    if not held.head(1).str.contains(_COMPACT).all() or held.is_empty() or not held.str.contains(_COMPACT).all():
         return False
     return not any(unit_of(float(value)) in UNIT_OF.values() for value in held.head(1) if value.isdigit())
 
 
 def _matching(frame: pl.DataFrame, pattern: str) -> pl.Series:
     return frame["v"].str.contains(pattern).fill_null(False)
-
-
-def _placed(frame: pl.DataFrame, where: pl.Series, values: pl.Series) -> pl.Series:
-    places = pl.DataFrame({"at": where.arg_true(), "ms": values})
-    rows = pl.DataFrame({"at": pl.Series(range(len(frame)), dtype=places["at"].dtype)})
-    return rows.join(places, on="at", how="left", maintain_order="left")["ms"]
 
 
 def _epochs(frame: pl.DataFrame, name: str, options: ReadOptions) -> tuple[pl.Series, list[str]]:
@@ -97,6 +124,12 @@ def _epochs(frame: pl.DataFrame, name: str, options: ReadOptions) -> tuple[pl.Se
         units = {found if (found := unit_of(value)) in UNIT_OF.values() else None for value in (low, high)}
         found = next(iter(units)) if len(units) == 1 else None
         if found is None:
+            if EXCEL_DAYS[0] <= low and high < EXCEL_DAYS[1]:
+                line = frame["line"][int(values.arg_min() or 0)]
+                raise TableError(
+                    f"Column {name} (line {line}) holds numbers such as a spreadsheet counts days with: where that is so, say "
+                    "--time-unit excel, else the unit with --time-unit s, ms, us or ns."
+                )
             why = (
                 "counts from a start of its own or is in no unit that fits: no time from 1980 to 2100 begins there. Where it "
                 "is seconds from a start, give that with --time-start, for instance --time-start 2013-09-01T00:00:00Z; give a "
@@ -119,6 +152,7 @@ def _epochs(frame: pl.DataFrame, name: str, options: ReadOptions) -> tuple[pl.Se
 
 def _dates(frame: pl.DataFrame, name: str, options: ReadOptions, *, compact_only: bool) -> Times:
     notes: list[str] = []
+    frame = frame.with_columns(v=_with_months(frame, name))
     if compact_only:
         groups = frame["v"].str.extract_groups(_COMPACT).struct.unnest()
         groups.columns = ["a", "b", "c", "hour", "minute", "second", "fraction", "zone"]
@@ -145,6 +179,16 @@ def _dates(frame: pl.DataFrame, name: str, options: ReadOptions, *, compact_only
         local = _in_zone(naive, name, options, line)
         utc = pl.select(v=pl.when(without).then(local).otherwise(utc))["v"]
     return Times(utc.dt.epoch("ms"), notes)
+
+
+def _with_months(frame: pl.DataFrame, name: str) -> pl.Series:
+    try:
+        return months_as_numbers(frame["v"])
+    except UnknownMonthError as error:
+        line = frame["line"][error.row]
+        raise TableError(
+            f"Column {name} has a month as a word that is not known (line {line}): write months as numbers, or in English."
+        ) from None
 
 
 def _order(parts: pl.DataFrame, name: str, options: ReadOptions) -> tuple[DateOrder | None, list[str]]:

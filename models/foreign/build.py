@@ -5,7 +5,7 @@ The file's own nodes are run beside the joined graph on every row of the referen
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -25,11 +25,12 @@ from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.training.code_version import code_version
 from models.training.fraud.evaluation import evaluate
+from models.training.fraud.held_out import carried
 from models.training.fraud.tables import ANOMALY, build_evaluation
 from models.training.model_report.inputs import FRAUD, ReportInput, Tested
 from models.training.model_report.page import model_report
 from models.training.reference import build_reference
-from models.training.thresholds import NEVER_PERCENTILE, AlertBudget, Objective, choose_thresholds, parse_objective
+from models.training.thresholds import AlertBudget, Objective, classifier_thresholds, parse_objective
 from schemas.evaluation import Evaluation
 from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Manifest, Thresholds, TrainingRun
@@ -50,7 +51,6 @@ ROWS = 1024
 """Asked at once."""
 
 EPOCH = date(1970, 1, 1)
-NO_ANOMALY = ("anomaly", "reconstruction", "combined")
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn")
 
 
@@ -89,7 +89,8 @@ def build_bundle(model: Path, data: Path, out: Path, settings: BuildSettings) ->
     said = _own_answers(foreign, rows.features, column)
     _check_same(said, run(rows.features).probability, rows, settings.expected)
 
-    thresholds = _thresholds(run(rows.chosen_on.features), settings.objective, rows)
+    on_validation = run(rows.chosen_on.features)
+    thresholds = _thresholds(on_validation, settings.objective, rows)
     on_test = run(rows.measured_on.features)
     manifest = Manifest(
         name=settings.name,
@@ -103,16 +104,18 @@ def build_bundle(model: Path, data: Path, out: Path, settings: BuildSettings) ->
         feature_spec=spec,
         thresholds=thresholds,
         training=_origin(foreign, model, content, data, rows, settings),
-        metrics=_figures(rows, on_test, thresholds),
+        metrics=evaluate(rows.measured_on, on_test, thresholds, has_anomaly=False),
         evaluation=_evaluation(rows, on_test, thresholds, settings.objective),
         files={},
     )
     legitimate = rows.chosen_on.legitimate
     reference = build_reference(spec, legitimate, run(legitimate))
-    manifest = stated(manifest, graph, reference)
+    held_out = carried((rows.chosen_on, on_validation), (rows.measured_on, on_test), rows.first_day)
+    manifest = stated(manifest, graph, reference, held_out)
     golden = golden_of(rows.measured_on.features, on_test, errors)
     check_in_child(Bundle(manifest, graph, reference, "", golden=golden))
-    pack_bundle(out, manifest, graph, reference, _report(manifest, graph, reference, run, rows, on_test), golden)
+    report = _report(manifest, graph, reference, run, rows, on_test)
+    pack_bundle(out, manifest, graph, reference, report, golden, held_out)
     return manifest
 
 
@@ -178,17 +181,10 @@ def _check_same(
 
 
 def _thresholds(scores: Scores, objective: Objective, rows: ReferenceData) -> Thresholds:
-    """The classifier's alone: a percentile that is always 0 raises no alert."""
-    if isinstance(objective, AlertBudget):
-        objective = replace(objective, anomaly_part=0.0)
-    found = choose_thresholds(scores.probability, scores.anomaly_percentile, objective, rows.chosen_on.is_fraud)
-    words = found.objective.partition(";")[0].replace("on validation", "on the first half of the reference data")
-    return found.model_copy(update={"anomaly_percentile": NEVER_PERCENTILE, "objective": words})
-
-
-def _figures(rows: ReferenceData, scores: Scores, thresholds: Thresholds) -> dict[str, float]:
-    found = evaluate(rows.measured_on, scores, thresholds)
-    return {name: value for name, value in found.items() if not any(word in name for word in NO_ANOMALY)}
+    days = len(np.unique(rows.chosen_on.day)) if rows.has_days else None
+    found = classifier_thresholds(scores.probability, objective, rows.chosen_on.is_fraud, days)
+    words = found.objective.replace("on validation", "on the first half of the reference data")
+    return found.model_copy(update={"objective": words})
 
 
 def _evaluation(rows: ReferenceData, scores: Scores, thresholds: Thresholds, objective: Objective) -> Evaluation:

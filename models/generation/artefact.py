@@ -1,4 +1,4 @@
-"""A generator as a directory, and checked like a bundle: nothing in it is believed, and what was checked is what runs."""
+"""A generator as a directory, checked like a bundle: nothing in it is trusted, and what was checked is what runs."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from schemas.generator import GeneratorManifest
 
 MANIFEST, MODEL = "manifest.json", "generator.onnx"
 BYTES_MAX = {MANIFEST: 1 << 20, MODEL: 16 << 20}
-"""Every file and its largest size; no other file may lie beside them."""
+"""Every file and its largest size; no other file may be in the directory."""
 
 INPUT, OUTPUT = "noise", "levels"
 """Of the graph: float32[n, noise], standard normal, to float32[n, columns] in (0, 1)."""

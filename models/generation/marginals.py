@@ -25,7 +25,7 @@ class Marginal:
     """One column's quantile function, linear between K knots.
 
     levels: float64[K], 0 to 1, never falling; values: float64[K], in the column's unit, never falling. Two knots of one value
-    are an atom, two of one level a gap that no value lies in. whole: values are rounded to whole numbers.
+    are an atom, two of one level a gap that has no values. whole: values are rounded to whole numbers.
     """
 
     levels: NDArray[np.float64]
@@ -48,7 +48,7 @@ class Marginal:
 def _interpolated(
     at: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64], side: str
 ) -> NDArray[np.float64]:
-    """y at `at`, linear between the knots; where x stands still, y's lowest (left) or highest (right) value there."""
+    """y at `at`, linear between the knots; where x is constant, y's lowest (left) or highest (right) value there."""
     upper = np.clip(np.searchsorted(x, at, "left" if side == "left" else "right"), 0, len(x) - 1)
     lower = np.maximum(upper - 1, 0)
     width = x[upper] - x[lower]

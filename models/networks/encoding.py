@@ -15,7 +15,7 @@ BINS = 100
 """Inputs of the reference autoencoder."""
 
 TAIL_QUANTILES = (0.99, 0.9995)
-"""The last edges. The rest is even over the lower 90 %: anomalies lie above, where even bins would be too wide to show."""
+"""The last edges. The rest is even over the lower 90 %: anomalies are above, where even bins would be too wide to show."""
 
 WIDTH_MIN = 1e-30
 """Narrower bins become steps: their inverse would not fit a float32."""
@@ -50,7 +50,7 @@ class Encoding:
 def fit_encoding(features: NDArray[np.float32], bins: int = BINS) -> Encoding:
     """Edges at the quantiles of `features`, float32[n, F]: one bin for a binary feature, the rest spread evenly.
 
-    What lies beyond the range of `features` ends in the outermost bins. Raises ValueError with fewer bins than features.
+    Values beyond the range of `features` are in the outermost bins. Raises ValueError with fewer bins than features.
     """
     count = features.shape[1]
     if bins < count:

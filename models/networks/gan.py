@@ -1,4 +1,4 @@
-"""The generative adversarial network: a generator that turns noise into rows, and a critic that tells them from real ones.
+"""The generative adversarial network: a generator that turns noise into rows, and a critic that separates them from real ones.
 
 Goodfellow et al., "Generative Adversarial Nets", 2014.
 """

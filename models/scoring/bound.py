@@ -1,6 +1,6 @@
-"""A graph bound to buffers of its own, one set for each size of batch: what a GPU needs to be asked without allocating.
+"""A graph bound to buffers of its own, one set for each size of batch: what a GPU needs to score without allocating.
 
-On CUDA each set is captured as one CUDA graph at its first run, and replayed after: one launch in place of one for each
+On CUDA each set is captured as one CUDA graph at its first run, and replayed after: one launch instead of one for each
 operator. See "I/O Binding" and "Using CUDA Graphs" of https://onnxruntime.ai/docs: fixed shapes and addresses, one
 `gpu_graph_id` for each capture, and never a run from a second thread: each thread has captures of its own.
 """
@@ -58,7 +58,7 @@ class BoundGraph:
         buckets: Sequence[int] = BUCKETS,
         device: str = "cuda",
     ) -> None:
-        """entry: the input float32[n, width]. outputs: names of outputs float32[n]. device: where the buffers lie."""
+        """entry: the input float32[n, width]. outputs: names of outputs float32[n]. device: where the buffers are."""
         self._session = session
         self._buckets = {rows: _Bucket(session, entry, outputs, (rows, width), device) for rows in sorted(buckets)}
 

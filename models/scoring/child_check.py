@@ -24,7 +24,7 @@ _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "HOME", "LANG", "TMPDIR")
 
 
 def check_in_child(bundle: Bundle, memory_mib_max: int = MEMORY_MIB_MAX, wall_s_max: float = WALL_S_MAX) -> None:
-    """Raises BundleError where the child does not load and run the graph within the limits, or an answer is no number."""
+    """Raises BundleError where the child does not load and run the graph within the limits, or an answer is not a number."""
     name = f"{bundle.manifest.name}/{bundle.manifest.version}"
     rows = np.array(bundle.golden.rows if bundle.golden else bundle.reference.background, np.float32)
     given = io.BytesIO()

@@ -28,7 +28,7 @@ def create_session(model: bytes | str, device: Device) -> tuple[onnxruntime.Infe
 
     model: a graph's bytes, or (benchmarks only) its path.
     A CUDA that does not start shows in two ways: an error where its libraries are there and the card is not, and a session on
-    the CPU, without a word, where the libraries are not. So the session is asked what it runs on.
+    the CPU, without a warning, where the libraries are not. So the session is asked what it runs on.
     """
     offered = _CUDA in onnxruntime.get_available_providers()
     why = "this ONNX Runtime is built without CUDA (install assay-scoring[gpu] in place of [cpu])"

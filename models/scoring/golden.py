@@ -23,7 +23,7 @@ def golden_of(
 ) -> Golden:
     """A few of float32[n, F], spread over all of them, with their answers, as the bundle keeps them.
 
-    feature_errors: the errors of each feature of rows. Raises BundleError where an answer is no number.
+    feature_errors: the errors of each feature of rows. Raises BundleError where an answer is not a number.
     """
     chosen = np.unique(np.linspace(0, len(rows) - 1, GOLDEN_ROWS).astype(int))
     errors = feature_errors(np.ascontiguousarray(rows[chosen]))
@@ -44,7 +44,7 @@ def golden_of(
 
 
 def spread_rows(reference: Reference) -> NDArray[np.float32]:
-    """Rows over the whole range of each feature, float32[GOLDEN_ROWS, F], from what the bundle knows of its traffic alone."""
+    """Rows over the whole range of each feature, float32[GOLDEN_ROWS, F], from the bundle's own reference alone."""
     columns = [
         [histogram.edges[(row * (place + 3)) % len(histogram.edges)] for row in range(GOLDEN_ROWS)]
         for place, histogram in enumerate(reference.features)
@@ -55,7 +55,7 @@ def spread_rows(reference: Reference) -> NDArray[np.float32]:
 def check_golden(session: ModelSession) -> float:
     """Score the bundle's golden rows; the largest difference of any output, in the terms of TOLERANCE.
 
-    Raises BundleError where there are no rows, where an answer is no number, or where the difference is too large.
+    Raises BundleError where there are no rows, where an answer is not a number, or where the difference is too large.
     """
     bundle = session.bundle
     name = f"{bundle.manifest.name}/{bundle.manifest.version}"

@@ -39,7 +39,7 @@ class FeatureBins:
 
 @njit(cache=True, nogil=True)
 def _count(matrix, edges, bins, counts):  # type: ignore[no-untyped-def]
-    """How many inner edges lie at or below a value is its bin. Edge by edge over a column: no branches, whole vectors."""
+    """A value's bin is the number of inner edges at or below it. Edge by edge over a column: no branches, whole vectors."""
     above = np.empty(matrix.shape[0], np.int32)
     for feature in range(matrix.shape[1]):
         column = matrix[:, feature].copy()

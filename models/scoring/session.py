@@ -94,7 +94,7 @@ class OnGpu:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gpu")
 
     def run(self, matrix: NDArray[np.float32]) -> Scores:
-        """Wait for the turn, and for the scores. Raises DeviceError: a card that fails is no fault of what it scores."""
+        """Wait for the turn, and for the scores. Raises DeviceError: the records are not to blame for a GPU that fails."""
         try:
             return self._thread.submit(self._all, matrix).result()
         except Exception as error:  # ONNX Runtime's errors have no common base

@@ -26,7 +26,7 @@ COALITIONS = 128
 """Coalitions tried of more features: then the values are estimates; their sum is exact all the same."""
 
 COALITIONS_PER_FEATURE = 4
-"""Of very many features more are tried: twice their number it takes for the values to be determined at all."""
+"""With very many features more are tried: at least twice their number, or the values are not determined."""
 
 REASONS_MAX = 4
 SEED = 0
@@ -78,7 +78,7 @@ def design(features: int, coalitions: int | None = None) -> Design:
     """The coalitions of `features` features: all of them if they are few, else the heaviest sizes, then a seeded draw.
 
     Pairs of complements: so all first- and second-order effects are met without sampling error. One feature alone has no
-    coalition but itself, and none has nothing. coalitions: how many at most, in place of `coalitions_max`.
+    coalition but itself, and none has nothing. coalitions: how many at most, instead of `coalitions_max`.
     """
     if features < 2:
         return Design(np.zeros((0, features), np.bool_), np.ones((features, 1)))
@@ -132,7 +132,7 @@ def explain(
 
     rows: float32[k, F], the alerts' features; triggers: which scores each crossed, whose contributions are given. Per score
     the contributions of all F features sum to score(row) - mean score(background). One call of `session.run`.
-    coalitions: a limit in place of `coalitions_max`.
+    coalitions: a limit instead of `coalitions_max`.
     """
     if not len(rows):
         return []
@@ -154,7 +154,7 @@ def contributions(
 
     A feature with the background's own value counts 0, exactly, and takes no part in the coalitions: so the fewer features
     differ, the better the rest is known. `run` is called once, with at most k * (coalitions_max(F) * B + 1) + B rows.
-    coalitions: a limit in place of `coalitions_max`.
+    coalitions: a limit instead of `coalitions_max`.
     """
     different = [np.flatnonzero((row != background).any(axis=0)) for row in rows]
     plans = [design(len(features), coalitions) for features in different]

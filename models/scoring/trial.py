@@ -18,9 +18,8 @@ PASSED, NO_NUMBERS = 0, 3
 
 def main() -> int:
     """Exit status: PASSED, NO_NUMBERS, or that of an exception, whose last line says why."""
-    memory = int(sys.argv[1]) << 20
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S_MAX, CPU_S_MAX))
+    _limit(resource.RLIMIT_AS, int(sys.argv[1]) << 20)
+    _limit(resource.RLIMIT_CPU, CPU_S_MAX)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     given = np.load(io.BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     rows = given["rows"]
@@ -28,6 +27,13 @@ def main() -> int:
     answers = session.run(list(OUTPUTS), {INPUT: rows})
     session.run(list(OUTPUTS), {INPUT: np.zeros((TRIAL_ROWS, rows.shape[1]), np.float32)})
     return PASSED if all(np.isfinite(answer).all() for answer in answers) else NO_NUMBERS
+
+
+def _limit(kind: int, most: int) -> None:
+    """No more than `most`, nor than what we were given: a hard limit below it cannot be raised."""
+    hard = resource.getrlimit(kind)[1]
+    bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (bound, bound))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ BATCH = 500
 
 @dataclass(frozen=True, slots=True)
 class ApplicationBatch:
-    """n simulated applications in order. attributes: int64[n] by name. defaulted: bool[n], what will become of them."""
+    """n simulated applications in order. attributes: int64[n] by name. defaulted: bool[n], their outcome."""
 
     application_id: list[str]
     applicant_id: list[str]

@@ -13,8 +13,8 @@ class SimulationSettings:
     """The handbook's data set by default, under our own seed and dates.
 
     radius: a customer uses the terminals nearer than this, on a square of 100 x 100. start: first day, UTC, ISO 8601.
-    days: how many; None goes on for ever. The first N days are the same whatever `days` is. drift_day: from this day on,
-    counted from 0, everybody spends DRIFT_FACTOR times as much; the days before are the same bits without it.
+    days: how many; None never ends. The first N days are the same whatever `days` is. drift_day: from this day on,
+    counted from 0, every customer spends DRIFT_FACTOR times as much; the days before are the same bits without it.
     """
 
     seed: int = 0

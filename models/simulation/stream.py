@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from models.features.columns import TransactionColumns
 from models.simulation.population import Population, draw_population
 from models.simulation.settings import SimulationSettings
-from schemas.feature_kinds import IdField
 
 DAY_S = 86_400
 NOON_S, SPREAD_S = 43_200.0, 20_000.0
@@ -48,7 +47,7 @@ class TransactionDay:
     @property
     def columns(self) -> TransactionColumns:
         """What the feature fold reads."""
-        ids: dict[IdField, list[str]] = {"card_id": self.card_id, "terminal_id": self.terminal_id}
+        ids: dict[str, list[str]] = {"card_id": self.card_id, "terminal_id": self.terminal_id}
         return TransactionColumns(ids, self.event_time_ms, self.amount)
 
 
@@ -63,7 +62,7 @@ class Compromised:
 def generate(settings: SimulationSettings) -> Iterator[TransactionDay]:
     """One day after the other. Same settings, same bits; the number of days changes none of them.
 
-    The frauds are the handbook's, but for three points, since an endless stream cannot look at all its data first:
+    The frauds are the handbook's except in three points, since an endless stream cannot look at all its data first:
     - scenario 3: each transaction of a compromised customer is fraudulent with probability 1/3, where the book takes
       floor(n/3) of the pooled n of the day's three customers; a customer compromised twice is hit twice as often, and a
       transaction hit twice has its amount multiplied twice, as in the book;

@@ -19,7 +19,7 @@ def baselines(seed: int) -> dict[str, object]:
 
     XGBoost: exact splits from a base score of 0.5, as in the version that the handbook used. Today's defaults start at the
     share of frauds, where each row's second derivative is so small that `min_child_weight` forbids most splits: on the
-    handbook's data average precision 0.56 in place of 0.64.
+    handbook's data average precision 0.56 instead of 0.64.
     """
     models: dict[str, object] = {
         LOGISTIC: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),

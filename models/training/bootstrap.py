@@ -126,7 +126,7 @@ def bootstrap(
 def estimate(values: NDArray[np.float64], lowest: float = 0.0) -> Estimate:
     """The measured value, which comes first, with its interval from the others. lowest: of what the figure can be.
 
-    With too few usable draws the interval is all that the figure can be, and says so.
+    With too few usable draws the interval is the figure's whole range, and is marked as such.
     """
     value, draws = float(values[0]), values[1:]
     usable = draws[np.isfinite(draws)]

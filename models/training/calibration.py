@@ -15,7 +15,7 @@ KNOT_GAP = 0.05
 """Least distance of two knots, in logits: a steeper curve would amplify the last digits of a float32."""
 
 OUTER_GAP = 4.0
-"""The curve goes on for so many logits beyond the rows that it was fitted on, so that more extreme scores still rank."""
+"""The curve continues for so many logits beyond the rows that it was fitted on, so that more extreme scores still rank."""
 
 
 def fit_calibration(

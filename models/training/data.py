@@ -22,7 +22,8 @@ class TrainingError(ValueError):
 class Dataset:
     """n transactions in order of time.
 
-    features: float32[n, F]. card: int64[n], numbered. day: int64[n], from 0. is_fraud: bool[n]. scenario: int8[n].
+    features: float32[n, F]. card: int64[n], numbered. day: int64[n], from 0. is_fraud: bool[n]. scenario: int8[n]. amount:
+    float64[n], where it is known; for figures in money, no input of a model.
     """
 
     features: NDArray[np.float32]
@@ -30,16 +31,20 @@ class Dataset:
     day: NDArray[np.int64]
     is_fraud: NDArray[np.bool_]
     scenario: NDArray[np.int8]
+    amount: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.card)
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> "Dataset":
-        return Dataset(self.features[rows], self.card[rows], self.day[rows], self.is_fraud[rows], self.scenario[rows])
+        amount = None if self.amount is None else self.amount[rows]
+        return Dataset(
+            self.features[rows], self.card[rows], self.day[rows], self.is_fraud[rows], self.scenario[rows], amount
+        )
 
     @property
     def legitimate(self) -> NDArray[np.float32]:
-        """Features of the rows that are no fraud."""
+        """Features of the legitimate rows."""
         return self.features[~self.is_fraud]
 
     def digest(self) -> str:
@@ -53,7 +58,10 @@ class Dataset:
 def joined(parts: Sequence[Dataset]) -> Dataset:
     """All rows of at least one part, one after the other."""
     columns = ("features", "card", "day", "is_fraud", "scenario")
-    return Dataset(*(np.concatenate([getattr(part, column) for part in parts]) for column in columns))
+    amounts = [part.amount for part in parts if part.amount is not None]
+    amount = np.concatenate(amounts) if amounts and len(amounts) == len(parts) else None
+    whole = {column: np.concatenate([getattr(part, column) for part in parts]) for column in columns}
+    return Dataset(**whole, amount=amount)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where networks are fitted, always with the same bits: a CUDA device where there is one."""
+"""The device that networks are fitted on, always with the same bits: a CUDA device where there is one."""
 
 import os
 from contextlib import AbstractContextManager

@@ -84,7 +84,7 @@ CURVE_PERCENTILES = (
 """Knots of the percentile curve: dense where alerts are."""
 
 LARGEST_PERCENTILE, BEYOND = 99.99, 3.0
-"""The largest legitimate error lies at 99.99, `BEYOND` times that error and more at 100: so worse anomalies still rank."""
+"""The largest legitimate error is at 99.99, `BEYOND` times that error and more at 100: so worse anomalies still rank."""
 
 
 ERROR_MIN = 1e-12
@@ -102,7 +102,7 @@ def fit_percentiles(errors: NDArray[np.float32]) -> PercentileCurve:
     knots = np.quantile(errors.astype(np.float64), np.array(CURVE_PERCENTILES) / 100.0)
     knots = np.concatenate([knots, np.max(errors).astype(np.float64) * np.array([1.0, BEYOND])])
     percentiles = np.array([*CURVE_PERCENTILES, LARGEST_PERCENTILE, 100.0])
-    # Where knots fall together, the highest percentile stands for them, and the lower ones lie below.
+    # Where knots coincide, the highest percentile is theirs, and the lower ones are below.
     for place in range(len(knots) - 2, -1, -1):
         root = max(float(knots[place + 1]), ERROR_MIN) ** 0.5
         least = (RELATIVE_RISE * root + ROOT_RISE) * root * (percentiles[place + 1] - percentiles[place]) / 100.0

@@ -1,4 +1,4 @@
-"""How a fit tells how far it is."""
+"""How a fit reports its progress."""
 
 from collections.abc import Callable
 

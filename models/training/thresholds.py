@@ -1,7 +1,7 @@
 """From which scores on to alert: for an alert budget, a floor of precision, or the least cost."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,30 @@ class CostMatrix:
             raise ObjectiveError("Both costs must be above 0: write for example cost:FN=100,FP=1.")
 
 
-Objective = AlertBudget | PrecisionFloor | CostMatrix
+@dataclass(frozen=True, slots=True)
+class RecallFloor:
+    """The fewest alerts of the classifier that find at least this share of the frauds."""
+
+    floor: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.floor <= 1.0:
+            raise ObjectiveError(f"A recall of {self.floor} is no floor: write for example recall:0.8.")
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsPerDay:
+    """So many alerts a day, at most, in the mean, and the part of them that the anomaly score may raise alone."""
+
+    count: float
+    anomaly_part: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.count < math.inf:
+            raise ObjectiveError(f"{self.count} alerts a day are no budget: write for example alerts:20.")
+
+
+Objective = AlertBudget | PrecisionFloor | CostMatrix | RecallFloor | AlertsPerDay
 
 
 def parse_objective(text: str) -> Objective:
@@ -63,6 +86,10 @@ def parse_objective(text: str) -> Objective:
                 return AlertBudget(float(value))
             case "precision":
                 return PrecisionFloor(float(value))
+            case "recall":
+                return RecallFloor(float(value))
+            case "alerts":
+                return AlertsPerDay(float(value))
             case "cost":
                 costs = dict(part.split("=") for part in value.split(","))
                 return CostMatrix(float(costs.pop("FN")), float(costs.pop("FP")))
@@ -70,7 +97,8 @@ def parse_objective(text: str) -> Objective:
         if isinstance(error, ObjectiveError):
             raise
     raise ObjectiveError(
-        f"{text!r} is no objective: write budget:0.005 (share of payments), precision:0.9 or cost:FN=100,FP=1."
+        f"{text!r} is no objective: write budget:0.005 (share of payments), alerts:20 (a day), precision:0.9, recall:0.8 or "
+        "cost:FN=100,FP=1."
     )
 
 
@@ -79,19 +107,53 @@ def choose_thresholds(
     anomaly_percentile: NDArray[np.float32],
     objective: Objective,
     is_fraud: NDArray[np.bool_] | None = None,
+    days: int | None = None,
 ) -> Thresholds:
     """Thresholds that meet the objective on these rows, float32[n] each: the classifier's first, then the anomaly's.
 
     The anomaly threshold counts only rows that the classifier does not alert on: it is there to find what that one misses.
-    is_fraud: bool[n]; a budget needs none. Raises ObjectiveError where no threshold reaches the floor.
+    is_fraud: bool[n]; a budget needs none. days: how many the rows cover, where they
+    have some. Raises ObjectiveError where no threshold reaches the floor.
     """
     if isinstance(objective, AlertBudget):
         return _by_budget(probability, anomaly_percentile, objective)
+    if isinstance(objective, AlertsPerDay):
+        if not days:
+            raise ObjectiveError("Alerts a day need rows with days, which these have not: write budget:SHARE instead.")
+        share = min(1.0, objective.count * days / len(probability))
+        chosen = _by_budget(probability, anomaly_percentile, AlertBudget(share, objective.anomaly_part))
+        words = f"{objective.count:g} alerts a day on validation, at most; {objective.anomaly_part:.0%} of them by the "
+        return chosen.model_copy(update={"objective": f"{words}anomaly percentile alone"})
     if is_fraud is None:
         raise ObjectiveError("A precision floor or a cost needs the labels of the rows: give is_fraud.")
     if isinstance(objective, PrecisionFloor):
         return _by_precision(probability, anomaly_percentile, objective, is_fraud)
+    if isinstance(objective, RecallFloor):
+        return _by_recall(probability, objective, is_fraud)
     return _by_cost(probability, anomaly_percentile, objective, is_fraud)
+
+
+def classifier_thresholds(
+    probability: NDArray[np.float32], objective: Objective, is_fraud: NDArray[np.bool_], days: int | None = None
+) -> Thresholds:
+    """`choose_thresholds` where there is no anomaly score: its threshold is one that a percentile of 0 never reaches."""
+    if isinstance(objective, AlertBudget | AlertsPerDay):
+        objective = replace(objective, anomaly_part=0.0)
+    found = choose_thresholds(probability, np.zeros_like(probability), objective, is_fraud, days)
+    words = found.objective.partition(";")[0]
+    return found.model_copy(update={"anomaly_percentile": NEVER_PERCENTILE, "objective": words})
+
+
+def _by_recall(probability: NDArray[np.float32], objective: RecallFloor, is_fraud: NDArray[np.bool_]) -> Thresholds:
+    scores, right, _ = _alerts_from(probability, is_fraud)
+    if not len(right) or not right[-1]:
+        raise ObjectiveError("There is no fraud on validation to find: ask for a budget.")
+    first = int(np.argmax(right >= objective.floor * right[-1]))
+    return Thresholds(
+        probability=float(scores[first]),
+        anomaly_percentile=NEVER_PERCENTILE,
+        objective=f"the fewest alerts by the probability that find {objective.floor:.0%} of the frauds, on validation",
+    )
 
 
 def _by_budget(
@@ -173,7 +235,7 @@ def _alerts_from(
 
 
 def _lowest_of_top(scores: NDArray[np.float32], count: int) -> np.float32:
-    """The threshold that at most `count` scores reach, but for ties at the very highest score, which all reach it."""
+    """The threshold that at most `count` scores reach, except ties at the very highest score, which all reach it."""
     ordered = np.sort(scores)[::-1]
     if count >= len(ordered):
         return np.float32(ordered[-1])

@@ -44,7 +44,7 @@ def new_cluster_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One more door, with a protection of its own, on the first node. protocol: SSL, SASL_SSL or SASL_PLAINTEXT."""
+    """One more listener, with its own protection, on the first node. protocol: SSL, SASL_SSL or SASL_PLAINTEXT."""
 
     name: str
     port: int

@@ -2,7 +2,7 @@
 
 Run by path as a process of its own, in its own session (Ctrl-C in a terminal does not reach Java), with the standard
 library only: `guard.py PARENT_PID LOG_FILE REMOVE_DIR COMMAND...`. It prints Java's process id. A byte on its input
-asks for a clean stop. End of file says that the parent is gone: then REMOVE_DIR, where one is given, goes as well.
+asks for a clean stop. End of file means that the parent has ended: then REMOVE_DIR, where one is given, is removed too.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def main(parent_pid: int, log_file: str, remove_dir: str, command: list[str]) -> int:
-    """Run the command until it ends, the parent asks or the parent is gone. Returns the command's exit status."""
+    """Run the command until it ends, the parent asks or the parent has ended. Returns the command's exit status."""
     with open(log_file, "ab") as log:
         java = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, preexec_fn=_end_with_the_guard
@@ -44,7 +44,7 @@ def main(parent_pid: int, log_file: str, remove_dir: str, command: list[str]) ->
 
 
 def _wait(java: "subprocess.Popen[bytes]", parent_pid: int) -> bool:
-    """Until Java has ended, or is to end. False: because the parent is gone."""
+    """Until Java has ended, or should end. False: because the parent has ended."""
     while java.poll() is None:
         readable, _, _ = select.select([sys.stdin], [], [], POLL_INTERVAL_S)
         if readable:

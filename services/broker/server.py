@@ -32,7 +32,7 @@ class EmbeddedKafka:
 
     nodes: 1, or 3 with replication 3 and two in-sync replicas. data_dir: kept; None is a temporary one, removed at the
     end. port: of the first node, the others follow; 0 takes free ones. heap_mb: of each node. properties: broker
-    settings on top of ours. listeners: more doors, with protection; scram: passwords of their users, by name. console: shows
+    settings on top of ours. listeners: more of them, with protection; scram: passwords of their users, by name. console: shows
     the progress of the first download.
 
     >>> with EmbeddedKafka() as kafka:  # doctest: +SKIP

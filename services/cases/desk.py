@@ -79,7 +79,7 @@ class Desk:
         return False
 
     def labels(self, action: CaseAction, source: Source) -> list[Label]:
-        """What an analyst's decision says of the listed payments. Written before `act`, so that a crash repeats them."""
+        """The labels that an analyst's decision gives to the listed payments. Written before `act`: a crash repeats them."""
         case, verdict = self._case(action, source), VERDICTS.get(action.action)
         if case is None or verdict is None or refusal(case, action) is not None:
             return []
@@ -116,7 +116,7 @@ class Desk:
         return changed
 
     def due(self, now_ms: int) -> Iterator[tuple[Case, CaseAction]]:
-        """What time does to cases: it is written as actions, so that it too is in the log."""
+        """Expiry and forgetting, written as actions, so that they too are in the log."""
         for case in self._all():
             number, version = case.case_id, case.version
             if case.state == "open" and waited_ms(case, now_ms) > self.limits.expire_ms:
@@ -150,7 +150,7 @@ class Desk:
 
     @staticmethod
     def _known(newest: Case, source: Source) -> bool:
-        """A card's alerts are on one partition, in order: what lies behind the newest one taken in was taken in."""
+        """A card's alerts are on one partition, in order: those before the newest one taken in were taken in."""
         return newest.case_id.startswith(f"{source.partition}-") and source.offset <= newest.alert_offset
 
     def _put(self, case: Case) -> None:
@@ -172,7 +172,7 @@ class Desk:
 
 
 def partition_of(case_id: str) -> int:
-    """Where a case lives, and actions for it go. Raises ValueError for what is no case id."""
+    """The partition of a case and of actions for it. Raises ValueError for an invalid case id."""
     found = _CASE_ID.fullmatch(case_id)
     if found is None:
         raise ValueError("not a case id")

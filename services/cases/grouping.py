@@ -6,6 +6,7 @@ from typing import Any
 
 from schemas import codec
 from schemas.alert import Alert, Reason
+from schemas.base import COUNT_MAX
 from schemas.case import (
     ALERTS_MAX,
     HISTORY_MAX,
@@ -27,9 +28,9 @@ DECIDED: dict[str, CaseState] = {"confirm": "confirmed", "dismiss": "dismissed",
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an alert or action stands in the log. timestamp_ms: of its record. taken_in_ms: the service's own clock.
+    """The position of an alert or action in the log. timestamp_ms: of its record. taken_in_ms: the service's own clock.
 
-    The own clock is written with the case, and read by nothing but expiry.
+    taken_in_ms is written with the case, and read only for expiry.
     """
 
     partition: int
@@ -63,7 +64,7 @@ def opened(alert: Alert, source: Source, window_ms: int) -> Case:
 
 
 def joined(case: Case, alert: Alert, source: Source) -> Case:
-    """The case with one alert more. A closed one may be opened again by it, see `_reopens`; a confirmed one stays so."""
+    """The case with one more alert. It may open a closed case again, see `_reopens`; a confirmed one stays confirmed."""
     reopened = _reopens(case, alert)
     state: CaseState = "open" if reopened else case.state
     change: CaseChange = "reopened" if reopened else "alert"
@@ -109,7 +110,7 @@ def decided(case: Case, action: CaseAction, source: Source) -> Case:
 
 
 def _refused(case: Case, action: CaseAction, source: Source) -> Case:
-    """The case as it was, with the attempt in its history: neither its state nor how long it waits moves."""
+    """The case with the refused attempt in its history: its state and its waiting time do not change."""
     history = _history(case, action, source, refused=True)
     return _changed(case, {"version": case.version + 1, "action_offset": source.offset, "history": history})
 
@@ -129,7 +130,7 @@ def _history(case: Case, action: CaseAction, source: Source, *, refused: bool) -
 
 
 def _changed(case: Case, changes: Mapping[str, Any]) -> Case:
-    """Raises SchemaError where no reader would take what came of it: a sum of amounts that is infinite, a time after 2100."""
+    """Raises SchemaError where readers would refuse the result: a sum of amounts that is infinite, a time after 2100."""
     return codec.checked(Case, {**dict(case), **changes})
 
 
@@ -158,7 +159,7 @@ def _reasons(known: tuple[CaseReason, ...], new: tuple[Reason, ...]) -> tuple[Ca
             text, contribution = reason.text, reason.contribution
         else:
             text, contribution = before.text, before.contribution
-        alerts = 1 + (before.alerts if before else 0)
+        alerts = min(1 + (before.alerts if before else 0), COUNT_MAX)
         found[reason.feature] = CaseReason(feature=reason.feature, text=text, contribution=contribution, alerts=alerts)
     ranked = sorted(found.values(), key=lambda reason: (-reason.alerts, -reason.contribution, reason.feature))
     return tuple(ranked[:REASONS_MAX])

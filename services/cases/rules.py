@@ -12,9 +12,9 @@ VERBS = {"confirm": "confirmed", "dismiss": "dismissed"}
 
 
 def refusal(case: Case, action: CaseAction) -> str | None:
-    """Who decided otherwise, and when, where a decision of an analyst stands that the action does not overrule.
+    """Who decided otherwise, and when, where an analyst's decision is in effect that the action does not overrule.
 
-    It stands while the case is confirmed or dismissed, and against an analyst who saw only an earlier version of it. An action
+    In effect: while the case is confirmed or dismissed, and against an analyst who saw only an earlier version of it. An action
     without a version is taken as it is: earlier versions of Assay write none.
     """
     if action.action not in ("confirm", "dismiss") or action.case_version is None or action.overrule:
@@ -25,7 +25,7 @@ def refusal(case: Case, action: CaseAction) -> str | None:
 
 
 def standing(case: Case) -> str:
-    """The decision that stands, in words: who, what, when."""
+    """The decision in effect, in words: who, what, when."""
     last = next((d for d in reversed(case.history) if not d.refused and d.action in VERBS), None)
     verb: str = case.state
     by, at_ms = case.decided_by or "somebody", case.decided_at_ms or case.changed_at_ms
@@ -48,7 +48,7 @@ def waited_ms(case: Case, now_ms: int) -> int:
 def unknown_target(cases: Iterable[Case], scope: MuteScope, muted_id: str, shown: str = "") -> str | None:
     """Why a card or terminal cannot be muted: no case has it. None where one does.
 
-    shown: how lists show masked ids begin, so that one which was copied from there is met with its case's number.
+    shown: how lists show masked ids begin, so that a masked id copied from a list is answered with its case's number.
     """
     cases = list(cases)
     known = {case.card_id for case in cases} if scope == "card" else terminals(cases)

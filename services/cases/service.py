@@ -14,7 +14,7 @@ from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS
 from services.cases.desk import Desk, Limits, case_problem, mute_problem, partition_of
 from services.cases.grouping import Source
 from services.cases.rules import is_refusal
-from services.cases.webhook import Webhook, worth_telling
+from services.cases.webhook import Webhook, is_usable, worth_telling
 from services.clock import wall_ms
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.faults import Fault, parsed, timestamp_ms
@@ -24,6 +24,7 @@ from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService
 from services.observability.low_rate_metrics import CaseMetrics
 from services.settings.low_rate import CasesSettings
+from services.settings.secrets import shown_url
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +62,11 @@ def _webhook(settings: CasesSettings) -> Webhook | None:
     if settings.webhook_secret is None:
         raise SettingsError(
             "ASSAY_CASES_WEBHOOK_SECRET is needed with ASSAY_CASES_WEBHOOK_URL: the receiver checks it."
+        )
+    if not is_usable(settings.webhook_url):
+        raise SettingsError(
+            f"ASSAY_CASES_WEBHOOK_URL={shown_url(settings.webhook_url)} is no address of a web server: give one that "
+            "begins with https:// and names a host."
         )
     secret = settings.webhook_secret.get_secret_value().encode()
     return Webhook(settings.webhook_url, secret, settings.webhook_attempts_max, settings.webhook_timeout_s)
@@ -153,7 +159,7 @@ class _Maker(_Agents):
 
 
 class _Teller(_Agents):
-    """Cases in, requests out. One after the other: a webhook that is down holds itself up, and no one else."""
+    """Cases in, requests out, one after the other: a webhook that is down delays only itself."""
 
     def __init__(self, app: SideApp, webhook: Webhook, environment: Environment, metrics: CaseMetrics) -> None:
         super().__init__(app, environment)

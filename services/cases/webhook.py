@@ -1,4 +1,4 @@
-"""Tells another system of cases by HTTP: signed, tried again, and dead-lettered when it will not take them."""
+"""Posts cases to another system by HTTP: signed, retried, and dead-lettered where it refuses them."""
 
 import asyncio
 import hashlib
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import aiohttp
 import structlog
+from yarl import URL
 
 from schemas.case import Case
 from services.cases.rules import is_refusal
@@ -28,6 +29,16 @@ def signature(secret: bytes, time_s: int, body: bytes) -> str:
     """t=<Unix time>,v1=<HMAC-SHA-256 in hex of "<Unix time>.<body>">: the receiver refuses what is forged or stale."""
     digest = hmac.new(secret, b"%d.%b" % (time_s, body), hashlib.sha256).hexdigest()
     return f"t={time_s},v1={digest}"
+
+
+def is_usable(url: str) -> bool:
+    """Whether requests can be sent there at all."""
+    try:
+        parsed = URL(url)
+        host = (parsed.raw_host or "").encode("idna")
+        return parsed.scheme in ("http", "https") and bool(host) and parsed.port is not None
+    except ValueError:
+        return False
 
 
 def worth_telling(case: Case) -> bool:
@@ -74,5 +85,5 @@ class Webhook:
                 session.post(self.url, data=body, headers=headers, allow_redirects=False) as answer,
             ):
                 return answer.status
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:  # the last: a host that is no name
             return type(error).__name__

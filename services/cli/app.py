@@ -1,6 +1,6 @@
 """The command line's root: wires the commands, and turns every error into one sentence and an exit status.
 
-0: done. 1: a check failed, or the reader of the output is gone. 2: a mistake that the sentence on stderr explains.
+0: done. 1: a check failed, or the reader of the output has ended. 2: a mistake that the sentence on stderr explains.
 130: interrupted by Ctrl-C.
 """
 
@@ -17,7 +17,7 @@ from services.cli.offline import batch, credit_batch, dataset, pseudonyms, repla
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, monitor, privacy
 from services.cli.running import broker, credit, profile, score, simulate
-from services.cli.training import features, train, train_credit, train_generator
+from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
 MISTAKE = 2
@@ -38,6 +38,7 @@ app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(features.app, name="features")
 bundle.app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 bundle.app.command(epilog=bundle_build.EXAMPLE)(bundle_build.build)
+bundle.app.command(epilog=thresholds.EXAMPLE)(thresholds.thresholds)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(registry.app, name="registry")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
@@ -67,7 +68,7 @@ app.command(epilog=capacity.EXAMPLE)(capacity.capacity)
 
 def main() -> None:
     """Run the command line and exit."""
-    # the Kafka client logs what it also raises; a person gets the sentence
+    # the Kafka client logs what it also raises; the user gets the sentence
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     status = _status()
     try:
@@ -96,7 +97,7 @@ def _status() -> int | str | None:
 
 
 def _unwritten(error: OSError) -> int:
-    """The reader of our output is gone, which is no news to it; or what we write to is full, which is."""
+    """The reader of our output has ended, which needs no message; or the disk that we write to is full, which does."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries again at its end
     if error.errno == errno.EPIPE:
         return 1
@@ -106,7 +107,7 @@ def _unwritten(error: OSError) -> int:
 
 
 def _is_sentence(error: Exception) -> bool:
-    """Whether the error was written for a person: an AssayError, or a ValueError of the models' own."""
+    """Whether the error was written for the user: an AssayError, or a ValueError of the models' own."""
     from services.errors import AssayError
 
     of_models = isinstance(error, ValueError) and type(error).__module__.startswith("models.")

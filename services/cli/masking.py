@@ -1,4 +1,4 @@
-"""Card ids are pseudonyms, yet not for everybody's eyes: they are shown by their ends only."""
+"""Masked card ids: they are pseudonyms, yet only their ends are shown."""
 
 SHOWN_MAX = 4
 

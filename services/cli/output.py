@@ -1,6 +1,6 @@
 """Where output goes: results to stdout, everything else to stderr. Every view is printed by one of the two consoles here.
 
-What they print comes from records and files as well: no text is markup, and none speaks to the terminal. Styles are given by
+What they print comes from records and files as well: no text is markup, and control characters are escaped. Styles are given by
 `Text`, never by words in brackets.
 """
 
@@ -22,11 +22,11 @@ class SafeConsole(Console):
         super().__init__(soft_wrap=True, highlight=False, markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """Every string on its way to the terminal comes by here."""
+        """Every string for the terminal passes here."""
         return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
 
     def on_broken_pipe(self) -> None:
-        """The command line's root ends it, as for every other way to write."""
+        """The command line's root ends the process, as for every other failed write."""
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 

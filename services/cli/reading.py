@@ -1,4 +1,4 @@
-"""Options of every command that reads a file: answers to what the file leaves open; and what was refused, as a table."""
+"""Options of every command that reads a file: answers where the file is ambiguous; and what was refused, as a table."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,8 +22,8 @@ DateOrder = Annotated[
     typer.Option(help="Of day, month and year. Default: as the whole column shows."),
 ]
 TimeUnit = Annotated[
-    Literal["s", "ms", "us", "ns"] | None,
-    typer.Option(help="Of times that are bare numbers since 1970. Default: what fits."),
+    Literal["s", "ms", "us", "ns", "excel", "excel-1904"] | None,
+    typer.Option(help="Of times that are bare numbers since 1970, or a spreadsheet's days. Default: what fits."),
 ]
 TimeZone = Annotated[str | None, typer.Option(help="Of times without one: UTC, Europe/Berlin, ...")]
 TimeStart = Annotated[
@@ -31,6 +31,10 @@ TimeStart = Annotated[
     typer.Option(help="Of times counted from a start of their own, in seconds or --time-unit: 2013-09-01T00:00:00Z."),
 ]
 Without = Annotated[list[str] | None, typer.Option(help="A field that is read and that the file is known not to have.")]
+
+Words = Annotated[
+    list[str] | None, typer.Option("--word", help="WORD=yes or WORD=no: in a flag of another language, such as ei=no.")
+]
 
 
 class Reason(NamedTuple):
@@ -41,15 +45,16 @@ class Reason(NamedTuple):
     first_line: int
 
 
-def read_options(
+def options(
     encoding: str | None,
     delimiter: str | None,
     decimal: Literal[".", ","] | None,
     date_order: Literal["dmy", "mdy", "ymd"] | None,
-    time_unit: Literal["s", "ms", "us", "ns"] | None,
+    time_unit: Literal["s", "ms", "us", "ns", "excel", "excel-1904"] | None,
     time_zone: str | None,
     time_start: str | None,
     without: Sequence[str] | None,
+    words: Sequence[str] | None = None,
 ) -> "ReadOptions":
     """As the reader takes them. Raises TableError."""
     from models.files.options import ReadOptions, TableError
@@ -58,7 +63,30 @@ def read_options(
     if mark is not None and len(mark) != 1:
         raise TableError("--delimiter is one character, or `tab`: correct it.")
     start = None if time_start is None else _start(time_start)
-    return ReadOptions(encoding, mark, decimal, date_order, time_unit, time_zone, start, tuple(without or ()))
+    return ReadOptions(
+        encoding,
+        mark,
+        decimal,
+        date_order,
+        time_unit,
+        time_zone,
+        start,
+        tuple(without or ()),
+        *_flags(words or ()),
+    )
+
+
+def _flags(pairs: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Words that mean yes, and words that mean no."""
+    from models.files.options import TableError
+
+    found: dict[str, list[str]] = {"yes": [], "no": []}
+    for pair in pairs:
+        word, _, meaning = pair.rpartition("=")
+        if not word or meaning not in found:
+            raise TableError(f"--word {pair} is neither WORD=yes nor WORD=no: correct it.")
+        found[meaning].append(word)
+    return tuple(found["yes"]), tuple(found["no"])
 
 
 def _start(text: str) -> datetime:

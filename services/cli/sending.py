@@ -28,7 +28,7 @@ class Send(Protocol):
     def __call__(
         self, key: bytes | None, value: bytes, partition: int | None = None
     ) -> Awaitable["asyncio.Future[Any]"]:
-        """Returns before the acknowledgement, which is the future's: where the record stands."""
+        """Returns before the acknowledgement, which is the future's result: the record's position."""
 
 
 @asynccontextmanager
@@ -86,7 +86,7 @@ def usable(record: Any, read_one: Callable[[Any], T]) -> T | None:
     """What `read_one` makes of a record; None, with a note, where it cannot: one bad record hides none of the others."""
     try:
         return read_one(record)
-    except Exception as error:  # as the services: who can write one record must not stop its readers
+    except Exception as error:  # like the services: a writer of one record must not stop its readers
         why = str(error) if isinstance(error, codec.RejectedError) else type(error).__name__
         notes.print(f"{record.topic}-{record.partition}@{record.offset} is left out: {why}")
         return None

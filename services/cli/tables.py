@@ -65,7 +65,7 @@ def refused(fields: pl.DataFrame, judged: Judged) -> list[tuple[str, int]]:
 
 
 def _details(fields: pl.DataFrame, judged: Judged) -> pl.Series:
-    """Why a payment was refused, in words: what the file has in place of a value, or else what the stream says."""
+    """Why a payment was refused, in words: what the file has instead of a value, or else what the stream says."""
     given = pl.DataFrame({"problem": fields["problem"], "said": pl.Series(judged.details, dtype=pl.String)})
     words = given.select(
         detail=pl.when(pl.col("said").is_not_null()).then(pl.coalesce("problem", pl.col("said") + FIX))

@@ -11,6 +11,7 @@ from services.credit.model import load_session
 from services.credit.processor import CreditProcessor, Model
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.process import Environment, Service, main, run_processor
+from services.kafka.topics_admin import read_unbounded_stamps
 from services.observability import logs
 from services.observability.metrics import Metrics
 from services.settings.stream import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
@@ -41,6 +42,8 @@ async def start() -> None:
     def make_processor(source: TopicPartition) -> CreditProcessor:
         return CreditProcessor(source.partition, topics.topic_prefix, model, runtime, letters, metrics)
 
+    if unbounded := await read_unbounded_stamps(kafka, topics, APPLICATIONS):
+        log.warning("timestamps.unbounded", next_step=unbounded)
     service = Service([APPLICATIONS], CREDIT_OUTPUTS, make_processor)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 

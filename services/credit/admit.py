@@ -1,4 +1,4 @@
-"""Bytes to applications with all their inputs. What is not one is a fault, and its neighbours never notice."""
+"""Bytes to applications with all their inputs. Anything else is a fault, and does not affect its neighbours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from services.engine.faults import Fault, TimeLimits, guarded, parsed
 
 @dataclass(slots=True)
 class Admitted:
-    """Parallel lists of what is to be scored, in order, and the faults. rows: the model's inputs."""
+    """Parallel lists of the applications to score, in order, and the faults. rows: the model's inputs."""
 
     records: list[Record] = field(default_factory=list)
     applications: list[Application] = field(default_factory=list)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from models.features.attributes import AttributeMapping
+from models.features.capture import Arrays, Capture
 from models.scoring.adverse_action import adverse_reasons
 from models.scoring.session import ModelSession
 from schemas.topics import DEAD_LETTERS
@@ -19,7 +20,7 @@ from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, TimeLimits
-from services.engine.snapshots import Arrays
+from services.engine.placement import Subjects
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
 
@@ -73,9 +74,9 @@ class CreditProcessor:
         self._duplicates = duplicates
         self._admission = Admission(self._mapping, duplicates, self._runtime.message_bytes_max, self._times)
 
-    def snapshot(self) -> Arrays:
+    def snapshot(self) -> Capture:
         """The ids seen."""
-        return self._duplicates.to_arrays()
+        return self._duplicates.capture()
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
@@ -97,7 +98,8 @@ class CreditProcessor:
             writes += self._emitter.writes(self._judged, wall_ms())
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
-        return Result(writes, len(records), len(admitted.faults), admitted.faults)
+        subjects = Subjects.of([a.applicant_id for a in admitted.applications]) if admitted.records else None
+        return Result(writes, len(records), len(admitted.faults), admitted.faults, subjects=subjects)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""

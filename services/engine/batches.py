@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
+from models.features.capture import Capture
+
 if TYPE_CHECKING:
     from services.engine.faults import Fault
+    from services.engine.placement import Subjects
 
 Record = Any
 """An aiokafka ConsumerRecord: topic, partition, offset, timestamp, key, value."""
@@ -33,12 +36,18 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one micro-batch. faults: behind its dead letters."""
+    """What became of one micro-batch. faults: behind its dead letters. subjects: whose records were judged.
+
+    carried: what the processor holds back of all that is committed with it, as text. It is kept with the offset, and given to
+    `carry_on` of the processor that continues from there.
+    """
 
     writes: Sequence[Write]
     records: int
     dead_letters: int
     faults: "Sequence[Fault]" = ()
+    carried: str = ""
+    subjects: "Subjects | None" = None
 
 
 class Foldable(Protocol):
@@ -51,14 +60,22 @@ class Foldable(Protocol):
         """Fold records into the state exactly as `process` does, without output."""
 
 
+@runtime_checkable
+class Carrying(Protocol):
+    """A processor that holds sums back while their records are committed."""
+
+    def carry_on(self, carried: str) -> None:
+        """What was held back when the last result was committed."""
+
+
 class Processor(Foldable, Protocol):
     """A service's part of one partition: its state, and what it makes of a batch. Never shared between partitions."""
 
     state_key: str
     """Names the layout and meaning of the state. A snapshot under another key is not loaded."""
 
-    def snapshot(self) -> dict[str, NDArray[Any]]:
-        """A copy of the state as arrays."""
+    def snapshot(self) -> Capture:
+        """The state as it is now, which a thread reads while the state moves on. The one before is closed."""
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Fold and judge records. The state moves on; if the outputs are not committed, the worker throws it away."""

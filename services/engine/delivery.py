@@ -39,7 +39,7 @@ class Delivery(Protocol):
     ) -> None:
         """Write and commit. After any exception the delivery must be discarded: what happened is not known (A, B).
 
-        metadata: kept with the offset, for those who look at the group.
+        metadata: kept with the offset, readable by everyone who may read the group.
         """
 
     async def discard(self) -> None:

@@ -2,13 +2,9 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from models.features import text_arrays
-
-Arrays = dict[str, NDArray[Any]]
+from models.features.capture import Arrays, Capture
 
 
 class DuplicateWindow:
@@ -47,8 +43,17 @@ class DuplicateWindow:
 
     def to_arrays(self) -> Arrays:
         """The window as arrays."""
-        text, ends = text_arrays.pack(self._order)
-        return {"duplicates_text": text, "duplicates_end": ends}
+        return self.capture().arrays()
+
+    def capture(self) -> Capture:
+        """The same, packed by another thread."""
+        ids = list(self._order)
+
+        def pack() -> Arrays:
+            text, ends = text_arrays.pack(ids)
+            return {"duplicates_text": text, "duplicates_end": ends}
+
+        return Capture.of(pack)
 
     def load(self, arrays: Arrays) -> None:
         """Take over a window. Raises KeyError or ValueError, itself untouched, where the arrays do not fit."""

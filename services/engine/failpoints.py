@@ -46,7 +46,7 @@ def _killer(setting: str) -> Callable[[Point], None]:
 
 
 def is_armed(point: Point) -> bool:
-    """Whether the process is to end at this point: for points that must be watched for to be noticed."""
+    """Whether the process should end at this point: for points that are only noticed when watched for."""
     return _setting.partition(":")[0] == point
 
 

@@ -22,7 +22,7 @@ _REASONS: dict[type[codec.RejectedError], DeadLetterReason] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One record that is not to be worked, and why."""
+    """One record that is not processed, and why."""
 
     record: Record
     reason: DeadLetterReason
@@ -52,7 +52,7 @@ def parsed(record: Record, parse: Callable[[bytes], M], bytes_max: int) -> M | F
 
 
 def guarded(judge: Callable[[Record], M | Fault], record: Record) -> M | Fault:
-    """What `judge` makes of a record; a fault of ours where it raises, except for want of memory."""
+    """What `judge` makes of a record; a fault of ours where it raises, except for a MemoryError."""
     try:
         return judge(record)
     except MemoryError:
@@ -94,7 +94,7 @@ def timestamp_ms(record: Any) -> int:
 
 
 def sound_timestamp_ms(record: Any) -> int | None:
-    """The same; None where it is missing or implausible: nothing of ours carries such a one."""
+    """The same; None where it is missing or implausible: none of our records has one like that."""
     timestamp = timestamp_ms(record)
     return None if record_time_problem(timestamp) else timestamp
 

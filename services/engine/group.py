@@ -39,15 +39,15 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         self._tasks: dict[TopicPartition, asyncio.Task[None]] = {}
         self._failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._joining_since_s: float | None = monotonic_s()
-        """Since when the group owes us an assignment; None while we have one, if only of nothing."""
+        """Since when we wait for an assignment of the group; None while we have one, also an empty one."""
         self._ending = False
-        """From here on a rebalance that is under way starts no worker: no one would stop it."""
+        """From here on a rebalance in progress starts no worker: nothing would stop it."""
         self._watched = Watched()
         self._stuck_s = 0.0
         self._tick_s = monotonic_s()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop`. Raises AssayError when something cannot go on."""
+        """Work until `stop`. Raises AssayError when a part cannot continue."""
         consumer = self._dependencies.consumer
         consumer.subscribe(self._topics, listener=self)
         watching: asyncio.Future[Any] = asyncio.ensure_future(self._watch())
@@ -61,7 +61,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             self._ending = True
             stopping.cancel()
             watching.cancel()
-            await self._stop(list(self._workers))
+            await self._stop(list(self._workers), self._settings.drain_timeout_s)
 
     @property
     def ready(self) -> bool:
@@ -88,11 +88,11 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         return "; ".join(causes) or None
 
     def held(self) -> list[Held]:
-        """Partitions that wait for a person, and why. Safe to ask from another thread."""
+        """Partitions that wait for an operator, and why. Safe to call from another thread."""
         return [worker.held for worker in list(self._workers.values()) if worker.held is not None]
 
     def decide(self, partition: str, decision: Decision) -> bool:
-        """What a person says about a held partition. False where it is not held there, or not here."""
+        """An operator's decision about a held partition. False where it is not held there, or not here."""
         return any(
             f"{source.topic}-{source.partition}" == partition and worker.decide(decision)
             for source, worker in self._workers.items()
@@ -104,10 +104,11 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         return monotonic_s() - self._tick_s < 2 * self._settings.request_timeout_s + 10 * WATCH_INTERVAL_S
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Finish and stop the workers of what is taken away, before the group goes on."""
+        """Finish and stop the workers of revoked partitions, before the group continues."""
         self._joining_since_s = monotonic_s()
         try:
-            await self._stop(revoked)
+            # the group waits for us no longer than a session: half of it is left for the way to the brokers
+            await self._stop(revoked, min(self._settings.drain_timeout_s, self._settings.session_timeout_s / 2))
         except Exception as error:
             self._fail(error)
 
@@ -132,7 +133,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             self._workers[source], self._tasks[source] = worker, task
         self._joining_since_s = None
 
-    async def _stop(self, sources: Collection[TopicPartition]) -> None:
+    async def _stop(self, sources: Collection[TopicPartition], within_s: float) -> None:
         """Drain running workers within the bound; cancel those that are still starting, and those that do not end."""
         tasks = []
         for source in sources:
@@ -142,13 +143,13 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
                 continue
             tasks.append((worker, task))
             if worker.phase == "running":
-                worker.drain()
+                worker.drain(within_s)
             else:
                 worker.revoke()
                 task.cancel()
         if not tasks:
             return
-        _, late = await asyncio.wait([task for _, task in tasks], timeout=self._settings.drain_timeout_s)
+        _, late = await asyncio.wait([task for _, task in tasks], timeout=within_s)
         for worker, task in tasks:
             if task in late:
                 log.warning("partition.drain_timeout", partition=worker.source.partition)
@@ -158,7 +159,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
-        if error is None and task in self._tasks.values():  # no one asked for it: its partition would stand still
+        if error is None and task in self._tasks.values():  # it ended unasked: its partition would make no progress
             error = AssayError(
                 f"A partition's worker ended on its own: this process ends so that another can take over; {LOOK}"
             )
@@ -209,7 +210,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             ends = await log_ends(consumer, sources, timeout_s)
         except (KafkaError, TimeoutError) as error:
             log.warning("watchdog.no_answer", error=type(error).__name__)
-            return workers  # a broker that does not answer is no progress either
+            return workers  # a broker that does not answer counts as no progress
         waiting = []
         for worker in workers:
             source, passed = worker.source, worker.passed_offset
@@ -224,7 +225,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         return waiting
 
     async def _look_behind(self, worker: PartitionWorker, stable: int, end: int) -> None:
-        """Whether something waits that no one can read, and since when: an open transaction, which is no fault of ours."""
+        """Whether records wait that cannot be read, and since when: behind an open transaction, which is not our fault."""
         now_s = monotonic_s()
         hidden = self._watched.see(worker.source, worker.passed_offset, stable, end, now_s)
         hidden_s = now_s - hidden.since_s if hidden is not None else 0.0

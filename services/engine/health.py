@@ -46,7 +46,7 @@ class HealthServer:
                 f"{host}:{port} cannot be listened on ({error.strerror}): free it, or set ASSAY_HTTP_PORT (0 takes a free one)."
             ) from None
         if tls is not None:
-            # the handshake is the handler's, in the request's thread: a client that says nothing holds up no one
+            # the handshake is the handler's, in the request's thread: a silent client delays no other
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         if not _is_loopback(host) and (credentials is None or tls is None):
             log.warning("http.open", address=self.address, password=credentials is not None, tls=tls is not None)
@@ -148,7 +148,7 @@ def _handler(
                 self._held(partial(desk.decided, body))
 
         def _held(self, ask: Callable[[], tuple[int, bytes]]) -> None:
-            # a page in a browser here may have a name of its own lead to this machine, and its requests bear that name
+            # a web page can point its own host name at this machine; its requests then carry that name
             here = ip_address(self.client_address[0]).is_loopback and _is_loopback(_host(self.headers.get("Host", "")))
             near = credentials is not None or here
             status, body = (ask() if near else FAR) if self._known() else UNKNOWN
@@ -168,6 +168,6 @@ def _handler(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the name is the base class's)
-            """Requests are not news."""
+            """Requests are not logged."""
 
     return Handler

@@ -1,7 +1,7 @@
-"""A partition that is held: why, which records, and what a person may do about it on the running process.
+"""A partition that is held: why, which records, and what an operator may do about it on the running process.
 
 Held means: too many of the last records are dead letters, so nothing of the batch that crossed the line is committed and the
-partition waits for a person. It can be let through, up to an offset that is named, or tried again.
+partition waits for an operator. It can be let through, up to an offset that is named, or tried again.
 """
 
 from collections import Counter
@@ -15,12 +15,12 @@ from services.engine.faults import Fault
 FAULTS_SHOWN_MAX = 1000
 
 HELD_AT = " is held at offset "
-"""In the metadata of a committed offset, by which those who look at the group know."""
+"""In the metadata of a committed offset, where readers of the group find it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a partition waits for a person with. first_offset: nothing from it on is committed. Never a payload in it."""
+    """What an operator decides about. first_offset: nothing from it on is committed. Never a payload in it."""
 
     partition: str
     first_offset: int
@@ -61,7 +61,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person says about a held partition.
+    """An operator's decision about a held partition.
 
     let_through_below: dead letters of the offsets below hold nothing. None: the partition is only tried again.
     """

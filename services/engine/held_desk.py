@@ -13,14 +13,14 @@ class _Holding(Protocol):
     """What holds partitions: the group."""
 
     def held(self) -> list[Held]:
-        """Partitions that wait for a person."""
+        """Partitions that wait for an operator."""
 
     def decide(self, partition: str, decision: Decision) -> bool:
         """False where the partition is not held there."""
 
 
 class HeldDesk:
-    """Shows what is held, and hands a person's decision to the event loop."""
+    """Shows what is held, and hands an operator's decision to the event loop."""
 
     def __init__(self, group: _Holding) -> None:
         self._group = group

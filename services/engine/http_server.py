@@ -99,7 +99,7 @@ class BoundedHTTPServer(ThreadingHTTPServer):
             self._interrupt(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """One line, and no traceback: a client that goes away, speaks no TLS or no HTTP is no error of ours."""
+        """One line, and no traceback: a client that disconnects, or sends no TLS or no HTTP, is not our error."""
         with self._lock:
             ended_by_us = request not in self._deadlines
         if not ended_by_us:
@@ -115,6 +115,6 @@ class BoundedHTTPServer(ThreadingHTTPServer):
         """End a connection that a thread waits on: its read or write returns, and the thread closes it."""
         with self._lock:
             self._deadlines.pop(request, None)
-        with contextlib.suppress(OSError):  # it is gone already
+        with contextlib.suppress(OSError):  # it has disconnected already
             # not SSLSocket's own: that would drop its TLS state under the thread that uses it
             socket.socket.shutdown(request, socket.SHUT_RDWR)

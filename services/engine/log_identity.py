@@ -1,4 +1,4 @@
-"""Which log a topic's name stands for: one that was deleted and made again is another, and no state or offset of ours fits it.
+"""Which log a topic's name refers to: one deleted and created again is another, and our state and offsets do not fit it.
 
 Kafka's topic id tells them apart. What a process has seen is kept here and asked again every second, before each snapshot, and
 before the next commit whenever the client had to look for the topic's leaders again, as it must when the topic goes away.
@@ -25,11 +25,11 @@ class AnotherLogError(AssayError):
 
 
 class ReplacedError(AnotherLogError):
-    """The log was replaced while we worked it: nothing more may be committed under the old state."""
+    """The log was replaced while we read it: nothing more may be committed under the old state."""
 
 
 def way_on(topic: str, now_id: str) -> str:
-    """How a person says that the new log is to be scored."""
+    """How an operator accepts the new log."""
     if now_id == NO_LOG_ID:
         return (
             "To score it from its first record with an empty state, delete the group's offsets for the topic with "
@@ -42,7 +42,7 @@ def way_on(topic: str, now_id: str) -> str:
 
 
 def sentence(topic: str, group: str, was: str, now_id: str) -> str:
-    """That a topic is another log, and the way on. was: what shows it."""
+    """The sentence that a topic is another log, with the next step. was: the evidence."""
     return (
         f"{topic} is another log of this name than the one that group {group} worked ({was}). {way_on(topic, now_id)}"
     )
@@ -70,12 +70,12 @@ class LogIdentities:
             metrics.partitions_added.labels(topic)
 
     def doubt(self, *_: Any) -> None:
-        """The client looks for leaders again: until the next check no one knows whether the topic is still the same."""
+        """The client looks for leaders again: until the next check it is unknown whether the topic is still the same."""
         self._doubts += 1
 
     @property
     def doubtful(self) -> bool:
-        """Whether something happened since the last check that also happens when a topic goes away."""
+        """Whether something happened since the last check that also happens when a topic is deleted."""
         return self._doubts != self._settled
 
     def why_not_ready(self) -> list[str]:
@@ -91,8 +91,12 @@ class LogIdentities:
         """Whether the partition is newer than this process: whatever is in it came while the group was at work."""
         return bool(source.partition >= self._began_with.get(source.topic, 1 << 31))
 
+    def partitions(self, topic: str) -> int:
+        """How many a topic was last seen to have."""
+        return self._partitions[topic]
+
     def count(self, topic: str, partitions: int) -> None:
-        """So many are there now. More than before: cards have moved to partitions that know nothing of them."""
+        """Take in the present number of partitions. Where it grew, cards have moved to partitions without their histories."""
         before = self._partitions.get(topic, partitions)
         if partitions > before:
             self._partitions[topic] = partitions
@@ -123,7 +127,7 @@ class LogIdentities:
         self._settled = doubts
 
     async def current(self, topic: str) -> str:
-        """The id of the topic's log, which is the one first seen; NO_LOG_ID where brokers tell none. Raises as `check`."""
+        """The id of the topic's log, which is the one first seen; NO_LOG_ID where brokers have none. Raises as `check`."""
         await self.check(topic)
         return self._first_seen.get(topic, NO_LOG_ID)
 

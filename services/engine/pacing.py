@@ -2,7 +2,7 @@
 
 from services.clock import monotonic_s
 
-"""Where nothing is set: what one costs the loop decides, 2 ms with a transaction of Kafka's around it, half of it without."""
+"""Defaults, by what a batch costs the loop: 2 ms with a Kafka transaction, half of it without."""
 
 PAUSE_SHARE = 0.5
 """Of what the last transaction took. Where transactions take longer than their share of time, a worker that began the next

@@ -21,7 +21,7 @@ from services.engine.health import HealthServer
 from services.engine.held_desk import HeldDesk
 from services.engine.log_identity import identities
 from services.engine.pacing import Pacer
-from services.engine.snapshots import SnapshotStore
+from services.engine.snapshots import SnapshotStore, partition_key
 from services.engine.tracing import create
 from services.engine.worker import WorkerDependencies
 from services.errors import AssayError, fatal_sentence
@@ -54,26 +54,26 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 class Lookup(Protocol):
-    """Something that is ready before any partition is worked, and goes on beside them."""
+    """A background task that is ready before any partition is processed, and continues beside them."""
 
     @property
     def ready(self) -> bool:
-        """Whether partitions may be worked."""
+        """Whether partitions may be processed."""
 
     @property
     def ended(self) -> str | None:
-        """Why it no longer goes on, in a sentence, though no one stopped it; None while it does."""
+        """Why it ended unasked, in a sentence; None while it runs."""
 
     async def start(self) -> None:
-        """Get ready, then go on in the background. Raises KafkaError or AssayError where it cannot."""
+        """Get ready, then continue in the background. Raises KafkaError or AssayError where it cannot."""
 
     async def stop(self) -> None:
-        """Go on no longer."""
+        """Stop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What makes a stream processor this one: its inputs, its outputs, what it does with a partition, what it looks up."""
+    """The definition of a stream processor: its inputs, its outputs, what it does with a partition, what it looks up."""
 
     sources: Sequence[Topic]
     outputs: Collection[Topic]
@@ -155,7 +155,7 @@ def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
 
 
 async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> None:
-    """The tables first: no partition is worked before what it looks up is there."""
+    """The tables first: no partition is processed before the tables that it reads are there."""
     stopping = asyncio.ensure_future(stop.wait())
     watching = asyncio.ensure_future(_until_one_ends(service.tables))
     try:
@@ -181,7 +181,7 @@ async def _work(service: Service, group: WorkerGroup, stop: asyncio.Event) -> No
 
 
 async def _until_one_ends(tables: Sequence[Lookup]) -> None:
-    """Raise AssayError once something in the background is over: what it followed would stand still, unseen."""
+    """Raise AssayError once a background task has ended: what it followed would silently go stale."""
     while True:
         await asyncio.sleep(WATCH_INTERVAL_S)
         for table in tables:
@@ -202,17 +202,19 @@ def _dependencies(
         return AtLeastOnce(kafka, runtime, source, partitions, consumer)
 
     async def make_snapshots(source: TopicPartition, state_key: str, log_id: str) -> SnapshotStore:
-        folder = open_storage(runtime.snapshot_url, runtime.group, f"{source.topic}-{source.partition}")
-        return SnapshotStore(folder, state_key, log_id)
+        name, secret = f"{source.topic}-{source.partition}", runtime.snapshot_key
+        key = None if secret is None else partition_key(secret.get_secret_value().encode(), f"{runtime.group}/{name}")
+        return SnapshotStore(open_storage(runtime.snapshot_url, runtime.group, name), state_key, log_id, key)
 
-    topics = [environment.topics.topic_prefix + topic.name for topic in service.sources]
-    sources = {topic: partitions[topic] for topic in topics}
+    prefix = environment.topics.topic_prefix
+    sources = {prefix + topic.name: partitions[prefix + topic.name] for topic in service.sources}
 
     return WorkerDependencies(
         consumer=consumer,
         make_delivery=make_delivery,
         make_processor=service.make_processor,
         make_snapshots=make_snapshots,
+        outputs={prefix + topic.name: partitions[prefix + topic.name] for topic in service.outputs},
         logs=identities(consumer, sources, runtime.group, environment.metrics, runtime.request_timeout_s),
         pacer=Pacer(runtime.transactions_per_s_max or TRANSACTIONS_PER_S_MAX[runtime.delivery]),
         metrics=environment.metrics,

@@ -1,7 +1,7 @@
 """From the log to the state that belongs to the committed offset: snapshot, then a silent fold of the rest."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from services.engine.log_identity import AnotherLogError, sentence, way_on
 from services.engine.offset_notes import OffsetNote
 from services.engine.snapshots import NO_LOG_ID, Snapshot, SnapshotStore, fingerprint
 from services.errors import AssayError
+from services.kafka.open_transactions import log_ends
 from services.observability.metrics import Metrics
 from services.settings.secrets import shown_url
 from services.settings.stream import RuntimeSettings
@@ -31,10 +32,11 @@ NO_NOTE = OffsetNote()
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a partition goes on.
+    """Where a partition continues.
 
     must_be_written: the group must commit this one, since it has none, or one before the first record that is left. known: it
-    has one. note: what was committed with it. first: of the records that are left.
+    has one. note: what was committed with it. first: of the records that are left. accepted: begins a log that an operator
+    accepted instead of a former one.
     """
 
     offset: int
@@ -42,6 +44,7 @@ class Position:
     known: bool = True
     note: OffsetNote = NO_NOTE
     first: int = 0
+    accepted: bool = False
 
 
 async def committed_position(
@@ -96,7 +99,7 @@ _LOST = (
 
 def _of_accepted(source: TopicPartition, first: int) -> Position:
     log.warning("log.accepted", topic=source.topic, partition=source.partition, offset=first)
-    return Position(first, must_be_written=True, first=first)
+    return Position(first, must_be_written=True, first=first, accepted=True)
 
 
 async def _is_beyond_the_end(
@@ -117,32 +120,73 @@ async def check_snapshots(
     consumer: AIOKafkaConsumer,
     source: TopicPartition,
     committed: Position,
-    snapshots: SnapshotStore,
+    snapshots_of: Callable[[TopicPartition], Awaitable[SnapshotStore]],
     settings: RuntimeSettings,
 ) -> Position:
     """What the snapshots say of the position: where all are another log's, so is the offset. Raises AnotherLogError.
 
-    An offset that was committed with this log's id needs no such witness.
+    An offset that was committed with this log's id needs no such witness. A partition with neither offset nor snapshot
+    asks the topic's other ones.
     """
+    snapshots = await snapshots_of(source)
     log_id = snapshots.log_id
     if committed.note.log_id == log_id:
         return committed
     former = await asyncio.to_thread(snapshots.former_log_id)
-    if former is not None:
-        if log_id not in settings.accepted_log_ids:
-            was = f"its newest snapshot is of topic id {former}, and it is {log_id}"
-            raise AnotherLogError(sentence(source.topic, settings.group, was, log_id))
-        first = (await asyncio.wait_for(consumer.beginning_offsets([source]), settings.request_timeout_s))[source]
-        return _of_accepted(source, first)
-    if not committed.known:
+    was = f"its newest snapshot is of topic id {former}, and it is {log_id}"
+    if former is None and not committed.known:
         await _check_never_committed(consumer, source, snapshots, settings)
-    return committed
+        former = await _former_of_others(consumer, source, log_id, snapshots_of, settings.request_timeout_s)
+        was = f"other partitions of it were worked under topic id {former}, and it is {log_id}"
+    if former is None:
+        return committed
+    if log_id not in settings.accepted_log_ids:
+        raise AnotherLogError(sentence(source.topic, settings.group, was, log_id))
+    first = (await asyncio.wait_for(consumer.beginning_offsets([source]), settings.request_timeout_s))[source]
+    return _of_accepted(source, first)
+
+
+async def _former_of_others(
+    consumer: AIOKafkaConsumer,
+    source: TopicPartition,
+    log_id: str,
+    snapshots_of: Callable[[TopicPartition], Awaitable[SnapshotStore]],
+    timeout_s: float,
+) -> str | None:
+    """The id of a former log that offsets or snapshots of the topic's other partitions name; None where all know of none."""
+    numbers = sorted(consumer.partitions_for_topic(source.topic) or ())
+    others = [TopicPartition(source.topic, number) for number in numbers if number != source.partition]
+    if not others:
+        return None
+    found: Any = await asyncio.wait_for(consumer._coordinator.fetch_committed_offsets(others), timeout_s)
+    ids = {OffsetNote.read(at.metadata).log_id for at in found.values() if at.offset >= 0} - {None}
+    if log_id in ids:
+        return None  # the group is in this log already
+    if former := ids - {NO_LOG_ID}:
+        return min(filter(None, former))
+    for other in others:
+        store = await snapshots_of(other)
+        if (known := await asyncio.to_thread(store.former_log_id)) is not None:
+            return known
+    return None
+
+
+async def begins_of(
+    consumer: AIOKafkaConsumer, source: TopicPartition, outputs: Mapping[str, int], timeout_s: float
+) -> dict[str, int]:
+    """Where what is written next of an input partition will lie, by output topic. outputs: their numbers of partitions.
+
+    Asked once the former owner is fenced: whatever it wrote is before.
+    """
+    places = [TopicPartition(topic, source.partition % count) for topic, count in outputs.items()]
+    ends = await asyncio.wait_for(log_ends(consumer, places, timeout_s), timeout_s)
+    return {place.topic: ends[place] for place in places}
 
 
 async def _check_never_committed(
     consumer: AIOKafkaConsumer, source: TopicPartition, snapshots: SnapshotStore, settings: RuntimeSettings
 ) -> None:
-    """Raises AssayError where a snapshot shows that the group had an offset in this log: it expired, or somebody deleted it.
+    """Raises AssayError where a snapshot shows that the group had an offset in this log: it expired, or was deleted.
 
     To start over would score everything again. A snapshot beyond the end says nothing.
     """
@@ -219,7 +263,7 @@ async def _load(
 
 
 async def _check_fingerprint(consumer: AIOKafkaConsumer, source: TopicPartition, snapshot: Snapshot) -> None:
-    """Where brokers tell no topic ids: the record before the snapshot's offset is the one that it was made after.
+    """Where brokers have no topic ids: the record before the snapshot's offset is the one that it was made after.
 
     One that retention removed is not looked for. Raises AnotherLogError.
     """

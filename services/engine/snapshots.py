@@ -1,17 +1,20 @@
 """Snapshots of a partition's state: a cache of the log, so a bad one costs time and never a wrong score.
 
-File: one JSON line (format version, state key, log id, offset, names of the arrays, SHA-256 over them), then the arrays
-as NumPy writes them. Neither writing nor reading holds the state twice. The newest two are kept.
+File: one JSON line (format version, state key, log id, offset, names of the arrays), the arrays as NumPy writes them, a line
+with the SHA-256 over all of it. They are written as they are read from the state, piece by piece. The newest two are kept.
+
+Where a key is set, the last line has an HMAC of the SHA-256 too: who can write files, but has no key, can only cost time.
 
 A snapshot belongs to one log: a topic that was made again under the same name has another id, which stands in the file's name.
 """
 
 import contextlib
 import hashlib
+import hmac
 import json
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -19,22 +22,36 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from models.features.capture import Arrays, Capture
 from services.storage import Storage
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 KEPT = 2
 HEADER_BYTES_MAX = 1 << 16
+DIGEST_BYTES, LAST_LINE_BYTES_MAX = 64, 1 << 8
 
 NO_LOG_ID = "0" * 32
 """Of a log whose brokers know no topic ids (before Kafka 2.8)."""
 
 NAME = re.compile(r"\d{20}(\.[0-9a-f]{32})?\.snapshot")
-"""Offset and log id. Earlier versions kept no id: what they wrote is of no one knows which log, and is not loaded."""
+"""Offset and log id. Earlier versions kept no id: their snapshots are of an unknown log, and are not loaded."""
 
-DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.TokenError)
+DAMAGED = (
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    RecursionError,
+    SyntaxError,
+    EOFError,
+    tokenize.TokenError,
+)
 """What our checks and NumPy's reader raise on bytes that are no snapshot."""
 
-Arrays = dict[str, NDArray[Any]]
+
+class AbandonedError(OSError):
+    """No one waits for this snapshot any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +75,21 @@ def fingerprint(record: Any) -> str:
 class SnapshotStore:
     """The snapshots of one partition in a place of their own."""
 
-    def __init__(self, storage: Storage, state_key: str, log_id: str = NO_LOG_ID) -> None:
-        """log_id: 32 hex digits that name the log whose fold the state is."""
+    def __init__(self, storage: Storage, state_key: str, log_id: str = NO_LOG_ID, key: bytes | None = None) -> None:
+        """log_id: 32 hex digits that name the log whose fold the state is. key: of this partition, which authenticates."""
+        self._key = key
         self._storage = storage
         self._state_key = state_key
         self.log_id = self._log_id = log_id
 
-    def save(self, offset: int, arrays: Arrays, before: Any = None) -> int:
-        """Write a snapshot; returns its size in bytes. before: the record before. Raises OSError."""
-        arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    def save(
+        self, offset: int, capture: Capture, before: Any = None, given_up: Callable[[], bool] = lambda: False
+    ) -> int:
+        """Write a snapshot; returns its size in bytes. before: the record before. given_up: asked between pieces.
+
+        Raises OSError, AbandonedError among them; then nothing is written.
+        """
+        parts = capture.parts()
         header = {
             "format_version": FORMAT_VERSION,
             "state_key": self._state_key,
@@ -75,19 +98,29 @@ class SnapshotStore:
             "before": [before.offset, fingerprint(before)]
             if before is not None and self._log_id == NO_LOG_ID
             else None,
-            "arrays": list(arrays),
-            "sha256": _digest(arrays),
+            "arrays": list(parts),
         }
 
         def fill(file: BinaryIO) -> None:
             file.write(json.dumps(header).encode() + b"\n")
-            for array in arrays.values():
-                npy.write_array(file, array, allow_pickle=False)
+            digest = _begun(header)
+            for name, part in parts.items():
+                _begin(digest, name, part.dtype, part.shape)
+                layout = {"descr": npy.dtype_to_descr(part.dtype), "fortran_order": False, "shape": part.shape}
+                npy.write_array_header_1_0(file, layout)
+                for piece in part.pieces():
+                    if given_up():
+                        raise AbandonedError("given up")
+                    content = _bytes(piece)
+                    digest.update(content)
+                    file.write(content)
+            file.write(self._last_line(digest.hexdigest()))
 
         self._storage.write(f"{offset:020d}.{self._log_id}.snapshot", fill)
-        for old in self._outdated(offset):
-            self._storage.delete(old)
-        return sum(array.nbytes for array in arrays.values())
+        if not given_up():  # else the partition may have another owner, and the folder another log's snapshots
+            for old in self._outdated(offset):
+                self._storage.delete(old)
+        return sum(int(np.prod(part.shape)) * part.dtype.itemsize for part in parts.values())
 
     def newest(self, offset_max: int) -> Iterator[Snapshot | str]:
         """Usable snapshots not beyond `offset_max`, newest first; in between, in words, what is wrong with the others."""
@@ -138,6 +171,11 @@ class SnapshotStore:
         kept = {*ahead[:KEPT], *[name for name in ours if _offset(name) <= saved][:KEPT]}
         return [name for name in names if name not in kept]
 
+    def _last_line(self, digest: str) -> bytes:
+        """The SHA-256 (hex) of header and arrays, and under a key its HMAC-SHA-256 (hex)."""
+        line = digest if self._key is None else f"{digest} {hmac.new(self._key, digest.encode(), 'sha256').hexdigest()}"
+        return line.encode() + b"\n"
+
     def _read(self, name: str) -> Snapshot:
         with self._storage.open(name) as file:
             header = json.loads(file.readline(HEADER_BYTES_MAX))
@@ -149,9 +187,15 @@ class SnapshotStore:
                 raise ValueError("of another log of this name")
             if header["state_key"] != self._state_key:
                 raise ValueError("made by another feature spec or state layout")
+            if header["offset"] != _offset(name):
+                raise ValueError("of another offset than its name says")
             arrays = {str(array): npy.read_array(file, allow_pickle=False) for array in header["arrays"]}
-            if header["sha256"] != _digest(arrays) or file.read(1):
+            last_line = file.read(LAST_LINE_BYTES_MAX)
+            expected = self._last_line(_digest(header, arrays))
+            if last_line[:DIGEST_BYTES] != expected[:DIGEST_BYTES]:
                 raise ValueError("checksum differs")
+            if self._key is not None and not hmac.compare_digest(last_line, expected):
+                raise ValueError("not written under ASSAY_SNAPSHOT_KEY, or changed since")
         before = header.get("before")
         return Snapshot(int(header["offset"]), arrays, (int(before[0]), str(before[1])) if before else None)
 
@@ -160,10 +204,28 @@ def _offset(name: str) -> int:
     return int(name.partition(".")[0])
 
 
-def _digest(arrays: Arrays) -> str:
-    """SHA-256 (hex) over names, types, shapes and bytes."""
-    digest = hashlib.sha256()
+def partition_key(secret: bytes, source: str) -> bytes:
+    """The key of one partition's snapshots: no other partition's are taken for them. source: group, topic, partition."""
+    return hmac.digest(secret, b"assay snapshot 1\n" + source.encode(), "sha256")
+
+
+def _begun(header: dict[str, Any]) -> Any:
+    """A SHA-256 that has the header."""
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+
+
+def _digest(header: dict[str, Any], arrays: Arrays) -> str:
+    """SHA-256 (hex) over the header, and each array's name, type, shape and bytes."""
+    digest = _begun(header)
     for name, array in arrays.items():
-        digest.update(f"{name}:{array.dtype.str}:{array.shape};".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()
+        _begin(digest, name, array.dtype, array.shape)
+        digest.update(_bytes(array))
+    return str(digest.hexdigest())
+
+
+def _begin(digest: Any, name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    digest.update(f"{name}:{dtype.str}:{shape};".encode())
+
+
+def _bytes(array: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

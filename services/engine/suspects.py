@@ -1,6 +1,6 @@
 """Finds the record on which a stage raises something unforeseen: the batch is cut until that record is alone.
 
-Each time the state is thrown away and built again from what is committed, since no one knows what the stage did to it. A
+Each time the state is thrown away and built again from what is committed, since it is unknown what the stage did to it. A
 record is blamed only when it fails alone, twice, in the same way; what Kafka, the disk, the memory or the GPU does wrong is
 never blamed on a record.
 """
@@ -77,7 +77,7 @@ class Suspects:
         return self._unscorable.get(record.offset) if self._unscorable else None
 
     def cut(self, batch: Sequence[Record]) -> Sequence[Sequence[Record]]:
-        """The batch as it is to be worked: in small parts as far as it is suspected, unscorable records alone."""
+        """The batch in the parts to process: small ones where it is suspected, unscorable records alone."""
         if self._end is None:
             return [batch]
         parts, start = [], 0
@@ -95,7 +95,7 @@ class Suspects:
         return record.offset < self._end and (following.offset >= self._end or records >= self._records_max)
 
     def committed(self, next_offset: int) -> None:
-        """What lies before is settled."""
+        """Everything before is settled."""
         if self._end is not None and next_offset >= self._end:
             self.forgive()
 

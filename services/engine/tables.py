@@ -27,7 +27,7 @@ RECORDS_MAX = 5000
 
 
 def why_ended(what: str, task: "asyncio.Task[None] | None") -> str | None:
-    """A sentence about a background task that is over; None while it goes on. Its error is named and placed, never quoted."""
+    """A sentence about a background task that has ended; None while it runs. Its error is named and placed, never quoted."""
     if task is None or not task.done() or task.cancelled():
         return None
     error = task.exception()
@@ -43,7 +43,7 @@ def each(topic: Topic, records: Sequence[Record], take: Callable[[Record], None]
     for record in records:
         try:
             take(record)
-        except Exception as error:  # whatever is in it: who can write one record must not stop its readers
+        except Exception as error:  # whatever is in it: a writer of one record must not stop its readers
             why = str(error) if isinstance(error, codec.RejectedError) else type(error).__name__
             log.error("table.record_refused", topic=topic.name, offset=record.offset, why=why)
             metrics.table_refused.labels(topic.name).inc()
@@ -79,11 +79,11 @@ class FollowedTable:
 
     @property
     def ended(self) -> str | None:
-        """Why it is no longer followed, though no one stopped it; None while it is."""
+        """Why following it ended unasked; None while it is followed."""
         return why_ended(f"What follows {self.topic.name}", self._following)
 
     async def start(self) -> None:
-        """Read everything that is there, then go on in the background. Raises KafkaError where it cannot begin."""
+        """Read everything that is there, then continue in the background. Raises KafkaError where it cannot begin."""
         # computed when scraped: a follower that ended or hangs must not leave a young age behind
         self._metrics.table_age.labels(self.topic.name).set_function(lambda: monotonic_s() - self._at_end_s)
         self._consumer = connections.reader(self._kafka)
@@ -143,12 +143,12 @@ class ConditionalTable:
 
     @property
     def ready(self) -> bool:
-        """Whether it is read, or no one asks."""
+        """Whether it is read, or not needed."""
         return self._table.ready or not self.following
 
     @property
     def ended(self) -> str | None:
-        """Why it is no longer followed, though no one stopped it."""
+        """Why following it ended unasked."""
         return self._table.ended
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""A topic's id, which tells it from one that was made again under its name (KIP-516, Metadata 10: Kafka 2.8 and later)."""
+"""A topic's id, which differs from that of a topic created again under its name (KIP-516, Metadata 10: Kafka 2.8 and later)."""
 
 import uuid
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ class _TopicIdsRequest(Request[_TopicIdsStruct]):  # type: ignore[misc]
 
 
 async def topic_ids(client: Any, topics: Sequence[str]) -> dict[str, str]:
-    """The id of each topic that a broker tells one of, as hex; older brokers tell none. Raises KafkaError.
+    """The id of each topic for which a broker gives one, as hex; older brokers give none. Raises KafkaError.
 
     client: aiokafka's, started.
     """

@@ -160,7 +160,7 @@ class _Traced:
 
 
 def _parents(records: Sequence[Record]) -> list[tuple[Record, Any]]:
-    """The first payments whose producers sampled them, with the context to go on from."""
+    """The first payments whose producers sampled them, with the context to continue."""
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
     found: list[tuple[Record, Any]] = []

@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 
 @dataclass(slots=True)
 class Hidden:
-    """All that waits lies behind an open transaction. stable_offset: where it begins, and readers of committed records end."""
+    """All waiting records are behind an open transaction. stable_offset: where it begins, and where committed reads end."""
 
     stable_offset: int
     end_offset: int
@@ -16,7 +16,7 @@ class Hidden:
 
 
 class Watched:
-    """Partitions with an open transaction at the end of what is worked, and since when."""
+    """Partitions with an open transaction at the end of what is processed, and since when."""
 
     def __init__(self) -> None:
         self._hidden: dict[TopicPartition, Hidden] = {}

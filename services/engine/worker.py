@@ -7,10 +7,12 @@ away and the partition starts again from what is committed (A, B).
 
 import asyncio
 import contextlib
+import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,17 +20,19 @@ from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from schemas.dead_letter import DeadLetterReason
 from services.clock import monotonic_s
-from services.engine.batches import Processor, Record, Result
+from services.engine.batches import Carrying, Processor, Record, Result
 from services.engine.dead_letters import DeadLetterCap
 from services.engine.delivery import Delivery, RevokedError
 from services.engine.failpoints import failpoint
 from services.engine.faults import unscorable
 from services.engine.held import Decision, Held
+from services.engine.key_watch import KeyWatch
 from services.engine.log_identity import LogIdentities, ReplacedError
-from services.engine.offset_notes import OffsetNote
+from services.engine.offset_notes import OffsetNote, since
 from services.engine.pacing import Pacer
-from services.engine.restore import Position, check_snapshots, committed_position, restore
-from services.engine.snapshots import NO_LOG_ID, SnapshotStore
+from services.engine.restore import Position, begins_of, check_snapshots, committed_position, restore
+from services.engine.saving import Moment, SnapshotSaver
+from services.engine.snapshots import SnapshotStore
 from services.engine.suspects import (
     IN_A_ROW_MAX,
     Folding,
@@ -47,6 +51,8 @@ log = structlog.get_logger(__name__)
 
 POLL_TIMEOUT_MS = 200
 BACKOFF_S_MAX = 10.0
+SNAPSHOT_SHARE = 0.75
+"""Of the time to drain: after it a last snapshot is given up, so that ending takes no longer than that time."""
 
 RETRIABLE_ERRORS = (
     KafkaError,
@@ -63,6 +69,13 @@ RETRIABLE_ERRORS = (
 Phase = Literal["starting", "restoring", "running", "held", "replaced", "stopped"]
 
 
+class MakeSnapshots(Protocol):
+    """The store of a partition's snapshots."""
+
+    async def __call__(self, source: TopicPartition, state_key: str, log_id: str) -> SnapshotStore:
+        """log_id: whose fold the states are."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerDependencies:
     """What a worker is made of; the composition root chooses."""
@@ -70,12 +83,16 @@ class WorkerDependencies:
     consumer: AIOKafkaConsumer
     make_delivery: Callable[[TopicPartition], Delivery]
     make_processor: Callable[[TopicPartition], Processor]
-    make_snapshots: Callable[[TopicPartition, str, str], Awaitable[SnapshotStore]]
+    make_snapshots: MakeSnapshots
+    outputs: Mapping[str, int]
+    """Topics that are written, and their numbers of partitions."""
     logs: LogIdentities
     pacer: Pacer
     metrics: Metrics
     settings: RuntimeSettings
     tracing: Tracing
+    snapshot_turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Held by the partition that saves its state."""
 
 
 class PartitionWorker:
@@ -86,7 +103,7 @@ class PartitionWorker:
         self.phase: Phase = "starting"
         self.next_offset: int | None = None
         self.passed_offset = 0
-        """All before it is committed, or nothing that anybody reads: markers, and what was aborted."""
+        """All before it is committed, or is read by no consumer: markers, and aborted records."""
         self.progress_s = monotonic_s()
         self.held: Held | None = None
         self._dependencies = dependencies
@@ -103,10 +120,14 @@ class PartitionWorker:
         self._decided = asyncio.Event()
         self._failures = 0
         self._batch_start_s = 0.0
-        self._snapshot_due_s = 0.0
-        self._snapshot_offset = -1
+        self._saver = SnapshotSaver(
+            source, dependencies.settings, dependencies.logs, dependencies.metrics, dependencies.snapshot_turn
+        )
+        self._snapshot_until_s = math.inf
         self._label = dependencies.metrics.label(source)
         self._log_id: str | None = None
+        self._keys = KeyWatch(source, dependencies.metrics)
+        self._carried = self._since = ""
         self._last: Record | None = None
         self._log = log.bind(topic=source.topic, partition=source.partition)
         dependencies.metrics.show_partition(self._label)
@@ -115,8 +136,9 @@ class PartitionWorker:
         """E: whether the group still gives us this partition, as far as we know. Checked before each commit."""
         return not self._lost and self.source in self._dependencies.consumer.assignment()
 
-    def drain(self) -> None:
-        """Finish the transaction in flight, snapshot, stop."""
+    def drain(self, within_s: float = math.inf) -> None:
+        """Finish the transaction in flight and stop, with a last snapshot if most of the time is left by then."""
+        self._snapshot_until_s = monotonic_s() + SNAPSHOT_SHARE * within_s
         self._stop.set()
         self._decided.set()
         if self._getting is not None:
@@ -129,7 +151,7 @@ class PartitionWorker:
         self._decided.set()
 
     def decide(self, decision: Decision) -> bool:
-        """What a person says about the held partition. False where it is not held there, or not any more."""
+        """An operator's decision about the held partition. False where it is not held there, or not any more."""
         if self.held is None or self.held.first_offset != decision.first_offset:
             return False
         self._let_through_below = decision.let_through_below or 0
@@ -151,7 +173,7 @@ class PartitionWorker:
                 except SuspectError as error:
                     self._log.warning("partition.suspect", **origin_of(error))
                 except ReplacedError:
-                    self.phase = "replaced"  # the group says why; a person decides, and starts the process again
+                    self.phase = "replaced"  # the group's error says why; an operator decides, and restarts the process
                     await self._stop.wait()
                 except RETRIABLE_ERRORS as error:
                     await self._failed(error)
@@ -165,7 +187,7 @@ class PartitionWorker:
         self._dependencies.metrics.failures.labels(name).inc()
         self._log.warning("partition.failed", error=name, failures_in_a_row=self._failures)
         if self._stop.is_set():
-            return  # who gets the partition next starts it again
+            return  # the next owner starts it again
         sentence = fatal_sentence(error)
         if sentence is not None:
             raise AssayError(sentence) from error
@@ -174,7 +196,7 @@ class PartitionWorker:
                 f"Partition {self.source.topic}-{self.source.partition} failed {self._failures} times in a row, "
                 f"last with {name}: look at the brokers' logs, then start this process again."
             ) from error
-        # a fenced producer may be a member that has not heard yet that it lost the partition: give the group time to say so
+        # a fenced producer may not know yet that it lost the partition: give the group time to revoke it
         fenced = isinstance(error, (ProducerFenced, IllegalOperation))
         if fenced:
             self._dependencies.metrics.fenced.inc()
@@ -194,10 +216,14 @@ class PartitionWorker:
             committed = await self._committed(log_id)
             consumer = self._dependencies.consumer
             processor = self._dependencies.make_processor(self.source)
-            snapshots = await self._dependencies.make_snapshots(self.source, processor.state_key, log_id)
-            committed = await check_snapshots(consumer, self.source, committed, snapshots, self._settings)
+            snapshots_of = partial(self._dependencies.make_snapshots, state_key=processor.state_key, log_id=log_id)
+            committed = await check_snapshots(consumer, self.source, committed, snapshots_of, self._settings)
+            snapshots = await snapshots_of(self.source)
+            self._carried, self._since = committed.note.carried, await self._outputs_since(committed)
+            if self._carried and isinstance(processor, Carrying):
+                processor.carry_on(self._carried)
             if committed.must_be_written:
-                await delivery.deliver([], committed.offset, self.owned, self._note())
+                await delivery.deliver([], committed.offset, self.owned, self._note(self._carried))
             self.phase = "restoring"
             folding = Folding(processor, self._suspects)
             await restore(
@@ -205,14 +231,21 @@ class PartitionWorker:
             )
             consumer.seek(self.source, committed.offset)
             self.next_offset = self.passed_offset = committed.offset
-            # each partition at its own time: all at once, the copies of their states would hold up every batch together
-            self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s * random.random()
+            self._saver.first_due()
             self._moving()
             self.phase = "running"
             self._log.info("partition.running", offset=committed.offset)
             delivery = await self._loop(delivery, processor, snapshots)
         finally:
+            await self._saver.give_up()
             await asyncio.shield(delivery.discard())
+
+    async def _outputs_since(self, committed: Position) -> str:
+        """Where the outputs of this log begin, for the offset's note; empty where there was no other log."""
+        if not committed.accepted:
+            return committed.note.since
+        outputs, timeout_s = self._dependencies.outputs, self._settings.request_timeout_s
+        return since(await begins_of(self._dependencies.consumer, self.source, outputs, timeout_s))
 
     async def _identify(self) -> str:
         self._log_id = await self._dependencies.logs.current(self.source.topic)
@@ -244,11 +277,13 @@ class PartitionWorker:
                     await self._deliver(delivery, processor, due, self.next_offset)
             if delivery.needs_recycling:
                 delivery = await self._replace(delivery)
-            await self._snapshot_if_due(processor, snapshots)
+            if (moment := self._moment(processor, snapshots)) is not None:
+                await self._saver.begin_if_due(moment)
         last = processor.flush(force=True)
         if last is not None and self.next_offset is not None and not self._lost:
             await self._deliver(delivery, processor, last, self.next_offset)
-        await self._snapshot(processor, snapshots)
+        if (moment := self._moment(processor, snapshots)) is not None:
+            await self._saver.finish(moment, self._snapshot_until_s)
         return delivery
 
     async def _batch(self, batch: Sequence[Record], processor: Processor, delivery: Delivery) -> Held | None:
@@ -282,7 +317,7 @@ class PartitionWorker:
             return None
 
     def _suspect(self, batch: Sequence[Record], error: Exception) -> None:
-        """Raise SuspectError in place of a stage's error, where the records may be to blame for it."""
+        """Raise SuspectError instead of a stage's error, where the records may be to blame for it."""
         if suspicious(error):
             self._suspects.blame(batch, error)
             raise SuspectError(f"{batch[0].offset} to {batch[-1].offset}") from error
@@ -305,7 +340,7 @@ class PartitionWorker:
             raise SuspectError(str(record.offset)) from raised
 
     def _too_many(self, result: Result, blamed: str | None, batch: Sequence[Record]) -> str | None:
-        """Why the dead letters of a result are too many to be committed without a person; None where they are not."""
+        """Why the dead letters of a result are too many to be committed without an operator; None where they are not."""
         if batch[0].offset < self._let_through_below:
             return None
         if blamed is not None and self._unscorable_in_a_row >= IN_A_ROW_MAX:
@@ -354,17 +389,20 @@ class PartitionWorker:
         started_s = monotonic_s()
         if self._dependencies.logs.doubtful:
             await self._dependencies.logs.check(self.source.topic)
-        await delivery.deliver(result.writes, next_offset, self.owned, self._note())
+        await delivery.deliver(result.writes, next_offset, self.owned, self._note(result.carried))
+        self._carried = result.carried
         self._dependencies.metrics.observe_stage("deliver", started_s)
         processor.committed(result)
+        if result.subjects is not None:
+            self._keys.look(result.subjects, self._dependencies.logs.partitions(self.source.topic))
         self.next_offset = self.passed_offset = next_offset
         self._suspects.committed(next_offset)
         self._failures = 0
         self._moving()
         self._dependencies.metrics.transactions.labels(self._label).inc()
 
-    def _note(self, held: str = "") -> str:
-        return str(OffsetNote(self._log_id, held))
+    def _note(self, carried: str, held: str = "") -> str:
+        return str(OffsetNote(self._log_id, held, carried, self._since))
 
     async def _replace(self, delivery: Delivery) -> Delivery:
         """D: a fresh producer of the same id between two transactions; state and position stay."""
@@ -375,7 +413,7 @@ class PartitionWorker:
         return fresh
 
     async def _hold(self, held: Held, delivery: Delivery) -> None:
-        """Stop consuming, loudly, until a person decides: nothing of the batch is committed, only why it is not."""
+        """Stop consuming, with an error, until an operator decides: of the batch only the reason is committed."""
         self.phase, self.held = "held", held
         self._decided.clear()
         self._dependencies.metrics.held.labels(self._label).set(1)
@@ -389,7 +427,7 @@ class PartitionWorker:
         )
         try:
             await self._dependencies.logs.check(self.source.topic)
-            await delivery.deliver([], held.first_offset, self.owned, self._note(str(held)))
+            await delivery.deliver([], held.first_offset, self.owned, self._note(self._carried, str(held)))
             if not self._stop.is_set():
                 await self._decided.wait()
         finally:
@@ -401,7 +439,7 @@ class PartitionWorker:
         self._suspects.forgive()
 
     async def _pass_markers(self) -> None:
-        """Nothing was polled, and all that was is committed: what lies before the consumer's place is no record of ours."""
+        """Nothing was polled, and all that was is committed: there is no record for us before the consumer's position."""
         if not self.owned():
             return
         position = await self._dependencies.consumer.position(self.source)
@@ -409,36 +447,18 @@ class PartitionWorker:
             self.passed_offset = position
             self._moving()
 
-    async def _snapshot_if_due(self, processor: Processor, snapshots: SnapshotStore) -> None:
-        if monotonic_s() >= self._snapshot_due_s:
-            await self._snapshot(processor, snapshots)
-
-    async def _snapshot(self, processor: Processor, snapshots: SnapshotStore) -> None:
-        """Save the state. A failure is counted and logged, and costs a longer restart, nothing else."""
-        self._snapshot_due_s = monotonic_s() + self._settings.snapshot_interval_s
-        if self.next_offset is None or self.next_offset == self._snapshot_offset or self._lost:
-            return
-        metrics, offset = self._dependencies.metrics, self.next_offset
-        if snapshots.log_id == NO_LOG_ID and self._last is None:
-            return  # nothing new, and nothing to tell the log by
-        try:
-            await self._dependencies.logs.check(self.source.topic)
-            size_bytes = await asyncio.to_thread(snapshots.save, offset, processor.snapshot(), self._last)
-        except (OSError, KafkaError) as error:
-            metrics.snapshots.labels("failed").inc()
-            self._log.error("snapshot.failed", error=getattr(error, "strerror", None) or type(error).__name__)
-            return
-        self._snapshot_offset = offset
-        metrics.snapshots.labels("saved").inc()
-        metrics.snapshot_bytes.labels(self._label).set(size_bytes)
-        metrics.snapshot_time.labels(self._label).set_to_current_time()
+    def _moment(self, processor: Processor, snapshots: SnapshotStore) -> Moment | None:
+        """The state as it is committed, between two batches."""
+        if self.next_offset is None or self._lost:
+            return None
+        return Moment(processor, snapshots, self.next_offset, self._last)
 
     def _moving(self) -> None:
         self.progress_s = monotonic_s()
 
 
 def _for_the_cap(result: Result) -> tuple[int, int]:
-    """Records and dead letters of a result, without repetitions: a source that sends again is no source of garbage."""
+    """Records and dead letters of a result, without repetitions: a source that repeats itself does not send garbage."""
     if not result.faults:
         return result.records, 0
     repeated = sum(fault.reason is DeadLetterReason.DUPLICATE for fault in result.faults)

@@ -2,5 +2,5 @@
 
 Faust reads uncommitted records, commits past a failed write and swallows errors of agents. Here it reads what is committed
 (`transport`), a failed write or agent ends the process before an offset is committed past it (`app`), and a watchdog sees a
-consumer that stands still (`watch`). The state is a Faust table, whose changelog is a compacted topic of `schemas/topics.py`.
+consumer that makes no progress (`watch`). The state is a Faust table; its changelog is a topic of `schemas/topics.py`.
 """

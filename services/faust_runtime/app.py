@@ -120,7 +120,7 @@ class SideApp:
     ) -> None:
         """Call `handle` with each event of a topic, partition by partition in order.
 
-        A record that it fails on is skipped, and given to `skip` with the reason. An error of the surroundings ends the
+        A record that it fails on is skipped, and given to `skip` with the reason. An error of the environment ends the
         process.
         """
 
@@ -151,7 +151,7 @@ class SideApp:
         self.faust.agent(self.topic(topic), name=topic.name)(work)
 
     def timer(self, interval_s: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Call `work` again and again. What it fails on is skipped; an error of the surroundings ends the process."""
+        """Call `work` again and again. What it fails on is skipped; an error of the environment ends the process."""
 
         async def attempt() -> None:
             try:
@@ -161,14 +161,14 @@ class SideApp:
                     self.skipped.work(name, error)
             except Exception as error:
                 if isinstance(error, NotReady) and self.faust.should_stop:
-                    return  # at an end the producer goes before the timers: what is not done now is done after the next start
+                    return  # at the end the producer closes before the timers: the next start does what is left
                 log.error("agent.failed", topic=name, error=type(error).__name__, at=places(error))
                 self.failure.report(error)
 
         self.faust.timer(interval_s)(attempt)
 
     def read(self, schema: type[M], message: Any) -> M | None:
-        """The message of a record; None, and the record skipped, where it is none."""
+        """The message of a record; None, and the record skipped, where it is not a valid one."""
         problem = record_time_problem(timestamp_ms(message))
         try:
             if problem is None:
@@ -225,12 +225,12 @@ class SideApp:
 
     @property
     def gaps(self) -> dict[TopicPartition, int | None]:
-        """Where commits stand, of partitions with records done but not committed. For long: one before them is lost."""
+        """Committed offsets of partitions with records done but not committed. If for long, one before them is lost."""
         consumer = self.faust.consumer
         return {tp: consumer._committed_offset[tp] for tp in self.sources if consumer._acked.get(tp)}
 
     def doing(self) -> dict[str, Any]:
-        """What Faust is at, in the words of its own state."""
+        """What Faust is doing, by its own state."""
         consumer, recovery = self.faust.consumer, self.faust.tables.recovery  # as Faust has them; nothing is changed
         return {
             "unfinished": sorted(f"{tp.topic}-{tp.partition}" for tp in self.sources if self.unfinished(tp)),

@@ -1,4 +1,4 @@
-"""How Faust reads its tables back and goes on, without the races in which it loses what was fetched or waits for ever.
+"""How Faust recovers its tables and continues, without the races in which it loses fetched records or waits for ever.
 
 Each override names the fault of the library that it is about; docs/decisions/0088 has the measurements.
 """
@@ -48,7 +48,7 @@ class SideRecovery(Recovery):  # type: ignore[misc]
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """As shipped, partitions flow before they are sought and the agents' queues are cleared: what was fetched in between is
-        never worked, and may be committed past."""
+        never processed, and may be committed past."""
         await self.app.on_rebalance_complete.send()
         self._set_recovery_ended()
         for table in self.tables.values():

@@ -39,7 +39,7 @@ PAYLOAD_LOGGERS = ("faust.topics", "faust.transport.drivers.aiokafka", "faust.ag
 
 @dataclass(frozen=True, slots=True)
 class SideService:
-    """What makes a Faust service this one.
+    """The definition of a Faust service.
 
     groups, reads, writes: its consumer groups, and what it does with topics. build: makes its apps from the topics' numbers of
     partitions, by full name, and a directory. tables: what they look up.
@@ -227,7 +227,7 @@ class _Running:
     async def _look(self, app: SideApp, asked: AIOKafkaConsumer) -> float:
         sources = app.sources
         ends = {}
-        with contextlib.suppress(KafkaError, TimeoutError):  # a broker that does not answer is no progress either
+        with contextlib.suppress(KafkaError, TimeoutError):  # a broker that does not answer counts as no progress
             ends = await asyncio.wait_for(asked.end_offsets(list(sources)), self._runtime.request_timeout_s)
         found = Look(
             started=app.group in self._started,
@@ -247,6 +247,6 @@ class _Running:
         return stuck_s
 
     def _tell_stuck(self, app: SideApp, found: Look, stuck_s: float) -> None:
-        """Where it stands, for a search for the cause."""
+        """Its present state, to search for the cause."""
         at = {f"{tp.topic}-{tp.partition}": f"{found.positions[tp]}/{found.ends.get(tp)}" for tp in found.positions}
         log.warning("app.stuck", group=app.group, stuck_s=round(stuck_s), started=found.started, at=at, **app.doing())

@@ -1,4 +1,4 @@
-"""A record that cannot be handled is named, counted and left out: it ends no service, and not its next start either."""
+"""A record that cannot be handled is logged, counted and skipped: it ends neither a service nor its next start."""
 
 import traceback
 from typing import Any
@@ -34,7 +34,7 @@ class Skipped:
         log.error("record.skipped", **where, why=why, **({"at": at} if at else {}))
 
     def work(self, name: str, error: Exception) -> None:
-        """What a timer was to do with one thing. Raises the error again where it is of the surroundings."""
+        """A timer's work on one item. Raises the error again where the environment is at fault."""
         if isinstance(error, OF_THE_SURROUNDINGS):
             raise error
         self._count.labels(name).inc()
@@ -42,7 +42,7 @@ class Skipped:
 
 
 def reason(error: Exception) -> str:
-    """In words that repeat nothing of a payload."""
+    """Without quoting the payload."""
     return str(error) if isinstance(error, RejectedError) else type(error).__name__
 
 

@@ -56,7 +56,7 @@ class _Consumer(Consumer):  # type: ignore[misc]
         """
 
     async def seek_committed(self) -> None:
-        """Go to what is committed. The agents' partitions are to be paused."""
+        """Seek to the committed offsets. The agents' partitions must be paused."""
         await super().perform_seek()
 
     def pause_partitions(self, tps: Any) -> None:
@@ -87,7 +87,7 @@ class _Producer(Producer):  # type: ignore[misc]
 
 
 class SideTransport(Transport):  # type: ignore[misc]
-    """What an app uses in both directions. failed: asked before each commit; a write that failed may not be passed by.
+    """What an app uses in both directions. failed: asked before each commit; no commit may pass a failed write.
 
     fetched: the last offset of each partition that the client has handed to Faust.
     """

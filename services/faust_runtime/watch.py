@@ -1,4 +1,4 @@
-"""Sees a consumer that stands still: records wait, and nothing is fetched or finished."""
+"""Detects a consumer without progress: records wait, and nothing is fetched or finished."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 class Look:
     """What one look at an app found. positions: None where the consumer does not know its own.
 
-    recovered: how far its tables have been read back. A large one takes minutes, and is no standstill.
+    recovered: how far its tables have been read back. A large one takes minutes, which is progress too.
     """
 
     started: bool
@@ -35,7 +35,7 @@ class Look:
 
 @dataclass(slots=True)
 class GapWatch:
-    """Looks at where commits stand, and knows for how long one has not moved although later records are done."""
+    """Follows the committed offsets, and how long one has not moved although later records are done."""
 
     _since: dict[TopicPartition, tuple[int | None, float]] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""When the TLS files expire, as metrics: afterwards no one reaches the brokers, or us."""
+"""When the TLS files expire, as metrics: afterwards the brokers cannot be reached, nor this process."""
 
 from pathlib import Path
 

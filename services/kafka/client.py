@@ -44,7 +44,7 @@ T = TypeVar("T")
 
 PATIENCE_S = 20.0
 PATIENCE_POLL_S = 0.05
-"""For a broker or a coordinator, before the work begins: longer than a cluster takes to notice that a broker is gone."""
+"""For a broker or a coordinator, before the work begins: longer than a cluster takes to notice that a broker has failed."""
 TRANSIENT_ERRORS = (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -147,7 +147,7 @@ def _producer_arguments(runtime: RuntimeSettings, linger_ms: int = 0) -> dict[st
 def reader(
     kafka: KafkaSettings, topics: Iterable[str] = (), *, group: str | None = None, latest: bool = False
 ) -> AIOKafkaConsumer:
-    """A read_committed consumer for people and checks; never commits."""
+    """A read_committed consumer for commands and checks; never commits."""
     return AIOKafkaConsumer(
         *topics,
         **connection(kafka),
@@ -166,7 +166,7 @@ def admin(kafka: KafkaSettings) -> AIOKafkaAdminClient:
 
 
 def tell_when_transaction_end_is_sent(producer: AIOKafkaProducer, tell: Callable[[], None]) -> None:
-    """Call `tell` when the request that ends a transaction is on its way and its answer is not looked at yet. For tests."""
+    """Call `tell` when the request that ends a transaction has been sent and its answer not been read. For tests."""
     send, connections = producer.client.send, producer.client._conns
 
     async def watched(node_id: int, request: Any, **options: Any) -> Any:
@@ -207,7 +207,7 @@ async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
     """Close a producer within twice `timeout_s`; never raises.
 
     Its own `stop` waits for everything unsent, its sender for the answer of a coordinator: either may never come. A sender that
-    is cancelled twice hands that on to the coroutine that waits for it, so no one here awaits one directly.
+    is cancelled twice hands that on to the coroutine that waits for it, so nothing here awaits one directly.
     """
     for queue in producer._message_accumulator._batches.values():
         for batch in queue:
@@ -226,6 +226,6 @@ async def discard(producer: AIOKafkaProducer, timeout_s: float) -> None:
 
 
 def retrieve(future: asyncio.Future[Any] | None) -> None:
-    """Look at a future's exception, so that one no one waits for any more is not logged as forgotten."""
+    """Look at a future's exception, so that one that is no longer awaited is not logged as forgotten."""
     if future is not None and future.done() and not future.cancelled():
         future.exception()

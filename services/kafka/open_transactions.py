@@ -1,4 +1,4 @@
-"""Open transactions of other producers: they hide all that lies behind them from readers of committed records.
+"""Open transactions of other producers: they hide all later records from readers of committed records.
 
 Where a partition ends (its high watermark), and which producer has a transaction open on it (KIP-664: Kafka 2.8 and later; it
 takes Read on the topic for the producer's number, Describe on its transactional id for the name).

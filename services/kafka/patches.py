@@ -1,4 +1,4 @@
-"""What the client library gets wrong, put right where it stands, for every client of a process. Imported for that effect.
+"""What the client library gets wrong, corrected in place, for every client of a process. Imported for that effect.
 
 The letters are the rules of ARCHITECTURE.md, "Exactly once". Each has a test, and none survives a library that changed.
 """
@@ -32,7 +32,7 @@ aiokafka.protocol.admin.DescribeGroupsRequest_v3.RESPONSE_TYPE = aiokafka.protoc
 def _look_at_group_errors(send: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def sent(*arguments: Any, **options: Any) -> Any:
         answer = await send(*arguments, **options)
-        # not isinstance: asked of an abstract class, for each answer, it costs 2 % of the loop
+        # not isinstance: on an abstract class, for each answer, it costs 2 % of the loop
         if type(answer) in OFFSETS_ANSWERS and answer.error_code:
             raise for_code(answer.error_code)
         return answer
@@ -75,7 +75,7 @@ def _end_tls_soon(close: Callable[..., Any]) -> Callable[..., Any]:
 
 
 AIOKafkaConnection.close = _end_tls_soon(AIOKafkaConnection.close)
-"""As shipped, a broker that owes an answer to a fetch may be waited for through TLS's 30 s, and only then the group is left."""
+"""As shipped, closing may wait TLS's 30 s for a broker that holds a fetch back, and only then the group is left."""
 
 
 def _end_fetches_first(close: Callable[[Fetcher], Awaitable[None]]) -> Callable[[Fetcher], Awaitable[None]]:

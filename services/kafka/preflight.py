@@ -35,7 +35,7 @@ GROUP_REFUSED = 30
 TOPIC_REFUSED = 29
 
 DESCRIBE_LOG_DIRS, SINCE_4_3 = 35, 5
-"""An API and its version that came with Apache Kafka 4.3: brokers do not tell clients of theirs what they are."""
+"""An API and its version that came with Apache Kafka 4.3: brokers do not report their version to clients."""
 
 UNDISCLOSED = -(2**31)
 """In place of our rights, from brokers that do not work them out: it says nothing."""
@@ -84,7 +84,7 @@ class _MetadataStruct(RequestStruct):  # type: ignore[misc]
 
 
 class _MetadataRequest(Request[_MetadataStruct]):  # type: ignore[misc]
-    """Version 8, which the library does not have: the first that tells what we may do."""
+    """Version 8, which the library does not have: the first that reports our rights."""
 
     API_KEY = 3
 
@@ -97,7 +97,7 @@ class _MetadataRequest(Request[_MetadataStruct]):  # type: ignore[misc]
 
 
 async def _described(client: AIOKafkaAdminClient, group: str) -> dict[str, Any]:
-    """What Kafka says of a group. Raises KafkaError where its coordinator cannot say yet: no rights are in such an answer."""
+    """Kafka's description of a group. Raises KafkaError while its coordinator is not ready: its answer then has no rights."""
     (answer,) = await client.describe_consumer_groups([group], include_authorized_operations=True)
     (found,) = answer.to_object()["groups"]
     if found["error_code"] not in (0, GROUP_REFUSED):
@@ -112,7 +112,7 @@ def may_forget_commits(client: AIOKafkaAdminClient) -> bool:
 
 
 def allows(operations: int, operation: int) -> bool:
-    """Whether the answer allows it, or leaves it unsaid: then the work itself is what meets a refusal."""
+    """Whether the answer allows it, or does not say: then the work itself meets a refusal."""
     return operations == UNDISCLOSED or bool(operations >> operation & 1)
 
 
@@ -155,7 +155,7 @@ async def _allowed_on_topics(client: AIOKafkaAdminClient, topics: Collection[str
 
 
 async def why_unreachable(kafka: KafkaSettings, error: BaseException) -> str:
-    """What to tell a person about brokers that do not answer: the library's error names neither login nor certificate."""
+    """The sentence for brokers that do not answer: the library's error names neither login nor certificate."""
     arguments = connection(kafka)
     host, _, port = arguments.pop("bootstrap_servers").partition(",")[0].rpartition(":")
     try:

@@ -1,4 +1,4 @@
-"""Record batches that the client library cannot take: a header name that is no UTF-8, and what grows to gigabytes.
+"""Record batches that the client library cannot take: a header name that is not UTF-8, and batches that unpack to gigabytes.
 
 The library parses a batch before our code sees a record, and what it raises there would end every consumer of the topic in
 turn. Here a batch that it fails on is parsed again, tolerantly. The common path costs nothing: the library's own parser runs
@@ -44,14 +44,14 @@ LOOKED_AT_BYTES_MIN = 4 << 20
 
 XERIAL_HEADER_BYTES, GZIP_PART_BYTES, GZIP_MEMBERS_MAX = 16, 1 << 20, 1000
 LENGTH_END, MAGIC_AT = 12, 16
-"""Where a batch's length ends and its version stands, in bytes."""
+"""Where a batch's length ends and its version is, in bytes."""
 
 NOT_TO_BLAME = (MemoryError, UnsupportedCodecError)
 """Nothing that a batch is to blame for: parsing it again would hide it."""
 
 
 class Unreadable(bytes):
-    """The payload, empty, of the one record that stands for a batch that cannot be read. why: for its dead letter."""
+    """The payload, empty, of the one record that replaces a batch that cannot be read. why: for its dead letter."""
 
     why: str
     too_large: bool
@@ -227,7 +227,7 @@ def _batch(data: bytes) -> Any:
 
 
 class _TolerantBatch:
-    """A batch whose records are those that can be read; where none can be distinguished, one that stands for them all."""
+    """A batch whose records are those that can be read; where none can be distinguished, one that replaces them all."""
 
     def __init__(self, batch: Any) -> None:
         self._batch = batch
@@ -266,7 +266,7 @@ class _TolerantBatch:
 
 
 def _records(batch: PlainBatch) -> Iterator[PlainRecord]:
-    """The records of a batch of format 2. A header's name that is no UTF-8 keeps its bytes as \\x escapes."""
+    """The records of a batch of format 2. A header's name that is not UTF-8 keeps its bytes as \\x escapes."""
     batch._maybe_uncompress()
     data, at, stamped = batch._buffer, batch._pos, batch.timestamp_type
     for _ in range(batch._num_records):
@@ -311,5 +311,14 @@ def _read_on(records: PartitionRecords) -> Any:
         return _read_on(records)
 
 
+def _ends_aborted(records: PartitionRecords, marker: Any) -> bool:
+    """A producer whose transaction was aborted writes no other marker before the one that says so: nothing need be parsed.
+
+    As shipped, a marker that cannot be parsed, or one of a later version, stops the partition or hides what comes after it.
+    """
+    return True
+
+
+PartitionRecords._contains_abort_marker = _ends_aborted
 aiokafka.consumer.fetcher.MemoryRecords = _Kept
 PartitionRecords.__next__ = _read_on

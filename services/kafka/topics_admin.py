@@ -85,7 +85,7 @@ class Retention:
 
 
 async def read_retention(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> Retention | None:
-    """As the broker has it; None where it does not tell us (we may not ask). Raises TopicError where it does not answer."""
+    """As the broker has it; None where we lack the right to ask. Raises TopicError where it does not answer."""
     values = await _configured(kafka, topics, topic)
     if values is None:
         return None
@@ -105,13 +105,13 @@ async def read_unbounded_stamps(kafka: KafkaSettings, topics: TopicSettings, top
     if after_ms is not None and int(after_ms) <= DAY_MS:
         return None
     return (
-        f"{name} takes any timestamp that a producer puts on a record, so payments can be dated ahead without bound: set its "
+        f"{name} takes any timestamp that a producer puts on a record, so events can be dated ahead without bound: set its "
         f"message.timestamp.after.max.ms to {STAMP_AHEAD_MS_MAX}, or its message.timestamp.type to LogAppendTime."
     )
 
 
 async def _configured(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> dict[str, str] | None:
-    """A topic's configuration as the broker has it, its defaults included; None where it does not tell us."""
+    """A topic's configuration as the broker has it, its defaults included; None where it does not answer us."""
     resource = ConfigResource(ConfigResourceType.TOPIC, topics.topic_prefix + topic.name)
     (answer,) = await _ask(kafka, "describe_configs", [resource])
     ((code, _, _, _, entries),) = answer.resources
@@ -153,7 +153,7 @@ async def _create(kafka: KafkaSettings, topics: TopicSettings, missing: list[Top
             topics.topic_prefix + topic.name,
             _partitions(topic, topics),
             topics.replication,
-            topic_configs=_configuration(topic, topics),
+            topic_configs=configuration(topic, topics),
         )
         for topic in missing
     ]
@@ -180,8 +180,9 @@ async def _wait_until_visible(kafka: KafkaSettings, topics: TopicSettings, creat
         ) from None
 
 
-def _configuration(topic: Topic, topics: TopicSettings) -> dict[str, str]:
-    configuration = {
+def configuration(topic: Topic, topics: TopicSettings) -> dict[str, str]:
+    """What a topic is created with."""
+    values = {
         "cleanup.policy": topic.cleanup,
         "compression.type": "producer",
         # retention of what we write counts from the broker's clock; a payer's clock is bounded by it
@@ -190,14 +191,12 @@ def _configuration(topic: Topic, topics: TopicSettings) -> dict[str, str]:
         "retention.ms": str(-1 if topic.retention_ms is None else topic.retention_ms),
     }
     if topic.replayed:
-        configuration["min.compaction.lag.ms"] = str(TRANSACTIONS.retention_ms)
+        values["min.compaction.lag.ms"] = str(TRANSACTIONS.retention_ms)
     elif topic.cleanup == "compact":
-        configuration["segment.ms"] = str(
-            HOUR_MS
-        )  # only closed segments are compacted, and a restart reads what is left
+        values["segment.ms"] = str(HOUR_MS)  # only closed segments are compacted, and a restart reads what is left
     if topics.replication >= 3:
-        configuration["min.insync.replicas"] = "2"
-    return configuration
+        values["min.insync.replicas"] = "2"
+    return values
 
 
 async def _ask(kafka: KafkaSettings, request: str, argument: Any) -> Any:

@@ -21,7 +21,7 @@ class RecordedDecision(Message):
 
 
 def weight(decision: RecordedDecision) -> float:
-    """How many payments a recorded one stands for: 1 / its chance to be recorded and seen to its end (Horvitz-Thompson).
+    """How many payments a recorded one represents: 1 / its chance to be recorded and seen to its end (Horvitz-Thompson).
 
     Where alerts are blocked, a blocked payment never shows what it was. Only the control group does, for all of them.
     """

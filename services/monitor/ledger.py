@@ -79,7 +79,7 @@ class Ledger:
         self.now_ms = max((newest_ms(entry.judged, entry.told) for _, entry in read), default=0)
 
     def add(self, evidence: Evidence) -> bool:
-        """Take in evidence; False where it says nothing new, as a repetition does."""
+        """Take in evidence; False where it is a repetition."""
         transaction_id = evidence.transaction_id
         key = transaction_id.encode()
         before = codec.read(LedgerEntry, self.table[key]) if transaction_id in self._event_ms else LedgerEntry()
@@ -146,10 +146,10 @@ def _event_ms(entry: LedgerEntry) -> int:
 
 
 def newest_ms(judged: Iterable[Judged], told: LabelEvidence | None) -> int:
-    """When it was last heard of a payment."""
+    """When the payment was last in the log."""
     return max([one.event_time_ms for one in judged] + ([told.labelled_at_ms] if told else []), default=0)
 
 
 def latest_ms(judged: Iterable[Judged], told: LabelEvidence | None) -> int:
-    """The latest time that is said of a payment."""
+    """The latest time that a payment's records name."""
     return max(newest_ms(judged, told), told.event_time_ms or 0 if told else 0)

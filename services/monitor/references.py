@@ -18,7 +18,7 @@ class References:
         self._known: dict[str, ModelReference] = {}
 
     def apply(self, records: Sequence[Record]) -> None:
-        """Take in the next records. One that is no reference is skipped, and said so."""
+        """Take in the next records. An invalid one is skipped and logged."""
         each(MODEL_REFERENCES, records, self._take, self._metrics)
 
     def _take(self, record: Record) -> None:

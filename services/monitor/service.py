@@ -158,7 +158,7 @@ class _Quality:
             self._metrics.ledger.set(len(self._ledger))
 
     def _ahead(self, evidence: Evidence, message: Any) -> Fault | None:
-        """A time that the ledger's clock must not follow. The monitor wrote the record, so its timestamp is no payer's."""
+        """A time that the ledger's clock must not follow. The monitor wrote the record, so its timestamp is not the payer's."""
         judged = () if evidence.judged is None else (evidence.judged,)
         return self._times.fault(message, "a time of the evidence", latest_ms(judged, evidence.told))
 

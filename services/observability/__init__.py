@@ -1,1 +1,1 @@
-"""What a process shows of itself: metrics, logs, health."""
+"""A process's metrics and logs, and their catalogues."""

@@ -70,7 +70,7 @@ class RepeatFilter(logging.Filter):
 
 
 def _fault(record: logging.LogRecord) -> tuple[Any, ...]:
-    if isinstance(record.msg, dict):  # one of ours, on its way through structlog
+    if isinstance(record.msg, dict):  # one of ours, passing through structlog
         event = record.msg
         return (event.get("event"), event.get("topic"), event.get("partition"), event.get("error"))
     return (record.name, record.levelno, str(record.msg))

@@ -45,5 +45,5 @@ def configure(runtime: RuntimeSettings, metrics: Metrics) -> None:
 
 
 def _safe(_: Any, __: str, event: Any) -> Any:
-    """Others' words in an error: no URL's password, and nothing that speaks to a terminal."""
+    """Text of other programs in an error: without passwords of URLs and escape sequences."""
     return {key: printable(without_secrets(value)) if isinstance(value, str) else value for key, value in event.items()}

@@ -38,6 +38,9 @@ LATENCY_BUCKETS_S = (
 STAGE_BUCKETS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0)
 BATCH_BUCKETS = (1.0, 4.0, 16.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0)
 
+EVICTED = ("fresh", "history")
+"""Kinds of ids that are forgotten for want of room."""
+
 
 class Metrics:
     """One process's metrics in a registry of their own.
@@ -70,12 +73,21 @@ class Metrics:
 
     def show_partition(self, label: str) -> None:
         """Begin a partition's counters at zero, so that a panel shows a line and not "No data"."""
-        for counter in (self.records, self.transactions, self.late, self.offset_gaps):
+        for counter in (
+            self.records,
+            self.transactions,
+            self.late,
+            self.offset_gaps,
+            self.misplaced,
+            self.new_ids,
+        ):
             counter.labels(label)
+        for kind in EVICTED:
+            self.evicted.labels(label, kind)
         self.held.labels(label).set(0)
 
     def forget_partition(self, label: str) -> None:
-        """Of a partition that we no longer own, nothing is to be said: a stale lag would alarm for ever."""
+        """Remove a partition that we no longer own: its stale lag would alarm for ever."""
         for gauge in (
             self.lag,
             self.open_transaction,
@@ -108,6 +120,19 @@ class Metrics:
             "credit_outcomes", "Credit decisions committed, by outcome.", [*partition, "outcome"]
         )
         self.late = self._counter("late_records", "Records scored but too late to enter the history.", partition)
+        self.misplaced = self._counter(
+            "misplaced_records",
+            "Records judged on another partition than the one where Kafka's default partitioner puts their card (applicant).",
+            partition,
+        )
+        self.new_ids = self._counter(
+            "new_ids", "Ids that began a history: first payments, and forgotten ids.", partition
+        )
+        self.evicted = self._counter(
+            "evicted_ids",
+            "Ids forgotten for want of room, by kind: fresh (fewer than 3 payments) or history.",
+            [*partition, "kind"],
+        )
         self.transactions = self._counter("transactions", "Micro-batches committed.", partition)
         self.offset_gaps = self._counter(
             "offset_gap_records", "Records that retention removed before they were read.", partition
@@ -151,7 +176,7 @@ class Metrics:
         self.producers = self._counter("producers_started", "Producers started, by cause.", ["cause"])
         self.rebalances = self._counter("rebalances", "Assignments received from the group.", [])
         self.snapshots = self._counter(
-            "snapshots", "Snapshots, by outcome: saved, failed, restored, rejected.", ["outcome"]
+            "snapshots", "Snapshots, by outcome: saved, failed, abandoned, restored, rejected.", ["outcome"]
         )
         self.ready = self._gauge("ready", "1 when every assigned partition is restored and moving.", [])
         self.assigned = self._gauge("assigned_partitions", "Partitions that this process owns.", [])
@@ -195,7 +220,7 @@ class Metrics:
         )
 
     def _seen(self) -> None:
-        """What else an operator wants to see, and labels that begin at zero."""
+        """Other metrics for operators, and labels that begin at zero."""
         self.fenced = self._counter(
             "producers_fenced", "Times another owner's producer took over a partition that we worked.", []
         )

@@ -11,7 +11,7 @@ RENAMED = {"assay_partition_paused": "assay_partition_held"}
 
 
 class RenamedGauge(Collector):
-    """Shows a gauge a second time, under its old name, with a help text that says so."""
+    """Shows a gauge a second time, under its old name, with a help text that names the new one."""
 
     def __init__(self, old: str, gauge: Gauge, registry: CollectorRegistry) -> None:
         self._old, self._gauge = old, gauge

@@ -10,7 +10,7 @@ EVENT_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
 
 
 class RiskMetrics:
-    """What the scorer shows of its scores. Labels are bounded by the bundle: its features, its outcomes."""
+    """Metrics of the scores. Labels are bounded by the bundle: its features, its outcomes."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, help_text: str, *labels: str) -> Counter:

@@ -1,4 +1,4 @@
-"""The keys that card ids are made with: the current one, and the one before while cards move."""
+"""The keys that card ids are made with: the current one, and the previous one during a rotation."""
 
 from models.bundle.keys import KeyFileError, seal_key
 from schemas.privacy import PrivacyKey

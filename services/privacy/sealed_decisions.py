@@ -26,7 +26,7 @@ _part = codec.record_type(SealedPart)
 
 
 class Opened(NamedTuple):
-    """A decision, and what became of it; still sealed where its subject was erased, or somebody changed it."""
+    """A decision, and whether it opened; still sealed where its subject was erased, or the record was changed."""
 
     decision: Decision
     was: Literal["plain", "opened", "erased", "changed"]
@@ -42,7 +42,7 @@ def sealed(fields: dict[str, Any], key: SubjectKey, master_id: str) -> dict[str,
 
 
 def opened(decision: Decision, keys: SubjectKeys) -> Opened:
-    """The decision as it was before it was sealed. Raises AssayError for another master key, SubjectKeysError as `find`."""
+    """The decision before it was sealed. Raises AssayError for another master key, SubjectKeysError as `find`."""
     if decision.sealed is None:
         return Opened(decision, "plain")
     master_id, _, rest = decision.sealed.partition(".")

@@ -1,7 +1,7 @@
 """A key for each subject, in two halves: the master key, and a random salt that is kept once for each subject.
 
-A subject is a card's pseudonym. Its key is HKDF-SHA-256 (RFC 5869) of both halves: where the salt is deleted, no one can make
-the key again, which only the holder of the master key can. So deleting one small file erases all that was sealed for a subject.
+A subject is a card's pseudonym. Its key is HKDF-SHA-256 (RFC 5869) of both halves: only the holder of the master key can
+derive it, and no one once the salt is deleted. So deleting one small file erases all that was sealed for a subject.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class SubjectKeysError(OSError):
 class SubjectKey(NamedTuple):
     """What seals for one subject.
 
-    reference: names the subject in what is sealed, and tells nothing without the master key. salt_id: tells this key from the
+    reference: names the subject in what is sealed, and reveals nothing without the master key. salt_id: tells this key from the
     subject's others, before an erasure and after.
     """
 
@@ -59,11 +59,11 @@ class SubjectKeys:
 
     @property
     def master_id(self) -> str:
-        """Which master key: 16 hex digits that tell nothing of it."""
+        """Which master key: 16 hex digits that reveal nothing about it."""
         return self._master.key_id
 
     def reference(self, subject: str) -> str:
-        """What stands for a subject in what is sealed: 26 characters, a keyed hash."""
+        """The name of a subject in what is sealed: 26 characters, a keyed hash."""
         return self._names.name(subject.encode())
 
     async def of(self, subjects: Iterable[str]) -> Mapping[str, SubjectKey]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from aiokafka import TopicPartition
 
+from models.features.capture import Arrays, Capture
 from models.features.profiles import TerminalProfiles
 from models.features.terminal_days import DAY_MS
 from schemas import codec
@@ -16,7 +17,6 @@ from services.clock import monotonic_s
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, TimeLimits, headers_of, parsed
-from services.engine.snapshots import Arrays
 from services.observability.metrics import Metrics
 from services.settings.stream import RuntimeSettings
 
@@ -32,7 +32,7 @@ COUNT_MAX = 1_000_000
 class MergeProcessor:
     """The one partition of `terminal-sums`.
 
-    A profile replaces the one before it, so to write one again is harmless: what changed and is not known to be written
+    A profile replaces its predecessor, so to write one again is harmless: what changed and is not known to be written
     is kept, and written after a restart.
     """
 
@@ -61,10 +61,14 @@ class MergeProcessor:
         self._profiles = profiles
         self._changed = {terminal: None for terminal, mark in zip(profiles, changed.tolist(), strict=True) if mark}
 
-    def snapshot(self) -> Arrays:
+    def snapshot(self) -> Capture:
         """The profiles, and which of them are still to be written."""
-        changed = np.array([terminal in self._changed for terminal in self._profiles], np.bool_)
-        return {**self._profiles.to_arrays(), "changed": changed}
+        terminals, changed = list(self._profiles), self._changed.copy()
+
+        def marks() -> Arrays:
+            return {"changed": np.array([terminal in changed for terminal in terminals], np.bool_)}
+
+        return Capture.joined([self._profiles.capture(), Capture.of(marks)])
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold sums without output. What they changed may have been written or not: it will be written again."""
@@ -109,7 +113,7 @@ class MergeProcessor:
             return Fault(record, DeadLetterReason.SCHEMA, "lists of different lengths")
         if any(abs(count) > COUNT_MAX for count in (*sums.payments, *sums.frauds)):
             return Fault(record, DeadLetterReason.SCHEMA, f"a count beyond {COUNT_MAX}")
-        # written by us, so the timestamp is no payer's
+        # written by us, so the timestamp is not the payer's
         if fault := self._times.fault(record, "day", sums.day * DAY_MS):
             return fault
         forgotten = self._profiles.add(sums.day, sums.terminal_ids, sums.payments, sums.frauds)

@@ -1,13 +1,14 @@
-"""Labels to frauds by terminal and day. The latest verdict on a payment counts, and takes back an earlier one."""
+"""Labels to frauds by terminal and day. The latest verdict on a payment counts, and withdraws an earlier one."""
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from aiokafka import TopicPartition
 
 from models.features import text_arrays
+from models.features.capture import Arrays, Capture
 from schemas import codec
 from schemas.label import Label
 from schemas.terminal import TerminalSums
@@ -15,7 +16,6 @@ from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, TimeLimits, headers_of, parsed
-from services.engine.snapshots import Arrays
 from services.observability.metrics import Metrics
 from services.settings.stream import ProfilerSettings, RuntimeSettings
 
@@ -62,12 +62,17 @@ class VerdictProcessor:
         rows = zip(ids, terminals, arrays["day"].tolist(), strict=True)
         self._frauds = {transaction_id: Fraud(terminal, day) for transaction_id, terminal, day in rows}
 
-    def snapshot(self) -> Arrays:
+    def snapshot(self) -> Capture:
         """The frauds known, in the order in which they came."""
-        arrays: dict[str, Any] = {"day": np.array([fraud.day for fraud in self._frauds.values()], np.int64)}
-        arrays["id_text"], arrays["id_end"] = text_arrays.pack(self._frauds)
-        arrays["terminal_text"], arrays["terminal_end"] = text_arrays.pack(f.terminal_id for f in self._frauds.values())
-        return arrays
+        frauds = self._frauds.copy()
+
+        def pack() -> Arrays:
+            arrays: Arrays = {"day": np.array([fraud.day for fraud in frauds.values()], np.int64)}
+            arrays["id_text"], arrays["id_end"] = text_arrays.pack(frauds)
+            arrays["terminal_text"], arrays["terminal_end"] = text_arrays.pack(f.terminal_id for f in frauds.values())
+            return arrays
+
+        return Capture.of(pack)
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold labels without output."""
@@ -75,7 +80,7 @@ class VerdictProcessor:
             self._judge(record)
 
     async def process(self, records: Sequence[Record]) -> Result:
-        """Frauds counted and taken back; a label that says nothing new says nothing."""
+        """Frauds counted and withdrawn; a label that repeats the last verdict changes nothing."""
         sums, faults = Write(self._prefix + TERMINAL_SUMS.name), []
         self._unplaced = 0
         for record in records:
@@ -109,7 +114,7 @@ class VerdictProcessor:
         """Nothing is held back."""
 
     def _judge(self, record: Record) -> tuple[Fraud, int] | Fault | None:
-        """One label: the fraud it adds (1) or takes back (-1), if any."""
+        """One label: the fraud it adds (1) or withdraws (-1), if any."""
         label = parsed(record, self._parse, self._bytes_max)
         if isinstance(label, Fault):
             return label

@@ -114,7 +114,7 @@ def _row(record: Record) -> tuple[Any, ...]:
 
 
 class ArchiveLog:
-    """An archive, read as the topics would be. Nothing is asked of Kafka."""
+    """An archive, read as the topics would be, without Kafka."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -30,7 +30,7 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether the replay said what the stream said, and about something."""
+        """Whether the replay equals the stream, and compared anything at all."""
         return self.compared > 0 and not (self.differing or self.not_emitted or self.not_replayed)
 
     def as_dict(self) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Emitted:
         return self._profiles_offset[offsets - self._base]
 
     def leave_out(self, offsets: NDArray[np.int64]) -> None:
-        """Offsets that no one asks about."""
+        """Offsets that are left out."""
         self._state[offsets - self._base] = self.SEEN
 
     def finish(self, result: Comparison) -> None:

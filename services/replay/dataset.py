@@ -1,7 +1,7 @@
 """A training set from the topics: payments, their features as scored, and what was known of them at one moment.
 
 The features are the replay's: the same fold over the same log, with the terminals' profiles as each score saw them. Labels are
-those said by `as_of_ms`, of each payment the last (`schemas/label.py`); payments too young by then to have theirs are left out,
+those written by `as_of_ms`, of each payment the last (`schemas/label.py`); payments too young to have one by then are left out,
 since no label would read as legitimate.
 """
 
@@ -37,7 +37,7 @@ _decode_label = codec.decoder(Label)
 class Cut:
     """Which payments, by event time, and what is known of them. since_ms inclusive, until_ms exclusive, ms since 1970 UTC.
 
-    as_of_ms: labels said later are not known yet. maturity_ms: payments younger than this at `as_of_ms` are left out.
+    as_of_ms: later labels are not known yet. maturity_ms: payments younger than this at `as_of_ms` are left out.
     """
 
     as_of_ms: int
@@ -100,7 +100,7 @@ async def build(
     async for partition, records in log.inputs(progress):
         scored = emitted[partition]
         offsets = [scored[record.offset][0] if record.offset in scored else 0 for record in records]
-        # what has no score was not folded either, and sees what the one before it saw
+        # a record without a score was not folded either, and sees what its predecessor saw
         known = np.maximum.accumulate(np.array(offsets, np.int64))
         for part in states[partition].judge(records, known) if records else ():
             rows.add(part, scored)
@@ -112,7 +112,7 @@ class _Rows:
 
     def __init__(self, labels: Mapping[str, Label], cut: Cut) -> None:
         self._labels, self._cut = labels, cut
-        self._transactions: list[Transaction] = []
+        self._columns: dict[str, list[Any]] = {name: [] for name in FIELDS}
         self._scores: list[Score] = []
         self._features: list[NDArray[np.float32]] = []
 
@@ -120,25 +120,27 @@ class _Rows:
         """The part's payments that belong to the cut and were scored by the stream."""
         rows = [
             row
-            for row, (record, transaction) in enumerate(zip(part.records, part.transactions, strict=True))
-            if record.offset in said and self._cut.holds(transaction.event_time_ms)
+            for row, (record, time_ms) in enumerate(zip(part.records, part.events.time_ms.tolist(), strict=True))
+            if record.offset in said and self._cut.holds(time_ms)
         ]
-        self._transactions += [part.transactions[row] for row in rows]
+        for name, column in self._columns.items():
+            found = part.events.column(name)
+            values = found.tolist() if isinstance(found, np.ndarray) else found
+            column += [values[row] for row in rows]
         self._scores += [said[part.records[row].offset][1] for row in rows]
         self._features.append(part.features[rows])
 
     def data_set(self, names: Iterable[str]) -> DataSet:
         """Everything collected, in order of time."""
-        if not self._transactions:
+        if not self._scores:
             raise AssayError(
                 "No payment is left: those younger than --maturity-days at --as-of are left out; give a later --as-of, or "
                 "fewer days."
             )
-        order = np.argsort([transaction.event_time_ms for transaction in self._transactions], kind="stable").tolist()
-        transactions = [self._transactions[row] for row in order]
+        order = np.argsort(self._columns["event_time_ms"], kind="stable").tolist()
         scores = [self._scores[row] for row in order]
-        told = [self._labels.get(transaction.transaction_id) for transaction in transactions]
-        columns: dict[str, Any] = {name: [getattr(t, name) for t in transactions] for name in FIELDS}
+        columns: dict[str, Any] = {name: [values[row] for row in order] for name, values in self._columns.items()}
+        told = [self._labels.get(transaction_id) for transaction_id in columns["transaction_id"]]
         columns["is_fraud"] = [label is not None and label.verdict == "fraud" for label in told]
         columns["labelled_at_ms"] = [label.labelled_at_ms if label else None for label in told]
         columns["label_source"] = [label.source if label else None for label in told]

@@ -69,6 +69,7 @@ class KafkaLog:
         self._kafka, self._topics, self._group, self._consumer = kafka, topics, group, consumer
         self._source = topics.topic_prefix + TRANSACTIONS.name
         self._spans: dict[TopicPartition, Span] = {}
+        self._begins: dict[int, int] = {}
 
     async def spans(self) -> Spans:
         """From the first record that is left to what the group has committed."""
@@ -79,7 +80,9 @@ class KafkaLog:
                 "Or the topic was made again, and is another log of this name."
             )
         begins = await self._consumer.beginning_offsets([TopicPartition(self._source, number) for number in committed])
-        self._spans = {tp: Span(begin, max(begin, committed[tp.partition])) for tp, begin in begins.items()}
+        self._spans = {tp: Span(begin, max(begin, committed[tp.partition].offset)) for tp, begin in begins.items()}
+        scores = self._topics.topic_prefix + SCORES.name
+        self._begins = {number: at.note.begins.get(scores, 0) for number, at in committed.items()}
         return Spans(self._source, {tp.partition: span for tp, span in self._spans.items()})
 
     async def scores(self, progress: Progress | None) -> AsyncIterator[Sequence[EmittedScore]]:
@@ -91,7 +94,12 @@ class KafkaLog:
         begins = await self._consumer.beginning_offsets(partitions)
         spans = {tp: Span(begins[tp], max(begins[tp], ends.offsets[tp])) for tp in partitions}
         async for _, records in read(self._consumer, spans, progress):
-            yield [_emitted(record) for record in records]
+            # what lies before is of a former log that had the input's name
+            yield [
+                score
+                for record in records
+                if record.offset >= self._begins.get((score := _emitted(record)).source_partition, 0)
+            ]
 
     async def profiles(self) -> list[Record]:
         """What compaction has left, which is what a replay within the retention needs."""
@@ -102,7 +110,7 @@ class KafkaLog:
         return [record async for _, records in read(self._consumer, {source: span}) for record in records]
 
     async def inputs(self, progress: Progress | None) -> AsyncIterator[tuple[int, list[Record]]]:
-        """As they lie in Kafka."""
+        """As stored in Kafka."""
         async for tp, records in read(self._consumer, self._spans, progress):
             yield tp.partition, records
 

@@ -95,7 +95,7 @@ async def _fold(
         offsets = np.array([record.offset for record in records], np.int64)
         known = ledger.profiles_offsets(offsets)
         ledger.leave_out(offsets[~period.holds(records)])
-        # what has no score was not folded either, and sees what the one before it saw
+        # a record without a score was not folded either, and sees what its predecessor saw
         for part in states[partition].judge(records, np.maximum.accumulate(known)):
             wanted = period.holds(part.records)
             places = np.array([record.offset for record in part.records], np.int64)

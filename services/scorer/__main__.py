@@ -94,7 +94,7 @@ def _warn_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:
 
 
 async def _check_log(kafka: KafkaSettings, topics: TopicSettings, needed_ms: int) -> None:
-    """Its timestamps are to be bounded, and it must reach back as far as features look, for a restart without a snapshot."""
+    """Its timestamps should be bounded, and it must reach back as far as features look, for a restart without a snapshot."""
     if unbounded := await read_unbounded_stamps(kafka, topics, TRANSACTIONS):
         log.warning("timestamps.unbounded", next_step=unbounded)
     retention = await read_retention(kafka, topics, TRANSACTIONS)

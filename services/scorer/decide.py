@@ -63,7 +63,7 @@ def recorded(alert: Sequence[bool], transaction_ids: Sequence[str], share: float
 
 
 def _chosen(transaction_ids: Sequence[str], share: float, purpose: int) -> BoolArray:
-    """A share of the ids, the same for everybody; choices for different purposes do not depend on each other."""
+    """A share of the ids, the same in every process; choices for different purposes do not depend on each other."""
     crcs = np.array([zlib.crc32(transaction_id.encode(), purpose) for transaction_id in transaction_ids], np.uint32)
     return _mixed(crcs ^ np.uint32(purpose)) < share * 2**32
 

@@ -27,7 +27,7 @@ from schemas.topics import (
     TERMINAL_SUMS,
     position_headers,
 )
-from services.engine.batches import Record, Write
+from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
 from services.privacy.sealed_decisions import sealed
@@ -65,9 +65,8 @@ class Emitter:
         offsets = [record.offset for record in batch.records]
         timestamps_ms = batch.timestamps_ms.tolist()
         headers = position_headers(first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset)
-        keys: list[bytes | None] = [
-            t.card_id.encode() for t in batch.transactions
-        ]  # the inputs' own keys may be anything
+        subjects = batch.events.subjects
+        keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
         records = self._scores(batch)
         alert = batch.outcomes.alert.tolist()
         scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
@@ -76,11 +75,11 @@ class Emitter:
             value = codec.encode(self._alert_of(batch, row, records[row]))
             alerts.append(keys[row], value, headers[row])
         recorded = self._recorded(batch, alert)
-        subjects: Mapping[str, SubjectKey] = {}
+        sealing: Mapping[str, SubjectKey] = {}
         if self._subjects is not None:
-            subjects = await self._subjects.of(batch.transactions[row].card_id for row, _ in recorded)
+            sealing = await self._subjects.of(subjects[row] for row, _ in recorded)
         for row, because in recorded:
-            decision = self._decision_of(batch, row, records[row], because, decided_at_ms, subjects)
+            decision = self._decision_of(batch, row, records[row], because, decided_at_ms, sealing)
             decisions.append(decision.card_id.encode(), codec.encode(decision), headers[row])
         return [scores, alerts, decisions]
 
@@ -88,9 +87,9 @@ class Emitter:
         make, model = self._score, batch.identity.model
         return [
             make(
-                transaction_id=transaction.transaction_id,
-                event_time_ms=transaction.event_time_ms,
-                card_id=transaction.card_id,
+                transaction_id=event_id,
+                event_time_ms=time_ms,
+                card_id=subject,
                 probability=probability,
                 reconstruction_error=error,
                 anomaly_percentile=percentile,
@@ -99,8 +98,10 @@ class Emitter:
                 late=late,
                 let_through=let_through,
             )
-            for transaction, probability, error, percentile, alert, late, let_through in zip(
-                batch.transactions,
+            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
+                batch.events.ids,
+                batch.event_time_ms.tolist(),
+                batch.events.subjects,
                 batch.scores.probability.tolist(),
                 batch.scores.reconstruction_error.tolist(),
                 batch.scores.anomaly_percentile.tolist(),
@@ -113,7 +114,7 @@ class Emitter:
 
     def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        rows = recorded(alert, [t.transaction_id for t in batch.transactions], self._shares.decisions)
+        rows = recorded(alert, batch.events.ids, self._shares.decisions)
         return [(row, "alert" if alert[row] else "sample") for row in rows]
 
     def faults(self, faults: Sequence[Fault]) -> Write:
@@ -132,15 +133,14 @@ class Emitter:
                 write.append(None, codec.encode(record), headers)
         return write
 
-    def metric(self, source: Record, value: bytes) -> Write:
+    def metric(self, headers: Headers, value: bytes) -> Write:
         """A record of partial sums, under the position of the last input that it counts."""
         write = Write(self._prefix + SCORING_METRICS.name)
-        headers = headers_of(source)
         write.append(None, value, headers)
         return write
 
     def reference(self, source: Record, identity: Identity, reference: Reference, weekly: tuple[str, ...]) -> Write:
-        """What the sums are to be compared with: written by each partition once, and kept by its key once."""
+        """The reference that the sums are compared with: written by each partition once, and kept by its key once."""
         write = Write(self._prefix + MODEL_REFERENCES.name)
         told = ModelReference(
             model=identity.model, bundle_digest=identity.bundle_digest, reference=reference, weekly=weekly
@@ -173,12 +173,12 @@ class Emitter:
         return [write]
 
     def _alert_of(self, batch: Scored, row: int, score: Score) -> Alert:
-        transaction, triggers = batch.transactions[row], batch.outcomes.triggers(row)
+        events, triggers = batch.events, batch.outcomes.triggers(row)
         return self._alert(
             **_fields(score),
-            terminal_id=transaction.terminal_id,
-            amount=transaction.amount,
-            currency=transaction.currency,
+            terminal_id=events.counterparties[row] or "",
+            amount=float(batch.amount[row]),
+            currency=events.currencies[row],
             triggers=triggers,
             reasons=_records(batch.reasons[row]),
         )

@@ -1,4 +1,4 @@
-"""Stage 3: features to scores, outcomes and reasons by the champion, and unseen beside it by the challenger."""
+"""Stage 3: features to scores, outcomes and reasons by the champion, and beside it, without effect, by the challenger."""
 
 import asyncio
 import time
@@ -37,7 +37,7 @@ class Judgement:
 
 
 async def judge(models: Models, model: Model, features: Matrix, control: ControlGroup) -> Judgement:
-    """The champion's judgement. A new champion that fails is rolled back, and the one before judges the batch."""
+    """The champion's judgement. A new champion that fails is rolled back, and the previous one judges the batch."""
     try:
         judged, model_s = await _judged(model, features, control)
     except Exception as error:  # ONNX Runtime's errors have no common base
@@ -50,7 +50,7 @@ async def judge(models: Models, model: Model, features: Matrix, control: Control
 
 
 async def judge_challenger(models: Models, challenger: Model, features: Matrix) -> ChallengerScores | None:
-    """The challenger's scores; None where it fails, which no one else notices."""
+    """The challenger's scores; None where it fails, which affects nothing else."""
     try:
         scores, _ = await _run(challenger, len(features), _timed, challenger, features)
         return ChallengerScores(challenger.identity.model, scores, decide(scores, challenger.identity.thresholds).alert)

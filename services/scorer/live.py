@@ -1,4 +1,4 @@
-"""The models of a process: the champion, the challenger, the one before; and what became of the last commands.
+"""The models of a process: the champion, the challenger, the previous champion; and the outcome of the last commands.
 
 All partitions share them on one event loop. A partition takes the champion once for each batch, so a batch has one model; a
 change takes effect with the next one. The old session is freed by the last batch that still uses it.
@@ -54,11 +54,11 @@ class Models:
 
     @property
     def watched(self) -> bool:
-        """Whether the champion is new, and the one before is kept ready."""
+        """Whether the champion is new, and the previous one is kept ready."""
         return self._watch is not None
 
     def swap(self, model: Model, command: Control, *, watch: bool = True) -> None:
-        """Activate a model from each partition's next batch on. watch: against the one before, which is kept ready."""
+        """Activate a model from each partition's next batch on. watch: against the previous one, which is kept ready."""
         old = self.champion
         if model is not old:
             if command.rollback:
@@ -77,7 +77,7 @@ class Models:
         self._show()
 
     def set_challenger(self, model: Model | None, command: Control) -> None:
-        """Score with another model beside the champion, unseen; None stops that."""
+        """Score with a challenger beside the champion, without effect; None stops that."""
         self.challenger = model
         self._metrics.swaps.labels("challenger" if model else "withdrawn").inc()
         log.info("model.challenger", bundle=str(model.bundle) if model else "none")

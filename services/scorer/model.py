@@ -42,6 +42,8 @@ class Loader:
         self._scorer, self._bundles, self._metrics = scorer, bundles, metrics
         self.trust: Trust = trust_of(bundles)
         self._registry: Registry | None = registry_of(bundles) if bundles.registry_url else None
+        self._tried: set[str] = set()
+        """Digests of the bundles that a child has loaded and run: the same bytes need no other."""
         self._executor: Executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model")
 
     def first(self) -> Model:
@@ -69,7 +71,7 @@ class Loader:
         return model
 
     def of(self, wanted: BundleRef) -> Model:
-        """Exactly that bundle, verified: of the registry, or ASSAY_BUNDLE where it is that. Raises BundleError, DeviceError."""
+        """Exactly that bundle, verified: of the registry, or ASSAY_BUNDLE where it matches. Raises BundleError, DeviceError."""
         try:
             if self._registry is None:
                 raise BundleError(
@@ -101,7 +103,9 @@ class Loader:
 
     def _model(self, bundle: Bundle) -> Model:
         check_product(bundle, "fraud")
-        check_in_child(bundle)  # before its graph is loaded beside the one that scores
+        if bundle.digest not in self._tried:  # before its graph is loaded beside the one that scores
+            check_in_child(bundle)
+            self._tried.add(bundle.digest)
         session, manifest = ModelSession(bundle, self._scorer.device), bundle.manifest
         identity = Identity(
             model=session.model_name,

@@ -14,14 +14,14 @@ from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
+from models.sources.events import Events
 from schemas.times import RECORD_TIME_MS_MAX
-from schemas.transaction import Transaction
 from services.engine.batches import Record
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, unscorable
 from services.scorer.decide import decide
 from services.scorer.decode import Decoder
-from services.scorer.processor import Limits, admit, columns
+from services.scorer.processor import Limits, admit
 
 BATCH_RECORDS = 2000
 
@@ -40,10 +40,10 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What became of some records: those scored, with features float32[n, F], scores and outcomes bool[n]; and the faults."""
+    """The outcome of some records: those scored, with features float32[n, F], scores and outcomes bool[n]; and the faults."""
 
     records: list[Record]
-    transactions: list[Transaction]
+    events: Events
     features: NDArray[np.float32]
     scores: Scores
     alert: NDArray[np.bool_]
@@ -63,8 +63,8 @@ class OfflinePartition:
 
     def judge(self, records: Sequence[Record], profiles: TerminalProfiles = NOTHING_KNOWN) -> Part:
         """The next records, in the log's order. profiles: what was known of the terminals then."""
-        good, transactions, faults = admit(self._decoder, self._duplicates, records)
-        features, _ = fold(self._state, columns(transactions, self._fields, None), profiles)
+        good, events, faults, _ = admit(self._decoder, self._duplicates, records)
+        features, _ = fold(self._state, events.columns(self._fields, None), profiles)
         self._state.days.clear()  # written by the stream, not needed here
         scores = self._scored(features)
         sound = np.all([np.isfinite(column) for column in scores], axis=0)
@@ -72,9 +72,9 @@ class OfflinePartition:
             faults += [unscorable(good[row], "FloatingPointError") for row in np.flatnonzero(~sound).tolist()]
             faults.sort(key=lambda fault: int(fault.record.offset))
             rows = np.flatnonzero(sound).tolist()
-            good, transactions = [good[row] for row in rows], [transactions[row] for row in rows]
+            good, events = [good[row] for row in rows], events.take(rows)
             features, scores = features[sound], Scores(*(column[sound] for column in scores))
-        return Part(good, transactions, features, scores, decide(scores, self._thresholds).alert, faults)
+        return Part(good, events, features, scores, decide(scores, self._thresholds).alert, faults)
 
     def _scored(self, features: NDArray[np.float32]) -> Scores:
         """Scores; NaN where the model fails on a row."""

@@ -2,32 +2,34 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 
 import numpy as np
+import structlog
 from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
-from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.capture import Arrays, Capture
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.layout import stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
+from models.sources.events import Events
 from schemas.control import Channel
 from schemas.dead_letter import DeadLetterReason
-from schemas.feature_kinds import IdField
 from schemas.times import TIME_MS_MIN
-from schemas.transaction import Transaction
+from schemas.topics import source_headers
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
 from services.engine.duplicates import DuplicateWindow
-from services.engine.faults import Fault, TimeLimits
-from services.engine.snapshots import Arrays
+from services.engine.faults import Fault, TimeLimits, headers_of
+from services.engine.offset_notes import CARRIED_MAX
+from services.engine.placement import Subjects
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
-from services.scorer.decode import Decoder
+from services.scorer.carried_sums import metric_of
+from services.scorer.decode import Decoded, Decoder
 from services.scorer.emit import Emitter
 from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
 from services.scorer.live import Model, Models
@@ -37,7 +39,9 @@ from services.scorer.seen import show
 from services.scorer.sums import PartialSums
 from services.settings.stream import RuntimeSettings, ScorerSettings
 
-STATE_VERSION = 3
+log = structlog.get_logger(__name__)
+
+STATE_VERSION = 4
 """Grows when the meaning of the state changes, so that older snapshots are not loaded."""
 
 
@@ -101,6 +105,7 @@ class ScoringProcessor:
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
+        self._carried: Write | None = None
         self._last: Record | None = None
         self._batch: Scored | None = None
         self._faults: Counter[str] = Counter()
@@ -110,9 +115,9 @@ class ScoringProcessor:
             f"{':ids' if limits.scan_ids else ''}"
         )
 
-    def snapshot(self) -> Arrays:
-        """A copy of the state as arrays."""
-        return {**self._features.to_arrays(), **self._duplicates.to_arrays()}
+    def snapshot(self) -> Capture:
+        """The state as it is now."""
+        return Capture.joined([self._features.capture(), self._duplicates.capture()])
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
@@ -121,16 +126,26 @@ class ScoringProcessor:
         self._features = FeatureState.from_arrays(self._spec, self._limits.cards_max, arrays)
         self._duplicates = duplicates
 
+    def carry_on(self, carried: str) -> None:
+        """Sums that a former owner committed and did not write: they are in the first result."""
+        topic, partition = self._source
+        found = metric_of(carried, topic, partition)
+        if found is None:
+            log.warning("sums.unreadable", topic=topic, partition=partition)
+            return
+        last_offset, value = found
+        self._carried = self._emitter.metric(source_headers(topic, partition, last_offset, None), value)
+
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold records into the state exactly as `process` does, without output."""
         self._take_in(records)  # days that close were written when the records were committed
 
     def _take_in(self, records: Sequence[Record]) -> list[DaySums]:
         """Fold records without a score; the terminal days that they close."""
-        good, transactions, _ = admit(self._decoder, self._duplicates, records)
-        if not transactions:
+        good, events, _, _ = admit(self._decoder, self._duplicates, records)
+        if not good:
             return []
-        fold(self._features, columns(transactions, self._fields, arrivals(good)))
+        fold(self._features, events.columns(self._fields, arrivals(good)))
         return self._features.closed_days()
 
     async def process(self, records: Sequence[Record]) -> Result:
@@ -138,13 +153,13 @@ class ScoringProcessor:
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         self._check_state(model)
-        good, transactions, faults = admit(self._decoder, self._duplicates, records)
+        good, events, faults, _ = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
-        if transactions:
-            judged, beside, self._batch = await self._score(good, transactions, model, challenger)
+        if good:
+            judged, beside, self._batch = await self._score(good, events, model, challenger)
             writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 self._batch.features,
@@ -166,17 +181,19 @@ class ScoringProcessor:
                 answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
         self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records), len(faults))
         self._last = records[-1]
-        writes += self._due_sums(force=False)
-        writes += self._due_answers(answers, records[0].offset)
-        return Result(writes, len(records), len(faults), faults)
+        due, carried = self._due_and_carried(force=False)
+        writes += due + self._due_answers(answers, records[0].offset)
+        subjects = self._batch.subjects if good and self._batch else None
+        return Result(writes, len(records), len(faults), faults, carried, subjects)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
         if not force:
             self._check_state(self._models.champion)
         next_offset = self._last.offset + 1 if self._last is not None else None
-        writes = self._due_sums(force=force) + self._due_answers(self._models.answers, next_offset)
-        return Result(writes, 0, 0) if writes else None
+        due, carried = self._due_and_carried(force=force)
+        writes = due + self._due_answers(self._models.answers, next_offset)
+        return Result(writes, 0, 0, carried=carried) if writes else None
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
@@ -185,7 +202,8 @@ class ScoringProcessor:
             writes.append(self._emitter.closed_days(fault.record, closed))
         self._batch, self._faults, self._last = None, Counter([fault.reason.value]), fault.record
         self._sums.count(fault.record.offset, fault.record.offset, wall_ms(), 1, 1)
-        return Result(writes, 1, 1, (fault,))
+        due, carried = self._due_and_carried(force=False)
+        return Result([*writes, *due], 1, 1, (fault,), carried)
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
@@ -200,18 +218,18 @@ class ScoringProcessor:
         self._batch, self._faults = None, Counter()
 
     async def _score(
-        self, records: Sequence[Record], transactions: Sequence[Transaction], model: Model, challenger: Model | None
+        self, records: Sequence[Record], events: Events, model: Model, challenger: Model | None
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         arrived_ms, known = arrivals(records), self._profiles
-        batch = columns(transactions, self._fields, arrived_ms)
+        batch = events.columns(self._fields, arrived_ms)
+        before = self._features.turnover
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
+        turnover = self._features.turnover - before
         profiles_offset = known.next_offset if known else None
         folded_s = self._metrics.observe_stage("fold", started_s)
-        control = ControlGroup(
-            [transaction.transaction_id for transaction in transactions], self._emitter.control_share
-        )
+        control = ControlGroup(events.ids, self._emitter.control_share)
         judging = judge(self._models, model, features, control)
         if challenger is None:
             judged, beside = await judging, None
@@ -220,7 +238,7 @@ class ScoringProcessor:
         self._metrics.observe_stage("model", folded_s)
         scored = Scored(
             records=records,
-            transactions=transactions,
+            events=events,
             features=features,
             late=late,
             amount=batch.amount,
@@ -231,6 +249,8 @@ class ScoringProcessor:
             reasons=judged.reasons,
             identity=judged.model.identity,
             profiles_offset=profiles_offset,
+            subjects=Subjects(batch.ids["card_id"], batch.keys("card_id")),
+            turnover=turnover,
             challenger=beside,
         )
         return judged, beside, scored
@@ -261,47 +281,39 @@ class ScoringProcessor:
                 writes += self._emitter.answer(answer, self._source.partition, from_offset, wall_ms())
         return writes
 
+    def _due_and_carried(self, *, force: bool) -> tuple[list[Write], str]:
+        """Sums that are written now, and those that the offset's note carries until they are."""
+        writes = self._due_sums(force=force)
+        if self._carried is not None:
+            writes, self._carried = [self._carried, *writes], None
+        carried = self._sums.carried()
+        if len(carried) > CARRIED_MAX:  # a bundle of some hundred features
+            return writes + self._due_sums(force=True), ""
+        return writes, carried
+
     def _due_sums(self, *, force: bool) -> list[Write]:
         now_s = monotonic_s()
         if self._last is None or self._sums.empty or not (force or self._sums.due(now_s)):
             return []
         references = [] if self._sums.reference_sent else [self._emitter.reference(self._last, *self._reference)]
-        return [*references, self._emitter.metric(self._last, self._sums.take(now_s))]
+        return [*references, self._emitter.metric(headers_of(self._last), self._sums.take(now_s))]
 
 
-def admit(
-    decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]
-) -> tuple[list[Record], list[Transaction], list[Fault]]:
-    """Decode and drop duplicates: the records and transactions that enter the history, and the faults."""
-    good, transactions, faults = decoder.decode(records)
-    repeated = duplicates.repeated([t.transaction_id for t in transactions])
-    if repeated:
-        detail = f"id seen within the last {duplicates.records_max} records of its partition"
-        faults += [Fault(good[row], DeadLetterReason.DUPLICATE, detail) for row in repeated]
-        faults.sort(key=lambda fault: int(fault.record.offset))
-        dropped = set(repeated)
-        good = [record for row, record in enumerate(good) if row not in dropped]
-        transactions = [transaction for row, transaction in enumerate(transactions) if row not in dropped]
-    return good, transactions, faults
+def admit(decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]) -> Decoded:
+    """Decode and drop duplicates: the records and events that enter the history, and the faults."""
+    decoded = decoder.decode(records)
+    repeated = duplicates.repeated(decoded.events.ids)
+    if not repeated:
+        return decoded
+    good, events, faults, unselected = decoded
+    detail = f"id seen within the last {duplicates.records_max} records of its partition"
+    faults += [Fault(good[row], DeadLetterReason.DUPLICATE, detail) for row in repeated]
+    faults.sort(key=lambda fault: int(fault.record.offset))
+    dropped = set(repeated)
+    kept = [row for row in range(len(good)) if row not in dropped]
+    return Decoded([good[row] for row in kept], events.take(kept), faults, unselected)
 
 
 def arrivals(records: Sequence[Record]) -> NDArray[np.int64]:
     """Timestamps of records, ms since 1970 UTC."""
     return np.array([record.timestamp for record in records], np.int64)
-
-
-def columns(
-    transactions: Sequence[Transaction], fields: Collection[IdField], arrived_ms: NDArray[np.int64] | None
-) -> TransactionColumns:
-    """Transactions as the fold takes them. fields: the ids that it reads. arrived_ms: timestamps of their records."""
-    return TransactionColumns(
-        ids={field: _values(transactions, field) for field in fields},
-        event_time_ms=np.array([t.event_time_ms for t in transactions], np.int64),
-        amount=np.array([t.amount for t in transactions], np.float64),
-        arrived_ms=arrived_ms,
-    )
-
-
-def _values(transactions: Sequence[Transaction], field: IdField) -> list[str]:
-    values = list(map(attrgetter(field), transactions))
-    return values if all(values) else [value or NO_VALUE for value in values]

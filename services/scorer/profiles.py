@@ -22,7 +22,7 @@ class ProfileTable:
         self._metrics = metrics or Metrics()
 
     def apply(self, records: Sequence[Record]) -> None:
-        """Take in the next records. One that is no profile is skipped, counted and named."""
+        """Take in the next records. An invalid one is skipped, counted and logged."""
         each(TERMINAL_PROFILES, records, self._take, self._metrics)
         if records:
             self.next_offset = records[-1].offset + 1

@@ -1,4 +1,4 @@
-"""What the stages hand to each other: who scored, what came out, and what is to be reported of it."""
+"""What the stages hand to each other: which model scored, the outcome, and what to report about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.scoring.scores import Scores
+from models.sources.events import Events
 from schemas.alert import Reason
 from schemas.control import BundleRef, Control
 from schemas.manifest import Thresholds
-from schemas.transaction import Transaction
 from services.engine.batches import Record
+from services.engine.placement import Subjects
 from services.scorer.decide import Outcomes
 
 Matrix = NDArray[np.float32]
@@ -36,7 +37,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class ChallengerScores:
-    """What the challenger says of a batch: no one acts on it."""
+    """The challenger's scores of a batch: they have no effect."""
 
     model: str
     scores: Scores
@@ -45,7 +46,7 @@ class ChallengerScores:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """What became of a channel's last command; every partition acknowledges it.
+    """The outcome of a channel's last command; every partition acknowledges it.
 
     current_bundle: what the channel holds now. why: the command was refused. own: this process made the command.
     """
@@ -58,10 +59,10 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A scored batch: parallel sequences, one entry a transaction."""
+    """A scored batch: parallel sequences, one entry an event."""
 
     records: Sequence[Record]
-    transactions: Sequence[Transaction]
+    events: Events
     features: Matrix
     late: NDArray[np.bool_]
     amount: NDArray[np.float64]
@@ -73,6 +74,9 @@ class Scored:
     reasons: dict[int, tuple[Reason, ...]]
     """By row in the batch, for alerts."""
     identity: Identity
+    subjects: Subjects
+    turnover: NDArray[np.int64]
+    """int64[3]: new ids; ids forgotten without a history, and with one."""
     profiles_offset: int | None
     """The records of `terminal-profiles` below it were known; None where the features read none."""
     challenger: ChallengerScores | None = None

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from services.observability.metrics import Metrics
+from services.observability.metrics import EVICTED, Metrics
 from services.scorer.scored import Scored
 
 
@@ -15,6 +15,7 @@ def show(metrics: Metrics, label: str, batch: Scored, committed_ms: int) -> None
     metrics.scores.labels(label).inc(len(alert))
     metrics.alerts.labels(label).inc(int(np.count_nonzero(alert)))
     metrics.late.labels(label).inc(int(np.count_nonzero(batch.late)))
+    _show_turnover(metrics, label, batch)
     _show_latencies(metrics, batch, committed_ms)
     risk.probability.observe(batch.scores.probability)
     risk.percentile.observe(batch.scores.anomaly_percentile)
@@ -27,6 +28,14 @@ def show(metrics: Metrics, label: str, batch: Scored, committed_ms: int) -> None
     strongest = Counter(reasons[0].feature for reasons in batch.reasons.values() if reasons)
     for feature, alerts in strongest.items():
         risk.reasons.labels(feature).inc(alerts)
+
+
+def _show_turnover(metrics: Metrics, label: str, batch: Scored) -> None:
+    if batch.turnover.any():
+        new, *forgotten = batch.turnover.tolist()
+        metrics.new_ids.labels(label).inc(new)
+        for kind, ids in zip(EVICTED, forgotten, strict=True):
+            metrics.evicted.labels(label, kind).inc(ids)
 
 
 def _show_latencies(metrics: Metrics, batch: Scored, committed_ms: int) -> None:

@@ -79,7 +79,7 @@ class Swapper:
 
     @property
     def ready(self) -> bool:
-        """Whether what the last command says is active, or refused, and the next one will be heard."""
+        """Whether the last command's bundle is active, or refused, and the next command will be read."""
         return self._working is not None and self.ended is None and all(table.ready for table in self._tables)
 
     @property
@@ -90,7 +90,7 @@ class Swapper:
         )
 
     async def start(self) -> None:
-        """Read every command, activate the last, go on in the background. Raises AssayError, KafkaError."""
+        """Read every command, activate the last, continue in the background. Raises AssayError, KafkaError."""
         assert self._tables, "start before follow"
         for table in self._tables:
             await table.start()
@@ -106,7 +106,7 @@ class Swapper:
             await table.stop()
 
     def take(self, records: Sequence[Record]) -> None:
-        """The next records of `control`. What is no command, or not to us, is skipped."""
+        """The next records of `control`. An invalid command, or one for others, is skipped."""
         each(CONTROL, records, self._take_command, self._metrics)
 
     def take_answers(self, records: Sequence[Record]) -> None:
@@ -116,7 +116,7 @@ class Swapper:
     def _take_command(self, record: Record) -> None:
         if not record.value:
             if record.key == command_key(self._group, "champion"):
-                self._commands.pop("champion", None)  # taken back by who gave it
+                self._commands.pop("champion", None)  # withdrawn by its sender
             return
         control = codec.read(Control, record.value)
         if control.group != self._group:
@@ -176,7 +176,7 @@ class Swapper:
             raise AssayError(str(error)) from error
 
     async def _restore(self, command: Control, held: BundleRef | None) -> None:
-        """Activate what was so before the start. What cannot be had, or no one trusted signed, is not believed."""
+        """Activate what was active before the start, unless its bundle is missing or has no trusted signature."""
         if held is None or held == self._models.champion.bundle:
             return
         try:
@@ -290,5 +290,5 @@ class Swapper:
 
 
 def _copy(answer: Control) -> Control:
-    """The command that an answer stands for, after a restart."""
+    """The command that an answer is about, after a restart."""
     return answer.model_copy(update={"kind": "command", "source_partition": None, "from_offset": None, "outcome": None})

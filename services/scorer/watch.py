@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 JUDGED_RECORDS_MIN = 500
-"""Below this many payments of either model nothing is said."""
+"""Below this many payments of either model there is no verdict."""
 
 CHANCE = 5.0
 """Standard deviations of a count that are left to chance."""

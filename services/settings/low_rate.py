@@ -10,7 +10,7 @@ from services.settings.secrets import KeySecret
 
 
 class CasesSettings(BaseSettings):
-    """How alerts become cases."""
+    """Cases."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_CASES_", extra="ignore", frozen=True)
 
@@ -44,7 +44,7 @@ class CasesSettings(BaseSettings):
 
 
 class MonitorSettings(BaseSettings):
-    """What the monitor looks at."""
+    """Monitor."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_MONITOR_", extra="ignore", frozen=True)
 

@@ -1,4 +1,4 @@
-"""Settings of what keeps persons apart from their data: pseudonyms at the edge, decisions sealed per subject."""
+"""Settings of privacy: pseudonyms at the edge, decisions sealed per subject."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ KeyId = Annotated[str, Field(pattern=KEY_ID_PATTERN)]
 
 
 class PseudonymSettings(BaseSettings):
-    """Which keys `assay privacy pseudonyms` makes card ids with."""
+    """Pseudonym keys."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_PSEUDONYM_", extra="ignore", frozen=True)
 
@@ -30,7 +30,7 @@ class PseudonymSettings(BaseSettings):
 
 
 class SubjectSettings(BaseSettings):
-    """How decision records are sealed, a key for each card."""
+    """Sealed decision records."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_SUBJECT_", extra="ignore", frozen=True)
 

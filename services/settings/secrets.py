@@ -16,7 +16,7 @@ KEY_BYTES_MIN = 16
 
 
 def _unset_where_empty(value: Any) -> Any:
-    """A variable that a template left empty is none that was set: an empty secret protects nothing."""
+    """A variable that a template left empty counts as unset: an empty secret protects nothing."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     return None if isinstance(text, str) and not text.strip() else value
 
@@ -48,7 +48,7 @@ def shown_url(url: str) -> str:
 
 
 def without_secrets(text: str, url: str = "") -> str:
-    """A sentence of others, as a store's driver makes them: its URLs as `shown_url` has them.
+    """A sentence of other code, such as a store's driver: its URLs as `shown_url` has them.
 
     url: one that the sentence may repeat in parts.
     """

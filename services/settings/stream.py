@@ -22,7 +22,7 @@ TRANSACTIONS_PER_S_MAX = {"exactly_once": 400.0, "at_least_once": 1000.0}
 
 
 class KafkaSettings(BaseSettings):
-    """How to reach Kafka."""
+    """Kafka connection."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_KAFKA_", extra="ignore", frozen=True)
 
@@ -53,7 +53,7 @@ class KafkaSettings(BaseSettings):
 
 
 class TopicSettings(BaseSettings):
-    """Where records come from and go to."""
+    """Topics."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
@@ -67,7 +67,7 @@ class TopicSettings(BaseSettings):
 
 
 class RuntimeSettings(BaseSettings):
-    """How a stream processor runs."""
+    """Stream processors."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
@@ -124,11 +124,18 @@ class RuntimeSettings(BaseSettings):
         repr=False,
         description="Where state snapshots are kept: a directory, or a URL that fsspec opens (s3://..., extra `store`).",
     )
+    snapshot_key: KeySecret = Field(
+        None,
+        description="Key that authenticates snapshots, 16 bytes or more: those written without it, or changed, are folded "
+        "again from the log. Where others can write to the snapshots' folder.",
+    )
     snapshot_interval_s: Annotated[float, Field(gt=0)] = Field(
         30.0, description="Seconds between a partition's snapshots."
     )
     drain_timeout_s: Annotated[float, Field(gt=0)] = Field(
-        10.0, description="After SIGTERM: how long transactions in flight may take to finish."
+        10.0,
+        description="How long transactions in flight may take to finish after SIGTERM; when the group takes a partition, half "
+        "of ASSAY_SESSION_TIMEOUT_S at most. A last snapshot is given up after three quarters of it.",
     )
     request_timeout_s: Annotated[float, Field(gt=0)] = Field(
         20.0, description="A send, offset or commit request slower than this fails its transaction."
@@ -200,7 +207,7 @@ class RuntimeSettings(BaseSettings):
 
 
 class ScorerSettings(BaseSettings):
-    """What the scorer does."""
+    """Scorer."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
@@ -214,7 +221,8 @@ class ScorerSettings(BaseSettings):
     )
     cards_max: Annotated[int, Field(ge=1)] = Field(
         250_000,
-        description="Cards remembered in each partition; beyond it the longest idle (by event time) are forgotten.",
+        description="Cards remembered in each partition. Beyond it the longest idle (by event time) are forgotten, those of "
+        "one or two payments first, down to an eighth of the room.",
     )
     decision_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of the transactions without alert whose decision is recorded too."
@@ -244,7 +252,7 @@ class ScorerSettings(BaseSettings):
 
 
 class BundleSettings(BaseSettings):
-    """Which bundles are trusted, and where new ones come from."""
+    """Bundles and the registry."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
@@ -281,7 +289,7 @@ class BundleSettings(BaseSettings):
 
 
 class ProfilerSettings(BaseSettings):
-    """What the profiler does."""
+    """Profiler."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_PROFILER_", extra="ignore", frozen=True)
 
@@ -296,7 +304,7 @@ class ProfilerSettings(BaseSettings):
 
 
 class CreditSettings(BaseSettings):
-    """What the credit service does. It shares nothing with the scorer of payments but the runtime's settings."""
+    """Credit service."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_CREDIT_", extra="ignore", frozen=True)
 

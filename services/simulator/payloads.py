@@ -55,7 +55,7 @@ def payloads(
     """The days' payments in their order; each is replaced by garbage with probability `bad_share`.
 
     The very first is never a repetition, as there is nothing to repeat. label_delay_days: a payment's fraud is reported by a
-    label between the payments of so many days later; None tells none.
+    label between the payments of so many days later; None makes none.
     """
     labels: deque[tuple[int, Payload]] = deque()
     random = np.random.default_rng([seed, 1])  # apart from the generator's own draws

@@ -58,7 +58,7 @@ class Sent:
 
 
 def prefetched(days: Iterator[T]) -> Iterator[T]:
-    """The same items, each drawn in a thread while the one before is used."""
+    """The same items, each drawn in a thread while the previous one is used."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, days, None)
         while (day := coming.result()) is not None:
@@ -81,7 +81,7 @@ async def stream(
 ) -> Sent:
     """Send `records` at `rate` a second until `count` or `duration_s` is reached, or they end. Raises SimulatorError.
 
-    target: where they go, but for labels. labelled: whether there are any; without, no right to their topic is needed.
+    target: where they go, except labels. labelled: whether there are any; without, no right to their topic is needed.
     progress: called about once a second.
     """
     targets = await describe_topics(kafka, topics, (target, LABELS) if labelled else (target,))
@@ -100,7 +100,7 @@ async def stream(
             f"Kafka at {kafka.bootstrap} took no more records ({type(error).__name__}): check that it runs."
         ) from None
     finally:
-        with contextlib.suppress(KafkaError):  # the error that ended the loop is the one to tell
+        with contextlib.suppress(KafkaError):  # the error that ended the loop is the one to report
             await producer.stop()
 
 

@@ -87,7 +87,7 @@ class Ledger:
         self._metrics.extend(fields)
 
     def misplaced(self, kind: Mark, sources: Offsets) -> None:
-        """Output records that lie on another partition than their inputs' outputs should."""
+        """Output records on a wrong partition for their inputs."""
         self._note("out_of_order", sources, f"{_word(kind)} on a foreign partition")
 
     def first_output(self) -> int:

@@ -24,7 +24,7 @@ from services.verification.oracle import Mark
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What is judged. marks: what an output topic's record marks of its input; the others hold sums.
+    """The topics to check. marks: what a record of an output topic marks about its input; the others hold sums.
 
     every_decision: whether each score is due a decision, not only an alert's.
     """

@@ -1,4 +1,4 @@
-"""Where the group and the topics stand."""
+"""Positions of the group and ends of the topics."""
 
 import asyncio
 from collections.abc import Sequence
@@ -19,8 +19,16 @@ POLL_S = 0.05
 Offsets = dict[TopicPartition, int]
 
 
-async def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int, int]:
-    """The group's committed offset of each partition of the topic that it has committed.
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A partition's committed offset, and what stands beside it."""
+
+    offset: int
+    note: OffsetNote
+
+
+async def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dict[int, Committed]:
+    """Of each partition of the topic that the group has committed.
 
     Raises AnotherLogError where one was committed while the topic was another log.
     """
@@ -37,7 +45,7 @@ async def committed_offsets(kafka: KafkaSettings, group: str, topic: str) -> dic
         if was is not None and NO_LOG_ID not in (was, now_id) and was != now_id:
             where = f"partition {source.partition}: its topic id was {was}, and is {now_id}"
             raise AnotherLogError(sentence(topic, group, where, now_id))
-    return {source.partition: at.offset for source, at in ours.items()}
+    return {source.partition: Committed(at.offset, OffsetNote.read(at.metadata)) for source, at in ours.items()}
 
 
 @dataclass(frozen=True, slots=True)

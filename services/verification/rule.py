@@ -1,7 +1,7 @@
 """Alerts recomputed: what the thresholds on the decisions make of every score. Pure.
 
 A decision record names the model and the thresholds that it used. So every score of that model can be judged again by
-anybody who reads both topics, with no bundle at hand.
+any reader of both topics, without the bundle.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Rule:
             self._scored.setdefault(model, []).append(part)
 
     def add_thresholds(self, model: str, thresholds: Pair, position: str) -> None:
-        """What one decision names; `position`: where it lies, for the report."""
+        """What one decision names; `position`: of its record, for the report."""
         self._thresholds.setdefault(model, {}).setdefault(thresholds, position)
 
     def judge(self) -> Verdict:

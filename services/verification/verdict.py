@@ -19,7 +19,10 @@ class Verdict:
     disagreeing: output partitions of which a reader at the end sees something else than one that followed them.
 
     The other counts damage nothing: unjudged inputs are those whose outputs the retention has deleted, lag those that the
-    group has not committed yet, uncounted those on no scoring metric (yet), unruled scores of a model without a decision.
+    group has not committed yet, uncounted those on no scoring metric (yet), unruled scores of a model without a decision,
+    former outputs of another log that had the input's name.
+    split_subjects of the subjects (cards, applicants) have scores from more than one input partition: each was answered exactly
+    once, from a part of its history.
     """
 
     missing: int = 0
@@ -38,6 +41,9 @@ class Verdict:
     lag: int = 0
     uncounted: int = 0
     unruled: int = 0
+    former: int = 0
+    subjects: int = 0
+    split_subjects: int = 0
     examples: dict[str, list[str]] = field(default_factory=dict)
 
     @property

@@ -1,9 +1,9 @@
 """The oracle's run: input and outputs of a group, from Kafka to the verdict.
 
-The order of its steps makes a running scorer raise no false alarm:
+The order of its steps avoids false alarms about a running scorer:
 
 1. The group's committed offsets: the inputs below them are judged.
-2. The outputs' high watermarks. A transaction that committed such an offset had written its outputs before, so they lie
+2. The outputs' high watermarks. A transaction that committed such an offset had written its outputs before, so they are
    below. They may still be invisible for a moment, so we wait until the last stable offset gets there: where it does
    not, a transaction hangs.
 3. The input's end offsets: the outputs below the high watermarks were made of inputs below them.
@@ -12,6 +12,7 @@ The order of its steps makes a running scorer raise no false alarm:
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from services.clock import monotonic_s
 from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
 from services.settings.stream import KafkaSettings, TopicSettings
+from services.verification.keying import Placement
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
 from services.verification.pipeline import PAYMENTS, Pipeline
 from services.verification.positions import POLL_S, committed_offsets, settled_ends
@@ -38,6 +40,8 @@ from services.verification.read import Progress, Span, VerificationError, read
 from services.verification.rule import Rule
 from services.verification.verdict import Verdict
 from services.verification.witness import Trail, Trails, disagreements
+
+NO_BEGINS: Mapping[str, int] = {}
 
 COMMIT_WAIT_S_MAX = 10.0
 """How long after its outputs a group's offset may become visible: brokers write commit markers one by one."""
@@ -80,8 +84,8 @@ async def verify(
     """Judge everything that the group has committed.
 
     settle_s_max: how long to wait for open transactions; more than the brokers need to abort one that was left behind.
-    from_first_output: leave out what lies before each partition's first output, for a group that began at `latest`.
-    seen: the trails of a `Witness` of the outputs, compared with what lies there now. Raises VerificationError.
+    from_first_output: leave out records before each partition's first output, for a group that began at `latest`.
+    seen: the trails of a `Witness` of the outputs, compared with what is there now. Raises VerificationError.
     """
     try:
         verification = _Verification(kafka, topics, group, pipeline, seen or {})
@@ -103,11 +107,12 @@ class _Verification:
         self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._seen = seen
         self._again = {tp: Trail(trail.begin, trail.begin) for tp, trail in seen.items()}
-        self._rule = Rule()
+        self._rule, self._placement = Rule(), Placement()
         self._partitions: dict[str, int] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._first_sources: dict[tuple[TopicPartition, int], int] = {}
         self._loose = Verdict()
+        self._begins: dict[int, Mapping[str, int]] = {}
 
     async def run(self, settle_s_max: float, from_first_output: bool, progress: Progress | None) -> Verdict:
         """All steps, in the order that the module's docstring explains."""
@@ -139,7 +144,7 @@ class _Verification:
         after = await self._committed_after()
         for disagreement in disagreements(self._seen, self._again):
             self._loose.note("disagreeing", 1, disagreement)
-        parts = [self._loose, self._rule.judge()]
+        parts = [self._loose, self._rule.judge(), self._placement.judge()]
         for number, ledger in self._ledgers.items():
             floor = ledger.first_output() if from_first_output else self._retained_from(number, spans)
             offsets = (committed.get(number, 0), after.get(number, 0))
@@ -154,7 +159,9 @@ class _Verification:
             self._partitions[state.name] = state.partitions
 
     async def _committed(self) -> dict[int, int]:
-        return await committed_offsets(self._kafka, self._group, self._input)
+        found = await committed_offsets(self._kafka, self._group, self._input)
+        self._begins = {number: at.note.begins for number, at in found.items() if at.note.since}
+        return {number: at.offset for number, at in found.items()}
 
     async def _committed_after(self) -> dict[int, int]:
         """Committed offsets once they cover every output read, or as they are after a while."""
@@ -193,6 +200,8 @@ class _Verification:
         flags = self._flags(self._marks[tp.topic], ours, positions)
         for number in np.unique(positions[:, 0]).tolist():
             chosen = positions[:, 0] == number
+            if self._marks[tp.topic] is Mark.SCORE:
+                self._placement.add(number, [ours[place].key for place in np.flatnonzero(chosen).tolist()])
             self._enter(tp, number, positions[chosen, 1], None if flags is None else flags[chosen])
 
     def _enter(self, tp: TopicPartition, number: int, offsets: Any, flags: Mask | None) -> None:
@@ -203,7 +212,7 @@ class _Verification:
         ledger.add_outputs(mark, offsets, flags)
 
     def _flags(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
-        """Which records say alert, where the pipeline has alerts and the kind such a field. positions: int64[n, 2]."""
+        """Which records are marked as alerts, where the pipeline and the record type have alerts. positions: int64[n, 2]."""
         if self._pipeline.every_decision:
             return None
         if mark is Mark.SCORE:
@@ -245,7 +254,7 @@ class _Verification:
                 self._ledgers[number].add_metric(getattr(metric, name) for name in METRIC_FIELDS)
 
     def _decoded(self, decode: Any, record: Any) -> Any:
-        """The output's fields; None, and counted, where it is not of its schema."""
+        """The output's fields; None, and counted, where it does not fit its schema."""
         try:
             return decode(record.value or b"")
         except codec.RejectedError as error:
@@ -253,7 +262,7 @@ class _Verification:
             return None
 
     def _source(self, record: Any) -> tuple[int, int] | None:
-        """Input partition and offset; None where the output is of another input, or (counted) of no one knows which."""
+        """Input partition and offset; None where the output is of another input or log, or (counted) of no one knows which."""
         headers = dict(record.headers)
         partition = offset = -1
         if SOURCE_TOPIC_HEADER in headers and headers[SOURCE_TOPIC_HEADER] != self._input.encode():
@@ -262,6 +271,9 @@ class _Verification:
             partition, offset = int(headers[SOURCE_PARTITION_HEADER]), int(headers[SOURCE_OFFSET_HEADER])
         except (KeyError, ValueError):
             partition = -1
+        if record.offset < self._begins.get(partition, NO_BEGINS).get(record.topic, 0):
+            self._loose.former += 1
+            return None
         if partition not in self._ledgers or offset < 0:
             self._loose.note(
                 "inconsistent", 1, f"{record.topic}-{record.partition}@{record.offset}: its headers name no input"

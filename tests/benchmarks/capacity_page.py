@@ -29,9 +29,9 @@ def scale(record: Record) -> list[str]:
         rate = f"{row['records_per_s']:,.0f} ({low:,} to {high:,})"
         rows.append((*_point(row), rate, f"{row['cpu_us_per_record']:.1f}", f"{row['rss_mb_max']:.0f}"))
     return [
-        f"`assay bench scale`: up to {figures['records']:,} payments that wait when the scorers go on; one thing varied at a time, then",
+        f"`assay bench scale`: up to {figures['records']:,} payments that wait when the scorers continue; one thing varied at a time, then",
         "several. The broker takes its share of the same cores, so more processes than cores gain nothing here; processor time a",
-        "record is what carries over to another machine. What it means for a load is in [capacity.md](capacity.md).",
+        "record can be compared between machines. [capacity.md](capacity.md) applies it to a load.",
         "",
         *table(
             (*POINT, "records/s, median (lowest to highest)", "processor, us a record", "memory, MB a process"),
@@ -75,9 +75,9 @@ def capacity(record: Record) -> str:
         f"one core for an hour. Measured: {record.ran_on}",
         "",
         "A process works on one core. It should be busy for at most 60 % of it at the peak, so that a lost process's partitions find",
-        "room, and so that latency stays low. Brokers are not counted: they take about as much again, depending on replication. Cores",
-        "are what full batches take, which is what a process falls back to under load; with less to do it makes smaller ones, for",
-        "latency, and takes more ([benchmarks.md](benchmarks.md), Latency, has the cores at 2,000/s), as `ASSAY_TRANSACTIONS_PER_S_MAX` allows.",
+        "room, and so that latency stays low. Brokers are not counted: they take about as much again, depending on replication. The cores",
+        "are those of full batches, as under load; with less to do a process makes smaller batches, for latency, and takes more",
+        "([benchmarks.md](benchmarks.md), Latency, has the cores at 2,000/s), up to `ASSAY_TRANSACTIONS_PER_S_MAX`.",
         "",
         *table(
             ("payments/s", "cards", "bytes", "alerts", "partitions", "processes", "cores used", "memory, MB a process"),
@@ -93,7 +93,7 @@ def capacity(record: Record) -> str:
         "",
         *_terms("memory of a process, MB", model.memory, MEMORY_TERMS),
         "",
-        "## How wrong it is",
+        "## Error of the model",
         "",
         "On points that it was not fitted to, where several things vary at once (predicted against measured):",
         "",

@@ -20,6 +20,10 @@ Kind = Literal[
     "clock",
     "poison",
     "reload",
+    "stuck_fetcher",
+    "open_transaction",
+    "hostile_headers",
+    "times",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -36,6 +40,8 @@ LASTS_S: dict[Kind, tuple[float, ...]] = {
     "end_txn_request_late": (1.0, 5.0),
     "end_txn_answer_late": (1.0, 5.0),
     "disk_full": (4.0,),
+    "stuck_fetcher": (2.0,),  # until its fetches get no answer; then its watchdog has to end it
+    "open_transaction": (2.0, 8.0),
 }
 """How long each may last: one is drawn. The others are over at once."""
 

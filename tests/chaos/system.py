@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import random
 import resource
 import signal
@@ -9,16 +10,23 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from aiokafka.errors import KafkaError
+
+from services.kafka.client import transactional_producer
+from services.settings.stream import RuntimeSettings
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import Load
 from tests.chaos.models import Versions
 from tests.chaos.plan import Action
 from tests.chaos.proxy import END_TXN, Hold, Way
-from tests.services.harness import WAIT_S_MAX, Scorer, Stream
+from tests.services.engine.wire import PLACEHOLDER, Row, bad_names, batch, produce
+from tests.services.harness import ROOT, WAIT_S_MAX, Scorer, Stream
 
 SCORERS = 2
 SCORERS_MAX = 3
 SUPERVISE_S = 0.25
+UPSTREAM_TIMEOUT_S = 10.0
+"""After which the brokers abort what a producer of payments left open."""
 SNAPSHOT_BYTES_MAX = 256 << 10
 """A file may grow to this while the disk is full; a snapshot is larger, a log smaller."""
 
@@ -59,14 +67,20 @@ class System:
         self.crashes: list[str] = []
         self._stopped: set[Scorer] = set()
 
-    def start_scorer(self, *, clock_shift_s: int = 0) -> Scorer:
-        """One more scorer, through the proxies."""
+    def start_scorer(self, *, clock_shift_s: int = 0, stall: Path | None = None) -> Scorer:
+        """One more scorer, through the proxies. stall: once the file is there, its fetches get no answer."""
         environment = {
             **SETTINGS,
             "ASSAY_KAFKA_BOOTSTRAP": self.cluster.proxied,
             **self.versions.environment,
             "TEST_CLOCK_SHIFT_S": str(clock_shift_s),
         }
+        if stall is not None:
+            environment |= {
+                "STALL_FETCHES_FILE": str(stall),
+                "PYTHONPATH": os.pathsep.join([str(ROOT / "tests/services/stall"), str(ROOT)]),
+                "ASSAY_PROGRESS_TIMEOUT_S": "4",
+            }
         module = "tests.chaos.shifted" if clock_shift_s else "services.scorer"
         scorer = Scorer(self.stream, environment, len(self.stream.processes), module)
         self.stream.processes.append(scorer)
@@ -221,6 +235,50 @@ class System:
         limit_files(scorer, SNAPSHOT_BYTES_MAX)
         await asyncio.sleep(action.lasts_s)
         limit_files(scorer, resource.RLIM_INFINITY)
+
+    async def _stuck_fetcher(self, action: Action) -> None:
+        """A scorer whose fetches get no answer after a while, in place of another: it must end by itself."""
+        await self._end_one(await self._chosen(action))
+        stall = self.stream.directory / f"stall-{self.done['stuck_fetcher']}"
+        self.start_scorer(stall=stall)
+        await asyncio.sleep(action.lasts_s)
+        stall.touch()
+
+    async def _open_transaction(self, action: Action) -> None:
+        """A producer of payments leaves its transaction open for a while, then aborts or commits it."""
+        settings = RuntimeSettings(transaction_timeout_s=UPSTREAM_TIMEOUT_S)
+        producer = transactional_producer(self.stream.kafka, settings, f"{self.stream.prefix}upstream-{action.target}")
+        with contextlib.suppress(KafkaError, TimeoutError, OSError):
+            async with asyncio.timeout(action.lasts_s + UPSTREAM_TIMEOUT_S):
+                await producer.start()
+                await producer.begin_transaction()
+                for value in self.load.payments(20):
+                    await producer.send(
+                        self.load.topic, value, key=b"k", partition=action.target % self.stream.partitions
+                    )
+                await producer.flush()
+                await asyncio.sleep(action.lasts_s)
+                await (producer.commit_transaction() if action.target % 2 else producer.abort_transaction())
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(producer.stop(), UPSTREAM_TIMEOUT_S)
+
+    async def _hostile_headers(self, action: Action) -> None:
+        """Names that are no UTF-8, a thousand of them, one of 100 kB, on good payments."""
+        now_ms, values = int(time.time() * 1000), self.load.payments(6)
+        kinds = (
+            [(PLACEHOLDER, b"x")],
+            [(f"h{n}", None) for n in range(1000)],
+            [("h" * 100_000, b"v"), ("", b"x" * 100_000)],
+        )
+        rows: list[Row] = [(now_ms, b"k", value, list(kinds[n % len(kinds)])) for n, value in enumerate(values)]
+        with contextlib.suppress(KafkaError, AssertionError, OSError, TimeoutError):
+            data = batch(rows, patch=bad_names)
+            sending = produce(self.cluster.direct, self.load.topic, data, action.target % self.stream.partitions)
+            await asyncio.wait_for(sending, 10)
+
+    async def _times(self, action: Action) -> None:
+        """Payments dated far ahead and long ago, in seconds and in microseconds, between the others."""
+        self.load.odd_times(action.target)
 
     async def _poison(self, action: Action) -> None:
         self.load.poison(action.target, random.Random(action.target).randint(50, 500))

@@ -31,10 +31,10 @@ payloads = st.binary(max_size=300) | json_values.map(lambda value: json.dumps(va
 def test_any_bytes_are_decoded_or_refused_once_each(values: list[bytes | None]) -> None:
     """No exception, no record without an answer, no record with two."""
     decoder = Decoder(65_536, TimeLimits(86_400_000, TIME_MS_MIN))
-    records, transactions, faults = decoder.decode([record(i, v) for i, v in enumerate(values)])
+    records, events, faults, _ = decoder.decode([record(i, v) for i, v in enumerate(values)])
     answered = sorted([r.offset for r in records] + [fault.record.offset for fault in faults])
     assert answered == list(range(len(values)))
-    assert len(records) == len(transactions)
+    assert len(records) == len(events)
 
 
 @given(st.text(max_size=200) | json_values.map(json.dumps))

@@ -123,6 +123,7 @@ LISTED = {
     "anomaly_percentile": 1.0,
     "triggers": ["probability"],
 }
+REASON = {"feature": "amount", "text": "a large amount", "contribution": 0.5, "alerts": 1}
 CASE = {
     "case_id": "0-1",
     "card_id": "c",
@@ -170,6 +171,7 @@ REFERENCE = {"name": "fraud", "version": 1, "digest": "0" * 64}
         (MonitorReport, REPORT, {"quality": None}),
         (Case, CASE, {"alerts": 0}),
         (Case, CASE, {"decided_version": 3}),
+        (Case, CASE, {"reasons": [REASON | {"alerts": 2}]}),
         (CaseAction, CONFIRM, {"case_id": None}),
         (CaseAction, CONFIRM, {"action": "mute"}),
         (CaseAction, CONFIRM, {"action": "unmute", "scope": "card"}),

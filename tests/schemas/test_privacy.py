@@ -119,6 +119,7 @@ DISGUISES = {
     "an expiry": f"{VISA}=2512",
     "an expiry behind a space": f"{VISA} 12/25",
     "padding": f"{VISA}F",
+    "a letter that a hash has too": f"c{VISA}",
     "zeros": f"000{VISA}",
     "a sign": f"+{VISA}",
 }

@@ -127,7 +127,8 @@ def _put_in_order(fields: dict[str, Any]) -> None:
         names = [name for name in chain if type(fields.get(name)) is int]
         fields.update(zip(names, sorted(fields[name] for name in names), strict=True))
     if type(fields.get("alerts")) is int and isinstance(fields.get("listed"), list):  # a case
-        fields["alerts"] = max(fields["alerts"], len(fields["listed"]))
+        named = [one["alerts"] for one in fields.get("reasons") or () if type(one.get("alerts")) is int]
+        fields["alerts"] = max([fields["alerts"], len(fields["listed"]), *named])
         fields["decided_version"] = min(fields.get("decided_version") or 0, fields["version"])
     if fields.get("action") in ("mute", "unmute"):
         fields.setdefault("scope", "card")

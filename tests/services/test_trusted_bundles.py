@@ -15,6 +15,7 @@ from schemas.registry import RegistryEvent
 from services.cli.app import app
 from services.errors import AssayError, SettingsError
 from services.observability.metrics import Metrics
+from services.scorer import model
 from services.scorer.model import Loader
 from services.settings.stream import BundleSettings, CreditSettings, ScorerSettings
 from services.trusted_bundles import registry_of, scoring_bundle, trust_of
@@ -78,6 +79,18 @@ def test_the_champion_scores_where_a_registry_has_one_else_the_bundle_of_the_set
     option = scoring_bundle(own, desk.settings, desk.directory / "v3")
     assert (option.ref, "--bundle=" in option.why) == (desk.refs[3], True)
     assert str(Loader(own, desk.settings, Metrics()).first().bundle) == "fraud/2"
+
+
+def test_the_same_bundle_is_tried_in_a_child_once_a_process(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way back from a bundle that scored before waits for no other process; a bundle of other bytes is tried."""
+    tried: list[str] = []
+    monkeypatch.setattr(model, "check_in_child", lambda bundle: tried.append(str(bundle.ref)))
+    desk.promote(2)
+    loader = Loader(scorer(desk.directory / "v1"), desk.settings, Metrics())
+    loader.first()
+    for number in (3, 2, 3, 2):
+        loader.of(desk.refs[number])
+    assert tried == ["fraud/2", "fraud/3"]
 
 
 def test_a_champion_that_was_tampered_with_gives_way_to_the_one_before_loudly(desk: Desk) -> None:

@@ -195,6 +195,18 @@ FAULTS = Section(
             "records-lost",
         ),
         Chart(
+            "Ids: new, forgotten, misplaced",
+            "cps",
+            "Ids that begin a history, ids forgotten for want of room (fresh, or with a history), records on another "
+            "partition than their card's.",
+            [
+                Query(rate("assay_new_ids_total", "partition"), "new {{partition}}"),
+                Query(rate("assay_evicted_ids_total", "partition, kind"), "forgotten {{kind}} {{partition}}"),
+                Query(rate("assay_misplaced_records_total", "partition"), "misplaced {{partition}}"),
+            ],
+            "flood-of-fresh-ids",
+        ),
+        Chart(
             "Log lines held back",
             "cps",
             "Repetitions of a fault beyond what is logged a minute.",

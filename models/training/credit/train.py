@@ -19,6 +19,7 @@ from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standar
 from models.networks.fused import Fused, feature_errors
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
+from models.training.card import ModelCard
 from models.training.code_version import code_version
 from models.training.credit.choose_inputs import choose_inputs
 from models.training.credit.data import credit_dataset, stratified_split
@@ -32,7 +33,15 @@ from models.training.model_report.inputs import CREDIT
 from models.training.model_report.of_bundle import bundle_report
 from models.training.progress import Progress, silent
 from models.training.reference import build_reference
-from models.training.thresholds import AlertBudget, CostMatrix, Objective, PrecisionFloor, choose_thresholds
+from models.training.thresholds import (
+    AlertBudget,
+    AlertsPerDay,
+    CostMatrix,
+    Objective,
+    PrecisionFloor,
+    RecallFloor,
+    choose_thresholds,
+)
 from schemas.attribute_kinds import AttributeFeature
 from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Manifest, Thresholds, TrainingRun
@@ -62,12 +71,30 @@ WIDE_CLASSIFIER = ClassifierSettings(
 CREDIT_VAE = VaeSettings(epochs=40, batch_rows=256)
 
 
+PUBLIC_CARD = ModelCard(
+    owner="The Assay authors",
+    licence="Apache-2.0",
+    permitted_use=(
+        "Demonstration, tests and research. Before deciding about real applicants train on your own history, and have "
+        "the model validated and its effect on protected groups measured (ECOA; EU AI Act, annex III 5(b))."
+    ),
+)
+OWN_CARD = ModelCard(
+    owner="The user who trained it on their own applications",
+    licence="As the applications that it was trained on",
+    permitted_use=(
+        "Deciding on applications of the kind that it was trained on, once the model is validated and its effect on "
+        "protected groups measured (ECOA; EU AI Act, annex III 5(b))."
+    ),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class CreditSource:
     """Where the data come from. created_at_ms: their date, which the bundle takes as its own, so that a run repeats."""
 
     words: str
-    licence: str
+    card: ModelCard
     created_at_ms: int
 
 
@@ -138,12 +165,9 @@ def train_credit(
         version=settings.version,
         product="credit",
         created_at_ms=source.created_at_ms,
-        owner="The Assay authors",
-        licence=source.licence,
-        permitted_use=(
-            "Demonstration, tests and research. Before deciding about real applicants train on your own history, and have "
-            "the model validated and its effect on protected groups measured (ECOA; EU AI Act, annex III 5(b))."
-        ),
+        owner=source.card.owner,
+        licence=source.card.licence,
+        permitted_use=source.card.permitted_use,
         feature_spec=settings.spec,
         thresholds=thresholds,
         training=_run(
@@ -236,6 +260,10 @@ def credit_thresholds(scores: Scores, defaulted: NDArray[np.bool_], settings: Cr
             words = f"the least cost on validation: a default granted at {missed:g}, a good applicant declined at {refused:g}"
         case PrecisionFloor(floor):
             words = f"the most applications declined on validation of which {floor:.0%} at least default"
+        case RecallFloor(floor):
+            words = f"the fewest applications declined on validation among which are {floor:.0%} of the defaults"
+        case AlertsPerDay(count):
+            words = f"{count:g} applications declined a day on validation, at most"
         case AlertBudget(share):
             words = f"{share:.2%} of all applications declined on validation, at most"
     return Thresholds(

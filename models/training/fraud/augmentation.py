@@ -38,7 +38,7 @@ def augmented(
     device: torch.device,
     progress: Progress,
 ) -> tuple[Dataset, dict[str, float]]:
-    """The training cut with synthetic frauds, or as it was, and the `gan_` figures of the manifest.
+    """The training cut with synthetic frauds, or unchanged, and the `gan_` figures of the manifest.
 
     A history too short for the gate ships nothing, and has no other figure. Leaves torch's own draws as they were: where
     nothing ships, the bundle's networks are those of a run without a GAN.

@@ -16,7 +16,7 @@ LEAVES, ROWS_OF_A_LEAF = 64, 20
 def choose_features(
     train: Dataset, validation: Dataset, count: int, seed: int, progress: Progress = silent
 ) -> tuple[int, ...]:
-    """`count` columns in the order they were chosen; all where there are no more than that.
+    """`count` columns in the order they were chosen; all of them where there are fewer.
 
     Each step takes the feature with which a decision tree of 64 leaves has the highest average precision on `validation`. It
     is fitted on all frauds of `train` and ten other payments to each, 20,000 rows at most.

@@ -1,4 +1,4 @@
-"""A file of labelled payments as training history: what the stream would refuse is left out, and said."""
+"""A file of labelled payments as training history: what the stream would refuse is left out, with a note."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

@@ -66,13 +66,14 @@ def fold_history(
     parts = []
     for day in history:
         features, _ = fold(state, day.columns, profiles.on(day.day))
-        state.closed_days()  # the stream tells them, no one asks for them here
+        state.closed_days()  # the stream reports them; here they are not needed
         if spec.profiled:
             profiles.add(day.day, day.columns.ids["terminal_id"], day.is_fraud)
         cards = day.columns.ids["card_id"]
         card = np.array([numbers.setdefault(card_id, len(numbers)) for card_id in cards], dtype=np.int64)
         ordinal = np.full(len(card), day.day - first_day)
-        parts.append(Dataset(features, card, ordinal, day.is_fraud, day.scenario))
+        amount = np.asarray(day.columns.amount, np.float64)
+        parts.append(Dataset(features, card, ordinal, day.is_fraud, day.scenario, amount))
         progress("features", day.day - first_day + 1, days)
     if not parts:
         raise TrainingError("There are no days to train on; give a history or a simulation that holds some.")

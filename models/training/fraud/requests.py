@@ -19,7 +19,7 @@ VAES = {"reference": VaeSettings(shape=REFERENCE)}
 
 
 class Names(NamedTuple):
-    """What is asked for by its name."""
+    """Requested by name."""
 
     classifier: Preset
     vae: Literal["reference"]

@@ -1,6 +1,7 @@
 """The evaluation as a bundle records it: beside other models, by day, by kind of fraud, and for kinds never seen."""
 
 from collections.abc import Callable, Mapping
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from schemas.manifest import Thresholds
 OURS = "classifier"
 ANOMALY = "reconstruction error"
 CALIBRATION_BINS = 10
+
+EPOCH = date(1970, 1, 1)
 
 DayName = Callable[[int], str]
 
@@ -46,15 +49,23 @@ def build_evaluation(
             for name in ranked
         ),
         calibration=calibration_bins(scores.probability, test.is_fraud),
-        by_day=tuple(
-            _day(day_name(int(day)), test[rows], _of(scores, rows), thresholds)
-            for day in np.unique(test.day)
-            for rows in (test.day == day,)
-        ),
+        by_day=day_groups(test, scores, thresholds, day_name),
         by_scenario=tuple(
             by_scenario(test, scores, budget, int(k)) for k in np.unique(test.scenario[test.is_fraud]) if k
         ),
         unseen=unseen,
+    )
+
+
+def day_groups(
+    test: Dataset, scores: Scores, thresholds: Thresholds, day_name: DayName | None = None
+) -> tuple[Group, ...]:
+    """Each day at these thresholds. day_name: names the days of `test`; by default they count from 1970."""
+    name = day_name or (lambda day: (EPOCH + timedelta(days=day)).isoformat())
+    return tuple(
+        _day(name(int(day)), test[rows], _of(scores, rows), thresholds)
+        for day in np.unique(test.day)
+        for rows in (test.day == day,)
     )
 
 

@@ -18,6 +18,7 @@ from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
 from models.training.baselines import baseline_scores
+from models.training.card import ModelCard
 from models.training.code_version import code_version
 from models.training.data import Cuts, Dataset, Split, TrainingError, check_enough, split
 from models.training.devices import deterministic_torch
@@ -27,6 +28,7 @@ from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, recon
 from models.training.fraud.augmentation import AugmentationSettings, augmented
 from models.training.fraud.evaluation import evaluate
 from models.training.fraud.feature_choice import choose_features
+from models.training.fraud.held_out import carried
 from models.training.fraud.history import SIMULATED, History, simulated
 from models.training.fraud.tables import build_evaluation
 from models.training.fraud.unseen import unseen_scenarios
@@ -43,15 +45,6 @@ from schemas.manifest import Manifest, Thresholds, TrainingRun
 
 DAY_MS = 24 * 3600 * 1000
 EPOCH = date(1970, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelCard:
-    """Who answers for the bundle, and what it may be used for."""
-
-    owner: str
-    licence: str
-    permitted_use: str
 
 
 SIMULATED_CARD = ModelCard(
@@ -96,7 +89,7 @@ class FraudSettings:
 _SETTINGS = TypeAdapter(FraudSettings)
 
 OF_SIMULATION = ("customers", "terminals", "days")
-"""Settings that say nothing of a history that was read."""
+"""Settings that do not apply to a history read from a file."""
 
 
 def train_fraud(
@@ -124,7 +117,11 @@ def train_fraud(
 
     on_validation = _scores(model, cuts.validation.features)
     thresholds = choose_thresholds(
-        on_validation.probability, on_validation.anomaly_percentile, settings.objective, cuts.validation.is_fraud
+        on_validation.probability,
+        on_validation.anomaly_percentile,
+        settings.objective,
+        cuts.validation.is_fraud,
+        settings.cuts.validation_days,
     )
     on_test = _scores(model, cuts.test.features)
     manifest = Manifest(
@@ -145,18 +142,20 @@ def train_fraud(
     )
     legitimate = cuts.validation.legitimate
     reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
-    manifest = stated(manifest, graph, reference)
-    report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, SCENARIOS)
-    pack_bundle(
-        out, manifest, graph, reference, report, golden_of(cuts.test.features, on_test, partial(feature_errors, model))
-    )
+    held_out = carried((cuts.validation, on_validation), (cuts.test, on_test), history.first_day)
+    manifest = stated(manifest, graph, reference, held_out)
+    # the simulator's kinds of fraud have names; those of other data are numbers to us
+    kinds = SCENARIOS if history.source == SIMULATED else {}
+    report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, kinds)
+    golden = golden_of(cuts.test.features, on_test, partial(feature_errors, model))
+    pack_bundle(out, manifest, graph, reference, report, golden, held_out)
     if results:
         write_results(results, manifest)
     return manifest
 
 
 def _cuts(settings: FraudSettings, history: History) -> Cuts:
-    """The cuts, with the first day counted from the data's. Raises TrainingError for a date that is none or lies outside."""
+    """The cuts, with the first day counted from the data's. Raises TrainingError for a date that is invalid or outside them."""
     if settings.from_date is None:
         return settings.cuts
     try:

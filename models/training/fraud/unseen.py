@@ -30,7 +30,7 @@ def unseen_scenarios(
     """For each kind: a classifier fitted and stopped without its frauds, beside the bundle's reconstruction error.
 
     scores: of the test cut by `model`. Its frauds stay among the labels that the terminals' features are made of, as they
-    would once somebody had noticed them.
+    would once they were noticed.
     """
     groups = []
     for scenario in SCENARIOS_UNSEEN:

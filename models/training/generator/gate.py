@@ -32,7 +32,7 @@ FRAUDS_MIN = 20
 """In each cut of the gate."""
 
 NO_CARD = -1
-"""The card of a synthetic row: it is no one's."""
+"""The card of a synthetic row: it belongs to no card."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """How like real rows synthetic ones are, and whether they are real rows learnt by heart.
 
-Detection: can a classifier tell them apart. Marginals, correlations: what a chart would show. Nearest distances: privacy, after
+Detection: can a classifier separate them. Marginals, correlations: what a chart would show. Nearest distances: privacy, after
 the distance to closest record (Park et al., "Data Synthesis based on Generative Adversarial Networks", 2018).
 """
 
@@ -53,14 +53,14 @@ def _at_most(rows: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
 
 
 def detection_auc(real: NDArray[np.float32], other: NDArray[np.float32], seed: int) -> float:
-    """Area under the ROC of gradient boosting that tells `other` from `real`, cross-validated: 0.5 cannot, 1 always can."""
+    """ROC AUC of gradient boosting that separates `other` from `real`, cross-validated: 0.5 not at all, 1 perfectly."""
     count = min(len(real), len(other))  # as many of each, so that neither is recognised by its frequency
     random = np.random.default_rng([seed, 4])
     rows = np.concatenate([part[random.choice(len(part), count, replace=False)] for part in (real, other)])
     is_real = np.repeat([True, False], count)
     folds = StratifiedKFold(min(FOLDS, count), shuffle=True, random_state=seed)
     model = HistGradientBoostingClassifier(max_iter=100, early_stopping=False, random_state=seed)
-    with threadpool_limits(1):  # its threads wait for each other by spinning, for ever on a busy machine
+    with threadpool_limits(1):  # its threads wait for each other by spinning, endlessly on a busy machine
         score = cross_val_predict(model, rows, is_real, cv=folds, method="predict_proba")[:, 1]
     return float(roc_auc_score(is_real, score))
 

@@ -23,7 +23,7 @@ from schemas.generator import GeneratorColumn, GeneratorManifest
 
 @dataclass(frozen=True, slots=True)
 class GeneratorSettings:
-    """Everything that a run depends on, beside its payments. customers, days: of the simulation, where there is no file."""
+    """Everything that a run depends on, apart from its payments. customers, days: of the simulation, where there is no file."""
 
     seed: int = 1
     version: int = 1

@@ -21,7 +21,7 @@ class Row(Message):
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells rows apart."""
+        """What identifies a row."""
         return self.window, self.features, self.model
 
 

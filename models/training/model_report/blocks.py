@@ -42,6 +42,8 @@ class Section:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     small: tuple[Figure, ...] = ()
+    html: Markup | None = None
+    """Of an earlier report, as it is there: what does not depend on the thresholds."""
 
 
 def percent(share: float | None, decimals: int = 1) -> str:
@@ -55,7 +57,7 @@ def figure(value: float | None, decimals: int = 3) -> str:
 
 
 def count(number: float) -> str:
-    """A whole number, thousands apart."""
+    """A whole number with separated thousands."""
     return f"{number:,.0f}"
 
 

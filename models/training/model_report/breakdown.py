@@ -7,7 +7,7 @@ from models.training.model_report.inputs import DECISIONS, ReportInput, Rows, de
 from models.training.model_report.svg import Axis, Plot, even_ticks
 
 BAR = 0.36
-"""Half of what a group of bars takes of its place."""
+"""Half the share of its slot that a group of bars fills."""
 
 DAYS_IN_TABLE_MAX = 62
 

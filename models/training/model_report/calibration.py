@@ -1,4 +1,4 @@
-"""Whether a probability can be taken at its word."""
+"""Whether predicted probabilities match observed shares."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,7 +18,7 @@ NORMAL_95 = 1.959964
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Rows of similar probability: what was said, what was seen, and the 95% interval of what was seen; shares of 1."""
+    """Rows of similar probability: predicted and observed share, and the 95% interval of the observed one; shares of 1."""
 
     low: float
     high: float
@@ -30,7 +30,7 @@ class Band:
 
     @property
     def off(self) -> bool:
-        """What was said lies outside the interval of what was seen."""
+        """The predicted share is outside the interval of the observed one."""
         return not self.least <= self.said <= self.most
 
 

@@ -8,7 +8,7 @@ from schemas.evaluation import Estimate, Evaluation, ModelFigures
 RANKED_BY = "average_precision"
 
 HALF = 0.3
-"""Half the width of a model's bar, of its place."""
+"""Half the share of its slot that a model's bar fills."""
 
 
 def comparison_section(data: ReportInput) -> Section | None:

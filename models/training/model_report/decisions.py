@@ -5,6 +5,7 @@ from markupsafe import Markup, escape
 
 from models.training.model_report.blocks import Figure, Section, Table, count, figure, percent
 from models.training.model_report.inputs import DECISIONS, ReportInput, Rows, decide, share
+from models.training.model_report.money import money_table
 from models.training.model_report.svg import HEIGHT, WIDTH, wrapped
 
 BUDGETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05)
@@ -23,7 +24,7 @@ def decisions_section(data: ReportInput) -> Section:
             f"{unusual if data.manifest.has_anomaly else ''}. Chosen for: {thresholds.objective}.",
         ),
         (_confusion(data),),
-        (_triggers(data), _budgets(data)),
+        (_triggers(data), money_table(data), _budgets(data)),
     )
 
 

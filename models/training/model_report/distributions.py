@@ -79,7 +79,7 @@ def _classes(plot: Plot, data: ReportInput, edges: NDArray[np.float64], score: N
 
 
 def _shares(edges: NDArray[np.float64], score: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Of the class in each bin; what lies beyond is in the outer bins."""
+    """Of the class in each bin; values beyond are in the outer bins."""
     counts, _ = np.histogram(np.clip(score.astype(np.float64), edges[0], edges[-1]), edges)
     return np.asarray(counts / max(1, len(score)))
 

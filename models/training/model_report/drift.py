@@ -92,7 +92,7 @@ def _reading(index: float) -> str:
 
 
 def _counts(values: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The outer bins also hold what lies beyond."""
+    """The outer bins also hold values beyond them."""
     counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
     return counts
 

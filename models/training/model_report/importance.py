@@ -1,4 +1,4 @@
-"""What the model looks at: how much worse it ranks without a feature, and what stands behind its alerts."""
+"""What the model looks at: how much worse it ranks without a feature, and which features explain its alerts."""
 
 import numpy as np
 from numpy.typing import NDArray

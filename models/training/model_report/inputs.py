@@ -21,7 +21,7 @@ DECISIONS = ("classifier", "anomaly", "combined")
 class Words:
     """What the product's rows, classes and decisions are called.
 
-    are: what is said of positives. reference: whom the bundle's reference describes.
+    are: the words for positives. reference: which rows the bundle's reference describes.
     """
 
     event: str
@@ -70,7 +70,7 @@ class Tested:
     """n rows that the model was not trained on, in order of time where they have one.
 
     truth: bool[n]. features: float32[n, F]. latent: float32[n, L], the autoencoder's latent means. day: int64[n], from any
-    first day. scenario: int8[n], 0 where there is none. card: int64[n], numbered.
+    first day. scenario: int8[n], 0 where there is none. card: int64[n], numbered. amount: float64[n].
     """
 
     truth: NDArray[np.bool_]
@@ -80,6 +80,7 @@ class Tested:
     day: NDArray[np.int64] | None = None
     scenario: NDArray[np.int8] | None = None
     card: NDArray[np.int64] | None = None
+    amount: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.truth)

@@ -13,7 +13,7 @@ NEGATIVES_MAX, POSITIVES_MAX = 1_200, 600
 """Dots drawn of each class."""
 
 EDGE_SHARE = 0.005
-"""Share of the dots on each side that may lie beyond the axes; they are drawn on the edge."""
+"""Share of the dots on each side that may be beyond the axes; they are drawn on the edge."""
 
 SEED = 0
 

@@ -1,4 +1,4 @@
-"""The report of a bundle that a trainer is about to pack, from what it has at hand."""
+"""The report of a bundle that a trainer is about to pack, from what the trainer has in memory."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -43,6 +43,7 @@ def bundle_report(
         day=test.day if by_day else None,
         scenario=test.scenario if by_day else None,
         card=test.card if by_day else None,
+        amount=test.amount if by_day else None,
     )
     return model_report(
         ReportInput(

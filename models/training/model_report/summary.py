@@ -24,7 +24,7 @@ STANDING_LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One figure that everybody asks for."""
+    """One headline figure."""
 
     value: str
     label: str
@@ -77,7 +77,7 @@ def _tiles(data: ReportInput) -> tuple[Tile, ...]:
 
 
 def _shown(part: float | None, whole: int) -> str:
-    """A share of a hundred where there are so many, else of what there is: fourteen are no hundred."""
+    """A percentage where there are a hundred or more, else a count: fourteen are too few for per cent."""
     if part is None:
         return "none"
     return of_hundred(part) if whole >= HUNDRED else f"{round(part * whole)} of {whole}"

@@ -29,7 +29,7 @@ class Axis:
     log: bool = False
 
     def part(self, value: float) -> float:
-        """Where `value` lies, 0 to 1; what is beyond the ends lies on them."""
+        """The position of `value`, 0 to 1; values beyond an end are on it."""
         value = min(max(value, self.low), self.high)
         if self.log:
             return math.log(value / self.low) / math.log(self.high / self.low)
@@ -139,7 +139,7 @@ class Plot:
         for tick in self.x.ticks:
             at = self._x(tick)
             parts.append(f'<path class="grid" d="M{at:.1f} {floor}v4"/>')
-            # words stand one to a line where there are several
+            # one word to a line where there are several
             for line, word in enumerate(self.x.words(tick).split(" ", 1)):
                 y = floor + 17 + 12 * line
                 parts.append(f'<text x="{at:.1f}" y="{y}" text-anchor="middle">{escape(word)}</text>')

@@ -83,7 +83,7 @@ def _row(metrics: dict[str, float], label: str, name: str, suffix: str = "") -> 
 
 
 def write_results(path: Path, manifest: Manifest) -> None:
-    """Write the page to `path`, with the handbook's section where its figures lie beside it."""
+    """Write the page to `path`, with the handbook's section where its figures are in the same folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figures = path.with_name(HANDBOOK)
     handbook = read_figures(figures) if figures.exists() else None

@@ -47,9 +47,9 @@ def keygen(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make a pair that signs: PATH.key, for you alone, and PATH.pub, to pin with ASSAY_BUNDLE_PUBLIC_KEYS.
+    """Make a key pair for signatures: PATH.key, readable by you alone, and PATH.pub, to pin with ASSAY_BUNDLE_PUBLIC_KEYS.
 
-    ASSAY_KEY_PASSWORD encrypts PATH.key. Nothing is written over.
+    ASSAY_KEY_PASSWORD encrypts PATH.key. Existing files are not overwritten.
     """
     from models.bundle.keys import fingerprint, write_key_pair, write_seal_key
 
@@ -68,7 +68,7 @@ def sign(
     accept: Accepted = None,
     json: Json = False,
 ) -> None:
-    """Check a bundle and sign all of it, in OpenSSF model-signing's format: model.sig, in place of one that is there.
+    """Check a bundle and sign all of it, in OpenSSF model-signing's format: model.sig, replacing one that is there.
 
     Refuses one that is not better than chance, or whose figures or report are not its own; --accept names what is meant.
     """
@@ -103,6 +103,7 @@ def verify(
 
     from models.bundle.keys import public_key
     from models.bundle.load import load_bundle
+    from models.scoring.child_check import check_in_child
     from models.scoring.golden import check_golden
     from models.scoring.session import ModelSession
 
@@ -110,6 +111,7 @@ def verify(
     if key is not None:
         trust = replace(trust, public_keys=(public_key(_content(key), str(key)),))
     checked = load_bundle(bundle, replace(trust, allow_unsigned=False))
+    check_in_child(checked)
     difference = check_golden(ModelSession(checked, "cpu")) if checked.golden else None
     found = {"bundle": _name(checked), "digest": checked.digest, "signed_by": checked.signed_by}
     tell({**found, "golden_difference": difference}, json)
@@ -158,7 +160,7 @@ def golden(
     run_untrusted: RunUntrusted = False,
     json: Json = False,
 ) -> None:
-    """Add golden rows, scored on this machine, to a bundle whose trainer wrote none. Its signature falls: sign it again.
+    """Add golden rows, scored on this machine, to a bundle whose trainer wrote none. Sign it again afterwards.
 
     A live swap checks a bundle with them before it scores. Only a graph that a key trusted here has signed is run, unless
     --run-untrusted says otherwise.
@@ -179,13 +181,13 @@ def golden(
     rows = spread_rows(checked.reference)
     session = ModelSession(checked, "cpu")
     made = golden_of(rows, session.run(rows), session.feature_errors)
-    pack_bundle(bundle, checked.manifest, checked.model, checked.reference, checked.report, made)
+    pack_bundle(bundle, checked.manifest, checked.model, checked.reference, checked.report, made, checked.held_out)
     tell({"bundle": _name(checked), "golden_rows": len(made.rows)}, json)
 
 
 @app.command(epilog="Example: assay bundle inspect deploy/bundles/fraud --json")
 def inspect(bundle: Where, json: Json = False) -> None:
-    """Show what a bundle says of itself: identity, owner, licence, use, thresholds, origin, files; and whose it is."""
+    """Show a bundle's manifest: identity, owner, licence, use, thresholds, origin, files; and who signed it."""
     from models.bundle.inspect import described
     from services.errors import SettingsError
 
@@ -206,7 +208,7 @@ def diff(
 ) -> None:
     """Show what differs between two bundles: features, thresholds, training, metrics, and their scores of the same rows.
 
-    Scores are compared where keys trusted here have signed both, or where --run-untrusted says so: nothing else is run.
+    Scores are compared where keys trusted here have signed both, or with --run-untrusted: nothing else is run.
     """
     from rich.table import Table
 
@@ -270,7 +272,7 @@ def _trust() -> "Trust":
 
 
 def _looking() -> "Trust":
-    """Opens what is sealed, and asks for no one's signature."""
+    """Opens sealed bundles, without checking signatures."""
     from models.bundle.trust import Trust
 
     return Trust(allow_unsigned=True, seal_key=lambda: _seal_key(None))
@@ -287,7 +289,7 @@ def _seal_key(path: Path | None) -> "SealKey":
 
 
 def _read(path: Path) -> "Files":
-    """A bundle's files, opened where sealed; whose they are is not asked."""
+    """A bundle's files, opened where sealed; signatures are not checked."""
     from models.bundle.files import BundleError
     from models.bundle.load import read_files
 
@@ -315,7 +317,7 @@ def _content(path: Path) -> bytes:
 
 
 def faults_of(names: "list[str] | None") -> "tuple[Fault, ...]":
-    """What --accept names. Raises BundleError for a name that is none."""
+    """The faults that --accept names. Raises BundleError for an unknown name."""
     from typing import get_args
 
     from models.bundle.files import BundleError

@@ -30,7 +30,10 @@ def build(
         str | None, typer.Option(help="Column of --reference with the library's own probabilities, to compare with.")
     ] = None,
     objective: Annotated[
-        str, typer.Option(help="Of the threshold: budget:SHARE, precision:FLOOR or cost:FN=A,FP=B.")
+        str,
+        typer.Option(
+            help="Of the threshold: budget:SHARE, alerts:A_DAY, precision:FLOOR, recall:FLOOR or cost:FN=A,FP=B."
+        ),
     ] = "budget:0.005",
     name: Annotated[str, typer.Option(help="Name of the model line.")] = "fraud",
     version: Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")] = 1,

@@ -1,4 +1,4 @@
-"""`assay bundle report`: where a bundle's page lies, or a copy of it."""
+"""`assay bundle report`: where a bundle's page is, or a copy of it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -21,9 +21,9 @@ def report(
     browser: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
-    """Say where a bundle's report lies: measured quality, limits and origin of the model, in one HTML page to read or print.
+    """Say where a bundle's report is: measured quality, limits and origin of the model, in one HTML page to read or print.
 
-    The bundle is checked first, so what is shown is what its manifest lists; whose it is, `assay bundle verify` says.
+    The bundle is checked first, so what is shown is what its manifest lists; `assay bundle verify` names the signer.
     """
     from models.bundle.files import REPORT
     from models.bundle.load import load_bundle

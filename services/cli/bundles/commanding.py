@@ -1,7 +1,7 @@
 """Commands to running scorers over `control`, and their answers.
 
-First the scorers are asked, then the registry is written: what they refuse, or do not answer, is taken back by a command that
-names what held the channel before, and nothing has changed. Where the command line dies between the two, the scorers go on with
+First the scorers are asked, then the registry is written: what they refuse, or do not answer, is withdrawn by a command that
+names what held the channel before, and nothing has changed. Where the command line dies between the two, the scorers keep
 what they were commanded, also over restarts; the same command again completes it, and `assay registry rollback` takes it back.
 """
 
@@ -29,7 +29,7 @@ POLL_MS = 100
 
 @dataclass(frozen=True, slots=True)
 class ControlCommand:
-    """What is to happen."""
+    """The change to make."""
 
     command_id: str
     channel: Channel
@@ -77,7 +77,7 @@ class CommandResult:
 async def change(
     order: ControlCommand, group: str, by: str, wait_s: float, record: Callable[[], object]
 ) -> CommandResult:
-    """Command, and once every partition agrees `record` it; else take the command back. Raises AssayError, BundleError.
+    """Command, and once every partition agrees `record` it; else withdraw the command. Raises AssayError, BundleError.
 
     wait_s: 0 asks no one: the command is sent, and recorded.
     """
@@ -86,7 +86,7 @@ async def change(
         if done.agreed or not wait_s:
             record()
             return replace(done, recorded=True)
-    except BaseException:  # Ctrl-C, brokers that are gone, somebody who changed the registry meanwhile
+    except BaseException:  # Ctrl-C, unreachable brokers, a registry that another process changed meanwhile
         with contextlib.suppress(AssayError):
             await command(order.taken_back(), group, by, 0)
         raise
@@ -111,7 +111,7 @@ async def command(order: ControlCommand, group: str, by: str, wait_s: float) -> 
         why=order.why,
         registry_steps=order.registry_steps,
     )
-    # to the champion without a bundle: taken back where nothing is known to go back to, so the command is deleted
+    # to the champion without a bundle: there is nothing to go back to, so the command is deleted
     value = codec.write(control) if order.bundle or order.channel == "challenger" else None
     states = await describe_topics(kafka, topics, [TRANSACTIONS, CONTROL, CONTROL_ANSWERS])
     if missing := [state.name for state in states if not state.partitions]:
@@ -151,7 +151,7 @@ async def last_command(group: str, channel: Channel) -> Control | None:
 
 
 async def _whole(topic: Topic) -> list[Control]:
-    """Everything that lies on a topic. Raises AssayError."""
+    """All records of a topic. Raises AssayError."""
     kafka, topics = load(KafkaSettings), load(TopicSettings)
     source, found = TopicPartition(topics.topic_prefix + topic.name, 0), list[Control]()
     consumer = reader(kafka)
@@ -200,7 +200,7 @@ async def _poll(consumer: AIOKafkaConsumer) -> list[Control]:
         try:
             found.append(codec.read(Control, record.value or b""))
         except codec.RejectedError:
-            continue  # the scorers say so; here it is only not an answer
+            continue  # the scorers report it; here it just does not count as an answer
     return found
 
 

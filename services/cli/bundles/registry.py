@@ -101,7 +101,7 @@ def promote(
 ) -> None:
     """Ask the running scorers to take a published bundle for a channel, and record it once every partition has.
 
-    Exits with 1 where one refuses or does not answer: then it is taken back, and nothing has changed.
+    Exits with 1 where one refuses or does not answer: then it is withdrawn, and nothing has changed.
     """
     from models.bundle.registry import holder, promotion
     from services.cli.bundles.commanding import ControlCommand
@@ -135,9 +135,9 @@ def rollback(
     group: Group = None,
     json: Json = False,
 ) -> None:
-    """Go back to the champion before, whatever its features, and record it once every partition has.
+    """Go back to the previous champion, whatever its features, and record it once every partition has.
 
-    Where a promotion was commanded and never recorded, since the command line died, it is that which is taken back.
+    A promotion that was commanded and never recorded, since the command line died, is what is withdrawn.
     """
     from models.bundle.registry import holder, rolled_back_to
     from services.cli.bundles.commanding import ControlCommand
@@ -175,7 +175,7 @@ def withdraw(
     group: Group = None,
     json: Json = False,
 ) -> None:
-    """Let the challenger score no longer."""
+    """Remove the challenger: it stops scoring."""
     from services.cli.bundles.commanding import ControlCommand
 
     registry, name = _registry(), line or _line()
@@ -268,7 +268,7 @@ def status(group: Group = None, json: Json = False) -> None:
 
 
 def _unrecorded(history: "list[RegistryEvent]", name: str, group: str | None) -> "BundleRef | None":
-    """What the scorers were commanded since the registry's last step about the champion, and what never got into it."""
+    """Commands to the scorers since the registry's last step about the champion, that were never recorded in it."""
     from models.bundle.registry import holder
     from services.cli.bundles.commanding import last_command
 

@@ -31,7 +31,7 @@ ENGINE_S_MAX = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Watchers:
-    """What was started, and what to tell the user: addresses and hints."""
+    """What was started, and what to show the user: addresses and hints."""
 
     children: Sequence[Child]
     sentences: Sequence[str]

@@ -21,7 +21,7 @@ def free_ports(count: int) -> int:
 
 
 def answers(port: int, path: str) -> bool:
-    """Whether it says yes."""
+    """Whether it answers 200."""
     connection = http.client.HTTPConnection(HOST, port, timeout=2.0)
     try:
         connection.request("GET", path)

@@ -56,7 +56,7 @@ def run(options: Options) -> Outcome:
         keep = False
         raise
     finally:
-        if not keep:  # otherwise its logs tell what went wrong
+        if not keep:  # otherwise its logs show what went wrong
             shutil.rmtree(directory)
     return outcome
 

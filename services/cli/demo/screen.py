@@ -1,4 +1,4 @@
-"""What a person sees while the demo runs: sentences, then a live view; without a terminal, a line now and then."""
+"""The demo's output: sentences, then a live view; without a terminal, a line now and then."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ LINE_INTERVAL_S = 5.0
 
 
 class Screen:
-    """quiet: nothing on stdout, and nothing at all where stderr is no terminal."""
+    """quiet: nothing on stdout, and nothing at all where stderr is not a terminal."""
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet

@@ -37,6 +37,7 @@ def batch(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
+    words: reading.Words = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON, and no progress.")] = False,
 ) -> None:
     """Score a file of payments in order of their time, from an empty history, for back-fills and evaluation.
@@ -57,7 +58,9 @@ def batch(
         from models.files import payments
         from services.cli import tables
     tables.check_target(target)
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
+    options = reading.options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
+    )
     session, resolved = load_session(load(ScorerSettings), bundle)
     spec, told = session.bundle.manifest.feature_spec, list[str]()
     names, reads = payments.mapping(mapped or []), id_fields(spec)

@@ -33,6 +33,7 @@ def batch(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
+    words: reading.Words = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON, and no progress.")] = False,
 ) -> None:
     """Judge a file of applications, to the same bits as the stream.
@@ -51,7 +52,9 @@ def batch(
         from models.files.table import RAGGED_WORDS
     if target.suffix not in (".csv", ".parquet"):
         raise AssayError(f"{target} ends in neither .csv nor .parquet: name it after its format.")
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
+    options = reading.options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
+    )
     settings = load(CreditSettings)
     session = load_session(settings, bundle)
     spec = session.bundle.manifest.feature_spec
@@ -69,7 +72,7 @@ def batch(
 
 
 def _summary(judged: "Judgement", applications: "Applications", model: str, target: Path, *, json: bool) -> None:
-    """What became of them. Raises AssayError where none was judged."""
+    """Their outcome. Raises AssayError where none was judged."""
     refused = [(why, line) for why, line in zip(judged.rejected, applications.lines, strict=True) if why is not None]
     found = reading.reasons(refused)
     reading.show([] if json else found, [] if json else applications.notes)

@@ -1,4 +1,4 @@
-"""Files of labels: CSV or Parquet, any column names. A row that is no label is counted by what is wrong with it."""
+"""Files of labels: CSV or Parquet, any column names. An invalid row is counted by what is wrong with it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
+from models.files.flags import NO, YES
 from models.files.options import ReadOptions, nearest, shown
 from models.files.table import RAGGED_WORDS, Table, read_table
 from schemas.label import LABEL_AGE_DAYS_MAX, Label, LabelSource
@@ -16,18 +17,7 @@ from services.errors import AssayError
 DAY_MS = 86_400_000
 FIELDS = tuple(Label.model_fields)
 TIMES = ("labelled_at_ms", "event_time_ms")
-WORDS = {
-    "fraud": "fraud",
-    "true": "fraud",
-    "1": "fraud",
-    "legitimate": "legitimate",
-    "false": "legitimate",
-    "0": "legitimate",
-    "yes": "fraud",
-    "y": "fraud",
-    "no": "legitimate",
-    "n": "legitimate",
-}
+FRAUD, LEGITIMATE = ("fraud", *YES), ("legitimate", *NO)
 PLAIN = ReadOptions()
 
 
@@ -51,8 +41,9 @@ def read_labels(
     refused: list[tuple[str, int]] = []
     columns = {name: _column(table, name, column) for name, column in names.items()}
     rows = pl.DataFrame(columns).iter_rows(named=True)
+    words = verdict_words(options)
     for row, line, ragged in zip(rows, table.lines, table.ragged, strict=True):
-        label = RAGGED_WORDS if ragged else _label({"source": source, "labelled_at_ms": at_ms}, row)
+        label = RAGGED_WORDS if ragged else _label({"source": source, "labelled_at_ms": at_ms}, row, words)
         if isinstance(label, Label):
             labels.append(label)
         else:
@@ -92,16 +83,23 @@ def _words(table: Table, column: str) -> pl.Series:
     return table.frame[column].cast(pl.String)
 
 
-def _label(defaults: Mapping[str, Any], row: Mapping[str, Any]) -> Label | str:
+def verdict_words(options: ReadOptions) -> dict[str, str]:
+    """What each word of a verdict means; a person's own words count before ours."""
+    ours = {**dict.fromkeys(FRAUD, "fraud"), **dict.fromkeys(LEGITIMATE, "legitimate")}
+    yes, no = ([word.strip().lower() for word in words] for words in (options.yes, options.no))
+    return {**ours, **dict.fromkeys(yes, "fraud"), **dict.fromkeys(no, "legitimate")}
+
+
+def _label(defaults: Mapping[str, Any], row: Mapping[str, Any], words: Mapping[str, str]) -> Label | str:
     """The label of a row, or what is wrong with it."""
     fields = {**defaults, **{name: value for name, value in row.items() if value is not None}}
     word = str(fields.get("verdict", "")).strip().lower().removesuffix(".0")
-    if word not in WORDS:
-        return f"verdict is none: write one of {', '.join(WORDS)}"
+    if word not in words:
+        return f"verdict is none: write one of {', '.join(words)}, or say what one means with --word WORD=yes"
     if is_card_number(fields.get("card_id") or ""):
         return "card_id is a card number: give the pseudonym, see `assay privacy pseudonyms`"
     try:
-        label = Label(**{**fields, "verdict": WORDS[word]})
+        label = Label(**{**fields, "verdict": words[word]})
     except ValidationError as error:
         return f"{error.errors()[0]['loc'][0]} is not usable: correct it, or leave the row out"
     if label.event_time_ms is not None and label.labelled_at_ms - label.event_time_ms > LABEL_AGE_DAYS_MAX * DAY_MS:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli import reading
+from services.cli.files import needing_files
 from services.cli.output import notes, print_json
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ def pseudonyms(
     ] = None,
     encoding: reading.Encoding = None,
     delimiter: reading.Delimiter = None,
+    decimal: reading.Decimal = None,
+    date_order: reading.DateOrder = None,
+    time_unit: reading.TimeUnit = None,
+    time_zone: reading.TimeZone = None,
+    time_start: reading.TimeStart = None,
     out: Annotated[Path | None, typer.Option(help="Transactions, JSON lines; written over. Default: stdout.")] = None,
     previous_out: Annotated[
         Path | None, typer.Option(help="The same payments under the previous key: for the time of a rotation.")
@@ -61,9 +67,9 @@ def pseudonyms(
     keys: list[PrivacyKey] = [current] if previous is None else [current, previous]
     columns = _mapping(mapped or [])
     written = refused = 0
-    options = reading.read_options(encoding, delimiter, None, None, None, None, None, None)
+    options = reading.options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, None)
     with (
-        _rows(source, form or _format(source), options) as found,
+        _rows(source, form or _format(source), options, columns) as found,
         _writing(out) as first,
         _writing(previous_out) as second,
     ):
@@ -111,18 +117,19 @@ def _format(source: str) -> Format:
 
 @contextlib.contextmanager
 def _rows(
-    source: str, form: Format, options: "ReadOptions"
+    source: str, form: Format, options: "ReadOptions", columns: dict[str, str]
 ) -> Iterator[Iterator[tuple[int, "dict[str, Any] | Refused"]]]:
     from models.files.text import opened
-    from services.cli.offline.raw_payments import object_rows, table_rows
+    from services.cli.offline.raw_payments import object_rows, read_columns, table_rows
 
     if form is Format.JSONL:
         with _reading(source) as lines:
             yield object_rows(lines)
         return
     path, stdin = (Path("stdin"), sys.stdin.buffer) if source == "-" else (Path(source), None)
-    with opened(path, options, stdin) as table:
-        yield table_rows(table)
+    with opened(path, options, stdin) as table, needing_files():
+        # all of it first: what a column holds is judged by the whole column
+        yield iter(read_columns(list(table_rows(table)), columns, options))
 
 
 @contextlib.contextmanager

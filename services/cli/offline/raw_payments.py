@@ -1,21 +1,26 @@
-"""Payments as they are before pseudonyms: lines with card numbers, made into transactions or refused without a word of them."""
+"""Payments before pseudonyms: lines with card numbers, made into transactions or refused without quoting them."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import IO, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from models.files.text import TextTable, has_surrogate
 from schemas import codec
 from schemas.privacy import CardNumberError, PrivacyKey, card_numbers_in, pseudonym
 from schemas.transaction import Transaction
 
+if TYPE_CHECKING:
+    from models.files.options import ReadOptions
+
 FIELDS = tuple(Transaction.model_fields)
+READ = ("amount", "event_time_ms")
+"""Fields that are no text."""
 
 _check = codec.decoder(Transaction)
 
 
 class Refused(NamedTuple):
-    """Why a line is not written, in words that hold nothing of it."""
+    """Why a line is not written, without quoting it."""
 
     why: str
 
@@ -29,6 +34,42 @@ def table_rows(table: TextTable) -> Iterator[tuple[int, dict[str, Any] | Refused
             yield number, Refused("it is not UTF-8: say which encoding the file has with --encoding")
         else:
             yield number, {n: cell.strip() for n, cell in zip(table.columns, row, strict=True) if cell.strip()}
+
+
+def read_columns(
+    rows: Sequence[tuple[int, dict[str, Any] | Refused]], columns: Mapping[str, str], options: "ReadOptions"
+) -> list[tuple[int, dict[str, Any] | Refused]]:
+    """The same rows with amounts as numbers and times as ms since 1970: each column is judged as a whole.
+
+    columns: of the fields that have another name. Raises TableError where a column leaves open what it holds.
+    """
+    import polars as pl
+
+    from models.files.numbers import read_numbers
+    from models.files.options import shown
+    from models.files.times import read_times
+
+    lines = pl.Series([number for number, _ in rows], dtype=pl.Int64)
+    values: dict[str, list[Any]] = {}
+    for name in READ:
+        column = columns.get(name, name)
+        cells = [None if isinstance(row, Refused) else row.get(column) for _, row in rows]
+        text, words = pl.Series(cells, dtype=pl.String), shown([column])
+        found = read_numbers(text, words, options, lines)[0] if name == "amount" else None
+        values[name] = (read_times(text, words, options, lines).ms if found is None else found).to_list()
+    return [(number, _with_values(row, columns, values, at)) for at, (number, row) in enumerate(rows)]
+
+
+def _with_values(
+    row: dict[str, Any] | Refused, columns: Mapping[str, str], values: Mapping[str, list[Any]], at: int
+) -> dict[str, Any] | Refused:
+    if isinstance(row, Refused):
+        return row
+    read = {name: values[name][at] for name in READ if columns.get(name, name) in row}
+    for name, value in read.items():
+        if value is None:
+            return Refused(f"{name} is no {'number' if name == 'amount' else 'time'}: correct it")
+    return {**row, **{columns.get(name, name): value for name, value in read.items()}}
 
 
 def object_rows(lines: IO[str]) -> Iterator[tuple[int, dict[str, Any] | Refused]]:
@@ -71,6 +112,6 @@ def transaction(
 
 def _typed(name: str, value: Any) -> Any:
     """CSV knows text only. Raises ValueError."""
-    if not isinstance(value, str) or name not in ("amount", "event_time_ms"):
+    if not isinstance(value, str) or name not in READ:
         return value
     return int(value) if name == "event_time_ms" else float(value)

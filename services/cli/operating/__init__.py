@@ -1,1 +1,1 @@
-"""Commands of who operates Assay: topics, rights, what is wrong, what comes out, what it needs."""
+"""Commands for operators: topics, rights, diagnosis, outputs, capacity."""

@@ -35,7 +35,7 @@ def acls(
     group: Annotated[str | None, typer.Option(help="Its consumer group, where it is not the default.")] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON in place of a shell script.")] = False,
 ) -> None:
-    """Print a script that grants a program what it needs and nothing else. ASSAY_TOPIC_PREFIX is heeded."""
+    """Print a script that grants a program what it needs and nothing else. ASSAY_TOPIC_PREFIX applies."""
     from schemas.topics import ACCESS
     from services.kafka.acls import grants, script
     from services.settings.stream import TopicSettings, load

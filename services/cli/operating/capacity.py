@@ -50,7 +50,7 @@ def capacity(
 
 
 def _points(figures: Path) -> list[dict[str, Any]]:
-    """Of the newest record of scale. Raises AssayError where there is none."""
+    """From the newest record of scale. Raises AssayError where there is none."""
     try:
         records = [jsonlib.loads(line) for line in figures.read_text(encoding="utf-8").splitlines() if line.strip()]
         found = [record["figures"]["points"] for record in records if record["name"] == "scale"]

@@ -38,7 +38,7 @@ PARTITIONS_A_PROCESS = 2
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is to be carried."""
+    """The load to carry."""
 
     rate_per_s: float
     cards: int

@@ -13,6 +13,7 @@ from models.bundle.load import Bundle
 from models.scoring.devices import DeviceError, create_session
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import APPLICATIONS, TOPICS, TRANSACTIONS
+from services.cli.operating.keying import keys
 from services.cli.operating.standing import former_logs, held_partitions, open_transactions
 from services.errors import AssayError
 from services.kafka.client import admin
@@ -71,6 +72,7 @@ async def all_checks() -> list[Check]:
                     ("held partitions", held_partitions),
                     ("former logs", former_logs),
                     ("open transactions", open_transactions),
+                    ("keys", keys),
                 ]
                 checks += [await _checked(name, find) for name, find in still]
     if not {ScorerSettings, BundleSettings} & wrong:

@@ -1,4 +1,4 @@
-"""`assay held show|let-through|retry`: partitions that wait for a person, on the running process."""
+"""`assay held show|let-through|retry`: partitions that wait for an operator, on the running process."""
 
 import json as json_format
 import ssl
@@ -56,7 +56,7 @@ def let_through(
     at: At = None,
     ca: Ca = None,
 ) -> None:
-    """Take the held records' dead letters, and go on. Their payloads stay in the topic, so that they can be sent again."""
+    """Accept the held records' dead letters, and continue. Their payloads stay in the topic, so that they can be sent again."""
     held = _held(partition, at, ca)
     end = held["last_offset"] + 1 if below is None else below
     _decide(held, end, at, ca)
@@ -65,7 +65,7 @@ def let_through(
 
 @app.command(epilog="Example: assay held retry transactions-3")
 def retry(partition: Partition, at: At = None, ca: Ca = None) -> None:
-    """Work the held records again, after the bundle was changed, say. It is held again where nothing has changed."""
+    """Process the held records again, for instance after the bundle was changed. Without a change it is held again."""
     held = _held(partition, at, ca)
     _decide(held, None, at, ca)
     results.print(f"{partition} is tried again from {held['first_offset']}.")

@@ -1,4 +1,4 @@
-"""The doctor's look at what stands still: held partitions, and open transactions of other producers on the inputs."""
+"""The doctor's checks for partitions that do not move: held ones, and open transactions of other producers on the inputs."""
 
 import asyncio
 
@@ -22,11 +22,11 @@ from services.settings.stream import (
 from services.verification.positions import committed_offsets
 
 SETTLE_S, ANSWER_S_MAX = 2.0, 5.0
-"""A transaction under way looks like one that stays open: it is looked at twice."""
+"""A transaction in progress looks like one that stays open, so there are two checks."""
 
 
 async def held_partitions() -> str:
-    """Nothing is held. Raises AssayError where an offset of a group of ours says otherwise."""
+    """Check that nothing is held. Raises AssayError where the metadata of a committed offset says otherwise."""
     groups = (load(RuntimeSettings).group, load(CreditSettings).group, load(ProfilerSettings).group)
     client = admin(load(KafkaSettings))
     held = []
@@ -58,7 +58,7 @@ async def former_logs() -> str:
 
 
 async def open_transactions() -> str:
-    """Everything on the inputs can be read. Raises AssayError where something hides behind an open transaction."""
+    """Check that all inputs can be read. Raises AssayError where an open transaction hides records."""
     kafka, topics = load(KafkaSettings), load(TopicSettings)
     states = await describe_topics(kafka, topics, (TRANSACTIONS, APPLICATIONS, LABELS))
     sources = [TopicPartition(state.name, number) for state in states for number in range(state.partitions)]

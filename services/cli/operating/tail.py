@@ -107,7 +107,7 @@ async def _follow(topic: "Topic", show: _Show, *, from_start: bool, count: int |
 
 
 def _fields(topic: "Topic", record: Any, show: _Show) -> dict[str, Any] | None:
-    """The record's fields by its schema, opened where that is asked for; None, with a note, where it has another."""
+    """The record's fields by its schema, opened on request; None, with a note, where it has another."""
     from schemas import codec
     from services.privacy.subject_keys import SubjectKeysError
 

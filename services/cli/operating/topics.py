@@ -1,11 +1,14 @@
 """`assay topics create|list`."""
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.output import print_json, results
+
+if TYPE_CHECKING:
+    from services.kafka.topic_configs import Difference
 
 app = typer.Typer(help="The topics that schemas/topics.py declares.", no_args_is_help=True)
 
@@ -13,19 +16,62 @@ Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
 
 @app.command(epilog="Example: ASSAY_PARTITIONS=12 ASSAY_REPLICATION=3 assay topics create")
-def create(json: Json = False) -> None:
-    """Create the topics that do not exist yet. Needs the right to create topics; the services do not."""
+def create(
+    alter: Annotated[
+        bool,
+        typer.Option(
+            "--alter",
+            help="Set what differs on existing topics to what is declared; never shortens a retention. Prints the way back.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Create the topics that do not exist yet, and say what differs on those that do.
+
+    Needs the right to create topics, and to alter their configuration; the services do not.
+    """
     from schemas.topics import TOPICS
+    from services.kafka import topic_configs
     from services.kafka.topics_admin import create_topics
     from services.settings.stream import KafkaSettings, TopicSettings, load
 
-    done = asyncio.run(create_topics(load(KafkaSettings), load(TopicSettings), TOPICS))
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    done = asyncio.run(create_topics(kafka, topics, TOPICS))
+    found = asyncio.run(topic_configs.differences(kafka, topics, TOPICS))
+    back = asyncio.run(topic_configs.alter(kafka, topics, TOPICS, found)) if alter else []
     if json:
-        print_json([{"name": topic.name, "partitions": topic.partitions, "created": topic.created} for topic in done])
+        print_json(
+            [
+                {
+                    "name": topic.name,
+                    "partitions": topic.partitions,
+                    "created": topic.created,
+                    "differs": {d.setting: [d.found, d.wanted] for d in found if d.topic == topic.name},
+                    "altered": [d.setting for d in found if alter and d.alterable and d.topic == topic.name],
+                    "way_back": [command for command in back if f"--entity-name {topic.name} " in command],
+                }
+                for topic in done
+            ]
+        )
         return
     for topic in done:
         what = "created" if topic.created else "exists"
         results.print(f"{topic.name}: {what}, {topic.partitions} partition{'s' * (topic.partitions != 1)}")
+        for difference in found:
+            if difference.topic == topic.name:
+                results.print(f"  {difference}{_became(difference, alter=alter)}")
+    if back:
+        results.print("The way back:")
+        for command in back:
+            results.print(f"  {command}", soft_wrap=True)
+    elif any(difference.alterable for difference in found):
+        results.print("`assay topics create --alter` sets them as declared, and prints the way back.")
+
+
+def _became(difference: "Difference", *, alter: bool) -> str:
+    if not difference.alterable:
+        return " (not altered by us: see to it by hand)"
+    return ", altered" if alter else ""
 
 
 @app.command("list", epilog="Example: assay topics list")

@@ -34,7 +34,7 @@ Terminal = Annotated[str | None, typer.Option(help="Whose alerts: a terminal id.
 
 
 class State(StrEnum):
-    """Where the work on a case stands."""
+    """The state of the work on a case."""
 
     OPEN = "open"
     CONFIRMED = "confirmed"
@@ -117,7 +117,7 @@ def confirm(
     wait: Wait = 30.0,
     json: Json = False,
 ) -> None:
-    """Say that a case is fraud; its payments are labelled so. Refused where another decision stands."""
+    """Say that a case is fraud; its payments are labelled so. Refused where another decision is in effect."""
     _decide("confirm", case_id, by, note, seen, overrule, wait, json)
 
 
@@ -131,7 +131,7 @@ def dismiss(
     wait: Wait = 30.0,
     json: Json = False,
 ) -> None:
-    """Say that a case is legitimate; its payments are labelled so. Refused where another decision stands."""
+    """Say that a case is legitimate; its payments are labelled so. Refused where another decision is in effect."""
     _decide("dismiss", case_id, by, note, seen, overrule, wait, json)
 
 

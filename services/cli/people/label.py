@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 class Source(StrEnum):
-    """Who says so."""
+    """The source of a label."""
 
     CHARGEBACK = "chargeback"
     ANALYST = "analyst"
@@ -57,6 +57,7 @@ def label(
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
+    words: reading.Words = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Write labels to `labels`. Of several labels of one payment the last written counts.
@@ -70,7 +71,7 @@ def label(
     at_ms = wall_ms() if at is None else moment_ms(at)
     refused: list[tuple[str, int]] = []
     if file is not None and transaction is None:
-        options = reading.read_options(encoding, delimiter, None, date_order, time_unit, time_zone, time_start, None)
+        options = reading.options(encoding, delimiter, None, date_order, time_unit, time_zone, time_start, None, words)
         labels, refused = _of_file(file, mapped or [], source, at_ms, options)
     elif file is None and transaction is not None and verdict is not None:
         labels = [_one(transaction, verdict, source, at_ms, terminal, None if paid is None else moment_ms(paid))]
@@ -135,7 +136,7 @@ def _of_file(
 
 
 async def _send(labels: Sequence["Label"], *, hidden: bool) -> None:
-    """Keyed by payment, so that all that is said of one stays in order."""
+    """Keyed by payment, so that all labels of one stay in order."""
     from rich.progress import Progress
 
     from schemas import codec

@@ -1,4 +1,4 @@
-"""`assay privacy`: keys, pseudonyms at the edge, and the end of what was recorded about a subject."""
+"""`assay privacy`: keys, pseudonyms at the edge, and erasure of what was recorded about a subject."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +16,9 @@ Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
 @app.command(epilog="Example: assay privacy keygen keys/cards")
 def keygen(path: Annotated[Path, typer.Argument(help="Where to, without the ending.")], json: Json = False) -> None:
-    """Make a secret key, PATH.secret, for you alone: for ASSAY_PSEUDONYM_KEY_FILE or ASSAY_SUBJECT_KEY_FILE.
+    """Make a secret key, PATH.secret, readable by you alone, for ASSAY_PSEUDONYM_KEY_FILE or ASSAY_SUBJECT_KEY_FILE.
 
-    One for each purpose. Nothing is written over.
+    One for each purpose. Existing files are not overwritten.
     """
     from models.bundle.keys import write_seal_key
 

@@ -13,12 +13,12 @@ from typing import Self
 PR_SET_PDEATHSIG = 1  # prctl(2)
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PARENT_GONE = 'read -r _; kill -TERM "$0" 2>/dev/null'
-"""Where the kernel does not tell children of their parent's death: a shell that waits for the end of a pipe of ours."""
+"""Where the kernel does not signal a parent's death to its children: a shell that waits for the end of a pipe of ours."""
 
 
 @dataclass(slots=True)
 class Child:
-    """A running child in a session of its own, so that Ctrl-C in a terminal reaches it through us only.
+    """A running child in a session of its own, so that Ctrl-C in a terminal reaches it only through us.
 
     log_file: where its output goes; None leaves it on ours.
     """

@@ -49,7 +49,7 @@ def score(
 
 
 def _environment(index: int, processes: int, http_port: int, instance_id: str | None) -> dict[str, str]:
-    """What sets one of several processes on one machine apart."""
+    """What differs between several processes on one machine."""
     environment = dict(os.environ)
     if processes > 1:
         environment["ASSAY_HTTP_PORT"] = str(http_port + index if http_port else 0)

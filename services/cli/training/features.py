@@ -64,6 +64,7 @@ def build(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
+    words: reading.Words = None,
     partitions: Annotated[
         int, typer.Option(min=1, help="Partitions of the stream: matters to keys other than the card.")
     ] = 4,
@@ -76,23 +77,27 @@ def build(
     """
     from rich.progress import Progress
 
+    from models.features.columns import NO_VALUE
     from models.features.layout import id_fields
     from models.features.offline import history_features
     from models.features.spec_file import load_spec
 
     with needing_files():
+        import polars as pl
+
         from models.files import payments
         from services.cli import tables
     tables.check_target(target)
     loaded = load_spec(spec)
-    options, told = (
-        reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without),
-        list[str](),
+    options = reading.options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
     )
+    told: list[str] = []
     names, reads = payments.mapping(mapped or []), id_fields(loaded)
     fields = payments.whole(payments.read(source, names, label, options=options, reads=reads, notes=told), source)
     reading.show([], [] if json else told)
-    rows = {name: column.to_numpy() for name, column in zip(fields.columns, fields, strict=True)}
+    absent = [pl.lit(NO_VALUE).alias(field) for field in reads if field not in fields]
+    rows = {column.name: column.to_numpy() for column in fields.with_columns(absent)}
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("features")
         features = history_features(

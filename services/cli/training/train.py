@@ -50,7 +50,9 @@ Classifier = Annotated[
 ]
 Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
-Objective = Annotated[str, typer.Option(help="Of the thresholds: budget:SHARE, precision:FLOOR or cost:FN=A,FP=B.")]
+Objective = Annotated[
+    str, typer.Option(help="Of the thresholds: budget:SHARE, alerts:A_DAY, precision:P, recall:R, cost:FN=A,FP=B.")
+]
 Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
 Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]
 Source = Annotated[str | None, typer.Option(help="The data of --data in words, for manifest and report.")]
@@ -80,6 +82,7 @@ def fraud(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
+    words: reading.Words = None,
     results: Results = None,
     from_day: From = None,
     train_days: Cut = None,
@@ -105,7 +108,7 @@ def fraud(
     """Train the fraud bundle on labelled payments of a file, or on simulated ones.
 
     The cuts follow each other in time: --train-days, --validation-days, --delay-days (labels not known yet), --test-days; by
-    default everything, less 10, 7 and 7 days. What lies before the training cut still fills the histories.
+    default everything, less 10, 7 and 7 days. Payments before the training cut still fill the histories.
     """
     with needing_trainer():
         from models.training.fraud import requests, train
@@ -119,7 +122,9 @@ def fraud(
         compared=compared,
         gan=gan,
     )
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
+    options = reading.options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
+    )
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
         history = _history(data, mapped or [], label, scenario, settings, report, options, source) if data else None
@@ -158,7 +163,7 @@ def _history(
 
 
 def _card(data: Path | None, owner: str | None, licence: str | None) -> dict[str, Any]:
-    """Who answers for the bundle, where that was said."""
+    """The bundle's owner and licence, where given."""
     from models.training.fraud.train import OWN_CARD, SIMULATED_CARD
 
     if owner is None and licence is None:

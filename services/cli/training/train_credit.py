@@ -1,5 +1,6 @@
 """`assay train credit`: train the credit bundle."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -60,6 +61,7 @@ def credit(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
+    words: reading.Words = None,
     features: Spec = Path("deploy/features/credit-taiwan.yaml"),
     out: Annotated[Path, typer.Option(help="Bundle directory.")] = Path("deploy/bundles/credit"),
     classifier: Classifier = "reference",
@@ -70,7 +72,8 @@ def credit(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data, at most, for each network.")] = None,
     version: Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")] = 1,
     source: Annotated[str | None, typer.Option(help="The data in words, with their licence, for the manifest.")] = None,
-    licence: Annotated[str, typer.Option(help="Of the bundle.")] = "Apache-2.0",
+    owner: Annotated[str | None, typer.Option(help="Who answers for the bundle.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Of the bundle.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")] = False,
 ) -> None:
     """Train the credit bundle: classifier of default, autoencoder of those who repaid, thresholds, one ONNX graph.
@@ -88,8 +91,10 @@ def credit(
             f"Training needs {error.name}, which is not installed: pip install 'assay-scoring[train]'."
         ) from None
     spec = load_spec(features)
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without)
-    applications, words = _applications(data, fetch, mapped or [], label, spec, options)
+    options = reading.options(
+        encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
+    )
+    applications, in_words = _applications(data, fetch, mapped or [], label, spec, options)
     if choose is not None:
         _show_choice(spec, applications, choose, seed, json)
         return
@@ -102,7 +107,7 @@ def credit(
         refer_share=refer_share,
     )
     with train_view.bars(quiet=json) as shown:
-        about = _source(source or words, licence)
+        about = _source(source or in_words, owner, licence, own=data is not None)
         manifest = train_credit(settings, applications, about, out, train_view.reporter(shown))
     train_view.show(manifest, out, json)
 
@@ -135,10 +140,12 @@ def _applications(
     return Applications(batch.rows(), batch.defaulted), "Simulated applications: the project's own generator."
 
 
-def _source(words: str, licence: str) -> "CreditSource":
-    from models.training.credit.train import CreditSource
+def _source(words: str, owner: str | None, licence: str | None, *, own: bool) -> "CreditSource":
+    from models.training.credit.train import OWN_CARD, PUBLIC_CARD, CreditSource
 
-    return CreditSource(words, licence, SIMULATED_FROM_MS)
+    card = OWN_CARD if own else PUBLIC_CARD
+    card = replace(card, owner=owner or card.owner, licence=licence or card.licence)
+    return CreditSource(words, card, SIMULATED_FROM_MS)
 
 
 def _show_choice(spec: "FeatureSpec", applications: "Applications", count: int, seed: int, json: bool) -> None:

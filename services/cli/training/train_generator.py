@@ -41,6 +41,7 @@ def generator(
     time_unit: reading.TimeUnit = None,
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
+    words: reading.Words = None,
     out: Out = Path("deploy/generators/payments"),
     seed: Seed = None,
     days: Days = 28,
@@ -63,7 +64,7 @@ def generator(
         days=days,
         gan=gan if steps is None else replace(gan, steps=steps),
     )
-    options = reading.read_options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, None)
+    options = reading.options(encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, None, words)
     payments = _payments(data, mapped or [], label, options) if data else None
     with train_view.bars(quiet=json) as shown:
         manifest = train_generator(settings, out, train_view.reporter(shown), payments)

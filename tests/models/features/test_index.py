@@ -9,7 +9,7 @@ import pytest
 from models.features import index
 from models.features.columns import TransactionColumns
 from models.features.fold import fold
-from models.features.history import EVICTED_SHARE
+from models.features.history import EVICTED_SHARE, FRESH_SHARE, KEPT_EVENTS_MIN
 from models.features.index import keys_of
 from models.features.spec_file import load_spec
 from models.features.state import FeatureState
@@ -28,23 +28,35 @@ def payments(cards: list[str], first_ms: int = 0) -> TransactionColumns:
 
 
 def test_the_index_equals_a_dictionary_through_thousands_of_evictions() -> None:
-    """3,000 cards share 700 rows; each payment's count is that of a model which forgets the same cards."""
+    """3,000 cards share 700 rows; each payment's count is that of a model which forgets the same cards.
+
+    Cards of fewer than three payments go first, down to an eighth of the room; then those with more.
+    """
     cards_max, random = 700, np.random.default_rng(5)
-    cards = [f"card-{number}" for number in (random.pareto(0.5, 40_000) % 3000).astype(int)]
+    numbers = (random.pareto(0.5, 40_000) % 3000).astype(int)
+    cards = [f"card-{number + at // 4000 * 700}" for at, number in enumerate(numbers)]  # the regular ones change
     state = FeatureState(DEFAULT, cards_max)
     counts: Counter[str] = Counter()
     last: dict[str, int] = {}
-    expected = []
+    expected, evicted = [], np.zeros(2, np.int64)
     for position, card in enumerate(cards):
         if card not in last and len(last) == cards_max:
-            for idle in sorted(last, key=last.__getitem__)[: cards_max // EVICTED_SHARE]:
-                del last[idle], counts[idle]
+            idle = sorted(last, key=last.__getitem__)
+            fresh = [card for card in idle if counts[card] < KEPT_EVENTS_MIN]
+            number = cards_max // EVICTED_SHARE
+            passing = min(number, len(fresh), max(0, len(fresh) + number - cards_max // FRESH_SHARE))
+            kept = [card for card in idle if counts[card] >= KEPT_EVENTS_MIN]
+            evicted += np.array([passing, number - passing])
+            for gone in fresh[:passing] + kept[: number - passing]:
+                del last[gone], counts[gone]
         last[card] = position
         counts[card] += 1
         expected.append(counts[card])
     assert len(set(cards)) > 2 * cards_max
     assert fold(state, payments(cards))[0][:, MONTH_COUNT].tolist() == expected
     assert state.cards == len(last)
+    assert state.turnover[1:].tolist() == evicted.tolist()
+    assert evicted.min() > 200  # of both kinds
 
 
 def test_ids_of_any_length_and_script_are_told_apart() -> None:

@@ -52,7 +52,7 @@ def test_a_snapshot_with_more_cards_than_allowed_is_refused() -> None:
         FeatureState.from_arrays(DEFAULT, 2, state_of(3, 10).to_arrays())
 
 
-@pytest.mark.parametrize("name", ["clock", "clock_card", "card_rows", "card_free_rows"])
+@pytest.mark.parametrize("name", ["clock", "clock_card", "card_rows", "card_free_rows", "card_events"])
 def test_a_snapshot_that_lacks_an_array_is_refused(name: str) -> None:
     """And named."""
     arrays = state_of(3, 10).to_arrays()

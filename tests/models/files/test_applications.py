@@ -69,7 +69,12 @@ def test_an_attribute_that_the_spec_reads_must_be_there_or_be_given_up(tmp_path:
     [
         (CSV, {"income": "nothing", **NAMES}, "bad", "has no column nothing.*there are income, home, bad"),
         (CSV, NAMES, "default", "has no column default"),
-        (CSV.replace(",no\n", ",maybe\n"), NAMES, "bad", "bad holds text in line 4, which is no label"),
+        (
+            CSV.replace(",no\n", ",maybe\n"),
+            NAMES,
+            "bad",
+            "bad holds text in line 4, which is neither yes nor no here: say what it means with --word WORD=yes",
+        ),
         (CSV.replace(",no\n", ",\n"), NAMES, "bad", "bad is empty in 1 rows"),
         (CSV[:16], NAMES, "bad", "holds no application"),
     ],

@@ -1,6 +1,7 @@
 """Files as they are in the world: right, or one sentence that says what to do."""
 
 import gzip
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from models.files.options import ReadOptions, TableError
 from models.files.payments import PLAIN, read
-from models.files.text import BLOCK_LINES
+from models.files.text import BLOCK_LINES, LINE_BYTES_MAX
 from models.files.times import read_times
 
 HEADER = "transaction_id,event_time_ms,card_id,terminal_id,amount"
@@ -157,3 +158,26 @@ def test_ids_are_text_as_written(tmp_path_factory: pytest.TempPathFactory, ids: 
     rows = "".join(f"t,1767225600000,{card},m,1\n" for card in ids)
     path = written(tmp_path_factory.mktemp("ids"), f"{HEADER}\n{rows}")
     assert read(path, {}, options=PLAIN)["card_id"].to_list() == ids
+
+
+@pytest.mark.parametrize("kind", [".csv", ".csv.gz", ".csv.zst"])
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(tmp_path: Path, kind: str) -> None:
+    """A few KB unpack to gigabytes of spaces: held as one text, they ended the process."""
+    path, text = tmp_path / f"p{kind}", f"{HEADER}\n{ROW}\n".encode() + b" " * (8 * LINE_BYTES_MAX)
+    pack = {".csv": bytes, ".csv.gz": gzip.compress, ".csv.zst": zstandard.ZstdCompressor().compress}[kind]
+    path.write_bytes(pack(text))
+    del text
+    tracemalloc.start()
+    with pytest.raises(TableError, match="has a line of more than 16,777,216 bytes: give one row a line"):
+        read(path, {})
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 8 * LINE_BYTES_MAX
+
+
+def test_a_line_ends_at_either_mark(tmp_path: Path) -> None:
+    """Files of old Macs have no line feed at all."""
+    rows = "\r".join(f"t{n},1767225600000,c,m,{n}" for n in range(700_000))
+    path = written(tmp_path, f"{HEADER}\r{rows}\r")
+    assert path.stat().st_size > LINE_BYTES_MAX
+    assert len(read(path, {})) == 700_000

@@ -1,5 +1,7 @@
 """A graph is tried in a process of its own: what crashes, waits or is hungry there is a refusal here."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,3 +64,14 @@ def test_answers_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(BundleError, match="no number") as refused:
         check_in_child(with_graph(model))
     assert refused.value.reason == "golden"
+
+
+def test_a_scorer_that_was_given_less_memory_than_the_trial_asks_for_starts_all_the_same() -> None:
+    """`ulimit -v`, or LimitAS of a unit: the trial wanted to raise it, and every bundle was refused."""
+    code = (
+        "import resource\nfrom models.bundle.load import load_bundle\nfrom models.scoring.child_check import check_in_child\n"
+        "from pathlib import Path\nresource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))\n"
+        "check_in_child(load_bundle(Path('deploy/bundles/fraud')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -6,10 +6,11 @@ import pytest
 
 from schemas import codec
 from schemas.alert import Reason
+from schemas.base import COUNT_MAX
 from schemas.case import ALERTS_MAX, Case, CaseAction
 from schemas.times import EVENT_TIME_MS_MAX
 from services.cases.desk import Desk, Limits
-from services.cases.grouping import Source
+from services.cases.grouping import Source, joined
 from tests.services.cases.test_stream import HOUR_MS, alert
 
 DAY_MS = 24 * HOUR_MS
@@ -141,6 +142,18 @@ def test_an_alert_that_meets_a_forged_case_without_alerts_opens_it() -> None:
     found = one.alert(alert(1, "a", probability=0.1), at(1))
     assert found is not None
     assert (found.state, found.change) == ("open", "reopened")
+
+
+def test_a_count_at_its_bound_stays_there() -> None:
+    """Found by `make fuzz`: a forged case of so many alerts is refused in the codec's words, not with pydantic's error."""
+    one = desk()
+    opened = one.alert(alert(0, "a"), at(0))
+    assert opened is not None
+    reason = opened.reasons[0].model_copy(update={"alerts": COUNT_MAX})
+    full = opened.model_copy(update={"alerts": COUNT_MAX - 1, "reasons": (reason,)})
+    assert joined(full, alert(1, "a"), at(1)).reasons[0].alerts == COUNT_MAX
+    with pytest.raises(codec.SchemaError):
+        joined(full.model_copy(update={"alerts": COUNT_MAX}), alert(1, "a"), at(1))
 
 
 def test_time_expires_open_cases_and_forgets_closed_ones_by_actions_in_the_log() -> None:

@@ -6,11 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
+from pydantic import SecretStr
 
 from schemas import codec
 from schemas.case import Case
 from services.cases.grouping import Source, joined, opened
-from services.cases.webhook import DELIVERY_HEADER, SIGNATURE_HEADER, Webhook, worth_telling
+from services.cases.service import _webhook
+from services.cases.webhook import DELIVERY_HEADER, SIGNATURE_HEADER, Webhook, is_usable, worth_telling
+from services.errors import SettingsError
+from services.settings.low_rate import CasesSettings
 from tests.services.cases.test_stream import HOUR_MS, alert
 
 SECRET = b"a secret of the receiver's"
@@ -89,6 +93,28 @@ async def test_a_server_that_is_not_there_is_a_sentence(serve: Serve) -> None:
     """Nothing is raised."""
     why = await webhook("http://127.0.0.1:1/cases", []).deliver(CASE, BODY)
     assert why == "the webhook did not answer (ClientConnectorError)"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "no address",
+        "ftp://host/x",
+        "file:///etc/passwd",
+        "http://host:99999/",
+        "http://[::1/",
+        "http:///x",
+        "http://\u2025.x/",
+    ],
+)
+def test_an_address_that_no_request_can_reach_is_one_sentence_at_the_start(url: str) -> None:
+    """Each case was tried and dead-lettered, for ever; its password is not shown."""
+    settings = CasesSettings(webhook_url=url, webhook_secret=SecretStr("a secret of 16 bytes"))
+    with pytest.raises(SettingsError, match="is no address of a web server"):
+        _webhook(settings)
+    assert is_usable("https://user:pass@host.example:8443/hook?token=x")
+    assert is_usable("http://127.0.0.1:8080/")
 
 
 def test_one_alert_more_is_not_told() -> None:

@@ -1,5 +1,6 @@
 """The credit service on the real broker: every application one score and one decision with reasons, whatever happens."""
 
+import asyncio
 import json
 import signal
 from collections import Counter
@@ -16,6 +17,8 @@ from schemas.application import Application
 from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.topics import APPLICATIONS, CREDIT_DECISIONS, CREDIT_SCORES, DEAD_LETTERS
+from services.kafka.topic_configs import Difference, alter
+from services.kafka.topics_admin import read_unbounded_stamps
 from services.simulator.applications import application_payloads
 from tests.services.credit.test_admit import BAD
 from tests.services.harness import BASE_TIME_MS, Stream
@@ -71,6 +74,22 @@ async def test_a_kill_in_the_middle_loses_and_repeats_no_decision_and_reasons_ar
         assert {reason.score for reason in decision.reasons} <= {because}
     assert {s.application_id: s.outcome for s in scores} == {d.application_id: d.outcome for _, d in decisions}
     assert set(Counter(d.outcome for _, d in decisions)) == {"approve", "decline", "refer"}
+
+
+async def test_the_start_says_where_the_inputs_timestamps_are_not_bounded(stream: Stream) -> None:
+    """As the scorer's does: a producer that may put any timestamp on a record may date applications ahead."""
+    bounded = stream.credit()
+    bounded.wait_ready()
+    assert "timestamps.unbounded" not in bounded.log()
+    unbounded = Difference(
+        f"{stream.prefix}{APPLICATIONS.name}", "message.timestamp.after.max.ms", "", str(2**62), own=True
+    )
+    await alter(stream.kafka, stream.topics, [], [unbounded])
+    while await read_unbounded_stamps(stream.kafka, stream.topics, APPLICATIONS) is None:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    warned = stream.credit()
+    warned.wait_ready()
+    assert f"{stream.prefix}{APPLICATIONS.name} takes any timestamp" in warned.log()
 
 
 async def test_each_bad_application_is_one_dead_letter_and_its_neighbours_are_decided(stream: Stream) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
+from models.features.capture import Capture
 from services.engine.batches import Processor, Result, Write
 from services.engine.delivery import RevokedError
 from services.engine.faults import Fault
@@ -98,7 +100,9 @@ class FakeConsumer:
 
         async def end_offsets(sources: Sequence[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int]:
             await self.end_offsets(sources)  # no answer is no answer
-            return dict.fromkeys(sources, len(self._kafka.log))
+            outputs = Counter(topic for topic, _, _ in self._kafka.outputs)
+            ends = {SOURCE.topic: len(self._kafka.log)}
+            return {source: ends.get(source.topic, outputs[source.topic]) for source in sources}
 
         return SimpleNamespace(end_offsets=end_offsets)
 
@@ -185,9 +189,9 @@ class Silent:
     def restore(self, arrays: dict[str, Any]) -> None:
         """Nothing is kept."""
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Capture:
         """Nothing is kept."""
-        return {"nothing": np.zeros(1)}
+        return Capture.of(lambda: {"nothing": np.zeros(1)})
 
     def absorb(self, records: Sequence[Any]) -> None:
         """Nothing is kept."""
@@ -230,6 +234,7 @@ def parts_of(
         make_delivery=lambda source: FakeDelivery(kafka),
         make_processor=lambda source: make_processor(),
         make_snapshots=make_snapshots,
+        outputs={"out": 1},
         pacer=Pacer(1e9),
         logs=LogIdentities(topic_ids, {SOURCE.topic: 1}, "assay-scorer", metrics, timeout_s=5.0),
         metrics=metrics,

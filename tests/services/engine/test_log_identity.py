@@ -2,16 +2,24 @@
 
 import asyncio
 import uuid
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata
 
+from models.features.capture import Capture
 from services.engine.log_identity import AnotherLogError
-from services.engine.offset_notes import OffsetNote
-from services.engine.snapshots import NO_LOG_ID
-from tests.services.engine.fakes import FakeConsumer, FakeKafka, Fate, worker
+from services.engine.offset_notes import CARRIED_MAX, HELD_MAX, SINCE_MAX, OffsetNote, since
+from services.engine.snapshots import NO_LOG_ID, SnapshotStore
+from services.engine.worker import PartitionWorker
+from services.storage import Directory
+from tests.services.engine.fakes import SOURCE, FakeConsumer, FakeKafka, Fate, parts_of, worker
 from tests.services.engine.test_suspects import Summing, outputs, until
 
 
@@ -35,9 +43,10 @@ def made_again(kafka: FakeKafka, *values: int) -> None:
 class Kept(Summing):
     """Adds up the values, and keeps the sum in its snapshots."""
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> Capture:
         """The sum."""
-        return {"total": np.array([self.sum])}
+        total = np.array([self.sum])
+        return Capture.of(lambda: {"total": total})
 
     def restore(self, arrays: dict[str, Any]) -> None:
         """The sum."""
@@ -175,10 +184,73 @@ async def test_what_is_committed_names_its_log(fate: Fate, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "note", [OffsetNote(), OffsetNote("a" * 32), OffsetNote("a" * 32, "held"), OffsetNote("a" * 32, "held; log=1\n2")]
+    "note",
+    [
+        OffsetNote(),
+        OffsetNote("a" * 32),
+        OffsetNote("a" * 32, "held"),
+        OffsetNote("a" * 32, "held; log=1\n2"),
+        OffsetNote("a" * 32, carried="YWI="),
+        OffsetNote("a" * 32, "held", "YWI=", since({"x.scores": 3, "x.alerts": 0})),
+    ],
 )
 def test_a_note_reads_as_it_was_written(note: OffsetNote) -> None:
     """Also what a person wrote is no error."""
     assert OffsetNote.read(str(note)) == note
     assert OffsetNote.read("by hand").log_id is None
     assert OffsetNote.read(None) == OffsetNote()
+
+
+def test_the_longest_note_is_one_that_brokers_keep() -> None:
+    """4,096 bytes of each offset, by default; topics that do not fit are left out whole."""
+    begins = {f"{'p' * 200}.topic-{n}": 10**12 for n in range(7)}
+    note = OffsetNote("a" * 32, "h" * 2 * HELD_MAX, "c" * CARRIED_MAX, since(begins))
+    assert len(str(note)) <= 4096
+    assert OffsetNote.read(str(note)).begins.items() < begins.items()
+    assert len(since(begins)) <= SINCE_MAX
+
+
+@pytest.mark.parametrize("shows", ["offset", "snapshot", "offset in this log", "nothing"])
+async def test_a_partition_without_offset_and_snapshot_asks_the_topics_other_partitions(
+    shows: str, tmp_path: Path
+) -> None:
+    """It would begin at a log that no one accepted while the others wait for a person."""
+    kafka, former = kafka_of(1, 2), "f" * 32
+    kafka.committed = None
+    note = {"offset": former, "offset in this log": kafka.log_id}.get(shows)
+    if shows == "snapshot":
+        SnapshotStore(Directory(tmp_path / "1"), "quiet", former).save(5, Capture.of(dict))
+
+    class Two(FakeConsumer):
+        def partitions_for_topic(self, topic: str) -> set[int]:
+            return {0, 1}
+
+        @property
+        def _coordinator(self) -> Any:
+            async def fetch(sources: Sequence[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+                if TopicPartition(SOURCE.topic, 1) in sources:
+                    return {sources[0]: OffsetAndMetadata(5, str(OffsetNote(note)))} if note else {}
+                return {} if kafka.committed is None else {SOURCE: OffsetAndMetadata(kafka.committed, kafka.metadata)}
+
+            return SimpleNamespace(fetch_committed_offsets=fetch)
+
+    async def make_snapshots(source: TopicPartition, state_key: str, log_id: str) -> SnapshotStore:
+        return SnapshotStore(Directory(tmp_path / str(source.partition)), "quiet", log_id)
+
+    def made(**settings: Any) -> PartitionWorker:
+        consumer = Two(kafka, lambda: partition.drain())
+        parts = replace(parts_of(kafka, quiet, tmp_path, consumer, **settings), make_snapshots=make_snapshots)
+        partition = PartitionWorker(SOURCE, parts)
+        return partition
+
+    if shows in ("offset", "snapshot"):
+        with pytest.raises(AnotherLogError, match=f"other partitions of it were worked under topic id {former}"):
+            await made().run()
+        assert kafka.outputs == []
+        kafka.outputs += [("out", {}, b"of the former log")] * 7
+        await made(accepted_logs=kafka.log_id).run()
+        assert OffsetNote.read(kafka.metadata).begins == {"out": 7}
+    else:
+        await made().run()
+        assert OffsetNote.read(kafka.metadata).begins == {}
+    assert kafka.committed == 2

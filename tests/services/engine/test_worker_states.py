@@ -110,6 +110,8 @@ class Worker(RuleBasedStateMachine):
         if found:
             snapshot = data.draw(st.sampled_from(found))
             content = bytearray(snapshot.read_bytes())
+            if not content:
+                return
             if cut % 2:
                 content = content[: cut % len(content)]
             else:

@@ -85,7 +85,7 @@ class Running:
 async def committed(stream: Stream, running: Running) -> int:
     """Offsets committed over all partitions."""
     found = await committed_offsets(stream.kafka, running.group, stream.prefix + CASE_ACTIONS.name)
-    return sum(found.values())
+    return sum(at.offset for at in found.values())
 
 
 async def send(stream: Stream, values: list[bytes]) -> None:

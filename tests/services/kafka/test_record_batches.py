@@ -1,6 +1,7 @@
 """Batches that the client library fails on: read tolerantly, or as one record that stands for them."""
 
 import gzip
+import random
 import struct
 import tracemalloc
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from services.kafka.record_batches import (
     UNPACKED_BYTES_MAX,
     Unreadable,
 )
+from tests.chaos.fuzz_batches import marker_problem
 from tests.services.engine.wire import CODECS, PLACEHOLDER, bad_names, batch, packed, rebased, with_headers
 
 SOURCE = TopicPartition("t", 0)
@@ -166,3 +168,9 @@ def test_whatever_is_in_a_batch_reading_it_raises_nothing_and_ends_behind_it(
     found = list(read)
     assert read.next_fetch_offset == len(records)
     assert found or bytes_put
+
+
+def test_a_marker_that_cannot_be_parsed_hides_nothing_that_is_committed() -> None:
+    """Of another version, cut short or empty: as shipped it stops the partition, or the producer's next records are skipped."""
+    draw = random.Random(1)
+    assert [problem for problem in (marker_problem(draw) for _ in range(300)) if problem] == []

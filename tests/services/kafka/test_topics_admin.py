@@ -1,5 +1,7 @@
 """Topics on a real broker are what `schemas/topics.py` declares."""
 
+import asyncio
+
 import pytest
 
 from schemas.topics import ALERTS, APPLICATIONS, DAY_MS, SCORES, TOPICS, TRANSACTIONS, Topic
@@ -119,6 +121,8 @@ async def test_timestamps_that_a_producer_chooses_without_bound_are_reported(
         config={"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**62)},
     )
     outsider.create_topics([other])[other.topic].result(timeout=30)
+    while not (await describe_topics(kafka, settings(topic_prefix), [APPLICATIONS]))[0].partitions:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)  # the answer comes before the broker knows
     told = await read_unbounded_stamps(kafka, settings(topic_prefix), APPLICATIONS)
     assert told is not None
     assert "message.timestamp.after.max.ms to 3600000" in told

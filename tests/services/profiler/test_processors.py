@@ -79,7 +79,7 @@ async def test_a_snapshot_remembers_what_can_be_taken_back() -> None:
     before = [label("a"), label("b", terminal_id="t2")]
     running, restored, absorbed = verdicts(), verdicts(), verdicts()
     await run(running, before)
-    restored.restore(running.snapshot())
+    restored.restore(running.snapshot().arrays())
     absorbed.absorb(inputs(before))
     for processor in (running, restored, absorbed):
         (sums,) = written(await run(processor, [label("b", "legitimate")]), "terminal-sums")
@@ -159,7 +159,7 @@ async def test_what_may_not_have_been_written_is_written_after_a_restart() -> No
     parts = [sums(10, a=(2, 0)), sums(10, b=(1, 0))]
     running, restored, absorbed = merge(), merge(), merge()
     await run(running, parts[:1])
-    restored.restore(running.snapshot())
+    restored.restore(running.snapshot().arrays())
     restored.absorb(inputs(parts[1:], 1))
     absorbed.absorb(inputs(parts))
     await run(running, parts[1:])
@@ -184,7 +184,7 @@ async def test_a_snapshot_that_does_not_fit_leaves_the_state_alone() -> None:
     """Said as the runtime expects it."""
     processor = merge()
     await run(processor, [sums(10, a=(2, 0))])
-    arrays = processor.snapshot()
+    arrays = processor.snapshot().arrays()
     with pytest.raises(ValueError, match="do not fit"):
         processor.restore({**arrays, "changed": arrays["changed"][:0]})
     result = processor.flush(force=True)

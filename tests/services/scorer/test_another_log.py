@@ -96,6 +96,16 @@ async def test_a_topic_made_again_under_a_running_scorer_is_said_and_scored_once
     fresh = (await stream.read("scores"))[:]
     assert len(fresh) == made + 800
     assert accepted.terminate() == 0
+    verdict = await stream.verdict()
+    assert verdict.clean, verdict.as_dict()
+    assert (verdict.inputs, verdict.scores, verdict.uncounted) == (800, 800, 0)
+    assert verdict.former >= made
+    log = KafkaLog(stream.kafka, stream.topics, stream.group, reader(stream.kafka))
+    await log._consumer.start()
+    await log.spans()
+    replayed = [score async for scores in log.scores(None) for score in scores]
+    await log._consumer.stop()
+    assert len(replayed) == 800
     assert await former_logs() == "the groups are at the inputs that are there"
     stays = stream.scorer(ASSAY_ACCEPTED_LOGS=now_id)
     stays.wait_ready()

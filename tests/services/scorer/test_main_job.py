@@ -108,7 +108,7 @@ async def test_bad_input_gives_one_dead_letter_each_and_leaves_its_neighbours_un
 async def test_a_scorer_killed_at_any_point_of_the_transaction_loses_and_repeats_nothing(
     stream: Stream, point: str
 ) -> None:
-    """kill -9 at a named point of the third batch, then a new process takes over."""
+    """kill -9 at a named point of the third batch, then a new process takes over; scoring-metrics counts each once, too."""
     values, keys = payments()
     await stream.send(values, keys)
     doomed = stream.scorer(ASSAY_FAILPOINT=f"{point}:3", ASSAY_BATCH_RECORDS_MAX="200")
@@ -116,7 +116,11 @@ async def test_a_scorer_killed_at_any_point_of_the_transaction_loses_and_repeats
     heir = stream.scorer()
     await stream.caught_up([heir])
     assert heir.terminate() == 0
-    assert_clean(await stream.verdict(), RECORDS)
+    assert_clean(verdict := await stream.verdict(), RECORDS)
+    assert verdict.uncounted == 0
+    metrics = [codec.read(ScoringMetric, r.value) for r in await stream.read("scoring-metrics")]
+    assert sum(m.records for m in metrics) == sum(m.scored for m in metrics) == RECORDS
+    assert sum(m.alerts for m in metrics) == len(await stream.read("alerts"))
 
 
 async def test_a_scorer_killed_while_it_restores_loses_and_repeats_nothing(stream: Stream) -> None:

@@ -51,7 +51,7 @@ def scored(session: ModelSession, payloads: list[bytes]) -> dict[str, bytes]:
     part = OfflinePartition(session, LIMITS).judge([Payload(place, value) for place, value in enumerate(payloads)])
     assert not part.faults
     bits = np.stack(part.scores, axis=1)
-    return {t.transaction_id: row.tobytes() for t, row in zip(part.transactions, bits, strict=True)}
+    return {event_id: row.tobytes() for event_id, row in zip(part.events.ids, bits, strict=True)}
 
 
 def test_after_the_warm_up_the_new_keys_topics_score_every_payment_to_the_same_bits(

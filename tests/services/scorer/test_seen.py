@@ -41,6 +41,7 @@ def batch() -> Any:
             by_anomaly=np.array([no, yes, no, no]),
             let_through=np.array([no, no, yes, no]),
         ),
+        turnover=np.array([3, 2, 1]),
         reasons={
             1: (Reason(feature="amount", value=20.0, contribution=0.5, score="probability", text="amount: 20"),),
             2: (Reason(feature="hour", value=3.0, contribution=0.4, score="probability", text="hour: 3"),),
@@ -58,6 +59,9 @@ def test_money_alerts_and_reasons_are_counted_by_what_became_of_them() -> None:
     }
     assert amounts == {"pass": 4001.0, "alert": 20.0, "let_through": 300.0}
     assert value("assay_scores_total", {"partition": "3"}) == 4
+    assert value("assay_new_ids_total", {"partition": "3"}) == 3
+    assert value("assay_evicted_ids_total", {"partition": "3", "kind": "fresh"}) == 2
+    assert value("assay_evicted_ids_total", {"partition": "3", "kind": "history"}) == 1
     assert value("assay_alerts_total", {"partition": "3"}) == 2
     assert value("assay_late_records_total", {"partition": "3"}) == 1
     assert value("assay_alert_triggers_total", {"trigger": "probability"}) == 2

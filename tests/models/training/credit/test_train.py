@@ -15,6 +15,7 @@ from models.scoring.session import ModelSession
 from models.simulation.applications import drawn
 from models.training.credit.metrics import calibration_error, credit_metrics, kolmogorov_smirnov
 from models.training.credit.train import (
+    PUBLIC_CARD,
     CreditSettings,
     CreditSource,
     chosen_names,
@@ -30,7 +31,7 @@ from schemas.manifest import Thresholds
 pytestmark = pytest.mark.train
 
 SPEC = load_spec(Path("deploy/features/credit-taiwan.yaml"))
-SOURCE = CreditSource("Simulated.", "Apache-2.0", 1_700_000_000_000)
+SOURCE = CreditSource("Simulated.", PUBLIC_CARD, 1_700_000_000_000)
 SMALL = CreditSettings(spec=SPEC, seed=5, version=3, **network("reference", epochs=4))
 COMMITTED = load_bundle(Path("deploy/bundles/credit"))
 

@@ -108,6 +108,25 @@ def test_the_same_build_gives_the_same_bundle(here: Path, monkeypatch: pytest.Mo
     assert manifest["training"]["settings"]["compared_with"] == "expected"
 
 
+def test_other_thresholds_of_such_a_bundle_are_the_classifiers_alone(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A budget that elsewhere gives the anomaly score its part never makes a percentile of 0 alert."""
+    assert build(monkeypatch) == 0
+    given = ["bundle", "thresholds", "bundle", "--out", "next"]
+    assert run_main(monkeypatch, *given, "--anomaly-percentile", "0") == 2
+    assert "has no anomaly score: give --probability alone" in capsys.readouterr().err
+    assert run_main(monkeypatch, *given, "--objective", "budget:0.02") == 0
+    manifest = load_bundle(here / "next").manifest
+    assert manifest.thresholds.anomaly_percentile == 100.0
+    assert manifest.metrics["alert_share_combined"] == manifest.metrics["alert_share_classifier"] < 0.05
+    assert (
+        manifest.metrics["alert_share_combined"] > load_bundle(here / "bundle").manifest.metrics["alert_share_combined"]
+    )
+    assert not [name for name in manifest.metrics if "anomaly" in name]
+    shutil.rmtree(here / "next")
+
+
 def changed(path: Path, *expressions: pl.Expr, without: str | None = None) -> str:
     """The rows with other columns, beside them; the file's name."""
     frame = pl.read_parquet(path / "rows.parquet").with_columns(*expressions)

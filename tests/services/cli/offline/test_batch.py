@@ -125,7 +125,7 @@ def test_a_label_that_is_none_is_one_sentence(
     payments.write_parquet(tmp_path / "in.parquet")
     files = [str(tmp_path / "in.parquet"), str(tmp_path / "out.parquet")]
     assert run_main(monkeypatch, "batch", *files, "--label", "amount") == 2
-    assert "write one of fraud" in capsys.readouterr().err
+    assert "say what it means with --word WORD=yes or --word WORD=no; known are fraud, yes" in capsys.readouterr().err
     assert run_main(monkeypatch, "batch", *files, "--label", "colour") == 2
     assert "no column colour" in capsys.readouterr().err
 

@@ -24,7 +24,7 @@ BAD_ROWS = {
     "no number": ("t-4,1577836800003,,m-1,3,\n", "is missing or empty"),
     "a number in another field": (f"t-4,1577836800003,{VISA},{AMEX},3,\n", "terminal_id holds a card number"),
     "a number as amount": (f"t-4,1577836800003,{VISA},m-1,{AMEX},\n", "Expected `float`"),
-    "a number as time": (f"t-4,x{AMEX},{VISA},m-1,3,\n", "a number is none"),
+    "a number as time": (f"t-4,x{AMEX},{VISA},m-1,3,\n", "event_time_ms is no time: correct it"),
     "too long": (f"t-4,1577836800003,{VISA},{AMEX * 5},3,\n", "Expected `str` of length"),
 }
 OPTIONS = (
@@ -156,3 +156,18 @@ def test_erasing_asks_first_and_says_where_there_is_nothing_to_erase(
     assert result.exit_code == 1
     assert json.loads(result.stdout)["erased"] is False
     assert "somebody" not in result.output
+
+
+def test_raw_payments_are_read_as_other_files_are(keys: list[PrivacyKey], tmp_path: Path) -> None:
+    """Local dates, decimal commas, a currency; what is open is asked for before anything is written."""
+    rows = f"t-1;31.12.2025 13:00;{VISA};m-1;1.234,50 EUR\nt-2;01.01.2026 13:00;{VISA};m-1;viel\n"
+    (tmp_path / "raw.csv").write_text(HEADER.replace(",note", "").replace(",", ";") + rows)
+    out = tmp_path / "out.jsonl"
+    command = ("pseudonyms", str(tmp_path / "raw.csv"), *OPTIONS, "--out", str(out))
+    result = assay(*command)
+    assert "Column when holds times without a zone (first in line 2): say which zone" in str(result.exception)
+    assert not out.exists()
+    result = assay(*command, "--time-zone", "Europe/Berlin")
+    assert (result.exit_code, result.stderr) == (1, "line 3: amount is no number: correct it\n1 written, 1 refused\n")
+    (made,) = [json.loads(line) for line in out.read_text().splitlines()]
+    assert (made["amount"], made["event_time_ms"]) == (1234.5, 1767182400000)

@@ -1,0 +1,38 @@
+"""Reads a source spec from YAML; and the spec that holds where a user gives none. An error names the line and the fix."""
+
+import functools
+from pathlib import Path
+
+from models.yaml_specs import parse_yaml, read_text
+from schemas.source_spec import SourceSpec
+
+FIXES = {
+    "union_tag_not_found": "add `type`: number, category, flag, id, ip, geo, time or text",
+    "union_tag_invalid": "its type is unknown; write number, category, flag, id, ip, geo, time or text",
+}
+DEFAULT = Path(__file__).with_name("transactions.yaml")
+
+
+class SourceSpecError(ValueError):
+    """A source spec that cannot be used: file, line and fix in one sentence."""
+
+
+def load_source(path: Path) -> SourceSpec:
+    """The spec in the YAML file `path`. Raises SourceSpecError."""
+    return parse_source(read_text(path, "a source spec", SourceSpecError), str(path))
+
+
+def parse_source(text: str, source: str = "source spec") -> SourceSpec:
+    """The spec in YAML `text`; `source` names it in errors. Raises SourceSpecError."""
+    return parse_yaml(SourceSpec, text, source, SourceSpecError, fixes=FIXES, in_file=_without_type, levels="a few")
+
+
+@functools.cache
+def default_source() -> SourceSpec:
+    """The spec of Assay's own topic `transactions`."""
+    return load_source(DEFAULT)
+
+
+def _without_type(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """pydantic puts an attribute's type into the path, behind its name; the file has no such level."""
+    return path[:2] + path[3:] if path[:1] == ("attributes",) else path
