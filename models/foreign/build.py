@@ -92,22 +92,7 @@ def build_bundle(model: Path, data: Path, out: Path, settings: BuildSettings) ->
     on_validation = run(rows.chosen_on.features)
     thresholds = _thresholds(on_validation, settings.objective, rows)
     on_test = run(rows.measured_on.features)
-    manifest = Manifest(
-        name=settings.name,
-        version=settings.version,
-        product="fraud",
-        score_kinds=("classifier",),
-        created_at_ms=rows.end_ms,
-        owner=settings.owner,
-        licence=settings.licence,
-        permitted_use=settings.permitted_use,
-        feature_spec=spec,
-        thresholds=thresholds,
-        training=_origin(foreign, model, content, data, rows, settings),
-        metrics=evaluate(rows.measured_on, on_test, thresholds, has_anomaly=False),
-        evaluation=_evaluation(rows, on_test, thresholds, settings.objective),
-        files={},
-    )
+    manifest = _manifest(settings, thresholds, rows, on_test, _origin(foreign, model, content, data, rows, settings))
     legitimate = rows.chosen_on.legitimate
     reference = build_reference(spec, legitimate, run(legitimate))
     held_out = carried((rows.chosen_on, on_validation), (rows.measured_on, on_test), rows.first_day)
@@ -185,6 +170,28 @@ def _thresholds(scores: Scores, objective: Objective, rows: ReferenceData) -> Th
     found = classifier_thresholds(scores.probability, objective, rows.chosen_on.is_fraud, days)
     words = found.objective.replace("on validation", "on the first half of the reference data")
     return found.model_copy(update={"objective": words})
+
+
+def _manifest(
+    settings: BuildSettings, thresholds: Thresholds, rows: ReferenceData, scores: Scores, origin: TrainingRun
+) -> Manifest:
+    """scores: of the second half."""
+    return Manifest(
+        name=settings.name,
+        version=settings.version,
+        product="fraud",
+        score_kinds=("classifier",),
+        created_at_ms=rows.end_ms,
+        owner=settings.owner,
+        licence=settings.licence,
+        permitted_use=settings.permitted_use,
+        feature_spec=settings.spec,
+        thresholds=thresholds,
+        training=origin,
+        metrics=evaluate(rows.measured_on, scores, thresholds, has_anomaly=False),
+        evaluation=_evaluation(rows, scores, thresholds, settings.objective),
+        files={},
+    )
 
 
 def _evaluation(rows: ReferenceData, scores: Scores, thresholds: Thresholds, objective: Objective) -> Evaluation:

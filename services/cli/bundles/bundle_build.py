@@ -15,26 +15,29 @@ class BuildError(AssayError):
     """A bundle cannot be built here."""
 
 
+ReferenceRows = Annotated[
+    Path,
+    typer.Option(help="Labelled rows that it was not trained on, with a column for each feature: .parquet, .csv."),
+]
+Expected = Annotated[
+    str | None, typer.Option(help="Column of --reference with the library's own probabilities, to compare with.")
+]
+Objective = Annotated[
+    str,
+    typer.Option(help="Of the threshold: budget:SHARE, alerts:A_DAY, precision:FLOOR, recall:FLOOR or cost:FN=A,FP=B."),
+]
+
+
 def build(
     model: Annotated[Path, typer.Argument(help="ONNX file, as the library's converter writes it.")],
     features: Annotated[Path, typer.Option(help="Feature spec of the model's inputs, in their order.")],
-    reference: Annotated[
-        Path,
-        typer.Option(help="Labelled rows that it was not trained on, with a column for each feature: .parquet, .csv."),
-    ],
+    reference: ReferenceRows,
     out: Annotated[Path, typer.Option(help="Bundle directory.")],
     label: Annotated[str, typer.Option(help="Column of --reference that says what was fraud.")] = "is_fraud",
     positive: Annotated[str | None, typer.Option(help="The class that is fraud. Default: 1 of 0 and 1.")] = None,
     output: Annotated[str | None, typer.Option(help="The output with probabilities, where there are several.")] = None,
-    expected: Annotated[
-        str | None, typer.Option(help="Column of --reference with the library's own probabilities, to compare with.")
-    ] = None,
-    objective: Annotated[
-        str,
-        typer.Option(
-            help="Of the threshold: budget:SHARE, alerts:A_DAY, precision:FLOOR, recall:FLOOR or cost:FN=A,FP=B."
-        ),
-    ] = "budget:0.005",
+    expected: Expected = None,
+    objective: Objective = "budget:0.005",
     name: Annotated[str, typer.Option(help="Name of the model line.")] = "fraud",
     version: Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")] = 1,
     source: Annotated[
