@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("schemas", "models", "services")
+PACKAGES = ("schemas", "models", "services")
 
 FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
@@ -44,7 +44,7 @@ def tracked() -> list[Path]:
 
 TRACKED = tracked()
 PYTHON = [path for path in TRACKED if path.suffix == ".py"]
-MODULES = [path for path in PYTHON if path.parts[0] in ROOMS]
+MODULES = [path for path in PYTHON if path.parts[0] in PACKAGES]
 
 
 def tree(path: Path) -> ast.Module:
@@ -133,10 +133,10 @@ def test_no_module_is_dead() -> None:
     assert dead == []
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_every_folder_of_a_room_says_what_it_is(room: str) -> None:
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_of_a_package_says_what_it_is(package: str) -> None:
     """Its `__init__.py` is there and holds its paragraph."""
-    folders = {path.parent for path in MODULES if path.parts[0] == room}
+    folders = {path.parent for path in MODULES if path.parts[0] == package}
     assert [str(folder) for folder in folders if folder / "__init__.py" not in MODULES] == []
 
 

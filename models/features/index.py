@@ -1,4 +1,4 @@
-"""Which row belongs to which card: a hash table beside the rows, whose ids stand in the rows themselves.
+"""Which row belongs to which card: a hash table beside the rows; the ids are in the rows themselves.
 
 A dictionary of Python strings costs four cache misses a payment that wait for each other, 1.3 us at a million cards; here the
 loads of many payments overlap. Ids are compared in full, so a hash that falls together never mixes two cards. Where an
@@ -67,7 +67,7 @@ def public_tags(words: Keys) -> NDArray[np.uint32]:
 
 
 def secret_tags(words: Keys, secret: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """Hashes that say where ids stand in a table."""
+    """Hashes that give the places of ids in a table."""
     tags = np.empty(len(words), dtype=np.uint32)
     _tag_all(words, secret, tags)
     return tags
@@ -186,7 +186,7 @@ def resolve(table, rows, times, blank, counters, free, words, tags, late, slots)
     """Fill slots with the rows of the keys in order, new cards placed, as far as there is room; return how many.
 
     times: the rows as int64; blank: (first column, end column, value) of a new card's. free: stack of freed rows.
-    A late payment places no one: an unknown card's row is NO_ROW.
+    A late payment adds no card: an unknown card's row is NO_ROW.
     """
     first_column, end_column, empty = blank
     touched = np.uint64(0)
@@ -217,7 +217,7 @@ def resolve(table, rows, times, blank, counters, free, words, tags, late, slots)
 
 @compiled
 def insert_all(table, rows, used, id_words, secret):  # type: ignore[no-untyped-def]
-    """Fill an empty table with the rows below `used` that belong to somebody."""
+    """Fill an empty table with the rows below `used` that have an id."""
     for row in range(1, used):
         if rows[row, 0] != NO_ID:
             tag = _tag(rows, row, id_words, secret)

@@ -88,7 +88,7 @@ def _bits(word):  # type: ignore[no-untyped-def]
 
 @compiled
 def _read_ring(words, numbers, here, bucket_layout, now, newest, amount, windows, of_window, registers):  # type: ignore[no-untyped-def]
-    """The registers of a ring's windows, which end in bucket `now`; each goes on where the shorter one before it stopped.
+    """The registers of a ring's windows, which end in bucket `now`; each continues where the next shorter one stopped.
 
     here: word of the ring's first bucket, and how many it has. newest: bucket, and how many back from it are not void.
     windows: first and last + 1.
@@ -155,7 +155,7 @@ def _remember(words, numbers, here, bucket_layout, now, newest, amount, sketch_b
     """Fold one payment into a ring; the newest bucket and how many are not void, afterwards."""
     sum_at, m2_at, max_at, sketch_at, stride = bucket_layout
     (at, buckets), (head, span) = here, newest
-    if now > head:  # what lies between was without payments; nothing that is void is touched
+    if now > head:  # there were no payments in between; void buckets are not touched
         near = now - head < buckets
         _clear(words, at, buckets, stride, now, now - head if near else 1)
         span = min(span + now - head, buckets) if near else 1

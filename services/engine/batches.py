@@ -37,7 +37,7 @@ class Result:
     """What became of one micro-batch. faults: behind its dead letters. subjects: whose records were judged.
 
     carried: what the processor holds back of all that is committed with it, as text. It is kept with the offset, and given to
-    `carry_on` of the processor that goes on from there.
+    `carry_on` of the processor that continues from there.
     """
 
     writes: Sequence[Write]

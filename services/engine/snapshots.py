@@ -29,7 +29,7 @@ NO_LOG_ID = "0" * 32
 """Of a log whose brokers know no topic ids (before Kafka 2.8)."""
 
 NAME = re.compile(r"\d{20}(\.[0-9a-f]{32})?\.snapshot")
-"""Offset and log id. Earlier versions kept no id: what they wrote is of no one knows which log, and is not loaded."""
+"""Offset and log id. Earlier versions kept no id: their snapshots are of an unknown log, and are not loaded."""
 
 DAMAGED = (ValueError, KeyError, TypeError, SyntaxError, EOFError, tokenize.TokenError)
 """What our checks and NumPy's reader raise on bytes that are no snapshot."""

@@ -97,7 +97,7 @@ class PartitionWorker:
         self.phase: Phase = "starting"
         self.next_offset: int | None = None
         self.passed_offset = 0
-        """All before it is committed, or nothing that anybody reads: markers, and what was aborted."""
+        """All before it is committed, or is read by no consumer: markers, and aborted records."""
         self.progress_s = monotonic_s()
         self.held: Held | None = None
         self._dependencies = dependencies
@@ -142,7 +142,7 @@ class PartitionWorker:
         self._decided.set()
 
     def decide(self, decision: Decision) -> bool:
-        """What a person says about the held partition. False where it is not held there, or not any more."""
+        """An operator's decision about the held partition. False where it is not held there, or not any more."""
         if self.held is None or self.held.first_offset != decision.first_offset:
             return False
         self._let_through_below = decision.let_through_below or 0
@@ -164,7 +164,7 @@ class PartitionWorker:
                 except SuspectError as error:
                     self._log.warning("partition.suspect", **origin_of(error))
                 except ReplacedError:
-                    self.phase = "replaced"  # the group says why; a person decides, and starts the process again
+                    self.phase = "replaced"  # the group's error says why; an operator decides, and restarts the process
                     await self._stop.wait()
                 except RETRIABLE_ERRORS as error:
                     await self._failed(error)
@@ -178,7 +178,7 @@ class PartitionWorker:
         self._dependencies.metrics.failures.labels(name).inc()
         self._log.warning("partition.failed", error=name, failures_in_a_row=self._failures)
         if self._stop.is_set():
-            return  # who gets the partition next starts it again
+            return  # the next owner starts it again
         sentence = fatal_sentence(error)
         if sentence is not None:
             raise AssayError(sentence) from error
@@ -187,7 +187,7 @@ class PartitionWorker:
                 f"Partition {self.source.topic}-{self.source.partition} failed {self._failures} times in a row, "
                 f"last with {name}: look at the brokers' logs, then start this process again."
             ) from error
-        # a fenced producer may be a member that has not heard yet that it lost the partition: give the group time to say so
+        # a fenced producer may not know yet that it lost the partition: give the group time to revoke it
         fenced = isinstance(error, (ProducerFenced, IllegalOperation))
         if fenced:
             self._dependencies.metrics.fenced.inc()
@@ -306,7 +306,7 @@ class PartitionWorker:
             return None
 
     def _suspect(self, batch: Sequence[Record], error: Exception) -> None:
-        """Raise SuspectError in place of a stage's error, where the records may be to blame for it."""
+        """Raise SuspectError instead of a stage's error, where the records may be to blame for it."""
         if suspicious(error):
             self._suspects.blame(batch, error)
             raise SuspectError(f"{batch[0].offset} to {batch[-1].offset}") from error
@@ -329,7 +329,7 @@ class PartitionWorker:
             raise SuspectError(str(record.offset)) from raised
 
     def _too_many(self, result: Result, blamed: str | None, batch: Sequence[Record]) -> str | None:
-        """Why the dead letters of a result are too many to be committed without a person; None where they are not."""
+        """Why the dead letters of a result are too many to be committed without an operator; None where they are not."""
         if batch[0].offset < self._let_through_below:
             return None
         if blamed is not None and self._unscorable_in_a_row >= IN_A_ROW_MAX:
@@ -402,7 +402,7 @@ class PartitionWorker:
         return fresh
 
     async def _hold(self, held: Held, delivery: Delivery) -> None:
-        """Stop consuming, loudly, until a person decides: nothing of the batch is committed, only why it is not."""
+        """Stop consuming, with an error, until an operator decides: of the batch only the reason is committed."""
         self.phase, self.held = "held", held
         self._decided.clear()
         self._dependencies.metrics.held.labels(self._label).set(1)
@@ -428,7 +428,7 @@ class PartitionWorker:
         self._suspects.forgive()
 
     async def _pass_markers(self) -> None:
-        """Nothing was polled, and all that was is committed: what lies before the consumer's place is no record of ours."""
+        """Nothing was polled, and all that was is committed: there is no record for us before the consumer's position."""
         if not self.owned():
             return
         position = await self._dependencies.consumer.position(self.source)
@@ -465,7 +465,7 @@ class PartitionWorker:
 
 
 def _for_the_cap(result: Result) -> tuple[int, int]:
-    """Records and dead letters of a result, without repetitions: a source that sends again is no source of garbage."""
+    """Records and dead letters of a result, without repetitions: a source that repeats itself does not send garbage."""
     if not result.faults:
         return result.records, 0
     repeated = sum(fault.reason is DeadLetterReason.DUPLICATE for fault in result.faults)
