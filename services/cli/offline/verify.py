@@ -48,9 +48,7 @@ def verify(
             "--bits", help="Then fold and score everything again, as `assay replay` does, and compare every bit."
         ),
     ] = False,
-    source: Annotated[
-        Path | None, typer.Option(help="Source spec of the input. Default: Assay's `transactions`.")
-    ] = None,
+    source: Annotated[Path | None, typer.Option(help="Source spec of the input. Default: `transactions`.")] = None,
     allow_split: Annotated[
         bool,
         typer.Option(
