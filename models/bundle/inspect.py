@@ -54,6 +54,8 @@ def _flat(bundle: Bundle) -> dict[str, Any]:
         "permitted use": manifest.permitted_use,
     }
     values |= {f"feature {feature.name}": feature.model_dump_json() for feature in manifest.feature_spec.features}
+    if manifest.source is not None:
+        values["source spec"] = manifest.source.canonical()
     parts = (
         ("threshold", manifest.thresholds.model_dump()),
         ("training", origin(bundle)),

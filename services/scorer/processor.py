@@ -101,7 +101,7 @@ class ScoringProcessor:
         self._emitter = emitter
         self._metrics = metrics
         self._label = str(source.partition)
-        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids)
+        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids, source=model.source)
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
@@ -109,6 +109,7 @@ class ScoringProcessor:
         self._last: Record | None = None
         self._batch: Scored | None = None
         self._faults: Counter[str] = Counter()
+        self._unselected = 0
         self.state_key = (
             f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicate_window_records}"
             f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}:{limits.event_time_ms_min}"
@@ -153,7 +154,8 @@ class ScoringProcessor:
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         self._check_state(model)
-        good, events, faults, _ = admit(self._decoder, self._duplicates, records)
+        good, events, faults, unselected = admit(self._decoder, self._duplicates, records)
+        self._unselected = unselected
         self._metrics.observe_stage("decode", started_s)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
@@ -179,7 +181,7 @@ class ScoringProcessor:
                 writes.append(self._emitter.closed_days(records[-1], closed))
             if judged.model is not model:
                 answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
-        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records), len(faults))
+        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records) - unselected, len(faults))
         self._last = records[-1]
         due, carried = self._due_and_carried(force=False)
         writes += due + self._due_answers(answers, records[0].offset)
@@ -215,7 +217,9 @@ class ScoringProcessor:
             show(metrics, label, self._batch, wall_ms())
         for reason, count in self._faults.items():
             metrics.dead_letters.labels(reason).inc(count)
-        self._batch, self._faults = None, Counter()
+        if self._unselected:
+            metrics.unselected.labels(label).inc(self._unselected)
+        self._batch, self._faults, self._unselected = None, Counter(), 0
 
     async def _score(
         self, records: Sequence[Record], events: Events, model: Model, challenger: Model | None
