@@ -35,6 +35,7 @@ from schemas.evaluation import Evaluation
 from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Manifest, Thresholds, TrainingRun
 from schemas.reference import Reference
+from schemas.source_spec import SourceSpec
 
 __all__ = ["BuildSettings", "build_bundle", "parse_objective"]
 
@@ -69,7 +70,8 @@ class BuildSettings:
     owner: str = "The user who built it from their own model"
     licence: str = "As the model that it was built from"
     permitted_use: str = "Scoring payments of the kind that the model was trained on, after a review of its figures."
-    source: str | None = None
+    source: SourceSpec | None = None
+    described: str | None = None
 
 
 def build_bundle(model: Path, data: Path, out: Path, settings: BuildSettings) -> Manifest:
@@ -186,6 +188,7 @@ def _manifest(
         licence=settings.licence,
         permitted_use=settings.permitted_use,
         feature_spec=settings.spec,
+        source=settings.source,
         thresholds=thresholds,
         training=origin,
         metrics=evaluate(rows.measured_on, scores, thresholds, has_anomaly=False),
@@ -213,7 +216,7 @@ def _origin(
 ) -> TrainingRun:
     halves = f"Trained elsewhere; thresholds and figures are of the two halves of {data.name}, in order of time."
     return TrainingRun(
-        data=f"{settings.source} {halves}" if settings.source else halves,
+        data=f"{settings.described} {halves}" if settings.described else halves,
         data_digest=rows.digest,
         train_records=0,
         validation_records=len(rows.chosen_on),

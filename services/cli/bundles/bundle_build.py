@@ -22,6 +22,12 @@ ReferenceRows = Annotated[
 Expected = Annotated[
     str | None, typer.Option(help="Column of --reference with the library's own probabilities, to compare with.")
 ]
+Source = Annotated[
+    Path | None, typer.Option(help="Source spec of the events that the features are of. Default: `transactions`.")
+]
+Described = Annotated[
+    str | None, typer.Option("--described-as", help="What it was trained on, in words, for manifest and report.")
+]
 Objective = Annotated[
     str,
     typer.Option(help="Of the threshold: budget:SHARE, alerts:A_DAY, precision:FLOOR, recall:FLOOR or cost:FN=A,FP=B."),
@@ -33,6 +39,7 @@ def build(
     features: Annotated[Path, typer.Option(help="Feature spec of the model's inputs, in their order.")],
     reference: ReferenceRows,
     out: Annotated[Path, typer.Option(help="Bundle directory.")],
+    source: Source = None,
     label: Annotated[str, typer.Option(help="Column of --reference that says what was fraud.")] = "is_fraud",
     positive: Annotated[str | None, typer.Option(help="The class that is fraud. Default: 1 of 0 and 1.")] = None,
     output: Annotated[str | None, typer.Option(help="The output with probabilities, where there are several.")] = None,
@@ -40,9 +47,7 @@ def build(
     objective: Objective = "budget:0.005",
     name: Annotated[str, typer.Option(help="Name of the model line.")] = "fraud",
     version: Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")] = 1,
-    source: Annotated[
-        str | None, typer.Option(help="What it was trained on, in words, for manifest and report.")
-    ] = None,
+    described: Described = None,
     owner: Annotated[str | None, typer.Option(help="Who answers for the bundle.")] = None,
     licence: Annotated[str | None, typer.Option(help="Of the bundle.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")] = False,
@@ -55,13 +60,15 @@ def build(
     try:
         from models.features.spec_file import load_spec
         from models.foreign.build import BuildSettings, build_bundle, parse_objective
+        from models.sources.spec_file import load_source
     except ModuleNotFoundError as error:
         raise BuildError(
             f"Building needs {error.name}, which is not installed: pip install 'assay-scoring[cpu,files,train]'."
         ) from None
-    given = {"owner": owner, "licence": licence, "source": source}
+    given = {"owner": owner, "licence": licence, "described": described}
     settings = BuildSettings(
         spec=load_spec(features),
+        source=load_source(source) if source else None,
         objective=parse_objective(objective),
         label=label,
         positive=positive,
