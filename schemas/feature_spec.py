@@ -99,7 +99,7 @@ class FeatureSpec(Part):
             )
         for key, field in self.keys.items():
             if field in ("amount", "event_time"):
-                yield ("keys", key), f"{field} names nobody; write {', '.join(ID_FIELDS)} or an id of the source spec"
+                yield ("keys", key), f"{field} names no one; write {', '.join(ID_FIELDS)} or an id of the source spec"
         yield from self._window_problems()
         names: set[str] = set()
         for index, feature in enumerate(self.features):
@@ -176,6 +176,11 @@ class FeatureSpec(Part):
     def history_ms(self) -> int:
         """How far back in time the windows look, at most, in milliseconds; the allowed lateness included."""
         return max((window.duration_ms for window in self.windows), default=0) + self.lateness_ms
+
+    @property
+    def of_applications(self) -> bool:
+        """Whether it can be of credit applications: it reads nothing but attributes, by kinds that these have."""
+        return all(isinstance(feature, ApplicationFeature) for feature in self.features)
 
     @property
     def profiled(self) -> bool:

@@ -163,6 +163,6 @@ def test_a_source_that_lacks_what_the_features_read_is_refused(old: str, new: st
 
 
 def test_the_amount_keeps_no_history() -> None:
-    """It names nobody."""
-    with pytest.raises(FeatureSpecError, match="amount names nobody; write card_id"):
+    """It is a number."""
+    with pytest.raises(FeatureSpecError, match="amount names no one; write card_id"):
         parse_spec(SPEC.replace("device: device", "device: amount"))
