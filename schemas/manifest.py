@@ -19,6 +19,8 @@ Libraries = Annotated[dict[Key, Key], Field(max_length=1_000)]
 Figures = Annotated[dict[Key, Number], Field(max_length=1_000)]
 Files = Annotated[dict[FileName, Digest], Field(max_length=100)]
 Product = Literal["fraud", "credit"]
+ScoreKind = Literal["classifier", "anomaly"]
+ScoreKinds = Annotated[tuple[ScoreKind, ...], Field(min_length=1, max_length=2)]
 Fault = Literal["chance", "constant", "figures", "report"]
 """What may speak against a bundle: no better than chance, than a constant; figures, a report that are not its own."""
 
@@ -57,6 +59,10 @@ class Manifest(Message):
     name: Line = Field(description="Name of the model line.")
     version: Version = Field(description="Grows with each release of the line.")
     product: Product = Field(description="What it scores.")
+    score_kinds: ScoreKinds | None = Field(
+        None,
+        description="Which kinds of score it has: without `anomaly` the error and the percentile are 0. Default: both.",
+    )
     created_at_ms: EventTimeMs = Field(
         description="Given by the trainer; the same run with the same seed gives the same."
     )
@@ -80,6 +86,11 @@ class Manifest(Message):
         None, description="What spoke against the bundle and was accepted by name when it was signed."
     )
     files: Files = Field(description="SHA-256 of every other file of the bundle, by name.")
+
+    @property
+    def has_anomaly(self) -> bool:
+        """Whether its anomaly percentile says anything."""
+        return self.score_kinds is None or "anomaly" in self.score_kinds
 
     @property
     def inputs_digest(self) -> str:
