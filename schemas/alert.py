@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Currency, FeatureName, Identifier, Message, Number, Positive
+from schemas.base import Currency, FeatureName, Identifier, Message, Number
 from schemas.score import Score
 
 Trigger = Literal["probability", "anomaly_percentile"]
@@ -32,8 +32,8 @@ Reasons = Annotated[tuple[Reason, ...], Field(max_length=REASONS_MAX)]
 class Alert(Score):
     """A score that crossed a threshold, the payment's facts that an analyst asks for first, and up to four reasons."""
 
-    terminal_id: Identifier = Field(description="Id of the terminal or merchant outlet.")
-    amount: Positive = Field(description="Amount in the currency's main unit.")
+    terminal_id: Identifier = Field(description="Id of the terminal or merchant outlet; `-` where there is none.")
+    amount: Number = Field(description="Amount in the currency's main unit.")
     currency: Currency | None = Field(None, description="ISO 4217 code.")
     triggers: Triggers = Field(description="Which scores crossed their thresholds.")
     reasons: Reasons = Field(description="The strongest factors first, four at most.")

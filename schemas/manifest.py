@@ -1,5 +1,6 @@
 """A bundle's description of itself: `manifest.json`."""
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
@@ -7,6 +8,7 @@ from pydantic import Field, JsonValue
 from schemas.base import Count, Digest, EventTimeMs, LargeCount, Line, Message, Number, Percentile, Probability, Version
 from schemas.evaluation import Evaluation
 from schemas.feature_spec import FeatureSpec
+from schemas.source_spec import SourceSpec
 
 Key = Annotated[str, Field(max_length=200)]
 Text = Annotated[str, Field(max_length=10_000)]
@@ -17,6 +19,8 @@ Libraries = Annotated[dict[Key, Key], Field(max_length=1_000)]
 Figures = Annotated[dict[Key, Number], Field(max_length=1_000)]
 Files = Annotated[dict[FileName, Digest], Field(max_length=100)]
 Product = Literal["fraud", "credit"]
+ScoreKind = Literal["classifier", "anomaly"]
+ScoreKinds = Annotated[tuple[ScoreKind, ...], Field(min_length=1, max_length=2)]
 Fault = Literal["chance", "constant", "figures", "report"]
 """What may speak against a bundle: no better than chance, than a constant; figures, a report that are not its own."""
 
@@ -55,6 +59,10 @@ class Manifest(Message):
     name: Line = Field(description="Name of the model line.")
     version: Version = Field(description="Grows with each release of the line.")
     product: Product = Field(description="What it scores.")
+    score_kinds: ScoreKinds | None = Field(
+        None,
+        description="Which kinds of score it has: without `anomaly` the error and the percentile are 0. Default: both.",
+    )
     created_at_ms: EventTimeMs = Field(
         description="Given by the trainer; the same run with the same seed gives the same."
     )
@@ -62,6 +70,10 @@ class Manifest(Message):
     licence: Text = Field(description="Under which licence it may be used.")
     permitted_use: Text = Field(description="What it may be used for.")
     feature_spec: FeatureSpec = Field(description="The features that the graph expects, in order.")
+    source: SourceSpec | None = Field(
+        None,
+        description="What the events are that it scores, and how they are read. Default: Assay's own `transactions`.",
+    )
     thresholds: Thresholds = Field(description="When to alert.")
     training: TrainingRun = Field(description="Where it comes from.")
     metrics: Figures = Field(description="Measured on the test cut; gan_: by the GAN's gate, on validation.")
@@ -74,3 +86,15 @@ class Manifest(Message):
         None, description="What spoke against the bundle and was accepted by name when it was signed."
     )
     files: Files = Field(description="SHA-256 of every other file of the bundle, by name.")
+
+    @property
+    def has_anomaly(self) -> bool:
+        """Whether its anomaly percentile says anything."""
+        return self.score_kinds is None or "anomaly" in self.score_kinds
+
+    @property
+    def inputs_digest(self) -> str:
+        """SHA-256 (hex) of what a state depends on: the feature spec, and the source spec where there is one."""
+        if self.source is None:
+            return self.feature_spec.digest()
+        return hashlib.sha256(f"{self.feature_spec.digest()} {self.source.digest()}".encode()).hexdigest()

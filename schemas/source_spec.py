@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
@@ -309,7 +309,7 @@ class SourceSpec(Part):
     select: Annotated[tuple[Condition, ...], Field(max_length=100)] = Field(
         (), description="Records for which all of these hold are events; the others are passed over, and counted."
     )
-    event: EventFields = Field(description="The fields that Assay itself works with.")
+    event: EventFields = Field(description="Where the fields of its own lie.")
     attributes: Annotated[dict[Name, Attribute], Field(max_length=ATTRIBUTES_MAX)] = Field(
         {}, description="Every further field, by a name of yours."
     )
@@ -381,6 +381,22 @@ class SourceSpec(Part):
         for name, attribute in self.attributes.items():
             for path in attribute.paths:
                 yield ("attributes", name), path
+
+    def fields(self) -> Iterator[Any]:
+        """Every field and attribute that has a path."""
+        for name in EventFields.model_fields:
+            field = getattr(self.event, name)
+            if field is not None:
+                yield field
+        if isinstance(self.event.amount.scale, ScaleField):
+            yield self.event.amount.scale
+        yield from self.attributes.values()
+
+    def conditions(self) -> Iterator[Condition]:
+        """Every condition."""
+        yield from self.select
+        if self.event.amount.negative_where is not None:
+            yield self.event.amount.negative_where
 
     def canonical(self) -> str:
         """JSON with sorted keys, no spaces, fields at their defaults left out: equal exactly for equal specs."""

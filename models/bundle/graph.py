@@ -11,7 +11,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.bundle.graph_shapes import BATCH, OPERATORS, Node, Weight, shapes_of
-from models.bundle.protobuf import FIXED32, LENGTH, VARINT, Field, GraphError, Kind, Message, read, signed, written
+from models.bundle.graph_trees import DOMAIN, NO_LISTS, OPERATOR, VERSION, Lists
+from models.bundle.protobuf import (
+    FIXED32,
+    LENGTH,
+    VARINT,
+    Field,
+    GraphError,
+    Kind,
+    Message,
+    Value,
+    read,
+    signed,
+    written,
+)
 
 __all__ = ["FEATURE_ERRORS", "INPUT", "MODEL_KIND", "NODES_MAX", "OPERATORS", "OUTPUTS", "GraphError", "check_graph"]
 
@@ -24,7 +37,7 @@ WEIGHTS_MAX = 400
 OPSETS = range(13, 22)
 FORMAT_VERSIONS = range(7, 11)
 FLOAT, INT64 = 1, 7
-ATTRIBUTE_FLOAT, ATTRIBUTE_INT = 1, 2
+ATTRIBUTE_FLOAT, ATTRIBUTE_INT, ATTRIBUTE_FLOATS, ATTRIBUTE_INTS, ATTRIBUTE_STRINGS = 1, 2, 6, 7, 8
 
 _DIMENSION = Kind("size", {1: Field("number", VARINT), 2: Field("name", LENGTH)})
 _SHAPE = Kind("shape", {1: Field("size", LENGTH, many=True, of=_DIMENSION)})
@@ -44,10 +57,21 @@ _TENSOR = Kind(
     {13: _OUTSIDE, 14: _OUTSIDE},
 )
 _NO_SUBGRAPH = "an attribute holds a graph or a tensor, or is a list or a text"
+_VALUES = {ATTRIBUTE_FLOAT: 2, ATTRIBUTE_INT: 3, ATTRIBUTE_FLOATS: 7, ATTRIBUTE_INTS: 8, ATTRIBUTE_STRINGS: 9}
+"""The field that holds an attribute's value, by its type."""
+
 _ATTRIBUTE = Kind(
     "attribute",
-    {1: Field("name", LENGTH), 2: Field("float", FIXED32), 3: Field("number", VARINT), 20: Field("type", VARINT)},
-    dict.fromkeys((4, 5, 6, 7, 8, 9, 10, 11, 14, 15, 22, 23), _NO_SUBGRAPH),
+    {
+        1: Field("name", LENGTH),
+        2: Field("float", FIXED32),
+        3: Field("number", VARINT),
+        7: Field("float of a list", FIXED32, many=True),
+        8: Field("number of a list", VARINT, many=True),
+        9: Field("text of a list", LENGTH, many=True),
+        20: Field("type", VARINT),
+    },
+    dict.fromkeys((4, 5, 6, 10, 11, 14, 15, 22, 23), _NO_SUBGRAPH),
 )
 _NODE = Kind(
     "node",
@@ -85,6 +109,14 @@ MODEL_KIND = Kind(
 )
 
 
+_SETS_ALONE = Kind("model", MODEL_KIND.fields | {7: Field("graph", LENGTH)})
+
+
+def has_trees(content: bytes) -> bool:
+    """Whether a graph that was walked has trees, which ONNX Runtime computes on the CPU alone."""
+    return any(found.text(1) == DOMAIN for found in read(_SETS_ALONE, content).messages(8))
+
+
 def check_graph(content: bytes, features: int, entry: str = INPUT, outputs: Sequence[str] = OUTPUTS) -> bytes:
     """The graph as it was walked, written again: what an ONNX library may be given. Raises GraphError.
 
@@ -92,22 +124,9 @@ def check_graph(content: bytes, features: int, entry: str = INPUT, outputs: Sequ
     features: F, the width of the input [n, F]. entry, outputs: their names, by default those of a bundle.
     """
     model = read(MODEL_KIND, content)
-    graphs = model.messages(7)
-    if not graphs:
-        raise GraphError("the file is not an ONNX model with one graph")
-    _check_opsets(model)
-    graph = graphs[0]
-    nodes, weights = graph.messages(1), graph.messages(5)
-    if len(nodes) > NODES_MAX or len(weights) > WEIGHTS_MAX:
-        raise GraphError(f"the graph has {len(nodes)} nodes and {len(weights)} weights, more than a fused graph needs")
-    steps, known = [_node(node) for node in nodes], [_weight(weight) for weight in weights]
-    if [value.text(1) for value in graph.messages(11)] != [entry]:
-        raise GraphError(f"the graph's input is not `{entry}`")
+    graph, shapes = _walked(model, features, entry)
     if [value.text(1) for value in graph.messages(12)] != list(outputs):
         raise GraphError(f"the graph's outputs are not {', '.join(outputs)}")
-    if _declared(graph.messages(11)[0]) != (BATCH, features):
-        raise GraphError(f"the graph does not take {features} features")
-    shapes = shapes_of(entry, (BATCH, features), steps, known)
     for value in graph.messages(12):
         _check_output(value, shapes, features)
     again = written(model)
@@ -116,12 +135,42 @@ def check_graph(content: bytes, features: int, entry: str = INPUT, outputs: Sequ
     return again
 
 
-def _check_opsets(model: Message) -> None:
+def shape_of(content: bytes, features: int, value: str) -> tuple[int, ...]:
+    """The shape of one value of a graph whose outputs are not ours yet, BATCH first. Raises GraphError, as `check_graph`."""
+    _, shapes = _walked(read(MODEL_KIND, content), features, INPUT)
+    if value not in shapes:
+        raise GraphError("no node computes what it answers")
+    return shapes[value]
+
+
+def _walked(model: Message, features: int, entry: str) -> tuple[Message, dict[str, tuple[int, ...]]]:
+    """The graph and the shapes of its values, everything but its outputs checked."""
+    graphs = model.messages(7)
+    if not graphs:
+        raise GraphError("the file is not an ONNX model with one graph")
+    graph = graphs[0]
+    _check_opsets(model, [node.text(7) for node in graph.messages(1)])
+    nodes, weights = graph.messages(1), graph.messages(5)
+    if len(nodes) > NODES_MAX or len(weights) > WEIGHTS_MAX:
+        raise GraphError(f"the graph has {len(nodes)} nodes and {len(weights)} weights, more than a fused graph needs")
+    steps, known = [_node(node) for node in nodes], [_weight(weight) for weight in weights]
+    if [value.text(1) for value in graph.messages(11)] != [entry]:
+        raise GraphError(f"the graph's input is not `{entry}`")
+    if _declared(graph.messages(11)[0]) != (BATCH, features):
+        raise GraphError(f"the graph does not take {features} features")
+    return graph, shapes_of(entry, (BATCH, features), steps, known)
+
+
+def _check_opsets(model: Message, domains: Sequence[str]) -> None:
+    """The standard operators, and those of trees exactly where there are trees."""
     if model.number(1) not in FORMAT_VERSIONS:
         raise GraphError(f"the model is not of format version {FORMAT_VERSIONS[0]} to {FORMAT_VERSIONS[-1]}")
-    sets = model.messages(8)
+    sets = [found for found in model.messages(8) if found.text(1) != DOMAIN]
     if len(sets) != 1 or sets[0].text(1) not in ("", "ai.onnx") or sets[0].number(2) not in OPSETS:
         raise GraphError(f"the model is not of one standard operator set, version {OPSETS[0]} to {OPSETS[-1]}")
+    of_trees = [found.number(2) for found in model.messages(8) if found.text(1) == DOMAIN]
+    if of_trees != ([VERSION] if DOMAIN in domains else []):
+        raise GraphError(f"the model has trees without {DOMAIN} in version {VERSION}, or that without trees")
 
 
 def _check_output(value: Message, shapes: dict[str, tuple[int, ...]], features: int) -> None:
@@ -153,22 +202,39 @@ def _node(node: Message) -> Node:
     operator = node.text(4)
     if operator not in OPERATORS:
         raise GraphError(f"operator {operator or 'without a name'} is not on the allow-list")
-    if node.text(7) not in ("", "ai.onnx"):
+    if node.text(7) not in ((DOMAIN,) if operator == OPERATOR else ("", "ai.onnx")):
         raise GraphError(f"operator {operator} is of a custom domain")
     attributes: dict[str, float] = {}
-    for attribute in node.messages(5):
-        name, kind = attribute.text(1), attribute.number(20)
-        if name in attributes:
-            raise GraphError(f"an attribute of {operator} is given twice")
-        if kind == ATTRIBUTE_INT and attribute.all(3) and not attribute.all(2):
-            attributes[name] = attribute.number(3)
-        elif kind == ATTRIBUTE_FLOAT and attribute.all(2) and not attribute.all(3):
-            attributes[name] = _float(attribute)
-        else:
+    lists = Lists({}, {}, {}) if operator == OPERATOR else NO_LISTS
+    names = [attribute.text(1) for attribute in node.messages(5)]
+    if len(set(names)) != len(names):
+        raise GraphError(f"an attribute of {operator} is given twice")
+    for name, attribute in zip(names, node.messages(5), strict=True):
+        kind = attribute.number(20)
+        values = attribute.all(_VALUES.get(kind, 0))
+        if {number for number, _ in attribute.values} != {1, 20, _VALUES.get(kind, 0)}:
             raise GraphError(
                 f"an attribute of {operator} is neither a number nor a float, or holds a graph or a tensor"
             )
-    return Node(operator, tuple(node.texts(1)), tuple(node.texts(2)), attributes)
+        if kind == ATTRIBUTE_INT:
+            attributes[name] = attribute.number(3)
+        elif kind == ATTRIBUTE_FLOAT:
+            attributes[name] = _float(attribute)
+        elif operator != OPERATOR:
+            raise GraphError(_NO_SUBGRAPH)
+        else:
+            _add_list(lists, name, kind, attribute, values)
+    return Node(operator, tuple(node.texts(1)), tuple(node.texts(2)), attributes, lists)
+
+
+def _add_list(lists: Lists, name: str, kind: int, attribute: Message, values: list[Value]) -> None:
+    if kind == ATTRIBUTE_FLOATS:
+        content = b"".join(value for value in values if isinstance(value, bytes))
+        lists.floats[name] = np.frombuffer(content, "<f4")
+    elif kind == ATTRIBUTE_INTS:
+        lists.whole[name] = np.array([signed(value) for value in values if isinstance(value, int)], np.int64)
+    else:
+        lists.texts[name] = tuple(attribute.texts(9))
 
 
 def _float(attribute: Message) -> float:

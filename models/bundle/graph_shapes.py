@@ -1,13 +1,14 @@
 """Shapes of everything that a graph computes, from its input's, with bounds: so that what is small on disk stays small.
 
-Only the operators of a fused graph, and of each only the forms that one has. Every value but a weight has one row for each
-payment, so what a graph costs is known for one row, before anything is allocated.
+Only the operators of a fused graph and of what `models.foreign` writes, and of each only the forms that these have. Every
+value but a weight has one row for each payment, so what a graph costs is known for one row, before anything is allocated.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from models.bundle.graph_trees import COMPARISON_MULTIPLY_ADDS, NO_LISTS, OPERATOR, Lists, comparisons_max
 from models.bundle.protobuf import GraphError
 
 BATCH = -1
@@ -39,15 +40,17 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: dict[str, float]
+    lists: Lists = NO_LISTS
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What a rule sees: shapes of the inputs, whole numbers of those that have them, the attributes."""
+    """What a rule sees: shapes of the inputs, whole numbers of those that have them, the attributes, lists among them."""
 
     shapes: tuple[Shape, ...]
     numbers: tuple[tuple[int, ...] | None, ...]
     attributes: dict[str, float]
+    lists: Lists
 
 
 def shapes_of(entry: str, shape: Shape, nodes: Sequence[Node], weights: Sequence[Weight]) -> dict[str, Shape]:
@@ -67,7 +70,10 @@ def shapes_of(entry: str, shape: Shape, nodes: Sequence[Node], weights: Sequence
             raise GraphError(f"a {node.operator} reads no payment")
         whole = tuple(known[name].numbers if name in known else None for name in node.inputs)
         given = _Given(
-            tuple(shapes[name] if name in shapes else known[name].shape for name in node.inputs), whole, node.attributes
+            tuple(shapes[name] if name in shapes else known[name].shape for name in node.inputs),
+            whole,
+            node.attributes,
+            node.lists,
         )
         if len(node.inputs) not in rule.inputs or not set(node.attributes) <= rule.attributes:
             raise GraphError(f"a {node.operator} has other inputs or attributes than a fused graph's")
@@ -107,7 +113,7 @@ def _broadcast(given: _Given) -> tuple[Shape, int]:
     sizes = []
     for a, b in zip(one, two, strict=True):
         if a != b and 1 not in (a, b):
-            raise _wrong("Mul or Sub")
+            raise _wrong("Add, Mul or Sub")
         sizes.append(b if a == 1 else a)
     return tuple(sizes), 0
 
@@ -166,6 +172,21 @@ def _squeeze(given: _Given) -> tuple[Shape, int]:
     return (*shape[: axes[0]], *shape[axes[0] + 1 :]), 0
 
 
+def _softmax(given: _Given) -> tuple[Shape, int]:
+    shape = given.shapes[0]
+    if len(shape) != 2 or given.attributes.get("axis", -1) not in (1, -1):
+        raise _wrong("Softmax")
+    return shape, 0
+
+
+def _trees(given: _Given) -> tuple[Shape, int]:
+    rows = given.shapes[0]
+    if len(rows) != 2:
+        raise _wrong(OPERATOR)
+    steps = comparisons_max(given.lists, given.attributes.get("n_targets", 0), rows[1])
+    return (rows[0], 1), steps * COMPARISON_MULTIPLY_ADDS
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """of: shape and multiply-adds of a row. inputs: how many. whole: places of inputs that are whole numbers."""
@@ -179,17 +200,22 @@ class _Rule:
 _GEMM = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
 
 _RULES = {
+    "Add": _Rule(_broadcast, range(2, 3)),
     "Clip": _Rule(_clip, range(3, 4)),
     "Concat": _Rule(_concat, range(1, 33), frozenset({"axis"})),
     "Gather": _Rule(_gather, range(2, 3), frozenset({"axis"}), frozenset({1})),
     "Gemm": _Rule(_gemm, range(2, 4), frozenset(_GEMM)),
+    "LeakyRelu": _Rule(_same, range(1, 2), frozenset({"alpha"})),
     "MatMul": _Rule(_matmul, range(2, 3)),
     "Mul": _Rule(_broadcast, range(2, 3)),
     "Relu": _Rule(_same, range(1, 2)),
     "Sigmoid": _Rule(_same, range(1, 2)),
+    "Softmax": _Rule(_softmax, range(1, 2), frozenset({"axis"})),
     "Squeeze": _Rule(_squeeze, range(2, 3), whole=frozenset({1})),
     "Sub": _Rule(_broadcast, range(2, 3)),
+    "Tanh": _Rule(_same, range(1, 2)),
+    OPERATOR: _Rule(_trees, range(1, 2), frozenset({"n_targets"})),
 }
 
 OPERATORS = frozenset(_RULES)
-"""Standard operators that a fused graph is made of."""
+"""Operators that a bundle's graph is made of."""

@@ -1,10 +1,11 @@
 """What a bundle states about itself, and how two differ: plain values for people and programs."""
 
-from typing import Any
+from typing import Any, get_args
 
 from models.bundle.files import SIGNATURE, BundleError, Files, digests
 from models.bundle.load import Bundle, parse_bundle
 from models.bundle.trust import ANYBODY, Trust
+from schemas.manifest import ScoreKind
 
 
 def described(files: Files, trust: Trust) -> dict[str, Any]:
@@ -16,6 +17,7 @@ def described(files: Files, trust: Trust) -> dict[str, Any]:
         "digest": bundle.digest,
         "signature": _signature(files, trust),
         "product": manifest.product,
+        "score_kinds": list(manifest.score_kinds or get_args(ScoreKind)),
         "owner": manifest.owner,
         "licence": manifest.licence,
         "permitted_use": manifest.permitted_use,
@@ -52,6 +54,8 @@ def _flat(bundle: Bundle) -> dict[str, Any]:
         "permitted use": manifest.permitted_use,
     }
     values |= {f"feature {feature.name}": feature.model_dump_json() for feature in manifest.feature_spec.features}
+    if manifest.source is not None:
+        values["source spec"] = manifest.source.canonical()
     parts = (
         ("threshold", manifest.thresholds.model_dump()),
         ("training", origin(bundle)),

@@ -12,6 +12,8 @@ from typing import Union
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 FIELD_NUMBER_MAX = (1 << 29) - 1
 VARINT_BYTES_MAX = 10
+FIELDS_MAX = 1 << 21
+"""Of a file, messages within messages included: some seconds and 300 MB of reading at most."""
 
 
 class GraphError(ValueError):
@@ -79,11 +81,24 @@ def signed(value: int) -> int:
     return value - (1 << 64) if value >= 1 << 63 else value
 
 
+class _Count:
+    """Fields that have been read."""
+
+    fields = 0
+
+
 def read(kind: Kind, content: bytes) -> Message:
     """The message in the bytes. Raises GraphError where anything about them is not as it must be."""
+    return _read(kind, content, _Count())
+
+
+def _read(kind: Kind, content: bytes, count: _Count) -> Message:
     values: list[tuple[int, Value]] = []
     seen: set[int] = set()
     for number, wire, value in _fields(content):
+        count.fields += 1
+        if count.fields > FIELDS_MAX:
+            raise GraphError(f"the file has more than {FIELDS_MAX:,} fields")
         known = kind.fields.get(number)
         if known is None:
             raise GraphError(kind.refusals.get(number, f"the {kind.name} has a field {number}, which is not allowed"))
@@ -94,7 +109,7 @@ def read(kind: Kind, content: bytes) -> Message:
         seen.add(number)
         if known.of is not None:
             assert isinstance(value, bytes), "a message has a length"
-            values.append((number, read(known.of, value)))
+            values.append((number, _read(known.of, value, count)))
         else:
             values.append((number, value))
     return Message(kind, values)

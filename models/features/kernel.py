@@ -4,7 +4,9 @@ No fastmath and one fixed order of additions, so the bits do not depend on how t
 functions take whole arrays and offsets: a slice handed over costs more than the arithmetic behind it.
 """
 
+import contextlib
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -49,7 +51,21 @@ NIGHT_HOUR_LAST = 6
 ROWS_AHEAD = 16
 LINE_WORDS = 16  # a cache line of 64 bytes
 
-compiled = njit(cache=True, nogil=True, error_model="numpy")
+
+def compiled(function: Any) -> Any:
+    """Compile a function, and keep it on disk. What an earlier version kept there, with types that are gone, is dropped.
+
+    numba unpickles the index before it compares the source's date, so it would raise AttributeError at each call.
+    """
+    found = njit(cache=True, nogil=True, error_model="numpy")(function)
+    index = getattr(found._cache, "_cache_file", None)
+    if index is not None:
+        try:
+            index._load_index()
+        except Exception:  # whatever pickle meets
+            with contextlib.suppress(OSError):
+                index.flush()
+    return found
 
 
 @compiled
@@ -106,7 +122,7 @@ def _read_ring(words, numbers, here, bucket_layout, now, newest, amount, windows
             if m2_at > 0 and n > 0:  # two groups merged: Chan, Golub and LeVeque 1979
                 gap = numbers[word + sum_at] / n - total / count
                 m2 += numbers[word + m2_at] + gap * gap * count * n / (count + n)
-            if max_at > 0:
+            if max_at > 0 and n > 0:  # an empty bucket's 0 is above a refund
                 largest = max(largest, np.float64(numbers[word + max_at]))
             if sum_at > 0:
                 total += numbers[word + sum_at]
@@ -172,7 +188,7 @@ def _remember(words, numbers, here, bucket_layout, now, newest, amount, sketch_b
     if sum_at > 0:
         numbers[word + sum_at] += amount
     if max_at > 0:
-        numbers[word + max_at] = max(np.float64(numbers[word + max_at]), amount)
+        numbers[word + max_at] = max(np.float64(numbers[word + max_at]), amount) if n > 0 else amount
     for field in range(sketch_bits.shape[1]):
         words[word + sketch_at + 2 * field + sketch_bits[row, field] // 32] |= np.uint32(1) << np.uint32(
             sketch_bits[row, field] % 32

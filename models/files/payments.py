@@ -155,16 +155,25 @@ def _frauds(table: Table, label: str | None) -> pl.Series:
     """Which payments are labelled as fraud; those without a label are not."""
     if label is None:
         return pl.repeat(False, len(table.frame), dtype=pl.Boolean, eager=True)
-    where = f"{table.path}: {label}"
-    return read_flags(table.frame[label], where, table.options, table.lines, FRAUD, LEGITIMATE).fill_null(False)
+    return labels_of(table.frame[label], table.lines, table.path, label, table.options)
+
+
+def labels_of(given: pl.Series, lines: pl.Series, path: Path, label: str | None, options: ReadOptions) -> pl.Series:
+    """`is_fraud` of a column of labels. Raises TableError for what is none."""
+    return read_flags(given, f"{path}: {label}", options, lines, FRAUD, LEGITIMATE).fill_null(False).alias("is_fraud")
 
 
 def _scenarios(table: Table, scenario: str) -> pl.Series:
     """Numbers of the kinds of fraud, 0 where there is none."""
-    numbers = table.numbers(scenario).cast(pl.Int64, strict=False).fill_null(0)
+    return scenarios_of(table.numbers(scenario), table.path, scenario)
+
+
+def scenarios_of(given: pl.Series, path: Path, scenario: str) -> pl.Series:
+    """`scenario` of a column of numbers. Raises TableError."""
+    numbers = given.cast(pl.Int64, strict=False).fill_null(0)
     if not numbers.is_between(0, 99).all():
-        raise TableError(f"{table.path}: {scenario} holds numbers beyond 0 to 99: number the kinds of fraud from 1.")
-    return numbers
+        raise TableError(f"{path}: {scenario} holds numbers beyond 0 to 99: number the kinds of fraud from 1.")
+    return numbers.alias("scenario")
 
 
 def whole(fields: pl.DataFrame, path: Path) -> pl.DataFrame:
@@ -184,5 +193,7 @@ def whole(fields: pl.DataFrame, path: Path) -> pl.DataFrame:
 
 def payloads(fields: pl.DataFrame) -> list[bytes]:
     """Each row as the JSON that the stream would carry."""
+    if "payload" in fields.columns:  # of `models.files.events`
+        return fields["payload"].to_list()
     encode = msgspec.json.Encoder().encode
     return [encode(row) for row in fields.select(n for n in fields.columns if n in FIELDS).iter_rows(named=True)]

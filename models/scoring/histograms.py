@@ -6,9 +6,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from models.features.kernel import compiled
 from schemas.reference import FeatureHistogram
 
 Counts = NDArray[np.int64]
@@ -37,7 +37,7 @@ class FeatureBins:
         return tuple(tuple(row[:bins].tolist()) for row, bins in zip(counts, self.bins.tolist(), strict=True))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _count(matrix, edges, bins, counts):  # type: ignore[no-untyped-def]
     """A value's bin is the number of inner edges at or below it. Edge by edge over a column: no branches, whole vectors."""
     above = np.empty(matrix.shape[0], np.int32)

@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from models.bundle.graph import FEATURE_ERRORS, INPUT
+from models.bundle.graph import FEATURE_ERRORS, INPUT, has_trees
 from models.bundle.load import Bundle
 from models.scoring.bound import BUCKETS, BoundGraph, crossover, seconds
 from models.scoring.devices import Device, DeviceError, create_session, reason_of
@@ -28,6 +28,13 @@ class ModelSession:
     def __init__(self, bundle: Bundle, device: Device = "auto") -> None:
         """Raises DeviceError if `device` is not usable."""
         self.bundle = bundle
+        if device != "cpu" and has_trees(bundle.model):
+            if device == "cuda":
+                raise DeviceError(
+                    f"{bundle.manifest.name}/{bundle.manifest.version} has trees, which ONNX Runtime computes on the CPU "
+                    "alone: set ASSAY_DEVICE=cpu or auto."
+                )
+            device = "cpu"
         session, self.provider = create_session(bundle.model, device)
         self._session = session if self.provider == "cpu" else create_session(bundle.model, "cpu")[0]
         trial = np.zeros((QUICK_TRIAL_ROWS, len(bundle.manifest.feature_spec.names)), np.float32)

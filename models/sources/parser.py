@@ -52,6 +52,8 @@ class EventParser:
             name for name, field in self._reading.fields.items() if field.text and name in source.attributes
         )
         """Names of the attributes that are texts."""
+        self.attributes = tuple(name for name in self._reading.fields if name.partition(".")[0] in source.attributes)
+        """Names of the attributes' columns."""
 
     @property
     def selects(self) -> bool:

@@ -1,10 +1,12 @@
 """Reads a source spec from YAML; and the spec that holds where a user gives none. An error names the line and the fix."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 from models.yaml_specs import parse_yaml, read_text
 from schemas.source_spec import SourceSpec
+from schemas.topics import TRANSACTIONS, Topic
 
 FIXES = {
     "union_tag_not_found": "add `type`: number, category, flag, id, ip, geo, time or text",
@@ -31,6 +33,11 @@ def parse_source(text: str, source: str = "source spec") -> SourceSpec:
 def default_source() -> SourceSpec:
     """The spec of Assay's own topic `transactions`."""
     return load_source(DEFAULT)
+
+
+def topic_of(source: SourceSpec | None) -> Topic:
+    """The topic that a scorer reads: with Assay's prefix, and as wide and as long kept as `transactions`."""
+    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic)
 
 
 def _without_type(path: tuple[str | int, ...]) -> tuple[str | int, ...]:

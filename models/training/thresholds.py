@@ -1,7 +1,7 @@
 """From which scores on to alert: for an alert budget, a floor of precision, or the least cost."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,6 +131,17 @@ def choose_thresholds(
     if isinstance(objective, RecallFloor):
         return _by_recall(probability, objective, is_fraud)
     return _by_cost(probability, anomaly_percentile, objective, is_fraud)
+
+
+def classifier_thresholds(
+    probability: NDArray[np.float32], objective: Objective, is_fraud: NDArray[np.bool_], days: int | None = None
+) -> Thresholds:
+    """`choose_thresholds` where there is no anomaly score: its threshold is one that a percentile of 0 never reaches."""
+    if isinstance(objective, AlertBudget | AlertsPerDay):
+        objective = replace(objective, anomaly_part=0.0)
+    found = choose_thresholds(probability, np.zeros_like(probability), objective, is_fraud, days)
+    words = found.objective.partition(";")[0]
+    return found.model_copy(update={"anomaly_percentile": NEVER_PERCENTILE, "objective": words})
 
 
 def _by_recall(probability: NDArray[np.float32], objective: RecallFloor, is_fraud: NDArray[np.bool_]) -> Thresholds:

@@ -143,7 +143,7 @@ def _reopens(case: Case, alert: Alert) -> bool:
 
 
 def _at_risk(alert: Alert) -> float:
-    return alert.amount * alert.probability
+    return max(alert.amount, 0.0) * alert.probability  # a refund puts no money at risk
 
 
 def _listed(alert: Alert) -> CaseAlert:

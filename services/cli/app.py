@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from services.cli.bundles import bundle, bundle_report, registry
+from services.cli.bundles import bundle, bundle_build, bundle_report, registry
 from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
@@ -37,6 +37,7 @@ app.add_typer(topics.app, name="topics")
 app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(features.app, name="features")
 bundle.app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
+bundle.app.command(epilog=bundle_build.EXAMPLE)(bundle_build.build)
 bundle.app.command(epilog=thresholds.EXAMPLE)(thresholds.thresholds)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(registry.app, name="registry")

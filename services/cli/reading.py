@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
@@ -11,6 +12,8 @@ from services.cli.output import notes
 
 if TYPE_CHECKING:
     from models.files.options import ReadOptions
+    from schemas.manifest import Manifest
+    from schemas.source_spec import SourceSpec
 
 REASONS_SHOWN_MAX = 10
 
@@ -32,6 +35,12 @@ TimeStart = Annotated[
 ]
 Without = Annotated[list[str] | None, typer.Option(help="A field that is read and that the file is known not to have.")]
 
+SourceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--source", help="Source spec in YAML, in place of --map: what the events are and where their fields lie."
+    ),
+]
 Words = Annotated[
     list[str] | None, typer.Option("--word", help="WORD=yes or WORD=no: in a flag of another language, such as ei=no.")
 ]
@@ -87,6 +96,30 @@ def _flags(pairs: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
             raise TableError(f"--word {pair} is neither WORD=yes nor WORD=no: correct it.")
         found[meaning].append(word)
     return tuple(found["yes"]), tuple(found["no"])
+
+
+def source_spec(path: Path | None, mapped: Sequence[str] | None) -> "SourceSpec | None":
+    """The spec of --source, which takes the place of --map. Raises SourceSpecError, AssayError."""
+    from models.sources.spec_file import load_source
+    from services.errors import AssayError
+
+    if path is None:
+        return None
+    if mapped:
+        raise AssayError("--source and --map both say where the fields lie: leave one out.")
+    return load_source(path)
+
+
+def source_of(manifest: "Manifest", given: "SourceSpec | None") -> "SourceSpec | None":
+    """The source of a bundle, or the one given for a bundle that has none. Raises AssayError where they differ."""
+    from services.errors import AssayError
+
+    if given is not None and manifest.source is not None and given != manifest.source:
+        raise AssayError(
+            f"{manifest.name}/{manifest.version} was made for another source spec than --source gives: leave it out, and the "
+            "bundle's own is taken."
+        )
+    return manifest.source or given
 
 
 def _start(text: str) -> datetime:

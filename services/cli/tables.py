@@ -7,8 +7,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.files.options import TableError
+from models.features.layout import id_fields
+from models.files import payments
+from models.files.events import read_events, whole_events
+from models.files.options import ReadOptions, TableError
 from models.files.payments import check_suffix
+from models.sources.fits import misfit
+from schemas.feature_kinds import ID_FIELDS
+from schemas.feature_spec import FeatureSpec
+from schemas.source_spec import SourceSpec
 from services.cli.frames import write_whole
 from services.scorer.offline import Judged, Labelled
 
@@ -23,8 +30,38 @@ def check_target(path: Path) -> None:
         raise TableError(f"{path} cannot be written, since {path.parent} is no directory: make it first.")
 
 
-def labelled(fields: pl.DataFrame, label_delay_days: int) -> Labelled:
-    """What the payments of `read` say of the terminals."""
+def read(
+    path: Path,
+    source: SourceSpec | None,
+    mapped: Sequence[str] | None,
+    label: str | None,
+    options: ReadOptions,
+    spec: FeatureSpec,
+    notes: list[str],
+) -> pl.DataFrame:
+    """A file of a source's events, or of payments with columns as `mapped` says. Raises TableError."""
+    if problem := misfit(spec, source):
+        raise TableError(problem)
+    if source is not None:
+        return read_events(path, source, label, options=options, notes=notes)
+    return payments.read(
+        path, payments.mapping(mapped or []), label, options=options, reads=id_fields(spec), notes=notes
+    )
+
+
+def whole(fields: pl.DataFrame, path: Path, source: SourceSpec | None) -> pl.DataFrame:
+    """What was read. Raises TableError where a row is none that the stream would take."""
+    return payments.whole(fields, path) if source is None else whole_events(fields, path)
+
+
+def ids_max(fields: pl.DataFrame, spec: FeatureSpec) -> int:
+    """How many ids a field has, at most."""
+    return max(fields[field].n_unique() for field in {*ID_FIELDS, *id_fields(spec)} if field in fields)
+
+
+def labelled(fields: pl.DataFrame, spec: FeatureSpec, delay_days: int | None) -> Labelled:
+    """What the payments of `read` say of the terminals. delay_days: by default the spec's."""
+    label_delay_days = spec.label_delay_days if delay_days is None else delay_days
     day = (fields["event_time_ms"] // DAY_MS).fill_null(strategy="forward").fill_null(0)
     terminals = fields["terminal_id"].fill_null("").to_list()
     return Labelled(day.to_numpy(), terminals, fields["is_fraud"].to_numpy(), label_delay_days)

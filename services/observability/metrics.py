@@ -120,6 +120,11 @@ class Metrics:
             "credit_outcomes", "Credit decisions committed, by outcome.", [*partition, "outcome"]
         )
         self.late = self._counter("late_records", "Records scored but too late to enter the history.", partition)
+        self.unselected = self._counter(
+            "unselected_records",
+            "Records that the source spec does not select: passed over, no dead letters.",
+            partition,
+        )
         self.misplaced = self._counter(
             "misplaced_records",
             "Records judged on another partition than the one where Kafka's default partitioner puts their card (applicant).",

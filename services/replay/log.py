@@ -13,6 +13,7 @@ from schemas.topics import (
     SOURCE_PARTITION_HEADER,
     TERMINAL_PROFILES,
     TRANSACTIONS,
+    Topic,
 )
 from services.engine.batches import Record
 from services.errors import AssayError
@@ -65,9 +66,17 @@ class Log(Protocol):
 class KafkaLog:
     """The topics themselves, read_committed. The consumer is the caller's, started."""
 
-    def __init__(self, kafka: KafkaSettings, topics: TopicSettings, group: str, consumer: AIOKafkaConsumer) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        topics: TopicSettings,
+        group: str,
+        consumer: AIOKafkaConsumer,
+        source: Topic = TRANSACTIONS,
+    ) -> None:
+        """source: the group's input."""
         self._kafka, self._topics, self._group, self._consumer = kafka, topics, group, consumer
-        self._source = topics.topic_prefix + TRANSACTIONS.name
+        self._source = topics.topic_prefix + source.name
         self._spans: dict[TopicPartition, Span] = {}
         self._begins: dict[int, int] = {}
 

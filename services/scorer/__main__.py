@@ -5,7 +5,8 @@ from aiokafka import TopicPartition
 
 from models.features.fold import warm
 from models.features.history import FeatureStateError
-from schemas.topics import CONTROL, CONTROL_ANSWERS, SCORER_OUTPUTS, TERMINAL_PROFILES, TRANSACTIONS
+from models.sources.spec_file import topic_of
+from schemas.topics import CONTROL, CONTROL_ANSWERS, SCORER_OUTPUTS, TERMINAL_PROFILES, Topic
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
 from services.engine.process import Environment, Service, main, run_processor
@@ -51,7 +52,8 @@ async def start() -> None:
     model = loader.first()
     warm(model.feature_spec)
     warm_duplicates()
-    await _check_log(kafka, topics, model.feature_spec.history_ms)
+    source = topic_of(model.source)
+    await _check_log(kafka, topics, source, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
     shares = Shares(scorer.decision_share, scorer.control_share)
     letters = DeadLetterWriter(privacy_key(runtime))
@@ -64,10 +66,10 @@ async def start() -> None:
     models = Models(model, bands, metrics, runtime.group)
     profiles = ProfileTable(metrics)
 
-    def make_processor(source: TopicPartition) -> ScoringProcessor:
+    def make_processor(partition: TopicPartition) -> ScoringProcessor:
         known = profiles if models.champion.feature_spec.profiled else None
         try:
-            return ScoringProcessor(source, models, limits, emitter, metrics, known)
+            return ScoringProcessor(partition, models, limits, emitter, metrics, known)
         except FeatureStateError as error:
             raise AssayError(f"{error} The setting is ASSAY_CARDS_MAX.") from None
 
@@ -82,7 +84,7 @@ async def start() -> None:
         FollowedTable(CONTROL, kafka, topics.topic_prefix, swapper.take, metrics),
     )
     reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES)
-    service = Service([TRANSACTIONS], SCORER_OUTPUTS, make_processor, [swapper, followed], reads)
+    service = Service([source], SCORER_OUTPUTS, make_processor, [swapper, followed], reads)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 
@@ -95,14 +97,14 @@ def _warn_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:
         )
 
 
-async def _check_log(kafka: KafkaSettings, topics: TopicSettings, needed_ms: int) -> None:
+async def _check_log(kafka: KafkaSettings, topics: TopicSettings, source: Topic, needed_ms: int) -> None:
     """Its timestamps should be bounded, and it must reach back as far as features look, for a restart without a snapshot."""
-    if unbounded := await read_unbounded_stamps(kafka, topics, TRANSACTIONS):
+    if unbounded := await read_unbounded_stamps(kafka, topics, source):
         log.warning("timestamps.unbounded", next_step=unbounded)
-    retention = await read_retention(kafka, topics, TRANSACTIONS)
+    retention = await read_retention(kafka, topics, source)
     if retention is None:
         log.info("retention.unknown", next_step="let us describe the topic's configuration to have it checked")
-    elif short := short_retention(topics.topic_prefix + TRANSACTIONS.name, retention, needed_ms):
+    elif short := short_retention(topics.topic_prefix + source.name, retention, needed_ms):
         log.warning("retention.short", next_step=short)
 
 

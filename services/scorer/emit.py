@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from models.features.columns import NO_VALUE
 from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
@@ -37,6 +38,9 @@ from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, 
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
+
+NO_COUNTERPARTY = "-"
+"""In an alert, of an event that has none."""
 
 
 class Emitter:
@@ -126,10 +130,11 @@ class Emitter:
         write = Write(self._prefix + TERMINAL_SUMS.name)
         headers = headers_of(source)
         for sums in closed:
-            terminals, counts = tuple(sums.payments), tuple(sums.payments.values())
+            payments = {terminal: count for terminal, count in sums.payments.items() if terminal != NO_VALUE}
+            terminals, counts = tuple(payments), tuple(payments.values())
             for start in range(0, len(terminals), SUMS_MAX):
-                part, payments = terminals[start : start + SUMS_MAX], counts[start : start + SUMS_MAX]
-                record = self._sums(day=sums.day, terminal_ids=part, payments=payments, frauds=(0,) * len(part))
+                part, number = terminals[start : start + SUMS_MAX], counts[start : start + SUMS_MAX]
+                record = self._sums(day=sums.day, terminal_ids=part, payments=number, frauds=(0,) * len(part))
                 write.append(None, codec.encode(record), headers)
         return write
 
@@ -176,7 +181,7 @@ class Emitter:
         events, triggers = batch.events, batch.outcomes.triggers(row)
         return self._alert(
             **_fields(score),
-            terminal_id=events.counterparties[row] or "",
+            terminal_id=events.counterparties[row] or NO_COUNTERPARTY,
             amount=float(batch.amount[row]),
             currency=events.currencies[row],
             triggers=triggers,

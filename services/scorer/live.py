@@ -12,6 +12,7 @@ import structlog
 from models.scoring.session import ModelSession
 from schemas.control import BundleRef, Channel, Control, own_rollback_id
 from schemas.feature_spec import FeatureSpec
+from schemas.source_spec import SourceSpec
 from services.clock import wall_ms
 from services.observability.metrics import Metrics
 from services.scorer.budget import show_budget
@@ -31,6 +32,8 @@ class Model:
     spec_digest: str
     executor: Executor
     """Where models run: outside the event loop's thread; ONNX Runtime releases the GIL."""
+    source: SourceSpec | None = None
+    """What it scores; None: `transactions`."""
 
     @property
     def bundle(self) -> BundleRef:

@@ -113,7 +113,7 @@ class Loader:
             thresholds=manifest.thresholds,
         )
         spec = manifest.feature_spec
-        return Model(session, identity, spec, spec.digest(), self._executor)
+        return Model(session, identity, spec, manifest.inputs_digest, self._executor, manifest.source)
 
 
 def _checked(model: Model) -> None:

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.history_profiles import HistoryProfiles
+from models.features.inputs import number_fields
 from models.features.layout import id_fields
 from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from models.sources.events import Events
+from schemas.source_spec import SourceSpec
 from schemas.times import RECORD_TIME_MS_MAX
 from services.engine.batches import Record
 from services.engine.duplicates import DuplicateWindow, WindowLimits
@@ -53,18 +55,25 @@ class Part:
 class OfflinePartition:
     """One partition's stages and state. The cut of the records into parts makes no difference."""
 
-    def __init__(self, session: ModelSession, limits: Limits) -> None:
+    def __init__(self, session: ModelSession, limits: Limits, source: SourceSpec | None = None) -> None:
+        """source: what the records are, where the bundle does not say."""
         self._session = session
         self._thresholds = session.bundle.manifest.thresholds
-        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids)
+        self._decoder = Decoder(
+            limits.message_bytes_max,
+            limits.times,
+            scan_ids=limits.scan_ids,
+            source=session.bundle.manifest.source or source,
+        )
         self._duplicates = DuplicateWindow(limits.duplicates)
         spec = session.bundle.manifest.feature_spec
         self._state, self._fields = FeatureState(spec, limits.cards_max), id_fields(spec)
+        self._numbers = number_fields(spec)
 
     def judge(self, records: Sequence[Record], profiles: TerminalProfiles = NOTHING_KNOWN) -> Part:
         """The next records, in the log's order. profiles: what was known of the terminals then."""
-        good, events, faults, _ = admit(self._decoder, self._duplicates, records)
-        features, _ = fold(self._state, events.columns(self._fields, None), profiles)
+        good, events, faults, *_ = admit(self._decoder, self._duplicates, records)
+        features, _ = fold(self._state, events.columns(self._fields, None, self._numbers), profiles)
         self._state.days.clear()  # written by the stream, not needed here
         scores = self._scored(features)
         sound = np.all([np.isfinite(column) for column in scores], axis=0)
@@ -123,6 +132,7 @@ def judge(
     bytes_max: int,
     cards_max: int,
     labelled: Labelled,
+    source: SourceSpec | None = None,
 ) -> Judged:
     """Judge transactions in JSON, in order of event time, as one partition that forgets no id.
 
@@ -131,7 +141,7 @@ def judge(
     """
     judged = Judged.blank(len(payloads))
     records: list[Record] = [Payload(offset, value) for offset, value in enumerate(payloads)]
-    partition = OfflinePartition(session, Limits(bytes_max, 0, WindowLimits(len(payloads)), max(1, cards_max)))
+    partition = OfflinePartition(session, Limits(bytes_max, 0, WindowLimits(len(payloads)), max(1, cards_max)), source)
     history = HistoryProfiles(labelled.label_delay_days)
     for start, end in _batches(labelled.day):
         part = partition.judge(records[start:end], history.on(int(labelled.day[start])))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
 from models.features.fold import NOTHING_KNOWN, fold
+from models.features.inputs import number_fields
 from models.features.layout import stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
@@ -97,12 +98,12 @@ class ScoringProcessor:
         self._source = source
         self._answered: dict[Channel, Acknowledgement] = {}
         self._profiles = profiles
-        self._fields = stream_fields(model.feature_spec)
+        self._fields, self._numbers = stream_fields(model.feature_spec), number_fields(model.feature_spec)
         self._limits = limits
         self._emitter = emitter
         self._metrics = metrics
         self._label = str(source.partition)
-        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids)
+        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids, source=model.source)
         self._duplicates = DuplicateWindow(limits.duplicates)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
@@ -110,6 +111,7 @@ class ScoringProcessor:
         self._last: Record | None = None
         self._batch: Scored | None = None
         self._faults: Counter[str] = Counter()
+        self._unselected = 0
         self.state_key = (
             f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicates.key}"
             f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}:{limits.event_time_ms_min}"
@@ -143,10 +145,10 @@ class ScoringProcessor:
 
     def _take_in(self, records: Sequence[Record]) -> list[DaySums]:
         """Fold records without a score; the terminal days that they close."""
-        good, events, _, arrived_ms = admit(self._decoder, self._duplicates, records)
-        if not good:
+        admitted = admit(self._decoder, self._duplicates, records)
+        if not admitted.records:
             return []
-        fold(self._features, events.columns(self._fields, arrived_ms))
+        fold(self._features, admitted.events.columns(self._fields, admitted.arrived_ms, self._numbers))
         return self._features.closed_days()
 
     async def process(self, records: Sequence[Record]) -> Result:
@@ -154,7 +156,7 @@ class ScoringProcessor:
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         self._check_state(model)
-        good, events, faults, arrived_ms = admit(self._decoder, self._duplicates, records)
+        good, events, faults, self._unselected, arrived_ms = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
         self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
@@ -180,7 +182,7 @@ class ScoringProcessor:
                 writes.append(self._emitter.closed_days(records[-1], closed))
             if judged.model is not model:
                 answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
-        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records), len(faults))
+        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records) - self._unselected, len(faults))
         self._last = records[-1]
         due, carried = self._due_and_carried(force=False)
         writes += due + self._due_answers(answers, records[0].offset)
@@ -216,7 +218,9 @@ class ScoringProcessor:
             show(metrics, label, self._batch, wall_ms())
         for reason, count in self._faults.items():
             metrics.dead_letters.labels(reason).inc(count)
-        self._batch, self._faults = None, Counter()
+        if self._unselected:
+            metrics.unselected.labels(label).inc(self._unselected)
+        self._batch, self._faults, self._unselected = None, Counter(), 0
 
     async def _score(
         self,
@@ -228,7 +232,7 @@ class ScoringProcessor:
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         known = self._profiles
-        batch = events.columns(self._fields, arrived_ms)
+        batch = events.columns(self._fields, arrived_ms, self._numbers)
         before = self._features.turnover
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
@@ -306,23 +310,24 @@ class ScoringProcessor:
 
 
 class Admitted(NamedTuple):
-    """The records and events that enter the history, the faults, and the records' timestamps, ms since 1970 UTC."""
+    """What Decoded holds, without what was seen before; and the records' timestamps, ms since 1970 UTC."""
 
     records: list[Record]
     events: Events
     faults: list[Fault]
+    unselected: int
     arrived_ms: NDArray[np.int64]
 
 
 def admit(decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]) -> Admitted:
-    """Decode and drop duplicates."""
-    good, events, faults, _ = decoder.decode(records)
+    """Decode and drop duplicates: the records and events that enter the history, and the faults."""
+    good, events, faults, unselected = decoder.decode(records)
     arrived_ms = np.array([record.timestamp for record in good], np.int64)
-    repeated = duplicates.repeated(events.ids if good else [], arrived_ms)
+    repeated = duplicates.repeated(events.ids, arrived_ms) if good else []
     if not repeated:
-        return Admitted(good, events, faults, arrived_ms)
+        return Admitted(good, events, faults, unselected, arrived_ms)
     faults += [Fault(good[row], DeadLetterReason.DUPLICATE, duplicates.limits.detail) for row in repeated]
     faults.sort(key=lambda fault: int(fault.record.offset))
     dropped = set(repeated)
     kept = [row for row in range(len(good)) if row not in dropped]
-    return Admitted([good[row] for row in kept], events.take(kept), faults, arrived_ms[kept])
+    return Admitted([good[row] for row in kept], events.take(kept), faults, unselected, arrived_ms[kept])

@@ -19,7 +19,7 @@ def show(metrics: Metrics, label: str, batch: Scored, committed_ms: int) -> None
     _show_latencies(metrics, batch, committed_ms)
     risk.probability.observe(batch.scores.probability)
     risk.percentile.observe(batch.scores.anomaly_percentile)
-    amount = batch.amount
+    amount = np.maximum(batch.amount, 0.0)  # a counter never falls: refunds are not in it
     let_through = outcomes.let_through
     for outcome, chosen in (("pass", ~alert), ("alert", alert & ~let_through), ("let_through", let_through)):
         risk.amount.labels(outcome).inc(float(amount[chosen].sum()))

@@ -17,6 +17,7 @@ from models.bundle.files import BundleError, Refusal
 from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
 from models.scoring.session import SLICE_ROWS
+from models.sources.spec_file import topic_of
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control, command_key, own_rollback_id
 from schemas.topics import CONTROL, CONTROL_ANSWERS
@@ -272,6 +273,10 @@ class Swapper:
         now = self._models.champion
         if model.spec_digest == now.spec_digest:
             return
+        if topic_of(model.source) != topic_of(now.source):
+            raise BundleError(
+                f"{model.bundle} reads another topic than {now.bundle}: start scorers of its own for it.", "features"
+            )
         if command.channel == "challenger":
             raise BundleError(
                 f"{model.bundle} has other features than {now.bundle} and cannot score beside it.", "features"

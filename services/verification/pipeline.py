@@ -1,8 +1,10 @@
 """Which topics are judged: payments or credit applications."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from models.sources.spec_file import topic_of
+from schemas.source_spec import SourceSpec
 from schemas.topics import (
     ALERTS,
     APPLICATIONS,
@@ -33,6 +35,12 @@ class Pipeline:
     outputs: Sequence[Topic]
     marks: Mapping[str, Mark]
     every_decision: bool
+    spec: SourceSpec | None = None
+    """Of the source, where it is the user's own."""
+
+    def reading(self, spec: SourceSpec | None) -> "Pipeline":
+        """The same for another source."""
+        return self if spec is None else replace(self, source=topic_of(spec), spec=spec)
 
 
 PAYMENTS = Pipeline(

@@ -19,6 +19,7 @@ import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from models.sources.parser import EventParser
 from schemas import codec
 from schemas.base import Message
 from schemas.decision import RecordedBecause
@@ -104,6 +105,7 @@ class _Verification:
     ) -> None:
         self._kafka, self._topics, self._group, self._pipeline = kafka, topics, group, pipeline
         self._input = topics.topic_prefix + pipeline.source.name
+        self._parser = EventParser(pipeline.spec) if pipeline.spec is not None and pipeline.spec.select else None
         self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._seen = seen
         self._again = {tp: Trail(trail.begin, trail.begin) for tp, trail in seen.items()}
@@ -186,7 +188,8 @@ class _Verification:
     def _take(self, tp: TopicPartition, records: list[Any]) -> None:
         """Enter a chunk of one partition into the ledgers."""
         if tp.topic == self._input:
-            self._ledgers[tp.partition].add_inputs(np.fromiter((r.offset for r in records), np.int64, len(records)))
+            meant = [record for record in records if self._meant(record)]
+            self._ledgers[tp.partition].add_inputs(np.fromiter((r.offset for r in meant), np.int64, len(meant)))
             return
         if tp in self._seen:
             seen = self._seen[tp]
@@ -203,6 +206,13 @@ class _Verification:
             if self._marks[tp.topic] is Mark.SCORE:
                 self._placement.add(number, [ours[place].key for place in np.flatnonzero(chosen).tolist()])
             self._enter(tp, number, positions[chosen, 1], None if flags is None else flags[chosen])
+
+    def _meant(self, record: Any) -> bool:
+        """Whether an input is due an answer: not if the source spec passes it over."""
+        try:
+            return self._parser is None or not record.value or self._parser.meant(record.value)
+        except codec.RejectedError:
+            return True
 
     def _enter(self, tp: TopicPartition, number: int, offsets: Any, flags: Mask | None) -> None:
         mark, ledger = self._marks[tp.topic], self._ledgers[number]

@@ -62,9 +62,9 @@ def unbounded(annotation: Any, metadata: list[Any]) -> Iterator[str]:
     elif annotation in (int, float):
         if not (lows and highs):
             yield f"{annotation.__name__} has no bounds"
-    elif annotation is str:
+    elif annotation in (str, bytes):
         if not longest:
-            yield "str has no largest length"
+            yield f"{annotation.__name__} has no largest length"
     else:
         assert issubclass(annotation, (Message, StrEnum)), annotation
 

@@ -18,9 +18,12 @@ from models.training.bootstrap import CARDS_PER_DAY, CardDays
 from models.training.data import Dataset
 from schemas.manifest import Thresholds
 
+OF_ANOMALY = ("anomaly", "reconstruction")
+"""Words in the names of figures that are of the anomaly score."""
 
-def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds) -> dict[str, float]:
-    """Every figure by name.
+
+def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds, *, has_anomaly: bool = True) -> dict[str, float]:
+    """Every figure by name; none of the anomaly score where there is none.
 
     `_combined` is the decision as taken: an alert by either score. `_scenario_k`: frauds of that scenario alone.
     """
@@ -60,7 +63,8 @@ def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds) -> dict[str,
         }
         for scenario in kinds:
             figures[f"recall_{name}_scenario_{scenario}"] = alerts[data.scenario == scenario].mean()
-    return {name: float(value) for name, value in figures.items()}
+    others = () if has_anomaly else OF_ANOMALY
+    return {name: float(value) for name, value in figures.items() if not any(word in name for word in others)}
 
 
 def card_precision(data: Dataset, score: NDArray[np.float32], cards: int) -> float:

@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 
 from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.inputs import number_fields
 from models.features.layout import id_fields
+from models.files.events import read_events, usable_events
 from models.files.options import ReadOptions
 from models.files.payments import PLAIN, payloads, read
 from models.training.data import TrainingError
@@ -17,6 +19,7 @@ from schemas import codec
 from schemas.feature_kinds import ID_FIELDS
 from schemas.feature_spec import FeatureSpec
 from schemas.privacy import is_card_number
+from schemas.source_spec import SourceSpec
 from schemas.transaction import Transaction
 
 DAY_MS = 86_400_000
@@ -32,13 +35,17 @@ def read_history(
     progress: Progress = silent,
     options: ReadOptions = PLAIN,
     notes: list[str] | None = None,
+    source: SourceSpec | None = None,
 ) -> History:
     """The labelled payments of a CSV or Parquet file with their features.
 
     names: field -> column, where it has another name. label, scenario: columns as in `models.files.payments.read`, options and
-    notes too. Raises TableError, or TrainingError where nothing usable is left.
+    notes too. source: what the file holds, in place of names. Raises TableError, or TrainingError where nothing usable is left.
     """
-    fields = read(path, names, label, scenario, options, id_fields(spec), notes)
+    if source is None:
+        fields = read(path, names, label, scenario, options, id_fields(spec), notes)
+    else:
+        fields = read_events(path, source, label, scenario, options, notes)
     good = usable(fields, notes)
     if good.is_empty():
         raise TrainingError(f"{path} holds no payment that could be scored: look at its times, ids and amounts.")
@@ -48,7 +55,7 @@ def read_history(
 def fold_payments(fields: pl.DataFrame, spec: FeatureSpec, source: str, progress: Progress = silent) -> History:
     """Usable payments, in order of time, with their features. source: the data in words."""
     first_day, last_day = (int(fields["event_time_ms"][row]) // DAY_MS for row in (0, -1))
-    ids = max(fields[field].n_unique() for field in ID_FIELDS if field in fields)
+    ids = max(fields[field].n_unique() for field in {*ID_FIELDS, *id_fields(spec)} if field in fields)
     days = last_day - first_day + 1
     data = fold_history(_days(fields, spec), first_day, days, spec, ids, progress)
     return History(data, first_day, days, source)
@@ -59,6 +66,8 @@ def usable(fields: pl.DataFrame, notes: list[str] | None = None) -> pl.DataFrame
 
     notes: how many were left out for which reason, and the first one's line, are added to it.
     """
+    if "payload" in fields.columns:
+        return _left(fields, usable_events(fields), notes)
     parse = codec.decoder(Transaction)
     numbers = [card for card in fields["card_id"].unique().drop_nulls() if is_card_number(card)]
     said = pl.Series([_refusal(parse, payload) for payload in payloads(fields)], dtype=pl.String)
@@ -71,6 +80,11 @@ def usable(fields: pl.DataFrame, notes: list[str] | None = None) -> pl.DataFrame
         .then(pl.lit("an earlier payment has the same transaction_id: give each one its own"))
         .alias("why")
     )["why"]
+    return _left(fields, why, notes)
+
+
+def _left(fields: pl.DataFrame, why: pl.Series, notes: list[str] | None) -> pl.DataFrame:
+    """The payments that nothing speaks against; the others are counted in the notes."""
     if notes is not None:
         left_out = pl.DataFrame({"why": why, "line": fields["line"]}).drop_nulls("why")
         counts = (
@@ -100,6 +114,7 @@ def _days(fields: pl.DataFrame, spec: FeatureSpec) -> Iterator[LabelledDay]:
             ids={field: _texts(rows, field) for field in needed},
             event_time_ms=rows["event_time_ms"].to_numpy(),
             amount=rows["amount"].to_numpy(),
+            numbers={name: rows[name].cast(pl.Float64).to_numpy() for name in number_fields(spec)},
         )
         scenario = rows["scenario"].to_numpy() if "scenario" in rows else np.zeros(len(rows))
         yield LabelledDay(int(str(day)), columns, rows["is_fraud"].to_numpy(), scenario.astype(np.int8))

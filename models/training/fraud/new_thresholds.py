@@ -22,7 +22,7 @@ from models.training.model_report.blocks import Section
 from models.training.model_report.inputs import FRAUD, ReportInput, Tested
 from models.training.model_report.page import model_report
 from models.training.results.tables import SCENARIOS
-from models.training.thresholds import Objective, choose_thresholds
+from models.training.thresholds import Objective, choose_thresholds, classifier_thresholds
 from schemas.manifest import Manifest, Thresholds
 
 KEPT = ("calibration", "importance", "latent", "drift", "comparison")
@@ -42,17 +42,24 @@ def with_thresholds(bundle: Bundle, version: int, asked: Objective | Thresholds,
     (validation, on_validation), (test, on_test) = _held_out(bundle)
     old = bundle.manifest
     if isinstance(asked, Thresholds):
+        if not old.has_anomaly and asked.anomaly_percentile != old.thresholds.anomaly_percentile:
+            raise BundleError(f"{old.name}/{old.version} has no anomaly score: give --probability alone.")
         thresholds = asked
     else:
         days = len(np.unique(validation.day))
         truth = validation.is_fraud
-        thresholds = choose_thresholds(on_validation.probability, on_validation.anomaly_percentile, asked, truth, days)
+        probability = on_validation.probability
+        thresholds = (
+            choose_thresholds(probability, on_validation.anomaly_percentile, asked, truth, days)
+            if old.has_anomaly
+            else classifier_thresholds(probability, asked, truth, days)
+        )
     evaluation = old.evaluation and old.evaluation.model_copy(update={"by_day": day_groups(test, on_test, thresholds)})
     manifest = old.model_copy(
         update={
             "version": version,
             "thresholds": thresholds,
-            "metrics": old.metrics | evaluate(test, on_test, thresholds),
+            "metrics": old.metrics | evaluate(test, on_test, thresholds, has_anomaly=old.has_anomaly),
             "evaluation": evaluation,
             "accepted": None,
             "statement": None,

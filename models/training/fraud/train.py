@@ -17,6 +17,7 @@ from models.networks.fused import Fused, feature_errors
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
+from models.sources.fits import misfit
 from models.training.baselines import baseline_scores
 from models.training.card import ModelCard
 from models.training.code_version import code_version
@@ -42,6 +43,7 @@ from models.training.thresholds import AlertBudget, Objective, choose_thresholds
 from schemas.evaluation import Evaluation, Group
 from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Manifest, Thresholds, TrainingRun
+from schemas.source_spec import SourceSpec
 
 DAY_MS = 24 * 3600 * 1000
 EPOCH = date(1970, 1, 1)
@@ -84,6 +86,12 @@ class FraudSettings:
     gan: AugmentationSettings | None = field(default_factory=AugmentationSettings)
     from_date: str | None = None
     card: ModelCard | None = None
+    source: SourceSpec | None = None
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError where the source lacks what the features read."""
+        if problem := misfit(self.spec, self.source):
+            raise TrainingError(problem)
 
 
 _SETTINGS = TypeAdapter(FraudSettings)
@@ -128,12 +136,12 @@ def train_fraud(
         name="fraud",
         version=settings.version,
         product="fraud",
-        # The end of the data, not the wall clock: the same run gives the same bundle.
-        created_at_ms=(history.first_day + history.days) * DAY_MS,
+        created_at_ms=(history.first_day + history.days) * DAY_MS,  # no clock's: the same run gives the same bundle
         owner=card.owner,
         licence=card.licence,
         permitted_use=card.permitted_use,
         feature_spec=settings.spec,
+        source=settings.source,
         thresholds=thresholds,
         training=_run(settings, history, cuts),
         metrics=evaluate(cuts.test, on_test, thresholds) | of_gan,
@@ -262,11 +270,13 @@ def with_epochs(settings: FraudSettings, epochs: int) -> FraudSettings:
 
 def recorded(settings: FraudSettings) -> dict[str, JsonValue]:
     """The settings as the manifest records them, beside what it has fields for. `restored` takes them back."""
-    flat: dict[str, JsonValue] = _SETTINGS.dump_python(settings, mode="json", exclude={"spec", "seed", "version"})
+    flat: dict[str, JsonValue] = _SETTINGS.dump_python(
+        settings, mode="json", exclude={"spec", "seed", "version", "source"}
+    )
     return flat
 
 
 def restored(manifest: Manifest) -> FraudSettings:
     """The settings that a bundle was trained with."""
     identity = {"spec": manifest.feature_spec, "seed": manifest.training.seed, "version": manifest.version}
-    return _SETTINGS.validate_python({**manifest.training.settings, **identity})
+    return _SETTINGS.validate_python({**manifest.training.settings, **identity, "source": manifest.source})

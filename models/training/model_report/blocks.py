@@ -1,5 +1,6 @@
 """What a page is made of: sections, figures and tables, and numbers as they are written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -79,6 +80,6 @@ def of_hundred(share: float) -> str:
     return f"{share * whole:.0f} of {whole:,}"
 
 
-def listed(words: list[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     """`a, b and c`."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

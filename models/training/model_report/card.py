@@ -1,11 +1,13 @@
 """The model card's tables: what the bundle is, where it comes from, and every figure of its manifest."""
 
 from datetime import UTC, datetime
+from typing import get_args
 
 from pydantic import JsonValue
 
 from models.training.model_report.blocks import Section, Table, count, figure, listed
 from models.training.model_report.inputs import ReportInput
+from schemas.manifest import ScoreKind
 
 
 def card_section(data: ReportInput) -> Section:
@@ -15,6 +17,7 @@ def card_section(data: ReportInput) -> Section:
     identity = (
         ("Model", f"{manifest.name}, version {manifest.version}"),
         ("Product", manifest.product),
+        ("Scores", listed(manifest.score_kinds or get_args(ScoreKind))),
         ("Owner", manifest.owner),
         ("Licence", manifest.licence),
         ("Permitted use", manifest.permitted_use),

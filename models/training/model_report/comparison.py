@@ -14,7 +14,7 @@ HALF = 0.3
 def comparison_section(data: ReportInput) -> Section | None:
     """None where the trainer compared with nothing."""
     evaluation = data.manifest.evaluation
-    if evaluation is None or not evaluation.models or RANKED_BY not in evaluation.models[0].figures:
+    if evaluation is None or len(evaluation.models) < 2 or RANKED_BY not in evaluation.models[0].figures:
         return None
     names = list(evaluation.models[0].figures)
     rows = tuple((model.model, *(_interval(model.figures.get(name)) for name in names)) for model in evaluation.models)

@@ -15,12 +15,13 @@ BUDGETS = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05)
 def decisions_section(data: ReportInput) -> Section:
     """Confusion matrix of the decision as taken, all three triggers, and other budgets."""
     thresholds = data.manifest.thresholds
+    unusual = f", or from anomaly percentile {figure(thresholds.anomaly_percentile)} on"
     return Section(
         "decisions",
         "What does it decide?",
         (
-            f"{data.words.alert.capitalize()}: from probability {figure(thresholds.probability, 4)} on, or from anomaly "
-            f"percentile {figure(thresholds.anomaly_percentile)} on. Chosen for: {thresholds.objective}.",
+            f"{data.words.alert.capitalize()}: from probability {figure(thresholds.probability, 4)} on"
+            f"{unusual if data.manifest.has_anomaly else ''}. Chosen for: {thresholds.objective}.",
         ),
         (_confusion(data),),
         (_triggers(data), money_table(data), _budgets(data)),
@@ -98,9 +99,9 @@ def _matrix(
 
 
 def _triggers(data: ReportInput) -> Table:
-    truth = data.test.truth
+    truth, several = data.test.truth, data.manifest.has_anomaly
     rows = []
-    for name in DECISIONS:
+    for name in DECISIONS if several else DECISIONS[:1]:
         alerts = decide(data.test.scores, data.manifest.thresholds)[name]
         precision, recall = share(truth, alerts), share(alerts, truth)
         both = (precision or 0.0) + (recall or 0.0)
@@ -117,7 +118,9 @@ def _triggers(data: ReportInput) -> Table:
             )
         )
     columns = ("trigger", data.words.alerts, f"of all {data.words.events}", "precision", "recall", "F1", "accuracy")
-    return Table("The two triggers and the decision", columns, tuple(rows), marked=len(rows) - 1)
+    return Table(
+        "The two triggers and the decision" if several else "The decision", columns, tuple(rows), marked=len(rows) - 1
+    )
 
 
 def _budgets(data: ReportInput) -> Table:

@@ -15,7 +15,7 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 
 def distributions_section(data: ReportInput) -> Section:
-    """Probability and reconstruction error."""
+    """Probability and, where there is one, reconstruction error."""
     words = data.words
     return Section(
         "distributions",
@@ -24,7 +24,7 @@ def distributions_section(data: ReportInput) -> Section:
             f"Filled: {words.negatives}. Outlined: {words.positives}. Each adds up to 100%, however few they are. What "
             "overlaps cannot be told apart by that score alone.",
         ),
-        (_probability(data), _error(data)),
+        (_probability(data), *((_error(data),) if data.manifest.has_anomaly else ())),
     )
 
 

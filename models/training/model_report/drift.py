@@ -63,13 +63,13 @@ def drift_section(data: ReportInput) -> Section:
 
 
 def _scores(data: ReportInput) -> list[Figure]:
-    """The two scores' reference."""
+    """The reference of each score that there is."""
     kept, now = data.reference, data.test.scores
     found = []
     for name, counts, score, high in (
         ("probability", kept.probability_counts, now.probability, 1.0),
         ("anomaly percentile", kept.anomaly_percentile_counts, now.anomaly_percentile, 100.0),
-    ):
+    )[: 2 if data.manifest.has_anomaly else 1]:
         edges = np.linspace(0.0, high, SCORE_BINS + 1)
         reference, test = (
             _shares(np.array(counts)),

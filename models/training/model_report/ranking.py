@@ -18,27 +18,29 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def ranking_section(data: ReportInput) -> Section:
-    """Both curves, for both scores."""
+    """Both curves, for each score that there is."""
     words = data.words
+    scores = (
+        "the classifier's probability (solid) and the autoencoder's reconstruction error (dashed), which was not told what "
+        f"{words.positive} is."
+        if data.manifest.has_anomaly
+        else "the classifier's probability."
+    )
     return Section(
         "ranking",
         f"Does the score put {words.positives} first?",
-        (
-            "A threshold can be moved later; a ranking cannot. These curves show every threshold at once: the classifier's "
-            "probability (solid) and the autoencoder's reconstruction error (dashed), which was not told what "
-            f"{words.positive} is.",
-        ),
+        (f"A threshold can be moved later; a ranking cannot. These curves show every threshold at once: {scores}",),
         (_roc(data), _precision_recall(data)),
     )
 
 
 def _roc(data: ReportInput) -> Figure:
     truth, scores, words = data.test.truth, data.test.scores, data.words
-    curves = {name: _thin_roc(truth, score) for name, score in _both(data).items()}
-    auc = {name: float(roc_auc_score(truth, score)) for name, score in _both(data).items()}
+    curves = {name: _thin_roc(truth, score) for name, score in _ranked(data).items()}
+    auc = {name: float(roc_auc_score(truth, score)) for name, score in _ranked(data).items()}
     plot = Plot(_share_axis(f"false alarms, share of {words.negatives}"), _share_axis(f"{words.positives} found"))
     plot.line((0, 1), (0, 1), "rule")
-    for (name, (false, found)), style in zip(curves.items(), ("c1", "c3 dash"), strict=True):
+    for (name, (false, found)), style in zip(curves.items(), ("c1", "c3 dash"), strict=False):
         plot.line(false, found, style)
         plot.key(f"line {style}", f"{name}, AUC {auc[name]:.3f}")
     alerts = decide(scores, data.manifest.thresholds)["classifier"]
@@ -49,17 +51,14 @@ def _roc(data: ReportInput) -> Figure:
         f"Taken at random, one of the {words.positives} has a higher probability than one of the {words.negatives} in "
         f"{of_hundred(auc['probability'])} cases (AUC {auc['probability']:.3f}; a coin gives 0.500, the dotted diagonal). "
         f"The dot is the active threshold: {percent(found_now)} found at {percent(false_now, 2)} false alarms.",
-        plot.svg(
-            f"ROC curves. Area under the curve: probability {auc['probability']:.3f}, reconstruction error "
-            f"{auc['reconstruction error']:.3f}."
-        ),
+        plot.svg(f"ROC curves. Area under the curve: {', '.join(f'{name} {area:.3f}' for name, area in auc.items())}."),
         Table(
             f"{words.positives.capitalize()} found at a given share of false alarms",
-            ("false alarms", "probability", "reconstruction error"),
+            ("false alarms", *auc),
             tuple(
                 (
                     percent(rate),
-                    *(percent(float(np.interp(rate, *_roc_of(truth, score)))) for score in _both(data).values()),
+                    *(percent(float(np.interp(rate, *_roc_of(truth, score)))) for score in _ranked(data).values()),
                 )
                 for rate in FALSE_POSITIVE_RATES
             ),
@@ -70,10 +69,10 @@ def _roc(data: ReportInput) -> Figure:
 def _precision_recall(data: ReportInput) -> Figure:
     truth, words = data.test.truth, data.words
     base = float(truth.mean())
-    average = {name: float(average_precision_score(truth, score)) for name, score in _both(data).items()}
+    average = {name: float(average_precision_score(truth, score)) for name, score in _ranked(data).items()}
     plot = Plot(_share_axis(f"{words.positives} found (recall)"), _share_axis("precision"))
     plot.level(base)
-    for (name, score), style in zip(_both(data).items(), ("c1", "c3 dash"), strict=True):
+    for (name, score), style in zip(_ranked(data).items(), ("c1", "c3 dash"), strict=False):
         grid = np.linspace(0.0, 1.0, POINTS)
         plot.line(grid, _precision_at(truth, score, grid), style)
         plot.key(f"line {style}", f"{name}, AP {average[name]:.3f}")
@@ -85,18 +84,18 @@ def _precision_recall(data: ReportInput) -> Figure:
         f"{words.are}, so a guess has precision {figure(base, 4)} (dotted); the probability's average precision is "
         f"{figure(average['probability'])}, {average['probability'] / base:.0f} times that. The dot is the active threshold.",
         plot.svg(
-            f"Precision-recall curves. Average precision: probability {average['probability']:.3f}, reconstruction error "
-            f"{average['reconstruction error']:.3f}, guess {base:.4f}."
+            "Precision-recall curves. Average precision: "
+            f"{', '.join(f'{name} {value:.3f}' for name, value in average.items())}, guess {base:.4f}."
         ),
         Table(
             f"Precision when a given share of the {words.positives} is found",
-            ("found", "probability", "reconstruction error"),
+            ("found", *average),
             tuple(
                 (
                     percent(recall, 0),
                     *(
                         percent(float(_precision_at(truth, score, np.array([recall]))[0]))
-                        for score in _both(data).values()
+                        for score in _ranked(data).values()
                     ),
                 )
                 for recall in RECALLS
@@ -105,9 +104,10 @@ def _precision_recall(data: ReportInput) -> Figure:
     )
 
 
-def _both(data: ReportInput) -> dict[str, NDArray[np.float32]]:
+def _ranked(data: ReportInput) -> dict[str, NDArray[np.float32]]:
     scores = data.test.scores
-    return {"probability": scores.probability, "reconstruction error": scores.reconstruction_error}
+    found = {"probability": scores.probability}
+    return found | ({"reconstruction error": scores.reconstruction_error} if data.manifest.has_anomaly else {})
 
 
 def _share_axis(label: str) -> Axis:

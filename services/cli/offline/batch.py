@@ -23,6 +23,7 @@ def batch(
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
+    source_file: reading.SourceFile = None,
     label: Annotated[
         str | None, typer.Option(help="Column that says which payments were frauds: for the terminals' fraud rates.")
     ] = None,
@@ -48,8 +49,6 @@ def batch(
     """
     from rich.progress import Progress
 
-    from models.features.layout import id_fields
-    from schemas.feature_kinds import ID_FIELDS
     from services.scorer.model import load_session
     from services.scorer.offline import judge
     from services.settings.stream import RuntimeSettings, ScorerSettings, load
@@ -63,9 +62,8 @@ def batch(
     )
     session, resolved = load_session(load(ScorerSettings), bundle)
     spec, told = session.bundle.manifest.feature_spec, list[str]()
-    names, reads = payments.mapping(mapped or []), id_fields(spec)
-    fields = payments.read(source, names, label, options=options, reads=reads, notes=told)
-    delay_days = spec.label_delay_days if label_delay_days is None else label_delay_days
+    own = reading.source_of(session.bundle.manifest, reading.source_spec(source_file, mapped))
+    fields = tables.read(source, own, mapped, label, options, spec, told)
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("scoring", total=len(fields))
         judged = judge(
@@ -73,8 +71,9 @@ def batch(
             payments.payloads(fields),
             lambda done: progress.update(task, completed=done),
             bytes_max=load(RuntimeSettings).message_bytes_max,
-            cards_max=max(fields[field].n_unique() for field in ID_FIELDS if field in fields),
-            labelled=tables.labelled(fields, delay_days),
+            cards_max=tables.ids_max(fields, spec),
+            labelled=tables.labelled(fields, spec, label_delay_days),
+            source=own,
         )
     tables.write(target, fields, judged)
     found = reading.reasons(tables.refused(fields, judged))

@@ -85,7 +85,7 @@ async def _build(group: str, session: Any, limits: Any, cut: "Cut", progress: "P
     from services.replay.dataset import known_labels
 
     labels = known_labels([record async for record in records(LABELS)], cut.as_of_ms)
-    async with topics_log(group) as log:
+    async with topics_log(group, session.bundle.manifest.source) as log:
         return await run(log, session, limits, labels, cut, progress)
 
 

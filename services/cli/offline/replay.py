@@ -15,6 +15,7 @@ from services.cli.output import print_json, results
 
 if TYPE_CHECKING:
     from models.scoring.session import ModelSession
+    from schemas.source_spec import SourceSpec
     from services.replay.log import Log
     from services.replay.replay import Period, Replayed
     from services.scorer.processor import Limits
@@ -105,15 +106,16 @@ async def _replay(
         with needing_files():
             from services.replay.archive import ArchiveLog
         return await run(ArchiveLog(archive), session, limits, period, progress)
-    async with topics_log(group) as log:
+    async with topics_log(group, session.bundle.manifest.source) as log:
         return await run(log, session, limits, period, progress)
 
 
 @asynccontextmanager
-async def topics_log(group: str) -> "AsyncIterator[Log]":
-    """The topics as a log; what Kafka refuses is one sentence."""
+async def topics_log(group: str, source: "SourceSpec | None" = None) -> "AsyncIterator[Log]":
+    """The topics as a log; what Kafka refuses is one sentence. source: of the bundle that scores."""
     from aiokafka.errors import KafkaError
 
+    from models.sources.spec_file import topic_of
     from services.errors import AssayError
     from services.kafka.client import reader
     from services.replay.log import KafkaLog
@@ -123,7 +125,7 @@ async def topics_log(group: str) -> "AsyncIterator[Log]":
     consumer = reader(kafka)
     try:
         await consumer.start()
-        yield KafkaLog(kafka, load(TopicSettings), group, consumer)
+        yield KafkaLog(kafka, load(TopicSettings), group, consumer, topic_of(source))
     except KafkaError as error:
         raise AssayError(
             f"Kafka at {kafka.bootstrap} cannot be read ({type(error).__name__}): check ASSAY_KAFKA_BOOTSTRAP."

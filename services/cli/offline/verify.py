@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,6 +48,7 @@ def verify(
             "--bits", help="Then fold and score everything again, as `assay replay` does, and compare every bit."
         ),
     ] = False,
+    source: Annotated[Path | None, typer.Option(help="Source spec of the input. Default: `transactions`.")] = None,
     allow_split: Annotated[
         bool,
         typer.Option(
@@ -62,6 +64,7 @@ def verify(
     themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
     hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
+    from models.sources.spec_file import load_source
     from services.settings.stream import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
     from services.verification.pipeline import CREDIT, PAYMENTS
 
@@ -69,7 +72,7 @@ def verify(
     if credit and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
-    pipeline = CREDIT if credit else PAYMENTS
+    pipeline = CREDIT if credit else PAYMENTS.reading(load_source(source) if source else None)
     options = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
         verdict = asyncio.run(

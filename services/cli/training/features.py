@@ -55,6 +55,7 @@ def build(
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,
+    source_file: reading.SourceFile = None,
     label: Annotated[str | None, typer.Option(help="Column that says which payments were frauds.")] = None,
     encoding: reading.Encoding = None,
     delimiter: reading.Delimiter = None,
@@ -85,16 +86,14 @@ def build(
     with needing_files():
         import polars as pl
 
-        from models.files import payments
         from services.cli import tables
     tables.check_target(target)
     loaded = load_spec(spec)
     options = reading.options(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
     )
-    told: list[str] = []
-    names, reads = payments.mapping(mapped or []), id_fields(loaded)
-    fields = payments.whole(payments.read(source, names, label, options=options, reads=reads, notes=told), source)
+    own, told, reads = reading.source_spec(source_file, mapped), list[str](), id_fields(loaded)
+    fields = tables.whole(tables.read(source, own, mapped, label, options, loaded, told), source, own)
     reading.show([], [] if json else told)
     absent = [pl.lit(NO_VALUE).alias(field) for field in reads if field not in fields]
     rows = {column.name: column.to_numpy() for column in fields.with_columns(absent)}

@@ -55,7 +55,9 @@ Objective = Annotated[
 ]
 Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
 Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]
-Source = Annotated[str | None, typer.Option(help="The data of --data in words, for manifest and report.")]
+Described = Annotated[
+    str | None, typer.Option("--described-as", help="The data of --data in words, for manifest and report.")
+]
 Owner = Annotated[str | None, typer.Option(help="Who answers for the bundle.")]
 Licence = Annotated[str | None, typer.Option(help="Of the bundle.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")]
@@ -70,6 +72,7 @@ def train() -> None:
 def fraud(
     data: Data = None,
     mapped: Mapped = None,
+    source_file: reading.SourceFile = None,
     label: Label = "is_fraud",
     scenario: Scenario = None,
     out: Out = Path("deploy/bundles/fraud"),
@@ -99,7 +102,7 @@ def fraud(
     epochs: Epochs = None,
     compared: Compared = True,
     gan: Gan = True,
-    source: Source = None,
+    described: Described = None,
     owner: Owner = None,
     licence: Licence = None,
     version: Version = 1,
@@ -112,12 +115,15 @@ def fraud(
     """
     with needing_trainer():
         from models.training.fraud import requests, train
+    own = reading.source_spec(source_file, mapped)
     settings = requests.fraud_settings(
         features or Path("deploy/features/fraud.yaml"),
         requests.Names(classifier, vae, calibration, objective),
         cuts=requests.cuts_of(train_days, validation_days, delay_days, test_days),
         epochs=epochs,
-        numbers=dict(_card(data, owner, licence), seed=seed, days=days, customers=customers, from_date=from_day),
+        numbers=dict(
+            _card(data, owner, licence), source=own, seed=seed, days=days, customers=customers, from_date=from_day
+        ),
         version=version,
         compared=compared,
         gan=gan,
@@ -127,7 +133,7 @@ def fraud(
     )
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
-        history = _history(data, mapped or [], label, scenario, settings, report, options, source) if data else None
+        history = _history(data, mapped or [], label, scenario, settings, report, options, described) if data else None
         manifest = train.train_fraud(settings, out, report, results, history)
     train_view.show(manifest, out, json)
 
@@ -157,7 +163,9 @@ def _history(
         from models.files.payments import mapping
         from models.training.fraud.file_history import read_history
     told: list[str] = []
-    history = read_history(path, mapping(mapped), label, settings.spec, scenario, report, options, told)
+    history = read_history(
+        path, mapping(mapped), label, settings.spec, scenario, report, options, told, settings.source
+    )
     reading.show([], told)
     return replace(history, source=f"{source} {history.source}") if source else history
 

@@ -14,6 +14,25 @@ from models.bundle.protobuf import Message, read, written
 FEATURES = 3
 
 
+def tree_lists() -> dict[str, list[int] | list[float] | list[str]]:
+    """Two trees: one of depth 2, one of depth 1."""
+    return {
+        "base_values": [0.5],
+        "nodes_treeids": [0, 0, 0, 0, 0, 1, 1, 1],
+        "nodes_nodeids": [0, 1, 2, 3, 4, 0, 1, 2],
+        "nodes_featureids": [1, 0, 0, 0, 0, 2, 0, 0],
+        "nodes_modes": ["BRANCH_LEQ", "LEAF", "BRANCH_LT", "LEAF", "LEAF", "BRANCH_GT", "LEAF", "LEAF"],
+        "nodes_values": [0.25, 0.0, -1.5, 0.0, 0.0, 3.0, 0.0, 0.0],
+        "nodes_truenodeids": [1, 0, 3, 0, 0, 1, 0, 0],
+        "nodes_falsenodeids": [2, 0, 4, 0, 0, 2, 0, 0],
+        "nodes_missing_value_tracks_true": [1, 0, 0, 0, 0, 0, 0, 0],
+        "target_treeids": [0, 0, 0, 1, 1],
+        "target_nodeids": [1, 3, 4, 1, 2],
+        "target_ids": [0, 0, 0, 0, 0],
+        "target_weights": [0.1, -0.2, 0.3, 1.0, -1.0],
+    }
+
+
 @functools.cache
 def small() -> bytes:
     """Every operator of a fused graph, in a few kilobytes."""
@@ -30,9 +49,14 @@ def small() -> bytes:
         node("Mul", ["above", "row"], ["linear"]),
         node("Clip", ["linear", "zero", "one"], ["clipped"]),
         node("Gemm", ["clipped", "wide", "bias"], ["layer"]),
-        node("Relu", ["layer"], ["hidden"]),
+        node("LeakyRelu", ["layer"], ["leaky"], alpha=0.1),
+        node("Relu", ["leaky"], ["bent"]),
+        node("Tanh", ["bent"], ["round"]),
+        node("Softmax", ["round"], ["hidden"], axis=1),
         node("MatMul", ["hidden", "narrow"], ["column"]),
-        node("Sigmoid", ["column"], ["said"]),
+        node("TreeEnsembleRegressor", ["features"], ["trees"], domain="ai.onnx.ml", n_targets=1, **tree_lists()),
+        node("Add", ["column", "trees"], ["sum"]),
+        node("Sigmoid", ["sum"], ["said"]),
         *(node("Squeeze", ["said", "axis"], [output]) for output in OUTPUTS[:3]),
         node("MatMul", ["hidden", "back"], [OUTPUTS[3]]),
     ]
@@ -45,7 +69,8 @@ def small() -> bytes:
         [value(name, TensorProto.FLOAT, shape) for name, shape in zip(OUTPUTS, shapes, strict=True)],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    sets = [helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=sets, ir_version=9)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
