@@ -78,6 +78,8 @@ def capacity(record: Record) -> str:
         "room, and so that latency stays low. Brokers are not counted: they take about as much again, depending on replication. The cores",
         "are those of full batches, as under load; with less to do a process makes smaller batches, for latency, and takes more",
         "([benchmarks.md](benchmarks.md), Latency, has the cores at 2,000/s), up to `ASSAY_TRANSACTIONS_PER_S_MAX`.",
+        "The memory is without a full duplicate window: of a load, add 35 bytes for each of 150 s of its payments on the process",
+        "(`ASSAY_DUPLICATE_WINDOW_S` and a quarter; 144 MB for 27,500 a second).",
         "",
         *table(
             ("payments/s", "cards", "bytes", "alerts", "partitions", "processes", "cores used", "memory, MB a process"),

@@ -112,6 +112,14 @@ def test_a_jump_of_the_clock_forgets_no_more_than_the_last_records_allow() -> No
     assert found >= set(range(161, 200))
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_timestamp_that_goes_back_makes_no_id_live_longer(restart: bool) -> None:
+    """The clock is the newest so far, in the batches before and in the snapshot too."""
+    window = DuplicateWindow(WindowLimits(records_min=1, window_ms=100, records_max=1000))
+    places(window, [("a", 0), ("b", 1000)])
+    assert places(restored(window) if restart else window, [("a", 5), ("b", 5)]) == [1]
+
+
 def test_at_the_limit_of_records_the_oldest_are_forgotten() -> None:
     """All within the time: memory is bounded, a generation more or less."""
     window = DuplicateWindow(WindowLimits(records_min=10, window_ms=10**6, records_max=400))
