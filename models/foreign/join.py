@@ -128,7 +128,8 @@ def _joining(foreign: Foreign) -> Joining:
         if write is None:
             raise refused(node, "is not one of those that a bundle takes")
         try:
-            write(joining, node)
+            with np.errstate(all="ignore"):  # what is then no finite number, the walk refuses
+                write(joining, node)
         except (IndexError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ForeignModelError):
                 raise
@@ -358,11 +359,12 @@ def _tree_classifier(joining: Joining, node: onnx.NodeProto) -> None:
     bases = [float(base) for base in given.get("base_values", ())]
     if scored not in ([0], [1], [0, 1]) or transform not in ("NONE", "LOGISTIC", "SOFTMAX") or len(bases) > 2:
         raise refused(node, f"with weights for the classes {scored} and {transform} is not taken")
-    weight, base = leaf_weights(given, "class", scored[-1]), bases[-1] if bases else 0.0
+    by_class = {place: leaf_weights(given, "class", place) for place in scored}
+    weight, base = by_class[scored[-1]], bases[-1] if bases else 0.0
     if len(scored) == 1 and transform == "SOFTMAX":
         raise refused(node, "with weights for one class and SOFTMAX is not taken")
     if transform == "SOFTMAX":
-        for key, value in leaf_weights(given, "class", 0).items():
+        for key, value in by_class[0].items():
             weight[key] = weight.get(key, 0.0) - value
         base -= bases[0] if len(bases) == 2 else base
     score = _ensemble(joining, node, one_target(given, weight, base))

@@ -113,7 +113,9 @@ def original(foreign: Foreign) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
     try:
-        return onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            made.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime's errors have no common base
         raise ForeignModelError(f"ONNX Runtime does not load the model: {reason_of(error)}") from None
 

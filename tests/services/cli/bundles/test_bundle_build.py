@@ -83,6 +83,8 @@ def test_the_example_of_the_page_runs_and_its_bundle_scores_payments(
     assert len(scores) == 100
     assert scores["probability"].is_between(0.0, 1.0).all()
     assert (scores["anomaly_percentile"] == 0.0).all()
+    monkeypatch.setenv("ASSAY_REGISTRY_URL", (tmp_path / "registry").as_uri())
+    assert run_main(monkeypatch, "registry", "publish", "bundle") == 0
     _reasons_add_up(ModelSession(bundle, "cpu"))
 
 
