@@ -3,33 +3,24 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.bundle.load import load_bundle
-from models.scoring.session import ModelSession
-from services.kafka.client import reader
-from services.replay.compare import Comparison
-from services.replay.log import KafkaLog
-from services.replay.replay import Period, replay
-from services.scorer.processor import Limits
-from services.settings.stream import RuntimeSettings
 from services.verification.verdict import Verdict
 from services.verification.verify import output_partitions, verify
 from services.verification.witness import Witness
+from tests.chaos.bits import bits
 from tests.chaos.cluster import Cluster
 from tests.chaos.plan import plan
+from tests.chaos.recreated import recreated
 from tests.chaos.system import SCORERS, System
 from tests.services.harness import Stream
 
 CALM_S = 3.0
 """Load without faults, before it ends as well."""
-
-CARDS_MAX = 10_000
-"""As the harness sets it for its scorers."""
 
 Say = Callable[[str], None]
 
@@ -48,13 +39,16 @@ class Outcome:
     """None, or what did not come back to life."""
     recovered_s: float
     """From the end of the faults until nothing was left to score; the load went on for CALM_S of it."""
+    recreated: list[str]
+    """What was wrong after the input topic had been made again under the scorers."""
     events: dict[str, int]
     """How often the scorers' logs say that a fault was felt; counted at the end, since logs may be gone when somebody asks."""
 
     @property
     def good(self) -> bool:
         """Whether safety and liveness held."""
-        return self.verdict.clean and not (self.differing or self.live or self.system.crashes) and self.compared > 0
+        harm = self.differing or self.live or self.system.crashes or self.recreated
+        return self.verdict.clean and not harm and self.compared > 0
 
     def as_dict(self) -> dict[str, Any]:
         """The last line of a run."""
@@ -77,6 +71,7 @@ class Outcome:
             "alerts": verdict.alerts,
             "compared": self.compared,
             "lag": verdict.lag,
+            "recreated_topic": not self.recreated,
             "restarts": self.system.restarts,
             "crashes": len(self.system.crashes),
             **self.events,
@@ -87,13 +82,14 @@ class Outcome:
     def damage(self) -> list[str]:
         """Positions and last words, for a person."""
         found = [f"{kind}: {position}" for kind, at in self.verdict.examples.items() for position in at]
-        return found + self.examples + self.system.crashes + ([self.live] if self.live else [])
+        return found + self.examples + self.system.crashes + self.recreated + ([self.live] if self.live else [])
 
 
 async def run(seed: int, duration_s: float, rate: float, say: Say, directory: Path) -> Outcome:
     """Faults for `duration_s` at `rate` payments a second, and everything that follows. directory: for logs and snapshots."""
     async with Cluster(directory) as cluster, running(cluster, directory, rate) as system:
-        return await judged(system, lambda: _break(system, seed, duration_s, say), say, seed)
+        outcome = await judged(system, lambda: _break(system, seed, duration_s, say), say, seed)
+        return replace(outcome, recreated=await recreated(system, say))
 
 
 @asynccontextmanager
@@ -139,7 +135,7 @@ async def judged(
     say(f"{system.load.sent:,} payments sent; checking")
     verdict = await verify(stream.kafka, stream.topics, stream.group, seen=witness.trails)
     compared, differing, examples = await bits(stream, system.versions.paths)
-    return Outcome(seed, system, verdict, compared, differing, examples, live, recovered_s, system.events())
+    return Outcome(seed, system, verdict, compared, differing, examples, live, recovered_s, [], system.events())
 
 
 async def _break(system: System, seed: int, duration_s: float, say: Say) -> None:
@@ -163,26 +159,3 @@ async def _comes_back(system: System) -> str | None:
         logs = [scorer.log()[-2000:] for scorer in system.live]
         return "\n".join([f"not alive: {error}", *logs])
     return None
-
-
-async def bits(stream: Stream, bundles: Sequence[Path]) -> tuple[int, int, list[str]]:
-    """Scores compared with a replay under each bundle, those that differ in any bit or on one side only, examples."""
-    whole = Comparison()
-    limits = Limits(
-        message_bytes_max=(defaults := RuntimeSettings()).message_bytes_max,
-        event_ahead_ms_max=int(defaults.event_ahead_s_max * 1000),
-        duplicate_window_records=defaults.duplicate_window_records,
-        cards_max=CARDS_MAX,
-    )
-    consumer = reader(stream.kafka)
-    await consumer.start()
-    try:
-        for path in bundles:
-            log = KafkaLog(stream.kafka, stream.topics, stream.group, consumer)
-            found = (await replay(log, ModelSession(load_bundle(path), "cpu"), limits, Period())).comparison
-            whole.compared += found.compared
-            whole.differing += found.differing + found.not_emitted + found.not_replayed
-            whole.examples += found.examples
-    finally:
-        await consumer.stop()
-    return whole.compared, whole.differing, whole.examples

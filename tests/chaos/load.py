@@ -22,6 +22,9 @@ ODD_SHIFTS_MS = (23 * HOUR_MS, 25 * HOUR_MS, 24 * 365 * HOUR_MS, -HOUR_MS, -200 
 ODD_TIMES = ("seconds", "microseconds", 0, 1, 4_102_444_800_000)
 """The first two of now, the others as they are."""
 
+OTHERS_FIRST = 2_000_000
+"""Number of the first payment that somebody else sends: beyond those of half an hour, and before today by its time."""
+
 CARDS = 4000
 """Enough that a snapshot is larger than a full disk takes (`system.SNAPSHOT_BYTES_MAX`), fewer than are remembered."""
 
@@ -34,7 +37,7 @@ class Load:
         self.topic = stream.prefix + TRANSACTIONS.name
         self._poison: list[tuple[int, int]] = []
         self._odd: list[tuple[int, bytes]] = []
-        self._others = 500_000_000
+        self._others = OTHERS_FIRST
         self._in_flight: set[asyncio.Future[Any]] = set()
         self.sent = 0
         self.failed = 0

@@ -64,6 +64,8 @@ class System:
         self.live: list[Scorer] = []
         self.done: Counter[str] = Counter()
         self.restarts = 0
+        self.accepted_log = ""
+        """Id of the input topic, once it was made again."""
         self.crashes: list[str] = []
         self._stopped: set[Scorer] = set()
 
@@ -75,6 +77,8 @@ class System:
             **self.versions.environment,
             "TEST_CLOCK_SHIFT_S": str(clock_shift_s),
         }
+        if self.accepted_log:
+            environment["ASSAY_ACCEPTED_LOGS"] = self.accepted_log
         if stall is not None:
             environment |= {
                 "STALL_FETCHES_FILE": str(stall),

@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from schemas import codec
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from services.kafka.client import admin
-from tests.chaos.driver import bits
+from tests.chaos.bits import bits
 from tests.chaos.system import SNAPSHOT_BYTES_MAX, limit_files
 from tests.services.harness import ROOT, Scorer, Stream, payment
 

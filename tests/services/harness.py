@@ -17,8 +17,9 @@ from aiokafka import TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from schemas.topics import TOPICS, TRANSACTIONS
-from services.kafka.client import plain_producer, reader
-from services.kafka.topics_admin import create_topics
+from services.engine.topic_ids import topic_ids
+from services.kafka.client import admin, plain_producer, reader
+from services.kafka.topics_admin import create_topics, describe_topics
 from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
 from services.verification.pipeline import CREDIT
 from services.verification.positions import settled_ends
@@ -78,6 +79,19 @@ class Stream:
     async def create(self) -> None:
         """Create every topic."""
         await create_topics(self.kafka, self.topics, TOPICS)
+
+    async def make_again(self, name: str = TRANSACTIONS.name) -> str:
+        """Delete a topic and create it again; its new id."""
+        topic, client = next(topic for topic in TOPICS if topic.name == name), admin(self.kafka)
+        await client.start()
+        try:
+            await client.delete_topics([self.prefix + name])
+            while (await describe_topics(self.kafka, self.topics, [topic]))[0].partitions:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            await self.create()
+            return (await topic_ids(client._client, [self.prefix + name]))[self.prefix + name]
+        finally:
+            await client.close()
 
     async def send(
         self, payloads: Iterable[bytes | None], keys: Iterable[bytes] | None = None, name: str = TRANSACTIONS.name

@@ -10,10 +10,8 @@ from aiokafka.structs import OffsetAndMetadata
 from schemas.topics import TRANSACTIONS
 from services.cli.operating.standing import former_logs
 from services.engine.offset_notes import OffsetNote
-from services.engine.topic_ids import topic_ids
 from services.errors import AssayError
 from services.kafka.client import admin, plain_producer, reader
-from services.kafka.topics_admin import describe_topics
 from services.replay.log import KafkaLog
 from services.settings.stream import RuntimeSettings
 from tests.services.harness import Stream, payment
@@ -23,21 +21,6 @@ from tests.services.scorer.test_standing_still import until
 def payments(first: int, last: int) -> list[bytes]:
     """Of these numbers."""
     return [json.dumps(payment(i)).encode() for i in range(first, last)]
-
-
-async def make_again(stream: Stream) -> str:
-    """Delete the input topic and create it again; its new id."""
-    name = stream.prefix + TRANSACTIONS.name
-    client = admin(stream.kafka)
-    await client.start()
-    try:
-        await client.delete_topics([name])
-        while (await describe_topics(stream.kafka, stream.topics, [TRANSACTIONS]))[0].partitions:
-            pass
-        await stream.create()
-        return (await topic_ids(client._client, [name]))[name]
-    finally:
-        await client.close()
 
 
 def log_of(stream: Stream) -> KafkaLog:
@@ -69,7 +52,7 @@ async def test_a_topic_made_again_under_a_running_scorer_is_said_and_scored_once
     saved = [{"partition": str(partition)} for partition in range(stream.partitions)]
     await until(lambda: all(scorer.metric("assay_snapshot_bytes", **labels) for labels in saved), scorer)
     made = len(await stream.read("scores"))
-    now_id = await make_again(stream)
+    now_id = await stream.make_again()
     await stream.send(payments(200, 1000))
     await until(lambda: now_id in scorer.get("/readyz")[1], scorer)
     status, why = scorer.get("/readyz")
