@@ -23,6 +23,7 @@ from models.scoring.child_check import check_in_child
 from models.scoring.devices import open_session
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
+from models.sources.fits import misfit
 from models.training.code_version import code_version
 from models.training.fraud.evaluation import evaluate
 from models.training.fraud.held_out import carried
@@ -80,10 +81,10 @@ def build_bundle(model: Path, data: Path, out: Path, settings: BuildSettings) ->
     each.
     """
     spec = settings.spec
-    if spec.of_applications:
-        raise ForeignModelError(
-            "The feature spec is of applications; bundles of other libraries' models score payments."
-        )
+    if problem := misfit(spec, settings.source):
+        if spec.of_applications and settings.source is None:
+            problem = "The feature spec is of applications; bundles of other libraries' models score payments."
+        raise ForeignModelError(problem)
     content = _content(model)
     foreign = read_model(content, len(spec.names), settings.output)
     rows = read_reference(data, spec, settings.label, settings.expected)
