@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.base import Number, Part
-from schemas.feature_kinds import BaseFeature, Transform
+from schemas.feature_kinds import BaseFeature, Transform, seconds_words
 
 ATTRIBUTES_MAX = 256
 """Attributes of one application, at most."""
@@ -46,8 +46,12 @@ class NumberFeature(AttributeFeature):
 
     kind: Literal["number"] = Field(description="A number of the application.")
     attribute: AttributeName = Field(description="Which one.")
-    at_least: Number | None = Field(None, description="A smaller number is a mistake: a dead letter.")
-    at_most: Number | None = Field(None, description="A larger number is a mistake: a dead letter.")
+    at_least: Number | None = Field(
+        None, description="A smaller number is a mistake: a dead letter. Of a payment, it becomes this."
+    )
+    at_most: Number | None = Field(
+        None, description="A larger number is a mistake: a dead letter. Of a payment, it becomes this."
+    )
     transform: Transform = Field(
         "none", description="log1p: natural logarithm of 1 + value; needs at_least: 0 or more."
     )
@@ -145,5 +149,116 @@ class RatioFeature(AttributeFeature):
         above, below = (" + ".join(name.replace("_", " ").lower() for name in names) for names in sides)
         return f"{above} relative to {below}"
 
+
+class FlagFeature(AttributeFeature):
+    """Yes or no, of a payment."""
+
+    kind: Literal["flag"] = Field(description="1 where a flag of the payment is yes, 0 where it is no.")
+    attribute: AttributeName = Field(description="Which one.")
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        return (self.attribute,)
+
+    def value_words(self, value: float) -> str:
+        """Yes and no."""
+        return {1.0: "yes", 0.0: "no"}.get(value, super().value_words(value))
+
+    def _derived_words(self) -> str:
+        return self.attribute.replace("_", " ")
+
+
+class MissingFeature(AttributeFeature):
+    """Whether something is not known."""
+
+    kind: Literal["missing"] = Field(description="1 where the payment lacks an attribute, 0 where it has it.")
+    attribute: AttributeName = Field(description="Which one.")
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        return (self.attribute,)
+
+    def value_words(self, value: float) -> str:
+        """Yes and no."""
+        return "yes" if value else "no"
+
+    def _derived_words(self) -> str:
+        return f"{self.attribute.replace('_', ' ')} is missing"
+
+
+class BoundedFeature(AttributeFeature):
+    """A number that is made of two."""
+
+    at_least: Number = Field(-1e15, description="A smaller one becomes this.")
+    at_most: Number = Field(1e15, description="A larger one becomes this.")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Field and what is wrong with it, beyond types."""
+        if self.at_least > self.at_most:
+            yield "at_least", f"{self.at_least:g} is above at_most, {self.at_most:g}; exchange them"
+
+
+class DifferenceFeature(BoundedFeature):
+    """One number less another, of a payment."""
+
+    kind: Literal["difference"] = Field(description="One number of the payment less another.")
+    attribute: AttributeName = Field(description="From which; amount is the payment's.")
+    minus: AttributeName = Field(description="What is subtracted.")
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        return self.attribute, self.minus
+
+    def _derived_words(self) -> str:
+        return f"{self.attribute.replace('_', ' ')} less {self.minus.replace('_', ' ')}"
+
+
+class BetweenFeature(BoundedFeature):
+    """Seconds from one time of a payment to another."""
+
+    kind: Literal["between"] = Field(description="Seconds from one time of the payment to another.")
+    start: AttributeName = Field(description="From when.")
+    end: AttributeName = Field("event_time", description="Until when; event_time is the payment's.")
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        return self.end, self.start
+
+    def value_words(self, value: float) -> str:
+        """In the two largest units."""
+        return seconds_words(value) if value >= 0 else f"{seconds_words(-value)} before"
+
+    def _derived_words(self) -> str:
+        return f"time from {self.start.replace('_', ' ')} to {self.end.replace('_', ' ')}"
+
+
+class NetworkFeature(AttributeFeature):
+    """What an internet address says of its network."""
+
+    kind: Literal["network"] = Field(description="What an internet address of the payment says of its network.")
+    attribute: AttributeName = Field(description="Which address.")
+    part: Literal["private"] = Field(
+        description="private: 1 where no packet reaches it from outside (RFC 6890), else 0."
+    )
+
+    @property
+    def attributes_read(self) -> tuple[str, ...]:
+        """Names of the attributes that it needs."""
+        return (self.attribute,)
+
+    def value_words(self, value: float) -> str:
+        """Yes and no."""
+        return {1.0: "yes", 0.0: "no"}.get(value, super().value_words(value))
+
+    def _derived_words(self) -> str:
+        return f"{self.attribute.replace('_', ' ')} is of a private network"
+
+
+EventFeature = FlagFeature | MissingFeature | DifferenceFeature | BetweenFeature | NetworkFeature
+"""What only payments have."""
 
 ApplicationFeature = NumberFeature | CategoryFeature | CombinedFeature | RatioFeature

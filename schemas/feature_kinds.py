@@ -1,7 +1,7 @@
 """The kinds of features that a spec may declare, and the durations that they are written with."""
 
 import math
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -16,10 +16,11 @@ Duration = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}[smhd]$", max_length=1
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
 Transform = Literal["none", "log1p"]
 Aggregation = Literal["count", "sum", "mean", "max", "std", "ratio", "distinct"]
-IdField = Literal["card_id", "terminal_id", "currency", "mcc", "country", "channel"]
-"""The payment's fields that name something: whose history may be kept, and what may be counted once each."""
+IdField = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
+"""What names something: whose history may be kept, and what may be counted once each. One of ID_FIELDS, or an attribute."""
 
-ID_FIELDS: tuple[IdField, ...] = get_args(IdField)
+ID_FIELDS = ("card_id", "terminal_id", "currency", "mcc", "country", "channel")
+"""The payment's own: subject, counterparty, and what else every source may have."""
 
 _WINDOW_WORDS: dict[Aggregation, str] = {
     "count": "payments of this {key} in the last {window}",

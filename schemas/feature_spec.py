@@ -12,9 +12,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.attribute_kinds import ApplicationFeature, AttributeFeature
+from schemas.attribute_kinds import ApplicationFeature, AttributeFeature, EventFeature
 from schemas.base import Part
 from schemas.feature_kinds import (
+    ID_FIELDS,
     UNIT_MS,
     CalendarFeature,
     Duration,
@@ -30,7 +31,7 @@ from schemas.feature_kinds import (
 PROFILE_DAYS = 60
 """So many days of each terminal are kept: a label delay and the longest window behind it must fit."""
 
-Feature = Annotated[PaymentFeature | ApplicationFeature, Field(discriminator="kind")]
+Feature = Annotated[PaymentFeature | ApplicationFeature | EventFeature, Field(discriminator="kind")]
 
 Problem = tuple[tuple[str | int, ...], str]
 """Where (path into the spec) and what is wrong, with the fix."""
@@ -96,6 +97,9 @@ class FeatureSpec(Part):
                 ("time_zone",),
                 f"{self.time_zone!r} is not a known time zone; write an IANA name such as Europe/Paris",
             )
+        for key, field in self.keys.items():
+            if field in ("amount", "event_time"):
+                yield ("keys", key), f"{field} names no one; write {', '.join(ID_FIELDS)} or an id of the source spec"
         yield from self._window_problems()
         names: set[str] = set()
         for index, feature in enumerate(self.features):
@@ -103,12 +107,6 @@ class FeatureSpec(Part):
             if feature.name in names:
                 yield (*path, "name"), f"the name {feature.name!r} is taken by an earlier feature; choose another"
             names.add(feature.name)
-            if isinstance(feature, AttributeFeature) is not self.of_applications:
-                first = f"a feature of kind {self.features[0].kind}"
-                yield (
-                    (*path, "kind"),
-                    f"{feature.kind} cannot stand beside {first}: a spec is of payments or of applications",
-                )
             if isinstance(feature, AttributeFeature):
                 yield from (((*path, field), problem) for field, problem in feature.problems())
             if isinstance(feature, SinceFeature | WindowFeature) and feature.key not in self.keys:
@@ -181,8 +179,8 @@ class FeatureSpec(Part):
 
     @property
     def of_applications(self) -> bool:
-        """Whether it reads credit applications, not payments."""
-        return isinstance(self.features[0], AttributeFeature)
+        """Whether it can be of credit applications: it reads nothing but attributes, by kinds that these have."""
+        return all(isinstance(feature, ApplicationFeature) for feature in self.features)
 
     @property
     def profiled(self) -> bool:

@@ -29,6 +29,7 @@ from models.bundle.files import (
 )
 from models.bundle.graph import GraphError, check_graph
 from models.bundle.trust import ANYBODY, Trust
+from models.sources.fits import misfit
 from schemas.control import BundleRef
 from schemas.golden import Golden
 from schemas.manifest import Manifest
@@ -109,6 +110,8 @@ def _parsed(files: Files, version_min: int, signed_by: str | None) -> Bundle:
     _check_digests(manifest, files)
     if manifest.version < version_min:
         raise BundleError(f"version {manifest.version} is older than ASSAY_BUNDLE_VERSION_MIN={version_min}", "older")
+    if manifest.product == "fraud" and (problem := misfit(manifest.feature_spec, manifest.source)):
+        raise BundleError(f"its specs do not fit: {problem.rstrip('.')}")
     reference = _parse(Reference, REFERENCE, files)
     golden = _parse(Golden, GOLDEN, files) if GOLDEN in files else None
     names = manifest.feature_spec.names

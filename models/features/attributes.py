@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from schemas.attribute_kinds import (
     ApplicationFeature,
-    AttributeFeature,
     CategoryFeature,
     CombinedFeature,
     NumberFeature,
@@ -41,7 +40,7 @@ class AttributeMapping:
 
     def __init__(self, spec: FeatureSpec) -> None:
         """Raises AttributeSpecError where the spec does not read applications."""
-        features = [feature for feature in spec.features if isinstance(feature, AttributeFeature)]
+        features = [feature for feature in spec.features if isinstance(feature, ApplicationFeature)]
         if len(features) != len(spec.features):
             raise AttributeSpecError("The feature spec reads payments, not applications: give a credit bundle or spec.")
         self._reads = [_reader(feature) for feature in features]

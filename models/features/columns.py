@@ -14,17 +14,19 @@ NO_VALUE = "\0"
 
 @dataclass(frozen=True, slots=True)
 class TransactionColumns:
-    """n validated transactions in log order: ids not empty, amounts finite and >= 0.
+    """n validated transactions in log order: ids not empty, amounts finite.
 
     ids: n strings for each id field that the feature spec reads (`layout.id_fields`). event_time_ms: int64[n], ms since
     1970-01-01 UTC. amount: float64[n], currency's main unit. arrived_ms: int64[n], timestamps of the records in the log; None
-    for payments that come from no log.
+    for payments that come from no log. numbers: float64[n] for each attribute that the spec reads as
+    one, NaN where it is missing.
     """
 
     ids: Mapping[str, Sequence[str]]
     event_time_ms: NDArray[np.int64]
     amount: NDArray[np.float64]
     arrived_ms: NDArray[np.int64] | None = None
+    numbers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     _keys: dict[str, index.Keys] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def keys(self, name: str) -> index.Keys:
@@ -39,4 +41,5 @@ class TransactionColumns:
     def __getitem__(self, rows: slice) -> "TransactionColumns":
         ids = {field: values[rows] for field, values in self.ids.items()}
         arrived_ms = None if self.arrived_ms is None else self.arrived_ms[rows]
-        return TransactionColumns(ids, self.event_time_ms[rows], self.amount[rows], arrived_ms)
+        numbers = {name: values[rows] for name, values in self.numbers.items()}
+        return TransactionColumns(ids, self.event_time_ms[rows], self.amount[rows], arrived_ms, numbers)

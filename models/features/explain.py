@@ -7,6 +7,7 @@ import numpy as np
 
 from models.features.columns import TransactionColumns
 from models.features.fold import fold, warm
+from models.features.inputs import number_fields
 from models.features.layout import bucket_layout_of, id_fields, program, ring_lengths, used_keys
 from models.features.state import FeatureState
 from schemas.feature_kinds import BaseFeature, ProfileFeature, SinceFeature, WindowFeature, duration_ms, duration_words
@@ -59,9 +60,10 @@ def ns_per_event(spec: FeatureSpec) -> float:
     state = FeatureState(spec, IDS)
     ids = [f"id-{number * 617 % IDS:08d}" for number in range(BATCH)]
     fields, amounts, begun_s = id_fields(spec), np.ones(BATCH), time.perf_counter()
+    numbers = dict.fromkeys(number_fields(spec), amounts)
     for start in range(0, EVENTS, BATCH):
         times = np.arange(start, start + BATCH, dtype=np.int64) * 60_000
-        fold(state, TransactionColumns(dict.fromkeys(fields, ids), times, amounts))
+        fold(state, TransactionColumns(dict.fromkeys(fields, ids), times, amounts, numbers=numbers))
     return (time.perf_counter() - begun_s) / EVENTS * 1e9
 
 

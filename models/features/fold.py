@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import kernel
-from models.features.columns import TransactionColumns
+from models.features import inputs, kernel
+from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.layout import id_fields
 from models.features.local_time import local_ms
 from models.features.profiles import TerminalProfiles
@@ -32,6 +32,7 @@ def fold(
     matrix = np.empty((len(columns), len(spec.features)), dtype=np.float32)
     source, column, log1p = state.plain
     kernel.run_plain(source, column, log1p, amounts, local_ms(times, spec.time_zone), matrix)
+    inputs.fill(state.inputs, columns, matrix)
     for place, history in enumerate(state.in_order):
         history.fold(keys, times, amounts, late if place == 0 else late.copy(), matrix)
     if spec.profiled:
@@ -48,5 +49,7 @@ def warm(spec: FeatureSpec) -> None:
     """Compile the kernels, or load them from numba's cache, so that the first batch does not wait for them."""
     ids: dict[str, list[str]] = {field: ["a"] for field in id_fields(spec)}
     state = FeatureState(spec, cards_max=1)
-    fold(state, TransactionColumns(ids, np.zeros(1, dtype=np.int64), np.zeros(1)))
+    numbers = dict.fromkeys(inputs.number_fields(spec), np.zeros(1))
+    ids |= {name: [NO_VALUE] for name in inputs.text_fields(spec)}
+    fold(state, TransactionColumns(ids, np.zeros(1, dtype=np.int64), np.zeros(1), numbers=numbers))
     state.capture().arrays()

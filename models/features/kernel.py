@@ -122,7 +122,7 @@ def _read_ring(words, numbers, here, bucket_layout, now, newest, amount, windows
             if m2_at > 0 and n > 0:  # two groups merged: Chan, Golub and LeVeque 1979
                 gap = numbers[word + sum_at] / n - total / count
                 m2 += numbers[word + m2_at] + gap * gap * count * n / (count + n)
-            if max_at > 0:
+            if max_at > 0 and n > 0:  # an empty bucket's 0 is above a refund
                 largest = max(largest, np.float64(numbers[word + max_at]))
             if sum_at > 0:
                 total += numbers[word + sum_at]
@@ -188,7 +188,7 @@ def _remember(words, numbers, here, bucket_layout, now, newest, amount, sketch_b
     if sum_at > 0:
         numbers[word + sum_at] += amount
     if max_at > 0:
-        numbers[word + max_at] = max(np.float64(numbers[word + max_at]), amount)
+        numbers[word + max_at] = max(np.float64(numbers[word + max_at]), amount) if n > 0 else amount
     for field in range(sketch_bits.shape[1]):
         words[word + sketch_at + 2 * field + sketch_bits[row, field] // 32] |= np.uint32(1) << np.uint32(
             sketch_bits[row, field] % 32

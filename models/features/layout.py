@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import kernel
+from models.features.inputs import text_fields
 from schemas.feature_kinds import CalendarFeature, FieldFeature, IdField, SinceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec, Window
 
@@ -96,7 +97,7 @@ def counted_fields(spec: FeatureSpec, key: str) -> list[IdField]:
 def id_fields(spec: FeatureSpec) -> frozenset[IdField]:
     """Every id that features read."""
     fields = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
-    return frozenset(fields | ({"terminal_id"} if spec.profiled else set()))
+    return frozenset(fields | ({"terminal_id"} if spec.profiled else set()) | text_fields(spec))
 
 
 def stream_fields(spec: FeatureSpec) -> frozenset[IdField]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.fold import fold
 from models.features.history_profiles import HistoryProfiles
+from models.features.inputs import number_fields
 from models.features.layout import id_fields, used_keys
 from models.features.state import FeatureState
 from models.features.terminal_days import DAY_MS
@@ -38,7 +39,8 @@ Report = Callable[[int, int], None]
 
 def columns_read(spec: FeatureSpec) -> list[str]:
     """Names of the columns that the functions below need."""
-    return ["event_time_ms", "amount", *sorted(id_fields(spec)), *(["is_fraud"] if spec.profiled else [])]
+    names = [*sorted(id_fields(spec)), *sorted(number_fields(spec))]
+    return ["event_time_ms", "amount", *names, *(["is_fraud"] if spec.profiled else [])]
 
 
 def partition_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
@@ -49,14 +51,16 @@ def partition_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
     """
     times = np.asarray(rows["event_time_ms"], np.int64)
     order = np.argsort(times, kind="stable")
-    ids = {field: np.asarray(rows[field], object)[order] for field in id_fields(spec)}
-    ids = {field: np.where(values == None, NO_VALUE, values) for field, values in ids.items()}  # noqa: E711  (an array's)
+    # not by np.where, which cuts the NUL off
+    given = {field: np.asarray(rows[field], object)[order].tolist() for field in id_fields(spec)}
+    ids = {field: [value or NO_VALUE for value in values] for field, values in given.items()}
     keys = [spec.keys[key] for key in used_keys(spec)]
     state = FeatureState(spec, max((len(set(ids[field])) for field in keys), default=1) or 1)
     columns = TransactionColumns(
-        {field: values.tolist() for field, values in ids.items()},
+        ids,
         times[order],
         np.asarray(rows["amount"], np.float64)[order],
+        numbers={name: np.asarray(rows[name], np.float64)[order] for name in number_fields(spec)},
     )
     features = np.zeros((len(times), len(spec.features)), np.float32)
     for start in range(0, len(times), BATCH):

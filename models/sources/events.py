@@ -88,13 +88,16 @@ class Events:
         }
         return Events(rows, self._fields, self._values.take(rows, places), made)
 
-    def columns(self, fields: Collection[str], arrived_ms: NDArray[np.int64] | None) -> TransactionColumns:
-        """As the fold takes them. fields: the ids that it reads. arrived_ms: timestamps of their records."""
+    def columns(
+        self, fields: Collection[str], arrived_ms: NDArray[np.int64] | None, numbers: Collection[str] = ()
+    ) -> TransactionColumns:
+        """As the fold takes them. fields, numbers: what it reads as texts and as numbers. arrived_ms: records' timestamps."""
         return TransactionColumns(
             ids={field: self.named(field) for field in fields},
             event_time_ms=self.time_ms,
             amount=self.amount,
             arrived_ms=arrived_ms,
+            numbers={name: self.column(name) for name in numbers},
         )
 
     def named(self, field: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What a file of payments says of the terminals; scores and features written back beside it: CSV or Parquet."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from models.files import payments
 from models.files.events import read_events, whole_events
 from models.files.options import ReadOptions, TableError
 from models.files.payments import check_suffix
+from models.sources.fits import misfit
 from schemas.feature_kinds import ID_FIELDS
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import SourceSpec
@@ -35,13 +36,17 @@ def read(
     mapped: Sequence[str] | None,
     label: str | None,
     options: ReadOptions,
-    reads: Collection[str],
+    spec: FeatureSpec,
     notes: list[str],
 ) -> pl.DataFrame:
     """A file of a source's events, or of payments with columns as `mapped` says. Raises TableError."""
+    if problem := misfit(spec, source):
+        raise TableError(problem)
     if source is not None:
         return read_events(path, source, label, options=options, notes=notes)
-    return payments.read(path, payments.mapping(mapped or []), label, options=options, reads=reads, notes=notes)
+    return payments.read(
+        path, payments.mapping(mapped or []), label, options=options, reads=id_fields(spec), notes=notes
+    )
 
 
 def whole(fields: pl.DataFrame, path: Path, source: SourceSpec | None) -> pl.DataFrame:

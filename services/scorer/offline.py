@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.history_profiles import HistoryProfiles
+from models.features.inputs import number_fields
 from models.features.layout import id_fields
 from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
@@ -67,11 +68,12 @@ class OfflinePartition:
         self._duplicates = DuplicateWindow(limits.duplicate_window_records)
         spec = session.bundle.manifest.feature_spec
         self._state, self._fields = FeatureState(spec, limits.cards_max), id_fields(spec)
+        self._numbers = number_fields(spec)
 
     def judge(self, records: Sequence[Record], profiles: TerminalProfiles = NOTHING_KNOWN) -> Part:
         """The next records, in the log's order. profiles: what was known of the terminals then."""
         good, events, faults, _ = admit(self._decoder, self._duplicates, records)
-        features, _ = fold(self._state, events.columns(self._fields, None), profiles)
+        features, _ = fold(self._state, events.columns(self._fields, None, self._numbers), profiles)
         self._state.days.clear()  # written by the stream, not needed here
         scores = self._scored(features)
         sound = np.all([np.isfinite(column) for column in scores], axis=0)

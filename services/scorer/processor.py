@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
 from models.features.fold import NOTHING_KNOWN, fold
+from models.features.inputs import number_fields
 from models.features.layout import stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
@@ -96,7 +97,7 @@ class ScoringProcessor:
         self._source = source
         self._answered: dict[Channel, Acknowledgement] = {}
         self._profiles = profiles
-        self._fields = stream_fields(model.feature_spec)
+        self._fields, self._numbers = stream_fields(model.feature_spec), number_fields(model.feature_spec)
         self._limits = limits
         self._emitter = emitter
         self._metrics = metrics
@@ -146,7 +147,7 @@ class ScoringProcessor:
         good, events, _, _ = admit(self._decoder, self._duplicates, records)
         if not good:
             return []
-        fold(self._features, events.columns(self._fields, arrivals(good)))
+        fold(self._features, events.columns(self._fields, arrivals(good), self._numbers))
         return self._features.closed_days()
 
     async def process(self, records: Sequence[Record]) -> Result:
@@ -226,7 +227,7 @@ class ScoringProcessor:
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         arrived_ms, known = arrivals(records), self._profiles
-        batch = events.columns(self._fields, arrived_ms)
+        batch = events.columns(self._fields, arrived_ms, self._numbers)
         before = self._features.turnover
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)

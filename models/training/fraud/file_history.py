@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.inputs import number_fields
 from models.features.layout import id_fields
 from models.files.events import read_events, usable_events
 from models.files.options import ReadOptions
@@ -113,6 +114,7 @@ def _days(fields: pl.DataFrame, spec: FeatureSpec) -> Iterator[LabelledDay]:
             ids={field: _texts(rows, field) for field in needed},
             event_time_ms=rows["event_time_ms"].to_numpy(),
             amount=rows["amount"].to_numpy(),
+            numbers={name: rows[name].cast(pl.Float64).to_numpy() for name in number_fields(spec)},
         )
         scenario = rows["scenario"].to_numpy() if "scenario" in rows else np.zeros(len(rows))
         yield LabelledDay(int(str(day)), columns, rows["is_fraud"].to_numpy(), scenario.astype(np.int8))

@@ -17,6 +17,7 @@ from models.networks.fused import Fused, feature_errors
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
+from models.sources.fits import misfit
 from models.training.baselines import baseline_scores
 from models.training.card import ModelCard
 from models.training.code_version import code_version
@@ -86,6 +87,11 @@ class FraudSettings:
     from_date: str | None = None
     card: ModelCard | None = None
     source: SourceSpec | None = None
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError where the source lacks what the features read."""
+        if problem := misfit(self.spec, self.source):
+            raise TrainingError(problem)
 
 
 _SETTINGS = TypeAdapter(FraudSettings)

@@ -49,7 +49,6 @@ def batch(
     """
     from rich.progress import Progress
 
-    from models.features.layout import id_fields
     from services.scorer.model import load_session
     from services.scorer.offline import judge
     from services.settings.stream import RuntimeSettings, ScorerSettings, load
@@ -64,7 +63,7 @@ def batch(
     session, resolved = load_session(load(ScorerSettings), bundle)
     spec, told = session.bundle.manifest.feature_spec, list[str]()
     own = reading.source_of(session.bundle.manifest, reading.source_spec(source_file, mapped))
-    fields = tables.read(source, own, mapped, label, options, id_fields(spec), told)
+    fields = tables.read(source, own, mapped, label, options, spec, told)
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("scoring", total=len(fields))
         judged = judge(

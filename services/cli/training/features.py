@@ -93,7 +93,7 @@ def build(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
     )
     own, told, reads = reading.source_spec(source_file, mapped), list[str](), id_fields(loaded)
-    fields = tables.whole(tables.read(source, own, mapped, label, options, reads, told), source, own)
+    fields = tables.whole(tables.read(source, own, mapped, label, options, loaded, told), source, own)
     reading.show([], [] if json else told)
     absent = [pl.lit(NO_VALUE).alias(field) for field in reads if field not in fields]
     rows = {column.name: column.to_numpy() for column in fields.with_columns(absent)}

@@ -127,8 +127,6 @@ def test_a_spec_of_payments_reads_no_applications() -> None:
         ("own: {number: 2, words: owner}", "own: {words: owner}", "line 10: .*number: add it"),
         ("kind: combined", "kind: combine", "line 18: .*Input tag 'combine'"),
         ("aggregation: max", "aggregation: most", "line 18: .*'mean', 'sum', 'max' or 'min'"),
-        ("{name: delays, kind: combined, aggregation: max, attributes: [d1, d2, d3]}", "{name: x, kind: field, field: amount}",
-         "line 18: field cannot stand beside a feature of kind number"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_spec_names_its_line_and_the_fix(line: str, replacement: str, error: str) -> None:

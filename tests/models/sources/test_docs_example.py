@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from models.features.spec_file import parse_spec
+from models.sources.fits import misfit
 from models.sources.parser import EventParser
 from models.sources.spec_file import load_source
 
@@ -24,3 +26,10 @@ def test_the_pages_spec_reads_the_pages_record() -> None:
     given = {name for name in parser.attributes if events.column(name)[0] is not None}
     assert given == set(parser.attributes) - {"memo"}
     assert events.column("card_present").tolist() == [1.0]
+
+
+def test_the_pages_features_fit_the_pages_source() -> None:
+    """Every kind that the page shows."""
+    shown = re.search(r"```yaml\n(keys: .*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert shown is not None
+    assert misfit(parse_spec(f"version: 1\n{shown[1]}"), load_source(SPEC)) is None

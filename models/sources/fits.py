@@ -1,0 +1,100 @@
+"""Whether a source has what a feature spec reads: asked before anything is trained, loaded or scored."""
+
+from collections.abc import Iterator
+
+from models.features.inputs import AMOUNT, EVENT_TIME, attribute_features
+from models.features.layout import counted_fields, used_keys
+from models.sources.spec_file import default_source
+from schemas.attribute_kinds import (
+    AttributeFeature,
+    BetweenFeature,
+    CategoryFeature,
+    FlagFeature,
+    MissingFeature,
+    NetworkFeature,
+    NumberFeature,
+)
+from schemas.feature_kinds import ID_FIELDS, BaseFeature, FieldFeature, WindowFeature
+from schemas.feature_spec import FeatureSpec
+from schemas.source_spec import (
+    CategoryAttribute,
+    FlagAttribute,
+    IdAttribute,
+    IpAttribute,
+    NumberAttribute,
+    SourceSpec,
+    TimeAttribute,
+)
+
+CATEGORIES = ("currency", "mcc", "country", "channel")
+
+
+def misfit(spec: FeatureSpec, source: SourceSpec | None) -> str | None:
+    """What the feature spec reads and the source does not have, in a sentence; None where it fits."""
+    return next(_misfits(spec, source or default_source()), None)
+
+
+def _misfits(spec: FeatureSpec, source: SourceSpec) -> Iterator[str]:
+    ids = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
+    for name in sorted(ids - set(ID_FIELDS)):
+        if not isinstance(source.attributes.get(name), IdAttribute | CategoryAttribute | IpAttribute):
+            yield f"The feature spec keeps or counts by {name}, {_what(source, name)}: name an id, a category or an address."
+    if source.event.amount.at_least < 0:
+        for feature in spec.features:
+            if _takes_logarithm_of_amounts(feature):
+                yield (
+                    f"Feature {feature.name} takes the logarithm of amounts, which may be below 0 in the source of "
+                    f"{source.topic}: remove its transform."
+                )
+    for _, of_attributes in attribute_features(spec):
+        yield from _of_attribute(of_attributes, source)
+
+
+def _takes_logarithm_of_amounts(feature: BaseFeature) -> bool:
+    if not isinstance(feature, FieldFeature | WindowFeature) or feature.transform != "log1p":
+        return False
+    return getattr(feature, "aggregation", "sum") not in ("count", "distinct", "std")
+
+
+def _of_attribute(feature: AttributeFeature, source: SourceSpec) -> Iterator[str]:
+    optional = False
+    for name in feature.attributes_read:
+        if name in (AMOUNT, EVENT_TIME) and not isinstance(feature, CategoryFeature | FlagFeature | NetworkFeature):
+            continue
+        if name in CATEGORIES and isinstance(feature, CategoryFeature):
+            optional = True
+            continue
+        attribute = source.attributes.get(name)
+        if attribute is None or not isinstance(attribute, _kinds(feature)):
+            yield f"Feature {feature.name} reads {name}, {_what(source, name)}: correct one of the specs."
+            return
+        optional |= not attribute.required
+    if optional and feature.missing is None and not isinstance(feature, MissingFeature):
+        yield (
+            f"Feature {feature.name} reads {' and '.join(feature.attributes_read)}, which an event may lack: add "
+            "missing, the value that then stands for it."
+        )
+    if isinstance(feature, CategoryFeature) and feature.other is None:
+        yield f"Feature {feature.name} has no number for values that it does not name: add other."
+
+
+def _kinds(feature: AttributeFeature) -> type | tuple[type, ...]:
+    """Types of attributes that a feature can be made of."""
+    if isinstance(feature, CategoryFeature):
+        return CategoryAttribute, IdAttribute
+    if isinstance(feature, FlagFeature):
+        return FlagAttribute
+    if isinstance(feature, NetworkFeature):
+        return IpAttribute
+    if isinstance(feature, BetweenFeature):
+        return TimeAttribute
+    if isinstance(feature, MissingFeature):
+        return NumberAttribute, FlagAttribute, TimeAttribute
+    return (NumberAttribute, FlagAttribute) if isinstance(feature, NumberFeature) else NumberAttribute
+
+
+def _what(source: SourceSpec, name: str) -> str:
+    attribute = source.attributes.get(name)
+    return f"which the source of {source.topic} " + (
+        "does not have" if attribute is None else f"has as type {attribute.type}"
+    )
