@@ -31,7 +31,7 @@ from models.training.fraud.tables import ANOMALY, build_evaluation
 from models.training.model_report.inputs import FRAUD, ReportInput, Tested
 from models.training.model_report.page import model_report
 from models.training.reference import build_reference
-from models.training.thresholds import AlertBudget, Objective, classifier_thresholds, parse_objective
+from models.training.thresholds import AlertBudget, Objective, choose_thresholds, classifier_thresholds, parse_objective
 from schemas.evaluation import Evaluation
 from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Manifest, Thresholds, TrainingRun
@@ -73,6 +73,7 @@ class BuildSettings:
     permitted_use: str = "Scoring payments of the kind that the model was trained on, after a review of its figures."
     source: SourceSpec | None = None
     described: str | None = None
+    anomaly: Bundle | None = None
 
 
 def build_bundle(model: Path, data: Path, out: Path, settings: BuildSettings) -> Manifest:
@@ -87,13 +88,14 @@ def build_bundle(model: Path, data: Path, out: Path, settings: BuildSettings) ->
     content = _content(model)
     foreign = read_model(content, len(spec.names), settings.output)
     rows = read_reference(data, spec, settings.label, settings.expected)
-    graph, column = joined(foreign, len(spec.names), settings.positive)
+    anomaly = _anomaly_graph(settings)
+    graph, column = joined(foreign, len(spec.names), settings.positive, anomaly)
     run, errors = _running(graph)
     said = _own_answers(foreign, rows.features, column)
     _check_same(said, run(rows.features).probability, rows, settings.expected)
 
     on_validation = run(rows.chosen_on.features)
-    thresholds = _thresholds(on_validation, settings.objective, rows)
+    thresholds = _thresholds(on_validation, settings, rows)
     on_test = run(rows.measured_on.features)
     manifest = _manifest(settings, thresholds, rows, on_test, _origin(foreign, model, content, data, rows, settings))
     legitimate = rows.chosen_on.legitimate
@@ -168,9 +170,29 @@ def _check_same(
         )
 
 
-def _thresholds(scores: Scores, objective: Objective, rows: ReferenceData) -> Thresholds:
+def _anomaly_graph(settings: BuildSettings) -> bytes | None:
+    """The graph whose anomaly score is taken, where one is. Raises ForeignModelError where it is of other features."""
+    other = settings.anomaly
+    if other is None:
+        return None
+    name = f"{other.manifest.name}/{other.manifest.version}"
+    if not other.manifest.has_anomaly:
+        raise ForeignModelError(f"{name} has no anomaly score to take: give --anomaly-from a bundle that has one.")
+    if (other.manifest.feature_spec, other.manifest.source) != (settings.spec, settings.source):
+        raise ForeignModelError(
+            f"{name} is of other features, or another source spec, than this model: train its like on this feature spec."
+        )
+    return other.model
+
+
+def _thresholds(scores: Scores, settings: BuildSettings, rows: ReferenceData) -> Thresholds:
     days = len(np.unique(rows.chosen_on.day)) if rows.has_days else None
-    found = classifier_thresholds(scores.probability, objective, rows.chosen_on.is_fraud, days)
+    truth, objective = rows.chosen_on.is_fraud, settings.objective
+    found = (
+        classifier_thresholds(scores.probability, objective, truth, days)
+        if settings.anomaly is None
+        else choose_thresholds(scores.probability, scores.anomaly_percentile, objective, truth, days)
+    )
     words = found.objective.replace("on validation", "on the first half of the reference data")
     return found.model_copy(update={"objective": words})
 
@@ -183,7 +205,7 @@ def _manifest(
         name=settings.name,
         version=settings.version,
         product="fraud",
-        score_kinds=("classifier",),
+        score_kinds=("classifier",) if settings.anomaly is None else ("classifier", "anomaly"),
         created_at_ms=rows.end_ms,
         owner=settings.owner,
         licence=settings.licence,
@@ -192,13 +214,14 @@ def _manifest(
         source=settings.source,
         thresholds=thresholds,
         training=origin,
-        metrics=evaluate(rows.measured_on, scores, thresholds, has_anomaly=False),
-        evaluation=_evaluation(rows, scores, thresholds, settings.objective),
+        metrics=evaluate(rows.measured_on, scores, thresholds, has_anomaly=settings.anomaly is not None),
+        evaluation=_evaluation(rows, scores, thresholds, settings),
         files={},
     )
 
 
-def _evaluation(rows: ReferenceData, scores: Scores, thresholds: Thresholds, objective: Objective) -> Evaluation:
+def _evaluation(rows: ReferenceData, scores: Scores, thresholds: Thresholds, settings: BuildSettings) -> Evaluation:
+    objective = settings.objective
     found = build_evaluation(
         rows.measured_on,
         scores,
@@ -208,7 +231,7 @@ def _evaluation(rows: ReferenceData, scores: Scores, thresholds: Thresholds, obj
         budget=objective if isinstance(objective, AlertBudget) else AlertBudget(),
         day_name=lambda day: (EPOCH + timedelta(days=rows.first_day + day)).isoformat(),
     )
-    models = tuple(model for model in found.models if model.model != ANOMALY)
+    models = tuple(model for model in found.models if settings.anomaly is not None or model.model != ANOMALY)
     return found.model_copy(update={"models": models, "by_day": found.by_day if rows.has_days else ()})
 
 
@@ -230,6 +253,7 @@ def _origin(
             "classes": list(foreign.labels),
             "positive": settings.positive,
             "compared_with": settings.expected,
+            "anomaly_from": str(settings.anomaly.ref) if settings.anomaly else None,
         },
         libraries={name: version(name) for name in LIBRARIES},
         code=code_version(),

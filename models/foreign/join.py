@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from models.bundle.graph import FEATURE_ERRORS, INPUT, OUTPUTS, GraphError, check_graph, shape_of
 from models.bundle.graph_trees import DOMAIN, OPERATOR, VERSION
-from models.foreign.reading import Foreign, ForeignModelError, attributes_of, check_classes, column_of
+from models.foreign.reading import Foreign, ForeignModelError, attributes_of, check_classes, column_of, needed
 from models.foreign.trees import leaf_weights, one_target
 
 OPSET = 18
@@ -72,6 +72,21 @@ class Joining:
         """Say what stands for a node's output."""
         self._ours[node.output[output]] = value
 
+    def add_anomaly(self, graph: onnx.GraphProto) -> None:
+        """The outputs of the anomaly as another bundle's graph computes them: its own nodes and weights, by other names."""
+        kept = {INPUT, *OUTPUTS[1:]}
+        for node in needed(OUTPUTS[1:], graph.node):
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            for names in (copy.input, copy.output):
+                names[:] = [name if name in kept else f"anomaly.{name}" for name in names]
+            self.nodes.append(copy)
+        for weight in graph.initializer:
+            renamed = onnx.TensorProto()
+            renamed.CopyFrom(weight)
+            renamed.name = f"anomaly.{weight.name}"
+            self.weights[renamed.name] = renamed
+
     def set_pair(self, name: str, positive: str) -> None:
         """The two columns [1 - positive, positive], written only where both are read. positive: [n, 1]."""
         self._pairs[name] = positive
@@ -93,10 +108,13 @@ def refused(node: onnx.NodeProto, why: str) -> ForeignModelError:
     )
 
 
-def joined(foreign: Foreign, features: int, positive: str | None = None) -> tuple[bytes, int | None]:
+def joined(
+    foreign: Foreign, features: int, positive: str | None = None, anomaly: bytes | None = None
+) -> tuple[bytes, int | None]:
     """The bundle's graph, walked, and which of the model's columns it took; None where the model has one.
 
-    positive: the class that is the fraud, where the file leaves it open. Raises ForeignModelError.
+    positive: the class that is the fraud, where the file leaves it open. anomaly: a walked graph of a bundle of the same
+    features, whose anomaly score is taken. Raises ForeignModelError.
     """
     joining = _joining(foreign)
     said = joining.value(foreign.said)
@@ -105,7 +123,11 @@ def joined(foreign: Foreign, features: int, positive: str | None = None) -> tupl
         check_classes(shape[-1])
     column = column_of(foreign, positive) if len(shape) == 2 and shape[1] == 2 else None
     joining = _joining(foreign)
-    _add_outputs(joining, foreign, column, flat=len(shape) == 1)
+    _add_probability(joining, foreign, column, flat=len(shape) == 1)
+    if anomaly is None:
+        _add_zeros(joining)
+    else:
+        joining.add_anomaly(_of_our_set(anomaly))
     outputs: dict[str, list[str | int]] = {name: ["n"] for name in OUTPUTS}
     outputs[FEATURE_ERRORS] = ["n", features]
     return _of_graph(check_graph, _model(joining, features, outputs), features), column
@@ -128,7 +150,8 @@ def _joining(foreign: Foreign) -> Joining:
         if write is None:
             raise refused(node, "is not one of those that a bundle takes")
         try:
-            write(joining, node)
+            with np.errstate(all="ignore"):  # what is then no finite number, the walk refuses
+                write(joining, node)
         except (IndexError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ForeignModelError):
                 raise
@@ -136,14 +159,27 @@ def _joining(foreign: Foreign) -> Joining:
     return joining
 
 
-def _add_outputs(joining: Joining, foreign: Foreign, column: int | None, *, flat: bool) -> None:
-    """The probability, and zeros for the anomaly. flat: the answers are [n], not [n, classes]."""
-    axis, zero, one = (
-        joining.weight(values) for values in (np.array([1]), np.zeros(1, np.float32), np.ones(1, np.float32))
-    )
+def _of_our_set(content: bytes) -> onnx.GraphProto:
+    model = onnx.load_from_string(content)
+    found = next((known.version for known in model.opset_import if known.domain != DOMAIN), 0)
+    if found != OPSET:
+        raise ForeignModelError(
+            f"The bundle of --anomaly-from is of ONNX's operator set {found}, and {OPSET} is needed: train it again."
+        )
+    return model.graph
+
+
+def _add_probability(joining: Joining, foreign: Foreign, column: int | None, *, flat: bool) -> None:
+    """flat: the answers are [n], not [n, classes]."""
     said = joining.value(foreign.said) if column is None else joining.column(foreign.said, column)
-    probability = said if flat else joining.node("Squeeze", [said, axis])
-    joining.node("Clip", [probability, zero, one], OUTPUTS[0])  # sums of leaves end a rounding beyond 1
+    probability = said if flat else joining.node("Squeeze", [said, joining.weight(np.array([1]))])
+    bounds = [joining.weight(np.full(1, bound, np.float32)) for bound in (0.0, 1.0)]
+    joining.node("Clip", [probability, *bounds], OUTPUTS[0])  # sums of leaves end a rounding beyond 1
+
+
+def _add_zeros(joining: Joining) -> None:
+    """Nothing is unusual."""
+    axis, zero = joining.weight(np.array([1])), joining.weight(np.zeros(1, np.float32))
     first = joining.node("Gather", [INPUT, joining.weight(np.array([0]))], axis=1)
     nothing = joining.node("Clip", [first, zero, zero])
     for output in OUTPUTS[1:3]:
@@ -358,11 +394,12 @@ def _tree_classifier(joining: Joining, node: onnx.NodeProto) -> None:
     bases = [float(base) for base in given.get("base_values", ())]
     if scored not in ([0], [1], [0, 1]) or transform not in ("NONE", "LOGISTIC", "SOFTMAX") or len(bases) > 2:
         raise refused(node, f"with weights for the classes {scored} and {transform} is not taken")
-    weight, base = leaf_weights(given, "class", scored[-1]), bases[-1] if bases else 0.0
+    by_class = {place: leaf_weights(given, "class", place) for place in scored}
+    weight, base = by_class[scored[-1]], bases[-1] if bases else 0.0
     if len(scored) == 1 and transform == "SOFTMAX":
         raise refused(node, "with weights for one class and SOFTMAX is not taken")
     if transform == "SOFTMAX":
-        for key, value in leaf_weights(given, "class", 0).items():
+        for key, value in by_class[0].items():
             weight[key] = weight.get(key, 0.0) - value
         base -= bases[0] if len(bases) == 2 else base
     score = _ensemble(joining, node, one_target(given, weight, base))

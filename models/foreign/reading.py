@@ -64,7 +64,7 @@ def read_model(content: bytes, features: int, output: str | None = None) -> Fore
     labels = labels or _labels_behind(said, made)
     if labels:
         check_classes(len(labels))
-    return Foreign(model, entry, _needed(said, made, graph.node), constants, said, labels)
+    return Foreign(model, entry, needed([said], graph.node), constants, said, labels)
 
 
 def column_of(foreign: Foreign, positive: str | None) -> int:
@@ -113,7 +113,9 @@ def original(foreign: Foreign) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = SILENT
     try:
-        return onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            made.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime's errors have no common base
         raise ForeignModelError(f"ONNX Runtime does not load the model: {reason_of(error)}") from None
 
@@ -223,15 +225,17 @@ def _probabilities(graph: onnx.GraphProto, made: dict[str, onnx.NodeProto], outp
     return str(found[0])
 
 
-def _needed(said: str, made: dict[str, onnx.NodeProto], nodes: Iterable[onnx.NodeProto]) -> tuple[onnx.NodeProto, ...]:
-    """The nodes that a value is computed by, in their order."""
-    names, open_names = set[str](), [said]
+def needed(values: Iterable[str], nodes: Iterable[onnx.NodeProto]) -> tuple[onnx.NodeProto, ...]:
+    """The nodes that some values are computed by, in their order."""
+    order = list(nodes)
+    made = {name: node for node in order for name in node.output}
+    names, open_names = set[str](), list(values)
     while open_names:
         name = open_names.pop()
         if name not in names:
             names.add(name)
             open_names += made[name].input if name in made else ()
-    return tuple(node for node in nodes if names & set(node.output))
+    return tuple(node for node in order if names & set(node.output))
 
 
 def _labels(node: onnx.NodeProto) -> tuple[str, ...]:

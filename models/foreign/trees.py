@@ -43,7 +43,7 @@ def one_target(given: Mapping[str, Any], weight: Mapping[Key, float], base: floa
     trees, numbers = whole_list(given, "nodes_treeids"), whole_list(given, "nodes_nodeids")
     place = {key: at for at, key in enumerate(zip(trees, numbers, strict=True))}
     sizes = {len(given[name]) for name in ("nodes_featureids", "nodes_modes", "nodes_values", "nodes_truenodeids")}
-    if len(place) != len(trees) or sizes != {len(trees)} or not set(weight) <= set(place):
+    if len(place) != len(trees) or sizes != {len(trees)}:
         raise ForeignModelError("The model's trees have lists that do not fit each other: export it again.")
     nodes, made = _Nodes(given, place, weight), _Trees()
     roots: dict[int, Key] = {}
@@ -105,11 +105,14 @@ def whole_list(given: Mapping[str, Any], name: str) -> Sequence[int]:
 
 
 def leaf_weights(given: Mapping[str, Any], prefix: str, target: int) -> dict[Key, float]:
-    """The weights of one class or target, by leaf. prefix: `class` or `target`."""
+    """The weights of one class or target, by leaf. prefix: `class` or `target`. Raises ForeignModelError."""
+    nodes = set(zip(whole_list(given, "nodes_treeids"), whole_list(given, "nodes_nodeids"), strict=True))
     keys = zip(whole_list(given, f"{prefix}_treeids"), whole_list(given, f"{prefix}_nodeids"), strict=True)
     found: dict[Key, float] = {}
     targets = whole_list(given, f"{prefix}_ids")
     for key, of, weight in zip(keys, targets, given[f"{prefix}_weights"], strict=True):
+        if key not in nodes:
+            raise ForeignModelError("The model's trees weigh nodes that there are not: export it again.")
         if of == target:
             found[key] = found.get(key, 0.0) + float(weight)
     return found

@@ -25,6 +25,9 @@ Expected = Annotated[
 Source = Annotated[
     Path | None, typer.Option(help="Source spec of the events that the features are of. Default: `transactions`.")
 ]
+AnomalyFrom = Annotated[
+    Path | None, typer.Option(help="Bundle of the same features whose anomaly score is taken. Default: there is none.")
+]
 Described = Annotated[
     str | None, typer.Option("--described-as", help="What it was trained on, in words, for manifest and report.")
 ]
@@ -47,6 +50,7 @@ def build(
     objective: Objective = "budget:0.005",
     name: Annotated[str, typer.Option(help="Name of the model line.")] = "fraud",
     version: Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")] = 1,
+    anomaly_from: AnomalyFrom = None,
     described: Described = None,
     owner: Annotated[str | None, typer.Option(help="Who answers for the bundle.")] = None,
     licence: Annotated[str | None, typer.Option(help="Of the bundle.")] = None,
@@ -58,6 +62,7 @@ def build(
     model's graph and the bundle's are run on all of them, and must say the same.
     """
     try:
+        from models.bundle.load import load_bundle
         from models.features.spec_file import load_spec
         from models.foreign.build import BuildSettings, build_bundle, parse_objective
         from models.sources.spec_file import load_source
@@ -69,6 +74,7 @@ def build(
     settings = BuildSettings(
         spec=load_spec(features),
         source=load_source(source) if source else None,
+        anomaly=load_bundle(anomaly_from) if anomaly_from else None,
         objective=parse_objective(objective),
         label=label,
         positive=positive,

@@ -9,7 +9,7 @@ import onnx
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from models.bundle import container
-from models.bundle.files import BYTES_MAX, MANIFEST
+from models.bundle.files import BYTES_MAX, MANIFEST, SIGNATURE
 from models.bundle.keys import SealKey
 from models.bundle.load import load_bundle
 from models.bundle.pack import pack_bundle
@@ -61,7 +61,10 @@ def flip(name: str) -> Callable[[Bench], BundleRef]:
     """One bit of one file, after it was signed."""
 
     def attack(bench: Bench) -> BundleRef:
-        ref, files = bench.ref(), signed(bench.bundle)
+        ref = bench.ref()
+        if not (bench.bundle / name).exists() and name != SIGNATURE:
+            (bench.bundle / name).write_bytes(b"of a file that this bundle lacks")
+        files = signed(bench.bundle)
         content = bytearray(files[name])
         content[len(content) // 2] ^= 1
         return bench.put(container.pack({**files, name: bytes(content)}), ref)

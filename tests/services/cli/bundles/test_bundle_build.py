@@ -26,6 +26,7 @@ from tests.services.harness import payment
 
 SPEC = Path("deploy/features/fraud.yaml").resolve()
 PAGE = Path("docs/models.md").resolve()
+COMMITTED = Path("deploy/bundles/fraud").resolve()
 
 
 def blocks(language: str) -> list[str]:
@@ -83,6 +84,8 @@ def test_the_example_of_the_page_runs_and_its_bundle_scores_payments(
     assert len(scores) == 100
     assert scores["probability"].is_between(0.0, 1.0).all()
     assert (scores["anomaly_percentile"] == 0.0).all()
+    monkeypatch.setenv("ASSAY_REGISTRY_URL", (tmp_path / "registry").as_uri())
+    assert run_main(monkeypatch, "registry", "publish", "bundle") == 0
     _reasons_add_up(ModelSession(bundle, "cpu"))
 
 
@@ -106,6 +109,31 @@ def test_the_same_build_gives_the_same_bundle(here: Path, monkeypatch: pytest.Mo
     assert manifest["thresholds"]["anomaly_percentile"] == 100.0
     assert "first half of the reference data" in manifest["thresholds"]["objective"]
     assert manifest["training"]["settings"]["compared_with"] == "expected"
+
+
+def test_the_anomaly_score_of_another_bundle_is_taken_bit_for_bit(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The probability of the one and the anomaly of the other, with a threshold for each; only of the same features."""
+    assert build(monkeypatch) == 0
+    alone = ModelSession(load_bundle(here / "bundle"), "cpu")
+    assert build(monkeypatch, "--anomaly-from", "bundle") == 2
+    assert "fraud/1 has no anomaly score to take" in capsys.readouterr().err
+    assert build(monkeypatch, "--anomaly-from", str(COMMITTED), "--objective", "budget:0.02") == 0
+    bundle = load_bundle(here / "bundle")
+    assert bundle.manifest.score_kinds == ("classifier", "anomaly")
+    assert bundle.manifest.thresholds.anomaly_percentile > 0.0
+    assert bundle.manifest.metrics["alert_share_anomaly"] > 0.0
+    assert b"reconstruction error" in (bundle.report or b"")
+    both, other, rows = ModelSession(bundle, "cpu"), ModelSession(load_bundle(COMMITTED), "cpu"), held_out().features
+    found, anomaly = both.run(rows), other.run(rows)
+    assert found.probability.tobytes() == alone.run(rows).probability.tobytes()
+    assert found.reconstruction_error.tobytes() == anomaly.reconstruction_error.tobytes()
+    assert found.anomaly_percentile.tobytes() == anomaly.anomaly_percentile.tobytes()
+    assert both.feature_errors(rows[:99]).tobytes() == other.feature_errors(rows[:99]).tobytes()
+    (here / "other.yaml").write_text(SPEC.read_text().replace("allowed_lateness: 5m", "allowed_lateness: 6m"))
+    assert build(monkeypatch, "--features", "other.yaml", "--anomaly-from", str(COMMITTED)) == 2
+    assert "is of other features, or another source spec, than this model" in capsys.readouterr().err
 
 
 def test_other_thresholds_of_such_a_bundle_are_the_classifiers_alone(
