@@ -268,6 +268,14 @@ MUTATIONS = (
     ),
     Mutation(
         "B",
+        "the duplicate window's clock goes back with a timestamp",
+        "services/engine/duplicates.py",
+        "        np.maximum(clock_ms, self._clock_ms, out=clock_ms)\n",
+        "",
+        f"{RUNTIME}/test_duplicates.py::test_a_timestamp_that_goes_back_makes_no_id_live_longer",
+    ),
+    Mutation(
+        "B",
         "sums that are committed and not written end with the process",
         "services/engine/worker.py",
         "                processor.carry_on(self._carried)\n",
