@@ -42,6 +42,8 @@ def configure(runtime: RuntimeSettings, metrics: Metrics) -> None:
     logging.basicConfig(handlers=[handler], level=runtime.log_level, force=True)
     # G: the library prints keys and values at DEBUG, so it never gets below INFO, whatever our own level is
     logging.getLogger("aiokafka").setLevel(max(logging.INFO, logging.getLogger().level))
+    # thousands of lines of the compiler's, whenever code is compiled for the first time
+    logging.getLogger("numba").setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def _safe(_: Any, __: str, event: Any) -> Any:

@@ -77,6 +77,7 @@ class Metrics:
             self.records,
             self.transactions,
             self.late,
+            self.unselected,
             self.offset_gaps,
             self.misplaced,
             self.new_ids,

@@ -185,12 +185,14 @@ FAULTS = Section(
             "producers-fenced",
         ),
         Chart(
-            "Records lost to retention, records too late",
+            "Records lost to retention, too late, not selected",
             "cps",
-            "Removed before they were read, and read too late to enter the history of their card.",
+            "Removed before they were read, read too late to enter the history of their card, and passed over by the source "
+            "spec's `select`.",
             [
                 Query(rate("assay_offset_gap_records_total", "partition"), "lost {{partition}}"),
                 Query(rate("assay_late_records_total", "partition"), "late {{partition}}"),
+                Query(rate("assay_unselected_records_total", "partition"), "not selected {{partition}}"),
             ],
             "records-lost",
         ),

@@ -137,6 +137,7 @@ def test_the_library_never_logs_below_info_whatever_our_own_level_is(level: str)
     try:
         logs.configure(RuntimeSettings(log_level=level), Metrics())  # type: ignore[arg-type]
         assert logging.getLogger("aiokafka.producer.sender").getEffectiveLevel() >= logging.INFO
+        assert logging.getLogger("numba.core.ssa").getEffectiveLevel() >= logging.WARNING
     finally:
         root.setLevel(before[0])
         root.handlers[:] = before[1]
