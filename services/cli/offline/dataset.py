@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.files import needing_files
-from services.cli.offline.verify import progress_bar
+from services.cli.offline.read_back import progress_bar
 from services.cli.output import print_json, results
 from services.cli.people.label import moment_ms
 

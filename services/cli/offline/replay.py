@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.files import needing_files
-from services.cli.offline.verify import progress_bar
+from services.cli.offline.read_back import progress_bar
 from services.cli.output import print_json, results
 
 if TYPE_CHECKING:

@@ -1,19 +1,17 @@
 """`assay verify`: the independent oracle."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.output import notes, print_json, results
+from services.cli.offline.read_back import progress_bar
+from services.cli.output import print_json, results
 from services.cli.products import Product
 
 if TYPE_CHECKING:
     from services.settings.stream import KafkaSettings, TopicSettings
-    from services.verification.read import Progress
     from services.verification.verdict import Verdict
 
 EXAMPLE = "Example: assay verify --json; assay verify --product credit"
@@ -114,17 +112,6 @@ def _compared(group: str | None, *, hidden: bool) -> tuple[bool, dict[str, int]]
     counts = comparison.as_dict()
     del counts["examples"]
     return comparison.equal, counts
-
-
-@contextmanager
-def progress_bar(hidden: bool) -> "Iterator[Progress]":
-    """A bar on stderr that a read can move."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("reading back"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=notes, transient=True, disable=hidden or not notes.is_terminal) as bar:
-        task = bar.add_task("read", total=None)
-        yield lambda done, whole: bar.update(task, completed=done, total=whole)
 
 
 def show(verdict: "Verdict") -> None:
