@@ -80,7 +80,7 @@ class SnapshotStore:
         self._key = key
         self._storage = storage
         self._state_key = state_key
-        self.log_id = self._log_id = log_id
+        self.log_id = log_id
 
     def save(
         self, offset: int, capture: Capture, before: Any = None, given_up: Callable[[], bool] = lambda: False
@@ -93,11 +93,9 @@ class SnapshotStore:
         header = {
             "format_version": FORMAT_VERSION,
             "state_key": self._state_key,
-            "log_id": self._log_id,
+            "log_id": self.log_id,
             "offset": offset,
-            "before": [before.offset, fingerprint(before)]
-            if before is not None and self._log_id == NO_LOG_ID
-            else None,
+            "before": [before.offset, fingerprint(before)] if before is not None and self.log_id == NO_LOG_ID else None,
             "arrays": list(parts),
         }
 
@@ -116,7 +114,7 @@ class SnapshotStore:
                     file.write(content)
             file.write(self._last_line(digest.hexdigest()))
 
-        self._storage.write(f"{offset:020d}.{self._log_id}.snapshot", fill)
+        self._storage.write(f"{offset:020d}.{self.log_id}.snapshot", fill)
         if not given_up():  # else the partition may have another owner, and the folder another log's snapshots
             for old in self._outdated(offset):
                 self._storage.delete(old)
@@ -151,7 +149,7 @@ class SnapshotStore:
         """Of the newest snapshot where all are of other logs with an id; None where one is ours, or there is none."""
         with contextlib.suppress(OSError):
             named = [name for name in self._names() if len(name.split(".")) == 3]
-            if named and self._log_id != NO_LOG_ID and not any(map(self._ours, named)):
+            if named and self.log_id != NO_LOG_ID and not any(map(self._ours, named)):
                 former = named[0].split(".")[1]
                 return former if former != NO_LOG_ID else None
         return None
@@ -161,7 +159,7 @@ class SnapshotStore:
         return sorted((name for name in self._storage.names() if NAME.fullmatch(name)), reverse=True)
 
     def _ours(self, name: str) -> bool:
-        return name.split(".")[1] == self._log_id
+        return name.split(".")[1] == self.log_id
 
     def _outdated(self, saved: int) -> list[str]:
         """What makes room for the one just saved: other logs', and ours beyond the newest, those ahead of it counted apart."""
@@ -183,7 +181,7 @@ class SnapshotStore:
                 raise ValueError("it begins with something else than a header")
             if header["format_version"] != FORMAT_VERSION:
                 raise ValueError(f"format version {header['format_version']}, not {FORMAT_VERSION}")
-            if header["log_id"] != self._log_id:
+            if header["log_id"] != self.log_id:
                 raise ValueError("of another log of this name")
             if header["state_key"] != self._state_key:
                 raise ValueError("made by another feature spec or state layout")

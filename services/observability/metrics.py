@@ -147,7 +147,7 @@ class Metrics:
             "lag_records", "Records in the partition, up to its end, that are not yet committed.", partition
         )
         self.held = self._gauge("partition_held", "1 while too many dead letters hold the partition.", partition)
-        RenamedGauge("assay_partition_paused", self.held, self.registry)
+        RenamedGauge(self.held, self.registry)
         self.open_transaction = self._gauge(
             "open_transaction_seconds",
             "How long an open transaction of another producer has hidden all that waits; 0 without one.",

@@ -13,8 +13,10 @@ RENAMED = {"assay_partition_paused": "assay_partition_held"}
 class RenamedGauge(Collector):
     """Shows a gauge a second time, under its old name, with a help text that names the new one."""
 
-    def __init__(self, old: str, gauge: Gauge, registry: CollectorRegistry) -> None:
-        self._old, self._gauge = old, gauge
+    def __init__(self, gauge: Gauge, registry: CollectorRegistry) -> None:
+        (name,) = [metric.name for metric in gauge.describe()]
+        (self._old,) = [old for old, now in RENAMED.items() if now == name]
+        self._gauge = gauge
         registry.register(self)
 
     def collect(self) -> Iterable[Metric]:

@@ -80,16 +80,16 @@ class Stream:
         """Create every topic."""
         await create_topics(self.kafka, self.topics, TOPICS)
 
-    async def make_again(self, name: str = TRANSACTIONS.name) -> str:
-        """Delete a topic and create it again; its new id."""
-        topic, client = next(topic for topic in TOPICS if topic.name == name), admin(self.kafka)
+    async def make_again(self) -> str:
+        """Delete the input topic and create it again; its new id."""
+        name, client = self.prefix + TRANSACTIONS.name, admin(self.kafka)
         await client.start()
         try:
-            await client.delete_topics([self.prefix + name])
-            while (await describe_topics(self.kafka, self.topics, [topic]))[0].partitions:  # noqa: ASYNC110
+            await client.delete_topics([name])
+            while (await describe_topics(self.kafka, self.topics, [TRANSACTIONS]))[0].partitions:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             await self.create()
-            return (await topic_ids(client._client, [self.prefix + name]))[self.prefix + name]
+            return (await topic_ids(client._client, [name]))[name]
         finally:
             await client.close()
 
