@@ -14,8 +14,9 @@ from models.scoring.session import ModelSession
 from schemas.control import BundleRef
 from schemas.manifest import Product
 from services.errors import AssayError, SettingsError
+from services.settings.bundles import BundleSettings
+from services.settings.scorer import ScorerSettings
 from services.settings.secrets import SecretError, find_secret, shown_url
-from services.settings.stream import BundleSettings, ScorerSettings
 from services.storage import SHARED, open_storage
 
 PEM_BEGIN = "-----BEGIN"

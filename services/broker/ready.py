@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 
 from services.broker.config import HOST
 from services.kafka.client import admin
-from services.settings.stream import KafkaSettings
+from services.settings.kafka import KafkaSettings
 
 ANSWER_TIMEOUT_S = 10.0
 

@@ -23,7 +23,7 @@ from services.errors import SettingsError
 from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService
 from services.observability.low_rate_metrics import CaseMetrics
-from services.settings.low_rate import CasesSettings
+from services.settings.cases import CasesSettings
 from services.settings.secrets import shown_url
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,9 @@ from services.cli.output import notes
 from services.errors import AssayError
 from services.kafka.client import TopicPartition, plain_producer, reader
 from services.kafka.topics_admin import describe_topics
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings, load
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.processing import RuntimeSettings
 from services.verification.read import Span, read
 
 T = TypeVar("T")

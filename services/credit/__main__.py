@@ -15,7 +15,10 @@ from services.engine.process import Environment, Service, main, run_processor
 from services.kafka.topics_admin import read_unbounded_stamps
 from services.observability import logs
 from services.observability.metrics import Metrics
-from services.settings.stream import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
+from services.settings.credit import CreditSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.processing import RuntimeSettings
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,9 @@ from models.bundle.files import BundleError
 from models.bundle.load import load_bundle
 from models.scoring.session import ModelSession
 from services.errors import AssayError, SettingsError
-from services.settings.stream import BundleSettings, CreditSettings, load
+from services.settings.bundles import BundleSettings
+from services.settings.credit import CreditSettings
+from services.settings.loading import load
 from services.trusted_bundles import DEPLOY, advice, session_of, trust_of
 
 

@@ -19,10 +19,10 @@ from services.credit.emit import Emitter, Identity, Judged
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow, WindowLimits
-from services.engine.faults import Fault, TimeLimits
+from services.engine.faults import Fault, TimeLimits, count_faults
 from services.engine.placement import Subjects
 from services.observability.metrics import Metrics
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 T = TypeVar("T")
 
@@ -62,8 +62,6 @@ class CreditProcessor:
         self._mapping = AttributeMapping(self._spec)
         self._times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
         self._window = WindowLimits.of(runtime)
-        self._judged: Judged | None = None
-        self._faults: Counter[str] = Counter()
         # the mapping decides what is refused, and so which ids are remembered
         self.state_key = (
             f"credit-{STATE_VERSION}:{self._spec.digest()}:{self._window.key}"
@@ -92,15 +90,15 @@ class CreditProcessor:
     async def process(self, records: Sequence[Record]) -> Result:
         """Judge applications."""
         admitted = self._admission.admit(records)
-        self._faults = Counter(fault.reason.value for fault in admitted.faults)
         writes: list[Write] = []
+        judged: Judged | None = None
         if admitted.records:
-            self._judged = await self._judge(admitted)
-            writes += self._emitter.writes(self._judged, wall_ms())
+            judged = await self._judge(admitted)
+            writes += self._emitter.writes(judged, wall_ms())
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
         subjects = Subjects.of([a.applicant_id for a in admitted.applications]) if admitted.records else None
-        return Result(writes, len(records), len(admitted.faults), admitted.faults, subjects=subjects)
+        return Result(writes, len(records), len(admitted.faults), admitted.faults, subjects=subjects, judged=judged)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
@@ -109,7 +107,6 @@ class CreditProcessor:
         """A dead letter for one record on which a stage raises."""
         if folded:
             self.absorb([fault.record])
-        self._faults = Counter([fault.reason.value])
         return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
@@ -117,15 +114,15 @@ class CreditProcessor:
         metrics, label = self._metrics, self._label
         metrics.records.labels(label).inc(result.records)
         metrics.batch.observe(float(result.records))
-        if self._judged is not None:
-            metrics.scores.labels(label).inc(len(self._judged.outcomes))
-            for outcome, count in Counter(self._judged.outcomes).items():
-                metrics.credit_outcomes.labels(label, outcome).inc(count)
-            for record in self._judged.admitted.records:
-                metrics.latency.observe((wall_ms() - record.timestamp) / 1000)
-        for reason, count in self._faults.items():
-            metrics.dead_letters.labels(reason).inc(count)
-        self._judged, self._faults = None, Counter()
+        count_faults(metrics, result.faults)
+        judged: Judged | None = result.judged
+        if judged is None:
+            return
+        metrics.scores.labels(label).inc(len(judged.outcomes))
+        for outcome, count in Counter(judged.outcomes).items():
+            metrics.credit_outcomes.labels(label, outcome).inc(count)
+        for record in judged.admitted.records:
+            metrics.latency.observe((wall_ms() - record.timestamp) / 1000)
 
     async def _judge(self, admitted: Admitted) -> Judged:
         session, features, started_s = self._model.session, admitted.features, monotonic_s()

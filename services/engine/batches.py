@@ -38,6 +38,8 @@ class Write:
 class Result:
     """What became of one micro-batch. faults: behind its dead letters. subjects: whose records were judged.
 
+    judged: of the processor's own, for `committed` to count.
+
     carried: what the processor holds back of all that is committed with it, as text. It is kept with the offset, and given to
     `carry_on` of the processor that continues from there.
     """
@@ -48,6 +50,7 @@ class Result:
     faults: "Sequence[Fault]" = ()
     carried: str = ""
     subjects: "Subjects | None" = None
+    judged: Any = None
 
 
 class Foldable(Protocol):
@@ -84,7 +87,7 @@ class Processor(Foldable, Protocol):
         """A dead letter for one record on which a stage raises. folded: take it into the state as `absorb` does."""
 
     def committed(self, result: Result) -> None:
-        """The result's outputs and offsets are committed."""
+        """The result's outputs and offsets are committed: count what is in it."""
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Outputs that are due although no record came, if any; with `force` all that are held back."""

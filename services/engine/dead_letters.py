@@ -9,7 +9,7 @@ from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.privacy import PrivacyKey
 from services.engine.batches import Record, Write
 from services.engine.faults import Fault, headers_of
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 CAP_RECORDS_MIN = 100
 """Below this many records a share says nothing."""

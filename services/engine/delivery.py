@@ -16,7 +16,8 @@ from services.engine.batches import Write
 from services.engine.failpoints import failpoint, is_armed
 from services.engine.suspects import UnsendableError
 from services.kafka import client as connections
-from services.settings.stream import KafkaSettings, RuntimeSettings
+from services.settings.kafka import KafkaSettings
+from services.settings.processing import RuntimeSettings
 
 PRODUCER_RECORDS_MAX = 1 << 30
 """D: sequence numbers wrap at 2^31 records of one output partition; a producer is replaced well before."""

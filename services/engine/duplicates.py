@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.features import id_tables
 from models.features.capture import Arrays, Capture, Part
 from models.features.id_tables import Hashes, IdTable
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 GENERATIONS = 4
 """In a window, as a rule: each costs a lookup, and a whole one is kept longer than asked for."""

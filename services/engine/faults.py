@@ -1,6 +1,7 @@
 """One record to one message, or the fault that makes it a dead letter. Where a record's timestamp becomes a number of ours."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from schemas.times import looks_like, record_time_problem, time_in
 from schemas.topics import source_headers
 from services.engine.batches import Headers, Record
 from services.kafka.record_batches import Unreadable
+from services.observability.metrics import Metrics
 
 M = TypeVar("M")
 
@@ -49,6 +51,12 @@ def parsed(record: Record, parse: Callable[[bytes], M], bytes_max: int) -> M | F
         raise
     except Exception as error:
         return unscorable(record, type(error).__name__)
+
+
+def count_faults(metrics: Metrics, faults: Iterable[Fault]) -> None:
+    """Count committed dead letters by reason."""
+    for reason, number in Counter(fault.reason.value for fault in faults).items():
+        metrics.dead_letters.labels(reason).inc(number)
 
 
 def guarded(judge: Callable[[Record], M | Fault], record: Record) -> M | Fault:

@@ -16,7 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from services.engine.held_desk import HeldDesk
 from services.engine.http_server import REQUEST_S_MAX, BoundedHTTPServer
 from services.errors import AssayError, SettingsError
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 log = structlog.get_logger(__name__)
 

@@ -30,7 +30,8 @@ from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
 from services.observability.metrics import Metrics
-from services.settings.stream import TRANSACTIONS_PER_S_MAX, KafkaSettings, RuntimeSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.processing import TRANSACTIONS_PER_S_MAX, RuntimeSettings
 from services.storage import open_storage
 from services.text import printable
 

@@ -17,8 +17,8 @@ from services.engine.snapshots import NO_LOG_ID, Snapshot, SnapshotStore, finger
 from services.errors import AssayError
 from services.kafka.open_transactions import log_ends
 from services.observability.metrics import Metrics
+from services.settings.processing import RuntimeSettings
 from services.settings.secrets import shown_url
-from services.settings.stream import RuntimeSettings
 
 log = structlog.get_logger(__name__)
 

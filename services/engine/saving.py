@@ -22,7 +22,7 @@ from services.engine.batches import Record
 from services.engine.log_identity import LogIdentities, ReplacedError
 from services.engine.snapshots import NO_LOG_ID, SnapshotStore
 from services.observability.metrics import Metrics
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from services.engine.batches import Record
 from services.errors import AssayError
 from services.kafka import client as connections
 from services.observability.metrics import Metrics
-from services.settings.stream import KafkaSettings
+from services.settings.kafka import KafkaSettings
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from schemas.topics import SOURCE_OFFSET_HEADER
 from services.engine.batches import Record, Write
 from services.errors import SettingsError
 from services.observability.metrics import Metrics
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer

@@ -45,7 +45,7 @@ from services.engine.suspects import (
 from services.engine.tracing import Tracing
 from services.errors import AssayError, StateOutdatedError, fatal_sentence
 from services.observability.metrics import Metrics
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,8 @@ from cryptography import x509
 
 from services.errors import SettingsError
 from services.observability.metrics import Metrics
-from services.settings.stream import KafkaSettings, RuntimeSettings
+from services.settings.kafka import KafkaSettings
+from services.settings.processing import RuntimeSettings
 
 
 def show_expiry(kafka: KafkaSettings, runtime: RuntimeSettings, metrics: Metrics) -> None:

@@ -24,7 +24,8 @@ from services.clock import monotonic_s
 from services.errors import SettingsError
 from services.kafka import patches as client_mends  # noqa: F401  # for its effect: no client is made but through this module
 from services.kafka.oauth import token_provider
-from services.settings.stream import KafkaSettings, RuntimeSettings
+from services.settings.kafka import KafkaSettings
+from services.settings.processing import RuntimeSettings
 
 __all__ = [
     "ConsumerRebalanceListener",

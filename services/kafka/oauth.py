@@ -12,8 +12,8 @@ from aiokafka.abc import AbstractTokenProvider
 
 from services.clock import monotonic_s
 from services.errors import SettingsError
+from services.settings.kafka import KafkaSettings
 from services.settings.secrets import shown_url
-from services.settings.stream import KafkaSettings
 
 REQUEST_TIMEOUT_S = 10.0
 RENEWED_BEFORE_S = 30.0

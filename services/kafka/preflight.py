@@ -23,7 +23,7 @@ from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from services.errors import AssayError
 from services.kafka.client import admin, connection, retry_transient
-from services.settings.stream import KafkaSettings
+from services.settings.kafka import KafkaSettings
 
 READ, WRITE = 3, 4
 """Codes of operations (org.apache.kafka.common.acl.AclOperation): bits of what the broker says that we may do (KIP-430)."""

@@ -26,7 +26,7 @@ from services.kafka.topics_admin import (
     configuration,
     describe_topics,
 )
-from services.settings.stream import KafkaSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
 
 AT_LEAST = {"retention.ms", "min.compaction.lag.ms", "min.insync.replicas"}
 """More than declared is as good; below 0 stands for no bound."""

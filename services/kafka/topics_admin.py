@@ -13,7 +13,7 @@ from schemas.topics import DAY_MS, STAMP_AHEAD_MS_MAX, TRANSACTIONS, Topic
 from services.errors import AssayError
 from services.kafka.client import admin, retry_transient
 from services.kafka.preflight import why_unreachable
-from services.settings.stream import KafkaSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
 
 OK = 0
 VISIBLE_TIMEOUT_S = 20.0

@@ -5,8 +5,10 @@ from services.faust_runtime.run import main, run_side
 from services.monitor.service import monitor_service
 from services.observability import logs
 from services.observability.metrics import Metrics
-from services.settings.low_rate import MonitorSettings
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings, load
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.monitor import MonitorSettings
+from services.settings.processing import RuntimeSettings
 
 
 async def start() -> None:

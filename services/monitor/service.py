@@ -31,7 +31,7 @@ from services.monitor.quality import by_age
 from services.monitor.references import References
 from services.monitor.windows import Windows, report, window_problem
 from services.observability.low_rate_metrics import MonitorMetrics
-from services.settings.low_rate import MonitorSettings
+from services.settings.monitor import MonitorSettings
 
 log = structlog.get_logger(__name__)
 

@@ -7,8 +7,8 @@ import structlog
 
 from services.observability.log_filters import NoiseFilter, RepeatFilter
 from services.observability.metrics import Metrics
+from services.settings.processing import RuntimeSettings
 from services.settings.secrets import without_secrets
-from services.settings.stream import RuntimeSettings
 from services.text import printable
 
 

@@ -3,9 +3,9 @@
 from models.bundle.keys import KeyFileError, seal_key
 from schemas.privacy import PrivacyKey
 from services.errors import SettingsError
+from services.settings.loading import load
 from services.settings.privacy import PseudonymSettings
 from services.settings.secrets import Found, SecretError, find_secret
-from services.settings.stream import load
 
 CURRENT, PREVIOUS = "ASSAY_PSEUDONYM_KEY", "ASSAY_PSEUDONYM_PREVIOUS_KEY"
 

@@ -10,7 +10,10 @@ from services.observability import logs
 from services.observability.metrics import Metrics
 from services.profiler.merge import MergeProcessor
 from services.profiler.verdicts import VerdictProcessor
-from services.settings.stream import KafkaSettings, ProfilerSettings, RuntimeSettings, TopicSettings, load
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.processing import RuntimeSettings
+from services.settings.profiler import ProfilerSettings
 
 
 async def start() -> None:

@@ -1,6 +1,5 @@
 """Partial sums to profiles: adds them up by terminal and day, and writes each terminal that changed, about once a second."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,9 +15,9 @@ from schemas.topics import DEAD_LETTERS, TERMINAL_PROFILES
 from services.clock import monotonic_s
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
-from services.engine.faults import Fault, TimeLimits, headers_of, parsed
+from services.engine.faults import Fault, TimeLimits, count_faults, headers_of, parsed
 from services.observability.metrics import Metrics
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 INTERVAL_S = 1.0
 """A day ends in every partition at about the same time: to wait a little writes each terminal once."""
@@ -49,7 +48,6 @@ class MergeProcessor:
         self._changed: dict[str, None] = {}
         self._last: Record | None = None
         self._written_s = monotonic_s()
-        self._faults: Counter[str] = Counter()
         self.state_key = f"merge-{STATE_VERSION}:{self._bytes_max}:{self._times.ahead_ms_max}"
 
     def restore(self, arrays: Arrays) -> None:
@@ -78,7 +76,6 @@ class MergeProcessor:
     async def process(self, records: Sequence[Record]) -> Result:
         """Add, and write what changed if it is time."""
         faults = [fault for record in records if (fault := self._add(record)) is not None]
-        self._faults = Counter(fault.reason.value for fault in faults)
         writes = [self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
         if monotonic_s() - self._written_s >= INTERVAL_S:
             writes.append(self._written())
@@ -88,16 +85,13 @@ class MergeProcessor:
         """A dead letter for one record on which a stage raises."""
         if folded:
             self.absorb([fault.record])
-        self._faults = Counter([fault.reason.value])
         return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
         self._metrics.records.labels(self._label).inc(result.records)
         self._metrics.state_keys.labels(self._label).set(len(self._profiles))
-        for reason, count in self._faults.items():
-            self._metrics.dead_letters.labels(reason).inc(count)
-        self._faults = Counter()
+        count_faults(self._metrics, result.faults)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """What changed, when it is time although no record came."""

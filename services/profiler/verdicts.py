@@ -1,8 +1,7 @@
 """Labels to frauds by terminal and day. The latest verdict on a payment counts, and withdraws an earlier one."""
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from aiokafka import TopicPartition
@@ -15,9 +14,10 @@ from schemas.terminal import TerminalSums
 from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
-from services.engine.faults import Fault, TimeLimits, headers_of, parsed
+from services.engine.faults import Fault, TimeLimits, count_faults, headers_of, parsed
 from services.observability.metrics import Metrics
-from services.settings.stream import ProfilerSettings, RuntimeSettings
+from services.settings.processing import RuntimeSettings
+from services.settings.profiler import ProfilerSettings
 
 DAY_MS = 86_400_000
 STATE_VERSION = 1
@@ -49,8 +49,6 @@ class VerdictProcessor:
         self._parse = codec.decoder(Label)
         self._sums = codec.record_type(TerminalSums)
         self._frauds: dict[str, Fraud] = {}
-        self._unplaced = 0
-        self._faults: Counter[str] = Counter()
         times = f"{self._times.ahead_ms_max}:{self._times.floor_ms}"
         self.state_key = f"verdicts-{STATE_VERSION}:{self._frauds_max}:{self._bytes_max}:{times}"
 
@@ -82,39 +80,37 @@ class VerdictProcessor:
     async def process(self, records: Sequence[Record]) -> Result:
         """Frauds counted and withdrawn; a label that repeats the last verdict changes nothing."""
         sums, faults = Write(self._prefix + TERMINAL_SUMS.name), []
-        self._unplaced = 0
+        unplaced = 0
         for record in records:
             change = self._judge(record)
-            if isinstance(change, Fault):
+            if change == "unplaced":
+                unplaced += 1
+            elif isinstance(change, Fault):
                 faults.append(change)
             elif change is not None:
                 fraud, number = change
                 value = self._sums(day=fraud.day, terminal_ids=(fraud.terminal_id,), payments=(0,), frauds=(number,))
                 sums.append(None, codec.encode(value), headers_of(record))
-        self._faults = Counter(fault.reason.value for fault in faults)
         writes = [sums, self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
-        return Result(writes, len(records), len(faults), faults)
+        return Result(writes, len(records), len(faults), faults, judged=unplaced)
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
         if folded:
             self.absorb([fault.record])
-        self._faults = Counter([fault.reason.value])
         return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
         self._metrics.records.labels(self._label).inc(result.records)
-        self._metrics.unplaced_labels.inc(self._unplaced)
-        for reason, count in self._faults.items():
-            self._metrics.dead_letters.labels(reason).inc(count)
-        self._faults = Counter()
+        self._metrics.unplaced_labels.inc(result.judged or 0)
+        count_faults(self._metrics, result.faults)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
 
-    def _judge(self, record: Record) -> tuple[Fraud, int] | Fault | None:
-        """One label: the fraud it adds (1) or withdraws (-1), if any."""
+    def _judge(self, record: Record) -> tuple[Fraud, int] | Fault | Literal["unplaced"] | None:
+        """One label: the fraud it adds (1) or withdraws (-1), if any; unplaced: a fraud that does not say where or when."""
         label = parsed(record, self._parse, self._bytes_max)
         if isinstance(label, Fault):
             return label
@@ -127,8 +123,7 @@ class VerdictProcessor:
         if label.transaction_id in self._frauds:
             return None
         if label.terminal_id is None or label.event_time_ms is None:
-            self._unplaced += 1
-            return None
+            return "unplaced"
         fraud = Fraud(label.terminal_id, label.event_time_ms // DAY_MS)
         self._frauds[label.transaction_id] = fraud
         if len(self._frauds) > self._frauds_max:

@@ -18,7 +18,7 @@ from schemas.topics import (
 from services.engine.batches import Record
 from services.errors import AssayError
 from services.kafka.topics_admin import describe_topics
-from services.settings.stream import KafkaSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
 from services.verification.positions import committed_offsets, settled_ends
 from services.verification.read import Progress, Span, read
 

@@ -24,15 +24,12 @@ from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Shares
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
+from services.settings.bundles import BundleSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
 from services.settings.privacy import SubjectSettings
-from services.settings.stream import (
-    BundleSettings,
-    KafkaSettings,
-    RuntimeSettings,
-    ScorerSettings,
-    TopicSettings,
-    load,
-)
+from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 
 log = structlog.get_logger(__name__)
 

@@ -19,7 +19,9 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import Model
 from services.scorer.scored import Identity
-from services.settings.stream import BundleSettings, ScorerSettings, load
+from services.settings.bundles import BundleSettings
+from services.settings.loading import load
+from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import (
     Resolved,
     advice,

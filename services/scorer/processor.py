@@ -1,7 +1,6 @@
 """The scorer's part of one partition: the stages in order, and the state that belongs to them."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,7 +24,7 @@ from schemas.topics import source_headers
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
 from services.engine.duplicates import DuplicateWindow, WindowLimits
-from services.engine.faults import Fault, TimeLimits, headers_of
+from services.engine.faults import Fault, TimeLimits, count_faults, headers_of
 from services.engine.offset_notes import CARRIED_MAX
 from services.engine.placement import Subjects
 from services.errors import StateOutdatedError
@@ -39,7 +38,8 @@ from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
 from services.scorer.seen import show
 from services.scorer.sums import PartialSums
-from services.settings.stream import RuntimeSettings, ScorerSettings
+from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 
 log = structlog.get_logger(__name__)
 
@@ -109,9 +109,6 @@ class ScoringProcessor:
         self._sums = self._fresh_sums(model)
         self._carried: Write | None = None
         self._last: Record | None = None
-        self._batch: Scored | None = None
-        self._faults: Counter[str] = Counter()
-        self._unselected = 0
         self.state_key = (
             f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicates.key}"
             f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}:{limits.event_time_ms_min}"
@@ -156,38 +153,38 @@ class ScoringProcessor:
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         self._check_state(model)
-        good, events, faults, self._unselected, arrived_ms = admit(self._decoder, self._duplicates, records)
+        good, events, faults, unselected, arrived_ms = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
-        self._faults = Counter(fault.reason.value for fault in faults)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
+        batch: Scored | None = None
         if good:
-            judged, beside, self._batch = await self._score(good, events, arrived_ms, model, challenger)
+            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger)
             writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
-                self._batch.features,
+                batch.features,
                 judged.scores,
                 judged.outcomes,
-                self._batch.late,
-                self._batch.amount,
+                batch.late,
+                batch.amount,
                 self._features.clock_ms,
             )
             if beside is not None:
                 self._sums.count_challenger(beside.scores, beside.alert, judged.outcomes.alert)
             started_s = monotonic_s()
-            writes += await self._emitter.judged(self._batch, now_ms)
+            writes += await self._emitter.judged(batch, now_ms)
             self._metrics.observe_stage("emit", started_s)
             closed = self._features.closed_days()
             if closed:
                 writes.append(self._emitter.closed_days(records[-1], closed))
             if judged.model is not model:
                 answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
-        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records) - self._unselected, len(faults))
+        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records) - unselected, len(faults))
         self._last = records[-1]
         due, carried = self._due_and_carried(force=False)
         writes += due + self._due_answers(answers, records[0].offset)
-        subjects = self._batch.subjects if good and self._batch else None
-        return Result(writes, len(records), len(faults), faults, carried, subjects)
+        subjects = batch.subjects if batch is not None else None
+        return Result(writes, len(records), len(faults), faults, carried, subjects, Judged(batch, unselected))
 
     def flush(self, *, force: bool = False) -> Result | None:
         """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
@@ -203,7 +200,7 @@ class ScoringProcessor:
         writes = [self._emitter.faults([fault])]
         if folded and (closed := self._take_in([fault.record])):
             writes.append(self._emitter.closed_days(fault.record, closed))
-        self._batch, self._faults, self._last = None, Counter([fault.reason.value]), fault.record
+        self._last = fault.record
         self._sums.count(fault.record.offset, fault.record.offset, wall_ms(), 1, 1)
         due, carried = self._due_and_carried(force=False)
         return Result([*writes, *due], 1, 1, (fault,), carried)
@@ -214,13 +211,14 @@ class ScoringProcessor:
         metrics.records.labels(label).inc(result.records)
         metrics.batch.observe(float(result.records))
         metrics.state_keys.labels(label).set(self._features.cards)
-        if self._batch is not None:
-            show(metrics, label, self._batch, wall_ms())
-        for reason, count in self._faults.items():
-            metrics.dead_letters.labels(reason).inc(count)
-        if self._unselected:
-            metrics.unselected.labels(label).inc(self._unselected)
-        self._batch, self._faults, self._unselected = None, Counter(), 0
+        count_faults(metrics, result.faults)
+        judged: Judged | None = result.judged
+        if judged is None:
+            return
+        if judged.batch is not None:
+            show(metrics, label, judged.batch, wall_ms())
+        if judged.unselected:
+            metrics.unselected.labels(label).inc(judged.unselected)
 
     async def _score(
         self,
@@ -307,6 +305,13 @@ class ScoringProcessor:
             return []
         references = [] if self._sums.reference_sent else [self._emitter.reference(self._last, *self._reference)]
         return [*references, self._emitter.metric(headers_of(self._last), self._sums.take(now_s))]
+
+
+class Judged(NamedTuple):
+    """What `process` leaves to be counted: the scored batch, if anything in it was, and how many records were passed over."""
+
+    batch: Scored | None
+    unselected: int
 
 
 class Admitted(NamedTuple):

@@ -34,18 +34,18 @@ SERVICE_LINK = re.compile(
 
 def settings_classes() -> tuple[type[BaseSettings], ...]:
     """Every settings class, in the order of docs/settings.md."""
-    from services.settings import low_rate, privacy, stream
+    from services.settings import bundles, cases, credit, kafka, monitor, privacy, processing, profiler, scorer
 
     return (
-        stream.KafkaSettings,
-        stream.TopicSettings,
-        stream.RuntimeSettings,
-        stream.ScorerSettings,
-        stream.BundleSettings,
-        stream.ProfilerSettings,
-        stream.CreditSettings,
-        low_rate.CasesSettings,
-        low_rate.MonitorSettings,
+        kafka.KafkaSettings,
+        kafka.TopicSettings,
+        processing.RuntimeSettings,
+        scorer.ScorerSettings,
+        bundles.BundleSettings,
+        profiler.ProfilerSettings,
+        credit.CreditSettings,
+        cases.CasesSettings,
+        monitor.MonitorSettings,
         privacy.PseudonymSettings,
         privacy.SubjectSettings,
     )

@@ -24,7 +24,8 @@ from services.clock import monotonic_s, wall_ms
 from services.errors import AssayError
 from services.kafka.client import plain_producer
 from services.kafka.topics_admin import TopicState, describe_topics
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.processing import RuntimeSettings
 from services.simulator.payloads import Payload
 
 T = TypeVar("T")

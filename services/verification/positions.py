@@ -12,7 +12,7 @@ from services.engine.offset_notes import OffsetNote
 from services.engine.snapshots import NO_LOG_ID
 from services.engine.topic_ids import topic_ids
 from services.kafka.client import admin, connection, reader, retry_transient
-from services.settings.stream import KafkaSettings
+from services.settings.kafka import KafkaSettings
 
 POLL_S = 0.05
 

@@ -32,7 +32,7 @@ from schemas.topics import (
 from services.clock import monotonic_s
 from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
-from services.settings.stream import KafkaSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
 from services.verification.keying import Placement
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
 from services.verification.pipeline import PAYMENTS, Pipeline

@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from services.kafka.client import reader
-from services.settings.stream import KafkaSettings
+from services.settings.kafka import KafkaSettings
 
 POLL_MS = 200
 

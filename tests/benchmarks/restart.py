@@ -25,7 +25,9 @@ from services.kafka.client import reader
 from services.replay.log import KafkaLog
 from services.replay.replay import Period, Replayed, replay
 from services.scorer.processor import Limits
-from services.settings.stream import RuntimeSettings, ScorerSettings, TopicSettings
+from services.settings.kafka import TopicSettings
+from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 from tests.benchmarks import command
 from tests.benchmarks.common import Payment
 from tests.benchmarks.place import broker, place

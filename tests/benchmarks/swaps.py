@@ -36,7 +36,8 @@ from services.cli.bundles.commanding import ControlCommand, command
 from services.cli.demo.latency import Latencies
 from services.clock import wall_ms
 from services.kafka.client import plain_producer, reader
-from services.settings.stream import BundleSettings, RuntimeSettings
+from services.settings.bundles import BundleSettings
+from services.settings.processing import RuntimeSettings
 from services.trusted_bundles import registry_of
 from tests.benchmarks.command import run as run_command
 from tests.benchmarks.place import broker, place

@@ -11,7 +11,7 @@ from services.replay.compare import Comparison
 from services.replay.log import KafkaLog
 from services.replay.replay import Period, replay
 from services.scorer.processor import Limits
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.harness import Stream
 
 CARDS_MAX = 10_000

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import TRANSACTIONS
 from services.kafka.client import plain_producer
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.harness import Stream, payment
 from tests.services.scorer.test_decode import BAD
 

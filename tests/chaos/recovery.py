@@ -25,7 +25,7 @@ from aiokafka.errors import KafkaError
 from schemas.topics import source_timestamp_ms
 from services.broker.jars import kafka_version
 from services.kafka.client import admin, plain_producer, reader
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.chaos.cluster import Cluster
 from tests.services.harness import ROOT, Scorer, Stream, payment
 

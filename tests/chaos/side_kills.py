@@ -26,7 +26,7 @@ from schemas.topics import DECISIONS, LABELS, SCORING_METRICS
 from services.broker import EmbeddedKafka
 from services.kafka.client import transactional_producer
 from services.monitor.evidence import RecordedDecision
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.harness import BASE_TIME_MS, Scorer, Stream
 
 PROGRESS_TIMEOUT_S = 10.0

@@ -13,7 +13,7 @@ from pathlib import Path
 from aiokafka.errors import KafkaError
 
 from services.kafka.client import transactional_producer
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.chaos.cluster import Cluster
 from tests.chaos.load import Load
 from tests.chaos.models import Versions

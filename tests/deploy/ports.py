@@ -1,7 +1,10 @@
 """Where each service answers by default: what everything in deploy must agree with."""
 
-from services.settings.low_rate import CasesSettings, MonitorSettings
-from services.settings.stream import CreditSettings, ProfilerSettings, RuntimeSettings
+from services.settings.cases import CasesSettings
+from services.settings.credit import CreditSettings
+from services.settings.monitor import MonitorSettings
+from services.settings.processing import RuntimeSettings
+from services.settings.profiler import ProfilerSettings
 
 PORTS = {
     "scorer": RuntimeSettings.model_fields["http_port"].default,

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from deploy.grafana.source.build import BOARDS
 from schemas.topics import SCORES, TRANSACTIONS
 from services.kafka.client import plain_producer, reader
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.observability.catalogue import alerts, metrics, names, rules
 from tests.observability.live import MARK, Live
 from tests.services.harness import payment

@@ -20,7 +20,8 @@ from schemas.topics import TOPICS, TRANSACTIONS
 from services.engine.topic_ids import topic_ids
 from services.kafka.client import admin, plain_producer, reader
 from services.kafka.topics_admin import create_topics, describe_topics
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.processing import RuntimeSettings
 from services.verification.pipeline import CREDIT
 from services.verification.positions import settled_ends
 from services.verification.verdict import Verdict

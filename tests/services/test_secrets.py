@@ -23,9 +23,11 @@ from services.kafka.oauth import ClientCredentials
 from services.observability.metrics import Metrics
 from services.privacy.subject_keys import SubjectKey
 from services.scorer.model import Loader
+from services.settings.bundles import BundleSettings
+from services.settings.loading import load
 from services.settings.names import settings_classes
+from services.settings.scorer import ScorerSettings
 from services.settings.secrets import Found, shown_url, without_secrets
-from services.settings.stream import BundleSettings, ScorerSettings, load
 from services.storage import open_storage
 from tests.models.bundle.making import COMMITTED, read_raw
 from tests.services.harness import Scorer, Stream, payment

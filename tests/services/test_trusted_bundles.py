@@ -17,7 +17,9 @@ from services.errors import AssayError, SettingsError
 from services.observability.metrics import Metrics
 from services.scorer import model
 from services.scorer.model import Loader
-from services.settings.stream import BundleSettings, CreditSettings, ScorerSettings
+from services.settings.bundles import BundleSettings
+from services.settings.credit import CreditSettings
+from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import registry_of, scoring_bundle, trust_of
 from tests.models.bundle.making import packed, signing_key, version_of
 

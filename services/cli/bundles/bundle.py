@@ -265,7 +265,8 @@ def _untrusted(bundles: "dict[Path, Files]") -> str | None:
 
 def _trust() -> "Trust":
     """As a scorer here would have it."""
-    from services.settings.stream import BundleSettings, load
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
     from services.trusted_bundles import trust_of
 
     return trust_of(load(BundleSettings))
@@ -280,7 +281,8 @@ def _looking() -> "Trust":
 
 def _seal_key(path: Path | None) -> "SealKey":
     from models.bundle.keys import seal_key
-    from services.settings.stream import BundleSettings, load
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
     from services.trusted_bundles import find_seal_key
 
     if path is not None:

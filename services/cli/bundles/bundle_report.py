@@ -28,7 +28,8 @@ def report(
     from models.bundle.files import REPORT
     from models.bundle.load import load_bundle
     from models.bundle.trust import Trust
-    from services.settings.stream import BundleSettings, load
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
     from services.trusted_bundles import find_seal_key
 
     trust = Trust(allow_unsigned=True, seal_key=lambda: find_seal_key(load(BundleSettings)))

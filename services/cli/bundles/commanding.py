@@ -22,7 +22,9 @@ from services.clock import monotonic_s, wall_ms
 from services.errors import AssayError
 from services.kafka.client import plain_producer, reader
 from services.kafka.topics_admin import describe_topics
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings, load
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.processing import RuntimeSettings
 
 POLL_MS = 100
 

@@ -51,7 +51,8 @@ def publish(
     from models.bundle.load import open_bundle, parse_bundle, read_files
     from models.bundle.registry import UnreachableRegistryError
     from models.bundle.verdict import check_release
-    from services.settings.stream import BundleSettings, load
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
     from services.trusted_bundles import find_seal_key, registry_of, trust_of
 
     settings = load(BundleSettings)
@@ -219,7 +220,8 @@ def lineage(model: Model, json: Json = False) -> None:
     """Follow a score back: from its `model` to the bundle, who signed it, its data's digest, its code and its training run."""
     from models.bundle.inspect import origin
     from models.bundle.load import open_bundle
-    from services.settings.stream import BundleSettings, load
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
     from services.trusted_bundles import trust_of
 
     registry = _registry()
@@ -244,7 +246,8 @@ def fetch(
     """Write a published bundle to a directory, verified: for `assay replay` and `assay batch`."""
     from models.bundle.load import parse_bundle
     from models.bundle.pack import write_files
-    from services.settings.stream import BundleSettings, load
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
     from services.trusted_bundles import trust_of
 
     registry, trust = _registry(), trust_of(load(BundleSettings))
@@ -306,20 +309,23 @@ def _change(
 
 
 def _registry() -> "Registry":
-    from services.settings.stream import BundleSettings, load
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
     from services.trusted_bundles import registry_of
 
     return registry_of(load(BundleSettings))
 
 
 def _line() -> str:
-    from services.settings.stream import BundleSettings, load
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
 
     return load(BundleSettings).registry_line
 
 
 def _group() -> str:
-    from services.settings.stream import RuntimeSettings, load
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
 
     return load(RuntimeSettings).group
 

@@ -13,7 +13,7 @@ from schemas.topics import ALERTS, DEAD_LETTERS, SCORES, TRANSACTIONS, source_ti
 from services.cli.demo.latency import Latencies
 from services.clock import monotonic_s, wall_ms
 from services.kafka.client import reader
-from services.settings.stream import KafkaSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
 
 ALERTS_SHOWN = 5
 POLL_MS = 50

@@ -10,7 +10,7 @@ from services.cli.demo.ports import HOST
 from services.cli.demo.view import Addresses
 from services.cli.running.children import Child
 from services.errors import AssayError
-from services.settings.stream import KafkaSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
 
 END_S_MAX = 20.0
 SELF = (sys.executable, "-m", "services.cli")

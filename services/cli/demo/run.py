@@ -27,7 +27,9 @@ from services.cli.output import notes
 from services.clock import monotonic_s
 from services.errors import AssayError
 from services.kafka.topics_admin import create_topics
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings, load
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.processing import RuntimeSettings
 from services.verification.verdict import Verdict
 from services.verification.verify import verify
 

@@ -51,7 +51,9 @@ def batch(
 
     from services.scorer.model import load_session
     from services.scorer.offline import judge
-    from services.settings.stream import RuntimeSettings, ScorerSettings, load
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
+    from services.settings.scorer import ScorerSettings
 
     with needing_files():
         from models.files import payments

@@ -45,7 +45,8 @@ def batch(
 
     from services.credit.model import load_session
     from services.credit.offline import judge
-    from services.settings.stream import CreditSettings, load
+    from services.settings.credit import CreditSettings
+    from services.settings.loading import load
 
     with needing_files():
         from models.files.applications import mapping, read

@@ -47,7 +47,9 @@ def build(
     from services.replay.dataset import Cut
     from services.scorer.model import load_session
     from services.scorer.processor import Limits
-    from services.settings.stream import RuntimeSettings, ScorerSettings, load
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
+    from services.settings.scorer import ScorerSettings
 
     if out.suffix != ".parquet":
         raise AssayError(f"{out} does not end in .parquet: name it so.")

@@ -61,7 +61,9 @@ def replayed_with(
     from services.replay.replay import Period
     from services.scorer.model import load_session
     from services.scorer.processor import Limits
-    from services.settings.stream import RuntimeSettings, ScorerSettings, load
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
+    from services.settings.scorer import ScorerSettings
 
     runtime, scorer = load(RuntimeSettings), load(ScorerSettings)
     everything = Period()
@@ -80,7 +82,8 @@ def keep(
 
     Payloads are kept byte for byte: keep the directory as safe as the topics.
     """
-    from services.settings.stream import RuntimeSettings, load
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
 
     with progress_bar(hidden=json) as progress:
         written = asyncio.run(_archive(group or load(RuntimeSettings).group, directory, progress))
@@ -119,7 +122,8 @@ async def topics_log(group: str, source: "SourceSpec | None" = None) -> "AsyncIt
     from services.errors import AssayError
     from services.kafka.client import reader
     from services.replay.log import KafkaLog
-    from services.settings.stream import KafkaSettings, TopicSettings, load
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
 
     kafka = load(KafkaSettings)
     consumer = reader(kafka)

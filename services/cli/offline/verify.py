@@ -11,7 +11,7 @@ from services.cli.output import print_json, results
 from services.cli.products import Product
 
 if TYPE_CHECKING:
-    from services.settings.stream import KafkaSettings, TopicSettings
+    from services.settings.kafka import KafkaSettings, TopicSettings
     from services.verification.verdict import Verdict
 
 EXAMPLE = "Example: assay verify --json; assay verify --product credit"
@@ -63,13 +63,14 @@ def verify(
     hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
     from models.sources.spec_file import load_source
-    from services.settings.stream import CreditSettings, KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
     from services.verification.pipeline import CREDIT, PAYMENTS
 
     credit = product is Product.CREDIT
     if credit and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
-    group = group or (load(CreditSettings).group if credit else load(RuntimeSettings).group)
+    group = group or _group(product)
     pipeline = CREDIT if credit else PAYMENTS.reading(load_source(source) if source else None)
     options = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
@@ -86,6 +87,14 @@ def verify(
             results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
     if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
         raise typer.Exit(1)
+
+
+def _group(product: Product) -> str:
+    from services.settings.credit import CreditSettings
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
+
+    return load(CreditSettings).group if product is Product.CREDIT else load(RuntimeSettings).group
 
 
 async def _judge(

@@ -38,7 +38,8 @@ def acls(
     """Print a script that grants a program what it needs and nothing else. ASSAY_TOPIC_PREFIX applies."""
     from schemas.topics import ACCESS
     from services.kafka.acls import grants, script
-    from services.settings.stream import TopicSettings, load
+    from services.settings.kafka import TopicSettings
+    from services.settings.loading import load
 
     access = next(access for access in ACCESS if access.name == program)
     prefix = load(TopicSettings).topic_prefix

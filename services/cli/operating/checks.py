@@ -24,15 +24,12 @@ from services.kafka.topics_admin import (
     read_unbounded_stamps,
     short_retention,
 )
+from services.settings.bundles import BundleSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
 from services.settings.names import check_names, settings_classes, take_renamed
-from services.settings.stream import (
-    BundleSettings,
-    KafkaSettings,
-    RuntimeSettings,
-    ScorerSettings,
-    TopicSettings,
-    load,
-)
+from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import Resolved, demo_fingerprint, scoring_bundle
 
 ANSWER_S_MAX = 10.0

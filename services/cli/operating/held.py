@@ -92,7 +92,8 @@ def _ask(at: str | None, ca: Path | None, body: bytes | None = None) -> Any:
     import base64
 
     from services.errors import AssayError
-    from services.settings.stream import RuntimeSettings, load
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
 
     runtime = load(RuntimeSettings)
     url = at or f"{'https' if runtime.http_tls_certificate_file else 'http'}://{runtime.http_host}:{runtime.http_port}"

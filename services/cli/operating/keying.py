@@ -10,7 +10,8 @@ from services.engine.placement import Subjects
 from services.errors import AssayError
 from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
-from services.settings.stream import KafkaSettings, TopicSettings, load
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
 from services.verification.read import Span, read
 
 RECORDS_MAX = 500

@@ -11,14 +11,11 @@ from services.errors import AssayError
 from services.kafka.client import admin, reader
 from services.kafka.open_transactions import log_ends, opener
 from services.kafka.topics_admin import describe_topics
-from services.settings.stream import (
-    CreditSettings,
-    KafkaSettings,
-    ProfilerSettings,
-    RuntimeSettings,
-    TopicSettings,
-    load,
-)
+from services.settings.credit import CreditSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.processing import RuntimeSettings
+from services.settings.profiler import ProfilerSettings
 from services.verification.positions import committed_offsets
 
 SETTLE_S, ANSWER_S_MAX = 2.0, 5.0

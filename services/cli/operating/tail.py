@@ -64,8 +64,8 @@ class _Show:
 def _opener(topic: Output) -> "Callable[[Any], Opened]":
     from services.privacy.sealed_decisions import opened
     from services.privacy.subject_keys import subject_keys
+    from services.settings.loading import load
     from services.settings.privacy import SubjectSettings
-    from services.settings.stream import load
 
     if topic is not Output.DECISIONS:
         raise AssayError(f"--open is for sealed decisions; {topic.value} are not sealed: leave it out.")
@@ -80,7 +80,8 @@ async def _follow(topic: "Topic", show: _Show, *, from_start: bool, count: int |
 
     from services.kafka.client import reader
     from services.kafka.topics_admin import describe_topics
-    from services.settings.stream import KafkaSettings, TopicSettings, load
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
 
     kafka, topics = load(KafkaSettings), load(TopicSettings)
     (state,) = await describe_topics(kafka, topics, (topic,))

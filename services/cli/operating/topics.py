@@ -33,7 +33,8 @@ def create(
     from schemas.topics import TOPICS
     from services.kafka import topic_configs
     from services.kafka.topics_admin import create_topics
-    from services.settings.stream import KafkaSettings, TopicSettings, load
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
 
     kafka, topics = load(KafkaSettings), load(TopicSettings)
     done = asyncio.run(create_topics(kafka, topics, TOPICS))
@@ -81,7 +82,8 @@ def list_topics(json: Json = False) -> None:
 
     from schemas.topics import DAY_MS, TOPICS
     from services.kafka.topics_admin import describe_topics
-    from services.settings.stream import KafkaSettings, TopicSettings, load
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
 
     states = asyncio.run(describe_topics(load(KafkaSettings), load(TopicSettings), TOPICS))
     rows = list(zip(TOPICS, states, strict=True))

@@ -12,7 +12,8 @@ from services.cases.desk import case_problem, mute_problem, partition_of
 from services.cli.sending import newest, partitions_of, sending, usable
 from services.errors import AssayError
 from services.kafka.client import TopicPartition, reader
-from services.settings.stream import KafkaSettings, TopicSettings, load
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
 
 POLL_MS = 200
 

@@ -43,8 +43,8 @@ def erase(
     from services.cli.masking import masked
     from services.errors import AssayError
     from services.privacy.subject_keys import SubjectKeysError, subject_keys
+    from services.settings.loading import load
     from services.settings.privacy import SubjectSettings
-    from services.settings.stream import load
 
     keys = subject_keys(load(SubjectSettings))
     if keys is None:

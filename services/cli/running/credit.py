@@ -47,7 +47,9 @@ def simulate(
     from models.simulation.applications import generate
     from schemas.topics import APPLICATIONS
     from services.clock import wall_ms
-    from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
     from services.simulator.applications import application_payloads
     from services.simulator.stream import prefetched, stream
 

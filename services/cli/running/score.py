@@ -26,7 +26,8 @@ def score(
 
     With several processes the health ports are ASSAY_HTTP_PORT, +1, +2 ... Ends with the first that fails.
     """
-    from services.settings.stream import RuntimeSettings, load
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
 
     runtime = load(RuntimeSettings)
     asked: list[int] = []

@@ -63,7 +63,9 @@ def simulate(
 
     from models.simulation.settings import SimulationSettings
     from services.clock import wall_ms
-    from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings, load
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
     from services.simulator.payloads import payloads
     from services.simulator.stream import prefetched, stream
 

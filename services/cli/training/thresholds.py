@@ -39,7 +39,8 @@ def thresholds(
     """
     from models.bundle.load import load_bundle
     from models.bundle.trust import Trust
-    from services.settings.stream import BundleSettings, load
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
     from services.trusted_bundles import find_seal_key
 
     try:

@@ -15,7 +15,7 @@ from models.bundle.files import BundleError
 from models.bundle.registry import Registry, UnreachableRegistryError
 from schemas.control import BundleRef, Channel
 from schemas.registry import RegistryEvent
-from services.settings.stream import BundleSettings
+from services.settings.bundles import BundleSettings
 from services.storage import open_storage
 from services.trusted_bundles import registry_of
 

@@ -13,7 +13,7 @@ from models.bundle.keys import write_key_pair
 from models.bundle.load import Bundle, load_bundle
 from models.bundle.pack import pack_bundle, stated
 from models.bundle.verdict import check_release, objections, report_mark
-from services.settings.stream import BundleSettings
+from services.settings.bundles import BundleSettings
 from services.trusted_bundles import registry_of
 from tests.models.bundle.making import COMMITTED, version_of
 from tests.services.cli.test_app import run_main

@@ -16,7 +16,7 @@ from schemas.case import Case
 from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS, MONITOR
 from services.cli.app import app
 from services.kafka.client import transactional_producer
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.harness import BASE_TIME_MS, WAIT_S_MAX, Scorer, Stream
 
 HOUR_MS = 3_600_000

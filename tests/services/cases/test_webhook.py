@@ -14,7 +14,7 @@ from services.cases.grouping import Source, joined, opened
 from services.cases.service import _webhook
 from services.cases.webhook import DELIVERY_HEADER, SIGNATURE_HEADER, Webhook, is_usable, worth_telling
 from services.errors import SettingsError
-from services.settings.low_rate import CasesSettings
+from services.settings.cases import CasesSettings
 from tests.services.cases.test_stream import HOUR_MS, alert
 
 SECRET = b"a secret of the receiver's"

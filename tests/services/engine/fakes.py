@@ -24,7 +24,7 @@ from services.engine.snapshots import NO_LOG_ID, SnapshotStore
 from services.engine.tracing import OFF
 from services.engine.worker import PartitionWorker, WorkerDependencies
 from services.observability.metrics import Metrics
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from services.storage import Directory
 
 SOURCE = TopicPartition("transactions", 0)

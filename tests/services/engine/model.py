@@ -12,7 +12,9 @@ from services.scorer.model import Loader
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.scored import Shares
 from services.scorer.watch import Bands
-from services.settings.stream import BundleSettings, RuntimeSettings, ScorerSettings
+from services.settings.bundles import BundleSettings
+from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 from tests.services.engine.fakes import SOURCE
 from tests.services.harness import ROOT
 

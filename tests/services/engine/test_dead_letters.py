@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from schemas import codec
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from services.engine.dead_letters import DeadLetterCap, DeadLetterWriter, privacy_key
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 SOURCE = SimpleNamespace(topic="transactions", partition=3, offset=42, value=b"4111111111111111")
 

@@ -16,7 +16,7 @@ from services.engine.batches import Write
 from services.engine.delivery import DISCARD_TIMEOUT_S, ExactlyOnce, RevokedError
 from services.engine.worker import RETRIABLE_ERRORS
 from services.kafka import client as connections
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.harness import Stream
 
 

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.engine.duplicates import GENERATIONS, DuplicateWindow, WindowLimits, warm
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 Stream = list[tuple[str, int]]
 """Ids and their records' timestamps."""

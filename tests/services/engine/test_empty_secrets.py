@@ -6,8 +6,9 @@ from pydantic_settings import BaseSettings
 
 from services.engine.dead_letters import privacy_key
 from services.errors import SettingsError
+from services.settings.loading import load
 from services.settings.names import settings_classes
-from services.settings.stream import RuntimeSettings, load
+from services.settings.processing import RuntimeSettings
 
 SECRETS = [
     (settings, name)

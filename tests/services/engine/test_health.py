@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from services.engine.health import HealthServer
 from services.errors import SettingsError
-from services.settings.stream import KafkaSettings, RuntimeSettings
+from services.settings.kafka import KafkaSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.secured import Authority
 
 PASSWORD = "open-sesame-open"  # noqa: S105  (of a server that lives for a test)

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from services.engine.health import HealthServer
 from services.engine.held import Decision, Held
 from services.engine.held_desk import HeldDesk
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 HELD = Held("transactions-3", 7, 9, 3, "too many", {"schema": 1}, ((8, "schema", "amount is missing"),))
 

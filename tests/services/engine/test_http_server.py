@@ -14,7 +14,7 @@ import structlog
 
 from services.engine.health import HealthServer
 from services.engine.http_server import BoundedHTTPServer
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.secured import Authority
 
 

@@ -14,7 +14,7 @@ from services.engine.tables import FollowedTable, each
 from services.errors import AssayError
 from services.kafka.client import plain_producer
 from services.observability.metrics import Metrics
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.harness import Stream
 
 

@@ -4,7 +4,7 @@ from schemas.topics import TRANSACTIONS
 from services.engine.topic_ids import topic_ids
 from services.kafka.client import admin
 from services.kafka.topics_admin import describe_topics
-from services.settings.stream import KafkaSettings
+from services.settings.kafka import KafkaSettings
 from tests.services.harness import Stream
 
 

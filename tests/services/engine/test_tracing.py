@@ -12,7 +12,7 @@ from services.clock import monotonic_s
 from services.engine import tracing
 from services.engine.batches import Headers, Write
 from services.observability.metrics import Metrics
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 

@@ -8,7 +8,7 @@ import pytest
 
 from services.engine import worker as runtime_worker
 from services.errors import AssayError
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.engine.fakes import FakeConsumer, FakeKafka, Silent, worker
 
 

@@ -20,7 +20,8 @@ from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER
 from services.engine import worker as runtime_worker
 from services.engine.duplicates import WindowLimits
 from services.scorer.processor import ScoringProcessor
-from services.settings.stream import RuntimeSettings, ScorerSettings
+from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 from tests.services.engine.fakes import CrashError, FakeKafka, Fate, worker
 from tests.services.engine.model import processor
 from tests.services.harness import BASE_TIME_MS

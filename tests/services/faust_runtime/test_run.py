@@ -16,7 +16,7 @@ from services.errors import AssayError
 from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService, run_side
 from services.observability.metrics import Metrics
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from services.verification.positions import committed_offsets
 from tests.services.harness import WAIT_S_MAX, Stream
 

@@ -24,7 +24,8 @@ from services.kafka import client as kafka
 from services.kafka.stable_offsets import LOADING, UNSTABLE, StableOffsetsRequest, StableOffsetsResponse
 from services.observability import log_filters, logs
 from services.observability.metrics import Metrics
-from services.settings.stream import KafkaSettings, RuntimeSettings
+from services.settings.kafka import KafkaSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.secured import Authority
 
 

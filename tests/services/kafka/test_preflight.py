@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from services.kafka.client import admin
 from services.kafka.preflight import DESCRIBE_LOG_DIRS, READ, UNDISCLOSED, WRITE, allows, may_forget_commits
-from services.settings.stream import KafkaSettings
+from services.settings.kafka import KafkaSettings
 
 
 async def test_the_brokers_that_we_ship_are_not_warned_of(kafka_bootstrap: str) -> None:

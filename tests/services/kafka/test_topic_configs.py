@@ -12,7 +12,7 @@ from services.cli.app import app
 from services.kafka.client import admin
 from services.kafka.topic_configs import alter, differences
 from services.kafka.topics_admin import create_topics
-from services.settings.stream import KafkaSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
 
 THEIRS = {
     "transactions": {

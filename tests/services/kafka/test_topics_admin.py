@@ -16,7 +16,7 @@ from services.kafka.topics_admin import (
     read_unbounded_stamps,
     short_retention,
 )
-from services.settings.stream import KafkaSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from services.monitor.evidence import RecordedDecision, of_decision, of_label, w
 from services.monitor.ledger import DAY_MS, KEPT_MS, Ledger
 from services.monitor.quality import by_age, figures
 from services.monitor.service import _Quality
-from services.settings.low_rate import MonitorSettings
+from services.settings.monitor import MonitorSettings
 
 NOW_MS = 400 * DAY_MS
 

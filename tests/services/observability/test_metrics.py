@@ -18,7 +18,8 @@ from services.kafka.certificates import show_expiry
 from services.observability.histogram import BulkHistogram
 from services.observability.metrics import Metrics
 from services.observability.renamed import RENAMED
-from services.settings.stream import KafkaSettings, RuntimeSettings
+from services.settings.kafka import KafkaSettings
+from services.settings.processing import RuntimeSettings
 
 
 def test_a_renamed_metric_is_shown_under_its_old_name_too_and_says_so() -> None:

@@ -18,7 +18,8 @@ from services.engine.dead_letters import DeadLetterWriter
 from services.observability.metrics import Metrics
 from services.profiler.merge import MergeProcessor
 from services.profiler.verdicts import VerdictProcessor
-from services.settings.stream import ProfilerSettings, RuntimeSettings
+from services.settings.processing import RuntimeSettings
+from services.settings.profiler import ProfilerSettings
 
 NOW_MS = 20_000 * DAY_MS
 LETTERS = DeadLetterWriter(PrivacyKey("test", b"k" * 32))

@@ -20,7 +20,8 @@ from services.scorer.live import Models
 from services.scorer.model import Loader
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
-from services.settings.stream import BundleSettings, ScorerSettings
+from services.settings.bundles import BundleSettings
+from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import registry_of
 from tests.models.bundle.making import read_raw, version_of
 

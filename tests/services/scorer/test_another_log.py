@@ -13,7 +13,7 @@ from services.engine.offset_notes import OffsetNote
 from services.errors import AssayError
 from services.kafka.client import admin, plain_producer, reader
 from services.replay.log import KafkaLog
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.harness import Stream, payment
 from tests.services.scorer.test_standing_still import until
 

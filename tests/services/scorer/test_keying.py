@@ -17,7 +17,7 @@ from services.cli.operating.keying import keys
 from services.engine.placement import place
 from services.errors import AssayError
 from services.kafka.client import plain_producer
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from services.simulator.applications import application_payloads
 from tests.services.harness import BASE_TIME_MS, Stream, payment
 from tests.services.scorer.test_standing_still import until

@@ -13,7 +13,7 @@ from services.cli.app import app
 from services.cli.bundles import commanding
 from services.cli.bundles.commanding import ControlCommand
 from services.kafka.client import plain_producer
-from services.settings.stream import RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from tests.services.harness import Scorer, Stream
 from tests.services.scorer.shop import Shop, other_features
 

@@ -7,8 +7,10 @@ import sys
 import pytest
 
 from services.errors import SettingsError
+from services.settings.kafka import TopicSettings
+from services.settings.loading import load
 from services.settings.names import OTHERS, RENAMED, check_names, known_names
-from services.settings.stream import RuntimeSettings, TopicSettings, load
+from services.settings.processing import RuntimeSettings
 from tests.services.harness import ROOT
 
 

@@ -12,7 +12,8 @@ from schemas.topics import LABELS, TRANSACTIONS
 from services.clock import wall_ms
 from services.kafka.client import reader
 from services.kafka.topics_admin import create_topics
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.processing import RuntimeSettings
 from services.simulator.payloads import Payload, payloads
 from services.simulator.stream import Sent, SimulatorError, stream
 

@@ -13,7 +13,8 @@ from schemas import topics as declared
 from schemas.topics import source_headers
 from services.kafka.client import plain_producer, transactional_producer
 from services.kafka.topics_admin import create_topics
-from services.settings.stream import KafkaSettings, RuntimeSettings, TopicSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.processing import RuntimeSettings
 from services.verification.read import VerificationError
 from services.verification.verdict import Verdict
 from services.verification.verify import verify

@@ -16,7 +16,8 @@ from services.cli.app import app
 from services.cli.operating.tail import Output
 from services.errors import AssayError
 from services.kafka.client import plain_producer, reader
-from services.settings.stream import KafkaSettings, RuntimeSettings
+from services.settings.kafka import KafkaSettings
+from services.settings.processing import RuntimeSettings
 
 CARD = "card-abcdefgh"
 ALERT = Alert(

@@ -1,0 +1,52 @@
+"""Settings: the scorer."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ScorerSettings(BaseSettings):
+    """Scorer."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
+
+    bundle: Path | None = Field(
+        None,
+        description="Bundle that scores, a directory or a (sealed) container, where no registry has a champion "
+        "(ASSAY_REGISTRY_URL).",
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where models run. cuda refuses to start without a usable GPU; auto says what it took."
+    )
+    cards_max: Annotated[int, Field(ge=1)] = Field(
+        250_000,
+        description="Cards remembered in each partition. Beyond it the longest idle (by event time) are forgotten, those of "
+        "one or two payments first, down to an eighth of the room.",
+    )
+    decision_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.01, description="Share of the transactions without alert whose decision is recorded too."
+    )
+    control_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0,
+        description="Share of the alerts marked `let_through`, by transaction id: set it where payments are blocked on alerts, "
+        "and do not block these, so that quality stays measurable.",
+    )
+    card_numbers_refused_in: Literal["card_id", "ids"] = Field(
+        "card_id",
+        description="Where a card number makes a payment a dead letter. ids: in transaction_id and terminal_id too, which are "
+        "repeated in outputs. Not where these are plain numbers: of 16 random digits one in 23 looks like a card's.",
+    )
+
+    swap_watch_records: Annotated[int, Field(ge=100)] = Field(
+        20_000,
+        description="After a swap: over how many payments of a process the new model is watched, the old one kept ready.",
+    )
+    swap_alert_ratio_max: Annotated[float, Field(gt=1)] = Field(
+        3.0,
+        description="Watched: more alerts than this times the old model's rate, or fewer than its inverse: rolled back.",
+    )
+    swap_latency_ratio_max: Annotated[float, Field(gt=1)] = Field(
+        5.0, description="Watched: more model time a payment than this times the old model's: rolled back."
+    )
