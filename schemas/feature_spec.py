@@ -56,6 +56,25 @@ class Window(Part):
         return self.duration_ms // self.buckets
 
 
+class Entity(Part):
+    """What events of many subjects share, such as a device, an address or a payee: its history is the whole stream's."""
+
+    id: IdField | Annotated[tuple[IdField, ...], Field(min_length=2, max_length=4)] = Field(
+        description="The field that holds its id, or several that name it together. An event that lacks one has no such "
+        "entity: its features are those of an entity that was never seen before, and nothing is remembered."
+    )
+    allowed_lateness: Duration | None = Field(
+        None,
+        description="As the spec's, which is the default, for events of this entity: their order is that in which the "
+        "partitions of the input were read. An hour lets a stream that catches up forget nothing; it costs buckets.",
+    )
+
+    @property
+    def fields(self) -> tuple[IdField, ...]:
+        """The fields that name it."""
+        return (self.id,) if isinstance(self.id, str) else self.id
+
+
 class FeatureSpec(Part):
     """Every input of a model, in order, and how history is kept for it."""
 
@@ -72,6 +91,11 @@ class FeatureSpec(Part):
         max_length=8,
         description="Whose history is kept: a name and the field that holds the id. A history is one partition's: whole for "
         "the field that the input topic is keyed by (card_id), for others that of the partition's share.",
+    )
+    entities: dict[Name, Entity] = Field(
+        {},
+        max_length=8,
+        description="Whose history over the whole stream is kept: a name, which features give as key, and what holds the id.",
     )
     label_delay: Duration = Field(
         "7d", description="Whole days after which the label of a payment is taken as known, by profile features."
@@ -100,6 +124,7 @@ class FeatureSpec(Part):
         for key, field in self.keys.items():
             if field in ("amount", "event_time"):
                 yield ("keys", key), f"{field} names no one; write {', '.join(ID_FIELDS)} or an id of the source spec"
+        yield from self._entity_problems()
         yield from self._window_problems()
         names: set[str] = set()
         for index, feature in enumerate(self.features):
@@ -109,15 +134,30 @@ class FeatureSpec(Part):
             names.add(feature.name)
             if isinstance(feature, AttributeFeature):
                 yield from (((*path, field), problem) for field, problem in feature.problems())
-            if isinstance(feature, SinceFeature | WindowFeature) and feature.key not in self.keys:
+            if isinstance(feature, SinceFeature | WindowFeature) and feature.key not in {**self.keys, **self.entities}:
+                known = ", ".join({**self.keys, **self.entities}) or "none"
                 yield (
                     (*path, "key"),
-                    f"{feature.key!r} is not one of the keys ({', '.join(self.keys) or 'none'}); declare it under keys",
+                    f"{feature.key!r} is not one of the keys ({known}); declare it under keys, or under entities",
                 )
             if isinstance(feature, WindowFeature):
                 yield from self._aggregation_problems(feature, path)
             if isinstance(feature, ProfileFeature):
                 yield from self._profile_problems(feature, path)
+
+    def _entity_problems(self) -> Iterator[Problem]:
+        for name, entity in self.entities.items():
+            path = ("entities", name)
+            if name in self.keys:
+                yield path, f"{name} is the name of a key, too; choose another, or remove it from keys"
+            for field in entity.fields:
+                if field in ("amount", "event_time"):
+                    yield (
+                        (*path, "id"),
+                        f"{field} names no one; write {', '.join(ID_FIELDS)} or an id of the source spec",
+                    )
+            if len(set(entity.fields)) < len(entity.fields):
+                yield (*path, "id"), "a field is named twice; name each once"
 
     def _aggregation_problems(self, feature: WindowFeature, path: tuple[str | int, ...]) -> Iterator[Problem]:
         declared = [window.duration for window in self.windows]
@@ -176,6 +216,12 @@ class FeatureSpec(Part):
     def history_ms(self) -> int:
         """How far back in time the windows look, at most, in milliseconds; the allowed lateness included."""
         return max((window.duration_ms for window in self.windows), default=0) + self.lateness_ms
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The entities that some feature reads, in the spec's order: an event passes them one after the other."""
+        read = {getattr(feature, "key", None) for feature in self.features}
+        return tuple(name for name in self.entities if name in read)
 
     @property
     def of_applications(self) -> bool:

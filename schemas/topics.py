@@ -47,6 +47,10 @@ class Topic:
 
 
 TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS, stamped_by="producer")
+ENTITY_EVENTS = Topic("entity-events", Transaction, "entity, id", "entities", 32 * DAY_MS, stamped_by="producer")
+"""An event as the source has it, on its way to the next of its entities; the values found so far are in a header."""
+ENTITY_FEATURES = Topic("entity-features", Transaction, "card_id", "entities", 32 * DAY_MS, stamped_by="producer")
+"""An event as the source has it, with the values of all its entities in a header: what the scorer reads if there are some."""
 SCORES = Topic("scores", Score, "card_id", "scorer", 7 * DAY_MS)
 ALERTS = Topic("alerts", Alert, "card_id", "scorer", 30 * DAY_MS)
 DECISIONS = Topic("decisions", Decision, "card_id", "scorer", 180 * DAY_MS)
@@ -90,6 +94,8 @@ CONTROL_ANSWERS = Topic(
 
 TOPICS = (
     TRANSACTIONS,
+    ENTITY_EVENTS,
+    ENTITY_FEATURES,
     SCORES,
     ALERTS,
     DECISIONS,
@@ -123,6 +129,7 @@ SCORER_OUTPUTS = (
     CONTROL_ANSWERS,
 )
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
+ENTITIES_OUTPUTS = (ENTITY_EVENTS, ENTITY_FEATURES, DEAD_LETTERS)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 
 
@@ -146,10 +153,11 @@ ACCESS = (
     Access(
         "scorer",
         reads=(TERMINAL_PROFILES, CONTROL, CONTROL_ANSWERS),
-        grouped=(TRANSACTIONS,),
+        grouped=(TRANSACTIONS, ENTITY_FEATURES),
         writes=SCORER_OUTPUTS,
         transactional=True,
     ),
+    Access("entities", grouped=(TRANSACTIONS, ENTITY_EVENTS), writes=ENTITIES_OUTPUTS, transactional=True),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
     Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
     Access(
@@ -201,6 +209,13 @@ The output record's own Kafka timestamp is the time of writing, from which its r
 
 PROFILES_OFFSET_HEADER = "assay-profiles-offset"
 """On what the scorer writes about a payment: the records of `terminal-profiles` below this offset were known to it."""
+
+
+ENTITY_HEADER = "assay-entity"
+"""On `entity-events`: the entity that is next. The source headers of both entity topics name the event's own record."""
+
+ENTITY_VALUES_HEADER = "assay-entity-values"
+"""On both entity topics: 16 bytes that name the entities passed and their features; then the values, float32 little-endian."""
 
 
 def position_headers(

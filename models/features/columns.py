@@ -19,7 +19,8 @@ class TransactionColumns:
     ids: n strings for each id field that the feature spec reads (`layout.id_fields`). event_time_ms: int64[n], ms since
     1970-01-01 UTC. amount: float64[n], currency's main unit. arrived_ms: int64[n], timestamps of the records in the log; None
     for payments that come from no log. numbers: float64[n] for each attribute that the spec reads as
-    one, NaN where it is missing.
+    one, NaN where it is missing. entities: float32[n, K], values of the features of entities in the order of
+    `entities.places`, where they are known; else these features are 0.
     """
 
     ids: Mapping[str, Sequence[str]]
@@ -27,6 +28,7 @@ class TransactionColumns:
     amount: NDArray[np.float64]
     arrived_ms: NDArray[np.int64] | None = None
     numbers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    entities: NDArray[np.float32] | None = None
     _keys: dict[str, index.Keys] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def keys(self, name: str) -> index.Keys:
@@ -42,4 +44,5 @@ class TransactionColumns:
         ids = {field: values[rows] for field, values in self.ids.items()}
         arrived_ms = None if self.arrived_ms is None else self.arrived_ms[rows]
         numbers = {name: values[rows] for name, values in self.numbers.items()}
-        return TransactionColumns(ids, self.event_time_ms[rows], self.amount[rows], arrived_ms, numbers)
+        entities = None if self.entities is None else self.entities[rows]
+        return TransactionColumns(ids, self.event_time_ms[rows], self.amount[rows], arrived_ms, numbers, entities)

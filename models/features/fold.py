@@ -35,6 +35,8 @@ def fold(
     inputs.fill(state.inputs, columns, matrix)
     for place, history in enumerate(state.in_order):
         history.fold(keys, times, amounts, late if place == 0 else late.copy(), matrix)
+    if len(state.entity_places):
+        matrix[:, state.entity_places] = 0 if columns.entities is None else columns.entities
     if spec.profiled:
         profiles.fill(spec, columns.ids["terminal_id"], times, matrix)
     if "terminal_id" in columns.ids:

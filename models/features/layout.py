@@ -95,14 +95,36 @@ def counted_fields(spec: FeatureSpec, key: str) -> list[IdField]:
 
 
 def id_fields(spec: FeatureSpec) -> frozenset[IdField]:
-    """Every id that features read."""
-    fields = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
-    return frozenset(fields | ({"terminal_id"} if spec.profiled else set()) | text_fields(spec))
+    """Every id that features read, those of entities included."""
+    of_entities = {field for name in spec.stages for field in entity_fields(spec, name)}
+    return _own_fields(spec) | of_entities
+
+
+def entity_fields(spec: FeatureSpec, name: str) -> frozenset[IdField]:
+    """Every id that features of an entity read."""
+    return frozenset({*spec.entities[name].fields, *counted_fields(spec, name)})
 
 
 def stream_fields(spec: FeatureSpec) -> frozenset[IdField]:
     """Every id that a stream's fold takes: the card moves the clock, terminals are counted for the profiles of any bundle."""
-    return id_fields(spec) | {"card_id", "terminal_id"}
+    return _own_fields(spec) | {"card_id", "terminal_id"}
+
+
+def _own_fields(spec: FeatureSpec) -> frozenset[IdField]:
+    """Every id that the fold of a partition reads."""
+    fields = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
+    return frozenset(fields | ({"terminal_id"} if spec.profiled else set()) | text_fields(spec))
+
+
+def places(spec: FeatureSpec) -> NDArray[np.int64]:
+    """Columns of the features of entities, stage by stage."""
+    found = [
+        column
+        for name in spec.stages
+        for column, feature in enumerate(spec.features)
+        if getattr(feature, "key", None) == name
+    ]
+    return np.array(found, dtype=np.int64)
 
 
 def ring_lengths(spec: FeatureSpec, key: str) -> dict[int, int]:

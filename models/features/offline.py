@@ -5,6 +5,7 @@ what the whole stream knew of some terminals. Each takes rows as any mapping of 
 Ray or Spark can map them over groups (docs/examples/features_on_ray.py); `history_features` does it with processes here.
 """
 
+import functools
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.entities import EntityFold, derived, entity_ids
 from models.features.fold import fold
 from models.features.history_profiles import HistoryProfiles
 from models.features.inputs import number_fields
-from models.features.layout import id_fields, used_keys
+from models.features.layout import entity_fields, id_fields, used_keys
+from models.features.layout import places as entity_places
 from models.features.state import FeatureState
 from models.features.terminal_days import DAY_MS
 from schemas.feature_kinds import ProfileFeature
@@ -44,7 +47,7 @@ def columns_read(spec: FeatureSpec) -> list[str]:
 
 
 def partition_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
-    """float32[n, F] of all payments of one partition, in the rows' order; profile features are left at 0.
+    """float32[n, F] of all payments of one partition, in the rows' order; features of profiles and of entities are left at 0.
 
     Bit for bit what the scorer computes on a partition that gets these payments in order of event time and forgets no card.
     For a spec whose only key is the card, any split that keeps a card together will do.
@@ -55,6 +58,7 @@ def partition_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
     given = {field: np.asarray(rows[field], object)[order].tolist() for field in id_fields(spec)}
     ids = {field: [value or NO_VALUE for value in values] for field, values in given.items()}
     keys = [spec.keys[key] for key in used_keys(spec)]
+    # features of entities are the whole stream's: `entity_features`
     state = FeatureState(spec, max((len(set(ids[field])) for field in keys), default=1) or 1)
     columns = TransactionColumns(
         ids,
@@ -87,6 +91,29 @@ def terminal_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
     return features
 
 
+def entity_features(spec: FeatureSpec, name: str, rows: Rows) -> NDArray[np.float32]:
+    """float32[n, k] of all payments of some ids of one entity, in the rows' order: its features alone, in the spec's order.
+
+    Bit for bit what the stream gives where the payments of each entity come in order of event time.
+    """
+    times = np.asarray(rows["event_time_ms"], np.int64)
+    order = np.argsort(times, kind="stable")
+    columns = TransactionColumns(
+        {
+            field: [value or NO_VALUE for value in np.asarray(rows[field], object)[order].tolist()]
+            for field in entity_fields(spec, name)
+        },
+        times[order],
+        np.asarray(rows["amount"], np.float64)[order],
+        numbers={number: np.asarray(rows[number], np.float64)[order] for number in number_fields(derived(spec, name))},
+    )
+    history = EntityFold(spec, name, len(set(entity_ids(spec, name, columns))) or 1)
+    features = np.zeros((len(times), len(history.spec.features)), np.float32)
+    for start in range(0, len(times), BATCH):
+        features[order[start : start + BATCH]] = history.values(columns[start : start + BATCH])
+    return features
+
+
 def history_features(
     spec: FeatureSpec,
     rows: Rows,
@@ -106,16 +133,44 @@ def history_features(
     if spec.profiled:
         _, terminal = np.unique(np.asarray(rows["terminal_id"], str), return_inverse=True)
         tasks += [(terminal_features, PROFILED, places) for _, places in _by(terminal % processes)]
-    profiled = np.array([isinstance(feature, ProfileFeature) for feature in spec.features])
+    for name in spec.stages:
+        wanted, which = _entity_groups(spec, name, rows, processes)
+        task = functools.partial(_entity_task, name)
+        tasks += [(task, wanted, places) for _, places in _by(which)]
     features = np.zeros((len(partition), len(spec.features)), np.float32)
     done, whole = 0, sum(len(places) for *_, places in tasks)
     for task, part in _worked(spec, rows, tasks, processes):
         function, _, places = task
-        columns = np.flatnonzero(profiled == (function is terminal_features))
+        columns = _written(spec, function)
         features[np.ix_(places, columns)] = part[:, columns]
         done += len(places)
         report(done, whole)
     return features
+
+
+def _written(spec: FeatureSpec, function: Callable[..., NDArray[np.float32]]) -> NDArray[np.int64]:
+    """The columns that a function fills."""
+    if isinstance(function, functools.partial):
+        return np.array([spec.names.index(name) for name in derived(spec, function.args[0]).names], np.int64)
+    profiled = np.array([isinstance(feature, ProfileFeature) for feature in spec.features])
+    keyed = np.isin(np.arange(len(spec.features)), entity_places(spec))
+    return np.flatnonzero(profiled if function is terminal_features else ~profiled & ~keyed)
+
+
+def _entity_task(name: str, spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
+    features = np.zeros((len(rows["event_time_ms"]), len(spec.features)), np.float32)
+    features[:, _written(spec, functools.partial(_entity_task, name))] = entity_features(spec, name, rows)
+    return features
+
+
+def _entity_groups(spec: FeatureSpec, name: str, rows: Rows, groups: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Names of the columns that an entity's features read, and a group for each payment: an id is in one only."""
+    fields, numbers = entity_fields(spec, name), number_fields(derived(spec, name))
+    group = np.zeros(len(rows["event_time_ms"]), np.int64)
+    for field in spec.entities[name].fields:
+        texts = np.array([value or "" for value in np.asarray(rows[field], object).tolist()], str)
+        group = group * 31 + np.unique(texts, return_inverse=True)[1]
+    return ("event_time_ms", "amount", *sorted(fields), *sorted(numbers)), group % groups
 
 
 def _worked(

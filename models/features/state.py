@@ -7,7 +7,7 @@ from models.features.capture import Capture
 from models.features.history import Arrays, FeatureStateError, KeyHistory
 from models.features.inputs import inputs_of
 from models.features.kernel import EMPTY, ID_WORDS
-from models.features.layout import counted_fields, plain, used_keys
+from models.features.layout import counted_fields, places, plain, used_keys
 from models.features.terminal_days import DaySums, TerminalDays
 from schemas.feature_spec import FeatureSpec
 
@@ -25,6 +25,7 @@ class FeatureState:
     def __init__(self, spec: FeatureSpec, cards_max: int) -> None:
         self.spec = spec
         self.plain, self.inputs = plain(spec), inputs_of(spec)
+        self.entity_places = places(spec)
         self.histories = {key: KeyHistory(spec, key, cards_max) for key in used_keys(spec)}
         self.in_order = sorted(self.histories.values(), key=lambda history: history.field != "card_id")
         counted = (field for key in self.histories for field in counted_fields(spec, key))

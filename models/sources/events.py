@@ -89,15 +89,23 @@ class Events:
         return Events(rows, self._fields, self._values.take(rows, places), made)
 
     def columns(
-        self, fields: Collection[str], arrived_ms: NDArray[np.int64] | None, numbers: Collection[str] = ()
+        self,
+        fields: Collection[str],
+        arrived_ms: NDArray[np.int64] | None,
+        numbers: Collection[str] = (),
+        entities: NDArray[np.float32] | None = None,
     ) -> TransactionColumns:
-        """As the fold takes them. fields, numbers: what it reads as texts and as numbers. arrived_ms: records' timestamps."""
+        """As the fold takes them. fields, numbers: what it reads as texts and as numbers. arrived_ms: records' timestamps.
+
+        entities: what is known of the events' entities, as `TransactionColumns` has it.
+        """
         return TransactionColumns(
             ids={field: self.named(field) for field in fields},
             event_time_ms=self.time_ms,
             amount=self.amount,
             arrived_ms=arrived_ms,
             numbers={name: self.column(name) for name in numbers},
+            entities=entities,
         )
 
     def named(self, field: str) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from models.features.inputs import AMOUNT, EVENT_TIME, attribute_features
-from models.features.layout import counted_fields, used_keys
+from models.features.layout import counted_fields, entity_fields, used_keys
 from models.sources.spec_file import default_source
 from schemas.attribute_kinds import (
     AttributeFeature,
@@ -36,6 +36,7 @@ def misfit(spec: FeatureSpec, source: SourceSpec | None) -> str | None:
 
 def _misfits(spec: FeatureSpec, source: SourceSpec) -> Iterator[str]:
     ids = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
+    ids |= {field for name in spec.stages for field in entity_fields(spec, name)}
     for name in sorted(ids - set(ID_FIELDS)):
         if not isinstance(source.attributes.get(name), IdAttribute | CategoryAttribute | IpAttribute):
             yield f"The feature spec keeps or counts by {name}, {_what(source, name)}: name an id, a category or an address."

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.yaml_specs import parse_yaml, read_text
+from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import SourceSpec
-from schemas.topics import TRANSACTIONS, Topic
+from schemas.topics import ENTITY_FEATURES, TRANSACTIONS, Topic
 
 FIXES = {
     "union_tag_not_found": "add `type`: number, category, flag, id, ip, geo, time or text",
@@ -36,8 +37,13 @@ def default_source() -> SourceSpec:
 
 
 def topic_of(source: SourceSpec | None) -> Topic:
-    """The topic that a scorer reads: with Assay's prefix, and as wide and as long kept as `transactions`."""
+    """The topic of a source's events: with Assay's prefix, and as wide and as long kept as `transactions`."""
     return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic)
+
+
+def scorer_input(source: SourceSpec | None, features: FeatureSpec) -> Topic:
+    """The topic that a scorer reads: where features read entities, what `assay entities` makes of the source's."""
+    return ENTITY_FEATURES if features.stages else topic_of(source)
 
 
 def _without_type(path: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -1,9 +1,10 @@
 """What flows through a partition worker: records in, writes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from models.features.capture import Capture
@@ -20,18 +21,36 @@ Headers = list[tuple[str, bytes]]
 
 @dataclass(slots=True)
 class Write:
-    """Records for one output topic, in order, as parallel lists. Their Kafka timestamp is that of writing."""
+    """Records for one output topic, in order, as parallel lists. Their Kafka timestamp is that of writing.
+
+    timestamps_ms: of the records, where they keep that of their input. places: int64[n], the partitions of the records, given
+    how many the topic has; without it they stay on their input's.
+    """
 
     topic: str
     keys: list[bytes | None] = field(default_factory=list)
     values: list[bytes] = field(default_factory=list)
     headers: list[Headers] = field(default_factory=list)
+    timestamps_ms: list[int] | None = None
+    places: Callable[[int], NDArray[np.int64]] | None = None
 
     def append(self, key: bytes | None, value: bytes, headers: Headers) -> None:
         """One record more."""
         self.keys.append(key)
         self.values.append(value)
         self.headers.append(headers)
+
+    def by_partition(self, own: int, partitions: int) -> "list[tuple[int, Write]]":
+        """What goes to which of so many partitions, each in order. own: the input's."""
+        if self.places is None:
+            return [(own % partitions, self)]
+        found = self.places(partitions)
+        return [(number, self._at(np.flatnonzero(found == number).tolist())) for number in np.unique(found).tolist()]
+
+    def _at(self, rows: list[int]) -> "Write":
+        columns = ([column[row] for row in rows] for column in (self.keys, self.values, self.headers))
+        stamps = None if self.timestamps_ms is None else [self.timestamps_ms[row] for row in rows]
+        return Write(self.topic, *columns, timestamps_ms=stamps)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

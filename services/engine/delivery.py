@@ -84,16 +84,16 @@ class _Producing:
         acknowledgements: list[asyncio.Future[Any]] = []
         for write in writes:
             # outputs stay on the input's partition: order within a card, and one owner for each output partition
-            partition = self._source.partition % self._partitions[write.topic]
-            try:
-                batches = _pack(producer, write)
-            except Exception as error:
-                raise UnsendableError(write.topic) from error
-            for batch in batches:
-                acknowledgement = await producer.send_batch(batch, write.topic, partition=partition)
-                acknowledgement.add_done_callback(connections.retrieve)
-                acknowledgements.append(acknowledgement)
-                failpoint("between_sends")
+            for partition, part in write.by_partition(self._source.partition, self._partitions[write.topic]):
+                try:
+                    batches = _pack(producer, part)
+                except Exception as error:
+                    raise UnsendableError(write.topic) from error
+                for batch in batches:
+                    acknowledgement = await producer.send_batch(batch, write.topic, partition=partition)
+                    acknowledgement.add_done_callback(connections.retrieve)
+                    acknowledgements.append(acknowledgement)
+                    failpoint("between_sends")
             self._records += len(write.values)
         async with asyncio.timeout(self._runtime.request_timeout_s):
             await asyncio.gather(*acknowledgements)
@@ -101,15 +101,17 @@ class _Producing:
 
 
 def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
-    """Record batches of at most the producer's batch size, stamped with the time of writing: from it retention counts."""
-    now_ms = wall_ms()
+    """Record batches of at most the producer's batch size, stamped with the time of writing, from which retention counts,
+    unless the records have a time of their own.
+    """
+    stamps = [wall_ms()] * len(write.values) if write.timestamps_ms is None else write.timestamps_ms
     batches = [producer.create_batch()]
     append = batches[-1].append
-    for key, value, headers in zip(write.keys, write.values, write.headers, strict=True):
-        if append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
+    for stamp_ms, key, value, headers in zip(stamps, write.keys, write.values, write.headers, strict=True):
+        if append(timestamp=stamp_ms, key=key, value=value, headers=headers) is None:
             batches.append(producer.create_batch())
             append = batches[-1].append
-            if append(timestamp=now_ms, key=key, value=value, headers=headers) is None:
+            if append(timestamp=stamp_ms, key=key, value=value, headers=headers) is None:
                 raise ValueError(f"a record of {len(value)} bytes for {write.topic} is larger than a batch")
     return batches
 

@@ -16,6 +16,7 @@ Operation = Literal["Read", "Write", "Describe", "DescribeConfigs"]
 
 GROUPS = {
     "scorer": "assay-scorer",
+    "entities": "assay-entities",
     "profiler": "assay-profiler",
     "credit": "assay-credit",
     "cases": "assay-cases",

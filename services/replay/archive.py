@@ -13,6 +13,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from models import durable
+from schemas.topics import ENTITY_VALUES_HEADER
 from services.engine.batches import Record
 from services.errors import AssayError
 from services.replay.log import EmittedScore, Log, Spans
@@ -25,6 +26,12 @@ ROWS_MAX = 500_000
 """Records in one file."""
 
 RECORD = {"partition": pl.Int32, "offset": pl.Int64, "timestamp_ms": pl.Int64, "key": pl.Binary, "value": pl.Binary}
+INPUT = {**RECORD, "entity_values": pl.Binary}
+"""Of the input: what its header says of entities, where there are any."""
+
+OPTIONAL = {"entity_values": pl.Binary}
+"""What archives of 0.1 lack."""
+
 SCORE = {"source_partition": pl.Int32, "source_offset": pl.Int64, "profiles_offset": pl.Int64, "value": pl.Binary}
 
 
@@ -41,6 +48,12 @@ class ArchivedRecord(NamedTuple):
     timestamp: int
     key: bytes | None
     value: bytes | None
+    entity_values: bytes | None = None
+
+    @property
+    def headers(self) -> tuple[tuple[str, bytes], ...]:
+        """What a replay reads of the headers."""
+        return () if self.entity_values is None else ((ENTITY_VALUES_HEADER, self.entity_values),)
 
 
 class _Folder:
@@ -78,12 +91,12 @@ async def write_archive(log: Log, path: Path, progress: Progress | None = None) 
     try:
         spans = await log.spans()
         _make(path)
-        scores, inputs = _Folder(path / SCORES, SCORE), _Folder(path / INPUTS, RECORD)
+        scores, inputs = _Folder(path / SCORES, SCORE), _Folder(path / INPUTS, INPUT)
         profiles = _Folder(path / PROFILES, RECORD)
         async for emitted in log.scores(progress):
             scores.add(emitted)
         async for _, records in log.inputs(progress):
-            inputs.add([_row(record) for record in records])
+            inputs.add([(*_row(record), _entity_values(record)) for record in records])
         profiles.add([_row(record) for record in await log.profiles()])
         folders = {INPUTS: inputs, SCORES: scores, PROFILES: profiles}
         for folder in folders.values():
@@ -111,6 +124,10 @@ def _make(path: Path) -> None:
 
 def _row(record: Record) -> tuple[Any, ...]:
     return record.partition, record.offset, record.timestamp, record.key, record.value
+
+
+def _entity_values(record: Record) -> bytes | None:
+    return dict(record.headers).get(ENTITY_VALUES_HEADER)
 
 
 class ArchiveLog:
@@ -143,7 +160,7 @@ class ArchiveLog:
 
     async def inputs(self, progress: Progress | None) -> AsyncIterator[tuple[int, list[Record]]]:
         """File by file, each partition's records together."""
-        for rows in self._files(INPUTS, RECORD, progress):
+        for rows in self._files(INPUTS, INPUT, progress):
             parts: dict[int, list[Record]] = {}
             for row in rows:
                 parts.setdefault(row[0], []).append(ArchivedRecord(INPUTS, *row))
@@ -154,7 +171,9 @@ class ArchiveLog:
         files = sorted((self._path / name).glob("*.parquet"))
         for place, file in enumerate(files):
             try:
-                yield pl.read_parquet(file, columns=list(schema), schema=schema).rows()
+                found = pl.read_parquet(file)
+                absent = [pl.lit(None, type_).alias(field) for field, type_ in OPTIONAL.items() if field not in found]
+                yield found.with_columns(absent).select(pl.col(name).cast(of) for name, of in schema.items()).rows()
             except (PolarsError, OSError):
                 raise ArchiveError(
                     f"{file} is damaged or not of this archive: restore it, or write the archive again."

@@ -5,7 +5,7 @@ from aiokafka import TopicPartition
 
 from models.features.fold import warm
 from models.features.history import FeatureStateError
-from models.sources.spec_file import topic_of
+from models.sources.spec_file import scorer_input
 from schemas.topics import CONTROL, CONTROL_ANSWERS, SCORER_OUTPUTS, TERMINAL_PROFILES, Topic
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
@@ -49,7 +49,7 @@ async def start() -> None:
     model = loader.first()
     warm(model.feature_spec)
     warm_duplicates()
-    source = topic_of(model.source)
+    source = scorer_input(model.source, model.feature_spec)
     await _check_log(kafka, topics, source, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
     shares = Shares(scorer.decision_share, scorer.control_share)

@@ -1,12 +1,13 @@
 """Scores a finite list of payments with the stream's own stages, without Kafka: for back-fills and evaluation."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.features.entities import EntityFolds
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.history_profiles import HistoryProfiles
 from models.features.inputs import number_fields
@@ -23,6 +24,7 @@ from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, unscorable
 from services.scorer.decide import decide
 from services.scorer.decode import Decoder
+from services.scorer.entity_headers import EntityHeaders
 from services.scorer.processor import Limits, admit
 
 BATCH_RECORDS = 2000
@@ -55,8 +57,16 @@ class Part:
 class OfflinePartition:
     """One partition's stages and state. The cut of the records into parts makes no difference."""
 
-    def __init__(self, session: ModelSession, limits: Limits, source: SourceSpec | None = None) -> None:
-        """source: what the records are, where the bundle does not say."""
+    def __init__(
+        self,
+        session: ModelSession,
+        limits: Limits,
+        source: SourceSpec | None = None,
+        entities: EntityFolds | None = None,
+    ) -> None:
+        """source: what the records are, where the bundle does not say. entities: folds the events' entities here; without it
+        what is known of them is in the records' headers.
+        """
         self._session = session
         self._thresholds = session.bundle.manifest.thresholds
         self._decoder = Decoder(
@@ -68,12 +78,17 @@ class OfflinePartition:
         self._duplicates = DuplicateWindow(limits.duplicates)
         spec = session.bundle.manifest.feature_spec
         self._state, self._fields = FeatureState(spec, limits.cards_max), id_fields(spec)
-        self._numbers = number_fields(spec)
+        self._numbers, self._entities = number_fields(spec), entities
+        self._headers = EntityHeaders.of(spec) if entities is None else None
 
     def judge(self, records: Sequence[Record], profiles: TerminalProfiles = NOTHING_KNOWN) -> Part:
         """The next records, in the log's order. profiles: what was known of the terminals then."""
-        good, events, faults, *_ = admit(self._decoder, self._duplicates, records)
-        features, _ = fold(self._state, events.columns(self._fields, None, self._numbers), profiles)
+        admitted = admit(self._decoder, self._duplicates, records, self._headers)
+        good, events, faults = admitted.records, admitted.events, admitted.faults
+        columns = events.columns(self._fields, None, self._numbers, admitted.entities)
+        if self._entities is not None and good:
+            columns = replace(columns, entities=self._entities.values(columns))
+        features, _ = fold(self._state, columns, profiles)
         self._state.days.clear()  # written by the stream, not needed here
         scores = self._scored(features)
         sound = np.all([np.isfinite(column) for column in scores], axis=0)
@@ -141,7 +156,12 @@ def judge(
     """
     judged = Judged.blank(len(payloads))
     records: list[Record] = [Payload(offset, value) for offset, value in enumerate(payloads)]
-    partition = OfflinePartition(session, Limits(bytes_max, 0, WindowLimits(len(payloads)), max(1, cards_max)), source)
+    limits, spec = (
+        Limits(bytes_max, 0, WindowLimits(len(payloads)), max(1, cards_max)),
+        session.bundle.manifest.feature_spec,
+    )
+    entities = EntityFolds(spec, limits.cards_max) if spec.stages else None
+    partition = OfflinePartition(session, limits, source, entities)
     history = HistoryProfiles(labelled.label_delay_days)
     for start, end in _batches(labelled.day):
         part = partition.judge(records[start:end], history.on(int(labelled.day[start])))

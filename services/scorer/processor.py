@@ -32,6 +32,7 @@ from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
 from services.scorer.decode import Decoder
 from services.scorer.emit import Emitter
+from services.scorer.entity_headers import EntityHeaders
 from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
 from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
@@ -104,6 +105,7 @@ class ScoringProcessor:
         self._metrics = metrics
         self._label = str(source.partition)
         self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids, source=model.source)
+        self._entities = EntityHeaders.of(model.feature_spec)
         self._duplicates = DuplicateWindow(limits.duplicates)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
@@ -142,7 +144,7 @@ class ScoringProcessor:
 
     def _take_in(self, records: Sequence[Record]) -> list[DaySums]:
         """Fold records without a score; the terminal days that they close."""
-        admitted = admit(self._decoder, self._duplicates, records)
+        admitted = admit(self._decoder, self._duplicates, records, self._entities)
         if not admitted.records:
             return []
         fold(self._features, admitted.events.columns(self._fields, admitted.arrived_ms, self._numbers))
@@ -153,13 +155,14 @@ class ScoringProcessor:
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         self._check_state(model)
-        good, events, faults, unselected, arrived_ms = admit(self._decoder, self._duplicates, records)
+        admitted = admit(self._decoder, self._duplicates, records, self._entities)
+        good, faults, unselected = admitted.records, admitted.faults, admitted.unselected
         self._metrics.observe_stage("decode", started_s)
         writes: list[Write] = [self._emitter.faults(faults)] if faults else []
         now_ms = wall_ms()
         batch: Scored | None = None
         if good:
-            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger)
+            judged, beside, batch = await self._score(admitted, model, challenger)
             writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 batch.features,
@@ -221,16 +224,12 @@ class ScoringProcessor:
             metrics.unselected.labels(label).inc(judged.unselected)
 
     async def _score(
-        self,
-        records: Sequence[Record],
-        events: Events,
-        arrived_ms: NDArray[np.int64],
-        model: Model,
-        challenger: Model | None,
+        self, admitted: "Admitted", model: Model, challenger: Model | None
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         known = self._profiles
-        batch = events.columns(self._fields, arrived_ms, self._numbers)
+        events, arrived_ms = admitted.events, admitted.arrived_ms
+        batch = events.columns(self._fields, arrived_ms, self._numbers, admitted.entities)
         before = self._features.turnover
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
@@ -245,7 +244,7 @@ class ScoringProcessor:
             judged, beside = await asyncio.gather(judging, judge_challenger(self._models, challenger, features))
         self._metrics.observe_stage("model", folded_s)
         scored = Scored(
-            records=records,
+            records=admitted.records,
             events=events,
             features=features,
             late=late,
@@ -315,24 +314,44 @@ class Judged(NamedTuple):
 
 
 class Admitted(NamedTuple):
-    """What Decoded holds, without what was seen before; and the records' timestamps, ms since 1970 UTC."""
+    """What Decoded holds, without what was seen before; and the records' timestamps, ms since 1970 UTC.
+
+    entities: what headers say of the events' entities, where it was read.
+    """
 
     records: list[Record]
     events: Events
     faults: list[Fault]
     unselected: int
     arrived_ms: NDArray[np.int64]
+    entities: NDArray[np.float32] | None = None
 
 
-def admit(decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record]) -> Admitted:
-    """Decode and drop duplicates: the records and events that enter the history, and the faults."""
+def admit(
+    decoder: Decoder, duplicates: DuplicateWindow, records: Sequence[Record], headers: EntityHeaders | None = None
+) -> Admitted:
+    """Decode and drop duplicates: the records and events that enter the history, and the faults.
+
+    headers: reads what is known of the events' entities; an event without it is a fault.
+    """
     good, events, faults, unselected = decoder.decode(records)
+    entities = None
+    if headers is not None and good:
+        entities, places, lacking = headers.read(good)
+        if places is not None:
+            good, events = [good[place] for place in places], events.take(places)
+            faults = sorted([*faults, *lacking], key=_offset)
     arrived_ms = np.array([record.timestamp for record in good], np.int64)
     repeated = duplicates.repeated(events.ids, arrived_ms) if good else []
     if not repeated:
-        return Admitted(good, events, faults, unselected, arrived_ms)
+        return Admitted(good, events, faults, unselected, arrived_ms, entities)
     faults += [Fault(good[row], DeadLetterReason.DUPLICATE, duplicates.limits.detail) for row in repeated]
-    faults.sort(key=lambda fault: int(fault.record.offset))
+    faults.sort(key=_offset)
     dropped = set(repeated)
     kept = [row for row in range(len(good)) if row not in dropped]
-    return Admitted([good[row] for row in kept], events.take(kept), faults, unselected, arrived_ms[kept])
+    known = None if entities is None else entities[kept]
+    return Admitted([good[row] for row in kept], events.take(kept), faults, unselected, arrived_ms[kept], known)
+
+
+def _offset(fault: Fault) -> int:
+    return int(fault.record.offset)

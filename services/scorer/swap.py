@@ -17,7 +17,7 @@ from models.bundle.files import BundleError, Refusal
 from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
 from models.scoring.session import SLICE_ROWS
-from models.sources.spec_file import topic_of
+from models.sources.spec_file import scorer_input, topic_of
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control, command_key, own_rollback_id
 from schemas.topics import CONTROL, CONTROL_ANSWERS
@@ -273,7 +273,8 @@ class Swapper:
         now = self._models.champion
         if model.spec_digest == now.spec_digest:
             return
-        if topic_of(model.source) != topic_of(now.source):
+        wanted, read = (scorer_input(m.source, m.feature_spec) for m in (model, now))
+        if topic_of(model.source) != topic_of(now.source) or wanted != read:
             raise BundleError(
                 f"{model.bundle} reads another topic than {now.bundle}: start scorers of its own for it.", "features"
             )

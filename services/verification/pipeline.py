@@ -14,6 +14,7 @@ from schemas.topics import (
     CREDIT_SCORES,
     DEAD_LETTERS,
     DECISIONS,
+    ENTITY_FEATURES,
     MODEL_REFERENCES,
     SCORER_OUTPUTS,
     SCORES,
@@ -41,6 +42,10 @@ class Pipeline:
     def reading(self, spec: SourceSpec | None) -> "Pipeline":
         """The same for another source."""
         return self if spec is None else replace(self, source=topic_of(spec), spec=spec)
+
+    def of_entities(self) -> "Pipeline":
+        """The same behind the stages of entities, which pass on what the source spec selects and nothing else."""
+        return replace(self, source=ENTITY_FEATURES, spec=None)
 
 
 PAYMENTS = Pipeline(

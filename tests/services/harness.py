@@ -128,6 +128,10 @@ class Stream:
         """Start one more profiler process."""
         return self.service("services.profiler", **environment)
 
+    def entities(self, **environment: str) -> "Scorer":
+        """Start one more process of the stages of entities."""
+        return self.service("services.entities", **environment)
+
     def credit(self, **environment: str) -> "Scorer":
         """Start one more process of the credit service."""
         return self.service("services.credit", **environment)
@@ -207,6 +211,8 @@ class Scorer:
             "ASSAY_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
+            "ASSAY_ENTITIES_GROUP": f"{stream.prefix}entities",
+            "ASSAY_ENTITIES_HTTP_PORT": "0",
             "ASSAY_CASES_GROUP": f"{stream.prefix}cases",
             "ASSAY_CASES_HTTP_PORT": "0",
             "ASSAY_MONITOR_GROUP": f"{stream.prefix}monitor",

@@ -1,12 +1,13 @@
 """Where training data come from: days of labelled payments, simulated or read, folded by the scorer's own fold."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features.columns import TransactionColumns
+from models.features.entities import EntityFolds
 from models.features.fold import fold
 from models.features.history_profiles import HistoryProfiles
 from models.features.state import FeatureState
@@ -62,10 +63,12 @@ def fold_history(
     A day sees of its terminals what was known when it began: earlier days, and labels older than the spec's delay.
     """
     state, profiles = FeatureState(spec, cards_max=max(1, cards_max)), HistoryProfiles(spec.label_delay_days)
+    entities = EntityFolds(spec, max(1, cards_max)) if spec.stages else None
     numbers: dict[str, int] = {}
     parts = []
     for day in history:
-        features, _ = fold(state, day.columns, profiles.on(day.day))
+        known = None if entities is None else entities.values(day.columns)
+        features, _ = fold(state, replace(day.columns, entities=known), profiles.on(day.day))
         state.closed_days()  # the stream reports them; here they are not needed
         if spec.profiled:
             profiles.add(day.day, day.columns.ids["terminal_id"], day.is_fraud)

@@ -80,6 +80,7 @@ def build(
 
 
 async def _build(group: str, session: Any, limits: Any, cut: "Cut", progress: "Progress") -> "DataSet":
+    from models.sources.spec_file import scorer_input
     from schemas.topics import LABELS
     from services.cli.offline.replay import topics_log
     from services.cli.sending import records
@@ -87,7 +88,8 @@ async def _build(group: str, session: Any, limits: Any, cut: "Cut", progress: "P
     from services.replay.dataset import known_labels
 
     labels = known_labels([record async for record in records(LABELS)], cut.as_of_ms)
-    async with topics_log(group, session.bundle.manifest.source) as log:
+    manifest = session.bundle.manifest
+    async with topics_log(group, scorer_input(manifest.source, manifest.feature_spec)) as log:
         return await run(log, session, limits, labels, cut, progress)
 
 

@@ -15,7 +15,7 @@ from services.cli.output import print_json, results
 
 if TYPE_CHECKING:
     from models.scoring.session import ModelSession
-    from schemas.source_spec import SourceSpec
+    from schemas.topics import Topic
     from services.replay.log import Log
     from services.replay.replay import Period, Replayed
     from services.scorer.processor import Limits
@@ -103,22 +103,24 @@ async def _archive(group: str, directory: Path, progress: "Progress") -> dict[st
 async def _replay(
     group: str, archive: Path | None, session: "ModelSession", limits: "Limits", period: "Period", progress: "Progress"
 ) -> "Replayed":
+    from models.sources.spec_file import scorer_input
     from services.replay.replay import replay as run
 
     if archive is not None:
         with needing_files():
             from services.replay.archive import ArchiveLog
         return await run(ArchiveLog(archive), session, limits, period, progress)
-    async with topics_log(group, session.bundle.manifest.source) as log:
+    manifest = session.bundle.manifest
+    async with topics_log(group, scorer_input(manifest.source, manifest.feature_spec)) as log:
         return await run(log, session, limits, period, progress)
 
 
 @asynccontextmanager
-async def topics_log(group: str, source: "SourceSpec | None" = None) -> "AsyncIterator[Log]":
-    """The topics as a log; what Kafka refuses is one sentence. source: of the bundle that scores."""
+async def topics_log(group: str, source: "Topic | None" = None) -> "AsyncIterator[Log]":
+    """The topics as a log; what Kafka refuses is one sentence. source: what the scorer reads; by default `transactions`."""
     from aiokafka.errors import KafkaError
 
-    from models.sources.spec_file import topic_of
+    from schemas.topics import TRANSACTIONS
     from services.errors import AssayError
     from services.kafka.client import reader
     from services.replay.log import KafkaLog
@@ -129,7 +131,7 @@ async def topics_log(group: str, source: "SourceSpec | None" = None) -> "AsyncIt
     consumer = reader(kafka)
     try:
         await consumer.start()
-        yield KafkaLog(kafka, load(TopicSettings), group, consumer, topic_of(source))
+        yield KafkaLog(kafka, load(TopicSettings), group, consumer, source or TRANSACTIONS)
     except KafkaError as error:
         raise AssayError(
             f"Kafka at {kafka.bootstrap} cannot be read ({type(error).__name__}): check ASSAY_KAFKA_BOOTSTRAP."

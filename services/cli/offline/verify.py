@@ -47,6 +47,10 @@ def verify(
         ),
     ] = False,
     source: Annotated[Path | None, typer.Option(help="Source spec of the input. Default: `transactions`.")] = None,
+    entities: Annotated[
+        bool,
+        typer.Option("--entities", help="The scorer reads `entity-features`: its bundle's features read entities."),
+    ] = False,
     allow_split: Annotated[
         bool,
         typer.Option(
@@ -72,6 +76,10 @@ def verify(
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or _group(product)
     pipeline = CREDIT if credit else PAYMENTS.reading(load_source(source) if source else None)
+    if entities:
+        if credit or source:
+            raise typer.BadParameter("it is of payments, whatever their source: leave --product and --source out.")
+        pipeline = pipeline.of_entities()
     options = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
         verdict = asyncio.run(

@@ -1,0 +1,132 @@
+"""The history of an entity over the whole stream: the same fold, of a spec in which the entity is the subject.
+
+A stage of the stream holds one `EntityFold` for each entity in its partition; a file is folded by the same class. What it
+gives of an event depends on the events of that entity alone, in the order in which they are folded: not on the cut into
+batches, nor on which other entities share a partition.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.features.capture import Arrays, Capture
+from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.fold import fold
+from models.features.history import FeatureStateError
+from models.features.inputs import number_fields
+from models.features.layout import entity_fields, id_fields
+from models.features.state import FeatureState
+from schemas.feature_spec import FeatureSpec
+
+ID = "entity__"
+"""The column of the entity's id in the derived spec."""
+
+SEPARATOR = "\x1f"
+"""Between the ids that name an entity together; no accepted id holds it."""
+
+DIGEST_BYTES = 16
+
+
+def derived(spec: FeatureSpec, name: str) -> FeatureSpec:
+    """The spec in which an entity is the subject: its features, in the spec's order, and nothing else."""
+    features = tuple(feature for feature in spec.features if getattr(feature, "key", None) == name)
+    read = {getattr(feature, "window", None) for feature in features}
+    return FeatureSpec(
+        version=spec.version,
+        time_zone=spec.time_zone,
+        allowed_lateness=spec.entities[name].allowed_lateness or spec.allowed_lateness,
+        keys={name: ID},
+        windows=tuple(window for window in spec.windows if window.duration in read),
+        features=features,
+    )
+
+
+def digest(spec: FeatureSpec, stages: Sequence[str]) -> bytes:
+    """What names the meaning of the values of these entities, in this order."""
+    content = [(name, spec.entities[name].fields, derived(spec, name).digest()) for name in stages]
+    return hashlib.sha256(json.dumps(content).encode()).digest()[:DIGEST_BYTES]
+
+
+def entity_ids(spec: FeatureSpec, name: str, columns: TransactionColumns) -> list[str]:
+    """Of n events, the id of the entity; NO_VALUE where one of its fields is missing."""
+    fields = spec.entities[name].fields
+    if len(fields) == 1:
+        return list(columns.ids[fields[0]])
+    rows = zip(*(columns.ids[field] for field in fields), strict=True)
+    return [NO_VALUE if NO_VALUE in row else SEPARATOR.join(row) for row in rows]
+
+
+class EntityFold:
+    """Histories of one entity's ids, up to `ids_max`. late: how many events were too late to be remembered, in this object."""
+
+    def __init__(self, spec: FeatureSpec, name: str, ids_max: int) -> None:
+        self.name, self.late = name, 0
+        self.fields, self.spec = entity_fields(spec, name), derived(spec, name)
+        self._whole, self._ids_max = spec, ids_max
+        self._state = FeatureState(self.spec, ids_max)
+
+    @property
+    def ids(self) -> int:
+        """Ids remembered."""
+        return self._state.cards
+
+    def values(self, columns: TransactionColumns, ids: Sequence[str] | None = None) -> NDArray[np.float32]:
+        """float32[n, F] of n events in order, which are remembered. ids: as `entity_ids` gives them."""
+        ids = entity_ids(self._whole, self.name, columns) if ids is None else ids
+        lacking = np.array([id_ == NO_VALUE for id_ in ids], np.bool_)
+        if not lacking.any():
+            return self._folded(self._state, columns, ids, slice(None))
+        found = np.empty((len(ids), len(self.spec.features)), np.float32)
+        there, gone = np.flatnonzero(~lacking), np.flatnonzero(lacking)
+        found[there] = self._folded(self._state, columns, ids, there)
+        # each as the first event of an entity of its own
+        alone = FeatureState(self.spec, len(gone))
+        found[gone] = self._folded(alone, columns, [str(row) for row in range(len(ids))], gone, count=False)
+        return found
+
+    def _folded(
+        self,
+        state: FeatureState,
+        columns: TransactionColumns,
+        ids: Sequence[str],
+        rows: slice | NDArray[np.int64],
+        *,
+        count: bool = True,
+    ) -> NDArray[np.float32]:
+        named = {**{field: columns.ids[field] for field in id_fields(self.spec) - {ID}}, ID: ids}
+        if not isinstance(rows, slice):
+            named = {field: [values[row] for row in rows.tolist()] for field, values in named.items()}
+        numbers = {name: columns.numbers[name][rows] for name in number_fields(self.spec)}
+        part = TransactionColumns(named, columns.event_time_ms[rows], columns.amount[rows], numbers=numbers)
+        matrix, late = fold(state, part)
+        state.days.clear()  # days of terminals are the subjects' partitions' to count
+        if count:
+            self.late += int(late.sum())
+        return matrix
+
+    def capture(self) -> Capture:
+        """The state as it is now, under names of the entity's own."""
+        captured = self._state.capture()
+        return Capture(lambda: {f"{self.name}/{name}": part for name, part in captured.parts().items()}, captured.close)
+
+    def load(self, arrays: Arrays) -> None:
+        """Become what `capture` described. Raises FeatureStateError where the arrays do not fit."""
+        start = f"{self.name}/"
+        own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+        if not own:
+            raise FeatureStateError(f"The snapshot holds nothing of {self.name}; it is rebuilt from the log.")
+        self._state = FeatureState.from_arrays(self.spec, self._ids_max, own)
+
+
+class EntityFolds:
+    """All entities of a spec, for events that lie in one place: files, and tests of the stages."""
+
+    def __init__(self, spec: FeatureSpec, ids_max: int) -> None:
+        self._folds = [EntityFold(spec, name, ids_max) for name in spec.stages]
+
+    def values(self, columns: TransactionColumns) -> NDArray[np.float32]:
+        """float32[n, K] of n events in order, as `TransactionColumns.entities` takes them."""
+        return np.concatenate([fold.values(columns) for fold in self._folds], axis=1)

@@ -1,0 +1,73 @@
+"""python -m services.entities: wiring only. Settings come from the environment (docs/settings.md)."""
+
+from aiokafka import TopicPartition
+
+from models.bundle.files import BundleError
+from models.features.entities import derived
+from models.features.fold import warm
+from models.sources.spec_file import topic_of
+from schemas.topics import ENTITIES_OUTPUTS, ENTITY_EVENTS
+from services.engine.batches import Processor
+from services.engine.dead_letters import DeadLetterWriter, privacy_key
+from services.engine.duplicates import warm as warm_duplicates
+from services.engine.process import Environment, Service, main, run_processor
+from services.entities.chain import Chain
+from services.entities.routing import RoutingProcessor
+from services.entities.stage import StageProcessor
+from services.errors import AssayError
+from services.observability import logs
+from services.observability.metrics import Metrics
+from services.scorer.processor import Limits
+from services.settings.bundles import BundleSettings
+from services.settings.entities import EntitiesSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
+from services.trusted_bundles import advice, check_product, scoring_bundle
+
+
+async def start(*, only_stages: bool = False) -> None:
+    """Read settings and the bundle's feature spec, work the source and `entity-events` until asked to stop.
+
+    only_stages: leave the source alone, so that what is on its way arrives and nothing follows it.
+    """
+    kafka, topics, entities = load(KafkaSettings), load(TopicSettings), load(EntitiesSettings)
+    runtime = load(RuntimeSettings).model_copy(update={"group": entities.group, "http_port": entities.http_port})
+    metrics = Metrics(by_topic=True)
+    logs.configure(runtime, metrics)
+    scorer = load(ScorerSettings)
+    limits, letters = Limits.of(runtime, scorer), DeadLetterWriter(privacy_key(runtime))
+    chain = _chain(scorer, topics.topic_prefix, entities.ids_max)
+    for name in chain.stages:
+        warm(derived(chain.spec, name))
+    warm_duplicates()
+    source = topic_of(chain.source)
+
+    def make_processor(partition: TopicPartition) -> Processor:
+        made = StageProcessor if partition.topic == topics.topic_prefix + ENTITY_EVENTS.name else RoutingProcessor
+        return made(partition, topics.topic_prefix, chain, limits, letters, metrics)
+
+    sources = [ENTITY_EVENTS] if only_stages else [source, ENTITY_EVENTS]
+    service = Service(sources, ENTITIES_OUTPUTS, make_processor)
+    await run_processor(service, Environment(kafka, topics, runtime, metrics))
+
+
+def _chain(scorer: ScorerSettings, prefix: str, ids_max: int) -> Chain:
+    """Of the bundle that scores. Raises AssayError where it reads no entity."""
+    try:
+        found = scoring_bundle(scorer, load(BundleSettings))
+        check_product(found.bundle, "fraud")
+    except BundleError as error:
+        raise AssayError(f"{error}{advice(error)}") from error
+    manifest = found.bundle.manifest
+    if not manifest.feature_spec.stages:
+        raise AssayError(
+            f"Bundle {found} reads no entity, so there is nothing to do: declare entities in its feature spec, or do not start "
+            "`assay entities`."
+        )
+    return Chain(manifest.feature_spec, manifest.source, prefix, ids_max)
+
+
+if __name__ == "__main__":
+    main(start)
