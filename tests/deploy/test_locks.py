@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "locks"
 HASHED = sorted(path.name for path in FOLDER.glob("*.txt") if path.name != "constraints.txt")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-IMAGE = ("store", "side", "trace")
+IMAGE = ("formats", "store", "side", "trace")
 EXTRAS = {
     "demo.txt": ("cpu",),
     "image.txt": ("cpu", *IMAGE),
