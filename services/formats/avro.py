@@ -44,7 +44,7 @@ class AvroDocuments:
         return _read(value, self._compiled.get(schema_id), self._own)
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 def _compiled(schema: RegisteredSchema) -> AvroSchema:

@@ -52,7 +52,7 @@ class ProtobufDocuments:
         return _read(framed[start:], schema.at(indexes))
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 def _compiled(schema: RegisteredSchema) -> ProtobufSchema:

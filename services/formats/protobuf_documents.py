@@ -92,7 +92,7 @@ def _bytes(value: bytes) -> str:
 
 
 def _number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)  # no number of JSON: whoever reads one refuses it
+    return value if math.isfinite(value) else str(value)  # no number of JSON: as a text it is refused where it is read
 
 
 class Message:

@@ -42,7 +42,7 @@ class Documents(Protocol):
         """The value as Python has JSON. Raises RejectedError's kinds."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
 
 
 class RecordReader:
@@ -75,7 +75,7 @@ class RecordReader:
         return PassedOver(record, found.why) if isinstance(found, NotAnEvent) else found
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close connections."""
         await self._documents.close()
 
     def _event(self, payload: bytes, headers: Sequence[tuple[str, bytes | None]] | None) -> bytes | NotAnEvent:

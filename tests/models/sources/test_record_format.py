@@ -33,17 +33,17 @@ def test_a_schema_file_is_taken_into_the_spec(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("format: xml", "line 21: format: Input should be 'json', 'avro', 'protobuf' or 'json_schema'"),
+        ("format: xml", "line 17: format: Input should be 'json', 'avro', 'protobuf' or 'json_schema'"),
         ("format: {type: avro, framing: plain}", "plain avro does not say its schema; add schema_file"),
         ("format: {type: protobuf, schema_text: x}", "protobuf takes no schema here; remove it"),
         ("format: {type: json, schema_file: x}", "json takes no schema here; remove it"),
         ("format: {type: avro, message: x}", "only plain protobuf takes the name of a message; remove it"),
         ("format: {type: avro, schema_file: x, schema_text: y}", "given as a file and as text; remove one"),
         ("format: {type: json, framing: plain}", "json has no framing; remove it, or write json_schema"),
-        ("envelope: soap", "line 21: envelope: Input should be 'none', 'debezium', 'connect' or 'cloudevents'"),
+        ("envelope: soap", "line 17: envelope: Input should be 'none', 'debezium', 'connect' or 'cloudevents'"),
     ],
 )
 def test_a_format_that_cannot_be_read_is_one_sentence_with_its_line(line: str, sentence: str) -> None:
     """Before any record is."""
-    with pytest.raises(SourceSpecError, match=f"line 21: .*{sentence.partition(': ')[2] or sentence}"):
+    with pytest.raises(SourceSpecError, match=f"line 17: .*{sentence.partition(': ')[2] or sentence}"):
         parse_source(GOOD + line + "\n")

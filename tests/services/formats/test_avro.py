@@ -93,5 +93,5 @@ def test_a_decimal_of_thousands_of_digits_is_refused() -> None:
 @pytest.mark.parametrize("text", ["nope", '{"type": "record"}', '"x"', "[" * 5000, "{}", "17"])
 def test_a_schema_that_is_none_is_one_sentence(text: str) -> None:
     """At the start, before any record."""
-    with pytest.raises(AssayError, match="Avro schema cannot be used: .* Correct schema_file"):
+    with pytest.raises(AssayError, match=r"Avro schema cannot be used: .* Correct schema_file"):
         AvroDocuments(None, text)

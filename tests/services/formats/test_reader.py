@@ -183,11 +183,13 @@ async def test_nothing_is_looked_up_where_nothing_has_to_be() -> None:
 
 def test_a_registry_that_is_needed_and_not_set_is_one_sentence() -> None:
     """With the setting's name."""
-    with pytest.raises(SettingsError, match="source spec of payments needs a schema registry: set ASSAY_SCHEMA_REGISTRY_URL"):
+    with pytest.raises(
+        SettingsError, match="source spec of payments needs a schema registry: set ASSAY_SCHEMA_REGISTRY_URL"
+    ):
         reader("avro")
 
 
 def test_a_plain_schema_that_cannot_be_used_is_one_sentence() -> None:
     """At the start."""
-    with pytest.raises(AssayError, match="Protobuf schema cannot be used: its schema is not a .proto file"):
+    with pytest.raises(AssayError, match=r"Protobuf schema cannot be used: its schema is not a \.proto file"):
         reader(plain("protobuf", "message {"))
