@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -62,10 +62,12 @@ def parse_yaml(
     fixes: Mapping[str, str] | None = None,
     in_file: Callable[[tuple[str | int, ...]], Location] = tuple,
     levels: str = "three",
+    check: Callable[[M], Iterable[tuple[Location, str]]] = lambda spec: (),
 ) -> M:
     """The spec in YAML `text`. source: names it in the sentence of `error`, which is raised where it cannot be used.
 
     in_file: the place in the file of what pydantic locates. levels: how many a spec has, in words.
+    check: what is wrong with a new spec although it is one: where, and what, with the fix.
     """
     try:
         root = yaml.compose(text, Loader=Loader)
@@ -81,11 +83,14 @@ def parse_yaml(
         raise error(f"{source}: a value that cannot be read ({found}); correct it.") from None
     try:
         # Through JSON, as from a manifest: there a list may become a tuple although types are strict.
-        return model.model_validate_json(json.dumps(content, default=str))
+        made = model.model_validate_json(json.dumps(content, default=str))
     except ValidationError as found:
         raise error(_sentence(found.errors()[0], root, source, {**FIXES, **(fixes or {})}, in_file)) from None
     except (TypeError, ValueError, RecursionError) as found:
         raise error(f"{source}: YAML that JSON has no form for ({found}); write names as plain text.") from None
+    for path, problem in check(made):
+        raise error(f"{source}, line {_locate(root, path)[0]}: {problem}.")
+    return made
 
 
 def _sentence(

@@ -135,8 +135,7 @@ def history_features(
         tasks += [(terminal_features, PROFILED, places) for _, places in _by(terminal % processes)]
     for name in spec.stages:
         wanted, which = _entity_groups(spec, name, rows, processes)
-        task = functools.partial(_entity_task, name)
-        tasks += [(task, wanted, places) for _, places in _by(which)]
+        tasks += [(functools.partial(_entity_task, name), wanted, places) for _, places in _by(which)]
     features = np.zeros((len(partition), len(spec.features)), np.float32)
     done, whole = 0, sum(len(places) for *_, places in tasks)
     for task, part in _worked(spec, rows, tasks, processes):

@@ -48,9 +48,13 @@ class Write:
         return [(number, self._at(np.flatnonzero(found == number).tolist())) for number in np.unique(found).tolist()]
 
     def _at(self, rows: list[int]) -> "Write":
-        columns = ([column[row] for row in rows] for column in (self.keys, self.values, self.headers))
-        stamps = None if self.timestamps_ms is None else [self.timestamps_ms[row] for row in rows]
-        return Write(self.topic, *columns, timestamps_ms=stamps)  # type: ignore[arg-type]
+        return Write(
+            self.topic,
+            [self.keys[row] for row in rows],
+            [self.values[row] for row in rows],
+            [self.headers[row] for row in rows],
+            None if self.timestamps_ms is None else [self.timestamps_ms[row] for row in rows],
+        )
 
 
 @dataclass(frozen=True, slots=True)

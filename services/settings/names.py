@@ -44,12 +44,14 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         privacy,
         processing,
         profiler,
+        schema_registry,
         scorer,
     )
 
     return (
         kafka.KafkaSettings,
         kafka.TopicSettings,
+        schema_registry.SchemaRegistrySettings,
         processing.RuntimeSettings,
         scorer.ScorerSettings,
         bundles.BundleSettings,

@@ -12,6 +12,7 @@ from services.cli.products import Product
 
 if TYPE_CHECKING:
     from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.verification.pipeline import Pipeline
     from services.verification.verdict import Verdict
 
 EXAMPLE = "Example: assay verify --json; assay verify --product credit"
@@ -66,35 +67,48 @@ def verify(
     themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
     hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
-    from models.sources.spec_file import load_source
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
-    from services.verification.pipeline import CREDIT, PAYMENTS
 
     credit = product is Product.CREDIT
     if credit and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or _group(product)
-    pipeline = CREDIT if credit else PAYMENTS.reading(load_source(source) if source else None)
-    if entities:
-        if credit or source:
-            raise typer.BadParameter("it is of payments, whatever their source: leave --product and --source out.")
-        pipeline = pipeline.of_entities()
-    options = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
+    options = {
+        "pipeline": _pipeline(source, credit=credit, entities=entities),
+        "settle_s_max": settle,
+        "from_first_output": from_first_output,
+    }
     with progress_bar(hidden=json) as progress:
         verdict = asyncio.run(
             _judge(load(KafkaSettings), load(TopicSettings), group, watch, {**options, "progress": progress})
         )
     same, more = _compared(group, hidden=json) if bits else (True, {})
+    _say(verdict, more, json=json)
+    if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
+        raise typer.Exit(1)
+
+
+def _say(verdict: "Verdict", more: dict[str, int], *, json: bool) -> None:
+    """more: counts of the replay, where there was one."""
     if json:
         old_name = {"torn": verdict.inconsistent}  # until 0.3
         print_json({**verdict.as_dict(), **old_name, **more})
-    else:
-        show(verdict)
-        if bits:
-            results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
-    if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
-        raise typer.Exit(1)
+        return
+    show(verdict)
+    if more:
+        results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
+
+
+def _pipeline(source: Path | None, *, credit: bool, entities: bool) -> "Pipeline":
+    from models.sources.spec_file import load_source
+    from services.verification.pipeline import CREDIT, PAYMENTS
+
+    if entities and (credit or source):
+        raise typer.BadParameter("it is of payments, whatever their source: leave --product and --source out.")
+    if credit:
+        return CREDIT
+    return PAYMENTS.of_entities() if entities else PAYMENTS.reading(load_source(source) if source else None)
 
 
 def _group(product: Product) -> str:
