@@ -23,7 +23,12 @@ CHAINED_MAX = 8
 BATCH = 0
 """The register that holds the batch itself."""
 
-ARITHMETIC = {exp.Add: operations.add, exp.Sub: operations.subtract, exp.Mul: operations.multiply, exp.Div: operations.divide}
+ARITHMETIC: dict[type[exp.Expr], Callable[[Any, Any], Any]] = {
+    exp.Add: operations.add,
+    exp.Sub: operations.subtract,
+    exp.Mul: operations.multiply,
+    exp.Div: operations.divide,
+}
 
 
 class Step(NamedTuple):
@@ -50,7 +55,7 @@ class Compiler:
         self._lookups: list[Lookup] = []
         self._seen: dict[tuple[int, bool], int] = {}
 
-    def condition(self, tree: exp.Expression) -> int:
+    def condition(self, tree: exp.Expr) -> int:
         """The register that says where it is true. Raises ConditionError, TooLargeError."""
         self.checker.condition(tree)
         self._seen.clear()
@@ -78,7 +83,7 @@ class Compiler:
 
     # conditions
 
-    def _where(self, node: exp.Expression, holds: bool) -> int:
+    def _where(self, node: exp.Expr, holds: bool) -> int:
         """The register that says where a condition is true, or where it is false."""
         node = bare(node)
         place = id(node), holds
@@ -86,10 +91,12 @@ class Compiler:
             self._seen[place] = self._made_where(node, holds)
         return self._seen[place]
 
-    def _made_where(self, node: exp.Expression, holds: bool) -> int:
+    def _made_where(self, node: exp.Expr, holds: bool) -> int:
         match node:
             case exp.And() | exp.Or():
-                return self._joined([self._where(part, holds) for part in node.flatten()], isinstance(node, exp.And) is holds)
+                return self._joined(
+                    [self._where(part, holds) for part in node.flatten()], isinstance(node, exp.And) is holds
+                )
             case exp.Not():
                 return self._where(node.this, not holds)
             case exp.Boolean():
@@ -114,13 +121,15 @@ class Compiler:
     def _joined(self, parts: Sequence[int], every: bool) -> int:
         found = parts[0]
         for part in parts[1:]:
-            found = self._step("&", np.logical_and, found, part) if every else self._step("|", np.logical_or, found, part)
+            found = (
+                self._step("&", np.logical_and, found, part) if every else self._step("|", np.logical_or, found, part)
+            )
         return found
 
     def _inverted(self, register: int) -> int:
         return self._step("not", np.logical_not, register)
 
-    def _compared(self, node: exp.Expression, sign: str, holds: bool) -> int:
+    def _compared(self, node: exp.Expr, sign: str, holds: bool) -> int:
         kind = self.checker.kind(node.this)
         if kind == "boolean":
             return self._both(node, (sign == "=") is holds)
@@ -136,7 +145,7 @@ class Compiler:
             return self._step("<>", operations.unequal, left, right)
         return self._step(sign, operations.COMPARE[sign], left, right)
 
-    def _texts_compared(self, one: exp.Expression, sign: str, other: exp.Expression) -> int:
+    def _texts_compared(self, one: exp.Expr, sign: str, other: exp.Expr) -> int:
         left, right = bare(one), bare(other)
         if isinstance(left, exp.Literal) and sign in ("=", "<>"):
             left, right = right, left
@@ -145,14 +154,14 @@ class Compiler:
         work = operations.compare_texts(sign)
         return self._step(("texts", sign), work, self._length(), self._text(left), self._text(right))
 
-    def _both(self, node: exp.Expression, same: bool) -> int:
+    def _both(self, node: exp.Expr, same: bool) -> int:
         """Where two conditions are both known, and the same, or not."""
         one, other = node.this, node.expression
         straight = [self._where(one, True), self._where(other, same)]
         crossed = [self._where(one, False), self._where(other, not same)]
         return self._joined([self._joined(straight, True), self._joined(crossed, True)], False)
 
-    def _between(self, node: exp.Expression, holds: bool) -> int:
+    def _between(self, node: exp.Expr, holds: bool) -> int:
         low, high = node.args["low"], node.args["high"]
         signs = (">=", "<=") if holds else ("<", ">")
         if self.checker.kind(node.this) == "text":
@@ -163,7 +172,7 @@ class Compiler:
             parts = [self._numbers_compared(value, sign, end) for sign, end in zip(signs, ends, strict=True)]
         return self._joined(parts, holds)
 
-    def _is(self, node: exp.Expression, holds: bool) -> int:
+    def _is(self, node: exp.Expr, holds: bool) -> int:
         to = bare(node.expression)
         if isinstance(to, exp.Boolean):
             found = self._where(node.this, bool(to.this))
@@ -171,7 +180,7 @@ class Compiler:
         there = self._present(node.this)
         return self._inverted(there) if holds else there
 
-    def _present(self, node: exp.Expression) -> int:
+    def _present(self, node: exp.Expr) -> int:
         kind = self.checker.kind(node)
         if kind == "boolean":
             return self._joined([self._where(node, True), self._where(node, False)], False)
@@ -181,7 +190,7 @@ class Compiler:
             return self._constant(np.bool_(True))
         return self._step("text present", operations.text_present, self._text(node))
 
-    def _in(self, node: exp.Expression, holds: bool) -> int:
+    def _in(self, node: exp.Expr, holds: bool) -> int:
         asked = node.args.get("field")
         if asked is not None:
             return self._in_list(bare(node.this), str(asked.expressions[0].this), holds)
@@ -208,7 +217,7 @@ class Compiler:
         self._lookups.append(lookup)
         return found
 
-    def _in_list(self, node: exp.Expression, name: str, holds: bool) -> int:
+    def _in_list(self, node: exp.Expr, name: str, holds: bool) -> int:
         column = self.checker.column(node)
         values = self._text(node)
 
@@ -221,7 +230,7 @@ class Compiler:
             return found
         return self._joined([self._inverted(found), self._present(node)], True)
 
-    def _like(self, node: exp.Expression, holds: bool) -> int:
+    def _like(self, node: exp.Expr, holds: bool) -> int:
         pattern = str(bare(node.expression).this)
         value = bare(node.this)
         if isinstance(value, exp.Literal):
@@ -230,7 +239,7 @@ class Compiler:
         words, there = self._step("strings", operations.strings, text), self._present(value)
         return self._step(("like", pattern, holds), operations.like(pattern, holds=holds), words, there)
 
-    def _first_known(self, nodes: Sequence[exp.Expression], holds: bool) -> int:
+    def _first_known(self, nodes: Sequence[exp.Expr], holds: bool) -> int:
         """COALESCE of conditions."""
         found = self._where(nodes[-1], holds)
         for node in nodes[-2::-1]:
@@ -240,7 +249,7 @@ class Compiler:
 
     # values
 
-    def _number(self, node: exp.Expression) -> int:
+    def _number(self, node: exp.Expr) -> int:
         node = bare(node)
         match node:
             case exp.Literal():
@@ -259,7 +268,7 @@ class Compiler:
         work = ARITHMETIC[type(node)]
         return self._step(work.__name__, work, self._number(node.this), self._number(node.expression))
 
-    def _text(self, node: exp.Expression) -> int:
+    def _text(self, node: exp.Expr) -> int:
         node = bare(node)
         match node:
             case exp.Literal():
@@ -271,9 +280,7 @@ class Compiler:
                 return self._chosen(node, self._text, None, operations.choose_text, self._length())
         return self._column(self.checker.column(node))
 
-    def _chosen(
-        self, node: exp.Expression, value: Callable[[exp.Expression], int], nothing: Any, work: Any, *first: int
-    ) -> int:
+    def _chosen(self, node: exp.Expr, value: Callable[[exp.Expr], int], nothing: Any, work: Any, *first: int) -> int:
         """CASE: of the branches whose condition is true the first, else the default, else nothing."""
         reads = list(first)
         for branch in node.args["ifs"]:

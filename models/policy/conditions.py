@@ -3,6 +3,7 @@
 An error knows its place in the text, so that its writer sees the word that is meant.
 """
 
+import functools
 import math
 from collections.abc import Iterator
 
@@ -19,7 +20,10 @@ NODES_MAX = 1_000
 TEXT_CHARACTERS_MAX = 200
 INTEGER_MAX = 2**53
 
-COMPARISONS: dict[type[exp.Expression], str] = {
+REMEMBERED_MAX = 2_000
+"""Conditions whose trees are kept: the next version of a policy has most of them, and a millisecond each is saved."""
+
+COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.LT: "<",
@@ -27,9 +31,9 @@ COMPARISONS: dict[type[exp.Expression], str] = {
     exp.GT: ">",
     exp.GTE: ">=",
 }
-ARITHMETIC: dict[type[exp.Expression], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
+ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/"}
 _TWO = frozenset({"this", "expression"})
-ALLOWED: dict[type[exp.Expression], frozenset[str]] = {
+ALLOWED: dict[type[exp.Expr], frozenset[str]] = {
     **dict.fromkeys((exp.And, exp.Or, *COMPARISONS, *ARITHMETIC), _TWO),
     exp.Not: frozenset({"this"}),
     exp.Paren: frozenset({"this"}),
@@ -62,7 +66,8 @@ class ConditionError(ValueError):
         self.what, self.span = what, span
 
 
-def parse(text: str) -> exp.Expression:
+@functools.lru_cache(maxsize=REMEMBERED_MAX)
+def parse(text: str) -> exp.Expr:
     """The tree of a condition. Raises ConditionError."""
     whole = 0, max(0, len(text) - 1)
     try:
@@ -87,12 +92,17 @@ def _unread(error: ParseError, text: str) -> ConditionError:
     place = text.find(word, max(0, start - 1)) if word else -1
     if place < 0:
         place, word = 0, text
-    missing = "missing" in str(found.get("description", ""))
-    what = "something is missing behind" if missing else "this is not SQL from"
-    return ConditionError(f"{what} {word!r} on; correct it", (place, place + max(0, len(word) - 1)))
+    described = str(found.get("description", ""))
+    if "missing" in described:
+        what = f"something is missing behind {word!r}; complete it"
+    elif "Expecting )" in described:
+        what = "a parenthesis is opened and not closed; close it"
+    else:
+        what = f"from {word!r} on it is not SQL; correct it"
+    return ConditionError(what, (place, place + max(0, len(word) - 1)))
 
 
-def _check_size(tree: exp.Expression, whole: tuple[int, int]) -> None:
+def _check_size(tree: exp.Expr, whole: tuple[int, int]) -> None:
     waiting, nodes = [(tree, 0)], 0
     while waiting:
         node, depth = waiting.pop()
@@ -105,20 +115,22 @@ def _check_size(tree: exp.Expression, whole: tuple[int, int]) -> None:
         waiting += [(child, depth + 1) for child in inner]
 
 
-def _check_node(node: exp.Expression, text: str) -> None:
+def _check_node(node: exp.Expr, text: str) -> None:
     allowed = ALLOWED.get(type(node))
     if isinstance(node, exp.If) and not isinstance(node.parent, exp.Case):
         allowed = None
     if isinstance(node, exp.List) and node.arg_key != "field":
         raise ConditionError("LIST stands behind IN alone; write for example device IN LIST('blocked')", span(node))
     if allowed is None:
-        raise ConditionError(f"{_called(node)} is not part of the language of rules: {LANGUAGE}", span(node))
+        raise ConditionError(f"{_called(node)} is not part of the language of rules, which is {LANGUAGE}", span(node))
     extra = [name for name, value in node.args.items() if name not in allowed and value]
     if extra:
-        raise ConditionError(f"{_called(node)} with {extra[0].upper()} is not part of the language of rules", span(node))
+        raise ConditionError(
+            f"{_called(node)} with {extra[0].upper()} is not part of the language of rules", span(node)
+        )
 
 
-def _called(node: exp.Expression) -> str:
+def _called(node: exp.Expr) -> str:
     if isinstance(node, exp.Anonymous):
         return f"the function {str(node.this).upper()}"
     if isinstance(node, exp.Func):
@@ -130,7 +142,7 @@ def _called(node: exp.Expression) -> str:
     )
 
 
-def span(node: exp.Expression) -> tuple[int, int]:
+def span(node: exp.Expr) -> tuple[int, int]:
     """First and last character of the names and constants in it."""
     places = [found.meta for found in node.walk() if "start" in found.meta]
     if not places:
@@ -138,7 +150,7 @@ def span(node: exp.Expression) -> tuple[int, int]:
     return min(place["start"] for place in places), max(place["end"] for place in places)
 
 
-def bare(node: exp.Expression) -> exp.Expression:
+def bare(node: exp.Expr) -> exp.Expr:
     """What is inside parentheses."""
     while isinstance(node, exp.Paren):
         node = node.this
@@ -152,14 +164,14 @@ class Checker:
         self._known, self._lists = known, lists
         self._kinds: dict[int, Kind] = {}
 
-    def condition(self, tree: exp.Expression) -> None:
+    def condition(self, tree: exp.Expr) -> None:
         """Raises ConditionError where it is not one whose parts fit together."""
         self._kinds.clear()
         kind = self.kind(tree)
         if kind != "boolean":
             raise ConditionError(f"it is a {kind}, and must be true or false; compare it with something", span(tree))
 
-    def kind(self, node: exp.Expression) -> Kind:
+    def kind(self, node: exp.Expr) -> Kind:
         """Type of an expression. Raises ConditionError."""
         node = bare(node)
         found = self._kinds.get(id(node))
@@ -167,7 +179,7 @@ class Checker:
             found = self._kinds[id(node)] = self._kind(node)
         return found
 
-    def column(self, node: exp.Expression) -> Column:
+    def column(self, node: exp.Expr) -> Column:
         """What a name stands for. Raises ConditionError."""
         name, group = node.this.name, node.args.get("table")
         found = self._known.find(name, group.name if group is not None else None)
@@ -176,7 +188,9 @@ class Checker:
         clash = None if group is not None else self._known.clash(name)
         if clash is not None:
             choices = " or ".join(f"{one}.{name}" for one in clash)
-            raise ConditionError(f"{name} is the name of an {clash[0]} and of a {clash[1]}; write {choices}", span(node))
+            raise ConditionError(
+                f"{name} is the name of an {clash[0]} and of a {clash[1]}; write {choices}", span(node)
+            )
         return found
 
     def _unknown(self, name: str, group: str | None) -> str:
@@ -187,7 +201,7 @@ class Checker:
         full = name if group is None else f"{group}.{name}"
         return f"{full} is unknown{hint}"
 
-    def _kind(self, node: exp.Expression) -> Kind:
+    def _kind(self, node: exp.Expr) -> Kind:
         match node:
             case exp.Column():
                 return self.column(node).kind
@@ -217,7 +231,7 @@ class Checker:
                 return self._case(node)
         return self._predicate(node)
 
-    def _predicate(self, node: exp.Expression) -> Kind:
+    def _predicate(self, node: exp.Expr) -> Kind:
         match node:
             case exp.Between():
                 if self._same((node.this, node.args["low"], node.args["high"])) == "boolean":
@@ -234,7 +248,7 @@ class Checker:
                     raise ConditionError("true and false have no order; compare them with = or <>", span(node))
         return "boolean"
 
-    def _is(self, node: exp.Expression) -> None:
+    def _is(self, node: exp.Expr) -> None:
         to = bare(node.expression)
         if isinstance(to, exp.Boolean):
             self._need(node.this, "boolean", "IS TRUE and IS FALSE are of conditions")
@@ -243,7 +257,7 @@ class Checker:
         else:
             raise ConditionError("behind IS stands NULL, TRUE or FALSE, with or without NOT", span(node))
 
-    def _in(self, node: exp.Expression) -> None:
+    def _in(self, node: exp.Expr) -> None:
         asked = node.args.get("field")
         if asked is None:
             if not node.expressions:
@@ -268,28 +282,30 @@ class Checker:
         if not isinstance(column, exp.Column) or self.column(column).kind != "text":
             raise ConditionError("a list is asked about a field or an attribute that is a text or an id", span(node))
 
-    def _like(self, node: exp.Expression) -> None:
+    def _like(self, node: exp.Expr) -> None:
         self._need(node.this, "text", "LIKE is of texts")
         pattern = bare(node.expression)
         if not isinstance(pattern, exp.Literal) or not pattern.is_string:
             raise ConditionError("behind LIKE stands a text in quotes", span(node))
         if "%" in str(pattern.this).strip("%"):
-            raise ConditionError("in LIKE, % stands at the beginning and the end alone; use two conditions", span(pattern))
+            raise ConditionError(
+                "in LIKE, % stands at the beginning and the end alone; use two conditions", span(pattern)
+            )
         self.kind(pattern)
 
-    def _case(self, node: exp.Expression) -> Kind:
+    def _case(self, node: exp.Expr) -> Kind:
         for branch in node.args["ifs"]:
             self._need(branch.this, "boolean", "behind WHEN stands a condition")
         results = [branch.args["true"] for branch in node.args["ifs"]]
         default = node.args.get("default")
         return self._same((*results, *([default] if default is not None else [])))
 
-    def _need(self, node: exp.Expression, kind: Kind, why: str) -> None:
+    def _need(self, node: exp.Expr, kind: Kind, why: str) -> None:
         found = self.kind(node)
         if found != kind:
             raise ConditionError(f"{why}, and this is a {found}", span(node))
 
-    def _same(self, nodes: tuple[exp.Expression, ...]) -> Kind:
+    def _same(self, nodes: tuple[exp.Expr, ...]) -> Kind:
         """The type that all have."""
         first = self.kind(nodes[0])
         for node in nodes[1:]:
@@ -300,7 +316,7 @@ class Checker:
                 raise ConditionError(f"a {first} and a {kind} are held against each other{hint}", where)
         return first
 
-    def _hint(self, one: exp.Expression, first: Kind, other: exp.Expression, second: Kind) -> str:
+    def _hint(self, one: exp.Expr, first: Kind, other: exp.Expr, second: Kind) -> str:
         for literal, kind in ((bare(other), first), (bare(one), second)):
             if isinstance(literal, exp.Literal) and kind == "text":
                 return f"; write '{literal.this}' in quotes"
@@ -311,12 +327,12 @@ class Checker:
         return ""
 
 
-def _unsigned(node: exp.Expression) -> exp.Expression:
+def _unsigned(node: exp.Expr) -> exp.Expr:
     node = bare(node)
     return bare(node.this) if isinstance(node, exp.Neg) else node
 
 
-def _literal(node: exp.Expression) -> Kind:
+def _literal(node: exp.Expr) -> Kind:
     text = str(node.this)
     if node.is_string:
         if len(text) > TEXT_CHARACTERS_MAX:
@@ -337,6 +353,9 @@ def _is_number(text: str) -> bool:
     return math.isfinite(value) and (abs(value) <= INTEGER_MAX or not text.isdigit())
 
 
-def literals(nodes: Iterator[exp.Expression]) -> list[float]:
+def literals(nodes: Iterator[exp.Expr]) -> list[float]:
     """Values of numeric constants, signs included."""
-    return [-float(bare(bare(node).this).this) if isinstance(bare(node), exp.Neg) else float(bare(node).this) for node in nodes]
+    return [
+        -float(bare(bare(node).this).this) if isinstance(bare(node), exp.Neg) else float(bare(node).this)
+        for node in nodes
+    ]

@@ -60,29 +60,28 @@ class Known:
             place = f"{group}.{name}"
             if place in self._by_group["attribute"]:
                 return self._by_group["attribute"][place]
-            return self._by_group[group].get(name) if group in self._by_group else None  # type: ignore[index]
+            return self._by_group[group].get(name) if group in self._by_group else None
         for one in ("event", "attribute", "score", "feature"):
-            found = self._by_group[one].get(name)  # type: ignore[index]
+            found = self._by_group[one].get(name)
             if found is not None:
                 return found
         return None
 
     def clash(self, name: str) -> tuple[Group, Group] | None:
         """Two groups between which a plain name is not decided: an attribute's and a score's or a feature's."""
-        held = [group for group in ("attribute", "score", "feature") if name in self._by_group[group]]  # type: ignore[index]
+        held = [group for group in ("attribute", "score", "feature") if name in self._by_group[group]]
         if name in self._by_group["event"] or len(held) < 2:
             return None
         return held[0], held[1]  # type: ignore[return-value]
 
-    def names(self, kind: Kind | None = None) -> list[str]:
-        """Every plain name, of a type."""
-        found = (
-            column.name
-            for columns in self._by_group.values()
-            for column in columns.values()
-            if kind is None or column.kind == kind
-        )
-        return list(dict.fromkeys(found))
+    def columns(self) -> Iterator[Column]:
+        """All of them."""
+        for columns in self._by_group.values():
+            yield from columns.values()
+
+    def names(self) -> list[str]:
+        """Every plain name, once."""
+        return list(dict.fromkeys(column.name for column in self.columns()))
 
     def nearest(self, name: str) -> str | None:
         """The known name that is most like this one."""

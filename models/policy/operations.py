@@ -1,7 +1,7 @@
 """The operations that conditions are compiled to. Each works on a whole batch and changes none of its arguments.
 
 Numbers are float64[n], NaN where one is missing; texts are lists of n, None where one is missing. Three-valued logic needs no
-third value: of each condition the compiler asks where it is true, or where it is false, and a comparison with a missing value is
+third value: of each condition the compiler asks where it is true, or where it is false. A comparison with a missing value is
 neither.
 """
 
@@ -214,6 +214,7 @@ class Coded:
         return self.codes.setdefault(word, len(self.codes) + 1)
 
     def __call__(self, values: Texts) -> NDArray[Any]:
+        """The numbers of a batch's texts."""
         codes = map(self.codes.get, values, repeat(1))
         if len(self.codes) < BYTE_MAX:
             return np.frombuffer(bytes(codes), np.uint8)
@@ -235,7 +236,9 @@ class Lookup:
         self._table[0] = False
 
     def __call__(self, codes: NDArray[Any]) -> Truth:
-        return self._table[codes]
+        """Where they are."""
+        found: Truth = self._table[codes]
+        return found
 
 
 def _spread(part: Any, length: int) -> Sequence[str | None]:

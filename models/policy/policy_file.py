@@ -1,4 +1,4 @@
-"""Reads a policy from YAML and compiles it. An error names file, line, column and rule, shows the place, and says what is known."""
+"""Reads a policy from YAML and compiles it. An error names file, line, column and rule, and shows the place."""
 
 from pathlib import Path
 

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,14 +90,12 @@ class Program:
         self.columns: dict[str, Column] = compiler.columns
         self._on = _rows(self._rules, lambda rule: rule.state == "on")
         self._shadow = _rows(self._rules, lambda rule: rule.state == "shadow")
-        self._by_action = [
-            _rows(self._rules, lambda rule, action=action: rule.state == "on" and rule.action == action)  # type: ignore[misc]
-            for action in ACTIONS
-        ]
+        self._by_action = [_rows(self._rules, partial(_asks, action)) for action in ACTIONS]
         self._shares = [(row, rule) for row, rule in enumerate(self._rules) if rule.share < 1.0]
         actions = policy.actions
         self._asked = tuple(
-            np.int8(ACTIONS.index(action)) for action in (actions.otherwise, actions.probability, actions.anomaly_percentile)
+            np.int8(ACTIONS.index(action))
+            for action in (actions.otherwise, actions.probability, actions.anomaly_percentile)
         )
 
     @property
@@ -133,23 +132,22 @@ class Program:
         if not held.any():
             nothing = np.zeros(len(batch), np.bool_)
             return Ruling(action, nothing, nothing)
-        any_of = [held[rows].any(axis=0) if len(rows) else None for rows in self._by_action]
+        any_of: list[Any] = [held[rows].any(axis=0) if len(rows) else None for rows in self._by_action]
         for number in (CHALLENGE, REVIEW, DECLINE):
             found = any_of[number]
             if found is not None:
                 action = np.where(found, np.maximum(action, np.int8(number)), action)
-        approved = any_of[APPROVE]
-        if approved is None:
-            approved = np.zeros(len(batch), np.bool_)
-        else:
-            action = np.where(approved, np.int8(APPROVE), action)
+        approving = any_of[APPROVE]
+        approved: Truth = np.zeros(len(batch), np.bool_) if approving is None else approving
+        action = np.where(approved, np.int8(APPROVE), action)
         alerting = np.zeros(len(batch), np.bool_)
         for number in range(ALERTING, len(ACTIONS)):
             found = any_of[number]
             if found is not None:
                 alerting |= found
         names = self._names(held, self._on), self._names(held, self._shadow)
-        return Ruling(action, approved, alerting & ~approved, *names)
+        alerting &= ~approved
+        return Ruling(action, approved, alerting, *names)
 
     def _names(self, held: Truth, rows: NDArray[np.intp]) -> dict[int, tuple[str, ...]]:
         """Of the rules that hold, by event, in the policy's order."""
@@ -183,6 +181,10 @@ def chosen(hashes: NDArray[np.uint32], rule: Rule) -> Truth:
 
 def _hashes(ids: Sequence[str]) -> NDArray[np.uint32]:
     return np.array([zlib.crc32(name.encode(), PURPOSE) for name in ids], np.uint32)
+
+
+def _asks(action: Action, rule: Rule) -> bool:
+    return rule.state == "on" and rule.action == action
 
 
 def _rows(rules: Sequence[Rule], wanted: Any) -> NDArray[np.intp]:

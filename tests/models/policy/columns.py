@@ -49,7 +49,11 @@ class Given:
     """Events whose columns are given."""
 
     def __init__(self, rows: int, columns: dict[str, Any]) -> None:
-        self._columns = {"id": [f"e{row}" for row in range(rows)], "amount": np.arange(rows, dtype=np.float64), **columns}
+        self._columns = {
+            "id": [f"e{row}" for row in range(rows)],
+            "amount": np.arange(rows, dtype=np.float64),
+            **columns,
+        }
         self.time_ms = np.arange(rows, dtype=np.int64)
 
     @property
@@ -63,9 +67,7 @@ class Given:
         return self._columns[name]
 
 
-def batch(
-    rows: int, columns: dict[str, Any], lists: Any = None, probability: Sequence[float] | None = None
-) -> Batch:
+def batch(rows: int, columns: dict[str, Any], lists: Any = None, probability: Sequence[float] | None = None) -> Batch:
     """A batch with these columns."""
     scores: NDArray[np.float32] = np.array(probability if probability is not None else np.zeros(rows), np.float32)
     features = np.zeros((rows, len(SPEC.names)), np.float32)

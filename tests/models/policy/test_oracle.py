@@ -143,6 +143,11 @@ def test_a_condition_holds_where_duckdb_finds_it_true(expression: str, rows: lis
 def test_nothing_that_is_no_finite_number_makes_a_comparison_true() -> None:
     """Infinity of an overflow is missing, as a quotient by zero is, and so is what is made of it."""
     rows: list[Row] = [(1e300, 0.0, None, None, None, None)]
-    for expression in ("number * number > 0", "number / other_number > 0", "0 / other_number = 0", "number * number <> 1"):
+    for expression in (
+        "number * number > 0",
+        "number / other_number > 0",
+        "0 / other_number = 0",
+        "number * number <> 1",
+    ):
         assert asked_of_us(expression, rows) == [False]
         assert asked_of_us(f"({expression}) IS NULL", rows) == [True]
