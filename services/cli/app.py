@@ -16,7 +16,7 @@ from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, monitor, privacy
-from services.cli.running import broker, credit, profile, score, simulate
+from services.cli.running import broker, credit, profile, registry_server, score, simulate
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
+app.command(epilog=registry_server.EXAMPLE)(registry_server.registry_server)
 app.add_typer(topics.app, name="topics")
 app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(features.app, name="features")
