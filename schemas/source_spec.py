@@ -306,6 +306,11 @@ class SourceSpec(Part):
     version: Literal[1] = Field(description="Version of this format.")
     topic: TopicName = Field(description="The topic's name.")
     format: Literal["json"] = Field("json", description="Of the records' values.")
+    routed: bool = Field(
+        False,
+        description="Intake reads the topic and writes its events to `events`, keyed by the subject, for the scorer: where the "
+        "topic has other keys or another partitioner. false: the scorer reads the topic itself.",
+    )
     select: Annotated[tuple[Condition, ...], Field(max_length=100)] = Field(
         (), description="Records for which all of these hold are events; the others are passed over, and counted."
     )

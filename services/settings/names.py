@@ -34,7 +34,7 @@ SERVICE_LINK = re.compile(
 
 def settings_classes() -> tuple[type[BaseSettings], ...]:
     """Every settings class, in the order of docs/settings.md."""
-    from services.settings import bundles, cases, credit, kafka, monitor, privacy, processing, profiler, scorer
+    from services.settings import bundles, cases, credit, intake, kafka, monitor, privacy, processing, profiler, scorer
 
     return (
         kafka.KafkaSettings,
@@ -42,6 +42,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         processing.RuntimeSettings,
         scorer.ScorerSettings,
         bundles.BundleSettings,
+        intake.IntakeSettings,
         profiler.ProfilerSettings,
         credit.CreditSettings,
         cases.CasesSettings,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from models.sources.routed import in_log
 from models.sources.spec_file import topic_of
 from schemas.source_spec import SourceSpec
 from schemas.topics import (
@@ -36,11 +37,11 @@ class Pipeline:
     marks: Mapping[str, Mark]
     every_decision: bool
     spec: SourceSpec | None = None
-    """Of the source, where it is the user's own."""
+    """Of the records on it, where the source is the user's own."""
 
     def reading(self, spec: SourceSpec | None) -> "Pipeline":
         """The same for another source."""
-        return self if spec is None else replace(self, source=topic_of(spec), spec=spec)
+        return self if spec is None else replace(self, source=topic_of(spec), spec=in_log(spec))
 
 
 PAYMENTS = Pipeline(
