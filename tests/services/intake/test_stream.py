@@ -15,7 +15,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.topics import EVENTS, ORIGIN_HEADER, SOURCE_TIMESTAMP_HEADER
 from services.engine.placement import place
 from services.kafka.topics_admin import create_topics
-from services.verification.pipeline import PAYMENTS
+from services.verification.pipeline import PAYMENTS, routing
 from services.verification.verify import verify
 from tests.services.cli.test_app import run_main
 from tests.services.harness import WAIT_S_MAX, Scorer, Stream
@@ -94,6 +94,9 @@ async def test_a_topic_of_foreign_keys_is_routed_exactly_once_through_kills_and_
     assert scorer.metric("assay_misplaced_records_total") == 0
     assert intakes[1].metric("assay_events_total") > 0
     assert scorer.terminate() == intakes[1].terminate() == 0
+    hop = await verify(stream.kafka, stream.topics, f"{stream.prefix}intake", routing(source))
+    assert hop.clean, hop
+    assert (hop.inputs, hop.scores, hop.dead_letters, hop.split_subjects) == (len(meant), len(events), len(refused), 0)
     verdict = await verify(stream.kafka, stream.topics, stream.group, PAYMENTS.reading(source))
     assert verdict.clean, verdict
     assert (verdict.inputs, verdict.scores, verdict.split_subjects) == (len(events), len(events), 0)
