@@ -36,7 +36,7 @@ SIDES = ("latitude", "longitude")
 
 def in_log(source: SourceSpec | None) -> SourceSpec | None:
     """The spec by which the scorer reads its topic: the user's own, or the derived one where intake is between."""
-    return events_spec(source) if source is not None and source.routed else source
+    return events_spec(source) if source is not None and source.is_routed else source
 
 
 def events_spec(source: SourceSpec) -> SourceSpec:

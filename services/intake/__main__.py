@@ -62,7 +62,7 @@ def _source(intake: IntakeSettings, scorer: ScorerSettings) -> SourceSpec:
         except BundleError as error:
             raise AssayError(f"ASSAY_INTAKE_SOURCE names no source spec, and {error}{advice(error)}") from error
         spec, where = found.bundle.manifest.source, f"bundle {found.ref}"
-    if spec is None or not spec.routed:
+    if spec is None or not spec.is_routed:
         raise AssayError(
             f"The source of {where} is read by the scorer directly, so nothing is to be routed: write `routed: true` into its "
             "source spec, or name another spec with ASSAY_INTAKE_SOURCE."

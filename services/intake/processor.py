@@ -17,6 +17,8 @@ from services.engine.dead_letters import DeadLetterWriter
 from services.engine.decode import Decoded, Decoder
 from services.engine.faults import Fault, TimeLimits, count_faults
 from services.engine.placement import Subjects
+from services.formats import RecordReader
+from services.intake.documents import documents, of_records
 from services.intake.route import Router
 from services.observability.metrics import Metrics
 from services.settings.processing import RuntimeSettings
@@ -32,6 +34,7 @@ class IntakeProcessor:
         self,
         source: TopicPartition,
         spec: SourceSpec,
+        reader: RecordReader,
         router: Router,
         runtime: RuntimeSettings,
         letters: DeadLetterWriter,
@@ -39,12 +42,13 @@ class IntakeProcessor:
         *,
         scan_ids: bool = False,
     ) -> None:
-        """router: to `events`. scan_ids: refuse card numbers in the other ids, too."""
+        """reader: of the source's format. router: to `events`. scan_ids: refuse card numbers in the other ids, too."""
+        self._spec, self._reader = spec, reader
         self._router, self._letters, self._metrics = router, letters, metrics
         self._label = metrics.label(source)
         self._bytes_max = runtime.message_bytes_max
         times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
-        self._decoder = Decoder(self._bytes_max, times, scan_ids=scan_ids, source=spec)
+        self._decoder = Decoder(reader.json_bytes_max, times, scan_ids=scan_ids, source=spec)
         self._writer = EventWriter(EventParser(spec))
 
     def snapshot(self) -> Capture:
@@ -60,7 +64,11 @@ class IntakeProcessor:
     async def process(self, records: Sequence[Record]) -> Result:
         """Events on the partitions of their subjects, and a dead letter for each record that is none."""
         started_s = monotonic_s()
-        found = self._decoder.decode(records)
+        read = await documents(self._reader, self._spec, records)
+        found = self._decoder.decode(read.records)
+        if not self._spec.is_json:
+            faults = sorted([*read.faults, *of_records(found.faults)], key=lambda fault: int(fault.record.offset))
+            found = found._replace(faults=faults, unselected=found.unselected + read.passed_over)
         decoded_s = self._metrics.observe_stage("decode", started_s)
         found, values = self._encoded(found)
         events = self._router.writes(found.records, Subjects.of(found.events.subjects), values)
@@ -75,11 +83,11 @@ class IntakeProcessor:
             return found, values
         kept = [row for row, value in enumerate(values) if len(value) <= self._bytes_max]
         detail = f"its event takes more than {self._bytes_max} bytes"
-        faults = [
+        large = [
             Fault(found.records[row], DeadLetterReason.TOO_LARGE, detail)
             for row in sorted(set(range(len(values))) - set(kept))
         ]
-        faults = sorted([*found.faults, *faults], key=lambda fault: int(fault.record.offset))
+        faults = sorted([*found.faults, *of_records(large)], key=lambda fault: int(fault.record.offset))
         found = Decoded([found.records[row] for row in kept], found.events.take(kept), faults, found.unselected)
         return found, [values[row] for row in kept]
 

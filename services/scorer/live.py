@@ -38,7 +38,7 @@ class Model:
     @property
     def routed(self) -> bool:
         """Whether intake is between the user's topic and the scorer."""
-        return self.source is not None and self.source.routed
+        return self.source is not None and self.source.is_routed
 
     @property
     def bundle(self) -> BundleRef:

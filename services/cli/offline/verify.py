@@ -75,19 +75,10 @@ def verify(
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
         options["progress"] = progress
-        routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.routed else None
+        routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
         verdict = asyncio.run(_judge(group, watch, options))
     same, more = _compared(group, hidden=json) if bits else (True, {})
-    if json:
-        old_name = {"torn": verdict.inconsistent}  # until 0.3
-        hop = {"intake": routed.as_dict()} if routed else {}
-        print_json({**verdict.as_dict(), **old_name, **hop, **more})
-    else:
-        if routed:
-            show_routed(routed)
-        show(verdict)
-        if bits:
-            results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
+    _print(routed, verdict, more, as_json=json)
     same = same and (routed is None or routed.clean)
     if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
         raise typer.Exit(1)
@@ -99,6 +90,20 @@ def _group(product: Product) -> str:
     from services.settings.processing import RuntimeSettings
 
     return load(CreditSettings).group if product is Product.CREDIT else load(RuntimeSettings).group
+
+
+def _print(routed: "Verdict | None", verdict: "Verdict", more: dict[str, int], *, as_json: bool) -> None:
+    """more: counts of a replay, if it was asked for."""
+    if as_json:
+        old_name = {"torn": verdict.inconsistent}  # until 0.3
+        hop = {"intake": routed.as_dict()} if routed else {}
+        print_json({**verdict.as_dict(), **old_name, **hop, **more})
+        return
+    if routed:
+        show_routed(routed)
+    show(verdict)
+    if more:
+        results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
 
 
 async def _routed(spec: "SourceSpec", options: dict[str, Any]) -> "Verdict":
