@@ -10,6 +10,7 @@ from schemas.topics import EVENTS, INTAKE_OUTPUTS
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.process import Environment, Service, main, run_processor
 from services.errors import AssayError
+from services.formats import open_reader
 from services.intake.processor import IntakeProcessor
 from services.intake.route import Router
 from services.kafka.topics_admin import describe_topics
@@ -20,6 +21,7 @@ from services.settings.intake import IntakeSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
+from services.settings.schema_registry import SchemaRegistrySettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import advice, scoring_bundle
 
@@ -43,12 +45,17 @@ async def start() -> None:
     letters, prefix = DeadLetterWriter(privacy_key(runtime)), topics.topic_prefix
     (events,) = await describe_topics(kafka, topics, [EVENTS])
     router = Router(prefix, spec, max(1, events.partitions))  # where there is none, the start says so
+    reader = open_reader(spec, load(SchemaRegistrySettings), runtime.message_bytes_max)
     scan_ids = scorer.card_numbers_refused_in == "ids"
 
     def make_processor(partition: TopicPartition) -> IntakeProcessor:
-        return IntakeProcessor(partition, spec, router, runtime, letters, metrics, scan_ids=scan_ids)
+        return IntakeProcessor(partition, spec, reader, router, runtime, letters, metrics, scan_ids=scan_ids)
 
-    await run_processor(Service([source], INTAKE_OUTPUTS, make_processor), Environment(kafka, topics, runtime, metrics))
+    service = Service([source], INTAKE_OUTPUTS, make_processor)
+    try:
+        await run_processor(service, Environment(kafka, topics, runtime, metrics))
+    finally:
+        await reader.close()
 
 
 def _source(intake: IntakeSettings, scorer: ScorerSettings) -> SourceSpec:

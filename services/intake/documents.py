@@ -1,4 +1,4 @@
-"""Records of any format and envelope as records of plain JSON, which the decoder reads; nothing is done to those that are JSON."""
+"""Records of any format and envelope as records of plain JSON, which the decoder reads; those that are stay as they are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

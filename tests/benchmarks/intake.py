@@ -3,8 +3,8 @@
 `python -m tests.benchmarks.intake [--json] [--record] [--rate N ...] [--seconds S] [--rounds N] [--records N]`
 
 Payments come as in `assay bench latency`, an open loop. Direct: one scorer reads them. Routed: one intake reads them and writes
-`events`, one scorer reads those; both exactly once, on the same machine as the broker. Then intake alone works off a full topic, in
-turn with the baseline loop, which also scores.
+`events`, one scorer reads those; both exactly once, on the broker's machine. Then intake alone works off a full topic,
+in turn with the baseline loop, which also scores.
 """
 
 import asyncio

@@ -109,11 +109,8 @@ async def test_a_topic_of_foreign_keys_is_routed_exactly_once_through_kills_and_
         assert headers[SOURCE_TIMESTAMP_HEADER] == stamps.pop((partition, offset))
     assert not stamps
 
-    for name, value in {
-        **routed,
-        "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
-        "ASSAY_TOPIC_PREFIX": stream.prefix,
-    }.items():
+    environment = {**routed, "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap, "ASSAY_TOPIC_PREFIX": stream.prefix}
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert await asyncio.to_thread(run_main, monkeypatch, "replay", "--json", "--group", stream.group) == 0
     assert json.loads(capsys.readouterr().out)["compared"] == len(events)
