@@ -86,7 +86,8 @@ def records(count: int) -> list[bytes]:
             "terminal_id": f"terminal-{cards[row] * 7 + words[row][0]}",
             "amount": numbers[row][14],
         }
-        further = {"device": f"d-{cards[row]}-{words[row][8]}", "ip": f"10.0.{words[row][9]}.7", "approved": bool(flags[row][4])}
+        further: dict[str, object] = {"device": f"d-{cards[row]}-{words[row][8]}", "approved": bool(flags[row][4])}
+        further["ip"] = f"10.0.{words[row][9]}.7"
         further |= {f"n{n}": numbers[row][n] for n in range(14)} | {f"f{n}": bool(flags[row][n]) for n in range(4)}
         further |= {f"c{n}": "abcd"[words[row][n]] for n in range(8)} | {"entry": "abcd"[words[row][8]]}
         made.append(json.dumps(own | further).encode())
