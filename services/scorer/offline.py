@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.history_profiles import HistoryProfiles
-from models.features.inputs import number_fields
-from models.features.layout import id_fields
+from models.features.layout import id_fields, number_fields
 from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
 from models.scoring.scores import Scores

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
 from models.features.fold import NOTHING_KNOWN, fold
-from models.features.inputs import number_fields
-from models.features.layout import stream_fields
+from models.features.layout import number_fields, stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
 from models.sources.events import Events
