@@ -80,3 +80,5 @@ class Scored:
     profiles_offset: int | None
     """The records of `terminal-profiles` below it were known; None where the features read none."""
     challenger: ChallengerScores | None = None
+    routed: bool = False
+    """Whether intake made the records: then what is made of them names the user's own, too."""
