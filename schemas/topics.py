@@ -33,6 +33,7 @@ class Topic:
     retention_ms: how long the broker keeps records; None keeps them until compaction.
     replayed: compacted, but replaced records stay for as long as `transactions` do, so that a replay finds them.
     stamped_by: whose clock a record's timestamp is. The producer's where latency counts from it, and then the broker bounds it.
+    users: it is a topic of the user's, named whole: Assay's prefix does not stand before it.
     """
 
     name: str
@@ -44,6 +45,11 @@ class Topic:
     cleanup: Literal["delete", "compact"] = "delete"
     replayed: bool = False
     stamped_by: Literal["broker", "producer"] = "broker"
+    users: bool = False
+
+    def full_name(self, prefix: str) -> str:
+        """As the brokers have it. prefix: ASSAY_TOPIC_PREFIX."""
+        return self.name if self.users else prefix + self.name
 
 
 TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS, stamped_by="producer")

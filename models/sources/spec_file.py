@@ -36,8 +36,8 @@ def default_source() -> SourceSpec:
 
 
 def topic_of(source: SourceSpec | None) -> Topic:
-    """The topic that a scorer reads: with Assay's prefix, and as wide and as long kept as `transactions`."""
-    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic)
+    """The topic that a scorer reads: the user's own, named whole, or `transactions`, which has Assay's prefix."""
+    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic, users=True)
 
 
 def _without_type(path: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -17,6 +17,7 @@ from services.cli.offline import batch, credit_batch, dataset, pseudonyms, repla
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, monitor, privacy
 from services.cli.running import broker, credit, profile, score, simulate
+from services.cli.sources import source
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
@@ -35,6 +36,7 @@ app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.add_typer(topics.app, name="topics")
 app.command(epilog=acls.EXAMPLE)(acls.acls)
+app.add_typer(source.app, name="source")
 app.add_typer(features.app, name="features")
 bundle.app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 bundle.app.command(epilog=bundle_build.EXAMPLE)(bundle_build.build)

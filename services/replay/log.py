@@ -76,7 +76,7 @@ class KafkaLog:
     ) -> None:
         """source: the group's input."""
         self._kafka, self._topics, self._group, self._consumer = kafka, topics, group, consumer
-        self._source = topics.topic_prefix + source.name
+        self._source = source.full_name(topics.topic_prefix)
         self._spans: dict[TopicPartition, Span] = {}
         self._begins: dict[int, int] = {}
 
