@@ -12,6 +12,7 @@ from services.errors import AssayError
 if TYPE_CHECKING:
     from models.discovery.draft import Answers, Draft
     from models.discovery.sample import Sample
+    from models.files.options import ReadOptions
 
 app = typer.Typer(
     help="Source specs: what a topic or a file of yours holds (docs/sources.md).",
@@ -108,7 +109,7 @@ def drafted(
     return inferred(sample, answers, place), sample
 
 
-def _options(encoding: str | None, delimiter: str | None) -> "reading.ReadOptions | None":
+def _options(encoding: str | None, delimiter: str | None) -> "ReadOptions | None":
     if encoding is None and delimiter is None:
         return None
     return reading.options(encoding, delimiter, None, None, None, None, None, None)
