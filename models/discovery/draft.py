@@ -65,6 +65,8 @@ class Draft:
     """All of a spec. left_out: paths that become no attribute, and why. splits: how further fields would divide the records."""
 
     topic: str
+    format: str = "json"
+    envelope: str = "none"
     about: list[str] = field(default_factory=list)
     select: list[Guess] = field(default_factory=list)
     splits: list[Guess] = field(default_factory=list)

@@ -25,7 +25,7 @@ def infer(sample: Sample, answers: Answers, place: Place | None = None) -> Draft
         named(columns, answers.label, "label")
     kept, select = _selected(columns, answers)
     seen = Seen(kept, times_of(kept, answers), Keys(sample.records, sample.partitions, place), answers, sample.table)
-    draft = Draft(answers.topic or topic_name(sample), label=answers.label)
+    draft = Draft(answers.topic or topic_name(sample), sample.format, sample.envelope, label=answers.label)
     draft.about = [*_about(sample, records), *sample.notes, *notes]
     draft.select = select
     draft.event = own_fields(seen)

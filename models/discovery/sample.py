@@ -28,13 +28,16 @@ class Record:
 class Sample:
     """Some records of a topic or a file.
 
-    partitions: of the topic; 0 for a file. table: whether it is of a table, whose cells say nothing of types of JSON.
+    partitions: of the topic; 0 for a file. table: whether it is of a table, whose cells say nothing of types of JSON. format,
+    envelope: of the topic's records, of which the payloads here are the events as JSON.
     """
 
     name: str
     records: Sequence[Record]
     partitions: int = 0
     table: bool = False
+    format: str = "json"
+    envelope: str = "none"
     notes: Sequence[str] = field(default_factory=list)
 
     @property
@@ -50,13 +53,10 @@ def objects(sample: Sample) -> list[dict[str, Any] | None]:
         raise DiscoveryError(f"{sample.name} holds no record: send some, or give a file with rows.")
     bad = sum(value is None for value in found)
     if 2 * bad > len(found):
-        framed = sum(record.payload[:1] == b"\0" for record in sample.records)
-        why = (
-            "they begin with a zero byte, as records of a schema registry do (Avro, Protobuf): give their spec by hand"
-            if framed > bad // 2
-            else "only objects of JSON can be looked into: give a topic or a file of them"
+        raise DiscoveryError(
+            f"{bad:,} of {len(found):,} records of {sample.name} are no objects of JSON: give a topic or a file of them, or "
+            "say what a topic's records are with --format."
         )
-        raise DiscoveryError(f"{bad:,} of {len(found):,} records of {sample.name} are no objects of JSON; {why}.")
     return found
 
 

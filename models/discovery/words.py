@@ -38,7 +38,7 @@ def sentences(source: SourceSpec) -> list[str]:
 
 def _sentences(source: SourceSpec) -> Iterator[str]:
     event = source.event
-    yield f"Reads records of {source.topic} (a topic, named whole, or a file of the same records), as {source.format}."
+    yield f"Reads records of {source.topic} (a topic, named whole, or a file of the same records) {_form(source)}."
     if source.select:
         held = " and ".join(condition_words(condition) for condition in source.select)
         yield f"A record is an event where {held}; every other one is passed over and counted."
@@ -59,6 +59,14 @@ def _sentences(source: SourceSpec) -> Iterator[str]:
     for name, attribute in source.attributes.items():
         yield f"Attribute {name}: {_attribute(attribute)}, at {' and '.join(attribute.paths)}{_further(attribute)}."
     yield "What no path names is not read."
+
+
+def _form(source: SourceSpec) -> str:
+    form, envelope = source.format, source.envelope
+    words = "as JSON" if form.type == "json" else f"as {form.type}, "
+    if form.type != "json":
+        words += "with the id of its schema in front" if form.framing == "confluent" else "by the schema of the spec"
+    return words + ("" if envelope == "none" else f", out of its {envelope} envelope")
 
 
 def condition_words(condition: Condition) -> str:

@@ -20,7 +20,16 @@ def yaml_of(draft: Draft) -> str:
         lines.append(
             f"# {len(draft.questions)} open: answer with the options below each {MARK}, or write the field by hand."
         )
-    lines += ["version: 1", f"topic: {scalar(draft.topic)}", "format: json", "", *_select(draft), "", "event:"]
+    lines += [
+        "version: 1",
+        f"topic: {scalar(draft.topic)}",
+        f"format: {draft.format}",
+        *_envelope(draft),
+        "",
+        *_select(draft),
+        "",
+        "event:",
+    ]
     for name, part in draft.event.items():
         lines += _part(name, part)
     lines += ["", *(["attributes:"] if draft.attributes else ["attributes: {}"])]
@@ -29,6 +38,10 @@ def yaml_of(draft: Draft) -> str:
     if draft.left_out:
         lines += ["", "# Left out:", *(f"#   {path}: {why}" for path, why in draft.left_out)]
     return "\n".join(lines) + "\n"
+
+
+def _envelope(draft: Draft) -> list[str]:
+    return [] if draft.envelope == "none" else [f"envelope: {draft.envelope}"]
 
 
 def _select(draft: Draft) -> Iterator[str]:

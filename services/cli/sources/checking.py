@@ -16,9 +16,12 @@ from schemas.source_spec import SourceSpec
 from services.cli.files import needing_files
 from services.cli.masking import masked
 from services.cli.output import results
+from services.cli.sources import forms
 from services.cli.sources.sampling import is_file, topic_records
+from services.engine.faults import Fault
 from services.engine.placement import Subjects
 from services.errors import AssayError
+from services.formats.reader import EXPANSION_MAX, PassedOver
 from services.scorer.decode import Decoder
 from services.scorer.offline import Payload
 from services.scorer.processor import Limits
@@ -55,11 +58,12 @@ class Placement:
     partitions: int
     placed: int
     keyed: int
+    as_it_is: bool = True
 
     @property
     def way(self) -> Literal["direct", "routed"]:
         """How a scorer gets at them."""
-        return "direct" if self.placed == self.events else "routed"
+        return "direct" if self.as_it_is and self.placed == self.events else "routed"
 
     def words(self, subject: str) -> str:
         """The way, and why."""
@@ -67,6 +71,11 @@ class Placement:
             return (
                 f"direct: all {self.events:,} events lie on the partition that Kafka's default partitioner gives their "
                 f"{subject}, of {self.partitions}; a scorer can read the topic itself."
+            )
+        if not self.as_it_is:
+            return (
+                f"routed: the records are no plain JSON, which is all that a scorer reads itself; {self.placed:,} of "
+                f"{self.events:,} events lie where the hash of their {subject} puts them."
             )
         keyed = f"the record's key is {subject} in {self.keyed:,} of {self.events:,}"
         return (
@@ -122,7 +131,8 @@ def looked_at(
         return source, _judged(source, name, records, places, problems, 0)
     records, partitions = asyncio.run(topic_records(load(KafkaSettings), name, records_max))
     places = [f"{record.partition}/{record.offset}" for record in records]
-    return source, _judged(source, name, records, places, [None] * len(records), partitions)
+    read = asyncio.run(forms.events(records, forms.Form.of(source), name))
+    return source, _judged(source, name, read, places, [None] * len(records), partitions)
 
 
 def _judged(
@@ -136,12 +146,19 @@ def _judged(
     if not records:
         raise AssayError(f"{name} holds no record: send some first, or give a file with rows.")
     limits = Limits.of(load(RuntimeSettings), load(ScorerSettings))
-    decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids, source=source)
+    bytes_max = limits.message_bytes_max * (1 if source.is_json else EXPANSION_MAX)
+    decoder = Decoder(bytes_max, limits.times, scan_ids=limits.scan_ids, source=source)
     rows: list[Row] = []
     kept: list[Any] = []
     for record, place, problem in zip(records, places, problems, strict=True):
         if problem is not None:
             rows.append(Row(place, "fault", problem))
+            continue
+        if isinstance(record, PassedOver):
+            rows.append(Row(place, "not selected", record.why))
+            continue
+        if isinstance(record, Fault):
+            rows.append(Row(place, "fault", f"{record.reason.value}: {record.detail}"))
             continue
         found = decoder.decode([record])
         if found.faults:
@@ -152,7 +169,7 @@ def _judged(
             kept.append(record)
             rows.append(Row(place, "event", fields=_fields(source, found.events)))
     ids = [str(row.fields["id"]) for row in rows if row.what == "event"]
-    placement = _placement(rows, kept, partitions) if partitions and kept else None
+    placement = _placement(rows, kept, partitions, source.is_json) if partitions and kept else None
     return Looked(name, rows, placement, len(ids) - len(set(ids)))
 
 
@@ -172,12 +189,12 @@ def _value(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _placement(rows: Sequence[Row], records: Sequence[Any], partitions: int) -> Placement:
+def _placement(rows: Sequence[Row], records: Sequence[Any], partitions: int, as_it_is: bool) -> Placement:
     subjects = [str(row.fields["subject"]) for row in rows if row.what == "event"]
     belongs = Subjects.of(subjects).partitions(partitions).tolist()
     placed = sum(record.partition == place for record, place in zip(records, belongs, strict=True))
     keyed = sum(record.key == subject.encode() for record, subject in zip(records, subjects, strict=True))
-    return Placement(len(records), partitions, placed, keyed)
+    return Placement(len(records), partitions, placed, keyed, as_it_is)
 
 
 def chosen(rows: Sequence[Row], number: int) -> list[Row]:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from models.discovery.sample import Record, Sample
 from services.cli.files import needing_files
+from services.cli.sources import forms
 from services.errors import AssayError
 from services.kafka.client import admin, reader
 from services.kafka.preflight import why_unreachable
@@ -31,23 +32,28 @@ def is_file(name: str) -> bool:
     return "/" in name or name.endswith(FILE_SUFFIXES) or Path(name).is_file()
 
 
-def sample_of(name: str, options: "ReadOptions | None", records_max: int) -> Sample:
-    """Records of a file or, by its whole name, of a topic of ASSAY_KAFKA_BOOTSTRAP. Raises TableError, AssayError."""
+def sample_of(
+    name: str, options: "ReadOptions | None", records_max: int, form: str | None = None, envelope: str | None = None
+) -> Sample:
+    """Records of a file or, by its whole name, of a topic of ASSAY_KAFKA_BOOTSTRAP. Raises TableError, AssayError.
+
+    form, envelope: of a topic's records, where they are known; else as the records show.
+    """
     if is_file(name):
         with needing_files():
             from models.discovery.files import sample_file
             from models.files.options import ReadOptions
         return sample_file(Path(name), options or ReadOptions(), records_max)
     found, partitions = asyncio.run(topic_records(load(KafkaSettings), name, records_max))
+    given = forms.said(form, envelope, [record.value for record in found], name)
+    events = asyncio.run(forms.events(found, given, name))
     held = [
         Record(record.value, f"partition {record.partition}, offset {record.offset}", record.key, record.partition)
-        for record in found
-        if isinstance(record.value, bytes) and record.value
+        for record in events
+        if isinstance(record, ConsumerRecord) and isinstance(record.value, bytes) and record.value
     ]
-    empty = len(found) - len(held)
-    return Sample(
-        name, held, partitions, notes=[f"{empty:,} records without a value, which would be dead letters"] * bool(empty)
-    )
+    notes = [f"{len(found) - len(held):,} records hold no event, or cannot be read"] if len(held) < len(found) else []
+    return Sample(name, held, partitions, notes=notes, format=given.type, envelope=given.envelope)
 
 
 async def topic_records(kafka: KafkaSettings, topic: str, records_max: int) -> tuple[Sequence[Any], int]:

@@ -11,7 +11,6 @@ from services.errors import AssayError
 
 if TYPE_CHECKING:
     from models.discovery.draft import Answers, Draft
-    from models.discovery.sample import Sample
     from models.files.options import ReadOptions
 
 app = typer.Typer(
@@ -45,6 +44,14 @@ Label = Annotated[str | None, typer.Option(help="Path that says what was fraud; 
 TopicName = Annotated[
     str | None, typer.Option("--topic", help="The topic, where a file is looked at. Default: the file's name.")
 ]
+Format = Annotated[
+    Literal["json", "avro", "protobuf", "json_schema"] | None,
+    typer.Option("--format", help="Of a topic's records; the last three with a schema's id in front."),
+]
+Wrapped = Annotated[
+    Literal["none", "debezium", "connect", "cloudevents"] | None,
+    typer.Option("--envelope", help="Around the events of a topic. Default: as the records show."),
+]
 Overwrite = Annotated[bool, typer.Option(help="Replace a file that is there.")]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
@@ -69,6 +76,8 @@ def infer(
     currency: Currency = None,
     label: Label = None,
     topic: TopicName = None,
+    form: Format = None,
+    envelope: Wrapped = None,
     encoding: reading.Encoding = None,
     delimiter: reading.Delimiter = None,
     overwrite: Overwrite = False,
@@ -86,7 +95,7 @@ def infer(
         amount_sign, refunds, currency, label, topic,
     )  # fmt: skip
     check_out(out, overwrite=overwrite)
-    draft, _ = drafted(given, answers, records, encoding, delimiter)
+    draft = drafted(given, answers, records, _options(encoding, delimiter), form, envelope)
     write(draft, out)
     if json:
         print_json(as_json(draft, out))
@@ -98,15 +107,19 @@ def infer(
 
 
 def drafted(
-    given: str, answers: "Answers", records: int, encoding: str | None = None, delimiter: str | None = None
-) -> "tuple[Draft, Sample]":
-    """What a sample seems to hold, and the sample. Raises AssayError, DiscoveryError, TableError."""
+    given: str,
+    answers: "Answers",
+    records: int,
+    options: "ReadOptions | None" = None,
+    form: str | None = None,
+    envelope: str | None = None,
+) -> "Draft":
+    """What a sample seems to hold. Raises AssayError, DiscoveryError, TableError."""
     from models.discovery.guess import infer as inferred
     from services.cli.sources.sampling import sample_of
     from services.engine.placement import place
 
-    sample = sample_of(given, _options(encoding, delimiter), records)
-    return inferred(sample, answers, place), sample
+    return inferred(sample_of(given, options, records, form, envelope), answers, place)
 
 
 def _options(encoding: str | None, delimiter: str | None) -> "ReadOptions | None":

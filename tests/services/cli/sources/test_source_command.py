@@ -139,3 +139,25 @@ def test_a_topic_is_named_whole_and_read_directly_where_its_subject_keys_it(
     assert {row["where"].split("/")[0] for row in sampled["records"]} == {"0", "1", "2"}
     assert run_main(monkeypatch, "source", "infer", f"{topic_prefix}none") == 2
     assert f"There is no topic {topic_prefix}none" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_envelope_around_a_topics_events_is_seen(
+    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Debezium's changes: paths lie in the row, deletions are not selected, and the topic has to be routed."""
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", kafka_bootstrap)
+    rows = events(120)
+    changes = [
+        {"op": "d", "source": {}, "before": row, "after": None, "card": row["card"]}
+        if i % 30 == 29
+        else {"op": "c", "source": {}, "before": None, "after": row, "card": row["card"]}
+        for i, row in enumerate(rows)
+    ]
+    name, out = topic_of(kafka_bootstrap, f"{topic_prefix}rows", changes, "card"), tmp_path / "source.yaml"
+    assay("source", "infer", name, "--out", str(out))
+    source = load_source(out)
+    assert (source.envelope, source.event.amount.path) == ("debezium", "amount")
+    looked = json.loads(assay("source", "check", str(out), "--json").stdout)
+    assert looked["counts"] == {"event": 116, "fault": 0, "not selected": 4}
+    assert looked["way"] == "routed"
+    assert "out of its debezium envelope" in assay("source", "explain", str(out)).stdout
