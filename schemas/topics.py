@@ -13,6 +13,7 @@ from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.label import Label
+from schemas.lists import ListEntry
 from schemas.metric import ScoringMetric
 from schemas.monitor import DriftWindow, Evidence, LedgerEntry, ModelReference, MonitorReport
 from schemas.score import Score
@@ -66,6 +67,16 @@ TERMINAL_PROFILES = Topic(
     cleanup="compact",
     replayed=True,
 )
+LISTS = Topic(
+    "lists",
+    ListEntry,
+    "list, field, kind, value",
+    "analysts, cases",
+    None,
+    partitions="one",
+    cleanup="compact",
+    replayed=True,
+)
 LABELS = Topic("labels", Label, "transaction_id", "the user's systems, analysts, cases", 200 * DAY_MS)
 CASE_ACTIONS = Topic("case-actions", CaseAction, "none", "analysts, cases", 30 * DAY_MS)
 CASES = Topic("cases", Case, "case_id", "cases", None, cleanup="compact")
@@ -98,6 +109,7 @@ TOPICS = (
     MODEL_REFERENCES,
     TERMINAL_SUMS,
     TERMINAL_PROFILES,
+    LISTS,
     LABELS,
     CASE_ACTIONS,
     CASES,
@@ -145,7 +157,7 @@ class Access:
 ACCESS = (
     Access(
         "scorer",
-        reads=(TERMINAL_PROFILES, CONTROL, CONTROL_ANSWERS),
+        reads=(TERMINAL_PROFILES, LISTS, CONTROL, CONTROL_ANSWERS),
         grouped=(TRANSACTIONS,),
         writes=SCORER_OUTPUTS,
         transactional=True,
@@ -156,7 +168,7 @@ ACCESS = (
         "cases",
         reads=(CASE_MUTES,),
         grouped=(ALERTS, CASE_ACTIONS, CASES),
-        writes=(CASES, CASE_MUTES, CASE_ACTIONS, LABELS, DEAD_LETTERS),
+        writes=(CASES, CASE_MUTES, CASE_ACTIONS, LABELS, LISTS, DEAD_LETTERS),
         group_suffixes=("", "-webhook"),
     ),
     Access(
@@ -165,7 +177,7 @@ ACCESS = (
         grouped=(SCORING_METRICS, DECISIONS, LABELS, MONITOR_EVIDENCE),
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
     ),
-    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR), writes=(CASE_ACTIONS, LABELS)),
+    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS), writes=(CONTROL,)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
@@ -202,23 +214,30 @@ The output record's own Kafka timestamp is the time of writing, from which its r
 PROFILES_OFFSET_HEADER = "assay-profiles-offset"
 """On what the scorer writes about a payment: the records of `terminal-profiles` below this offset were known to it."""
 
+LISTS_OFFSET_HEADER = "assay-lists-offset"
+"""Beside it, where a policy reads lists: the records of `lists` below this offset were known to it."""
+
 
 def position_headers(
-    topic: str, partition: int, offsets: list[int], timestamps_ms: list[int], profiles_offset: int | None = None
+    topic: str,
+    partition: int,
+    offsets: list[int],
+    timestamps_ms: list[int],
+    profiles_offset: int | None = None,
+    lists_offset: int | None = None,
 ) -> list[list[tuple[str, bytes]]]:
     """Headers that tie output records to their input positions on one partition, one list a record.
 
-    timestamps_ms: of the input records, plausible ones.
+    timestamps_ms: of the input records, plausible ones. profiles_offset, lists_offset: up to where these tables were known.
     """
     where = (SOURCE_TOPIC_HEADER, topic.encode())
     number = (SOURCE_PARTITION_HEADER, b"%d" % partition)
     # of a batch many share a millisecond
     stamps = {ms: (SOURCE_TIMESTAMP_HEADER, b"%d" % ms) for ms in set(timestamps_ms)}
     rows = zip(offsets, timestamps_ms, strict=True)
-    if profiles_offset is None:
-        return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), stamps[ms]] for offset, ms in rows]
-    known = (PROFILES_OFFSET_HEADER, b"%d" % profiles_offset)
-    return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), stamps[ms], known] for offset, ms in rows]
+    tables = ((PROFILES_OFFSET_HEADER, profiles_offset), (LISTS_OFFSET_HEADER, lists_offset))
+    known = [(name, b"%d" % known) for name, known in tables if known is not None]
+    return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), stamps[ms], *known] for offset, ms in rows]
 
 
 def source_headers(topic: str, partition: int, offset: int, timestamp_ms: int | None) -> list[tuple[str, bytes]]:
