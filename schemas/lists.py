@@ -5,6 +5,7 @@ An entry is never deleted but taken back by a record that says so (`removed`), s
 
 import ipaddress
 import math
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -87,6 +88,15 @@ def entry_problem(entry: ListEntry) -> str | None:
     except ValueError as error:
         return str(error)
     return _card_number_problem(entry)
+
+
+def plain_values(entries: Sequence[ListEntry]) -> bool:
+    """Whether all of many entries are values without any problem, at once; False where one has to look at each."""
+    values = [entry.value for entry in entries]
+    if not all(map(str.isprintable, values)) or any(value[0] == " " or value[-1] == " " for value in values):
+        return False
+    words = {word for entry in entries for word in (entry.reason, entry.by, entry.source, entry.batch or "")}
+    return all(entry.kind == "value" for entry in entries) and none_is_card_number([*values, *words])
 
 
 def _card_number_problem(entry: ListEntry) -> str | None:

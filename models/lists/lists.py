@@ -65,6 +65,23 @@ class Lists:
         expires_ms = NEVER_MS if entry.expires_at_ms is None else entry.expires_at_ms
         self._put(entry.list_name, entry.field, entry.kind, entry.value, GONE_MS if entry.removed else expires_ms)
 
+    def put_values(self, entries: Sequence[ListEntry]) -> bool:
+        """The same of many entries, in order, where all are values and there is room; False where one has to look at each."""
+        if self._entries + len(entries) > ENTRIES_MAX or any(entry.kind != "value" for entry in entries):
+            return False
+        groups: dict[tuple[str, str], tuple[list[str], list[int]]] = {}
+        for entry in entries:
+            texts, expires_ms = groups.setdefault((entry.list_name, entry.field), ([], []))
+            texts.append(entry.value)
+            until_ms = NEVER_MS if entry.expires_at_ms is None else entry.expires_at_ms
+            expires_ms.append(GONE_MS if entry.removed else until_ms)
+        for group, (texts, expires_ms) in groups.items():
+            held = self._fields.setdefault(group, Fields()).texts
+            before = len(held)
+            held.put_many(texts, expires_ms)
+            self._entries += len(held) - before
+        return True
+
     def remove(self, list_name: str, field_name: str, kind: str, value: str) -> None:
         """Take an entry back. Raises ValueError."""
         self._put(list_name, field_name, kind, value, GONE_MS)
@@ -125,7 +142,7 @@ class _Column:
         else:
             texts = values.tolist() if isinstance(values, np.ndarray) else list(values)
         self._missing = np.fromiter((text is None for text in texts), np.bool_, len(texts)) if None in texts else None
-        self._texts = texts if self._missing is None else ["" if text is None else text for text in texts]
+        self._texts: list[str] = ["" if text is None else text for text in texts]
         self._hashes: Hashes | None = None
 
     def on(self, fields: Fields, times_ms: Times) -> NDArray[np.bool_]:

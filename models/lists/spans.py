@@ -69,8 +69,10 @@ class Spans:
 
 def _behind(last: NDArray[Any]) -> NDArray[Any]:
     """The next value behind each; not a greater one where there is none."""
+    behind: NDArray[Any]
     if last.dtype.kind == "f":
-        return np.nextafter(last, np.inf)
+        behind = np.nextafter(last, np.inf)
+        return behind
     if last.dtype.kind == "i":
         return last + 1
     high, low = last.view(">u8").reshape(-1, 2).astype(np.uint64).T

@@ -58,14 +58,22 @@ class TextSet:
 
     def put(self, text: str, expires_ms: int) -> None:
         """Add a text, or change its expiry; GONE_MS takes it back."""
-        first, second = hash(text) & _WORD, hash(text + _MARK) & _WORD
-        held = self._recent.get(first)
-        if (first, second) in self._twins or (held is not None and held[0] != second):
-            self._twins[first, second] = expires_ms  # once in 10^7 lists of a million
-        else:
-            self._recent[first] = second, expires_ms
-        self._recent_filter[first >> (64 - self._recent_bits)] = True
-        if len(self._recent) >= max(RECENT_MIN, len(self._first) // RECENT_SHARE):
+        self.put_many([text], [expires_ms])
+
+    def put_many(self, texts: Sequence[str], expires_ms: Sequence[int]) -> None:
+        """The same of several, in order."""
+        recent, twins = self._recent, self._twins
+        firsts = [hash(text) & _WORD for text in texts]
+        seconds = [hash(text + _MARK) & _WORD for text in texts]
+        for first, second, until_ms in zip(firsts, seconds, expires_ms, strict=True):
+            held = recent.get(first)
+            if (held is not None and held[0] != second) or (twins and (first, second) in twins):
+                twins[first, second] = until_ms  # once in 10^7 lists of a million
+            else:
+                recent[first] = second, until_ms
+        shift = np.uint64(64 - self._recent_bits)
+        self._recent_filter[(np.array(firsts, np.uint64) >> shift).astype(np.int64)] = True
+        if len(recent) >= max(RECENT_MIN, len(self._first) // RECENT_SHARE):
             self._join()
 
     def contains(self, texts: Sequence[str], hashes: Hashes, times_ms: Times) -> NDArray[np.bool_]:

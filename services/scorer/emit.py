@@ -68,7 +68,9 @@ class Emitter:
         first = batch.records[0]
         offsets = [record.offset for record in batch.records]
         timestamps_ms = batch.timestamps_ms.tolist()
-        headers = position_headers(first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset)
+        headers = position_headers(
+            first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset, batch.lists_offset
+        )
         subjects = batch.events.subjects
         keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
         records = self._scores(batch)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models import policy
 from models.lists import lists as held
 from models.lists.lists import ListFullError, Lists
 from models.lists.texts import RECENT_MIN, TextSet, hashes_of
@@ -27,9 +28,14 @@ def lists_of(*entries: ListEntry) -> Lists:
     return lists
 
 
+def as_policies_ask(lists: Lists) -> policy.Lists:
+    """Checked by mypy: what a compiled policy asks."""
+    return lists
+
+
 def on(lists: Lists, values: Any, field: str = "device", at_ms: int = NOW_MS) -> list[bool]:
     """Which values are on `blocked`."""
-    return lists.contains("blocked", field, values, np.full(len(values), at_ms)).tolist()
+    return as_policies_ask(lists).contains("blocked", field, values, np.full(len(values), at_ms)).tolist()
 
 
 def test_a_value_counts_for_its_field_and_an_any_entry_for_all() -> None:
