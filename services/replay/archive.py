@@ -1,7 +1,8 @@
 """A stream kept in Parquet: what a replay needs, for when Kafka's retention has deleted it.
 
-A directory: `archive.json`, and a folder each for `transactions`, `scores`, `terminal-profiles` and `lists`, whose files together
-hold the topic's records in order. Archives of the first version have no lists. Payloads are kept byte for byte, so the replay's decoder sees what the stream's saw.
+A directory: `archive.json`, and a folder each for `transactions`, `scores`, `terminal-profiles` and `lists`, whose files
+together hold the topic's records in order. Archives of the first version have no lists. Payloads are kept byte for byte, so the
+replay's decoder sees what the stream's saw.
 """
 
 import json

@@ -1,11 +1,15 @@
 """How commands make entries of lists, write them, read them, and take them back."""
 
 import ipaddress
+import math
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
+from models.lists.lists import Values
 from schemas import codec
 from schemas.lists import (
     RANGE_MARK,
@@ -21,6 +25,7 @@ from schemas.topics import LISTS
 from services.cli.sending import records, sending, usable
 from services.clock import wall_ms
 from services.errors import AssayError
+from services.scorer.lists import ListTable
 
 Entries = dict[bytes, ListEntry]
 Advance = Callable[[], None]
@@ -136,6 +141,20 @@ async def before_batch(batch: str) -> list[tuple[ListEntry, ListEntry | None]]:
         else:
             before.pop(key, None)
     return list(written.values())
+
+
+async def on_list(list_name: str, pairs: Sequence[tuple[str, str]], at_ms: int) -> list[bool]:
+    """Whether each field's value is on the list for an event of that time, as text or as number. Raises AssayError."""
+    table = ListTable()
+    table.apply([record async for record in records(LISTS)])
+    times_ms = np.array([at_ms], np.int64)
+
+    def holds(field: str, value: str) -> bool:
+        numbers = np.array([float(value)]) if _is_range(f"{value}{RANGE_MARK}") else np.array([math.nan])
+        columns: tuple[Values, ...] = ([value], numbers)
+        return any(bool(table.lists.contains(list_name, field, column, times_ms)[0]) for column in columns)
+
+    return [holds(field, value) for field, value in pairs]
 
 
 def taken_back(entry: ListEntry, by: str, reason: str, source: str) -> ListEntry:

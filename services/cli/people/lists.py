@@ -199,6 +199,29 @@ def export(
         results.print(f"{file}: {len(entries):,} entries of {list_name}")
 
 
+@app.command(epilog="Example: assay lists check blocked ip=203.0.113.7 --at 2026-11-01T12:00")
+def check(
+    list_name: List,
+    pairs: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE", help="As an event has it: ip=203.0.113.7.")],
+    at: Annotated[datetime | None, typer.Option(help="For an event of this time, UTC. Default: now.")] = None,
+    json: Json = False,
+) -> None:
+    """Say whether values are on a list, its networks and ranges among it, as a scorer finds it. Exits with 1 if one is not."""
+    from services.cli.people.label import moment_ms
+    from services.cli.people.list_entries import on_list
+    from services.clock import wall_ms
+
+    at_ms = wall_ms() if at is None else moment_ms(at)
+    found = asyncio.run(on_list(list_name, [_pair(pair) for pair in pairs], at_ms))
+    if json:
+        print_json({"list": list_name, "at_ms": at_ms, "on": dict(zip(pairs, found, strict=True))})
+    else:
+        for pair, on in zip(pairs, found, strict=True):
+            results.print(f"{shown(pair)} is {'' if on else 'not '}on {list_name}")
+    if not all(found):
+        raise typer.Exit(1)
+
+
 @app.command(epilog="Example: assay lists show blocked --find device=d-4711")
 def show(
     list_name: Annotated[str | None, typer.Argument(metavar="[LIST]", help="Default: what lists there are.")] = None,

@@ -157,6 +157,13 @@ async def test_every_change_has_a_way_back_that_restores_what_was_there(
         "kind": "value",
         "entries": 2,
     }
+    await desk("add", "blocked", "ip=203.0.113.0/24", "--as", "network")
+    await desk("add", "blocked", "amount=5000..", "--as", "range")
+    asked = ("device=d-3", "ip=203.0.113.9", "amount=7000", "amount=70")
+    assert await asyncio.to_thread(run_main, monkeypatch, "lists", "check", "blocked", *asked, "--json") == 1
+    assert list(json.loads(capsys.readouterr().out)["on"].values()) == [True, True, True, False]
+    await desk("check", "blocked", *asked[:3])
+    await desk("remove", "blocked", "ip=203.0.113.0/24", "amount=5000..")
     await desk("export", "blocked", str(tmp_path / "out.csv"))
     assert sorted(pl.read_csv(tmp_path / "out.csv")["value"].to_list()) == ["d-1", "d-3"]
     kept = await desk("import", "kept", str(tmp_path / "out.csv"))
