@@ -12,6 +12,7 @@ from schemas.control import Control
 from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
+from schemas.event import Event
 from schemas.label import Label
 from schemas.lists import ListEntry
 from schemas.metric import ScoringMetric
@@ -48,6 +49,8 @@ class Topic:
 
 
 TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS, stamped_by="producer")
+EVENTS = Topic("events", Event, "subject", "intake", 32 * DAY_MS)
+"""Of a source that is routed. Kept as long as `transactions`: it is the log that the scorer's state is folded from."""
 SCORES = Topic("scores", Score, "card_id", "scorer", 7 * DAY_MS)
 ALERTS = Topic("alerts", Alert, "card_id", "scorer", 30 * DAY_MS)
 DECISIONS = Topic("decisions", Decision, "card_id", "scorer", 180 * DAY_MS)
@@ -101,6 +104,7 @@ CONTROL_ANSWERS = Topic(
 
 TOPICS = (
     TRANSACTIONS,
+    EVENTS,
     SCORES,
     ALERTS,
     DECISIONS,
@@ -135,6 +139,7 @@ SCORER_OUTPUTS = (
     CONTROL_ANSWERS,
 )
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
+INTAKE_OUTPUTS = (EVENTS, DEAD_LETTERS)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 
 
@@ -157,11 +162,17 @@ class Access:
 ACCESS = (
     Access(
         "scorer",
+<<<<<<< HEAD
         reads=(TERMINAL_PROFILES, LISTS, CONTROL, CONTROL_ANSWERS),
         grouped=(TRANSACTIONS,),
+=======
+        reads=(TERMINAL_PROFILES, CONTROL, CONTROL_ANSWERS),
+        grouped=(TRANSACTIONS, EVENTS),
+>>>>>>> main
         writes=SCORER_OUTPUTS,
         transactional=True,
     ),
+    Access("intake", grouped=(TRANSACTIONS,), writes=INTAKE_OUTPUTS, transactional=True),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
     Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
     Access(
@@ -210,6 +221,12 @@ SOURCE_TIMESTAMP_HEADER = "assay-source-timestamp-ms"
 
 The output record's own Kafka timestamp is the time of writing, from which its retention counts.
 """
+
+SOURCE_SPEC_HEADER = "assay-source-spec"
+"""On every record of `events`: the first 16 digits of the digest of the source spec that it was made by."""
+
+ORIGIN_HEADER = "assay-origin"
+"""On what is made of a record of `events`: where the user's own record lies, as topic-partition@offset."""
 
 PROFILES_OFFSET_HEADER = "assay-profiles-offset"
 """On what the scorer writes about a payment: the records of `terminal-profiles` below this offset were known to it."""
