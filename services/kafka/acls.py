@@ -16,6 +16,7 @@ Operation = Literal["Read", "Write", "Describe", "DescribeConfigs"]
 
 GROUPS = {
     "scorer": "assay-scorer",
+    "intake": "assay-intake",
     "profiler": "assay-profiler",
     "credit": "assay-credit",
     "cases": "assay-cases",
