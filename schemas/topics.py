@@ -168,13 +168,8 @@ class Access:
 ACCESS = (
     Access(
         "scorer",
-<<<<<<< HEAD
         reads=(TERMINAL_PROFILES, LISTS, CONTROL, CONTROL_ANSWERS),
-        grouped=(TRANSACTIONS,),
-=======
-        reads=(TERMINAL_PROFILES, CONTROL, CONTROL_ANSWERS),
         grouped=(TRANSACTIONS, EVENTS),
->>>>>>> main
         writes=SCORER_OUTPUTS,
         transactional=True,
     ),

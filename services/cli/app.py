@@ -15,17 +15,9 @@ from services.cli.bundles import bundle, bundle_build, bundle_report, registry
 from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
-<<<<<<< HEAD
 from services.cli.people import cases, label, lists, monitor, privacy
-from services.cli.running import broker, credit, profile, score, simulate
-<<<<<<< HEAD
-from services.cli.sources import source
-=======
-=======
-from services.cli.people import cases, label, monitor, privacy
 from services.cli.running import broker, credit, intake, profile, score, simulate
->>>>>>> main
->>>>>>> main
+from services.cli.sources import source
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 

@@ -69,15 +69,11 @@ class Emitter:
         first = batch.records[0]
         offsets = [record.offset for record in batch.records]
         timestamps_ms = batch.timestamps_ms.tolist()
-<<<<<<< HEAD
         headers = position_headers(
             first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset, batch.lists_offset
         )
-=======
-        headers = position_headers(first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset)
         if batch.routed:
             headers = [[*own, *origin_headers(record)] for own, record in zip(headers, batch.records, strict=True)]
->>>>>>> main
         subjects = batch.events.subjects
         keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
         records = self._scores(batch)
