@@ -199,6 +199,7 @@ class Metrics:
         self.table_refused = self._counter(
             "table_records_refused", "Records of a followed topic that are skipped: none of ours wrote them.", ["topic"]
         )
+        self.list_entries = self._gauge("list_entries", "Entries of all lists that this process holds.", [])
         self.table_age = self._gauge(
             "table_age_seconds", "Since a followed table was last seen to hold all of its topic.", ["topic"]
         )

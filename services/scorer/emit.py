@@ -69,7 +69,9 @@ class Emitter:
         first = batch.records[0]
         offsets = [record.offset for record in batch.records]
         timestamps_ms = batch.timestamps_ms.tolist()
-        headers = position_headers(first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset)
+        headers = position_headers(
+            first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset, batch.lists_offset
+        )
         if batch.routed:
             headers = [[*own, *origin_headers(record)] for own, record in zip(headers, batch.records, strict=True)]
         subjects = batch.events.subjects

@@ -105,7 +105,7 @@ class _Verification:
         self, kafka: KafkaSettings, topics: TopicSettings, group: str, pipeline: Pipeline, seen: Trails
     ) -> None:
         self._kafka, self._topics, self._group, self._pipeline = kafka, topics, group, pipeline
-        self._input = topics.topic_prefix + pipeline.source.name
+        self._input = pipeline.source.full_name(topics.topic_prefix)
         self._parser = EventParser(pipeline.spec) if pipeline.spec is not None and pipeline.spec.select else None
         self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._by_subject = {topics.topic_prefix + name for name in pipeline.by_subject}
