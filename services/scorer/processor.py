@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
 from models.features.fold import NOTHING_KNOWN, fold
-from models.features.inputs import number_fields
-from models.features.layout import stream_fields
+from models.features.layout import number_fields, stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
 from models.policy.program import Program
@@ -24,14 +23,15 @@ from schemas.times import TIME_MS_MIN
 from schemas.topics import source_headers
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
+from services.engine.decode import Decoder
 from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, TimeLimits, count_faults, headers_of
 from services.engine.offset_notes import CARRIED_MAX
+from services.engine.origin import origin_timestamps_ms
 from services.engine.placement import Subjects
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
-from services.scorer.decode import Decoder
 from services.scorer.emit import Emitter
 from services.scorer.judge import ControlGroup, Deciding, Judgement, judge, judge_challenger
 from services.scorer.live import Model, Models
@@ -255,7 +255,7 @@ class ScoringProcessor:
             late=late,
             amount=batch.amount,
             event_time_ms=batch.event_time_ms,
-            timestamps_ms=arrived_ms,
+            timestamps_ms=np.array(origin_timestamps_ms(records), np.int64) if model.routed else arrived_ms,
             scores=judged.scores,
             outcomes=judged.outcomes,
             reasons=judged.reasons,
@@ -266,6 +266,7 @@ class ScoringProcessor:
             thresholds=judged.thresholds,
             challenger=beside,
             ruled=judged.ruled,
+            routed=model.routed,
         )
         return judged, beside, scored
 

@@ -88,3 +88,7 @@ class Scored:
     challenger: ChallengerScores | None = None
     ruled: "Ruled | None" = None
     """What the policy said; None where there is none."""
+    lists_offset: int | None = None
+    """The records of `lists` below it were known; None where nothing reads any."""
+    routed: bool = False
+    """Whether intake made the records: then what is made of them names the user's own, too."""

@@ -34,15 +34,30 @@ SERVICE_LINK = re.compile(
 
 def settings_classes() -> tuple[type[BaseSettings], ...]:
     """Every settings class, in the order of docs/settings.md."""
-    from services.settings import bundles, cases, credit, kafka, monitor, policy, privacy, processing, profiler, scorer
+    from services.settings import (
+        bundles,
+        cases,
+        credit,
+        intake,
+        kafka,
+        monitor,
+        policy,
+        privacy,
+        processing,
+        profiler,
+        schema_registry,
+        scorer,
+    )
 
     return (
         kafka.KafkaSettings,
         kafka.TopicSettings,
+        schema_registry.SchemaRegistrySettings,
         processing.RuntimeSettings,
         scorer.ScorerSettings,
         bundles.BundleSettings,
         policy.PolicySettings,
+        intake.IntakeSettings,
         profiler.ProfilerSettings,
         credit.CreditSettings,
         cases.CasesSettings,
