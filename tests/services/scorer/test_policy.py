@@ -10,7 +10,7 @@ import pytest
 from models.bundle.keys import PrivateKey, private_key, write_key_pair
 from models.policy.policy_file import parse_policy
 from models.policy.signed import SignedPolicy, ref_of, signed, write_policy
-from schemas.policy import Policy
+from schemas.policy import Policy, Rule
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
 from services.trusted_policies import policies_by_name
@@ -215,3 +215,38 @@ async def test_a_policy_is_swapped_without_a_restart_and_every_payment_names_the
     assert (status, found["misjudged"], found["unruled"], found["scores"]) == (0, 0, 0, 2400), found
     status, found = await asyncio.to_thread(read_back, stream, monkeypatch, capsys, "replay")
     assert (status, found["compared"], found["differing"], found["other_policy"]) == (0, 2400, 0, 0), found
+
+
+async def test_a_rule_asks_a_list_and_a_replay_sees_the_list_as_it_was(
+    stream: Stream,
+    key: PrivateKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A card is listed while the scorer runs: declined from then on, and the replay finds both."""
+    rule = {"name": "listed", "words": "a card on the list", "action": "decline", "owner": "a test"}
+    policy = policy_of(1).model_copy(
+        update={
+            "lists": ("blocked",),
+            "rules": (Rule.model_validate({**rule, "condition": "card_id IN LIST('blocked')"}),),
+        }
+    )
+    write_policy(tmp_path / "fraud-1.policy", signed(policy, key))
+    monkeypatch.setenv("ASSAY_POLICY", str(tmp_path / "fraud-1.policy"))
+    scorer = stream.scorer(ASSAY_POLICY=str(tmp_path / "fraud-1.policy"))
+    await send(stream, 0, 500)
+    await stream.caught_up([scorer])
+    words = ("lists", "add", "blocked", "card_id=card-0007", "--reason", "fraud")
+    added = await asyncio.to_thread(assay, stream, monkeypatch, capsys, *words)
+    assert added[0] == 0
+    while scorer.metric("assay_list_entries") < 1:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await send(stream, 500, 1000)
+    await stream.caught_up([scorer])
+    assert scorer.terminate() == 0
+    scores = [json.loads(record.value) for record in await stream.read("scores")]
+    said = {score["transaction_id"]: score["action"] for score in scores if "listed" in score.get("rules", ())}
+    assert said == {"tx-000000507": "decline"}
+    status, found = await asyncio.to_thread(read_back, stream, monkeypatch, capsys, "replay")
+    assert (status, found["compared"], found["differing"]) == (0, 1000, 0), found
