@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from services.cli.bundles import bundle, bundle_build, bundle_report, registry
+from services.cli.bundles import bundle, bundle_build, bundle_report, policy, registry, rules
 from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
@@ -44,6 +44,8 @@ bundle.app.command(epilog=bundle_build.EXAMPLE)(bundle_build.build)
 bundle.app.command(epilog=thresholds.EXAMPLE)(thresholds.thresholds)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(registry.app, name="registry")
+app.add_typer(policy.app, name="policy")
+app.add_typer(rules.app, name="rules")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
