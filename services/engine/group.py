@@ -182,8 +182,9 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             joining_s = 0.0 if self._joining_since_s is None else now_s - self._joining_since_s
             self._stuck_s = max((now_s - worker.progress_s for worker in waiting), default=joining_s)
             self._dependencies.metrics.ready.set(self.ready)
-            outside = self._dependencies.waits_for() is not None  # another process would wait as well
-            if self._stuck_s > 2 * self._settings.progress_timeout_s and not outside:
+            if self._dependencies.waits_for() is not None:
+                continue  # another process would wait as well
+            if self._stuck_s > 2 * self._settings.progress_timeout_s:
                 raise AssayError(f"{self._stuck(waiting)}: this process ends so that another can take over; {LOOK}")
 
     def _stuck(self, waiting: Sequence[PartitionWorker]) -> str:
