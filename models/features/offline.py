@@ -19,8 +19,7 @@ from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.entities import EntityFold, derived, entity_ids
 from models.features.fold import fold
 from models.features.history_profiles import HistoryProfiles
-from models.features.inputs import number_fields
-from models.features.layout import entity_fields, id_fields, used_keys
+from models.features.layout import entity_fields, id_fields, number_fields, used_keys
 from models.features.layout import places as entity_places
 from models.features.state import FeatureState
 from models.features.terminal_days import DAY_MS

@@ -25,6 +25,7 @@ class Write:
 
     timestamps_ms: of the records, where they keep that of their input. places: int64[n], the partitions of the records, given
     how many the topic has; without it they stay on their input's.
+    partition: where they go; None: to the input's own, so that order and one owner carry over.
     """
 
     topic: str
@@ -33,6 +34,7 @@ class Write:
     headers: list[Headers] = field(default_factory=list)
     timestamps_ms: list[int] | None = None
     places: Callable[[int], NDArray[np.int64]] | None = None
+    partition: int | None = None
 
     def append(self, key: bytes | None, value: bytes, headers: Headers) -> None:
         """One record more."""
@@ -43,7 +45,7 @@ class Write:
     def by_partition(self, own: int, partitions: int) -> "list[tuple[int, Write]]":
         """What goes to which of so many partitions, each in order. own: the input's."""
         if self.places is None:
-            return [(own % partitions, self)]
+            return [(own % partitions if self.partition is None else self.partition, self)]
         found = self.places(partitions)
         return [(number, self._at(np.flatnonzero(found == number).tolist())) for number in np.unique(found).tolist()]
 
@@ -77,7 +79,7 @@ class Result:
 
 
 class Foldable(Protocol):
-    """What a restore needs of a processor."""
+    """What a restore needs of a processor. One with an attribute `stateless` that is true needs nothing of the log again."""
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError, its own state untouched, where it does not fit."""

@@ -82,6 +82,8 @@ class Service:
     tables: Sequence[Lookup] = ()
     reads: Sequence[Topic] = ()
     """The topics that the tables hold."""
+    waits_for: Callable[[], str | None] = lambda: None
+    """What outside of Kafka keeps its partitions from moving, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ async def run_processor(service: Service, environment: Environment) -> None:
     open_storage(runtime.snapshot_url)  # a mistake in it is reported now
     show_expiry(kafka, runtime, metrics)
     consumer = connections.input_consumer(kafka, runtime)
-    sources = [environment.topics.topic_prefix + source.name for source in service.sources]
+    sources = [source.full_name(environment.topics.topic_prefix) for source in service.sources]
     try:
         partitions = await _partitions(kafka, environment.topics, [*service.sources, *service.outputs])
         await check_rights(kafka, _wanted(service, environment.topics), runtime.group)
@@ -149,9 +151,9 @@ def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
     """What the service is going to do with each topic, by full name."""
     wanted: dict[str, set[int]] = {}
     for topic in (*service.sources, *service.reads):
-        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(READ)
+        wanted.setdefault(topic.full_name(topics.topic_prefix), set()).add(READ)
     for topic in service.outputs:
-        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(WRITE)
+        wanted.setdefault(topic.full_name(topics.topic_prefix), set()).add(WRITE)
     return wanted
 
 
@@ -208,7 +210,8 @@ def _dependencies(
         return SnapshotStore(open_storage(runtime.snapshot_url, runtime.group, name), state_key, log_id, key)
 
     prefix = environment.topics.topic_prefix
-    sources = {prefix + topic.name: partitions[prefix + topic.name] for topic in service.sources}
+    inputs = [topic.full_name(prefix) for topic in service.sources]
+    sources = {name: partitions[name] for name in inputs}
 
     return WorkerDependencies(
         consumer=consumer,
@@ -221,6 +224,7 @@ def _dependencies(
         metrics=environment.metrics,
         settings=runtime,
         tracing=create(runtime, environment.metrics),
+        waits_for=service.waits_for,
     )
 
 

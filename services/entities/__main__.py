@@ -5,8 +5,9 @@ from aiokafka import TopicPartition
 from models.bundle.files import BundleError
 from models.features.entities import derived
 from models.features.fold import warm
+from models.sources.routed import in_log
 from models.sources.spec_file import topic_of
-from schemas.topics import ENTITIES_OUTPUTS, ENTITY_EVENTS
+from schemas.topics import ENTITIES_OUTPUTS, ENTITY_EVENTS, Topic
 from services.engine.batches import Processor
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
@@ -38,11 +39,10 @@ async def start(*, only_stages: bool = False) -> None:
     logs.configure(runtime, metrics)
     scorer = load(ScorerSettings)
     limits, letters = Limits.of(runtime, scorer), DeadLetterWriter(privacy_key(runtime))
-    chain = _chain(scorer, topics.topic_prefix, entities.ids_max)
+    chain, source = _chain(scorer, topics.topic_prefix, entities.ids_max)
     for name in chain.stages:
         warm(derived(chain.spec, name))
     warm_duplicates()
-    source = topic_of(chain.source)
 
     def make_processor(partition: TopicPartition) -> Processor:
         made = StageProcessor if partition.topic == topics.topic_prefix + ENTITY_EVENTS.name else RoutingProcessor
@@ -53,8 +53,8 @@ async def start(*, only_stages: bool = False) -> None:
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 
-def _chain(scorer: ScorerSettings, prefix: str, ids_max: int) -> Chain:
-    """Of the bundle that scores. Raises AssayError where it reads no entity."""
+def _chain(scorer: ScorerSettings, prefix: str, ids_max: int) -> tuple[Chain, Topic]:
+    """Of the bundle that scores, and the topic of its events. Raises AssayError where it reads no entity."""
     try:
         found = scoring_bundle(scorer, load(BundleSettings))
         check_product(found.bundle, "fraud")
@@ -66,7 +66,9 @@ def _chain(scorer: ScorerSettings, prefix: str, ids_max: int) -> Chain:
             f"Bundle {found} reads no entity, so there is nothing to do: declare entities in its feature spec, or do not start "
             "`assay entities`."
         )
-    return Chain(manifest.feature_spec, manifest.source, prefix, ids_max)
+    routed = manifest.source is not None and manifest.source.is_routed
+    chain = Chain(manifest.feature_spec, in_log(manifest.source), prefix, ids_max, routed=routed)
+    return chain, topic_of(manifest.source)
 
 
 if __name__ == "__main__":

@@ -32,9 +32,14 @@ class Passing:
 
 
 class Chain:
-    """The stages of a feature spec. ids_max: remembered of each entity in a partition."""
+    """The stages of a feature spec. source: of the records. ids_max: remembered of each entity in a partition. routed: whether
+    intake made the records.
+    """
 
-    def __init__(self, spec: FeatureSpec, source: SourceSpec | None, prefix: str, ids_max: int) -> None:
+    def __init__(
+        self, spec: FeatureSpec, source: SourceSpec | None, prefix: str, ids_max: int, *, routed: bool = False
+    ) -> None:
+        self.routed = routed
         self.spec, self.source, self.ids_max = spec, source, ids_max
         self.stages = spec.stages
         self.passed = [EntityValues(spec, self.stages[:number]) for number in range(len(self.stages) + 1)]

@@ -10,12 +10,13 @@ from models.features.capture import Arrays, Capture
 from schemas.topics import DEAD_LETTERS, position_headers
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
+from services.engine.decode import Decoder
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, count_faults
+from services.engine.origin import origin_headers, origin_timestamps_ms
 from services.engine.placement import Subjects
 from services.entities.chain import Chain, Passing
 from services.observability.metrics import Metrics
-from services.scorer.decode import Decoder
 from services.scorer.processor import Limits, admit
 
 STATE_VERSION = 1
@@ -69,7 +70,9 @@ class RoutingProcessor:
         writes: list[Write] = []
         if good:
             topic, partition = self._source
-            headers = position_headers(topic, partition, [record.offset for record in good], arrived_ms.tolist())
+            stamps_ms = origin_timestamps_ms(good) if self._chain.routed else arrived_ms.tolist()
+            own = position_headers(topic, partition, [record.offset for record in good], stamps_ms)
+            headers = [[*one, *origin_headers(record)] for one, record in zip(own, good, strict=True)]
             passing = Passing(good, events, headers, np.full(len(good), partition, np.int64))
             writes.append(self._chain.onward(passing, np.empty((len(good), 0), np.float32), 0))
         if faults:

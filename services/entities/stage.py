@@ -16,10 +16,10 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.topics import DEAD_LETTERS, ENTITY_HEADER, ENTITY_VALUES_HEADER, SOURCE_PARTITION_HEADER
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
+from services.engine.decode import Decoder
 from services.engine.faults import Fault, count_faults
 from services.entities.chain import Chain, Passing, key_of
 from services.observability.metrics import Metrics
-from services.scorer.decode import Decoder
 from services.scorer.processor import Limits
 
 STATE_VERSION = 1

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from models.features.entities import EntityFolds
 from models.features.fold import NOTHING_KNOWN, fold
 from models.features.history_profiles import HistoryProfiles
-from models.features.inputs import number_fields
-from models.features.layout import id_fields
+from models.features.layout import id_fields, number_fields
 from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from models.sources.events import Events
+from models.sources.routed import in_log
 from schemas.source_spec import SourceSpec
 from schemas.times import RECORD_TIME_MS_MAX
 from services.engine.batches import Record
+from services.engine.decode import Decoder
 from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, unscorable
 from services.scorer.decide import decide
-from services.scorer.decode import Decoder
 from services.scorer.entity_headers import EntityHeaders
 from services.scorer.processor import Limits, admit
 
@@ -62,18 +62,22 @@ class OfflinePartition:
         session: ModelSession,
         limits: Limits,
         source: SourceSpec | None = None,
+        *,
+        of_log: bool = False,
         entities: EntityFolds | None = None,
     ) -> None:
-        """source: what the records are, where the bundle does not say. entities: folds the events' entities here; without it
-        what is known of them is in the records' headers.
+        """source: what the records are, where the bundle does not say. of_log: they lie on the topic that a scorer reads.
+
+        entities: folds the events' entities here; without it what is known of them is in the records' headers.
         """
         self._session = session
+        meant = session.bundle.manifest.source or source
         self._thresholds = session.bundle.manifest.thresholds
         self._decoder = Decoder(
             limits.message_bytes_max,
             limits.times,
             scan_ids=limits.scan_ids,
-            source=session.bundle.manifest.source or source,
+            source=in_log(meant) if of_log else meant,
         )
         self._duplicates = DuplicateWindow(limits.duplicates)
         spec = session.bundle.manifest.feature_spec
@@ -161,7 +165,7 @@ def judge(
         session.bundle.manifest.feature_spec,
     )
     entities = EntityFolds(spec, limits.cards_max) if spec.stages else None
-    partition = OfflinePartition(session, limits, source, entities)
+    partition = OfflinePartition(session, limits, source, entities=entities)
     history = HistoryProfiles(labelled.label_delay_days)
     for start, end in _batches(labelled.day):
         part = partition.judge(records[start:end], history.on(int(labelled.day[start])))
