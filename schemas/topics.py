@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.alert import Alert
+from schemas.answer import Answer
 from schemas.application import Application
 from schemas.base import Message
 from schemas.case import Case, CaseAction, Mute
@@ -87,6 +88,9 @@ CONTROL_ANSWERS = Topic(
     "control-answers", Control, "group, channel, partition", "scorer", None, partitions="one", cleanup="compact"
 )
 """Apart from the commands, so that who may answer cannot command, and who may command cannot answer."""
+ANSWERS = Topic("answers", Answer, "transaction_id", "scorer", DAY_MS)
+"""To events whose records ask for one; without a key where the event was refused. On the event's own partition, so that a
+repetition's answer lies behind the decision, and a partition without an owner holds back no other's answers."""
 
 TOPICS = (
     TRANSACTIONS,
@@ -111,6 +115,7 @@ TOPICS = (
     CREDIT_DECISIONS,
     CONTROL,
     CONTROL_ANSWERS,
+    ANSWERS,
 )
 SCORER_OUTPUTS = (
     SCORES,
@@ -121,6 +126,7 @@ SCORER_OUTPUTS = (
     MODEL_REFERENCES,
     TERMINAL_SUMS,
     CONTROL_ANSWERS,
+    ANSWERS,
 )
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
@@ -166,6 +172,7 @@ ACCESS = (
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
     ),
     Access("analyst", reads=(CASES, CASE_MUTES, MONITOR), writes=(CASE_ACTIONS, LABELS)),
+    Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS), writes=(CONTROL,)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
@@ -198,6 +205,9 @@ SOURCE_TIMESTAMP_HEADER = "assay-source-timestamp-ms"
 
 The output record's own Kafka timestamp is the time of writing, from which its retention counts.
 """
+
+REQUEST_HEADER = "assay-request"
+"""On an input record: its sender waits for an answer, and calls the request so. On `answers` as well."""
 
 PROFILES_OFFSET_HEADER = "assay-profiles-offset"
 """On what the scorer writes about a payment: the records of `terminal-profiles` below this offset were known to it."""

@@ -16,7 +16,7 @@ from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, monitor, privacy
-from services.cli.running import broker, credit, profile, score, simulate
+from services.cli.running import broker, credit, gateway, profile, score, simulate
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
@@ -49,6 +49,7 @@ app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
+app.add_typer(gateway.app, name="gateway")
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)

@@ -34,7 +34,7 @@ SERVICE_LINK = re.compile(
 
 def settings_classes() -> tuple[type[BaseSettings], ...]:
     """Every settings class, in the order of docs/settings.md."""
-    from services.settings import bundles, cases, credit, kafka, monitor, privacy, processing, profiler, scorer
+    from services.settings import bundles, cases, credit, gateway, kafka, monitor, privacy, processing, profiler, scorer
 
     return (
         kafka.KafkaSettings,
@@ -44,6 +44,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         bundles.BundleSettings,
         profiler.ProfilerSettings,
         credit.CreditSettings,
+        gateway.GatewaySettings,
         cases.CasesSettings,
         monitor.MonitorSettings,
         privacy.PseudonymSettings,
