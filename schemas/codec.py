@@ -55,6 +55,10 @@ class SchemaError(RejectedError):
     """JSON, but a field is missing, of the wrong type or out of its range."""
 
 
+class UnknownSchemaError(RejectedError):
+    """Written with a schema that the registry does not have, or that cannot be used."""
+
+
 def write(message: Message) -> bytes:
     """Bytes of a message, off the hot path."""
     return message.model_dump_json().encode()

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from schemas.generator import GeneratorManifest
 from schemas.manifest import Manifest
+from schemas.policy import Policy
 from schemas.topics import TOPICS
 
 JSON_DIR = Path(__file__).with_name("json")
@@ -19,7 +20,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def documents() -> dict[str, str]:
     """File name -> text of every exported schema."""
     schemas: dict[str, type[BaseModel]] = {topic.name: topic.schema for topic in TOPICS}
-    schemas |= {"manifest": Manifest, "generator": GeneratorManifest}
+    schemas |= {"manifest": Manifest, "generator": GeneratorManifest, "policy": Policy}
     return {f"{name}.json": _text(schema) for name, schema in schemas.items()}
 
 

@@ -19,6 +19,7 @@ _REASONS: dict[type[codec.RejectedError], DeadLetterReason] = {
     codec.UndecodableError: DeadLetterReason.UNDECODABLE,
     codec.TooDeepError: DeadLetterReason.TOO_DEEP,
     codec.SchemaError: DeadLetterReason.SCHEMA,
+    codec.UnknownSchemaError: DeadLetterReason.UNKNOWN_SCHEMA,
 }
 
 

@@ -74,10 +74,10 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def host_name(header: str) -> str:
-    """The name in a Host header, without the port."""
+def is_own_name(header: str) -> bool:
+    """Whether a Host header, with or without a port, names this machine as itself."""
     host = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
-    return host.strip("[]")
+    return is_loopback(host.strip("[]"))
 
 
 def _tls(runtime: RuntimeSettings) -> ssl.SSLContext | None:
@@ -150,9 +150,7 @@ def _handler(
 
         def _held(self, ask: Callable[[], tuple[int, bytes]]) -> None:
             # a web page can point its own host name at this machine; its requests then carry that name
-            here = ip_address(self.client_address[0]).is_loopback and is_loopback(
-                host_name(self.headers.get("Host", ""))
-            )
+            here = ip_address(self.client_address[0]).is_loopback and is_own_name(self.headers.get("Host", ""))
             near = credentials is not None or here
             status, body = (ask() if near else FAR) if self._known() else UNKNOWN
             self._answer(status, "application/json" if status not in (401, 403) else "text/plain", body)

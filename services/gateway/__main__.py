@@ -90,7 +90,13 @@ def source_in_force() -> SourceSpec:
         found = scoring_bundle(load(ScorerSettings), load(BundleSettings))
     except BundleError as error:
         raise AssayError(f"{error}{advice(error)}") from error
-    return found.bundle.manifest.source or default_source()
+    source = found.bundle.manifest.source or default_source()
+    if not source.is_json:
+        raise AssayError(
+            f"The source spec of {source.topic} reads another format than JSON, or an envelope, and the gateway writes an event as "
+            "it comes: use a bundle whose source is plain JSON."
+        )
+    return source
 
 
 async def _partitions(kafka: KafkaSettings, topics: TopicSettings, source: SourceSpec) -> int:

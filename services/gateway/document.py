@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document: the event's schema comes from the source spec in force."""
+"""The OpenAPI 3.1 document: the event's schema comes from the bundle's source spec."""
 
 from typing import Any
 

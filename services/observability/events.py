@@ -46,6 +46,8 @@ EVENTS = {
     "records.misplaced": "Records lie on another partition than their card's id gives: histories are split (once a partition).",
     "retention.short": "The input's retention is shorter than the features look back.",
     "retention.unknown": "The input's retention may not be read by this account.",
+    "schema_registry.available": "The schema registry answers again; what waited for it goes on.",
+    "schema_registry.unavailable": "No schema registry answers: records whose schemas are not known yet wait for it.",
     "snapshot.abandoned": "A snapshot was not done when its partition had to go: the next owner folds from the one before.",
     "snapshot.failed": "A snapshot was not saved: the next restart takes longer.",
     "snapshot.rejected": "A snapshot is not usable: an older one, or the log, takes its place.",

@@ -34,11 +34,24 @@ SERVICE_LINK = re.compile(
 
 def settings_classes() -> tuple[type[BaseSettings], ...]:
     """Every settings class, in the order of docs/settings.md."""
-    from services.settings import bundles, cases, credit, gateway, kafka, monitor, privacy, processing, profiler, scorer
+    from services.settings import (
+        bundles,
+        cases,
+        credit,
+        gateway,
+        kafka,
+        monitor,
+        privacy,
+        processing,
+        profiler,
+        schema_registry,
+        scorer,
+    )
 
     return (
         kafka.KafkaSettings,
         kafka.TopicSettings,
+        schema_registry.SchemaRegistrySettings,
         processing.RuntimeSettings,
         scorer.ScorerSettings,
         bundles.BundleSettings,

@@ -97,6 +97,7 @@ def local_ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.usefixtures("local_ray")
 def test_the_example_gives_the_same_bits_on_ray(history: tuple[dict[str, Any], np.ndarray]) -> None:

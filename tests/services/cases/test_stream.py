@@ -77,6 +77,7 @@ async def until_async(service: Scorer, done: Callable[[], Awaitable[bool]]) -> N
         await asyncio.sleep(0.2)
 
 
+@pytest.mark.slow
 async def test_a_burst_of_ten_thousand_alerts_on_fifty_cards_is_fifty_cases_once_each_across_a_kill(
     stream: Stream,
 ) -> None:

@@ -164,7 +164,7 @@ async def test_what_is_on_answers_is_as_the_exported_schema_says(door: Door) -> 
 
 
 async def test_the_document_is_openapi_3_1_and_names_the_fields_of_the_source(door: Door) -> None:
-    """From the source spec in force."""
+    """From the bundle's source spec."""
     document = (await door.get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     event = document["components"]["schemas"]["Event"]

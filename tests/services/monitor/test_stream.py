@@ -85,6 +85,7 @@ async def drift_reports(stream: Stream) -> list[DriftReport]:
     return [report.drift for report in found if report.drift is not None]
 
 
+@pytest.mark.slow
 async def test_a_change_of_habits_is_reported_and_an_equal_stretch_without_one_is_not(
     stream: Stream, tmp_path: Path
 ) -> None:

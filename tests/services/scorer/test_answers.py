@@ -33,5 +33,5 @@ def test_the_first_of_two_requests_counts() -> None:
 
 @pytest.mark.parametrize("value", [b"", b"x" * 65, b"a b", b"a\n", b"\xff", "ä".encode(), None])
 def test_a_value_that_names_no_request_asks_for_nothing(value: Any) -> None:
-    """Whoever writes it: nothing of it is repeated anywhere."""
+    """Nothing of it is repeated anywhere."""
     assert requests([record((REQUEST_HEADER, value))]) == {}

@@ -127,6 +127,7 @@ async def test_a_model_that_alerts_too_much_is_rolled_back_by_the_scorers_themse
     assert 0 < sum(score.model == "fraud/2@cpu" for _, _, score in scores) < 4000
 
 
+@pytest.mark.slow
 async def test_a_challenger_scores_beside_and_another_feature_spec_is_folded_again_on_demand(shop: Shop) -> None:
     """The challenger's sums are those of its own replay; other features are refused live, or each history is folded again."""
     await shop.assay("registry", "publish", str(shop.stream.directory / "v1"))

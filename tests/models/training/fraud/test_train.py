@@ -80,6 +80,7 @@ def test_training_reports_its_progress(tmp_path: Path) -> None:
     assert {("classifier", 1, 3), ("autoencoder", 3, 3)} <= set(seen)
 
 
+@pytest.mark.slow
 def test_training_again_with_the_committed_settings_gives_the_recorded_metrics(tmp_path: Path) -> None:
     """Within 0.03: another processor rounds otherwise, and training amplifies it. On the same one they are equal."""
     settings = replace(restored(COMMITTED.manifest), compared=False)

@@ -81,6 +81,7 @@ def test_a_short_demo_scores_everything_exactly_once_and_prints_one_line(tmp_pat
     assert list((tmp_path / ".assay").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
     """Kafka, scorer and simulator end in order, and the temporary files go."""
@@ -97,6 +98,7 @@ def test_an_interrupted_demo_leaves_nothing_running(tmp_path: Path) -> None:
     assert list((tmp_path / ".assay").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_scorer_that_is_killed_comes_back_and_nothing_is_lost(tmp_path: Path, kafka_bootstrap: str) -> None:
     """kill -9 in the middle of the stream; the oracle finds nothing."""
     changes = {"ASSAY_KAFKA_BOOTSTRAP": kafka_bootstrap, "ASSAY_SESSION_TIMEOUT_S": "6"}
