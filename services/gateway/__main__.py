@@ -93,8 +93,8 @@ def source_in_force() -> SourceSpec:
     source = found.bundle.manifest.source or default_source()
     if not source.is_json:
         raise AssayError(
-            f"The source spec of {source.topic} reads another format than JSON, or an envelope, and the gateway writes an event as "
-            "it comes: use a bundle whose source is plain JSON."
+            f"The source spec of {source.topic} reads another format than JSON, or an envelope, and the gateway writes events as "
+            "they come: use a bundle whose source is plain JSON."
         )
     return source
 
