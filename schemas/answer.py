@@ -7,12 +7,14 @@ from pydantic import Field
 from schemas.alert import Reasons, Triggers
 from schemas.base import Count, Digest, Identifier, Message, Offset, Partition, TopicName, Words
 from schemas.dead_letter import DeadLetterReason
+from schemas.policy import Action
 from schemas.score import Score
 
 Request = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$", max_length=64)]
 """Names a request: which gateway asked, and its number there."""
 
-Verdict = Literal["approve", "alert"]
+Verdict = Literal[Action, "alert"]
+"""A policy's action; without a policy, approve or alert."""
 
 
 class Answer(Message):
@@ -43,7 +45,8 @@ class Answered(Message):
 
     id: Identifier = Field(description="Id of the event.")
     decision: Verdict = Field(
-        description="alert: a threshold was crossed. approve: none was, or the alert is let through (`let_through`)."
+        description="The policy's action. Without a policy: alert where a threshold was crossed and the alert is not let "
+        "through (`let_through`), else approve."
     )
     stand_in: bool = Field(
         description="The decision was not there in time: `decision` is the gateway's stand-in; the score is not known yet."

@@ -47,13 +47,14 @@ async def start() -> None:
     stop = stop_on_signals()
     source = source_in_force()
     partitions = await _partitions(kafka, topics, source)
-    writer = EventWriter(kafka, runtime, topics.topic_prefix + topic_of(source).name)
+    name = topic_of(source).full_name(topics.topic_prefix)
+    writer = EventWriter(kafka, runtime, name)
     room = WaitingRoom(settings, writer, shown, monotonic_s)
     follower = AnswerFollower(kafka, topics.topic_prefix, partitions, settings, room.take, shown)
     listening = listen(settings)
     gateway = Gateway(
         settings,
-        source,
+        source or default_source(),
         EventReader(source, runtime, partitions, wall_ms),
         room,
         shown,
@@ -67,7 +68,12 @@ async def start() -> None:
         await follower.start()
         watching = asyncio.create_task(_watch(room, follower, shown, stop))
         host, port = listening.getsockname()[:2]
-        log.info("gateway.started", http=f"{host}:{port}", topic=topic_of(source).name, remembered=len(room.memory))
+        log.info(
+            "gateway.started",
+            http=f"{host}:{port}",
+            topic=name,
+            remembered=len(room.memory),
+        )
         await serve(guarded(gateway), listening, settings, stop)
         watching.cancel()
     except KafkaError as error:
@@ -84,22 +90,22 @@ async def start() -> None:
     log.info("process.stopped")
 
 
-def source_in_force() -> SourceSpec:
-    """The source spec of the bundle that scores. Raises AssayError."""
+def source_in_force() -> SourceSpec | None:
+    """The source spec of the bundle that scores; None for Assay's own. Raises AssayError."""
     try:
         found = scoring_bundle(load(ScorerSettings), load(BundleSettings))
     except BundleError as error:
         raise AssayError(f"{error}{advice(error)}") from error
-    source = found.bundle.manifest.source or default_source()
-    if not source.is_json:
+    source = found.bundle.manifest.source
+    if source is not None and source.is_routed:
         raise AssayError(
-            f"The source spec of {source.topic} reads another format than JSON, or an envelope, and the gateway writes events as "
-            "they come: use a bundle whose source is plain JSON."
+            f"The source {source.topic} is read through intake, and the gateway writes events that the scorer reads as they "
+            "are: use a bundle whose source is plain JSON, read directly."
         )
     return source
 
 
-async def _partitions(kafka: KafkaSettings, topics: TopicSettings, source: SourceSpec) -> int:
+async def _partitions(kafka: KafkaSettings, topics: TopicSettings, source: SourceSpec | None) -> int:
     """Of the input and of `answers`, which must be the same. Raises AssayError."""
     given, answers = await describe_topics(kafka, topics, [topic_of(source), ANSWERS])
     missing = [state.name for state in (given, answers) if not state.partitions]

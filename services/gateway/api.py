@@ -16,7 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas import codec
-from schemas.answer import Answer, Answered, Problem
+from schemas.answer import Answer, Answered, Problem, Verdict
+from schemas.score import Score
 from schemas.source_spec import SourceSpec
 from services.clock import monotonic_s
 from services.gateway.document import EVENT_BODY, describe
@@ -112,7 +113,7 @@ def answered(answer: Answer, reply: Reply) -> Answered:
     assert score is not None, "a refusal is a problem"
     return _make(
         id=score.transaction_id,
-        decision="alert" if score.alert and not score.let_through else "approve",
+        decision=_verdict(score),
         stand_in=False,
         repeated=reply.repeated,
         score=score,
@@ -121,6 +122,12 @@ def answered(answer: Answer, reply: Reply) -> Answered:
         bundle_digest=answer.bundle_digest,
         position=reply.position and codec.record_of(reply.position),
     )
+
+
+def _verdict(score: Score) -> Verdict:
+    if score.action is not None:
+        return score.action
+    return "alert" if score.alert and not score.let_through else "approve"
 
 
 def guarded(gateway: Gateway) -> "Guard":

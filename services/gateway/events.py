@@ -7,10 +7,10 @@ from models.sources.spec_file import topic_of
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
 from schemas.source_spec import SourceSpec
+from services.engine.decode import Decoder
 from services.engine.faults import TimeLimits
 from services.engine.placement import place
 from services.gateway.problems import Kind, ProblemError
-from services.scorer.decode import Decoder
 from services.settings.processing import RuntimeSettings
 
 NOT_SELECTED = "the source spec does not select this event (`select`), so it is not scored"

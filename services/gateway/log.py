@@ -68,7 +68,7 @@ class AnswerFollower:
         metrics: GatewayMetrics,
     ) -> None:
         self._kafka, self._settings, self._take, self._metrics = kafka, settings, take, metrics
-        self._sources = [TopicPartition(prefix + ANSWERS.name, partition) for partition in range(partitions)]
+        self._sources = [TopicPartition(ANSWERS.full_name(prefix), partition) for partition in range(partitions)]
         self._caught_up = asyncio.Event()
         self._looked_s = 0.0
         self._following: asyncio.Task[None] | None = None
