@@ -1,5 +1,6 @@
 """Which events are meant, in a spec: comparisons of values with constants, and `not`, `all`, `any` of them. No code."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -17,6 +18,27 @@ Constants = Annotated[tuple[Constant, ...], Field(min_length=1, max_length=1_000
 BOUNDS = ("above", "at_least", "below", "at_most")
 COMPARISONS = ("equals", "one_of", "exists", *BOUNDS)
 GROUPS = ("negated", "every", "some")
+
+
+def constant_words(value: bool | int | float | str) -> str:
+    """A constant as a person writes it."""
+    return (
+        ("yes" if value else "no")
+        if isinstance(value, bool)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def named_problems(condition: "Condition") -> Iterator[str]:
+    """What keeps a condition from being asked of named columns: its paths must be names, its constants of one type."""
+    for one in condition.inner:
+        yield from named_problems(one)
+    if condition.path is not None and not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", condition.path):
+        yield f"{condition.path!r} is not the name of an attribute; give one of the source spec's, not its path"
+    if len({isinstance(value, str) for value in condition.one_of or ()}) > 1:
+        yield "its constants are texts and numbers; write two conditions under any"
 
 
 class Condition(Part):
@@ -75,6 +97,23 @@ class Condition(Part):
     def depth(self) -> int:
         """How many stand within each other."""
         return 1 + max((condition.depth for condition in self.inner), default=0)
+
+    def words(self) -> str:
+        """The condition in words: `approved is no and amount is above 100`."""
+        if self.negated is not None:
+            return f"not ({self.negated.words()})"
+        if self.inner:
+            joint = " and " if self.every else " or "
+            return joint.join(f"({one.words()})" if len(one.inner) > 1 else one.words() for one in self.inner)
+        name = str(self.path).replace("_", " ")
+        if self.exists is not None:
+            return f"{name} is {'given' if self.exists else 'missing'}"
+        if self.equals is not None:
+            return f"{name} is {constant_words(self.equals)}"
+        if self.one_of is not None:
+            return f"{name} is one of {', '.join(map(constant_words, self.one_of))}"
+        bounds = {"above": self.above, "at least": self.at_least, "below": self.below, "at most": self.at_most}
+        return f"{name} is " + " and ".join(f"{word} {value:g}" for word, value in bounds.items() if value is not None)
 
     def paths(self) -> Iterator[str]:
         """Every path that it reads."""

@@ -1,11 +1,13 @@
 """The kinds of features that a spec may declare, and the durations that they are written with."""
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Part
+from schemas.base import Number, Part
+from schemas.conditions import Condition, named_problems
 
 UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 UNIT_WORDS = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
@@ -21,6 +23,12 @@ IdField = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)
 
 ID_FIELDS = ("card_id", "terminal_id", "currency", "mcc", "country", "channel")
 """The payment's own: subject, counterparty, and what else every source may have."""
+
+REMEMBERED_MAX = 256
+"""Different ids that a novelty feature can remember of one key: 12 bytes each."""
+
+EVER_S = 2**33
+"""Seconds: longer than event times reach."""
 
 _WINDOW_WORDS: dict[Aggregation, str] = {
     "count": "payments of this {key} in the last {window}",
@@ -164,21 +172,52 @@ class WindowFeature(TransformedFeature):
     key: Name = Field(description="Whose payments.")
     aggregation: Aggregation = Field(description="ratio: the present value divided by the window's mean.")
     window: Duration = Field(description="One of the spec's windows.")
-    field: Literal["amount"] = Field("amount", description="Of which number; count and distinct need none.")
+    field: Name = Field(
+        "amount",
+        description="Of which number: amount, or a number or flag of the source spec; payments without it do not count. "
+        "count and distinct need none.",
+    )
+    where: Condition | None = Field(
+        None,
+        description="Only payments for which this holds count, the present one too; its paths are names of attributes.",
+    )
+    empty: Number | None = Field(
+        None,
+        description="Value of mean, max, std and ratio where no payment counts; by default 0. Only with where, or another "
+        "field than amount.",
+    )
     of: IdField | None = Field(
         None, description="distinct: of which id. Estimated from 64 bits a bucket: to about a tenth, at most 266."
     )
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is of all payments and their amounts, which each has."""
+        return self.field == "amount" and self.where is None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Field and what is wrong with it, beyond types."""
+        if self.plain and self.empty is not None:
+            yield "empty", "the payment itself always counts here; remove empty"
+        if not self.plain and self.aggregation == "distinct":
+            field = "field" if self.where is None else "where"
+            yield field, "distinct counts ids of all payments; remove it, or use kind: novelty with part: count"
+        if self.where is not None:
+            yield from (("where", problem) for problem in named_problems(self.where))
 
     def _plain_words(self, value: float) -> str:
         return f"{number_words(value)} times" if self.aggregation == "ratio" else number_words(value)
 
     def _derived_words(self) -> str:
-        return _WINDOW_WORDS[self.aggregation].format(
+        words = _WINDOW_WORDS[self.aggregation].format(
             key=self.key,
-            field=self.field,
+            field=self.field.replace("_", " "),
             of=(self.of or "").removesuffix("_id"),
             window=duration_words(self.window),
         )
+        if self.aggregation == "count" and self.field != "amount":
+            words += f", with {self.field.replace('_', ' ')}"
+        return words if self.where is None else f"{words}, where {self.where.words()}"
 
 
 class ProfileFeature(TransformedFeature):
@@ -204,4 +243,61 @@ class ProfileFeature(TransformedFeature):
         return _PROFILE_WORDS[self.aggregation].format(window=duration_words(self.window))
 
 
-PaymentFeature = FieldFeature | CalendarFeature | SinceFeature | WindowFeature | ProfileFeature
+class NoveltyFeature(TransformedFeature):
+    """Whether a key has met something before: a device, a merchant, a country."""
+
+    kind: Literal["novelty"] = Field(description="Whether, and how often, the key met this id or category before.")
+    key: Name = Field(description="Whose meetings: a card's, a device's.")
+    of: IdField = Field(description="Whom or what it meets: an id, an address, a category; terminal_id, country ...")
+    part: Literal["first", "count", "since"] = Field(
+        description="first: 1 where it meets this one for the first time; count: different ones, the present one included; "
+        "since: seconds since it last met this one."
+    )
+    window: Duration | None = Field(None, description="How far back it looks. Default: as far as its history goes.")
+    remembered: Annotated[int, Field(ge=1, le=REMEMBERED_MAX)] = Field(
+        16,
+        description="So many different ones are remembered for each key, those met last; exact while it meets no more in "
+        "the window. Features of the same key and id share the largest.",
+    )
+    at_most: Duration = Field("30d", description="since: larger values become this, and it stands for one never met.")
+    missing: Number | None = Field(
+        None, description="Value of first and since where the payment lacks the id. Needed where it may lack it."
+    )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Field and what is wrong with it, beyond types."""
+        if self.of in ("amount", "event_time"):
+            yield "of", f"{self.of} names no one; write {', '.join(ID_FIELDS)} or an id of the source spec"
+        if self.part == "count" and self.missing is not None:
+            yield "missing", "count is known without the id, too; remove missing"
+
+    @property
+    def window_s(self) -> int:
+        """How far back it looks, in seconds: all of time without a window."""
+        return EVER_S if self.window is None else duration_ms(self.window) // 1000
+
+    @property
+    def at_most_s(self) -> int:
+        """The cap of `since`."""
+        return duration_ms(self.at_most) // 1000
+
+    def _plain_words(self, value: float) -> str:
+        if self.part == "first":
+            return {1.0: "yes", 0.0: "no"}.get(value, number_words(value))
+        if self.part == "since" and value >= 0:
+            capped = value >= self.at_most_s * (1 - 1e-6)
+            return f"{seconds_words(self.at_most_s)} or more, or never" if capped else seconds_words(value)
+        return number_words(value) + (" or more" if self.part == "count" and value >= self.remembered else "")
+
+    def _derived_words(self) -> str:
+        of, window = self.of.removesuffix("_id").replace("_", " "), ""
+        if self.window is not None:
+            window = f" in the last {duration_words(self.window)}"
+        if self.part == "first":
+            return f"first time that this {self.key} meets this {of}{window}"
+        if self.part == "count":
+            return f"different values of {of} that this {self.key} met{window}"
+        return f"time since this {self.key} last met this {of}{window}"
+
+
+PaymentFeature = FieldFeature | CalendarFeature | SinceFeature | WindowFeature | NoveltyFeature | ProfileFeature

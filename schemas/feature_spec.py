@@ -21,6 +21,7 @@ from schemas.feature_kinds import (
     Duration,
     IdField,
     Name,
+    NoveltyFeature,
     PaymentFeature,
     ProfileFeature,
     SinceFeature,
@@ -109,13 +110,16 @@ class FeatureSpec(Part):
             names.add(feature.name)
             if isinstance(feature, AttributeFeature):
                 yield from (((*path, field), problem) for field, problem in feature.problems())
-            if isinstance(feature, SinceFeature | WindowFeature) and feature.key not in self.keys:
+            if isinstance(feature, SinceFeature | WindowFeature | NoveltyFeature) and feature.key not in self.keys:
                 yield (
                     (*path, "key"),
                     f"{feature.key!r} is not one of the keys ({', '.join(self.keys) or 'none'}); declare it under keys",
                 )
             if isinstance(feature, WindowFeature):
                 yield from self._aggregation_problems(feature, path)
+                yield from (((*path, field), problem) for field, problem in feature.problems())
+            if isinstance(feature, NoveltyFeature):
+                yield from (((*path, field), problem) for field, problem in feature.problems())
             if isinstance(feature, ProfileFeature):
                 yield from self._profile_problems(feature, path)
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from schemas.base import NUMBER_MAX, Number, Part, TopicName
 from schemas.conditions import Condition
 from schemas.paths import Path, parts
+from schemas.record_format import Envelope, RecordFormat
 
 AMOUNT_MAX = 1e9
 SCALE_MAX = 9
@@ -305,7 +306,13 @@ class SourceSpec(Part):
 
     version: Literal[1] = Field(description="Version of this format.")
     topic: TopicName = Field(description="The topic's name.")
-    format: Literal["json"] = Field("json", description="Of the records' values.")
+    format: RecordFormat = Field(RecordFormat(), description="Of the records' values.")
+    envelope: Envelope = Field("none", description="What is around each event.")
+    routed: bool = Field(
+        False,
+        description="Intake reads the topic and writes its events to `events`, keyed by the subject, for the scorer: where the "
+        "topic has other keys or another partitioner. false: the scorer reads the topic itself, if that is plain JSON.",
+    )
     select: Annotated[tuple[Condition, ...], Field(max_length=100)] = Field(
         (), description="Records for which all of these hold are events; the others are passed over, and counted."
     )
@@ -322,6 +329,8 @@ class SourceSpec(Part):
 
     def _problems(self) -> Iterator[Problem]:
         event = self.event
+        for inside, problem in self.format.problems():
+            yield ("format", *inside), problem
         for where, problem in event.time.moment_problems():
             yield ("event", "time", *where), problem
         if event.amount.at_least > event.amount.at_most:
@@ -369,6 +378,16 @@ class SourceSpec(Part):
                         leaves[found],
                         f"{found[place - 1]!r} is a list in one path and an object in another; correct one",
                     )
+
+    @property
+    def is_json(self) -> bool:
+        """Whether a record's value is the event as it stands: JSON without an envelope."""
+        return self.format.type == "json" and self.envelope == "none"
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether intake is between the topic and the scorer, which reads nothing but plain JSON."""
+        return self.routed or not self.is_json
 
     def located(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Each field's place in the spec, and the path that it reads."""

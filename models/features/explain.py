@@ -7,10 +7,19 @@ import numpy as np
 
 from models.features.columns import TransactionColumns
 from models.features.fold import fold, warm
-from models.features.inputs import number_fields
-from models.features.layout import bucket_layout_of, id_fields, program, ring_lengths, used_keys
+from models.features.layout import bucket_layout_of, id_fields, number_fields, program, ring_lengths, used_keys
+from models.features.memory import met_fields
+from models.features.memory import ring_bytes as series_bytes
 from models.features.state import FeatureState
-from schemas.feature_kinds import BaseFeature, ProfileFeature, SinceFeature, WindowFeature, duration_ms, duration_words
+from schemas.feature_kinds import (
+    BaseFeature,
+    NoveltyFeature,
+    ProfileFeature,
+    SinceFeature,
+    WindowFeature,
+    duration_ms,
+    duration_words,
+)
 from schemas.feature_spec import FeatureSpec, Window
 
 WORD_BYTES = 4
@@ -39,8 +48,12 @@ def table(spec: FeatureSpec) -> list[FeatureRow]:
     rows = []
     for feature in spec.features:
         key, window, resolution, size = "", "", "exact", 0
-        if isinstance(feature, WindowFeature):
-            key, (window, resolution, size) = feature.key, _cost(spec, feature.key, windows[feature.window])
+        if isinstance(feature, NoveltyFeature):
+            remembered = met_fields(spec, feature.key)[feature.of]
+            key, window, size = feature.key, feature.window or "ever", 4 + 12 * remembered
+            resolution = f"exact up to {remembered}, 1 second"
+        elif isinstance(feature, WindowFeature):
+            key, (window, resolution, size) = feature.key, _cost(spec, feature, windows[feature.window])
         elif isinstance(feature, ProfileFeature):
             key, window, resolution = "all terminals", f"{feature.window}, {spec.label_delay} ago", "1 day"
         elif isinstance(feature, SinceFeature):
@@ -71,9 +84,11 @@ def _what(feature: BaseFeature) -> str:
     return feature.words() + (" (logarithm)" if getattr(feature, "transform", "none") == "log1p" else "")
 
 
-def _cost(spec: FeatureSpec, key: str, window: Window) -> tuple[str, str, int]:
-    ring_bytes = ring_lengths(spec, key)[window.bucket_ms] * bucket_layout_of(spec, key).stride * WORD_BYTES
-    return window.duration, _width_words(window.bucket_ms), ring_bytes
+def _cost(spec: FeatureSpec, feature: WindowFeature, window: Window) -> tuple[str, str, int]:
+    if not feature.plain:
+        return window.duration, _width_words(window.bucket_ms), series_bytes(spec, feature)
+    words = ring_lengths(spec, feature.key)[window.bucket_ms] * bucket_layout_of(spec, feature.key).stride
+    return window.duration, _width_words(window.bucket_ms), words * WORD_BYTES
 
 
 def _width_words(bucket_ms: int) -> str:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from models.features import inputs, kernel
 from models.features.columns import NO_VALUE, TransactionColumns
-from models.features.layout import id_fields
+from models.features.layout import id_fields, number_fields
 from models.features.local_time import local_ms
 from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
@@ -34,7 +34,7 @@ def fold(
     kernel.run_plain(source, column, log1p, amounts, local_ms(times, spec.time_zone), matrix)
     inputs.fill(state.inputs, columns, matrix)
     for place, history in enumerate(state.in_order):
-        history.fold(keys, times, amounts, late if place == 0 else late.copy(), matrix)
+        history.fold(columns, keys, times, amounts, late if place == 0 else late.copy(), matrix)
     if spec.profiled:
         profiles.fill(spec, columns.ids["terminal_id"], times, matrix)
     if "terminal_id" in columns.ids:
@@ -49,7 +49,7 @@ def warm(spec: FeatureSpec) -> None:
     """Compile the kernels, or load them from numba's cache, so that the first batch does not wait for them."""
     ids: dict[str, list[str]] = {field: ["a"] for field in id_fields(spec)}
     state = FeatureState(spec, cards_max=1)
-    numbers = dict.fromkeys(inputs.number_fields(spec), np.zeros(1))
+    numbers = dict.fromkeys(number_fields(spec), np.zeros(1))
     ids |= {name: [NO_VALUE] for name in inputs.text_fields(spec)}
     fold(state, TransactionColumns(ids, np.zeros(1, dtype=np.int64), np.zeros(1), numbers=numbers))
     state.capture().arrays()

@@ -10,11 +10,12 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import index, kernel
+from models.features import index, kernel, memory, memory_kernel
 from models.features.capture import Capture, Part, RowCapture
+from models.features.columns import TransactionColumns
 from models.features.index import FREE, NO_ID, NO_ROW, USED
 from models.features.kernel import EMPTY, FIRST_MS, HEADS, ID_WORDS, LAST_MS, SKETCH_BITS
-from models.features.layout import counted_fields, program
+from models.features.layout import counted_fields, memory_of, program
 from schemas.feature_kinds import IdField
 from schemas.feature_spec import FeatureSpec
 
@@ -44,7 +45,8 @@ class KeyHistory:
         if ids_max < 1:
             raise FeatureStateError(f"cards_max is {ids_max}; it must be at least 1.")
         self.ids_max = ids_max
-        self.program = program(spec, key)
+        self.program, self.memory = program(spec, key), memory_of(spec, key)
+        self._series, self._met = memory.series_of(spec, key), list(memory.met_fields(spec, key))
         self.field = spec.keys[key]
         self._key, self._counted, self._lateness_ms = key, counted_fields(spec, key), spec.lateness_ms
         try:
@@ -57,7 +59,9 @@ class KeyHistory:
         self._events = np.zeros(ids_max + 1, dtype=np.uint8)
         self.evicted = (0, 0)
         self._times[NO_ROW, FIRST_MS:] = EMPTY
-        self._blank = (FIRST_MS, HEADS + len(self.program.ring_bucket_ms), EMPTY)  # what a new id's times are
+        rings = len(self.program.ring_bucket_ms)
+        end = HEADS + rings if self.memory is None else self.memory.heads + 1 + len(self.memory.rings.series)
+        self._blank = (FIRST_MS, end, EMPTY)  # what a new id's times are
         self._secret = index.SECRET
         self._table = index.table_for(ids_max)
         self._counters = np.array([1, 0], dtype=np.int64)
@@ -76,13 +80,14 @@ class KeyHistory:
 
     def fold(
         self,
+        columns: TransactionColumns,
         keys: Mapping[IdField, index.Keys],
         times: NDArray[np.int64],
         amounts: NDArray[np.float64],
         late: NDArray[np.bool_],
         matrix: NDArray[np.float32],
     ) -> None:
-        """Fill this key's columns of the matrix, and remember what is not late. times, amounts: contiguous.
+        """Fill this key's columns of the matrix, and remember what is not late. times, amounts: the columns', contiguous.
 
         keys: of the ids, by field. late: bool[n], rows that are not remembered; filled up with what is too old for its history.
         """
@@ -91,17 +96,30 @@ class KeyHistory:
         sketch_bits = np.empty((len(times), len(self._counted)), dtype=np.uint8)
         for place, field in enumerate(self._counted):
             sketch_bits[:, place] = index.public_tags(keys[field]) % SKETCH_BITS
-        memory = self.rows.reshape(-1)
-        flat = (self._lateness_ms, memory, memory.view(np.float32), memory.view(np.int64), self._events)
+        flat = self.rows.reshape(-1)
+        views = flat, flat.view(np.float32), flat.view(np.int64)
+        given = memory.given(self._series, self._met, columns, keys) if self.memory is not None else None
         start = 0
         with self._unread():
             while start < len(times):
                 slots = self._resolve(words[start:], tags[start:], late[start:])
                 part = slice(start, start + len(slots))
                 self._keep(slots)
+                now = slots, times[part]
                 kernel.run(
-                    self.program, *flat, slots, times[part], amounts[part], sketch_bits[part], late[part], matrix[part]
+                    self.program,
+                    self._lateness_ms,
+                    *views,
+                    self._events,
+                    *now,
+                    amounts[part],
+                    sketch_bits[part],
+                    late[part],
+                    matrix[part],
                 )
+                if self.memory is not None and given is not None:  # behind, since it knows then what is late
+                    values, hashes = given.values[:, part], given.hashes[:, part]
+                    memory_kernel.run(self.memory, *views, *now, values, hashes, late[part], matrix[part])
                 start += len(slots)
                 if start < len(times):
                     self._evict()

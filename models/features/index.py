@@ -66,6 +66,16 @@ def public_tags(words: Keys) -> NDArray[np.uint32]:
     return tags
 
 
+def public_hashes(words: Keys, none: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """64 bits of each id, never 0; 0 where the words are those of `none`. The same in every process.
+
+    Who knows an id can find another one of the same hash; to send the id itself would gain them as much.
+    """
+    hashes = np.empty(len(words), dtype=np.uint64)
+    _public_hash_all(words, none, hashes)
+    return hashes
+
+
 def secret_tags(words: Keys, secret: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """Hashes that give the places of ids in a table."""
     tags = np.empty(len(words), dtype=np.uint32)
@@ -97,6 +107,15 @@ def _split(data, padded):  # type: ignore[no-untyped-def]
 def _public_tag_all(words, tags):  # type: ignore[no-untyped-def]
     for row in range(tags.shape[0]):
         tags[row] = _public_tag(words, row, words.shape[1])
+
+
+@compiled
+def _public_hash_all(words, none, hashes):  # type: ignore[no-untyped-def]
+    for row in range(hashes.shape[0]):
+        given = False
+        for word in range(words.shape[1]):
+            given |= words[row, word] != none[word]
+        hashes[row] = max(_public_hash(words, row, words.shape[1]), np.uint64(1)) if given else np.uint64(0)
 
 
 @compiled
@@ -141,14 +160,19 @@ def _tag(words, row, id_words, secret):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _public_tag(words, row, id_words):  # type: ignore[no-untyped-def]
-    """32 bits of a multiplicative hash (splitmix64's constants) of the id in words[row]."""
+def _public_hash(words, row, id_words):  # type: ignore[no-untyped-def]
+    """A multiplicative hash (splitmix64's constants) of the id in words[row]."""
     state = np.uint64(0x9E3779B97F4A7C15)
     for word in range(id_words):
         state = (state ^ np.uint64(words[row, word])) * np.uint64(0xBF58476D1CE4E5B9)
         state ^= state >> np.uint64(29)
-    state *= np.uint64(0x94D049BB133111EB)
-    return np.uint32(state >> TAG_SHIFT)
+    return state * np.uint64(0x94D049BB133111EB)
+
+
+@compiled
+def _public_tag(words, row, id_words):  # type: ignore[no-untyped-def]
+    """The upper half of it."""
+    return np.uint32(_public_hash(words, row, id_words) >> TAG_SHIFT)
 
 
 @compiled

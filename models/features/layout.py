@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features import kernel
+from models.features import inputs, kernel, memory
 from models.features.inputs import text_fields
+from models.features.memory import MemoryFeature, MemoryProgram
 from schemas.feature_kinds import CalendarFeature, FieldFeature, IdField, SinceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec, Window
 
@@ -84,7 +85,8 @@ def plain(spec: FeatureSpec) -> Plain:
 
 def used_keys(spec: FeatureSpec) -> list[str]:
     """The keys that some feature reads, in the spec's order: only they cost memory."""
-    read = {feature.key for _, feature in _keyed(spec)}
+    features: list[tuple[int, SinceFeature | MemoryFeature]] = [*_keyed(spec), *memory.memory_features(spec)]
+    read = {feature.key for _, feature in features}
     return [key for key in spec.keys if key in read]
 
 
@@ -97,7 +99,13 @@ def counted_fields(spec: FeatureSpec, key: str) -> list[IdField]:
 def id_fields(spec: FeatureSpec) -> frozenset[IdField]:
     """Every id that features read."""
     fields = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
-    return frozenset(fields | ({"terminal_id"} if spec.profiled else set()) | text_fields(spec))
+    fields |= {"terminal_id"} if spec.profiled else set()
+    return frozenset(fields | text_fields(spec) | memory.texts_read(spec))
+
+
+def number_fields(spec: FeatureSpec) -> frozenset[str]:
+    """Every attribute that features read as a number, amount and time of the payment left out."""
+    return inputs.number_fields(spec) | memory.numbers_read(spec)
 
 
 def stream_fields(spec: FeatureSpec) -> frozenset[IdField]:
@@ -129,9 +137,13 @@ def _program(canonical: str, key: str) -> Program:
     index = {window.duration: number for number, window in enumerate(windows)}
     per_ring = [sum(window.bucket_ms == width for window in windows) for width in order]
     bucket_layout, fields = bucket_layout_of(spec, key), counted_fields(spec, key)
-    head_words = 2 * (kernel.HEADS + len(order)) + len(order)
-    starts = head_words + np.concatenate([[0], np.cumsum(lengths * bucket_layout.stride)]).astype(np.int64)
+    starts = (
+        _head_words(spec, key)
+        + memory.head_words(spec, key)
+        + np.concatenate([[0], np.cumsum(lengths * bucket_layout.stride)]).astype(np.int64)
+    )
     features = _keyed(spec, key)
+    memory_program = memory.memory_program(spec, key, _head_words(spec, key) // 2, int(starts[-1]))
     return Program(
         ring_bucket_ms=np.array(order, dtype=np.int64),
         ring_buckets=lengths,
@@ -143,13 +155,33 @@ def _program(canonical: str, key: str) -> Program:
         at_most=np.array([_at_most(feature) for _, feature in features], dtype=np.float64),
         log1p=np.array([_logarithmic(feature) for _, feature in features], dtype=np.bool_),
         bucket_layout=bucket_layout,
-        row_words=-(-int(starts[-1]) // LINE_WORDS) * LINE_WORDS,
+        row_words=_lines(memory_program.row_words if memory_program else int(starts[-1])),
     )
 
 
 def program(spec: FeatureSpec, key: str) -> Program:
     """The program of `spec` for one of its keys."""
     return _program(spec.model_dump_json(), key)
+
+
+def memory_of(spec: FeatureSpec, key: str) -> MemoryProgram | None:
+    """What the same rows hold behind the program's rings; None where no feature reads more."""
+    found = program(spec, key)
+    starts = found.ring_start, found.ring_buckets * found.bucket_layout.stride
+    behind = _head_words(spec, key) + memory.head_words(spec, key) + int(starts[1].sum())
+    made = memory.memory_program(spec, key, _head_words(spec, key) // 2, behind)
+    return made and made._replace(row_words=found.row_words)
+
+
+def _head_words(spec: FeatureSpec, key: str) -> int:
+    """Words of id, times, and of each ring its newest bucket and how many are not void; even where memory follows."""
+    rings = len(ring_lengths(spec, key))
+    words = 2 * (kernel.HEADS + rings) + rings
+    return words + words % 2 if memory.memory_features(spec, key) else words
+
+
+def _lines(words: int) -> int:
+    return -(-words // LINE_WORDS) * LINE_WORDS
 
 
 def bucket_layout_of(spec: FeatureSpec, key: str) -> BucketLayout:
@@ -164,11 +196,12 @@ def bucket_layout_of(spec: FeatureSpec, key: str) -> BucketLayout:
 
 
 def _keyed(spec: FeatureSpec, key: str | None = None) -> list[tuple[int, SinceFeature | WindowFeature]]:
-    """Columns and features that read a history, of one key or of all."""
+    """Columns and features that read the times and amounts of all payments, of one key or of all."""
     return [
         (column, feature)
         for column, feature in enumerate(spec.features)
-        if isinstance(feature, SinceFeature | WindowFeature) and key in (None, feature.key)
+        if (isinstance(feature, SinceFeature) or (isinstance(feature, WindowFeature) and feature.plain))
+        and key in (None, feature.key)
     ]
 
 

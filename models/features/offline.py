@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.fold import fold
 from models.features.history_profiles import HistoryProfiles
-from models.features.inputs import number_fields
-from models.features.layout import id_fields, used_keys
+from models.features.layout import id_fields, number_fields, used_keys
 from models.features.state import FeatureState
 from models.features.terminal_days import DAY_MS
 from schemas.feature_kinds import ProfileFeature

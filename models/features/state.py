@@ -8,6 +8,7 @@ from models.features.history import Arrays, FeatureStateError, KeyHistory
 from models.features.inputs import inputs_of
 from models.features.kernel import EMPTY, ID_WORDS
 from models.features.layout import counted_fields, plain, used_keys
+from models.features.memory import met_fields
 from models.features.terminal_days import DaySums, TerminalDays
 from schemas.feature_spec import FeatureSpec
 
@@ -28,7 +29,7 @@ class FeatureState:
         self.histories = {key: KeyHistory(spec, key, cards_max) for key in used_keys(spec)}
         self.in_order = sorted(self.histories.values(), key=lambda history: history.field != "card_id")
         counted = (field for key in self.histories for field in counted_fields(spec, key))
-        self.keyed = {"card_id", *(spec.keys[key] for key in self.histories), *counted}
+        self.keyed = {"card_id", *(spec.keys[key] for key in self.histories), *counted, *met_fields(spec)}
         self.days = TerminalDays()
         self.clock = np.full(2, EMPTY, np.int64)
         self.clock_card = np.zeros(ID_WORDS, np.uint32)

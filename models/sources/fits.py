@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+from models.features import filters
 from models.features.inputs import AMOUNT, EVENT_TIME, attribute_features
 from models.features.layout import counted_fields, used_keys
+from models.features.memory import MemoryFeature, memory_features, met_fields
 from models.sources.spec_file import default_source
 from schemas.attribute_kinds import (
     AttributeFeature,
@@ -14,7 +16,7 @@ from schemas.attribute_kinds import (
     NetworkFeature,
     NumberFeature,
 )
-from schemas.feature_kinds import ID_FIELDS, BaseFeature, FieldFeature, WindowFeature
+from schemas.feature_kinds import ID_FIELDS, BaseFeature, FieldFeature, NoveltyFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import (
     CategoryAttribute,
@@ -27,6 +29,7 @@ from schemas.source_spec import (
 )
 
 CATEGORIES = ("currency", "mcc", "country", "channel")
+_TEXTS = (IdAttribute, CategoryAttribute, IpAttribute)
 
 
 def misfit(spec: FeatureSpec, source: SourceSpec | None) -> str | None:
@@ -36,8 +39,9 @@ def misfit(spec: FeatureSpec, source: SourceSpec | None) -> str | None:
 
 def _misfits(spec: FeatureSpec, source: SourceSpec) -> Iterator[str]:
     ids = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
+    ids |= set(met_fields(spec))
     for name in sorted(ids - set(ID_FIELDS)):
-        if not isinstance(source.attributes.get(name), IdAttribute | CategoryAttribute | IpAttribute):
+        if not isinstance(source.attributes.get(name), _TEXTS):
             yield f"The feature spec keeps or counts by {name}, {_what(source, name)}: name an id, a category or an address."
     if source.event.amount.at_least < 0:
         for feature in spec.features:
@@ -48,12 +52,16 @@ def _misfits(spec: FeatureSpec, source: SourceSpec) -> Iterator[str]:
                 )
     for _, of_attributes in attribute_features(spec):
         yield from _of_attribute(of_attributes, source)
+    for _, of_history in memory_features(spec):
+        yield from _of_history(of_history, source)
 
 
 def _takes_logarithm_of_amounts(feature: BaseFeature) -> bool:
-    if not isinstance(feature, FieldFeature | WindowFeature) or feature.transform != "log1p":
-        return False
-    return getattr(feature, "aggregation", "sum") not in ("count", "distinct", "std")
+    return isinstance(feature, FieldFeature | WindowFeature) and feature.field == AMOUNT and _takes_logarithm(feature)
+
+
+def _takes_logarithm(feature: FieldFeature | WindowFeature) -> bool:
+    return feature.transform == "log1p" and getattr(feature, "aggregation", "sum") not in ("count", "distinct", "std")
 
 
 def _of_attribute(feature: AttributeFeature, source: SourceSpec) -> Iterator[str]:
@@ -76,6 +84,42 @@ def _of_attribute(feature: AttributeFeature, source: SourceSpec) -> Iterator[str
         )
     if isinstance(feature, CategoryFeature) and feature.other is None:
         yield f"Feature {feature.name} has no number for values that it does not name: add other."
+
+
+def _of_history(feature: MemoryFeature, source: SourceSpec) -> Iterator[str]:
+    if isinstance(feature, NoveltyFeature):
+        if feature.part != "count" and feature.missing is None and _may_lack(source, feature.of):
+            yield (
+                f"Feature {feature.name} reads {feature.of}, which an event may lack: add missing, the value that then "
+                "stands for it."
+            )
+        return
+    if feature.field != AMOUNT:
+        attribute = source.attributes.get(feature.field)
+        if not isinstance(attribute, NumberAttribute | FlagAttribute):
+            yield f"Feature {feature.name} reads {feature.field}, {_what(source, feature.field)}: name a number or a flag."
+        elif _takes_logarithm(feature) and isinstance(attribute, NumberAttribute) and attribute.low < 0:
+            yield (
+                f"Feature {feature.name} takes the logarithm of {feature.field}, which may be below 0 in the source of "
+                f"{source.topic}: give the attribute at_least: 0, or remove the transform."
+            )
+    if feature.where is not None:
+        for name in filters.texts_read(feature.where):
+            if name not in ID_FIELDS and not isinstance(source.attributes.get(name), _TEXTS):
+                yield f"Feature {feature.name} compares {name} with a text, {_what(source, name)}: correct one of the specs."
+        for name in filters.numbers_read(feature.where):
+            if not isinstance(source.attributes.get(name), NumberAttribute | FlagAttribute | TimeAttribute):
+                yield f"Feature {feature.name} compares {name} as a number, {_what(source, name)}: compare it with a text."
+
+
+def _may_lack(source: SourceSpec, name: str) -> bool:
+    """Whether an event may be without an id."""
+    if name == "card_id":
+        return False
+    if name == "terminal_id":
+        return source.event.counterparty is None or not source.event.counterparty.required
+    field = getattr(source.event, name) if name in CATEGORIES else source.attributes[name]
+    return field is None or not (field.required or getattr(field, "fixed", None))
 
 
 def _kinds(feature: AttributeFeature) -> type | tuple[type, ...]:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.yaml_specs import parse_yaml, read_text
+from schemas.record_format import SCHEMA_CHARACTERS_MAX
 from schemas.source_spec import SourceSpec
-from schemas.topics import TRANSACTIONS, Topic
+from schemas.topics import EVENTS, TRANSACTIONS, Topic
 
 FIXES = {
     "union_tag_not_found": "add `type`: number, category, flag, id, ip, geo, time or text",
@@ -21,12 +22,29 @@ class SourceSpecError(ValueError):
 
 def load_source(path: Path) -> SourceSpec:
     """The spec in the YAML file `path`. Raises SourceSpecError."""
-    return parse_source(read_text(path, "a source spec", SourceSpecError), str(path))
+    return _with_schema(parse_source(read_text(path, "a source spec", SourceSpecError), str(path)), path)
 
 
 def parse_source(text: str, source: str = "source spec") -> SourceSpec:
     """The spec in YAML `text`; `source` names it in errors. Raises SourceSpecError."""
     return parse_yaml(SourceSpec, text, source, SourceSpecError, fixes=FIXES, in_file=_without_type, levels="a few")
+
+
+def _with_schema(spec: SourceSpec, path: Path) -> SourceSpec:
+    """The spec with the text of its schema file, so that it says all by itself wherever it travels."""
+    file = spec.format.schema_file
+    if file is None:
+        return spec
+    try:
+        text = (path.parent / file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SourceSpecError(
+            f"{path}: the schema file {file} cannot be read ({error}); correct schema_file."
+        ) from None
+    if not 0 < len(text) <= SCHEMA_CHARACTERS_MAX:
+        raise SourceSpecError(f"{path}: {file} has {len(text)} characters; a schema has 1 to {SCHEMA_CHARACTERS_MAX}.")
+    made = spec.format.model_copy(update={"schema_file": None, "schema_text": text})
+    return spec.model_copy(update={"format": made})
 
 
 @functools.cache
@@ -36,8 +54,13 @@ def default_source() -> SourceSpec:
 
 
 def topic_of(source: SourceSpec | None) -> Topic:
-    """The topic that a scorer reads: with Assay's prefix, and as wide and as long kept as `transactions`."""
-    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic)
+    """The topic that a scorer reads: `events`, where intake makes them, or the user's own."""
+    return EVENTS if source is not None and source.is_routed else users_topic(source)
+
+
+def users_topic(source: SourceSpec | None) -> Topic:
+    """The topic that holds the user's own records: what intake reads, or the scorer itself; named whole."""
+    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic, users=True)
 
 
 def _without_type(path: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
 from models.features.fold import NOTHING_KNOWN, fold
-from models.features.inputs import number_fields
-from models.features.layout import stream_fields
+from models.features.layout import number_fields, stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
 from models.sources.events import Events
@@ -23,17 +22,19 @@ from schemas.times import TIME_MS_MIN
 from schemas.topics import source_headers
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
+from services.engine.decode import Decoder
 from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, TimeLimits, count_faults, headers_of
 from services.engine.offset_notes import CARRIED_MAX
+from services.engine.origin import origin_timestamps_ms
 from services.engine.placement import Subjects
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
-from services.scorer.decode import Decoder
 from services.scorer.emit import Emitter
-from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
-from services.scorer.live import Model, Models
+from services.scorer.judge import ControlGroup, Deciding, Judgement, judge, judge_challenger
+from services.scorer.lists import ListTable
+from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
 from services.scorer.seen import show
@@ -87,8 +88,9 @@ class ScoringProcessor:
         emitter: Emitter,
         metrics: Metrics,
         profiles: ProfileTable | None,
+        lists: ListTable | None = None,
     ) -> None:
-        """profiles: what is known of the terminals; needed where the models' features read it.
+        """profiles: what is known of the terminals; needed where the models' features read it. lists: where policies ask them.
 
         The state is of the champion's features; with one of other features the partition must start again.
         """
@@ -97,7 +99,7 @@ class ScoringProcessor:
         self._spec, self._spec_digest = model.feature_spec, model.spec_digest
         self._source = source
         self._answered: dict[Channel, Acknowledgement] = {}
-        self._profiles = profiles
+        self._profiles, self._lists = profiles, lists
         self._fields, self._numbers = stream_fields(model.feature_spec), number_fields(model.feature_spec)
         self._limits = limits
         self._emitter = emitter
@@ -152,6 +154,7 @@ class ScoringProcessor:
         """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is active."""
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
+        policies = self._models.policy, self._models.shadow_policy
         self._check_state(model)
         good, events, faults, unselected, arrived_ms = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
@@ -159,7 +162,7 @@ class ScoringProcessor:
         now_ms = wall_ms()
         batch: Scored | None = None
         if good:
-            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger)
+            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger, policies)
             writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 batch.features,
@@ -227,18 +230,20 @@ class ScoringProcessor:
         arrived_ms: NDArray[np.int64],
         model: Model,
         challenger: Model | None,
+        policies: tuple[ActivePolicy | None, ActivePolicy | None],
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         known = self._profiles
         batch = events.columns(self._fields, arrived_ms, self._numbers)
         before = self._features.turnover
+        deciding = self._deciding(events, *policies)
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         turnover = self._features.turnover - before
         profiles_offset = known.next_offset if known else None
         folded_s = self._metrics.observe_stage("fold", started_s)
         control = ControlGroup(events.ids, self._emitter.control_share)
-        judging = judge(self._models, model, features, control)
+        judging = judge(self._models, model, features, control, deciding)
         if challenger is None:
             judged, beside = await judging, None
         else:
@@ -251,7 +256,7 @@ class ScoringProcessor:
             late=late,
             amount=batch.amount,
             event_time_ms=batch.event_time_ms,
-            timestamps_ms=arrived_ms,
+            timestamps_ms=np.array(origin_timestamps_ms(records), np.int64) if model.routed else arrived_ms,
             scores=judged.scores,
             outcomes=judged.outcomes,
             reasons=judged.reasons,
@@ -259,9 +264,20 @@ class ScoringProcessor:
             profiles_offset=profiles_offset,
             subjects=Subjects(batch.ids["card_id"], batch.keys("card_id")),
             turnover=turnover,
+            thresholds=judged.thresholds,
             challenger=beside,
+            ruled=judged.ruled,
+            shadow=judged.shadow,
+            lists_offset=judged.lists_offset,
+            routed=model.routed,
         )
         return judged, beside, scored
+
+    def _deciding(self, events: Events, policy: ActivePolicy | None, shadow: ActivePolicy | None) -> Deciding | None:
+        if policy is None and shadow is None:
+            return None
+        lists = self._lists if self._models.asks_lists else None
+        return Deciding(events, policy.program if policy else None, shadow.program if shadow else None, lists)
 
     def _check_state(self, model: Model) -> None:
         if model.spec_digest != self._spec_digest:

@@ -34,16 +34,35 @@ SERVICE_LINK = re.compile(
 
 def settings_classes() -> tuple[type[BaseSettings], ...]:
     """Every settings class, in the order of docs/settings.md."""
-    from services.settings import bundles, cases, credit, kafka, monitor, privacy, processing, profiler, scorer
+    from services.settings import (
+        bundles,
+        cases,
+        converter,
+        credit,
+        intake,
+        kafka,
+        monitor,
+        policy,
+        privacy,
+        processing,
+        profiler,
+        schema_registry,
+        scorer,
+    )
 
     return (
         kafka.KafkaSettings,
         kafka.TopicSettings,
+        schema_registry.SchemaRegistrySettings,
         processing.RuntimeSettings,
         scorer.ScorerSettings,
         bundles.BundleSettings,
+        policy.PolicySettings,
+        intake.IntakeSettings,
         profiler.ProfilerSettings,
         credit.CreditSettings,
+        converter.OutputSettings,
+        converter.ConverterSettings,
         cases.CasesSettings,
         monitor.MonitorSettings,
         privacy.PseudonymSettings,

@@ -47,18 +47,21 @@ class Ledger:
         self._base = base
         self._end = max(end, base)
         self._marks: Marks = np.zeros(self._end - base, np.uint8)
-        self._last: dict[Mark, int] = {}
+        self._last: dict[tuple[Mark, int], int] = {}
         self._metrics = array("q")
+        self._said: NDArray[np.uint32] | None = None
+        self._said_beside: list[tuple[Mark, Offsets, NDArray[np.uint32]]] = []
         self._verdict = Verdict()
 
     def add_inputs(self, offsets: Offsets) -> None:
         """Records of the input."""
         self._marks[offsets - self._base] |= Mark.INPUT.value
 
-    def add_outputs(self, kind: Mark, sources: Offsets, flagged: Mask | None = None) -> None:
+    def add_outputs(self, kind: Mark, sources: Offsets, flagged: Mask | None = None, lane: int = 0) -> None:
         """Output records of one kind, by their source offsets in the order of their topic.
 
-        flagged: which of them say alert (scores) or were recorded because of one (decisions).
+        flagged: which of them say alert (scores) or were recorded because of one (decisions). lane: within which they are in
+        order, where they are spread over partitions by subject.
         """
         beyond = sources >= self._end
         if beyond.any():
@@ -74,13 +77,23 @@ class Ledger:
         first_in_chunk[np.unique(index, return_index=True)[1]] = True
         fresh &= first_in_chunk
         self._note("duplicate", sources[~fresh], _word(kind))
-        before = np.maximum.accumulate(np.concatenate(([self._last.get(kind, -1)], sources)))
+        before = np.maximum.accumulate(np.concatenate(([self._last.get((kind, lane), -1)], sources)))
         self._note("out_of_order", sources[fresh & (sources < before[:-1])], _word(kind))
-        self._last[kind] = int(before[-1])
+        self._last[kind, lane] = int(before[-1])
         self._marks[index] |= kind.value
         if flagged is not None:
             says = Mark.SAYS_ALERT if kind is Mark.SCORE else Mark.ALERT_DECISION
             self._marks[index[flagged]] |= says.value
+
+    def add_said(self, kind: Mark, sources: Offsets, said: NDArray[np.uint32]) -> None:
+        """What outputs say of a policy, as numbers that are equal where it is the same; 0: nothing."""
+        held = (sources >= self._base) & (sources < self._end)
+        if kind is not Mark.SCORE:
+            self._said_beside.append((kind, sources[held], said[held]))
+        elif said.any():
+            if self._said is None:
+                self._said = np.zeros(len(self._marks), np.uint32)
+            self._said[sources[held] - self._base] = said[held]
 
     def add_metric(self, fields: Iterable[int]) -> None:
         """One scoring metric: the integers named by METRIC_FIELDS."""
@@ -139,8 +152,19 @@ class Ledger:
         ahead = max(high, committed if committed_after is None else committed_after)
         early = _has(self._marks[max(ahead - self._base, 0) :], OUTPUTS)
         self._note("inconsistent", _at(early, ahead), "output, but its offset was not committed")
+        self._judge_said(low, high)
         self._judge_metrics(marks, low, high)
         return verdict
+
+    def _judge_said(self, low: int, high: int) -> None:
+        """An alert and a decision say of the policy what their score says."""
+        for kind, sources, said in self._said_beside:
+            judged = (sources >= low) & (sources < high)
+            index, found = sources[judged] - self._base, said[judged]
+            of_score = np.zeros(len(found), np.uint32) if self._said is None else self._said[index]
+            scored = _has(self._marks[index], Mark.SCORE)
+            differs = sources[judged][scored & (of_score != found)]
+            self._note("inconsistent", differs, f"{_word(kind)}: another action or other rules than its score's")
 
     def _judge_metrics(self, marks: Marks, low: int, high: int) -> None:
         """Each metric must equal the records that it counts, and no record be counted twice."""

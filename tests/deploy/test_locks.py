@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "locks"
 HASHED = sorted(path.name for path in FOLDER.glob("*.txt") if path.name != "constraints.txt")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-IMAGE = ("store", "side", "trace")
+IMAGE = ("formats", "store", "side", "trace")
 EXTRAS = {
     "demo.txt": ("cpu",),
     "image.txt": ("cpu", *IMAGE),
@@ -73,4 +73,6 @@ def test_the_makefile_installs_by_hash_alone() -> None:
     calls = re.findall(r"\$\(PIP_INSTALL\) [^&\n]+|pip install (?!--quiet --disable-pip-version-check\n)[^&\n]+", text)
     loose = [call for call in calls if "--require-hashes" not in call and "--no-index" not in call]
     assert len(calls) >= 6
-    assert [call.split()[1:3] for call in loose] == [["--editable", "'.[cpu,files,store,side,train,bench,trace,dev]'"]]
+    assert [call.split()[1:3] for call in loose] == [
+        ["--editable", "'.[cpu,files,formats,store,side,train,bench,trace,dev]'"]
+    ]

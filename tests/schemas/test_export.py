@@ -14,7 +14,11 @@ def test_the_committed_json_schemas_are_current() -> None:
 
 def test_every_topic_and_the_manifests_have_one() -> None:
     """By the topic's name."""
-    assert set(documents()) == {f"{topic.name}.json" for topic in TOPICS} | {"manifest.json", "generator.json"}
+    assert set(documents()) == {f"{topic.name}.json" for topic in TOPICS} | {
+        "manifest.json",
+        "generator.json",
+        "policy.json",
+    }
 
 
 def test_every_field_of_every_message_is_described() -> None:

@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 
 from models.features.columns import NO_VALUE, TransactionColumns
-from models.features.inputs import number_fields
-from models.features.layout import id_fields
+from models.features.layout import id_fields, number_fields
 from models.files.events import read_events, usable_events
 from models.files.options import ReadOptions
 from models.files.payments import PLAIN, payloads, read

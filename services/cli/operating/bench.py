@@ -30,6 +30,12 @@ def latency(context: typer.Context) -> None:
     _run("latency", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench intake --rate 2000 --json")
+def intake(context: typer.Context) -> None:
+    """What the routed way adds to the latency, and records a second of intake alone. Options go to the benchmark (--rate)."""
+    _run("intake", context.args)
+
+
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench scale --quick --json")
 def scale(context: typer.Context) -> None:
     """By partitions, processes, cards, alerts and bytes: throughput, processor time, memory. Options go to the benchmark."""
@@ -76,6 +82,12 @@ def monitor(context: typer.Context) -> None:
 def observability(context: typer.Context) -> None:
     """Throughput with metrics, logs and traces on beside everything off. Options go to the benchmark (--json)."""
     _run("observability", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench policy --rules 100 --json")
+def policy(context: typer.Context) -> None:
+    """What rules and lists cost: a batch alone, then a scorer's throughput and p99 with a policy and without."""
+    _run("policy", context.args)
 
 
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench swaps --minutes 10 --json")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from models.features.columns import TransactionColumns
 from models.features.fold import fold, warm
-from models.features.inputs import number_fields, text_fields
-from models.features.layout import id_fields, stream_fields
+from models.features.inputs import text_fields
+from models.features.layout import id_fields, number_fields, stream_fields
 from models.features.offline import history_features
 from models.features.spec_file import FeatureSpecError, parse_spec
 from models.features.state import FeatureState

@@ -33,3 +33,10 @@ def test_the_pages_features_fit_the_pages_source() -> None:
     shown = re.search(r"```yaml\n(keys: .*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert shown is not None
     assert misfit(parse_spec(f"version: 1\n{shown[1]}"), load_source(SPEC)) is None
+
+
+def test_the_features_page_fits_the_pages_source() -> None:
+    """Each kind of history that docs/features.md shows."""
+    shown = re.search(r"```yaml\n(keys: .*?)```", Path("docs/features.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert shown is not None
+    assert misfit(parse_spec(f"version: 1\n{shown[1]}"), load_source(SPEC)) is None

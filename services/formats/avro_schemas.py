@@ -1,0 +1,171 @@
+"""Avro schemas, rewritten so that fastavro returns what JSON can hold, and refused where a few bytes could be a bomb."""
+
+import base64
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+
+import fastavro
+from fastavro import _read_py as plain_reader
+from fastavro.read import LOGICAL_READERS
+
+from models.sources.envelopes.connect import decimal_text
+from schemas.codec import RejectedError, UnknownSchemaError
+
+EPOCH = date(1970, 1, 1)
+
+KEPT = ("time-millis", "time-micros")
+"""Numbers stay what they are: a source spec gives a time's unit."""
+
+
+def _text(value: bytes, *_: Any) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _number(value: float, *_: Any) -> float | str:
+    return (
+        value if value - value == 0 else str(value)
+    )  # NaN is no number of JSON: as a text it is refused where it is read
+
+
+def _day(value: int, *_: Any) -> str | int:
+    try:
+        return (EPOCH + timedelta(days=value)).isoformat()
+    except OverflowError:
+        return value
+
+
+def _decimal(value: bytes, schema: Mapping[str, Any], *_: Any) -> str:
+    return decimal_text(value, schema.get("scale", 0))
+
+
+def _uuid(value: bytes, *_: Any) -> str:
+    return str(uuid.UUID(bytes=bytes(value)))
+
+
+READERS: dict[str, Callable[..., Any]] = {
+    "bytes-assay-text": _text,
+    "fixed-assay-text": _text,
+    "bytes-assay-decimal": _decimal,
+    "fixed-assay-decimal": _decimal,
+    "fixed-assay-uuid": _uuid,
+    "int-assay-day": _day,
+    "float-assay-number": _number,
+    "double-assay-number": _number,
+}
+for _readers in (LOGICAL_READERS, plain_reader.LOGICAL_READERS):
+    _readers.update(READERS)
+
+PRIMITIVES = {"bytes": "assay-text", "float": "assay-number", "double": "assay-number"}
+LOGICAL = {
+    ("bytes", "decimal"): "assay-decimal",
+    ("fixed", "decimal"): "assay-decimal",
+    ("fixed", "uuid"): "assay-uuid",
+    ("int", "date"): "assay-day",
+}
+
+
+class AvroSchema(NamedTuple):
+    """A schema as fastavro takes it. recursive: read it with the reader whose depth Python bounds."""
+
+    parsed: Any
+    recursive: bool
+
+
+def parse(text: str, references: Sequence[str] = ()) -> AvroSchema:
+    """The schema in `text`; references: those that it names, each behind what it needs itself. Raises UnknownSchemaError."""
+    try:
+        names: dict[str, Any] = {}
+        for reference in references:
+            fastavro.parse_schema(_rewritten(json.loads(reference)), named_schemas=names)
+        parsed = fastavro.parse_schema(_rewritten(json.loads(text)), named_schemas=names)
+        recursive = _Shape(names).check(parsed)
+    except RejectedError:
+        raise
+    except RecursionError:
+        raise UnknownSchemaError("its schema is nested too deeply") from None
+    except Exception as error:  # of a library, over a text that anybody may have registered
+        raise UnknownSchemaError(f"its schema cannot be read as Avro ({type(error).__name__})") from None
+    return AvroSchema(parsed, recursive)
+
+
+def _rewritten(schema: Any) -> Any:
+    if isinstance(schema, str):
+        return {"type": schema, "logicalType": PRIMITIVES[schema]} if schema in PRIMITIVES else schema
+    if isinstance(schema, list):
+        return [_rewritten(branch) for branch in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kind = schema.get("type")
+    if isinstance(kind, dict | list):
+        return _rewritten(kind)
+    rest = {name: value for name, value in schema.items() if name != "logicalType"}
+    if kind in ("record", "error"):
+        return {**rest, "fields": [_field(field) for field in schema["fields"]]}
+    if kind == "array":
+        return {**rest, "items": _rewritten(schema["items"])}
+    if kind == "map":
+        return {**rest, "values": _rewritten(schema["values"])}
+    usual = "assay-text" if kind == "fixed" else PRIMITIVES.get(str(kind))
+    made = LOGICAL.get((str(kind), str(schema.get("logicalType"))), usual)
+    return {**rest, "logicalType": made} if made else rest
+
+
+def _field(field: dict[str, Any]) -> dict[str, Any]:
+    made = {**field, "type": _rewritten(field["type"])}
+    first = made["type"][0] if isinstance(made["type"], list) and made["type"] else made["type"]
+    default = field.get("default")
+    # a default of bytes is a text of their code points, and no reader of logical types is called for it
+    if isinstance(default, str) and isinstance(first, dict) and first.get("type") in ("bytes", "fixed"):
+        read = READERS.get(f"{first['type']}-{first.get('logicalType')}")
+        made["default"] = read(default.encode("latin-1"), first) if read else default
+    return made
+
+
+class _Shape:
+    """Walks a parsed schema once."""
+
+    def __init__(self, names: Mapping[str, Any]) -> None:
+        self._names = names
+        self._open: list[str] = []
+        self._empty: dict[str, bool] = {}
+        self._recursive = False
+
+    def check(self, schema: Any) -> bool:
+        """Whether it contains itself. Raises UnknownSchemaError."""
+        self._may_be_empty(schema)
+        return self._recursive
+
+    def _may_be_empty(self, schema: Any) -> bool:
+        """Whether a value may have no bytes at all: a list of such needs no bytes for any number of them."""
+        if isinstance(schema, list):
+            for branch in schema:
+                self._may_be_empty(branch)
+            return False
+        kind = schema["type"] if isinstance(schema, dict) else schema
+        if kind in ("record", "error"):
+            return self._record(schema)
+        if kind in self._names:
+            return self._named(kind)
+        if kind == "array":
+            if self._may_be_empty(schema["items"]):
+                raise UnknownSchemaError("its schema has a list of values without bytes, which is not read")
+        elif kind == "map":
+            self._may_be_empty(schema["values"])
+        return bool(kind == "null" or (kind == "fixed" and schema["size"] == 0))
+
+    def _named(self, name: str) -> bool:
+        if name in self._open:
+            self._recursive = True
+            return False
+        return self._empty[name] if name in self._empty else self._may_be_empty(self._names[name])
+
+    def _record(self, schema: Mapping[str, Any]) -> bool:
+        name = schema["name"]
+        self._open.append(name)
+        empty = [self._may_be_empty(field["type"]) for field in schema["fields"]]
+        self._open.pop()
+        self._empty[name] = all(empty)
+        return all(empty)
