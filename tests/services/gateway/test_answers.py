@@ -9,6 +9,7 @@ import pytest
 
 from schemas import codec
 from schemas.answer import Answer
+from schemas.score import Score
 from schemas.topics import ANSWERS, REQUEST_HEADER, SCORES, TRANSACTIONS
 from services.kafka.client import plain_producer
 from services.settings.processing import RuntimeSettings
@@ -20,10 +21,10 @@ pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
 ALERTING = 900.0
 
 
-async def scores_of(door: Door, event_id: str) -> list[dict[str, Any]]:
+async def scores_of(door: Door, event_id: str) -> list[bytes]:
     """What is committed on `scores` for an event."""
-    found = [json.loads(record.value) for record in await door.stream.read(SCORES.name)]
-    return [score for score in found if score["transaction_id"] == event_id]
+    found = [record.value for record in await door.stream.read(SCORES.name)]
+    return [value for value in found if codec.read(Score, value).transaction_id == event_id]
 
 
 async def test_the_answer_is_the_committed_score_bit_for_bit(door: Door) -> None:
@@ -31,10 +32,13 @@ async def test_the_answer_is_the_committed_score_bit_for_bit(door: Door) -> None
     response = await door.post(payment(1, amount=ALERTING))
     assert response.status_code == 200, response.text
     answer = response.json()
-    (committed,) = await scores_of(door, "tx-000000001")
-    assert answer["score"] == committed
+    (written,) = await scores_of(door, "tx-000000001")
+    (record,) = [record for record in await door.stream.read(ANSWERS.name) if record.key == b"tx-000000001"]
+    assert written in record.value  # the same bytes
+    committed = codec.read(Score, written)
+    assert codec.read(Score, json.dumps(answer["score"]).encode()) == committed
     assert (answer["id"], answer["stand_in"], answer["repeated"]) == ("tx-000000001", False, False)
-    assert answer["decision"] == ("alert" if committed["alert"] else "approve")
+    assert answer["decision"] == ("alert" if committed.alert else "approve")
     position = answer["position"]
     (record,) = [
         r for r in await door.stream.read(TRANSACTIONS.name) if json.loads(r.value) == payment(1, amount=ALERTING)
