@@ -17,7 +17,7 @@ from services.cli.offline import batch, credit_batch, dataset, pseudonyms, repla
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, lists, monitor, privacy
 from services.cli.running import broker, credit, intake, profile, registry_server, score, simulate
-from services.cli.sources import source
+from services.cli.sources import init, source
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
@@ -38,6 +38,7 @@ app.command(epilog=registry_server.EXAMPLE)(registry_server.registry_server)
 app.add_typer(topics.app, name="topics")
 app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(source.app, name="source")
+app.command(epilog=init.EXAMPLE)(init.init)
 app.add_typer(features.app, name="features")
 bundle.app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 bundle.app.command(epilog=bundle_build.EXAMPLE)(bundle_build.build)

@@ -1,6 +1,7 @@
 """`assay topics create|list`."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from services.cli.output import print_json, results
 
 if TYPE_CHECKING:
+    from schemas.topics import Topic
     from services.kafka.topic_configs import Difference
 
 app = typer.Typer(help="The topics that schemas/topics.py declares.", no_args_is_help=True)
@@ -24,22 +26,30 @@ def create(
             help="Set what differs on existing topics to what is declared; never shortens a retention. Prints the way back.",
         ),
     ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            help="Source spec: its topic, named whole, in place of `transactions`. It is made, never altered."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Create the topics that do not exist yet, and say what differs on those that do.
 
     Needs the right to create topics, and to alter their configuration; the services do not.
     """
-    from schemas.topics import TOPICS
     from services.kafka import topic_configs
     from services.kafka.topics_admin import create_topics
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
     kafka, topics = load(KafkaSettings), load(TopicSettings)
-    done = asyncio.run(create_topics(kafka, topics, TOPICS))
-    found = asyncio.run(topic_configs.differences(kafka, topics, TOPICS))
-    back = asyncio.run(topic_configs.alter(kafka, topics, TOPICS, found)) if alter else []
+    wanted = _wanted(source)
+    done = asyncio.run(create_topics(kafka, topics, wanted))
+    found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
+    theirs = {topic.name for topic in wanted if topic.users}
+    found = [difference for difference in found if difference.topic not in theirs]
+    back = asyncio.run(topic_configs.alter(kafka, topics, wanted, found)) if alter else []
     if json:
         print_json(
             [
@@ -67,6 +77,15 @@ def create(
             results.print(f"  {command}", soft_wrap=True)
     elif any(difference.alterable for difference in found):
         results.print("`assay topics create --alter` sets them as declared, and prints the way back.")
+
+
+def _wanted(source: Path | None) -> "tuple[Topic, ...]":
+    """Assay's topics, the user's own in place of `transactions`. Raises SourceSpecError."""
+    from models.sources.spec_file import load_source, users_topic
+    from schemas.topics import TOPICS, TRANSACTIONS
+
+    users = TRANSACTIONS if source is None else users_topic(load_source(source))
+    return tuple(users if topic is TRANSACTIONS else topic for topic in TOPICS)
 
 
 def _became(difference: "Difference", *, alter: bool) -> str:
