@@ -43,6 +43,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         monitor,
         privacy,
         processing,
+        product,
         profiler,
         schema_registry,
         scorer,
@@ -51,6 +52,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
     return (
         kafka.KafkaSettings,
         kafka.TopicSettings,
+        product.ProductSettings,
         schema_registry.SchemaRegistrySettings,
         processing.RuntimeSettings,
         scorer.ScorerSettings,
