@@ -52,6 +52,9 @@ class Decision(Score):
     control_share: Share = Field(
         0.0, description="Share of the alerts that are let through as control group; 0: none is."
     )
+    policy_digest: Digest | None = Field(
+        None, description="SHA-256 of the policy's canonical form, where there is one."
+    )
     sealed: Annotated[str, Field(max_length=1_000_000)] | None = Field(
         None,
         description="Where decisions are sealed per subject: card_id, features and reasons, encrypted; then card_id is a keyed "

@@ -54,18 +54,13 @@ def default_source() -> SourceSpec:
 
 
 def topic_of(source: SourceSpec | None) -> Topic:
-<<<<<<< HEAD
-    """The topic that a scorer reads: the user's own, named whole, or `transactions`, which has Assay's prefix."""
-    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic, users=True)
-=======
-    """The topic that a scorer reads: with Assay's prefix, and as wide and as long kept as `transactions`."""
+    """The topic that a scorer reads: `events`, where intake makes them, or the user's own."""
     return EVENTS if source is not None and source.is_routed else users_topic(source)
 
 
 def users_topic(source: SourceSpec | None) -> Topic:
-    """The topic that holds the user's own records: what intake reads, or the scorer itself."""
-    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic)
->>>>>>> main
+    """The topic that holds the user's own records: what intake reads, or the scorer itself; named whole."""
+    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic, users=True)
 
 
 def _without_type(path: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -11,21 +11,13 @@ import sys
 
 import typer
 
-from services.cli.bundles import bundle, bundle_build, bundle_report, registry
+from services.cli.bundles import bundle, bundle_build, bundle_report, policy, registry, rules
 from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
-<<<<<<< HEAD
 from services.cli.people import cases, label, lists, monitor, privacy
-from services.cli.running import broker, credit, profile, score, simulate
-<<<<<<< HEAD
+from services.cli.running import broker, convert, credit, intake, profile, registry_server, score, simulate
 from services.cli.sources import source
-=======
-=======
-from services.cli.people import cases, label, monitor, privacy
-from services.cli.running import broker, credit, intake, profile, score, simulate
->>>>>>> main
->>>>>>> main
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
@@ -42,6 +34,7 @@ app = typer.Typer(
 )
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
+app.command(epilog=registry_server.EXAMPLE)(registry_server.registry_server)
 app.add_typer(topics.app, name="topics")
 app.command(epilog=acls.EXAMPLE)(acls.acls)
 app.add_typer(source.app, name="source")
@@ -51,6 +44,8 @@ bundle.app.command(epilog=bundle_build.EXAMPLE)(bundle_build.build)
 bundle.app.command(epilog=thresholds.EXAMPLE)(thresholds.thresholds)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(registry.app, name="registry")
+app.add_typer(policy.app, name="policy")
+app.add_typer(rules.app, name="rules")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
@@ -58,6 +53,7 @@ app.add_typer(train.app, name="train")
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=intake.EXAMPLE)(intake.intake)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
+app.command(epilog=convert.EXAMPLE)(convert.convert)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
 app.command(epilog=batch.EXAMPLE)(batch.batch)

@@ -34,6 +34,7 @@ EVENTS = {
     "partition.running": "The partition is worked from this offset on.",
     "partition.state_outdated": "The active bundle has other features: the history is folded again before it scores.",
     "partition.suspect": "A stage failed on a batch: it is cut until the record at fault is alone.",
+    "policy.loaded": "The policy passed its checks and decides from now on.",
     "privacy.decisions_sealed": "Decision records are sealed per subject, under the key of this id.",
     "privacy.ephemeral_key": "Hashes in dead letters are made with a key that ends with the process.",
     "process.background_ended": "Something that the process follows is over, so the process ends.",

@@ -44,3 +44,15 @@ class RiskMetrics:
             EVENT_BUCKETS_S,
             registry,
         )
+        self.policy = Gauge(
+            "assay_policy", "1 for the policy that decides, by name, version and digest.", ["policy"], registry=registry
+        )
+        self.actions = counter(
+            "actions", "Payments by what the policy says is to be done: approve, challenge, review, decline.", "action"
+        )
+        self.rule_hits = counter(
+            "rule_hits",
+            "Payments of which a rule of the policy holds, by rule and its state: on, shadow.",
+            "rule",
+            "state",
+        )

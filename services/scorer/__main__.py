@@ -19,6 +19,7 @@ from services.privacy.subject_keys import subject_keys
 from services.scorer.emit import Emitter
 from services.scorer.live import Models
 from services.scorer.model import Loader
+from services.scorer.policies import first_policy, show_policy
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Shares
@@ -27,6 +28,7 @@ from services.scorer.watch import Bands
 from services.settings.bundles import BundleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
+from services.settings.policy import PolicySettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
@@ -61,6 +63,9 @@ async def start() -> None:
     emitter = Emitter(topics.topic_prefix, shares, letters, subjects)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
+    policy = first_policy(load(PolicySettings), bundles, model)
+    models.program = policy.program if policy is not None else None
+    show_policy(metrics, policy)
     profiles = ProfileTable(metrics)
 
     def make_processor(partition: TopicPartition) -> ScoringProcessor:

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from schemas.control import Control, acknowledgement_key, command_key
 from schemas.decision import ChallengerScore, Decision, RecordedBecause
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
-from schemas.score import Score
+from schemas.score import OF_POLICIES, Score
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
@@ -40,6 +41,9 @@ from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
 
+NOT_RULED: dict[str, Any] = {}
+"""What a score says of a policy where there is none."""
+
 NO_COUNTERPARTY = "-"
 """In an alert, of an event that has none."""
 
@@ -54,9 +58,9 @@ class Emitter:
         self._prefix, self._subjects = prefix, subjects
         self._shares = shares
         self._dead_letters = dead_letters
-        self._score = codec.record_type(Score)
-        self._alert: type[Alert] = codec.record_type(Alert)
-        self._decision: type[Decision] = codec.record_type(Decision)
+        self._score = codec.record_type(Score, OF_POLICIES)
+        self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words"})
+        self._decision: type[Decision] = codec.record_type(Decision, OF_POLICIES | {"policy_digest"})
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
     @property
@@ -69,15 +73,11 @@ class Emitter:
         first = batch.records[0]
         offsets = [record.offset for record in batch.records]
         timestamps_ms = batch.timestamps_ms.tolist()
-<<<<<<< HEAD
         headers = position_headers(
             first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset, batch.lists_offset
         )
-=======
-        headers = position_headers(first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset)
         if batch.routed:
             headers = [[*own, *origin_headers(record)] for own, record in zip(headers, batch.records, strict=True)]
->>>>>>> main
         subjects = batch.events.subjects
         keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
         records = self._scores(batch)
@@ -98,6 +98,7 @@ class Emitter:
 
     def _scores(self, batch: Scored) -> list[Score]:
         make, model = self._score, batch.identity.model
+        ruled = repeat(NOT_RULED, len(batch.records)) if batch.ruled is None else batch.ruled.fields()
         return [
             make(
                 transaction_id=event_id,
@@ -110,8 +111,9 @@ class Emitter:
                 model=model,
                 late=late,
                 let_through=let_through,
+                **said,
             )
-            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
+            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through, said in zip(
                 batch.events.ids,
                 batch.event_time_ms.tolist(),
                 batch.events.subjects,
@@ -121,6 +123,7 @@ class Emitter:
                 batch.outcomes.alert.tolist(),
                 batch.late.tolist(),
                 batch.outcomes.let_through.tolist(),
+                ruled,
                 strict=True,
             )
         ]
@@ -194,7 +197,8 @@ class Emitter:
             amount=float(batch.amount[row]),
             currency=events.currencies[row],
             triggers=triggers,
-            reasons=_records(batch.reasons[row]),
+            reasons=_records(batch.reasons.get(row, ())),
+            rule_words=codec.LEFT_OUT if batch.ruled is None else batch.ruled.words(row) or codec.LEFT_OUT,
         )
 
     def _decision_of(
@@ -206,7 +210,7 @@ class Emitter:
         decided_at_ms: int,
         subjects: Mapping[str, SubjectKey],
     ) -> Decision:
-        record, thresholds = batch.records[row], batch.identity.thresholds
+        record, thresholds = batch.records[row], batch.thresholds
         fields = dict(
             **_fields(score),
             decision_id=f"{record.topic}-{record.partition}-{record.offset}",
@@ -221,6 +225,7 @@ class Emitter:
             sample_share=self._shares.decisions,
             control_share=self._shares.control,
             challenger=_challenger_score(batch.challenger, row),
+            policy_digest=codec.LEFT_OUT if batch.ruled is None else batch.ruled.program.digest,
         )
         if self._subjects is not None:
             fields = sealed(fields, subjects[score.card_id], self._subjects.master_id)

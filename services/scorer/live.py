@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from models.policy.program import Program
 from models.scoring.session import ModelSession
 from schemas.control import BundleRef, Channel, Control, own_rollback_id
 from schemas.feature_spec import FeatureSpec
@@ -54,6 +55,8 @@ class Models:
         self.challenger: Model | None = None
         self.previous: Model | None = None
         self.answers: dict[Channel, Acknowledgement] = {}
+        self.program: Program | None = None
+        """The policy that decides behind the scores, if there is one."""
         self._bands, self._metrics, self._group = bands, metrics, group
         self._tally = Tally()
         self._watch: Watch | None = None

@@ -15,6 +15,7 @@ from models.features.fold import NOTHING_KNOWN, fold
 from models.features.layout import number_fields, stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
+from models.policy.program import Program
 from models.sources.events import Events
 from schemas.control import Channel
 from schemas.dead_letter import DeadLetterReason
@@ -32,7 +33,7 @@ from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
 from services.scorer.emit import Emitter
-from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
+from services.scorer.judge import ControlGroup, Deciding, Judgement, judge, judge_challenger
 from services.scorer.live import Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
@@ -152,6 +153,7 @@ class ScoringProcessor:
         """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is active."""
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
+        program = self._models.program
         self._check_state(model)
         good, events, faults, unselected, arrived_ms = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
@@ -159,7 +161,7 @@ class ScoringProcessor:
         now_ms = wall_ms()
         batch: Scored | None = None
         if good:
-            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger)
+            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger, program)
             writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 batch.features,
@@ -227,18 +229,20 @@ class ScoringProcessor:
         arrived_ms: NDArray[np.int64],
         model: Model,
         challenger: Model | None,
+        program: Program | None,
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         known = self._profiles
         batch = events.columns(self._fields, arrived_ms, self._numbers)
         before = self._features.turnover
+        deciding = Deciding(program, events) if program is not None else None
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         turnover = self._features.turnover - before
         profiles_offset = known.next_offset if known else None
         folded_s = self._metrics.observe_stage("fold", started_s)
         control = ControlGroup(events.ids, self._emitter.control_share)
-        judging = judge(self._models, model, features, control)
+        judging = judge(self._models, model, features, control, deciding)
         if challenger is None:
             judged, beside = await judging, None
         else:
@@ -259,7 +263,9 @@ class ScoringProcessor:
             profiles_offset=profiles_offset,
             subjects=Subjects(batch.ids["card_id"], batch.keys("card_id")),
             turnover=turnover,
+            thresholds=judged.thresholds,
             challenger=beside,
+            ruled=judged.ruled,
             routed=model.routed,
         )
         return judged, beside, scored

@@ -41,13 +41,14 @@ def group_of(product: str, service: str) -> str:
 
 def of_product(settings: BaseSettings, product: str) -> dict[str, Any]:
     """What of these settings comes from the product's name: the topics' prefix, and what no variable sets."""
-    from services.settings import bundles, cases, credit, intake, kafka, monitor, processing, profiler
+    from services.settings import bundles, cases, converter, credit, intake, kafka, monitor, processing, profiler
 
     if isinstance(settings, kafka.TopicSettings):
         return {"topic_prefix": f"{settings.topic_prefix}{product}."}
     derived: dict[type[BaseSettings], tuple[str, str]] = {
         processing.RuntimeSettings: ("group", group_of(product, "scorer")),
         intake.IntakeSettings: ("group", group_of(product, "intake")),
+        converter.ConverterSettings: ("group", group_of(product, "converter")),
         profiler.ProfilerSettings: ("group", group_of(product, "profiler")),
         credit.CreditSettings: ("group", group_of(product, "credit")),
         cases.CasesSettings: ("group", group_of(product, "cases")),

@@ -18,11 +18,11 @@ from services.cli.masking import masked
 from services.cli.output import results
 from services.cli.sources import forms
 from services.cli.sources.sampling import is_file, topic_records
+from services.engine.decode import Decoder
 from services.engine.faults import Fault
 from services.engine.placement import Subjects
 from services.errors import AssayError
 from services.formats.reader import EXPANSION_MAX, PassedOver
-from services.scorer.decode import Decoder
 from services.scorer.offline import Payload
 from services.scorer.processor import Limits
 from services.settings.kafka import KafkaSettings
