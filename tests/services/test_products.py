@@ -95,6 +95,7 @@ def product_of(stream: Stream, name: str, monkeypatch: pytest.MonkeyPatch) -> tu
     return of_product, scorer
 
 
+@pytest.mark.slow
 async def test_two_products_on_one_cluster_touch_nothing_of_each_other(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

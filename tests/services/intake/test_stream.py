@@ -141,6 +141,7 @@ async def test_a_repeated_event_is_the_scorers_to_find_wherever_it_came_in(
     assert intake.get("/readyz")[0] == 200
 
 
+@pytest.mark.slow
 async def test_a_start_reads_nothing_again(stream: Stream, routed: dict[str, str]) -> None:
     """Without a state there is nothing to fold: the log of the second start restores no partition."""
     await stream.send([json.dumps(event(i)).encode() for i in range(1, 200)], None, NAME)
