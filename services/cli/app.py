@@ -11,7 +11,16 @@ import sys
 
 import typer
 
-from services.cli.bundles import bundle, bundle_build, bundle_report, policy, registry, rules
+from services.cli.bundles import (
+    bundle,
+    bundle_build,
+    bundle_report,
+    policy,
+    policy_registry,
+    registry,
+    rule_hits,
+    rules,
+)
 from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
@@ -44,7 +53,13 @@ bundle.app.command(epilog=bundle_build.EXAMPLE)(bundle_build.build)
 bundle.app.command(epilog=thresholds.EXAMPLE)(thresholds.thresholds)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(registry.app, name="registry")
+policy.app.command(epilog=policy_registry.PUBLISH_EXAMPLE)(policy_registry.publish)
+policy.app.command(epilog=policy_registry.PROMOTE_EXAMPLE)(policy_registry.promote)
+policy.app.command(epilog=policy_registry.ROLLBACK_EXAMPLE)(policy_registry.rollback)
+policy.app.command(epilog=policy_registry.SHADOW_EXAMPLE)(policy_registry.shadow)
+policy.app.command(epilog=policy_registry.HISTORY_EXAMPLE)(policy_registry.history)
 app.add_typer(policy.app, name="policy")
+rules.app.command(epilog=rule_hits.EXAMPLE)(rule_hits.show)
 app.add_typer(rules.app, name="rules")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
