@@ -63,6 +63,7 @@ class OfflinePartition:
             limits.times,
             scan_ids=limits.scan_ids,
             source=session.bundle.manifest.source or source,
+            currencies=session.bundle.manifest.feature_spec.currencies,
         )
         self._duplicates = DuplicateWindow(limits.duplicates)
         spec = session.bundle.manifest.feature_spec
