@@ -308,6 +308,11 @@ class SourceSpec(Part):
     topic: TopicName = Field(description="The topic's name.")
     format: RecordFormat = Field(RecordFormat(), description="Of the records' values.")
     envelope: Envelope = Field("none", description="What is around each event.")
+    routed: bool = Field(
+        False,
+        description="Intake reads the topic and writes its events to `events`, keyed by the subject, for the scorer: where the "
+        "topic has other keys or another partitioner. false: the scorer reads the topic itself, if that is plain JSON.",
+    )
     select: Annotated[tuple[Condition, ...], Field(max_length=100)] = Field(
         (), description="Records for which all of these hold are events; the others are passed over, and counted."
     )
@@ -378,6 +383,11 @@ class SourceSpec(Part):
     def is_json(self) -> bool:
         """Whether a record's value is the event as it stands: JSON without an envelope."""
         return self.format.type == "json" and self.envelope == "none"
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether intake is between the topic and the scorer, which reads nothing but plain JSON."""
+        return self.routed or not self.is_json
 
     def located(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Each field's place in the spec, and the path that it reads."""

@@ -12,7 +12,9 @@ from schemas.control import Control
 from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
+from schemas.event import Event
 from schemas.label import Label
+from schemas.lists import ListEntry
 from schemas.metric import ScoringMetric
 from schemas.monitor import DriftWindow, Evidence, LedgerEntry, ModelReference, MonitorReport
 from schemas.score import Score
@@ -33,6 +35,7 @@ class Topic:
     retention_ms: how long the broker keeps records; None keeps them until compaction.
     replayed: compacted, but replaced records stay for as long as `transactions` do, so that a replay finds them.
     stamped_by: whose clock a record's timestamp is. The producer's where latency counts from it, and then the broker bounds it.
+    users: it is a topic of the user's, named whole: Assay's prefix does not stand before it.
     """
 
     name: str
@@ -44,9 +47,16 @@ class Topic:
     cleanup: Literal["delete", "compact"] = "delete"
     replayed: bool = False
     stamped_by: Literal["broker", "producer"] = "broker"
+    users: bool = False
+
+    def full_name(self, prefix: str) -> str:
+        """As the brokers have it. prefix: ASSAY_TOPIC_PREFIX."""
+        return self.name if self.users else prefix + self.name
 
 
 TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS, stamped_by="producer")
+EVENTS = Topic("events", Event, "subject", "intake", 32 * DAY_MS)
+"""Of a source that is routed. Kept as long as `transactions`: it is the log that the scorer's state is folded from."""
 SCORES = Topic("scores", Score, "card_id", "scorer", 7 * DAY_MS)
 ALERTS = Topic("alerts", Alert, "card_id", "scorer", 30 * DAY_MS)
 DECISIONS = Topic("decisions", Decision, "card_id", "scorer", 180 * DAY_MS)
@@ -61,6 +71,16 @@ TERMINAL_PROFILES = Topic(
     TerminalProfile,
     "terminal_id",
     "profiler",
+    None,
+    partitions="one",
+    cleanup="compact",
+    replayed=True,
+)
+LISTS = Topic(
+    "lists",
+    ListEntry,
+    "list, field, kind, value",
+    "analysts, cases",
     None,
     partitions="one",
     cleanup="compact",
@@ -90,6 +110,7 @@ CONTROL_ANSWERS = Topic(
 
 TOPICS = (
     TRANSACTIONS,
+    EVENTS,
     SCORES,
     ALERTS,
     DECISIONS,
@@ -98,6 +119,7 @@ TOPICS = (
     MODEL_REFERENCES,
     TERMINAL_SUMS,
     TERMINAL_PROFILES,
+    LISTS,
     LABELS,
     CASE_ACTIONS,
     CASES,
@@ -123,6 +145,7 @@ SCORER_OUTPUTS = (
     CONTROL_ANSWERS,
 )
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
+INTAKE_OUTPUTS = (EVENTS, DEAD_LETTERS)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 
 
@@ -145,18 +168,19 @@ class Access:
 ACCESS = (
     Access(
         "scorer",
-        reads=(TERMINAL_PROFILES, CONTROL, CONTROL_ANSWERS),
-        grouped=(TRANSACTIONS,),
+        reads=(TERMINAL_PROFILES, LISTS, CONTROL, CONTROL_ANSWERS),
+        grouped=(TRANSACTIONS, EVENTS),
         writes=SCORER_OUTPUTS,
         transactional=True,
     ),
+    Access("intake", grouped=(TRANSACTIONS,), writes=INTAKE_OUTPUTS, transactional=True),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
     Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
     Access(
         "cases",
         reads=(CASE_MUTES,),
         grouped=(ALERTS, CASE_ACTIONS, CASES),
-        writes=(CASES, CASE_MUTES, CASE_ACTIONS, LABELS, DEAD_LETTERS),
+        writes=(CASES, CASE_MUTES, CASE_ACTIONS, LABELS, LISTS, DEAD_LETTERS),
         group_suffixes=("", "-webhook"),
     ),
     Access(
@@ -165,7 +189,7 @@ ACCESS = (
         grouped=(SCORING_METRICS, DECISIONS, LABELS, MONITOR_EVIDENCE),
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
     ),
-    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR), writes=(CASE_ACTIONS, LABELS)),
+    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS), writes=(CONTROL,)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
@@ -199,26 +223,39 @@ SOURCE_TIMESTAMP_HEADER = "assay-source-timestamp-ms"
 The output record's own Kafka timestamp is the time of writing, from which its retention counts.
 """
 
+SOURCE_SPEC_HEADER = "assay-source-spec"
+"""On every record of `events`: the first 16 digits of the digest of the source spec that it was made by."""
+
+ORIGIN_HEADER = "assay-origin"
+"""On what is made of a record of `events`: where the user's own record lies, as topic-partition@offset."""
+
 PROFILES_OFFSET_HEADER = "assay-profiles-offset"
 """On what the scorer writes about a payment: the records of `terminal-profiles` below this offset were known to it."""
 
+LISTS_OFFSET_HEADER = "assay-lists-offset"
+"""Beside it, where a policy reads lists: the records of `lists` below this offset were known to it."""
+
 
 def position_headers(
-    topic: str, partition: int, offsets: list[int], timestamps_ms: list[int], profiles_offset: int | None = None
+    topic: str,
+    partition: int,
+    offsets: list[int],
+    timestamps_ms: list[int],
+    profiles_offset: int | None = None,
+    lists_offset: int | None = None,
 ) -> list[list[tuple[str, bytes]]]:
     """Headers that tie output records to their input positions on one partition, one list a record.
 
-    timestamps_ms: of the input records, plausible ones.
+    timestamps_ms: of the input records, plausible ones. profiles_offset, lists_offset: up to where these tables were known.
     """
     where = (SOURCE_TOPIC_HEADER, topic.encode())
     number = (SOURCE_PARTITION_HEADER, b"%d" % partition)
     # of a batch many share a millisecond
     stamps = {ms: (SOURCE_TIMESTAMP_HEADER, b"%d" % ms) for ms in set(timestamps_ms)}
     rows = zip(offsets, timestamps_ms, strict=True)
-    if profiles_offset is None:
-        return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), stamps[ms]] for offset, ms in rows]
-    known = (PROFILES_OFFSET_HEADER, b"%d" % profiles_offset)
-    return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), stamps[ms], known] for offset, ms in rows]
+    tables = ((PROFILES_OFFSET_HEADER, profiles_offset), (LISTS_OFFSET_HEADER, lists_offset))
+    known = [(name, b"%d" % known) for name, known in tables if known is not None]
+    return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), stamps[ms], *known] for offset, ms in rows]
 
 
 def source_headers(topic: str, partition: int, offset: int, timestamp_ms: int | None) -> list[tuple[str, bytes]]:

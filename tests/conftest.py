@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.broker import EmbeddedKafka
+from services.broker import EmbeddedKafka, EmbeddedRegistry
 from tests.services.harness import BUNDLES, Stream
 
 for name, value in BUNDLES.items():
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"chaos", "benchmarks"} & set(item.path.relative_to(item.config.rootpath).parts):
             item.add_marker("slow")
-        if "kafka_bootstrap" in getattr(item, "fixturenames", ()):
+        if {"kafka_bootstrap", "schema_registry"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
 
 
@@ -58,6 +58,13 @@ def kafka_bootstrap() -> Iterator[str]:
     """Address of an embedded Kafka, started when the first test asks for it and shared by all."""
     with EmbeddedKafka() as kafka:
         yield kafka.bootstrap
+
+
+@pytest.fixture(scope="session")
+def schema_registry() -> Iterator[str]:
+    """Address of a real schema registry, started when the first test asks for it and shared by all."""
+    with EmbeddedRegistry() as registry:
+        yield registry.url
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def read_events(
     Rows that are not selected are left out. Of a row that is refused, `problem` says why, and its fields are null.
     """
     parser = EventParser(source)
-    records = _lines(path, label, scenario) if _is_lines(path) else _rows(path, source, label, scenario, options)
+    records = records_of(path, source, label, scenario, options)
     frame = _judged(parser, records)
     if frame.is_empty():
         raise TableError(
@@ -61,6 +61,14 @@ def read_events(
         frame = frame.with_columns(scenarios_of(frame["scenario"].cast(pl.Float64, strict=False), path, scenario))
     dropped = ["label"] if scenario is not None else ["label", "scenario"]
     return frame.drop(dropped).sort("event_time_ms", maintain_order=True, nulls_last=True)
+
+
+def records_of(
+    path: Path, source: SourceSpec, label: str | None, scenario: str | None, options: ReadOptions
+) -> list[dict[str, Any]]:
+    """Each row as the record that the stream would carry (`payload`), with its `row` from 0, `line` from 1, `problem` (why it
+    is none), `label` and `scenario`. Raises TableError."""
+    return line_records(path, label, scenario) if is_lines(path) else _rows(path, source, label, scenario, options)
 
 
 def _judged(parser: EventParser, records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -119,13 +127,14 @@ def _text(value: Any) -> str | None:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 
-def _is_lines(path: Path) -> bool:
+def is_lines(path: Path) -> bool:
+    """Whether it is a file of lines of JSON, packed or not."""
     name = path.name.removesuffix(".gz").removesuffix(".zst")
     return name.endswith(LINES_SUFFIXES)
 
 
-def _lines(path: Path, label: str | None, scenario: str | None) -> list[dict[str, Any]]:
-    """Records as they are; label and scenario lie in them, by path."""
+def line_records(path: Path, label: str | None, scenario: str | None) -> list[dict[str, Any]]:
+    """Lines as the records that they are; label and scenario lie in them, by path. Raises TableError."""
     found: list[dict[str, Any]] = []
     try:
         with _opened(path) as file:

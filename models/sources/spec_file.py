@@ -7,7 +7,7 @@ from pathlib import Path
 from models.yaml_specs import parse_yaml, read_text
 from schemas.record_format import SCHEMA_CHARACTERS_MAX
 from schemas.source_spec import SourceSpec
-from schemas.topics import TRANSACTIONS, Topic
+from schemas.topics import EVENTS, TRANSACTIONS, Topic
 
 FIXES = {
     "union_tag_not_found": "add `type`: number, category, flag, id, ip, geo, time or text",
@@ -54,8 +54,13 @@ def default_source() -> SourceSpec:
 
 
 def topic_of(source: SourceSpec | None) -> Topic:
-    """The topic that a scorer reads: with Assay's prefix, and as wide and as long kept as `transactions`."""
-    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic)
+    """The topic that a scorer reads: `events`, where intake makes them, or the user's own."""
+    return EVENTS if source is not None and source.is_routed else users_topic(source)
+
+
+def users_topic(source: SourceSpec | None) -> Topic:
+    """The topic that holds the user's own records: what intake reads, or the scorer itself; named whole."""
+    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic, users=True)
 
 
 def _without_type(path: tuple[str | int, ...]) -> tuple[str | int, ...]:

@@ -25,16 +25,30 @@ class JarError(AssayError):
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One locked jar: Maven coordinate (group:artifact:version) and SHA-256 in hex."""
+    """One locked jar: Maven coordinate (group:artifact:version, then extension and classifier) and SHA-256 in hex.
+
+    program, way_out: whose first start fetches it, and what to do without, in words.
+    """
 
     coordinate: str
     sha256: str
+    program: str = "Apache Kafka"
+    way_out: str = "set ASSAY_KAFKA_BOOTSTRAP to a Kafka of your own"
+    lock: str = LOCK_FILE.name
+
+    @property
+    def parts(self) -> tuple[str, str, str, str, str]:
+        """Group, artifact, version, extension and classifier."""
+        group, artifact, version, *rest = self.coordinate.split(":")
+        extension, classifier = rest or ("jar", "")
+        return group, artifact, version, extension, classifier
 
     @property
     def path_in_repository(self) -> Path:
         """Where every Maven repository keeps it."""
-        group, artifact, version = self.coordinate.split(":")
-        return Path(*group.split("."), artifact, version, f"{artifact}-{version}.jar")
+        group, artifact, version, extension, classifier = self.parts
+        name = "-".join(filter(None, (artifact, version, classifier)))
+        return Path(*group.split("."), artifact, version, f"{name}.{extension}")
 
 
 def locked_jars(lock_file: Path = LOCK_FILE) -> tuple[Jar, ...]:
@@ -65,8 +79,18 @@ def class_path(
     return os.pathsep.join(str(path) for path in paths)
 
 
+def fetched(jar: Jar, repository: Path | None = None, console: Console | None = None) -> Path:
+    """One locked file, fetched where it is missing, verified. Raises JarError."""
+    repository = repository or MavenContext().repo_cache
+    path = repository / jar.path_in_repository
+    if not path.exists():
+        _fetch_all([jar], repository, console)
+    _verify(jar, path)
+    return path
+
+
 def _fetch_all(jars: list[Jar], repository: Path, console: Console | None) -> None:
-    columns = (TextColumn("Apache Kafka, fetched once"), BarColumn(), MofNCompleteColumn(), TextColumn("jars"))
+    columns = (TextColumn(f"{jars[0].program}, fetched once"), BarColumn(), MofNCompleteColumn(), TextColumn("jars"))
     with (
         Progress(*columns, console=console or Console(quiet=True), transient=True) as progress,
         ThreadPoolExecutor(DOWNLOADS_MAX) as pool,
@@ -83,15 +107,15 @@ def _fetch_all(jars: list[Jar], repository: Path, console: Console | None) -> No
 
 def _fetch(jar: Jar, repository: Path) -> None:
     """Download beside the repository, verify, then move: an interrupted or forged download never enters it."""
-    group, artifact, version = jar.coordinate.split(":")
+    group, artifact, version, extension, classifier = jar.parts
     with tempfile.TemporaryDirectory(dir=repository, prefix=".assay-") as staging:
         context = MavenContext(repo_cache=Path(staging), timeout=DOWNLOAD_TIMEOUT_S)
         try:
-            downloaded = context.project(group, artifact).at_version(version).artifact().resolve()
+            downloaded = context.project(group, artifact).at_version(version).artifact(classifier, extension).resolve()
         except (OSError, RuntimeError) as error:  # requests' exceptions are OSErrors
             raise JarError(
                 f"{jar.coordinate} could not be fetched from the Maven repository ({type(error).__name__}): the first "
-                "start of the embedded Kafka needs the network; or set ASSAY_KAFKA_BOOTSTRAP to a Kafka of your own."
+                f"start of the embedded {jar.program} needs the network; or {jar.way_out}."
             ) from None
         _verify(jar, downloaded)
         target = repository / jar.path_in_repository
@@ -104,6 +128,6 @@ def _verify(jar: Jar, path: Path) -> None:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != jar.sha256:
         raise JarError(
-            f"{path} is not the file that kafka.lock.toml names (SHA-256 {digest[:12]}..., not {jar.sha256[:12]}...): "
+            f"{path} is not the file that {jar.lock} names (SHA-256 {digest[:12]}..., not {jar.sha256[:12]}...): "
             "delete it and start again; if it comes back, do not trust where it was fetched from."
         )

@@ -1,17 +1,13 @@
 """One Kafka process: its directory, its settings, its start, its end."""
 
 import fcntl
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-GUARD = Path(__file__).with_name("guard.py")
+from services.broker.guarded import Guarded
+
 LOG4J_CONFIG = Path(__file__).with_name("log4j2.properties")
-EXIT_TIMEOUT_S = 20.0  # above the guard's own bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,7 @@ def in_use(directory: Path) -> bool:
 
 
 @dataclass(slots=True)
-class Node:
+class Node(Guarded):
     """One combined broker and controller.
 
     index: from 0; Kafka's node.id is one more. temporary: its directory goes when the parent dies.
@@ -65,8 +61,6 @@ class Node:
     directory: Path
     log_file: Path
     temporary: bool
-    pid: int | None = field(default=None, init=False)
-    _guard: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     @property
     def properties_file(self) -> Path:
@@ -88,52 +82,5 @@ class Node:
 
     def start(self, java: JavaCommand) -> None:
         """Start Java under its guard. Does not wait until it is ready."""
-        removable = str(self.directory) if self.temporary else ""
         command = java.line("kafka.Kafka", str(self.properties_file), log_file=self.log_file)
-        with self.log_file.open("ab") as log:
-            self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(GUARD), str(os.getpid()), str(self.log_file), removable, *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
-        assert self._guard.stdout is not None
-        self.pid = int(self._guard.stdout.readline() or 0) or None
-
-    @property
-    def running(self) -> bool:
-        """Whether Java runs."""
-        return self._guard is not None and self._guard.poll() is None
-
-    def ask_to_stop(self) -> None:
-        """Ask for a clean stop. Does not wait."""
-        if self._guard is not None and self._guard.stdin is not None and self.running:
-            try:
-                self._guard.stdin.write(b"s")
-                self._guard.stdin.flush()
-            except BrokenPipeError:
-                pass  # it has just ended on its own
-
-    def kill(self) -> None:
-        """SIGKILL, as in a crash, and wait for the end."""
-        if self.running and self.pid is not None:
-            os.kill(self.pid, signal.SIGKILL)
-        self.wait()
-
-    def wait(self) -> None:
-        """Wait for the end, by force when it takes too long."""
-        if self._guard is None:
-            return
-        try:
-            self._guard.wait(EXIT_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            if self.pid is not None:
-                os.kill(self.pid, signal.SIGKILL)
-            self._guard.kill()
-            self._guard.wait()
-        for pipe in (self._guard.stdin, self._guard.stdout):
-            if pipe is not None:
-                pipe.close()
-        self._guard = None
-        self.pid = None
+        self.start_guarded(command, self.log_file, self.directory if self.temporary else None)

@@ -15,8 +15,9 @@ from services.cli.bundles import bundle, bundle_build, bundle_report, registry
 from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
-from services.cli.people import cases, label, monitor, privacy
-from services.cli.running import broker, credit, profile, score, simulate
+from services.cli.people import cases, label, lists, monitor, privacy
+from services.cli.running import broker, credit, intake, profile, registry_server, score, simulate
+from services.cli.sources import source
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
@@ -33,8 +34,10 @@ app = typer.Typer(
 )
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
+app.command(epilog=registry_server.EXAMPLE)(registry_server.registry_server)
 app.add_typer(topics.app, name="topics")
 app.command(epilog=acls.EXAMPLE)(acls.acls)
+app.add_typer(source.app, name="source")
 app.add_typer(features.app, name="features")
 bundle.app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
 bundle.app.command(epilog=bundle_build.EXAMPLE)(bundle_build.build)
@@ -46,6 +49,7 @@ train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
 app.add_typer(train.app, name="train")
 app.command(epilog=score.EXAMPLE)(score.score)
+app.command(epilog=intake.EXAMPLE)(intake.intake)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
@@ -53,6 +57,7 @@ app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
 app.command(epilog=label.EXAMPLE)(label.label)
+app.add_typer(lists.app, name="lists")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(cases.app, name="cases")
 app.add_typer(monitor.app, name="monitor")

@@ -20,12 +20,16 @@ Headers = list[tuple[str, bytes]]
 
 @dataclass(slots=True)
 class Write:
-    """Records for one output topic, in order, as parallel lists. Their Kafka timestamp is that of writing."""
+    """Records for one output topic, in order, as parallel lists. Their Kafka timestamp is that of writing.
+
+    partition: where they go; None: to the input's own, so that order and one owner carry over.
+    """
 
     topic: str
     keys: list[bytes | None] = field(default_factory=list)
     values: list[bytes] = field(default_factory=list)
     headers: list[Headers] = field(default_factory=list)
+    partition: int | None = None
 
     def append(self, key: bytes | None, value: bytes, headers: Headers) -> None:
         """One record more."""
@@ -54,7 +58,7 @@ class Result:
 
 
 class Foldable(Protocol):
-    """What a restore needs of a processor."""
+    """What a restore needs of a processor. One with an attribute `stateless` that is true needs nothing of the log again."""
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError, its own state untouched, where it does not fit."""

@@ -84,7 +84,8 @@ class _Producing:
         acknowledgements: list[asyncio.Future[Any]] = []
         for write in writes:
             # outputs stay on the input's partition: order within a card, and one owner for each output partition
-            partition = self._source.partition % self._partitions[write.topic]
+            own = self._source.partition % self._partitions[write.topic]
+            partition = own if write.partition is None else write.partition
             try:
                 batches = _pack(producer, write)
             except Exception as error:

@@ -109,7 +109,7 @@ async def run_processor(service: Service, environment: Environment) -> None:
     open_storage(runtime.snapshot_url)  # a mistake in it is reported now
     show_expiry(kafka, runtime, metrics)
     consumer = connections.input_consumer(kafka, runtime)
-    sources = [environment.topics.topic_prefix + source.name for source in service.sources]
+    sources = [source.full_name(environment.topics.topic_prefix) for source in service.sources]
     try:
         partitions = await _partitions(kafka, environment.topics, [*service.sources, *service.outputs])
         await check_rights(kafka, _wanted(service, environment.topics), runtime.group)
@@ -149,9 +149,9 @@ def _wanted(service: Service, topics: TopicSettings) -> dict[str, set[int]]:
     """What the service is going to do with each topic, by full name."""
     wanted: dict[str, set[int]] = {}
     for topic in (*service.sources, *service.reads):
-        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(READ)
+        wanted.setdefault(topic.full_name(topics.topic_prefix), set()).add(READ)
     for topic in service.outputs:
-        wanted.setdefault(topics.topic_prefix + topic.name, set()).add(WRITE)
+        wanted.setdefault(topic.full_name(topics.topic_prefix), set()).add(WRITE)
     return wanted
 
 
@@ -208,7 +208,8 @@ def _dependencies(
         return SnapshotStore(open_storage(runtime.snapshot_url, runtime.group, name), state_key, log_id, key)
 
     prefix = environment.topics.topic_prefix
-    sources = {prefix + topic.name: partitions[prefix + topic.name] for topic in service.sources}
+    inputs = [topic.full_name(prefix) for topic in service.sources]
+    sources = {name: partitions[name] for name in inputs}
 
     return WorkerDependencies(
         consumer=consumer,

@@ -115,6 +115,7 @@ class Folding:
 
     def __init__(self, processor: Processor, suspects: Suspects) -> None:
         self._processor, self._suspects = processor, suspects
+        self.stateless: bool = getattr(processor, "stateless", False)
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take over the state of a snapshot."""

@@ -156,7 +156,8 @@ class _Traced:
             for place, headers in enumerate(write.headers):
                 source = next((value for name, value in headers if name == SOURCE_OFFSET_HEADER), b"")
                 if source in carried:
-                    write.headers[place] = [*headers, carried[source]]
+                    kept = [header for header in headers if header[0] != HEADER]  # the producer's, handed on by intake
+                    write.headers[place] = [*kept, carried[source]]
 
 
 def _parents(records: Sequence[Record]) -> list[tuple[Record, Any]]:

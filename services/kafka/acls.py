@@ -16,6 +16,7 @@ Operation = Literal["Read", "Write", "Describe", "DescribeConfigs"]
 
 GROUPS = {
     "scorer": "assay-scorer",
+    "intake": "assay-intake",
     "profiler": "assay-profiler",
     "credit": "assay-credit",
     "cases": "assay-cases",
@@ -39,13 +40,13 @@ class Grant:
 def grants(access: Access, topic_prefix: str = "", group: str | None = None) -> list[Grant]:
     """Everything that a program needs, and nothing else. group: its consumer group, where it has one."""
     group = group or GROUPS.get(access.name, "")
-    found = {Grant("topic", topic_prefix + topic.name, "Read") for topic in (*access.reads, *access.grouped)}
-    found |= {Grant("topic", topic_prefix + topic.name, "Write") for topic in access.writes}
+    found = {Grant("topic", topic.full_name(topic_prefix), "Read") for topic in (*access.reads, *access.grouped)}
+    found |= {Grant("topic", topic.full_name(topic_prefix), "Write") for topic in access.writes}
     if access.grouped:
         found |= {Grant("group", group + suffix, "Read") for suffix in access.group_suffixes}
     if access.transactional:
         # to compare the input's retention with how far the features look back
-        found |= {Grant("topic", topic_prefix + topic.name, "DescribeConfigs") for topic in access.grouped}
+        found |= {Grant("topic", topic.full_name(topic_prefix), "DescribeConfigs") for topic in access.grouped}
         found.add(Grant("transactional-id", f"assay-{group}-", "Write", prefixed=True))
     return sorted(found)
 

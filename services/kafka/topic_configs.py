@@ -59,7 +59,7 @@ class Difference:
 
 async def differences(kafka: KafkaSettings, topics: TopicSettings, names: Iterable[Topic]) -> list[Difference]:
     """What differs of those that exist, and whose configuration we may describe. Raises TopicError."""
-    declared = {topics.topic_prefix + topic.name: topic for topic in names}
+    declared = {topic.full_name(topics.topic_prefix): topic for topic in names}
     states = [state for state in await describe_topics(kafka, topics, declared.values()) if state.partitions]
     resources = [ConfigResource(ConfigResourceType.TOPIC, state.name) for state in states]
     found: list[Difference] = []

@@ -51,20 +51,20 @@ async def create_topics(kafka: KafkaSettings, topics: TopicSettings, names: Iter
     wanted = list(names)
     states = {state.name: state for state in await describe_topics(kafka, topics, wanted)}
     for topic in wanted:
-        _check_partitions(states[topics.topic_prefix + topic.name], _partitions(topic, topics))
-    missing = [topic for topic in wanted if not states[topics.topic_prefix + topic.name].partitions]
+        _check_partitions(states[topic.full_name(topics.topic_prefix)], _partitions(topic, topics))
+    missing = [topic for topic in wanted if not states[topic.full_name(topics.topic_prefix)].partitions]
     created = await _create(kafka, topics, missing) if missing else set()
     if created:
         await _wait_until_visible(kafka, topics, missing)
     return [
-        CreatedTopic(name := topics.topic_prefix + topic.name, _partitions(topic, topics), name in created)
+        CreatedTopic(name := topic.full_name(topics.topic_prefix), _partitions(topic, topics), name in created)
         for topic in wanted
     ]
 
 
 async def describe_topics(kafka: KafkaSettings, topics: TopicSettings, names: Iterable[Topic]) -> list[TopicState]:
     """The topics as the broker has them, in the order given. Raises TopicError where it cannot be asked."""
-    full_names = [topics.topic_prefix + topic.name for topic in names]
+    full_names = [topic.full_name(topics.topic_prefix) for topic in names]
     if not full_names:
         return []  # to the broker an empty list means every topic
     described = {answer["topic"]: answer for answer in await _ask(kafka, "describe_topics", full_names)}
@@ -98,7 +98,7 @@ async def read_unbounded_stamps(kafka: KafkaSettings, topics: TopicSettings, top
 
     Raises TopicError where the broker does not answer.
     """
-    values, name = await _configured(kafka, topics, topic), topics.topic_prefix + topic.name
+    values, name = await _configured(kafka, topics, topic), topic.full_name(topics.topic_prefix)
     if values is None or values.get("message.timestamp.type") == "LogAppendTime":
         return None
     after_ms = values.get("message.timestamp.after.max.ms")
@@ -112,7 +112,7 @@ async def read_unbounded_stamps(kafka: KafkaSettings, topics: TopicSettings, top
 
 async def _configured(kafka: KafkaSettings, topics: TopicSettings, topic: Topic) -> dict[str, str] | None:
     """A topic's configuration as the broker has it, its defaults included; None where it does not answer us."""
-    resource = ConfigResource(ConfigResourceType.TOPIC, topics.topic_prefix + topic.name)
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic.full_name(topics.topic_prefix))
     (answer,) = await _ask(kafka, "describe_configs", [resource])
     ((code, _, _, _, entries),) = answer.resources
     return {entry[0]: entry[1] for entry in entries} if code == OK else None
@@ -150,7 +150,7 @@ async def _create(kafka: KafkaSettings, topics: TopicSettings, missing: list[Top
     """Names that we created: one that another process created in the meantime is not among them."""
     new = [
         NewTopic(
-            topics.topic_prefix + topic.name,
+            topic.full_name(topics.topic_prefix),
             _partitions(topic, topics),
             topics.replication,
             topic_configs=configuration(topic, topics),

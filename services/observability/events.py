@@ -48,6 +48,7 @@ EVENTS = {
     "snapshot.abandoned": "A snapshot was not done when its partition had to go: the next owner folds from the one before.",
     "snapshot.failed": "A snapshot was not saved: the next restart takes longer.",
     "snapshot.rejected": "A snapshot is not usable: an older one, or the log, takes its place.",
+    "source.loaded": "Intake reads this topic, by the source spec of this digest.",
     "sums.unreadable": "Sums that a former owner committed and did not write cannot be read: scoring-metrics lacks them.",
     "table.caught_up": "A followed table holds all of its topic.",
     "table.record_refused": "A record of a followed topic cannot be taken in, and is skipped.",

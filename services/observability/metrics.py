@@ -126,6 +126,7 @@ class Metrics:
             "Records that the source spec does not select: passed over, no dead letters.",
             partition,
         )
+        self.events = self._counter("events", "Events that intake committed on `events`.", partition)
         self.misplaced = self._counter(
             "misplaced_records",
             "Records judged on another partition than the one where Kafka's default partitioner puts their card (applicant).",
@@ -198,11 +199,14 @@ class Metrics:
         self.table_refused = self._counter(
             "table_records_refused", "Records of a followed topic that are skipped: none of ours wrote them.", ["topic"]
         )
+        self.list_entries = self._gauge("list_entries", "Entries of all lists that this process holds.", [])
         self.table_age = self._gauge(
             "table_age_seconds", "Since a followed table was last seen to hold all of its topic.", ["topic"]
         )
         self.latency = self._histogram(
-            "commit_latency_seconds", "From the input record's timestamp to its committed score.", LATENCY_BUCKETS_S
+            "commit_latency_seconds",
+            "From the input record's timestamp to its committed score (of intake: event).",
+            LATENCY_BUCKETS_S,
         )
         self.stage = self._histogram("stage_seconds", "Time of one batch in each stage.", STAGE_BUCKETS_S, "stage")
         self.batch = self._histogram("batch_records", "Records in a micro-batch.", BATCH_BUCKETS)

@@ -1,7 +1,8 @@
 """A stream kept in Parquet: what a replay needs, for when Kafka's retention has deleted it.
 
-A directory: `archive.json`, and a folder each for `transactions`, `scores` and `terminal-profiles`, whose files together hold
-the topic's records in order. Payloads are kept byte for byte, so the replay's decoder sees what the stream's saw.
+A directory: `archive.json`, and a folder each for `transactions`, `scores`, `terminal-profiles` and `lists`, whose files
+together hold the topic's records in order. Archives of the first version have no lists. Payloads are kept byte for byte, so the
+replay's decoder sees what the stream's saw.
 """
 
 import json
@@ -18,14 +19,16 @@ from services.errors import AssayError
 from services.replay.log import EmittedScore, Log, Spans
 from services.verification.read import Progress, Span
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)
 ABOUT = "archive.json"
-INPUTS, SCORES, PROFILES = "transactions", "scores", "terminal-profiles"
+INPUTS, SCORES, PROFILES, LISTS = "transactions", "scores", "terminal-profiles", "lists"
 ROWS_MAX = 500_000
 """Records in one file."""
 
 RECORD = {"partition": pl.Int32, "offset": pl.Int64, "timestamp_ms": pl.Int64, "key": pl.Binary, "value": pl.Binary}
-SCORE = {"source_partition": pl.Int32, "source_offset": pl.Int64, "profiles_offset": pl.Int64, "value": pl.Binary}
+SCORE_1 = {"source_partition": pl.Int32, "source_offset": pl.Int64, "profiles_offset": pl.Int64, "value": pl.Binary}
+SCORE = {**SCORE_1, "lists_offset": pl.Int64}
 
 
 class ArchiveError(AssayError):
@@ -79,13 +82,14 @@ async def write_archive(log: Log, path: Path, progress: Progress | None = None) 
         spans = await log.spans()
         _make(path)
         scores, inputs = _Folder(path / SCORES, SCORE), _Folder(path / INPUTS, RECORD)
-        profiles = _Folder(path / PROFILES, RECORD)
+        profiles, lists = _Folder(path / PROFILES, RECORD), _Folder(path / LISTS, RECORD)
         async for emitted in log.scores(progress):
             scores.add(emitted)
         async for _, records in log.inputs(progress):
             inputs.add([_row(record) for record in records])
         profiles.add([_row(record) for record in await log.profiles()])
-        folders = {INPUTS: inputs, SCORES: scores, PROFILES: profiles}
+        lists.add([_row(record) for record in await log.lists()])
+        folders = {INPUTS: inputs, SCORES: scores, PROFILES: profiles, LISTS: lists}
         for folder in folders.values():
             folder.close()
         about = {
@@ -117,14 +121,15 @@ class ArchiveLog:
     """An archive, read as the topics would be, without Kafka."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._score = path, SCORE
 
     async def spans(self) -> Spans:
         """As they were when the archive was written."""
         try:
             about = json.loads((self._path / ABOUT).read_text(encoding="utf-8"))
-            if about["format_version"] != FORMAT_VERSION:
+            if about["format_version"] not in READ_VERSIONS:
                 raise ValueError
+            self._score = SCORE if about["format_version"] > 1 else SCORE_1
             spans = {int(partition): Span(*map(int, span)) for partition, span in about["spans"].items()}
             return Spans(str(about["topic"]), spans)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -134,12 +139,16 @@ class ArchiveLog:
 
     async def scores(self, progress: Progress | None) -> AsyncIterator[Sequence[EmittedScore]]:
         """File by file."""
-        for rows in self._files(SCORES, SCORE, progress):
+        for rows in self._files(SCORES, self._score, progress):
             yield [EmittedScore(*row) for row in rows]
 
     async def profiles(self) -> list[Record]:
         """All of them."""
         return [ArchivedRecord(PROFILES, *row) for rows in self._files(PROFILES, RECORD, None) for row in rows]
+
+    async def lists(self) -> list[Record]:
+        """All of them."""
+        return [ArchivedRecord(LISTS, *row) for rows in self._files(LISTS, RECORD, None) for row in rows]
 
     async def inputs(self, progress: Progress | None) -> AsyncIterator[tuple[int, list[Record]]]:
         """File by file, each partition's records together."""

@@ -95,7 +95,7 @@ async def build(
                 emitted[score.source_partition][score.source_offset] = said
     profiled = session.bundle.manifest.feature_spec.profiled
     profiles = await log.profiles() if profiled else []
-    states = {partition: Replaying(OfflinePartition(session, limits), profiles) for partition in emitted}
+    states = {partition: Replaying(OfflinePartition(session, limits, of_log=True), profiles) for partition in emitted}
     rows = _Rows(labels, cut)
     async for partition, records in log.inputs(progress):
         scored = emitted[partition]

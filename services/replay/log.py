@@ -7,6 +7,8 @@ from typing import NamedTuple, Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.topics import (
+    LISTS,
+    LISTS_OFFSET_HEADER,
     PROFILES_OFFSET_HEADER,
     SCORES,
     SOURCE_OFFSET_HEADER,
@@ -26,12 +28,13 @@ SETTLE_S_MAX = 60.0
 
 
 class EmittedScore(NamedTuple):
-    """One record of `scores`: whose it is, up to where the terminals' profiles were known, and its JSON."""
+    """One record of `scores`: whose it is, up to where the terminals' profiles and lists were known, and its JSON."""
 
     source_partition: int
     source_offset: int
     profiles_offset: int
     value: bytes
+    lists_offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,9 @@ class Log(Protocol):
     async def profiles(self) -> list[Record]:
         """Every record of `terminal-profiles` that is still there, in order."""
 
+    async def lists(self) -> list[Record]:
+        """Every record of `lists` that is still there, in order."""
+
     def inputs(self, progress: Progress | None) -> AsyncIterator[tuple[int, list[Record]]]:
         """The spans' records in chunks of one partition, each partition in order."""
 
@@ -76,7 +82,7 @@ class KafkaLog:
     ) -> None:
         """source: the group's input."""
         self._kafka, self._topics, self._group, self._consumer = kafka, topics, group, consumer
-        self._source = topics.topic_prefix + source.name
+        self._source = source.full_name(topics.topic_prefix)
         self._spans: dict[TopicPartition, Span] = {}
         self._begins: dict[int, int] = {}
 
@@ -112,7 +118,15 @@ class KafkaLog:
 
     async def profiles(self) -> list[Record]:
         """What compaction has left, which is what a replay within the retention needs."""
-        source = TopicPartition(self._topics.topic_prefix + TERMINAL_PROFILES.name, 0)
+        return await self._table(TERMINAL_PROFILES)
+
+    async def lists(self) -> list[Record]:
+        """The same; none where an installation of an earlier version has no such topic yet."""
+        (lists,) = await describe_topics(self._kafka, self._topics, [LISTS])
+        return await self._table(LISTS) if lists.partitions else []
+
+    async def _table(self, topic: Topic) -> list[Record]:
+        source = TopicPartition(self._topics.topic_prefix + topic.name, 0)
         begins = await self._consumer.beginning_offsets([source])
         ends = await self._consumer.end_offsets([source])
         span = Span(begins[source], max(begins[source], ends[source]))
@@ -131,4 +145,5 @@ def _emitted(record: Record) -> EmittedScore:
         source_offset=int(headers[SOURCE_OFFSET_HEADER]),
         profiles_offset=int(headers.get(PROFILES_OFFSET_HEADER, 0)),
         value=record.value,
+        lists_offset=int(headers.get(LISTS_OFFSET_HEADER, 0)),
     )

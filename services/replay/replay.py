@@ -55,7 +55,7 @@ async def replay(
             if ledger is not None:
                 ledger.add(score.source_offset, _decode_score(score.value), score.profiles_offset)
     profiles = await log.profiles() if session.bundle.manifest.feature_spec.profiled else []
-    states = {partition: Replaying(OfflinePartition(session, limits), profiles) for partition in emitted}
+    states = {partition: Replaying(OfflinePartition(session, limits, of_log=True), profiles) for partition in emitted}
     comparison = await _fold(log, emitted, states, period, progress)
     return Replayed(comparison, spans.truncated_partitions)
 

@@ -101,7 +101,7 @@ async def _check_log(kafka: KafkaSettings, topics: TopicSettings, source: Topic,
     retention = await read_retention(kafka, topics, source)
     if retention is None:
         log.info("retention.unknown", next_step="let us describe the topic's configuration to have it checked")
-    elif short := short_retention(topics.topic_prefix + source.name, retention, needed_ms):
+    elif short := short_retention(source.full_name(topics.topic_prefix), retention, needed_ms):
         log.warning("retention.short", next_step=short)
 
 

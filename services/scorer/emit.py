@@ -31,6 +31,7 @@ from schemas.topics import (
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
+from services.engine.origin import origin_headers
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.decide import recorded
@@ -68,7 +69,11 @@ class Emitter:
         first = batch.records[0]
         offsets = [record.offset for record in batch.records]
         timestamps_ms = batch.timestamps_ms.tolist()
-        headers = position_headers(first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset)
+        headers = position_headers(
+            first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset, batch.lists_offset
+        )
+        if batch.routed:
+            headers = [[*own, *origin_headers(record)] for own, record in zip(headers, batch.records, strict=True)]
         subjects = batch.events.subjects
         keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
         records = self._scores(batch)

@@ -33,7 +33,12 @@ class Model:
     executor: Executor
     """Where models run: outside the event loop's thread; ONNX Runtime releases the GIL."""
     source: SourceSpec | None = None
-    """What it scores; None: `transactions`."""
+    """What it scores, as it lies on the topic that the scorer reads; None: `transactions`."""
+
+    @property
+    def routed(self) -> bool:
+        """Whether intake is between the user's topic and the scorer."""
+        return self.source is not None and self.source.is_routed
 
     @property
     def bundle(self) -> BundleRef:

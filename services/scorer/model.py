@@ -14,6 +14,7 @@ from models.scoring.child_check import check_in_child
 from models.scoring.devices import DeviceError
 from models.scoring.golden import check_golden
 from models.scoring.session import ModelSession
+from models.sources.routed import in_log
 from schemas.control import BundleRef
 from services.errors import AssayError
 from services.observability.metrics import Metrics
@@ -115,7 +116,7 @@ class Loader:
             thresholds=manifest.thresholds,
         )
         spec = manifest.feature_spec
-        return Model(session, identity, spec, manifest.inputs_digest, self._executor, manifest.source)
+        return Model(session, identity, spec, manifest.inputs_digest, self._executor, in_log(manifest.source))
 
 
 def _checked(model: Model) -> None:

@@ -15,13 +15,14 @@ from models.features.state import FeatureState
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from models.sources.events import Events
+from models.sources.routed import in_log
 from schemas.source_spec import SourceSpec
 from schemas.times import RECORD_TIME_MS_MAX
 from services.engine.batches import Record
+from services.engine.decode import Decoder
 from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, unscorable
 from services.scorer.decide import decide
-from services.scorer.decode import Decoder
 from services.scorer.processor import Limits, admit
 
 BATCH_RECORDS = 2000
@@ -54,15 +55,18 @@ class Part:
 class OfflinePartition:
     """One partition's stages and state. The cut of the records into parts makes no difference."""
 
-    def __init__(self, session: ModelSession, limits: Limits, source: SourceSpec | None = None) -> None:
-        """source: what the records are, where the bundle does not say."""
+    def __init__(
+        self, session: ModelSession, limits: Limits, source: SourceSpec | None = None, *, of_log: bool = False
+    ) -> None:
+        """source: what the records are, where the bundle does not say. of_log: they lie on the topic that a scorer reads."""
         self._session = session
+        meant = session.bundle.manifest.source or source
         self._thresholds = session.bundle.manifest.thresholds
         self._decoder = Decoder(
             limits.message_bytes_max,
             limits.times,
             scan_ids=limits.scan_ids,
-            source=session.bundle.manifest.source or source,
+            source=in_log(meant) if of_log else meant,
             currencies=session.bundle.manifest.feature_spec.currencies,
         )
         self._duplicates = DuplicateWindow(limits.duplicates)

@@ -22,14 +22,15 @@ from schemas.times import TIME_MS_MIN
 from schemas.topics import source_headers
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
+from services.engine.decode import Decoder
 from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, TimeLimits, count_faults, headers_of
 from services.engine.offset_notes import CARRIED_MAX
+from services.engine.origin import origin_timestamps_ms
 from services.engine.placement import Subjects
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
-from services.scorer.decode import Decoder
 from services.scorer.emit import Emitter
 from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
 from services.scorer.live import Model, Models
@@ -256,7 +257,7 @@ class ScoringProcessor:
             late=late,
             amount=batch.amount,
             event_time_ms=batch.event_time_ms,
-            timestamps_ms=arrived_ms,
+            timestamps_ms=np.array(origin_timestamps_ms(records), np.int64) if model.routed else arrived_ms,
             scores=judged.scores,
             outcomes=judged.outcomes,
             reasons=judged.reasons,
@@ -265,6 +266,7 @@ class ScoringProcessor:
             subjects=Subjects(batch.ids["card_id"], batch.keys("card_id")),
             turnover=turnover,
             challenger=beside,
+            routed=model.routed,
         )
         return judged, beside, scored
 

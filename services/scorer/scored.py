@@ -80,3 +80,7 @@ class Scored:
     profiles_offset: int | None
     """The records of `terminal-profiles` below it were known; None where the features read none."""
     challenger: ChallengerScores | None = None
+    lists_offset: int | None = None
+    """The records of `lists` below it were known; None where nothing reads any."""
+    routed: bool = False
+    """Whether intake made the records: then what is made of them names the user's own, too."""

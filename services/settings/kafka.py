@@ -46,7 +46,8 @@ class TopicSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
 
     topic_prefix: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]*$", max_length=100)] = Field(
-        "", description="Put before every topic's name, to keep environments apart on one cluster."
+        "",
+        description="Put before the names of Assay's topics, to keep environments apart; not before a source spec's.",
     )
     partitions: Annotated[int, Field(ge=1, le=1024)] = Field(4, description="Partitions of the topics that we create.")
     replication: Annotated[int, Field(ge=1, le=7)] = Field(

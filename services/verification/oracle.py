@@ -47,7 +47,7 @@ class Ledger:
         self._base = base
         self._end = max(end, base)
         self._marks: Marks = np.zeros(self._end - base, np.uint8)
-        self._last: dict[Mark, int] = {}
+        self._last: dict[tuple[Mark, int], int] = {}
         self._metrics = array("q")
         self._verdict = Verdict()
 
@@ -55,10 +55,11 @@ class Ledger:
         """Records of the input."""
         self._marks[offsets - self._base] |= Mark.INPUT.value
 
-    def add_outputs(self, kind: Mark, sources: Offsets, flagged: Mask | None = None) -> None:
+    def add_outputs(self, kind: Mark, sources: Offsets, flagged: Mask | None = None, lane: int = 0) -> None:
         """Output records of one kind, by their source offsets in the order of their topic.
 
-        flagged: which of them say alert (scores) or were recorded because of one (decisions).
+        flagged: which of them say alert (scores) or were recorded because of one (decisions). lane: within which they are in
+        order, where they are spread over partitions by subject.
         """
         beyond = sources >= self._end
         if beyond.any():
@@ -74,9 +75,9 @@ class Ledger:
         first_in_chunk[np.unique(index, return_index=True)[1]] = True
         fresh &= first_in_chunk
         self._note("duplicate", sources[~fresh], _word(kind))
-        before = np.maximum.accumulate(np.concatenate(([self._last.get(kind, -1)], sources)))
+        before = np.maximum.accumulate(np.concatenate(([self._last.get((kind, lane), -1)], sources)))
         self._note("out_of_order", sources[fresh & (sources < before[:-1])], _word(kind))
-        self._last[kind] = int(before[-1])
+        self._last[kind, lane] = int(before[-1])
         self._marks[index] |= kind.value
         if flagged is not None:
             says = Mark.SAYS_ALERT if kind is Mark.SCORE else Mark.ALERT_DECISION

@@ -1,9 +1,10 @@
-"""Which topics are judged: payments or credit applications."""
+"""Which topics are judged: payments, credit applications, or what intake makes of a topic of the user's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from models.sources.spec_file import topic_of
+from models.sources.routed import in_log
+from models.sources.spec_file import topic_of, users_topic
 from schemas.source_spec import SourceSpec
 from schemas.topics import (
     ALERTS,
@@ -14,6 +15,8 @@ from schemas.topics import (
     CREDIT_SCORES,
     DEAD_LETTERS,
     DECISIONS,
+    EVENTS,
+    INTAKE_OUTPUTS,
     MODEL_REFERENCES,
     SCORER_OUTPUTS,
     SCORES,
@@ -36,11 +39,15 @@ class Pipeline:
     marks: Mapping[str, Mark]
     every_decision: bool
     spec: SourceSpec | None = None
-    """Of the source, where it is the user's own."""
+    """Of the records on it, where the source is the user's own."""
+    by_subject: frozenset[str] = frozenset()
+    """Output topics that are keyed and placed by subject, not on their input's partition."""
+    judged: bool = True
+    """Whether scores say what raised an alert, and decisions by which thresholds."""
 
     def reading(self, spec: SourceSpec | None) -> "Pipeline":
         """The same for another source."""
-        return self if spec is None else replace(self, source=topic_of(spec), spec=spec)
+        return self if spec is None else replace(self, source=topic_of(spec), spec=in_log(spec))
 
 
 PAYMENTS = Pipeline(
@@ -55,6 +62,22 @@ PAYMENTS = Pipeline(
     },
     every_decision=False,
 )
+
+
+def routing(spec: SourceSpec) -> Pipeline:
+    """From the user's topic to `events`: each record that is meant is due one event or one dead letter."""
+    marks = {EVENTS.name: Mark.SCORE, DEAD_LETTERS.name: Mark.DEAD_LETTER}
+    return Pipeline(
+        users_topic(spec),
+        INTAKE_OUTPUTS,
+        marks,
+        every_decision=False,
+        spec=spec,
+        by_subject=frozenset({EVENTS.name}),
+        judged=False,
+    )
+
+
 CREDIT = Pipeline(
     APPLICATIONS,
     CREDIT_OUTPUTS,

@@ -30,6 +30,7 @@ from schemas.topics import (
     SOURCE_TOPIC_HEADER,
 )
 from services.clock import monotonic_s
+from services.engine.placement import place
 from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
@@ -104,9 +105,10 @@ class _Verification:
         self, kafka: KafkaSettings, topics: TopicSettings, group: str, pipeline: Pipeline, seen: Trails
     ) -> None:
         self._kafka, self._topics, self._group, self._pipeline = kafka, topics, group, pipeline
-        self._input = topics.topic_prefix + pipeline.source.name
+        self._input = pipeline.source.full_name(topics.topic_prefix)
         self._parser = EventParser(pipeline.spec) if pipeline.spec is not None and pipeline.spec.select else None
         self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
+        self._by_subject = {topics.topic_prefix + name for name in pipeline.by_subject}
         self._seen = seen
         self._again = {tp: Trail(trail.begin, trail.begin) for tp, trail in seen.items()}
         self._rule, self._placement = Rule(), Placement()
@@ -181,7 +183,9 @@ class _Verification:
         trimmed = [
             self._first_sources.get((tp, number), nothing_left)
             for tp, span in spans.items()
-            if tp.topic in self._marks and span.begin > 0 and number % self._partitions[tp.topic] == tp.partition
+            if tp.topic in self._marks
+            and span.begin > 0
+            and (tp.topic in self._by_subject or number % self._partitions[tp.topic] == tp.partition)
         ]
         return max(trimmed, default=0)
 
@@ -204,8 +208,19 @@ class _Verification:
         for number in np.unique(positions[:, 0]).tolist():
             chosen = positions[:, 0] == number
             if self._marks[tp.topic] is Mark.SCORE:
-                self._placement.add(number, [ours[place].key for place in np.flatnonzero(chosen).tolist()])
+                self._place(tp, number, [ours[place] for place in np.flatnonzero(chosen).tolist()])
             self._enter(tp, number, positions[chosen, 1], None if flags is None else flags[chosen])
+
+    def _place(self, tp: TopicPartition, number: int, records: list[Any]) -> None:
+        """Where subjects' records lie: scores by their input's partition, events by their own, which their key gives."""
+        if tp.topic not in self._by_subject:
+            self._placement.add(number, [record.key for record in records])
+            return
+        self._placement.add(tp.partition, [record.key for record in records])
+        for record in records:
+            if place(record.key or b"", self._partitions[tp.topic]) != tp.partition:
+                where = f"{tp.topic}-{tp.partition}@{record.offset}"
+                self._loose.note("inconsistent", 1, f"{where}: its key belongs on another partition")
 
     def _meant(self, record: Any) -> bool:
         """Whether an input is due an answer: not if the source spec passes it over."""
@@ -217,13 +232,14 @@ class _Verification:
     def _enter(self, tp: TopicPartition, number: int, offsets: Any, flags: Mask | None) -> None:
         mark, ledger = self._marks[tp.topic], self._ledgers[number]
         self._first_sources.setdefault((tp, number), int(offsets[0]))
-        if number % self._partitions[tp.topic] != tp.partition:
+        by_subject = tp.topic in self._by_subject
+        if not by_subject and number % self._partitions[tp.topic] != tp.partition:
             ledger.misplaced(mark, offsets)
-        ledger.add_outputs(mark, offsets, flags)
+        ledger.add_outputs(mark, offsets, flags, tp.partition if by_subject else 0)
 
     def _flags(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
         """Which records are marked as alerts, where the pipeline and the record type have alerts. positions: int64[n, 2]."""
-        if self._pipeline.every_decision:
+        if self._pipeline.every_decision or not self._pipeline.judged:
             return None
         if mark is Mark.SCORE:
             return self._flags_of_scores(records, positions)

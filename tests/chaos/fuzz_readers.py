@@ -16,6 +16,7 @@ from schemas.topics import (
     CASE_ACTIONS,
     CASE_MUTES,
     CASES,
+    LISTS,
     MODEL_REFERENCES,
     MONITOR_EVIDENCE,
     MONITOR_LEDGER,
@@ -31,6 +32,7 @@ from services.monitor.ledger import Ledger, entry_problem
 from services.monitor.references import References
 from services.monitor.windows import Windows, window_problem
 from services.observability.metrics import Metrics
+from services.scorer.lists import ListTable
 from services.scorer.profiles import ProfileTable
 from tests.services.documents import TIME_MS, spoiled
 
@@ -58,6 +60,7 @@ class Readers:
         self.followers = {
             MODEL_REFERENCES.name: References(metrics).apply,
             TERMINAL_PROFILES.name: ProfileTable(metrics).apply,
+            LISTS.name: ListTable(metrics).apply,
         }
 
     def take(self, topic: Topic, message: Any) -> None:

@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaError
 from schemas.topics import TRANSACTIONS
 from services.kafka.client import plain_producer
 from services.settings.processing import RuntimeSettings
+from tests.services.engine.test_decode import BAD
 from tests.services.harness import Stream, payment
-from tests.services.scorer.test_decode import BAD
 
 TICK_S = 0.05
 IN_FLIGHT_MAX = 20_000

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from models.features.spec_file import FeatureSpecError, parse_spec
 from schemas.times import TIME_MS_MIN
 from schemas.topics import TOPICS
+from services.engine.decode import Decoder
 from services.engine.faults import TimeLimits
-from services.scorer.decode import Decoder
 from tests.chaos.fuzz import SECRET, fuzz, spoiled
+from tests.services.engine.test_decode import record
 from tests.services.harness import Stream
-from tests.services.scorer.test_decode import record
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),

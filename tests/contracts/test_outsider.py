@@ -8,8 +8,8 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from schemas.topics import CONTROL_ANSWERS, SCORER_OUTPUTS
+from tests.services.engine.test_decode import BAD
 from tests.services.harness import ROOT, Stream, payment
-from tests.services.scorer.test_decode import BAD
 
 POSITION = {"assay-source-topic", "assay-source-partition", "assay-source-offset", "assay-source-timestamp-ms"}
 

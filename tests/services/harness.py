@@ -128,6 +128,10 @@ class Stream:
         """Start one more profiler process."""
         return self.service("services.profiler", **environment)
 
+    def intake(self, **environment: str) -> "Scorer":
+        """Start one more process of intake."""
+        return self.service("services.intake", **environment)
+
     def credit(self, **environment: str) -> "Scorer":
         """Start one more process of the credit service."""
         return self.service("services.credit", **environment)
@@ -205,6 +209,8 @@ class Scorer:
             "ASSAY_SNAPSHOT_URL": str(stream.directory / "snapshots"),
             "ASSAY_SNAPSHOT_INTERVAL_S": "1",
             "ASSAY_HTTP_PORT": "0",
+            "ASSAY_INTAKE_GROUP": f"{stream.prefix}intake",
+            "ASSAY_INTAKE_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
             "ASSAY_CASES_GROUP": f"{stream.prefix}cases",

@@ -76,6 +76,17 @@ MOVING = Section(
             "lag-grows",
         ),
         Chart(
+            "Intake: events and lag",
+            "short",
+            "Events a second that intake committed on `events`, and records of the user's topic that wait. Empty where the "
+            "scorer reads the topic itself.",
+            [
+                Query(rate("assay_events_total", "job"), "events {{job}}"),
+                Query('sum by (job) (assay_lag_records{job="assay-intake"})', "waiting {{job}}"),
+            ],
+            "lag-grows",
+        ),
+        Chart(
             "Batch size",
             "short",
             "Records in a micro-batch. Full batches mean that the process works at its limit.",

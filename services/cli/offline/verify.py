@@ -11,7 +11,7 @@ from services.cli.output import print_json, results
 from services.cli.products import Product
 
 if TYPE_CHECKING:
-    from services.settings.kafka import KafkaSettings, TopicSettings
+    from schemas.source_spec import SourceSpec
     from services.verification.verdict import Verdict
 
 EXAMPLE = "Example: assay verify --json; assay verify --product credit"
@@ -58,33 +58,28 @@ def verify(
 ) -> None:
     """Read input and outputs back and check that each committed input was answered exactly once.
 
-    May run beside a scorer. Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores
-    themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
+    Of a source that is routed, both hops: your topic to `events`, and `events` to scores. May run beside a scorer. Alerts are
+    judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and so does
+    --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
     hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
     from models.sources.spec_file import load_source
-    from services.settings.kafka import KafkaSettings, TopicSettings
-    from services.settings.loading import load
     from services.verification.pipeline import CREDIT, PAYMENTS
 
     credit = product is Product.CREDIT
     if credit and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or _group(product)
-    pipeline = CREDIT if credit else PAYMENTS.reading(load_source(source) if source else None)
-    options = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
+    spec = load_source(source) if source else None
+    pipeline = CREDIT if credit else PAYMENTS.reading(spec)
+    options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
-        verdict = asyncio.run(
-            _judge(load(KafkaSettings), load(TopicSettings), group, watch, {**options, "progress": progress})
-        )
+        options["progress"] = progress
+        routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
+        verdict = asyncio.run(_judge(group, watch, options))
     same, more = _compared(group, hidden=json) if bits else (True, {})
-    if json:
-        old_name = {"torn": verdict.inconsistent}  # until 0.3
-        print_json({**verdict.as_dict(), **old_name, **more})
-    else:
-        show(verdict)
-        if bits:
-            results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
+    _print(routed, verdict, more, as_json=json)
+    same = same and (routed is None or routed.clean)
     if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
         raise typer.Exit(1)
 
@@ -97,13 +92,37 @@ def _group(product: Product) -> str:
     return load(CreditSettings).group if product is Product.CREDIT else load(RuntimeSettings).group
 
 
-async def _judge(
-    kafka: "KafkaSettings", topics: "TopicSettings", group: str, watch_s: float, options: dict[str, Any]
-) -> "Verdict":
+def _print(routed: "Verdict | None", verdict: "Verdict", more: dict[str, int], *, as_json: bool) -> None:
+    """more: counts of a replay, if it was asked for."""
+    if as_json:
+        old_name = {"torn": verdict.inconsistent}  # until 0.3
+        hop = {"intake": routed.as_dict()} if routed else {}
+        print_json({**verdict.as_dict(), **old_name, **hop, **more})
+        return
+    if routed:
+        show_routed(routed)
+    show(verdict)
+    if more:
+        results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
+
+
+async def _routed(spec: "SourceSpec", options: dict[str, Any]) -> "Verdict":
+    """The first hop: from the user's topic to `events`."""
+    from services.settings.intake import IntakeSettings
+    from services.settings.loading import load
+    from services.verification.pipeline import routing
+
+    return await _judge(load(IntakeSettings).group, 0.0, {**options, "pipeline": routing(spec)})
+
+
+async def _judge(group: str, watch_s: float, options: dict[str, Any]) -> "Verdict":
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
     from services.verification.verify import output_partitions
     from services.verification.verify import verify as judge
     from services.verification.witness import Witness
 
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
     if not watch_s:
         return await judge(kafka, topics, group, **options)
     witness, stop = Witness(kafka, await output_partitions(kafka, topics, options["pipeline"])), asyncio.Event()
@@ -123,6 +142,20 @@ def _compared(group: str | None, *, hidden: bool) -> tuple[bool, dict[str, int]]
     return comparison.equal, counts
 
 
+def show_routed(verdict: "Verdict") -> None:
+    """What became of the user's topic, as text, on stdout."""
+    results.print(
+        f"Intake: {verdict.inputs:,} records that are meant: {verdict.scores:,} events, {verdict.dead_letters:,} dead letters"
+    )
+    for count, what in (
+        (verdict.lag, "not committed yet"),
+        (verdict.unjudged, "left out: retention has deleted events"),
+    ):
+        if count:
+            results.print(f"  {count:,} {what}")
+    _show_damage(verdict)
+
+
 def show(verdict: "Verdict") -> None:
     """The verdict as text, on stdout."""
     results.print(
@@ -138,11 +171,7 @@ def show(verdict: "Verdict") -> None:
     ):
         if count:
             results.print(f"  {count:,} {what}")
-    for name, what in DAMAGE.items():
-        if count := getattr(verdict, name):
-            results.print(f"  {count:,} {name.replace('_', ' ')}: {what}")
-            for position in verdict.examples.get(name, ()):
-                results.print(f"    {position}")
+    _show_damage(verdict)
     results.print(
         "Exactly once: nothing missing, duplicate, out of order, inconsistent, hanging or misjudged."
         if verdict.clean
@@ -154,3 +183,11 @@ def show(verdict: "Verdict") -> None:
             f"{verdict.split_subjects / verdict.subjects:.1%}, lie on more than one partition, so their scores miss a part of "
             "their history: docs/runbooks.md, Records misplaced."
         )
+
+
+def _show_damage(verdict: "Verdict") -> None:
+    for name, what in DAMAGE.items():
+        if count := getattr(verdict, name):
+            results.print(f"  {count:,} {name.replace('_', ' ')}: {what}")
+            for position in verdict.examples.get(name, ()):
+                results.print(f"    {position}")

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ class Program(StrEnum):
     """Whose."""
 
     SCORER = "scorer"
+    INTAKE = "intake"
     PROFILER = "profiler"
     CREDIT = "credit"
     CASES = "cases"
@@ -33,15 +35,26 @@ def acls(
     program: Annotated[Program, typer.Argument(help="Whose: ours, or your systems' at the two ends.")],
     principal: Annotated[str | None, typer.Option(help="Kafka's name for it. Default: User:assay-<program>.")] = None,
     group: Annotated[str | None, typer.Option(help="Its consumer group, where it is not the default.")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Source spec: the topic that intake, or the scorer, then reads. Not for others.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON in place of a shell script.")] = False,
 ) -> None:
     """Print a script that grants a program what it needs and nothing else. ASSAY_TOPIC_PREFIX applies."""
+    from dataclasses import replace
+
+    from models.sources.spec_file import load_source, topic_of, users_topic
     from schemas.topics import ACCESS
     from services.kafka.acls import grants, script
     from services.settings.kafka import TopicSettings
     from services.settings.loading import load
 
     access = next(access for access in ACCESS if access.name == program)
+    if source is not None:
+        if program not in (Program.INTAKE, Program.SCORER):
+            raise typer.BadParameter("only intake and the scorer read a topic by a source spec.", param_hint="--source")
+        spec = load_source(source)
+        access = replace(access, grouped=(users_topic(spec) if program is Program.INTAKE else topic_of(spec),))
     prefix = load(TopicSettings).topic_prefix
     if json:
         print_json([asdict(grant) for grant in grants(access, prefix, group)])

@@ -30,6 +30,12 @@ def latency(context: typer.Context) -> None:
     _run("latency", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench intake --rate 2000 --json")
+def intake(context: typer.Context) -> None:
+    """What the routed way adds to the latency, and records a second of intake alone. Options go to the benchmark (--rate)."""
+    _run("intake", context.args)
+
+
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench scale --quick --json")
 def scale(context: typer.Context) -> None:
     """By partitions, processes, cards, alerts and bytes: throughput, processor time, memory. Options go to the benchmark."""

@@ -24,8 +24,8 @@ from schemas import codec
 from schemas.derived import Currencies
 from schemas.times import TIME_MS_MIN
 from services.engine.faults import TimeLimits
-from services.scorer.decode import Decoder
-from tests.services.scorer.test_decode import record
+from services.engine.decode import Decoder
+from tests.services.engine.test_decode import record
 
 START_MS = 1_767_225_600_000
 SOURCE = parse_source("""

@@ -11,7 +11,8 @@ import pytest
 from jgo.maven import MavenContext
 
 from services.broker import jars
-from services.broker.jars import Jar, JarError, class_path, locked_jars
+from services.broker.jars import Jar, JarError, class_path, fetched, locked_jars
+from services.broker.registry import locked_archive
 
 CONTENT = b"not really a jar"
 JAR = Jar("org.example:thing:1.0", hashlib.sha256(CONTENT).hexdigest())
@@ -101,3 +102,14 @@ def test_the_lock_names_one_version_of_each_jar_with_a_sha256() -> None:
     assert len({jar.coordinate.rpartition(":")[0] for jar in locked}) == len(locked)
     assert all(len(bytes.fromhex(jar.sha256)) == hashlib.sha256().digest_size for jar in locked)
     assert any(jar.coordinate.startswith("org.apache.kafka:kafka_2.13:") for jar in locked)
+
+
+def test_the_registrys_archive_is_locked_like_the_jars(tmp_path: Path) -> None:
+    """And a damaged one is refused by the name of its own lock."""
+    archive = locked_archive()
+    assert archive.path_in_repository.name == "apicurio-registry-app-3.0.9-all.tar.gz"
+    damaged = tmp_path / archive.path_in_repository
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(CONTENT)
+    with pytest.raises(JarError, match=r"is not the file that registry\.lock\.toml names"):
+        fetched(archive, tmp_path)

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from services.engine.batches import Record
@@ -28,6 +29,10 @@ class FixedLog:
         """One chunk."""
         yield SCORES
 
+    async def lists(self) -> list[Record]:
+        """None."""
+        return []
+
     async def profiles(self) -> list[Record]:
         """None."""
         return []
@@ -44,7 +49,7 @@ async def test_what_is_written_in_many_files_is_read_back_in_order(
     """Bytes, nulls, offsets and timestamps, each partition in order."""
     monkeypatch.setattr(archive, "ROWS_MAX", 3)
     written = await write_archive(FixedLog(), tmp_path / "a")
-    assert written == {"transactions": 10, "scores": 10, "terminal-profiles": 0}
+    assert written == {"transactions": 10, "scores": 10, "terminal-profiles": 0, "lists": 0}
     assert len(list((tmp_path / "a" / "transactions").iterdir())) == 4
     log = ArchiveLog(tmp_path / "a")
     assert await log.spans() == await FixedLog().spans()
@@ -74,3 +79,18 @@ async def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(ArchiveError, match=r"000000\.parquet is damaged"):
         [chunk async for chunk in ArchiveLog(tmp_path / "a").scores(None)]
+
+
+async def test_an_archive_of_the_first_version_reads_as_one_without_lists(tmp_path: Path) -> None:
+    """Its scores have no offset of lists."""
+    path = tmp_path / "a"
+    await write_archive(FixedLog(), path)
+    (path / "lists").rmdir()
+    for file in (path / "scores").iterdir():
+        pl.read_parquet(file).drop("lists_offset").write_parquet(file)
+    about = (path / "archive.json").read_text()
+    (path / "archive.json").write_text(about.replace('"format_version": 2', '"format_version": 1'))
+    log = ArchiveLog(path)
+    await log.spans()
+    assert [score async for chunk in log.scores(None) for score in chunk] == SCORES
+    assert await log.lists() == []

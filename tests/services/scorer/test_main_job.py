@@ -16,8 +16,8 @@ from schemas.score import Score
 from schemas.topics import source_timestamp_ms
 from services.clock import wall_ms
 from services.verification.verdict import Verdict
+from tests.services.engine.test_decode import BAD
 from tests.services.harness import Stream, payment
-from tests.services.scorer.test_decode import BAD
 
 RECORDS = 4000
 

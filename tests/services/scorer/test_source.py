@@ -66,17 +66,18 @@ async def test_a_topic_of_another_shape_is_scored_verified_and_replayed(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Refunds are events, other records are passed over; a file of the same events gets the same bits."""
-    source = parse_source(SOURCE)
+    name = "payments.authorised.v2"
+    source = parse_source(SOURCE.replace(name, stream.prefix + name))
     bundle = bundle_of(source, tmp_path / "bundle")
     await create_topics(stream.kafka, stream.topics, [topic_of(source)])
     environment = {"ASSAY_BUNDLE": str(bundle), "ASSAY_ALLOW_UNSIGNED_BUNDLES": "true", "ASSAY_BUNDLE_PUBLIC_KEYS": ""}
     events = [event(i) for i in range(1200)]
     doomed = stream.scorer(**environment, ASSAY_FAILPOINT="after_sends:4", ASSAY_BATCH_RECORDS_MAX="50")
     values = [json.dumps(record).encode() for record in events]
-    await stream.send(values, [record["card"]["token"].encode() for record in events], source.topic)
+    await stream.send(values, [record["card"]["token"].encode() for record in events], name)
     assert doomed.wait() != 0
     scorer = stream.scorer(**environment)
-    await stream.caught_up([scorer], name=source.topic)
+    await stream.caught_up([scorer], name=name)
     assert scorer.terminate() == 0
     selected = [record for record in events if record["type"] != "BALANCE"]
     faults = [record for record in selected if record["header"]["at"] == "never"]

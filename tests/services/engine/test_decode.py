@@ -9,8 +9,8 @@ import pytest
 from models.sources.spec_file import parse_source
 from schemas.dead_letter import DeadLetterReason
 from schemas.times import TIME_MS_MIN
+from services.engine.decode import Decoded, Decoder
 from services.engine.faults import Fault, TimeLimits
-from services.scorer.decode import Decoded, Decoder
 from tests.services.harness import BASE_TIME_MS, payment
 
 TEST_CARD_NUMBER = "4111111111111111"

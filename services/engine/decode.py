@@ -1,4 +1,4 @@
-"""Stage 1: bytes to events. What is not one is a fault, and its neighbours never notice."""
+"""Bytes to events, as the source spec says: the first stage. What is not one is a fault, and its neighbours never notice."""
 
 import contextlib
 from collections.abc import Sequence

@@ -1,0 +1,168 @@
+"""All lists: by name and field, values, prefixes and ranges; asked by a policy's rules for a batch (`models.policy.Lists`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.lists.spans import Networks, NumberRanges
+from models.lists.texts import GONE_MS, NEVER_MS, Hashes, TextSet, Times, hashes_of
+from schemas.lists import ANY_FIELD, ListEntry
+
+Values = Sequence[str | None] | NDArray[Any]
+
+ENTRIES_MAX = 10_000_000
+"""In all lists together, about 26 bytes each; one more is refused."""
+
+SPANS_MAX = 100_000
+"""Prefixes and ranges of a list and field: a change makes all their pieces again."""
+
+
+class ListFullError(ValueError):
+    """There is no room for the entry."""
+
+
+@dataclass(slots=True)
+class Fields:
+    """What one list says of one field."""
+
+    texts: TextSet = field(default_factory=TextSet)
+    networks: Networks = field(default_factory=Networks)
+    ranges: NumberRanges = field(default_factory=NumberRanges)
+
+    @property
+    def spans(self) -> int:
+        """Prefixes and ranges."""
+        return len(self.networks) + len(self.ranges)
+
+
+class Lists:
+    """Every list's entries. The same changes in the same order give the same answers."""
+
+    def __init__(self) -> None:
+        self._fields: dict[tuple[str, str], Fields] = {}
+        self._entries = 0
+        self._columns: dict[str, _Column] = {}
+
+    def __len__(self) -> int:
+        """How many entries, those taken back lately among them."""
+        return sum(len(fields.texts) + fields.spans for fields in self._fields.values())
+
+    @property
+    def bytes(self) -> int:
+        """Of the values' arrays."""
+        return sum(fields.texts.bytes for fields in self._fields.values())
+
+    @property
+    def names(self) -> set[str]:
+        """The lists that have, or had, an entry."""
+        return {name for name, _ in self._fields}
+
+    def put(self, entry: ListEntry) -> None:
+        """Add an entry, change its expiry or take it back. Raises ListFullError, ValueError."""
+        expires_ms = NEVER_MS if entry.expires_at_ms is None else entry.expires_at_ms
+        self._put(entry.list_name, entry.field, entry.kind, entry.value, GONE_MS if entry.removed else expires_ms)
+
+    def put_values(self, entries: Sequence[ListEntry]) -> bool:
+        """The same of many entries, in order, where all are values and there is room; False where one has to look at each."""
+        if self._entries + len(entries) > ENTRIES_MAX or any(entry.kind != "value" for entry in entries):
+            return False
+        groups: dict[tuple[str, str], tuple[list[str], list[int]]] = {}
+        for entry in entries:
+            texts, expires_ms = groups.setdefault((entry.list_name, entry.field), ([], []))
+            texts.append(entry.value)
+            until_ms = NEVER_MS if entry.expires_at_ms is None else entry.expires_at_ms
+            expires_ms.append(GONE_MS if entry.removed else until_ms)
+        for group, (texts, expires_ms) in groups.items():
+            held = self._fields.setdefault(group, Fields()).texts
+            before = len(held)
+            held.put_many(texts, expires_ms)
+            self._entries += len(held) - before
+        return True
+
+    def remove(self, list_name: str, field_name: str, kind: str, value: str) -> None:
+        """Take an entry back. Raises ValueError."""
+        self._put(list_name, field_name, kind, value, GONE_MS)
+
+    def _put(self, list_name: str, field_name: str, kind: str, value: str, expires_ms: int) -> None:
+        fields = self._fields.get((list_name, field_name))
+        if fields is None:
+            if expires_ms == GONE_MS:
+                return
+            fields = self._fields[list_name, field_name] = Fields()
+        if expires_ms != GONE_MS:
+            self._check_room(fields, kind)
+        if kind == "value":
+            before = len(fields.texts)
+            fields.texts.put(value, expires_ms)
+            self._entries += len(fields.texts) - before
+        elif kind == "network":
+            fields.networks.put(value, expires_ms)
+        else:
+            fields.ranges.put(value, expires_ms)
+
+    def _check_room(self, fields: Fields, kind: str) -> None:
+        if kind == "value" and self._entries >= ENTRIES_MAX:
+            raise ListFullError(f"lists hold {ENTRIES_MAX:,} entries already")
+        if kind != "value" and fields.spans >= SPANS_MAX:
+            raise ListFullError(f"the list holds {SPANS_MAX:,} prefixes and ranges already")
+
+    def contains(self, list_name: str, column_name: str, values: Values, event_time_ms: Times) -> NDArray[np.bool_]:
+        """bool[n]: whether each value is on the list, of this field or of any, and had not expired when its event happened.
+
+        values: of a column of text, None where there is none; or of numbers, NaN where there is none. An unknown list holds
+        nothing. A column that several rules look up is hashed once, where they pass the same object.
+        """
+        found = np.zeros(len(event_time_ms), np.bool_)
+        for field_name in (column_name, ANY_FIELD):
+            fields = self._fields.get((list_name, field_name))
+            if fields is not None:
+                found |= self._column(column_name, values).on(fields, event_time_ms)
+        return found
+
+    def _column(self, name: str, values: Values) -> "_Column":
+        column = self._columns.get(name)
+        if column is None or column.given is not values:
+            column = self._columns[name] = _Column(values)
+        return column
+
+
+class _Column:
+    """A column's values in the forms that lists need, each made once."""
+
+    def __init__(self, values: Values) -> None:
+        self.given = values
+        self.numbers: NDArray[np.float64] | None = None
+        texts: list[str | None]
+        if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
+            self.numbers = values.astype(np.float64)
+            texts = [_number_text(number) for number in self.numbers.tolist()]
+        else:
+            texts = values.tolist() if isinstance(values, np.ndarray) else list(values)
+        self._missing = np.fromiter((text is None for text in texts), np.bool_, len(texts)) if None in texts else None
+        self._texts: list[str] = ["" if text is None else text for text in texts]
+        self._hashes: Hashes | None = None
+
+    def on(self, fields: Fields, times_ms: Times) -> NDArray[np.bool_]:
+        """bool[n]: whether each is on the list."""
+        found = np.zeros(len(times_ms), np.bool_)
+        if len(fields.texts):
+            if self._hashes is None:
+                self._hashes = hashes_of(self._texts)
+            found |= fields.texts.contains(self._texts, self._hashes, times_ms)
+        if len(fields.ranges) and self.numbers is not None:
+            found |= fields.ranges.contains(self.numbers, times_ms)
+        if len(fields.networks) and self.numbers is None:
+            found |= fields.networks.contains(self._texts, times_ms)
+        if self._missing is not None:
+            found &= ~self._missing
+        return found
+
+
+def _number_text(number: float) -> str | None:
+    """A number as an entry writes it: without a point where it is whole."""
+    if number != number:
+        return None
+    return str(int(number)) if number.is_integer() else repr(number)

@@ -1,0 +1,39 @@
+"""Where the user's own record lies that an event on `events` was made of: in its headers, and in those of what it becomes.
+
+Only a scorer of a routed source looks: a record that its producer keyed for us is its own origin.
+"""
+
+from collections.abc import Sequence
+
+from schemas.topics import (
+    ORIGIN_HEADER,
+    SOURCE_OFFSET_HEADER,
+    SOURCE_PARTITION_HEADER,
+    SOURCE_SPEC_HEADER,
+    SOURCE_TIMESTAMP_HEADER,
+    SOURCE_TOPIC_HEADER,
+)
+from services.engine.batches import Headers, Record
+
+POSITION = (SOURCE_TOPIC_HEADER, SOURCE_PARTITION_HEADER, SOURCE_OFFSET_HEADER, SOURCE_SPEC_HEADER)
+
+
+def origin_headers(record: Record) -> Headers:
+    """What is handed on: the position of the user's record. Nothing where intake did not make the record."""
+    found = dict(getattr(record, "headers", ()))
+    if not all(name in found for name in POSITION):
+        return []
+    topic, partition, offset, _ = (found[name] for name in POSITION)
+    return [(ORIGIN_HEADER, b"%b-%b@%b" % (topic, partition, offset))]
+
+
+def origin_timestamps_ms(records: Sequence[Record]) -> list[int]:
+    """When the users' records were produced, from which latency counts; the record's own time where no header says."""
+    return [_timestamp_ms(record) for record in records]
+
+
+def _timestamp_ms(record: Record) -> int:
+    for name, value in record.headers:
+        if name == SOURCE_TIMESTAMP_HEADER and value.isdigit() and len(value) <= 13:
+            return int(value)
+    return int(record.timestamp)
