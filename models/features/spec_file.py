@@ -2,6 +2,7 @@
 
 import ipaddress
 from pathlib import Path
+from typing import Any
 
 from models.yaml_specs import parse_yaml, read_text
 from schemas.derived import NETWORKS_MAX, NetworksFile
@@ -43,7 +44,7 @@ def _parsed(text: str, source: str) -> FeatureSpec:
 
 def _networks(path: Path, where: str) -> tuple[str, ...]:
     """The networks in a file, joined where they touch: the same list in another order is the same spec."""
-    found: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+    found: list[Any] = []  # networks of two versions, which collapse apart
     for number, line in enumerate(read_text(path, "a list of networks, one a line", FeatureSpecError).splitlines(), 1):
         text = line.partition("#")[0].strip()
         if text:
@@ -53,11 +54,8 @@ def _networks(path: Path, where: str) -> tuple[str, ...]:
                 raise FeatureSpecError(
                     f"{path}, line {number}: not a network; write it as 192.0.2.0/24 or 2001:db8::/32."
                 ) from None
-    joined = [
-        str(network)
-        for kind in (ipaddress.IPv4Network, ipaddress.IPv6Network)
-        for network in ipaddress.collapse_addresses([one for one in found if isinstance(one, kind)])
-    ]
+    joined = [str(one) for one in ipaddress.collapse_addresses([one for one in found if one.version == 4])]
+    joined += [str(one) for one in ipaddress.collapse_addresses([one for one in found if one.version == 6])]
     if not 0 < len(joined) <= NETWORKS_MAX:
         raise FeatureSpecError(f"{where}: {path} holds {len(joined):,} networks; give 1 to {NETWORKS_MAX:,}.")
     return tuple(joined)

@@ -23,8 +23,8 @@ from models.sources.spec_file import parse_source
 from schemas import codec
 from schemas.derived import Currencies
 from schemas.times import TIME_MS_MIN
-from services.engine.faults import TimeLimits
 from services.engine.decode import Decoder
+from services.engine.faults import TimeLimits
 from tests.services.engine.test_decode import record
 
 START_MS = 1_767_225_600_000
@@ -101,7 +101,7 @@ def test_a_file_gives_the_stream_s_bits(tmp_path: Path) -> None:
 
 def test_an_event_in_another_currency_is_one_dead_letter_and_its_neighbours_are_scored() -> None:
     """It names the path and the currencies that are taken, never the value."""
-    decoder = Decoder(65_536, TimeLimits(86_400_000, TIME_MS_MIN), source=SOURCE, currencies=SPEC.currencies)
+    decoder = Decoder(65_536, TimeLimits(10**12, TIME_MS_MIN), source=SOURCE, currencies=SPEC.currencies)
     payloads = [EVENTS[0], payload(7, currency="XXX"), payload(8, currency=None), EVENTS[1]]
     found = decoder.decode([record(place, value) for place, value in enumerate(payloads)])
     assert [record.offset for record in found.records] == [0, 3]
