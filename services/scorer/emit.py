@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.control import Control, acknowledgement_key, command_key
-from schemas.decision import ChallengerScore, Decision, RecordedBecause
+from schemas.decision import ChallengerScore, Decision, RecordedBecause, ShadowRuling
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
-from schemas.score import Score
+from schemas.score import OF_POLICIES, Score
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
@@ -35,10 +36,14 @@ from services.engine.origin import origin_headers
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.decide import recorded
+from services.scorer.ruling import Ruled
 from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
+
+NOT_RULED: dict[str, Any] = {}
+"""What a score says of a policy where there is none."""
 
 NO_COUNTERPARTY = "-"
 """In an alert, of an event that has none."""
@@ -54,9 +59,9 @@ class Emitter:
         self._prefix, self._subjects = prefix, subjects
         self._shares = shares
         self._dead_letters = dead_letters
-        self._score = codec.record_type(Score)
-        self._alert: type[Alert] = codec.record_type(Alert)
-        self._decision: type[Decision] = codec.record_type(Decision)
+        self._score = codec.record_type(Score, OF_POLICIES)
+        self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words"})
+        self._decision: type[Decision] = codec.record_type(Decision, OF_POLICIES | {"policy_digest", "shadow_policy"})
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
     @property
@@ -94,6 +99,7 @@ class Emitter:
 
     def _scores(self, batch: Scored) -> list[Score]:
         make, model = self._score, batch.identity.model
+        ruled = repeat(NOT_RULED, len(batch.records)) if batch.ruled is None else batch.ruled.fields()
         return [
             make(
                 transaction_id=event_id,
@@ -106,8 +112,9 @@ class Emitter:
                 model=model,
                 late=late,
                 let_through=let_through,
+                **said,
             )
-            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
+            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through, said in zip(
                 batch.events.ids,
                 batch.event_time_ms.tolist(),
                 batch.events.subjects,
@@ -117,6 +124,7 @@ class Emitter:
                 batch.outcomes.alert.tolist(),
                 batch.late.tolist(),
                 batch.outcomes.let_through.tolist(),
+                ruled,
                 strict=True,
             )
         ]
@@ -190,7 +198,8 @@ class Emitter:
             amount=float(batch.amount[row]),
             currency=events.currencies[row],
             triggers=triggers,
-            reasons=_records(batch.reasons[row]),
+            reasons=_records(batch.reasons.get(row, ())),
+            rule_words=codec.LEFT_OUT if batch.ruled is None else batch.ruled.words(row) or codec.LEFT_OUT,
         )
 
     def _decision_of(
@@ -202,7 +211,7 @@ class Emitter:
         decided_at_ms: int,
         subjects: Mapping[str, SubjectKey],
     ) -> Decision:
-        record, thresholds = batch.records[row], batch.identity.thresholds
+        record, thresholds = batch.records[row], batch.thresholds
         fields = dict(
             **_fields(score),
             decision_id=f"{record.topic}-{record.partition}-{record.offset}",
@@ -217,6 +226,8 @@ class Emitter:
             sample_share=self._shares.decisions,
             control_share=self._shares.control,
             challenger=_challenger_score(batch.challenger, row),
+            shadow_policy=codec.LEFT_OUT if batch.shadow is None else _shadow_ruling(batch.shadow, row),
+            policy_digest=codec.LEFT_OUT if batch.ruled is None else batch.ruled.program.digest,
         )
         if self._subjects is not None:
             fields = sealed(fields, subjects[score.card_id], self._subjects.master_id)
@@ -233,6 +244,12 @@ def _challenger_score(challenger: ChallengerScores | None, row: int) -> Challeng
         anomaly_percentile=float(challenger.scores.anomaly_percentile[row]),
         alert=bool(challenger.alert[row]),
     )
+
+
+def _shadow_ruling(shadow: Ruled, row: int) -> ShadowRuling:
+    make: type[ShadowRuling] = codec.record_type(ShadowRuling)
+    rules = shadow.ruling.rules.get(row, ())
+    return make(policy=shadow.program.name, action=shadow.said[row], rules=rules, alert=bool(shadow.alert[row]))
 
 
 def _fields(score: Score) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from services.kafka.client import admin, plain_producer, reader
 from services.kafka.topics_admin import create_topics, describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.processing import RuntimeSettings
+from services.verification.actions import Policies, no_policy
 from services.verification.pipeline import CREDIT
 from services.verification.positions import settled_ends
 from services.verification.verdict import Verdict
@@ -181,9 +182,9 @@ class Stream:
         finally:
             await consumer.stop()
 
-    async def verdict(self) -> Verdict:
+    async def verdict(self, policies: Policies = no_policy) -> Verdict:
         """What the oracle says."""
-        return await verify(self.kafka, self.topics, self.group)
+        return await verify(self.kafka, self.topics, self.group, policies=policies)
 
     async def credit_verdict(self) -> Verdict:
         """What it says of the credit service."""
@@ -211,6 +212,8 @@ class Scorer:
             "ASSAY_HTTP_PORT": "0",
             "ASSAY_INTAKE_GROUP": f"{stream.prefix}intake",
             "ASSAY_INTAKE_HTTP_PORT": "0",
+            "ASSAY_CONVERTER_GROUP": f"{stream.prefix}converter",
+            "ASSAY_CONVERTER_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
             "ASSAY_CASES_GROUP": f"{stream.prefix}cases",
