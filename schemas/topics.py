@@ -1,7 +1,7 @@
 """Every topic: name, key, schema, partitions, retention, cleanup. The only list of them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from schemas.alert import Alert
@@ -146,6 +146,16 @@ SCORER_OUTPUTS = (
 )
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 INTAKE_OUTPUTS = (EVENTS, DEAD_LETTERS)
+CONVERTED = (SCORES, ALERTS, DECISIONS)
+"""What `assay convert` copies in a typed format."""
+
+
+def typed_copy(topic: Topic, form: Literal["avro", "protobuf"]) -> Topic:
+    """The topic of a typed copy: `scores.avro`."""
+    return replace(topic, name=f"{topic.name}.{form}", written_by="converter")
+
+
+TYPED_COPIES = tuple(typed_copy(topic, form) for form in ("avro", "protobuf") for topic in CONVERTED)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 
 
@@ -174,6 +184,7 @@ ACCESS = (
         transactional=True,
     ),
     Access("intake", grouped=(TRANSACTIONS,), writes=INTAKE_OUTPUTS, transactional=True),
+    Access("converter", grouped=CONVERTED, writes=(*TYPED_COPIES, DEAD_LETTERS), transactional=True),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
     Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
     Access(

@@ -68,6 +68,20 @@ def deciding_policy(
     return None
 
 
+def shadow_policy(settings: PolicySettings, bundles: BundleSettings) -> FoundPolicy | None:
+    """The policy that is evaluated beside the one that decides, without effect; None where the registry has none.
+
+    Raises AssayError, BundleError.
+    """
+    if bundles.registry_url is None:
+        return None
+    registry = policy_registry_of(bundles)
+    held = registry.holds(settings.policy_line, "challenger")
+    if held is None:
+        return None
+    return FoundPolicy(published_policy(registry, held, bundles), f"in shadow, as {settings.policy_line} has it")
+
+
 def published_policy(registry: Registry, wanted: BundleRef, bundles: BundleSettings) -> SignedPolicy:
     """Exactly that policy of the registry, verified. Raises BundleError."""
     found = open_policy(registry.content(wanted), f"Policy {wanted} of the registry", trust_of(bundles))

@@ -14,6 +14,7 @@ from models.policy.policy_file import PolicyError
 from models.policy.program import Batch, Program
 from models.yaml_specs import parse_yaml, read_text
 from schemas.base import Number, Part, Percentile, Probability
+from schemas.lists import ListName
 from schemas.manifest import Thresholds
 from schemas.policy import Action, Name
 
@@ -41,7 +42,7 @@ class Case(Part):
 class Cases(Part):
     """A file of examples."""
 
-    lists: Annotated[dict[Name, ListValues], Field(max_length=64)] = Field(
+    lists: Annotated[dict[ListName, ListValues], Field(max_length=64)] = Field(
         {}, description="What is on each list, for these examples."
     )
     cases: Annotated[tuple[Case, ...], Field(min_length=1, max_length=CASES_MAX)] = Field(description="The examples.")
@@ -148,8 +149,13 @@ class _Lists:
         self._lists = {name: frozenset(values) for name, values in lists.items()}
 
     def contains(
-        self, list_name: str, column_name: str, values: Sequence[str | None], event_time_ms: NDArray[np.int64]
+        self,
+        list_name: str,
+        column_name: str,
+        values: Sequence[str | None] | NDArray[np.float64],
+        event_time_ms: NDArray[np.int64],
     ) -> NDArray[np.bool_]:
         """Which values are on it."""
         held = self._lists.get(list_name, frozenset())
-        return np.array([value in held for value in values], np.bool_)
+        texts = [f"{value:g}" if isinstance(value, float) else value for value in values]
+        return np.array([text in held for text in texts], np.bool_)

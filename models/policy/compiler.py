@@ -17,6 +17,9 @@ from models.policy.known import Column, Known
 from models.policy.operations import Coded, Lookup
 
 STEPS_MAX = 20_000
+OUTPUT_NAMES = {"id": "transaction_id", "subject": "card_id", "counterparty": "terminal_id", "time": "event_time_ms"}
+"""How entries of lists name the event's own fields, as outputs do."""
+
 CHAINED_MAX = 8
 """So many constants behind IN are compared one by one."""
 
@@ -219,13 +222,14 @@ class Compiler:
 
     def _in_list(self, node: exp.Expr, name: str, holds: bool) -> int:
         column = self.checker.column(node)
-        values = self._text(node)
+        asked = column.name if column.group == "feature" else OUTPUT_NAMES.get(str(column.column), str(column.column))
+        values = self._text(node) if column.kind == "text" else self._number(node)
 
-        def contained(batch: Any, texts: Any) -> NDArray[np.bool_]:
-            found: NDArray[np.bool_] = batch.lists.contains(name, str(column.column), texts, batch.events.time_ms)
+        def contained(batch: Any, given: Any) -> NDArray[np.bool_]:
+            found: NDArray[np.bool_] = batch.lists.contains(name, asked, given, batch.events.time_ms)
             return found
 
-        found = self._step(("list", name), contained, BATCH, values)
+        found = self._step(("list", name, asked), contained, BATCH, values)
         if holds:
             return found
         return self._joined([self._inverted(found), self._present(node)], True)

@@ -279,8 +279,8 @@ class Checker:
                 f"the list {names[0].this!r} is not one of the policy's ({named}); add it under lists", span(names[0])
             )
         column = bare(node.this)
-        if not isinstance(column, exp.Column) or self.column(column).kind != "text":
-            raise ConditionError("a list is asked about a field or an attribute that is a text or an id", span(node))
+        if not isinstance(column, exp.Column) or self.column(column).kind == "boolean":
+            raise ConditionError("a list is asked about a field or an attribute, of texts or numbers", span(node))
 
     def _like(self, node: exp.Expr) -> None:
         self._need(node.this, "text", "LIKE is of texts")

@@ -51,7 +51,7 @@ async def start() -> None:
     def make_processor(partition: TopicPartition) -> IntakeProcessor:
         return IntakeProcessor(partition, spec, reader, router, runtime, letters, metrics, scan_ids=scan_ids)
 
-    service = Service([source], INTAKE_OUTPUTS, make_processor)
+    service = Service([source], INTAKE_OUTPUTS, make_processor, waits_for=reader.waits_for)
     try:
         await run_processor(service, Environment(kafka, topics, runtime, metrics))
     finally:

@@ -17,6 +17,7 @@ Operation = Literal["Read", "Write", "Describe", "DescribeConfigs"]
 GROUPS = {
     "scorer": "assay-scorer",
     "intake": "assay-intake",
+    "converter": "assay-converter",
     "profiler": "assay-profiler",
     "credit": "assay-credit",
     "cases": "assay-cases",

@@ -51,18 +51,19 @@ class Emitted:
         self._bits = np.zeros((max(0, end - base), COLUMNS), np.uint32)
         self._state = np.zeros(max(0, end - base), np.uint8)
         self._profiles_offset = np.zeros(max(0, end - base), np.int64)
+        self._lists_offset = np.zeros(max(0, end - base), np.int64)
         self._policies: dict[str, int] = {}
         self._policy = np.zeros(max(0, end - base), np.uint16)
 
     ABSENT, OURS, FOREIGN, SEEN = 0, 1, 2, 3
 
-    def add(self, source_offset: int, score: Score, profiles_offset: int) -> None:
-        """One record of `scores`, and up to where the terminals' profiles were known. Offsets outside are left out."""
+    def add(self, source_offset: int, score: Score, profiles_offset: int, lists_offset: int = 0) -> None:
+        """One record of `scores`, and up to where profiles and lists were known. Offsets outside are left out."""
         place = source_offset - self._base
         if not 0 <= place < len(self._state):
             return
         self._state[place] = self.OURS if score.model == self._model else self.FOREIGN
-        self._profiles_offset[place] = profiles_offset
+        self._profiles_offset[place], self._lists_offset[place] = profiles_offset, lists_offset
         values = [getattr(score, name) for name in Scores._fields]
         said = NO_POLICY
         if score.policy is not None:
@@ -111,6 +112,10 @@ class Emitted:
     def profiles_offsets(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
         """Up to where the profiles were known when these offsets were scored; 0 for those that were not."""
         return self._profiles_offset[offsets - self._base]
+
+    def lists_offsets(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same of the lists."""
+        return self._lists_offset[offsets - self._base]
 
     def leave_out(self, offsets: NDArray[np.int64]) -> None:
         """Offsets that are left out."""

@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from models.features.fold import warm
 from models.features.history import FeatureStateError
 from models.sources.spec_file import topic_of
-from schemas.topics import CONTROL, CONTROL_ANSWERS, SCORER_OUTPUTS, TERMINAL_PROFILES, Topic
+from schemas.topics import CONTROL, CONTROL_ANSWERS, LISTS, SCORER_OUTPUTS, TERMINAL_PROFILES, Topic
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
 from services.engine.process import Environment, Service, main, run_processor
@@ -17,9 +17,10 @@ from services.observability import logs
 from services.observability.metrics import Metrics
 from services.privacy.subject_keys import subject_keys
 from services.scorer.emit import Emitter
+from services.scorer.lists import ListTable
 from services.scorer.live import Models
 from services.scorer.model import Loader
-from services.scorer.policies import first_policy, show_policy
+from services.scorer.policies import PolicyLoader, PolicySwapper
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Shares
@@ -63,15 +64,15 @@ async def start() -> None:
     emitter = Emitter(topics.topic_prefix, shares, letters, subjects)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
-    policy = first_policy(load(PolicySettings), bundles, model)
-    models.program = policy.program if policy is not None else None
-    show_policy(metrics, policy)
-    profiles = ProfileTable(metrics)
+    policy_loader = PolicyLoader(load(PolicySettings), bundles)
+    models.policy, models.shadow_policy = policy_loader.first(model)
+    models.show_policies()
+    profiles, lists = ProfileTable(metrics), ListTable(metrics)
 
     def make_processor(partition: TopicPartition) -> ScoringProcessor:
         known = profiles if models.champion.feature_spec.profiled else None
         try:
-            return ScoringProcessor(partition, models, limits, emitter, metrics, known)
+            return ScoringProcessor(partition, models, limits, emitter, metrics, known, lists)
         except FeatureStateError as error:
             raise AssayError(f"{error} The setting is ASSAY_CARDS_MAX.") from None
 
@@ -80,13 +81,17 @@ async def start() -> None:
 
     table = FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)
     followed = ConditionalTable(table, profiled)
-    swapper = Swapper(models, loader, runtime.group, metrics, followed.follow)
+    list_table = ConditionalTable(
+        FollowedTable(LISTS, kafka, topics.topic_prefix, lists.apply, metrics), lambda: models.asks_lists
+    )
+    policies = PolicySwapper(models, policy_loader, metrics, list_table.follow)
+    swapper = Swapper(models, loader, runtime.group, metrics, followed.follow, policies)
     swapper.follow(
         FollowedTable(CONTROL_ANSWERS, kafka, topics.topic_prefix, swapper.take_answers, metrics),
         FollowedTable(CONTROL, kafka, topics.topic_prefix, swapper.take, metrics),
     )
-    reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES)
-    service = Service([source], SCORER_OUTPUTS, make_processor, [swapper, followed], reads)
+    reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES, LISTS)
+    service = Service([source], SCORER_OUTPUTS, make_processor, [swapper, followed, list_table], reads)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 

@@ -13,7 +13,7 @@ from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.control import Control, acknowledgement_key, command_key
-from schemas.decision import ChallengerScore, Decision, RecordedBecause
+from schemas.decision import ChallengerScore, Decision, RecordedBecause, ShadowRuling
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
 from schemas.score import OF_POLICIES, Score
@@ -36,6 +36,7 @@ from services.engine.origin import origin_headers
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.decide import recorded
+from services.scorer.ruling import Ruled
 from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
@@ -60,7 +61,7 @@ class Emitter:
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, OF_POLICIES)
         self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words"})
-        self._decision: type[Decision] = codec.record_type(Decision, OF_POLICIES | {"policy_digest"})
+        self._decision: type[Decision] = codec.record_type(Decision, OF_POLICIES | {"policy_digest", "shadow_policy"})
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
     @property
@@ -225,6 +226,7 @@ class Emitter:
             sample_share=self._shares.decisions,
             control_share=self._shares.control,
             challenger=_challenger_score(batch.challenger, row),
+            shadow_policy=codec.LEFT_OUT if batch.shadow is None else _shadow_ruling(batch.shadow, row),
             policy_digest=codec.LEFT_OUT if batch.ruled is None else batch.ruled.program.digest,
         )
         if self._subjects is not None:
@@ -242,6 +244,12 @@ def _challenger_score(challenger: ChallengerScores | None, row: int) -> Challeng
         anomaly_percentile=float(challenger.scores.anomaly_percentile[row]),
         alert=bool(challenger.alert[row]),
     )
+
+
+def _shadow_ruling(shadow: Ruled, row: int) -> ShadowRuling:
+    make: type[ShadowRuling] = codec.record_type(ShadowRuling)
+    rules = shadow.ruling.rules.get(row, ())
+    return make(policy=shadow.program.name, action=shadow.said[row], rules=rules, alert=bool(shadow.alert[row]))
 
 
 def _fields(score: Score) -> dict[str, Any]:

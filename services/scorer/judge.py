@@ -16,6 +16,7 @@ from models.sources.events import Events
 from schemas.alert import Reason
 from schemas.manifest import Thresholds
 from services.scorer.decide import Outcomes, crossed, decide
+from services.scorer.lists import ListTable
 from services.scorer.live import Model, Models
 from services.scorer.ruling import PolicyFailedError, Ruled, rule, thresholds_of
 from services.scorer.scored import ChallengerScores, Matrix
@@ -33,18 +34,28 @@ class ControlGroup:
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """The policy that decides, and what it reads beside features and scores."""
+    """The policies, and what they read beside features and scores. lists: None where they ask none.
 
-    program: Program
+    shadow: evaluated without effect. program: None where thresholds alone decide.
+    """
+
     events: Events
-    lists: Lists | None = None
+    program: Program | None
+    shadow: Program | None = None
+    lists: ListTable | None = None
+
+    @property
+    def held_lists(self) -> Lists | None:
+        """What the lists say now."""
+        return self.lists.lists if self.lists is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What one model says of a batch, and what follows. reasons: by place in the batch, for alerts that a score raised.
 
-    thresholds: those that counted. ruled: what the policy said, where there is one.
+    thresholds: those that counted. ruled, shadow: what the policies said, where there are any; lists_offset: the records of
+    `lists` below it were known to them.
     """
 
     model: Model
@@ -53,6 +64,8 @@ class Judgement:
     reasons: dict[int, tuple[Reason, ...]]
     thresholds: Thresholds
     ruled: Ruled | None = None
+    shadow: Ruled | None = None
+    lists_offset: int | None = None
 
     @property
     def alerts_of_model(self) -> int:
@@ -68,14 +81,14 @@ async def judge(
 ) -> Judgement:
     """The champion's judgement. A new champion that fails is rolled back, and the previous one judges the batch."""
     try:
-        judged, model_s = await _judged(model, features, control, deciding)
+        judged, model_s = await _judged(models, model, features, control, deciding)
     except PolicyFailedError:
         raise
     except Exception as error:  # ONNX Runtime's errors have no common base
         before = models.roll_back(model, f"it fails with {type(error).__name__}")
         if before is None:
             raise
-        judged, model_s = await _judged(before, features, control, deciding)
+        judged, model_s = await _judged(models, before, features, control, deciding)
     models.count(judged.model, len(features), judged.alerts_of_model, model_s)
     return judged
 
@@ -90,18 +103,35 @@ async def judge_challenger(models: Models, challenger: Model, features: Matrix) 
         return None
 
 
+def _shadow(models: Models, deciding: Deciding, model: Model, features: Matrix, scores: Scores) -> Ruled | None:
+    """What the policy in shadow says; None where it fails, which affects nothing else."""
+    if deciding.shadow is None:
+        return None
+    thresholds = thresholds_of(deciding.shadow, model.identity.thresholds)
+    try:
+        return rule(deciding.shadow, deciding.events, features, scores, thresholds, 0.0, deciding.held_lists)[1]
+    except PolicyFailedError as error:
+        models.drop_shadow_policy(deciding.shadow, str(error))
+        return None
+
+
 async def _judged(
-    model: Model, features: Matrix, control: ControlGroup, deciding: Deciding | None
+    models: Models, model: Model, features: Matrix, control: ControlGroup, deciding: Deciding | None
 ) -> tuple[Judgement, float]:
     """The judgement, and the seconds that the scores took."""
     scores, model_s = await _run(model, len(features), _timed, model, features)
-    thresholds, ruled = model.identity.thresholds, None
-    if deciding is None:
+    thresholds, ruled, shadow, lists_offset = model.identity.thresholds, None, None, None
+    program = deciding.program if deciding is not None else None
+    if deciding is None or program is None:
         outcomes = decide(scores, thresholds, control.transaction_ids, control.share)
     else:
-        program, events = deciding.program, deciding.events
         thresholds = thresholds_of(program, thresholds)
-        outcomes, ruled = rule(program, events, features, scores, thresholds, control.share, deciding.lists)
+        outcomes, ruled = rule(
+            program, deciding.events, features, scores, thresholds, control.share, deciding.held_lists
+        )
+    if deciding is not None:
+        lists_offset = deciding.lists.next_offset if deciding.lists is not None else None
+        shadow = _shadow(models, deciding, model, features, scores)
     alerts = np.flatnonzero(outcomes.by_score).tolist()  # what a rule alone raises has its words
     reasons: dict[int, tuple[Reason, ...]] = {}
     if alerts:
@@ -109,7 +139,7 @@ async def _judged(
         rows = rows_max(model.session.bundle, len(alerts))
         found = await _run(model, rows, explain, model.session, features[alerts], triggers)
         reasons = dict(zip(alerts, found, strict=True))
-    return Judgement(model, scores, outcomes, reasons, thresholds, ruled), model_s
+    return Judgement(model, scores, outcomes, reasons, thresholds, ruled, shadow, lists_offset), model_s
 
 
 def _timed(model: Model, features: Matrix) -> tuple[Scores, float]:

@@ -15,7 +15,6 @@ from models.features.fold import NOTHING_KNOWN, fold
 from models.features.layout import number_fields, stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
-from models.policy.program import Program
 from models.sources.events import Events
 from schemas.control import Channel
 from schemas.dead_letter import DeadLetterReason
@@ -34,7 +33,8 @@ from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
 from services.scorer.emit import Emitter
 from services.scorer.judge import ControlGroup, Deciding, Judgement, judge, judge_challenger
-from services.scorer.live import Model, Models
+from services.scorer.lists import ListTable
+from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
 from services.scorer.seen import show
@@ -88,8 +88,9 @@ class ScoringProcessor:
         emitter: Emitter,
         metrics: Metrics,
         profiles: ProfileTable | None,
+        lists: ListTable | None = None,
     ) -> None:
-        """profiles: what is known of the terminals; needed where the models' features read it.
+        """profiles: what is known of the terminals; needed where the models' features read it. lists: where policies ask them.
 
         The state is of the champion's features; with one of other features the partition must start again.
         """
@@ -98,7 +99,7 @@ class ScoringProcessor:
         self._spec, self._spec_digest = model.feature_spec, model.spec_digest
         self._source = source
         self._answered: dict[Channel, Acknowledgement] = {}
-        self._profiles = profiles
+        self._profiles, self._lists = profiles, lists
         self._fields, self._numbers = stream_fields(model.feature_spec), number_fields(model.feature_spec)
         self._limits = limits
         self._emitter = emitter
@@ -153,7 +154,7 @@ class ScoringProcessor:
         """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is active."""
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
-        program = self._models.program
+        policies = self._models.policy, self._models.shadow_policy
         self._check_state(model)
         good, events, faults, unselected, arrived_ms = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
@@ -161,7 +162,7 @@ class ScoringProcessor:
         now_ms = wall_ms()
         batch: Scored | None = None
         if good:
-            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger, program)
+            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger, policies)
             writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 batch.features,
@@ -229,13 +230,13 @@ class ScoringProcessor:
         arrived_ms: NDArray[np.int64],
         model: Model,
         challenger: Model | None,
-        program: Program | None,
+        policies: tuple[ActivePolicy | None, ActivePolicy | None],
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         known = self._profiles
         batch = events.columns(self._fields, arrived_ms, self._numbers)
         before = self._features.turnover
-        deciding = Deciding(program, events) if program is not None else None
+        deciding = self._deciding(events, *policies)
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         turnover = self._features.turnover - before
@@ -266,9 +267,17 @@ class ScoringProcessor:
             thresholds=judged.thresholds,
             challenger=beside,
             ruled=judged.ruled,
+            shadow=judged.shadow,
+            lists_offset=judged.lists_offset,
             routed=model.routed,
         )
         return judged, beside, scored
+
+    def _deciding(self, events: Events, policy: ActivePolicy | None, shadow: ActivePolicy | None) -> Deciding | None:
+        if policy is None and shadow is None:
+            return None
+        lists = self._lists if self._models.asks_lists else None
+        return Deciding(events, policy.program if policy else None, shadow.program if shadow else None, lists)
 
     def _check_state(self, model: Model) -> None:
         if model.spec_digest != self._spec_digest:

@@ -28,6 +28,7 @@ class Ruled:
     ruling: Ruling
     said: Sequence[Action]
     let_through: BoolArray
+    alert: BoolArray
 
     def withheld(self, row: int) -> Action | None:
         """What was said of an alert that the control group lets through."""
@@ -83,4 +84,4 @@ def rule(
     kept = ~ruling.approved
     outcomes = Outcomes(by_probability & kept, by_anomaly & kept, np.zeros(len(kept), np.bool_), ruling.alerting)
     outcomes = replace(outcomes, let_through=let_through(outcomes.alert, events.ids, control_share))
-    return outcomes, Ruled(program, ruling, ruling.actions(), outcomes.let_through)
+    return outcomes, Ruled(program, ruling, ruling.actions(), outcomes.let_through, outcomes.alert)

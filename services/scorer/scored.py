@@ -87,7 +87,8 @@ class Scored:
     """Those that counted: the policy's, or the bundle's."""
     challenger: ChallengerScores | None = None
     ruled: "Ruled | None" = None
-    """What the policy said; None where there is none."""
+    """What the policy said, and the one in shadow; None where there is none."""
+    shadow: "Ruled | None" = None
     lists_offset: int | None = None
     """The records of `lists` below it were known; None where nothing reads any."""
     routed: bool = False

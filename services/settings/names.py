@@ -37,6 +37,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
     from services.settings import (
         bundles,
         cases,
+        converter,
         credit,
         intake,
         kafka,
@@ -60,6 +61,8 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         intake.IntakeSettings,
         profiler.ProfilerSettings,
         credit.CreditSettings,
+        converter.OutputSettings,
+        converter.ConverterSettings,
         cases.CasesSettings,
         monitor.MonitorSettings,
         privacy.PseudonymSettings,

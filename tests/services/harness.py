@@ -212,6 +212,8 @@ class Scorer:
             "ASSAY_HTTP_PORT": "0",
             "ASSAY_INTAKE_GROUP": f"{stream.prefix}intake",
             "ASSAY_INTAKE_HTTP_PORT": "0",
+            "ASSAY_CONVERTER_GROUP": f"{stream.prefix}converter",
+            "ASSAY_CONVERTER_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
             "ASSAY_CASES_GROUP": f"{stream.prefix}cases",

@@ -8,7 +8,7 @@ import typer
 from services.cli.bundles.policy import Beside, Json, Written, bundle_beside
 from services.cli.output import print_json, results, shown
 
-app = typer.Typer(help="Rules of a policy: tried on examples.", no_args_is_help=True)
+app = typer.Typer(help="Rules of a policy: tried on examples, counted by what they hit.", no_args_is_help=True)
 
 
 @app.command("test", epilog="Example: assay rules test rules.yaml --cases examples.yaml")

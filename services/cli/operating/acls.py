@@ -19,6 +19,7 @@ class Program(StrEnum):
 
     SCORER = "scorer"
     INTAKE = "intake"
+    CONVERTER = "converter"
     PROFILER = "profiler"
     CREDIT = "credit"
     CASES = "cases"

@@ -8,6 +8,7 @@ import typer
 from services.cli.output import print_json, results
 
 if TYPE_CHECKING:
+    from schemas.topics import Topic
     from services.kafka.topic_configs import Difference
 
 app = typer.Typer(help="The topics that schemas/topics.py declares.", no_args_is_help=True)
@@ -30,16 +31,15 @@ def create(
 
     Needs the right to create topics, and to alter their configuration; the services do not.
     """
-    from schemas.topics import TOPICS
     from services.kafka import topic_configs
     from services.kafka.topics_admin import create_topics
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
-    kafka, topics = load(KafkaSettings), load(TopicSettings)
-    done = asyncio.run(create_topics(kafka, topics, TOPICS))
-    found = asyncio.run(topic_configs.differences(kafka, topics, TOPICS))
-    back = asyncio.run(topic_configs.alter(kafka, topics, TOPICS, found)) if alter else []
+    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), _wanted()
+    done = asyncio.run(create_topics(kafka, topics, wanted))
+    found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
+    back = asyncio.run(topic_configs.alter(kafka, topics, wanted, found)) if alter else []
     if json:
         print_json(
             [
@@ -69,6 +69,16 @@ def create(
         results.print("`assay topics create --alter` sets them as declared, and prints the way back.")
 
 
+def _wanted() -> "tuple[Topic, ...]":
+    """Every topic of ours; with ASSAY_OUTPUT_FORMAT the typed copies, too."""
+    from schemas.topics import CONVERTED, TOPICS, typed_copy
+    from services.settings.converter import OutputSettings
+    from services.settings.loading import load
+
+    form = load(OutputSettings).format
+    return TOPICS if form == "json" else (*TOPICS, *(typed_copy(topic, form) for topic in CONVERTED))
+
+
 def _became(difference: "Difference", *, alter: bool) -> str:
     if not difference.alterable:
         return " (not altered by us: see to it by hand)"
@@ -80,13 +90,13 @@ def list_topics(json: Json = False) -> None:
     """Show the topics, as declared and as the brokers have them."""
     from rich.table import Column, Table
 
-    from schemas.topics import DAY_MS, TOPICS
+    from schemas.topics import DAY_MS
     from services.kafka.topics_admin import describe_topics
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
-    states = asyncio.run(describe_topics(load(KafkaSettings), load(TopicSettings), TOPICS))
-    rows = list(zip(TOPICS, states, strict=True))
+    states = asyncio.run(describe_topics(load(KafkaSettings), load(TopicSettings), wanted := _wanted()))
+    rows = list(zip(wanted, states, strict=True))
     if json:
         print_json([{"name": s.name, "partitions": s.partitions, "replication": s.replication} for _, s in rows])
         return

@@ -25,7 +25,7 @@ CONDITIONS = {
     "a_query": "number IN (SELECT 1)",
     "a_second_statement": "flag; flag",
     "an_unknown_list": "device IN LIST('blokced')",
-    "a_list_of_numbers": "number IN LIST('blocked')",
+    "a_list_of_flags": "flag IN LIST('blocked')",
     "a_list_alone": "LIST('blocked')",
     "an_end_that_is_missing": "amount > 500 AND",
     "an_open_quote": "country = 'DE",

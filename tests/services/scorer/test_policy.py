@@ -10,7 +10,7 @@ import pytest
 from models.bundle.keys import PrivateKey, private_key, write_key_pair
 from models.policy.policy_file import parse_policy
 from models.policy.signed import SignedPolicy, ref_of, signed, write_policy
-from schemas.policy import Policy
+from schemas.policy import Policy, Rule
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
 from services.trusted_policies import policies_by_name
@@ -120,3 +120,133 @@ def test_a_policy_that_no_one_trusted_signed_starts_no_scorer(
     refused = stream.scorer(ASSAY_POLICY=str(tmp_path / "p.policy"))
     assert refused.wait() == 2
     assert "none of the keys pinned here signed it" in refused.log()
+
+
+def assay(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, Any]:
+    """Status and JSON of a command against the stream's broker."""
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
+    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
+    monkeypatch.setenv("ASSAY_PARTITIONS", str(stream.partitions))
+    monkeypatch.setenv("ASSAY_GROUP", stream.group)
+    status = run_main(monkeypatch, *words, "--json")
+    out = capsys.readouterr().out
+    return status, json.loads(out) if out else None
+
+
+def publish_four(
+    stream: Stream,
+    key: PrivateKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> str:
+    """A registry with the demo's bundle as champion, and four policies of which the last reads what is not there."""
+    url = str(tmp_path / "registry")
+    monkeypatch.setenv("ASSAY_REGISTRY_URL", url)
+    published = run_main(monkeypatch, "registry", "publish", str(ROOT / "deploy/bundles/fraud"))
+    assert published == run_main(monkeypatch, "registry", "promote", "fraud/1", "--offline") == 0
+    capsys.readouterr()
+    broken = policy_of(4).model_copy(
+        update={"rules": (policy_of(4).rules[0].model_copy(update={"condition": "nope > 1"}),)}
+    )
+    for policy in (policy_of(1), policy_of(2, 400.0), policy_of(3, 300.0), broken):
+        file = tmp_path / f"{policy.version}.policy"
+        write_policy(file, signed(policy, key))
+        assert assay(stream, monkeypatch, capsys, "policy", "publish", str(file))[0] == 0
+    return url
+
+
+async def test_a_policy_is_swapped_without_a_restart_and_every_payment_names_the_one_that_decided(
+    stream: Stream,
+    key: PrivateKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Promoted, killed, started again, shadowed, a bad one refused, rolled back: a replay finds each action by its policy."""
+    url = publish_four(stream, key, tmp_path, monkeypatch, capsys)
+    environment = {"ASSAY_REGISTRY_URL": url, "ASSAY_BATCH_RECORDS_MAX": "100", "ASSAY_DECISION_SHARE": "1.0"}
+
+    async def asked(*words: str) -> tuple[int, Any]:
+        return await asyncio.to_thread(assay, stream, monkeypatch, capsys, "policy", *words)
+
+    scorer = stream.scorer(**environment)
+    await send(stream, 0, 400)
+    await stream.caught_up([scorer])
+    status, found = await asked("promote", "fraud/1")
+    assert (status, found["recorded"], found["answered"]) == (0, True, 4)
+    await send(stream, 400, 800)
+    await stream.caught_up([scorer])
+    status, found = await asked("promote", "fraud/2", "--why", "lower")
+    assert (status, found["recorded"]) == (0, True)
+    status, found = await asked("shadow", "fraud/3")
+    assert (status, found["recorded"]) == (0, True)
+    await send(stream, 800, 1200)
+    await stream.caught_up([scorer])
+    scorer.kill()
+    scorer = stream.scorer(**environment)
+    await send(stream, 1200, 1600)
+    await stream.caught_up([scorer])
+    status, found = await asked("promote", "fraud/4")
+    assert (status, found["recorded"]) == (1, False)
+    assert "nope is unknown" in found["why"]
+    await send(stream, 1600, 2000)
+    await stream.caught_up([scorer])
+    status, found = await asked("rollback", "--why", "too many")
+    assert (status, found["bundle"]) == (0, "fraud/1")
+    await send(stream, 2000, 2400)
+    await stream.caught_up([scorer])
+    assert scorer.terminate() == 0
+
+    said = {
+        int(score["transaction_id"][3:]): score
+        for score in map(json.loads, (r.value for r in await stream.read("scores")))
+    }
+    one, two = (f"fraud/{policy.version}@{policy.digest()[:12]}" for policy in (policy_of(1), policy_of(2, 400.0)))
+    named = [{said[i].get("policy") for i in range(start, start + 400)} for start in range(0, 2400, 400)]
+    assert named == [{None}, {one}, {two}, {two}, {two}, {one}]
+    assert not {"policy", "action", "rules"} & said[0].keys(), "without a policy outputs are as they were"
+    decisions = [json.loads(record.value) for record in await stream.read("decisions")]
+    beside = {decision["shadow_policy"]["policy"] for decision in decisions if "shadow_policy" in decision}
+    assert {name.partition("@")[0] for name in beside} == {"fraud/3"}
+    status, found = await asyncio.to_thread(read_back, stream, monkeypatch, capsys, "verify")
+    assert (status, found["misjudged"], found["unruled"], found["scores"]) == (0, 0, 0, 2400), found
+    status, found = await asyncio.to_thread(read_back, stream, monkeypatch, capsys, "replay")
+    assert (status, found["compared"], found["differing"], found["other_policy"]) == (0, 2400, 0, 0), found
+
+
+async def test_a_rule_asks_a_list_and_a_replay_sees_the_list_as_it_was(
+    stream: Stream,
+    key: PrivateKey,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A card is listed while the scorer runs: declined from then on, and the replay finds both."""
+    rule = {"name": "listed", "words": "a card on the list", "action": "decline", "owner": "a test"}
+    policy = policy_of(1).model_copy(
+        update={
+            "lists": ("blocked",),
+            "rules": (Rule.model_validate({**rule, "condition": "card_id IN LIST('blocked')"}),),
+        }
+    )
+    write_policy(tmp_path / "fraud-1.policy", signed(policy, key))
+    monkeypatch.setenv("ASSAY_POLICY", str(tmp_path / "fraud-1.policy"))
+    scorer = stream.scorer(ASSAY_POLICY=str(tmp_path / "fraud-1.policy"))
+    await send(stream, 0, 500)
+    await stream.caught_up([scorer])
+    words = ("lists", "add", "blocked", "card_id=card-0007", "--reason", "fraud")
+    added = await asyncio.to_thread(assay, stream, monkeypatch, capsys, *words)
+    assert added[0] == 0
+    while scorer.metric("assay_list_entries") < 1:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    await send(stream, 500, 1000)
+    await stream.caught_up([scorer])
+    assert scorer.terminate() == 0
+    scores = [json.loads(record.value) for record in await stream.read("scores")]
+    said = {score["transaction_id"]: score["action"] for score in scores if "listed" in score.get("rules", ())}
+    assert said == {"tx-000000507": "decline"}
+    status, found = await asyncio.to_thread(read_back, stream, monkeypatch, capsys, "replay")
+    assert (status, found["compared"], found["differing"]) == (0, 1000, 0), found
