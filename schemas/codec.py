@@ -155,6 +155,14 @@ def native_batch_decoder(kind: type[T]) -> Callable[[Sequence[bytes]], list[T] |
     return parse
 
 
+def list_items(payload: bytes) -> list[bytes]:
+    """The items of a JSON list, each as its bytes. Raises RejectedError's kinds."""
+    return [bytes(item) for item in _decode(_list_items, payload)]
+
+
+_list_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
 @functools.cache
 def _decode_function(schema: type[Message]) -> Callable[[bytes], Any]:
     return msgspec.json.Decoder(record_type(schema)).decode

@@ -25,7 +25,7 @@ from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify, what_if
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, lists, monitor, privacy
-from services.cli.running import broker, convert, credit, intake, profile, registry_server, score, simulate
+from services.cli.running import broker, convert, credit, gateway, intake, profile, registry_server, score, simulate
 from services.cli.sources import source
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
@@ -71,6 +71,7 @@ app.command(epilog=profile.EXAMPLE)(profile.profile)
 app.command(epilog=convert.EXAMPLE)(convert.convert)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
+app.add_typer(gateway.app, name="gateway")
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)

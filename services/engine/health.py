@@ -48,7 +48,7 @@ class HealthServer:
         if tls is not None:
             # the handshake is the handler's, in the request's thread: a silent client delays no other
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        if not _is_loopback(host) and (credentials is None or tls is None):
+        if not is_loopback(host) and (credentials is None or tls is None):
             log.warning("http.open", address=self.address, password=credentials is not None, tls=tls is not None)
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
@@ -66,17 +66,18 @@ class HealthServer:
         self._thread.join()
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _host(header: str) -> str:
-    """The name in a Host header, without the port."""
+def is_own_name(header: str) -> bool:
+    """Whether a Host header, with or without a port, names this machine as itself."""
     host = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
-    return host.strip("[]")
+    return is_loopback(host.strip("[]"))
 
 
 def _tls(runtime: RuntimeSettings) -> ssl.SSLContext | None:
@@ -149,7 +150,7 @@ def _handler(
 
         def _held(self, ask: Callable[[], tuple[int, bytes]]) -> None:
             # a web page can point its own host name at this machine; its requests then carry that name
-            here = ip_address(self.client_address[0]).is_loopback and _is_loopback(_host(self.headers.get("Host", "")))
+            here = ip_address(self.client_address[0]).is_loopback and is_own_name(self.headers.get("Host", ""))
             near = credentials is not None or here
             status, body = (ask() if near else FAR) if self._known() else UNKNOWN
             self._answer(status, "application/json" if status not in (401, 403) else "text/plain", body)

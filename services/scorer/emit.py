@@ -35,6 +35,7 @@ from services.engine.faults import Fault, headers_of
 from services.engine.origin import origin_headers
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
+from services.scorer.answers import AnswerWriter, requests
 from services.scorer.decide import recorded
 from services.scorer.ruling import Ruled
 from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
@@ -57,6 +58,7 @@ class Emitter:
     ) -> None:
         """subjects: seals decisions; without, they are plain."""
         self._prefix, self._subjects = prefix, subjects
+        self._answers = AnswerWriter(prefix)
         self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, OF_POLICIES)
@@ -95,6 +97,8 @@ class Emitter:
         for row, because in recorded:
             decision = self._decision_of(batch, row, records[row], because, decided_at_ms, sealing)
             decisions.append(decision.card_id.encode(), codec.encode(decision), headers[row])
+        if asked := requests(batch.records):
+            return [scores, alerts, decisions, self._answers.decided(asked, batch, records, headers)]
         return [scores, alerts, decisions]
 
     def _scores(self, batch: Scored) -> list[Score]:
@@ -134,9 +138,11 @@ class Emitter:
         rows = recorded(alert, batch.events.ids, self._shares.decisions)
         return [(row, "alert" if alert[row] else "sample") for row in rows]
 
-    def faults(self, faults: Sequence[Fault]) -> Write:
-        """Dead letters, in the order of the faults."""
-        return self._dead_letters.write(self._prefix + DEAD_LETTERS.name, faults)
+    def faults(self, faults: Sequence[Fault]) -> list[Write]:
+        """Dead letters, in the order of the faults, and answers to those who wait for one."""
+        letters = self._dead_letters.write(self._prefix + DEAD_LETTERS.name, faults)
+        asked = requests([fault.record for fault in faults])
+        return [letters, self._answers.refused(asked, faults)] if asked else [letters]
 
     def closed_days(self, source: Record, closed: Sequence[DaySums]) -> Write:
         """Payments of each terminal on days that are over, under the position of the input that ended them."""

@@ -158,7 +158,7 @@ class ScoringProcessor:
         self._check_state(model)
         good, events, faults, unselected, arrived_ms = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
-        writes: list[Write] = [self._emitter.faults(faults)] if faults else []
+        writes: list[Write] = self._emitter.faults(faults) if faults else []
         now_ms = wall_ms()
         batch: Scored | None = None
         if good:
@@ -200,7 +200,7 @@ class ScoringProcessor:
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
-        writes = [self._emitter.faults([fault])]
+        writes = self._emitter.faults([fault])
         if folded and (closed := self._take_in([fault.record])):
             writes.append(self._emitter.closed_days(fault.record, closed))
         self._last = fault.record

@@ -24,6 +24,7 @@ class Program(StrEnum):
     CREDIT = "credit"
     CASES = "cases"
     MONITOR = "monitor"
+    GATEWAY = "gateway"
     ANALYST = "analyst"
     OPERATOR = "operator"
     PAYMENT_PRODUCER = "payment-producer"

@@ -36,7 +36,7 @@ def create(
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
-    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), _wanted()
+    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), wanted_topics()
     done = asyncio.run(create_topics(kafka, topics, wanted))
     found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
     back = asyncio.run(topic_configs.alter(kafka, topics, wanted, found)) if alter else []
@@ -69,7 +69,7 @@ def create(
         results.print("`assay topics create --alter` sets them as declared, and prints the way back.")
 
 
-def _wanted() -> "tuple[Topic, ...]":
+def wanted_topics() -> "tuple[Topic, ...]":
     """Every topic of ours; with ASSAY_OUTPUT_FORMAT the typed copies, too."""
     from schemas.topics import CONVERTED, TOPICS, typed_copy
     from services.settings.converter import OutputSettings
@@ -95,7 +95,7 @@ def list_topics(json: Json = False) -> None:
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
-    states = asyncio.run(describe_topics(load(KafkaSettings), load(TopicSettings), wanted := _wanted()))
+    states = asyncio.run(describe_topics(load(KafkaSettings), load(TopicSettings), wanted := wanted_topics()))
     rows = list(zip(wanted, states, strict=True))
     if json:
         print_json([{"name": s.name, "partitions": s.partitions, "replication": s.replication} for _, s in rows])
