@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.base import Currency, FeatureName, Identifier, Message, Number
+from schemas.policy import RULES_MAX, Words
 from schemas.score import Score
 
 Trigger = Literal["probability", "anomaly_percentile"]
@@ -35,5 +36,10 @@ class Alert(Score):
     terminal_id: Identifier = Field(description="Id of the terminal or merchant outlet; `-` where there is none.")
     amount: Number = Field(description="Amount in the currency's main unit.")
     currency: Currency | None = Field(None, description="ISO 4217 code.")
-    triggers: Triggers = Field(description="Which scores crossed their thresholds.")
+    triggers: Triggers = Field(
+        description="Which scores crossed their thresholds; none where a rule alone asks for a look."
+    )
     reasons: Reasons = Field(description="The strongest factors first, four at most.")
+    rule_words: Annotated[tuple[Words, ...], Field(max_length=RULES_MAX)] = Field(
+        (), description="The rules that hold, in words, as `rules` has them."
+    )

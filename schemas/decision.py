@@ -17,7 +17,8 @@ from schemas.base import (
     Probability,
     Share,
 )
-from schemas.score import Score
+from schemas.policy import Action
+from schemas.score import PolicyName, RuleNames, Score
 
 Outcome = Literal["pass", "alert"]
 RecordedBecause = Literal["alert", "application", "sample"]
@@ -29,6 +30,15 @@ class ChallengerScore(Message):
     model: ModelName = Field(description="Bundle name, version and execution provider.")
     probability: Probability = Field(description="Its calibrated probability of fraud.")
     anomaly_percentile: Percentile = Field(description="Its anomaly percentile.")
+    alert: bool = Field(description="Whether it would have alerted.")
+
+
+class ShadowRuling(Message):
+    """What the policy in shadow said of the same payment."""
+
+    policy: PolicyName = Field(description="Its name, version and first digits of its digest.")
+    action: Action = Field(description="What it would have had done.")
+    rules: RuleNames = Field((), description="Its rules that hold.")
     alert: bool = Field(description="Whether it would have alerted.")
 
 
@@ -52,6 +62,10 @@ class Decision(Score):
     control_share: Share = Field(
         0.0, description="Share of the alerts that are let through as control group; 0: none is."
     )
+    policy_digest: Digest | None = Field(
+        None, description="SHA-256 of the policy's canonical form, where there is one."
+    )
+    shadow_policy: ShadowRuling | None = Field(None, description="What the policy in shadow said, where there is one.")
     sealed: Annotated[str, Field(max_length=1_000_000)] | None = Field(
         None,
         description="Where decisions are sealed per subject: card_id, features and reasons, encrypted; then card_id is a keyed "

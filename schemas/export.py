@@ -1,5 +1,7 @@
 """Writes the JSON Schema of every topic and of the manifests to `schemas/json/`: `python -m schemas.export`.
 
+Those that `assay convert` copies are in `schemas/avro` and `schemas/proto`, too.
+
 They are for readers that are not Python; a test keeps them equal to the models.
 """
 
@@ -11,9 +13,12 @@ from pydantic import BaseModel
 from schemas.generator import GeneratorManifest
 from schemas.manifest import Manifest
 from schemas.policy import Policy
-from schemas.topics import TOPICS
+from schemas.topics import CONVERTED, TOPICS
+from schemas.typed import avro_text, protobuf_text
 
 JSON_DIR = Path(__file__).with_name("json")
+AVRO_DIR = Path(__file__).with_name("avro")
+PROTOBUF_DIR = Path(__file__).with_name("proto")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -22,6 +27,16 @@ def documents() -> dict[str, str]:
     schemas: dict[str, type[BaseModel]] = {topic.name: topic.schema for topic in TOPICS}
     schemas |= {"manifest": Manifest, "generator": GeneratorManifest, "policy": Policy}
     return {f"{name}.json": _text(schema) for name, schema in schemas.items()}
+
+
+def typed_documents() -> dict[Path, str]:
+    """Path -> text of the Avro and Protobuf schemas."""
+    found = {AVRO_DIR / f"{topic.name}.avsc": avro_text(topic.schema) for topic in CONVERTED}
+    for topic in CONVERTED:
+        path = PROTOBUF_DIR / f"{topic.name}.proto"
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        found[path] = protobuf_text(topic.schema, before)
+    return found
 
 
 def _text(schema: type[BaseModel]) -> str:
@@ -39,6 +54,9 @@ def main() -> None:
             stale.unlink()
     for name, text in wanted.items():
         (JSON_DIR / name).write_text(text, encoding="utf-8")
+    for path, text in typed_documents().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

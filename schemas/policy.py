@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.base import Digest, Line, Part, Percentile, Probability, Share, Version
+from schemas.lists import ListName
 
 RULES_MAX = 500
 LISTS_MAX = 64
@@ -26,7 +27,7 @@ ACTIONS: tuple[Action, ...] = ("approve", "challenge", "review", "decline")
 Severity = Literal["low", "medium", "high", "critical"]
 RuleState = Literal["on", "shadow", "off"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
-"""Of a rule or a list."""
+"""Of a rule."""
 
 Words = Annotated[str, Field(min_length=1, max_length=200)]
 Problem = tuple[tuple[str | int, ...], str]
@@ -73,7 +74,7 @@ class Policy(Part):
     description: Annotated[str, Field(max_length=1_000)] = Field(
         "", description="What is new in it, or what it is for."
     )
-    lists: Annotated[tuple[Name, ...], Field(max_length=LISTS_MAX)] = Field(
+    lists: Annotated[tuple[ListName, ...], Field(max_length=LISTS_MAX)] = Field(
         (), description="Names of the lists that conditions ask with IN LIST('name')."
     )
     thresholds: PolicyThresholds = Field(PolicyThresholds(), description="Of the scores.")

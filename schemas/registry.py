@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.base import EventTimeMs, Message
-from schemas.control import BundleRef, Channel
+from schemas.control import BundleRef, RegistryChannel
 from schemas.manifest import Faults
 
 
@@ -14,7 +14,7 @@ class RegistryEvent(Message):
 
     action: Literal["publish", "promote", "rollback", "withdraw"] = Field(description="What was done.")
     bundle: BundleRef = Field(description="Which bundle was published, or holds the channel now, or held it until now.")
-    channel: Channel | None = Field(None, description="Which channel it is about; none for a publication.")
+    channel: RegistryChannel | None = Field(None, description="Which channel it is about; none for a publication.")
     at_ms: EventTimeMs = Field(description="Wall-clock time, ms since 1970 UTC.")
     by: Annotated[str, Field(max_length=200)] = Field(description="Who did it.")
     why: Annotated[str, Field(max_length=500)] | None = Field(None, description="In their words.")

@@ -1,8 +1,14 @@
 """What Assay says of each transaction, on `scores`."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from schemas.base import EventTimeMs, Identifier, Message, ModelName, Percentile, Positive, Probability
+from schemas.policy import RULES_MAX, Action, Name
+
+RuleNames = Annotated[tuple[Name, ...], Field(max_length=RULES_MAX)]
+PolicyName = Annotated[str, Field(max_length=100)]
 
 
 class Score(Message):
@@ -27,3 +33,19 @@ class Score(Message):
         False,
         description="An alert of the control group: a system that blocks on alerts lets it pass, so that its label tells.",
     )
+    policy: PolicyName | None = Field(
+        None,
+        description="Policy that decided, with the first digits of its digest: fraud/3@0123456789ab. None: there is none.",
+    )
+    action: Action | None = Field(
+        None, description="What is to be done: approve, challenge, review, decline. None: there is no policy."
+    )
+    withheld_action: Action | None = Field(
+        None, description="What the policy said of an alert of the control group, whose action is approve."
+    )
+    rules: RuleNames = Field((), description="Rules of the policy that hold, in its order.")
+    shadow_rules: RuleNames = Field((), description="Those in shadow that hold: they have no effect.")
+
+
+OF_POLICIES = frozenset(("policy", "action", "withheld_action", "rules", "shadow_rules"))
+"""Fields that are not written without a policy."""

@@ -1,10 +1,11 @@
 """Every topic: name, key, schema, partitions, retention, cleanup. The only list of them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from schemas.alert import Alert
+from schemas.answer import Answer
 from schemas.application import Application
 from schemas.base import Message
 from schemas.case import Case, CaseAction, Mute
@@ -107,6 +108,9 @@ CONTROL_ANSWERS = Topic(
     "control-answers", Control, "group, channel, partition", "scorer", None, partitions="one", cleanup="compact"
 )
 """Apart from the commands, so that who may answer cannot command, and who may command cannot answer."""
+ANSWERS = Topic("answers", Answer, "transaction_id", "scorer", DAY_MS)
+"""To events whose records ask for one; without a key where the event was refused. On the event's own partition, so that a
+repetition's answer lies behind the decision, and a partition without an owner holds back no other's answers."""
 
 TOPICS = (
     TRANSACTIONS,
@@ -133,6 +137,7 @@ TOPICS = (
     CREDIT_DECISIONS,
     CONTROL,
     CONTROL_ANSWERS,
+    ANSWERS,
 )
 SCORER_OUTPUTS = (
     SCORES,
@@ -143,9 +148,20 @@ SCORER_OUTPUTS = (
     MODEL_REFERENCES,
     TERMINAL_SUMS,
     CONTROL_ANSWERS,
+    ANSWERS,
 )
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
 INTAKE_OUTPUTS = (EVENTS, DEAD_LETTERS)
+CONVERTED = (SCORES, ALERTS, DECISIONS)
+"""What `assay convert` copies in a typed format."""
+
+
+def typed_copy(topic: Topic, form: Literal["avro", "protobuf"]) -> Topic:
+    """The topic of a typed copy: `scores.avro`."""
+    return replace(topic, name=f"{topic.name}.{form}", written_by="converter")
+
+
+TYPED_COPIES = tuple(typed_copy(topic, form) for form in ("avro", "protobuf") for topic in CONVERTED)
 CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
 
 
@@ -174,6 +190,7 @@ ACCESS = (
         transactional=True,
     ),
     Access("intake", grouped=(TRANSACTIONS,), writes=INTAKE_OUTPUTS, transactional=True),
+    Access("converter", grouped=CONVERTED, writes=(*TYPED_COPIES, DEAD_LETTERS), transactional=True),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
     Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
     Access(
@@ -189,6 +206,7 @@ ACCESS = (
         grouped=(SCORING_METRICS, DECISIONS, LABELS, MONITOR_EVIDENCE),
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
     ),
+    Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
     Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS), writes=(CONTROL,)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
@@ -222,6 +240,9 @@ SOURCE_TIMESTAMP_HEADER = "assay-source-timestamp-ms"
 
 The output record's own Kafka timestamp is the time of writing, from which its retention counts.
 """
+
+REQUEST_HEADER = "assay-request"
+"""On an input record: its sender waits for an answer, and calls the request so. On `answers` as well."""
 
 SOURCE_SPEC_HEADER = "assay-source-spec"
 """On every record of `events`: the first 16 digits of the digest of the source spec that it was made by."""

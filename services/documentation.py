@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from services.observability.events import EVENTS
+from services.observability.gateway_metrics import GatewayMetrics
 from services.observability.low_rate_metrics import CaseMetrics, MonitorMetrics
 from services.observability.metrics import Metrics, catalogue
 from services.observability.renamed import RENAMED
@@ -56,6 +57,7 @@ def metrics_page() -> str:
             *catalogue(metrics.risk),
             *catalogue(CaseMetrics(metrics.registry)),
             *catalogue(MonitorMetrics(metrics.registry)),
+            *catalogue(GatewayMetrics(metrics.registry)),
         ]
     )
     lines += [f"| `{name}` | {kind} | {labels} | {meaning} |" for name, kind, labels, meaning in rows]

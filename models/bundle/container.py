@@ -56,8 +56,8 @@ def open_sealed(content: bytes, key: SealKey) -> bytes:
         raise BundleError("the seal is broken: a byte was changed since it was sealed", "sealed") from None
 
 
-def unpack(content: bytes) -> Files:
-    """The files of a plain container, each within its limit. Raises BundleError."""
+def unpack(content: bytes, sizes: Mapping[str, int] = BYTES_MAX, optional: frozenset[str] = OPTIONAL) -> Files:
+    """The files of a plain container, each within its limit. Raises BundleError. sizes: name -> largest; others are refused."""
     if not content.startswith(PLAIN):
         raise BundleError("the file is neither a bundle's container nor a sealed one")
     end = content.find(b"\n\n", len(PLAIN) - 1, HEADER_BYTES_MAX)
@@ -68,14 +68,14 @@ def unpack(content: bytes) -> Files:
     for line in content[len(PLAIN) : end + 1].decode("ascii", "replace").splitlines():
         name, _, digits = line.partition(" ")
         size = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 12 else -1
-        if name not in BYTES_MAX or name in files:
+        if name not in sizes or name in files:
             raise BundleError(f"{name!r} does not belong there")
-        if not 0 <= size <= BYTES_MAX[name]:
-            raise BundleError(f"{name} is larger than {BYTES_MAX[name]} bytes")
+        if not 0 <= size <= sizes[name]:
+            raise BundleError(f"{name} is larger than {sizes[name]} bytes")
         files[name] = content[at : at + size]
         at += size
     if at != len(content):
         raise BundleError("the container is not as long as its list says")
-    if missing := set(BYTES_MAX) - OPTIONAL - files.keys():
+    if missing := set(sizes) - optional - files.keys():
         raise BundleError(f"{', '.join(sorted(missing))} is missing")
     return files

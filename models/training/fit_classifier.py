@@ -74,7 +74,8 @@ def fit_classifier(
         weight_decay=settings.weight_decay,
         decoupled_weight_decay=True,
     )
-    best_precision, best_epoch, best = -1.0, 0, copy.deepcopy(classifier.state_dict())
+    best_precision, least_loss, moved, best = -1.0, np.inf, 0, copy.deepcopy(classifier.state_dict())
+    held_out_targets = torch.from_numpy(validation.is_fraud.astype(np.float32)).to(device)
     for epoch in range(settings.epochs):
         classifier.train()
         for rows in torch.randperm(len(rows_in), device=device).split(settings.batch_rows):
@@ -89,10 +90,14 @@ def fit_classifier(
         progress("classifier", epoch + 1, settings.epochs)
         classifier.eval()
         with torch.no_grad():
-            precision = float(average_precision_score(validation.is_fraud, classifier(held_out).cpu().numpy()))
+            logits = classifier(held_out)
+            loss_held_out = float(functional.binary_cross_entropy_with_logits(logits, held_out_targets))
+            precision = float(average_precision_score(validation.is_fraud, logits.cpu().numpy()))
+        if loss_held_out < least_loss:
+            least_loss, moved = loss_held_out, epoch
         if precision > best_precision:
-            best_precision, best_epoch, best = precision, epoch, copy.deepcopy(classifier.state_dict())
-        elif epoch - best_epoch >= settings.patience_epochs:
+            best_precision, moved, best = precision, epoch, copy.deepcopy(classifier.state_dict())
+        if epoch - moved >= settings.patience_epochs:
             break
     classifier.load_state_dict(best)
     return classifier.cpu()

@@ -11,12 +11,21 @@ import sys
 
 import typer
 
-from services.cli.bundles import bundle, bundle_build, bundle_report, registry
+from services.cli.bundles import (
+    bundle,
+    bundle_build,
+    bundle_report,
+    policy,
+    policy_registry,
+    registry,
+    rule_hits,
+    rules,
+)
 from services.cli.demo import command as demo
-from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
+from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify, what_if
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, lists, monitor, privacy
-from services.cli.running import broker, credit, intake, profile, registry_server, score, simulate
+from services.cli.running import broker, convert, credit, gateway, intake, profile, registry_server, score, simulate
 from services.cli.sources import init, source
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
@@ -45,6 +54,14 @@ bundle.app.command(epilog=bundle_build.EXAMPLE)(bundle_build.build)
 bundle.app.command(epilog=thresholds.EXAMPLE)(thresholds.thresholds)
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(registry.app, name="registry")
+policy.app.command(epilog=policy_registry.PUBLISH_EXAMPLE)(policy_registry.publish)
+policy.app.command(epilog=policy_registry.PROMOTE_EXAMPLE)(policy_registry.promote)
+policy.app.command(epilog=policy_registry.ROLLBACK_EXAMPLE)(policy_registry.rollback)
+policy.app.command(epilog=policy_registry.SHADOW_EXAMPLE)(policy_registry.shadow)
+policy.app.command(epilog=policy_registry.HISTORY_EXAMPLE)(policy_registry.history)
+app.add_typer(policy.app, name="policy")
+rules.app.command(epilog=rule_hits.EXAMPLE)(rule_hits.show)
+app.add_typer(rules.app, name="rules")
 app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
@@ -52,8 +69,10 @@ app.add_typer(train.app, name="train")
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=intake.EXAMPLE)(intake.intake)
 app.command(epilog=profile.EXAMPLE)(profile.profile)
+app.command(epilog=convert.EXAMPLE)(convert.convert)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
+app.add_typer(gateway.app, name="gateway")
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
@@ -66,6 +85,7 @@ privacy.app.command(epilog=pseudonyms.EXAMPLE)(pseudonyms.pseudonyms)
 app.add_typer(privacy.app, name="privacy")
 app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
+app.command("what-if", epilog=what_if.EXAMPLE)(what_if.what_if)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(held.app, name="held")
 app.add_typer(bench.app, name="bench")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from services.engine.placement import Subjects
 
 Record = Any
-"""An aiokafka ConsumerRecord: topic, partition, offset, timestamp, key, value."""
+"""An aiokafka ConsumerRecord: topic, partition, offset, timestamp, key, value, headers."""
 
 Headers = list[tuple[str, bytes]]
 

@@ -77,6 +77,8 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
                 f"{source.topic}-{source.partition}: the offsets {hidden.stable_offset} to {hidden.end_offset} wait behind an "
                 f"open transaction ({hidden.opener or 'of another producer'}) since {now_s - hidden.since_s:.0f} s"
             )
+        if waits_for := self._dependencies.waits_for():
+            causes.append(waits_for)
         if self._joining_since_s is not None:
             causes.append(f"the group {self._settings.group} has not assigned us partitions yet")
         elif self._stuck_s >= bound_s:
@@ -180,6 +182,8 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             joining_s = 0.0 if self._joining_since_s is None else now_s - self._joining_since_s
             self._stuck_s = max((now_s - worker.progress_s for worker in waiting), default=joining_s)
             self._dependencies.metrics.ready.set(self.ready)
+            if self._dependencies.waits_for() is not None:
+                continue  # another process would wait as well
             if self._stuck_s > 2 * self._settings.progress_timeout_s:
                 raise AssayError(f"{self._stuck(waiting)}: this process ends so that another can take over; {LOOK}")
 

@@ -16,7 +16,10 @@ from prometheus_client.exposition import choose_encoder
 from services.engine.held_desk import HeldDesk
 from services.engine.http_server import REQUEST_S_MAX, BoundedHTTPServer
 from services.errors import AssayError, SettingsError
+from services.observability.product_label import with_product
+from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
+from services.settings.product import ProductSettings
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +42,7 @@ class HealthServer:
         """Raises AssayError where it cannot listen, SettingsError where password or certificate are not usable."""
         host, port = runtime.http_host, runtime.http_port
         tls, credentials = _tls(runtime), _credentials(runtime)
+        registry = with_product(registry, load(ProductSettings).product)
         try:
             self._server = BoundedHTTPServer((host, port), _handler(registry, ready, live, credentials, desk))
         except OSError as error:
@@ -48,7 +52,7 @@ class HealthServer:
         if tls is not None:
             # the handshake is the handler's, in the request's thread: a silent client delays no other
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        if not _is_loopback(host) and (credentials is None or tls is None):
+        if not is_loopback(host) and (credentials is None or tls is None):
             log.warning("http.open", address=self.address, password=credentials is not None, tls=tls is not None)
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
@@ -66,17 +70,18 @@ class HealthServer:
         self._thread.join()
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _host(header: str) -> str:
-    """The name in a Host header, without the port."""
+def is_own_name(header: str) -> bool:
+    """Whether a Host header, with or without a port, names this machine as itself."""
     host = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
-    return host.strip("[]")
+    return is_loopback(host.strip("[]"))
 
 
 def _tls(runtime: RuntimeSettings) -> ssl.SSLContext | None:
@@ -149,7 +154,7 @@ def _handler(
 
         def _held(self, ask: Callable[[], tuple[int, bytes]]) -> None:
             # a web page can point its own host name at this machine; its requests then carry that name
-            here = ip_address(self.client_address[0]).is_loopback and _is_loopback(_host(self.headers.get("Host", "")))
+            here = ip_address(self.client_address[0]).is_loopback and is_own_name(self.headers.get("Host", ""))
             near = credentials is not None or here
             status, body = (ask() if near else FAR) if self._known() else UNKNOWN
             self._answer(status, "application/json" if status not in (401, 403) else "text/plain", body)

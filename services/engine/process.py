@@ -82,6 +82,8 @@ class Service:
     tables: Sequence[Lookup] = ()
     reads: Sequence[Topic] = ()
     """The topics that the tables hold."""
+    waits_for: Callable[[], str | None] = lambda: None
+    """What outside of Kafka keeps its partitions from moving, in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,7 @@ def _dependencies(
         metrics=environment.metrics,
         settings=runtime,
         tracing=create(runtime, environment.metrics),
+        waits_for=service.waits_for,
     )
 
 

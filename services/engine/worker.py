@@ -93,6 +93,8 @@ class WorkerDependencies:
     tracing: Tracing
     snapshot_turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Held by the partition that saves its state."""
+    waits_for: Callable[[], str | None] = lambda: None
+    """What outside of Kafka keeps the partitions from moving, in a sentence; the process then waits, and does not end."""
 
 
 class PartitionWorker:

@@ -106,6 +106,11 @@ class Message:
         """The message as Python has JSON. Raises DecodeError, UnicodeDecodeError, SchemaError."""
         return self._converter(self._class.FromString(payload))
 
+    def encode(self, fields: dict[str, Any]) -> bytes:
+        """The bytes of a message with these fields. Raises TypeError, ValueError."""
+        made: bytes = self._class(**fields).SerializeToString()
+        return made
+
 
 class _Converters:
     """Of a message and all that lies within it; a message that contains itself has one."""

@@ -85,6 +85,10 @@ class ProtobufSchema:
             inside = inside[index].nested_type
         return self._message(".".join(names))
 
+    def first(self) -> Message:
+        """The first message. Raises UnknownSchemaError."""
+        return self.at((0,))
+
     def named(self, name: str | None) -> Message:
         """The message of a full name, or the only one. Raises UnknownSchemaError."""
         found = [".".join(filter(None, (self._root.package, message.name))) for message in self._root.message_type]

@@ -48,8 +48,10 @@ class Documents(Protocol):
 class RecordReader:
     """Turns the records of one source into JSON documents. Shared by all partitions of a process."""
 
-    def __init__(self, source: SourceSpec, documents: Documents, bytes_max: int) -> None:
-        self._documents = documents
+    def __init__(
+        self, source: SourceSpec, documents: Documents, bytes_max: int, registry: SchemaRegistry | None = None
+    ) -> None:
+        self._documents, self._registry = documents, registry
         self._envelope: Envelope = source.envelope
         self._unwrap = UNWRAP.get(source.envelope)
         self._bytes_max = bytes_max
@@ -66,6 +68,10 @@ class RecordReader:
         missing = self._documents.missing([value for record in records if (value := record.value)])
         if missing:
             await self._documents.look_up(missing)
+
+    def waits_for(self) -> str | None:
+        """What `prepare` waits for, in a sentence; None where it does not."""
+        return None if self._registry is None else self._registry.outage()
 
     def to_json(self, record: Record) -> bytes | Fault | PassedOver:
         """The event as JSON in UTF-8, behind `prepare`. Raises nothing but MemoryError."""
@@ -102,13 +108,14 @@ class RecordReader:
 
 def open_reader(source: SourceSpec, registry: SchemaRegistrySettings, bytes_max: int) -> RecordReader:
     """The reader of a source. bytes_max: a larger record is a fault. Raises AssayError: what is missing, and the fix."""
-    return RecordReader(source, _documents(source.format, source.topic, registry), bytes_max)
+    form, topic = source.format, source.topic
+    client = SchemaRegistry(registry, f"the source spec of {topic}") if form.from_registry else None
+    return RecordReader(source, _documents(form, topic, client), bytes_max, client)
 
 
-def _documents(form: RecordFormat, topic: str, settings: SchemaRegistrySettings) -> Documents:
+def _documents(form: RecordFormat, topic: str, registry: SchemaRegistry | None) -> Documents:
     if form.type in ("json", "json_schema"):
         return JsonDocuments(framed=form.type == "json_schema" and form.framing == "confluent")
-    registry = SchemaRegistry(settings, f"the source spec of {topic}") if form.from_registry else None
     try:
         if form.type == "avro":
             from services.formats.avro import AvroDocuments

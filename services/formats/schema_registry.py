@@ -74,7 +74,13 @@ class SchemaRegistry:
         self._first = 0
         self.unavailable_since_s: float | None = None
         """Since when no registry has answered, on the monotonic clock."""
+        self._why = ""
         self.requests = 0
+
+    def outage(self) -> str | None:
+        """Why no registry answers and since when, in a sentence; None while one does. Safe to call from another thread."""
+        since_s, why = self.unavailable_since_s, self._why
+        return None if since_s is None else f"no schema registry answers since {monotonic_s() - since_s:.0f} s ({why})"
 
     async def schema(self, schema_id: int) -> RegisteredSchema | None:
         """The schema of an id with all that it stands on; None where the registry has none. Waits for a registry."""
@@ -131,6 +137,7 @@ class SchemaRegistry:
             try:
                 answer = await ask()
             except RegistryUnavailableError as error:
+                self._why = str(error)
                 if self.unavailable_since_s is None:
                     self.unavailable_since_s = monotonic_s()
                     log.warning("schema_registry.unavailable", why=str(error))

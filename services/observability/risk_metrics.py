@@ -44,3 +44,22 @@ class RiskMetrics:
             EVENT_BUCKETS_S,
             registry,
         )
+        self.policy = Gauge(
+            "assay_policy",
+            "1 for each policy by name, version and digest: the one that decides (policy), one beside it (shadow_policy).",
+            ["policy", "channel"],
+            registry=registry,
+        )
+        self.actions = counter(
+            "actions", "Payments by what the policy says is to be done: approve, challenge, review, decline.", "action"
+        )
+        self.shadow_changes = counter(
+            "shadow_policy_changes",
+            "Payments of which the policy in shadow says another action than the one that decides.",
+        )
+        self.rule_hits = counter(
+            "rule_hits",
+            "Payments of which a rule of the policy holds, by rule and its state: on, shadow.",
+            "rule",
+            "state",
+        )

@@ -1,5 +1,7 @@
 """Emitted scores of one input partition, and how a replay compares with them. Pure."""
 
+import zlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -7,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.scoring.scores import Scores
+from schemas.policy import Action
 from schemas.score import Score
 
 EXAMPLES_MAX = 10
-COLUMNS = len(Scores._fields) + 1
+COLUMNS = len(Scores._fields) + 2
+NO_POLICY = 0
 
 
 @dataclass(slots=True)
@@ -26,6 +30,7 @@ class Comparison:
     not_emitted: int = 0
     not_replayed: int = 0
     other_model: int = 0
+    other_policy: int = 0
     examples: list[str] = field(default_factory=list)
 
     @property
@@ -39,31 +44,60 @@ class Comparison:
 
 
 class Emitted:
-    """Scores of the input offsets from `base` to `end`: the bits of each score and of its alert, uint32[offsets, 4]."""
+    """Scores of the offsets from `base` to `end`, uint32[offsets, 5]: bits of each score, its alert, its policy's mark."""
 
     def __init__(self, name: str, base: int, end: int, model: str) -> None:
         self._name, self._base, self._model = name, base, model
         self._bits = np.zeros((max(0, end - base), COLUMNS), np.uint32)
         self._state = np.zeros(max(0, end - base), np.uint8)
         self._profiles_offset = np.zeros(max(0, end - base), np.int64)
+        self._lists_offset = np.zeros(max(0, end - base), np.int64)
+        self._policies: dict[str, int] = {}
+        self._policy = np.zeros(max(0, end - base), np.uint16)
 
     ABSENT, OURS, FOREIGN, SEEN = 0, 1, 2, 3
 
-    def add(self, source_offset: int, score: Score, profiles_offset: int) -> None:
-        """One record of `scores`, and up to where the terminals' profiles were known. Offsets outside are left out."""
+    def add(self, source_offset: int, score: Score, profiles_offset: int, lists_offset: int = 0) -> None:
+        """One record of `scores`, and up to where profiles and lists were known. Offsets outside are left out."""
         place = source_offset - self._base
         if not 0 <= place < len(self._state):
             return
         self._state[place] = self.OURS if score.model == self._model else self.FOREIGN
-        self._profiles_offset[place] = profiles_offset
+        self._profiles_offset[place], self._lists_offset[place] = profiles_offset, lists_offset
         values = [getattr(score, name) for name in Scores._fields]
-        self._bits[place] = [*np.array(values, np.float32).view(np.uint32), score.alert]
+        said = NO_POLICY
+        if score.policy is not None:
+            self._policy[place] = self._policies.setdefault(score.policy, len(self._policies) + 1)
+            said = said_mark(score.policy, score.withheld_action or score.action, score.rules, score.shadow_rules)
+        self._bits[place] = [*np.array(values, np.float32).view(np.uint32), score.alert, said]
 
-    def compare(self, offsets: NDArray[np.int64], scores: Scores, alert: NDArray[np.bool_], result: Comparison) -> None:
-        """Count replayed scores, each offset once, against the emitted ones."""
+    def policies(self, offsets: NDArray[np.int64]) -> list[tuple[str, NDArray[np.intp]]]:
+        """The policies that decided these offsets, each with the places in `offsets` that are its."""
+        numbers = self._policy[offsets - self._base]
+        found = ((name, np.flatnonzero(numbers == number)) for name, number in self._policies.items())
+        return [(name, places) for name, places in found if len(places)]
+
+    def leave_to_policy(self, offsets: NDArray[np.int64], result: Comparison) -> None:
+        """Offsets that a policy decided which is not to be had."""
+        ours = self._state[offsets - self._base] == self.OURS
+        result.other_policy += int(ours.sum())
+        self.leave_out(offsets)
+
+    def compare(
+        self,
+        offsets: NDArray[np.int64],
+        scores: Scores,
+        alert: NDArray[np.bool_],
+        result: Comparison,
+        said: NDArray[np.uint32] | None = None,
+    ) -> None:
+        """Count replayed scores, each offset once, against the emitted ones. said: marks of what their policies say."""
+        if said is None:
+            said = np.zeros(len(offsets), np.uint32)
         places = offsets - self._base
         state, emitted = self._state[places], self._bits[places]
-        replayed = np.stack([*(column.view(np.uint32) for column in scores), alert.astype(np.uint32)], axis=1)
+        columns = [*(column.view(np.uint32) for column in scores), alert.astype(np.uint32), said]
+        replayed = np.stack(columns, axis=1)
         ours = state == self.OURS
         differs = ours & (emitted != replayed).any(axis=1)
         absent = state == self.ABSENT
@@ -79,6 +113,10 @@ class Emitted:
         """Up to where the profiles were known when these offsets were scored; 0 for those that were not."""
         return self._profiles_offset[offsets - self._base]
 
+    def lists_offsets(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same of the lists."""
+        return self._lists_offset[offsets - self._base]
+
     def leave_out(self, offsets: NDArray[np.int64]) -> None:
         """Offsets that are left out."""
         self._state[offsets - self._base] = self.SEEN
@@ -93,3 +131,8 @@ class Emitted:
     def _note(self, result: Comparison, offsets: NDArray[np.int64], what: str) -> None:
         room = EXAMPLES_MAX - len(result.examples)
         result.examples += [f"{self._name}@{offset} {what}" for offset in offsets[:room].tolist()]
+
+
+def said_mark(policy: str, action: Action | None, rules: Sequence[str], shadow_rules: Sequence[str]) -> int:
+    """A number for what a policy says of one event, before the control group; never NO_POLICY."""
+    return zlib.crc32(repr((policy, action, tuple(rules), tuple(shadow_rules))).encode()) or 1

@@ -1,21 +1,30 @@
 """The run of a replay: the emitted scores, then the input from its first record to the group's offsets."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.lists.lists import Lists
+from models.policy.program import Program
 from models.scoring.session import ModelSession
 from schemas import codec
+from schemas.manifest import Thresholds
 from schemas.score import Score
 from services.engine.batches import Record
-from services.replay.compare import Comparison, Emitted
+from services.replay.compare import Comparison, Emitted, said_mark
 from services.replay.log import Log
+from services.scorer.lists import ListTable
 from services.scorer.offline import OfflinePartition, Part
 from services.scorer.processor import Limits
 from services.scorer.profiles import ProfileTable
+from services.scorer.ruling import rule, thresholds_of
 from services.verification.read import Progress
+
+Programs = Callable[[str], Program | None]
+"""A policy by the name that scores have, ready to run."""
 
 _decode_score = codec.decoder(Score)
 
@@ -40,10 +49,23 @@ class Replayed:
     truncated_partitions: tuple[int, ...]
 
 
+def no_program(name: str) -> Program | None:
+    """Where no policy is to be had."""
+    return None
+
+
 async def replay(
-    log: Log, session: ModelSession, limits: Limits, period: Period, progress: Progress | None = None
+    log: Log,
+    session: ModelSession,
+    limits: Limits,
+    period: Period,
+    progress: Progress | None = None,
+    programs: Programs = no_program,
 ) -> Replayed:
-    """Fold everything that the group has committed and compare the scores of the period. Raises AssayError."""
+    """Fold everything that the group has committed and compare the scores of the period. Raises AssayError.
+
+    programs: the policy of a name that scores have.
+    """
     spans = await log.spans()
     emitted = {
         partition: Emitted(f"{spans.topic}-{partition}", span.begin, span.end, session.model_name)
@@ -53,11 +75,66 @@ async def replay(
         for score in scores:
             ledger = emitted.get(score.source_partition)
             if ledger is not None:
-                ledger.add(score.source_offset, _decode_score(score.value), score.profiles_offset)
+                ledger.add(score.source_offset, _decode_score(score.value), score.profiles_offset, score.lists_offset)
     profiles = await log.profiles() if session.bundle.manifest.feature_spec.profiled else []
     states = {partition: Replaying(OfflinePartition(session, limits, of_log=True), profiles) for partition in emitted}
-    comparison = await _fold(log, emitted, states, period, progress)
+    lists = await log.lists()
+    thresholds = session.bundle.manifest.thresholds
+    ruling = {partition: PolicyReplay(programs, thresholds, lists) for partition in emitted}
+    comparison = await _fold(log, emitted, states, period, progress, ruling)
     return Replayed(comparison, spans.truncated_partitions)
+
+
+class PolicyReplay:
+    """What the policies that decided one partition say again, with the lists as they were known to it."""
+
+    def __init__(self, programs: Programs, thresholds: Thresholds, lists: list[Record]) -> None:
+        """thresholds: the bundle's. lists: every record of `lists`."""
+        self._programs, self._thresholds = programs, thresholds
+        self._records, self._taken, self._table = lists, 0, ListTable()
+
+    def of(
+        self, part: Part, policies: Sequence[tuple[str, NDArray[np.intp]]], known: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.uint32], NDArray[np.bool_]]:
+        """Of each event whether there is an alert, the mark of what is said, and whether its policy is not to be had.
+
+        policies: names, each with the rows that it decided; the thresholds alone decided the others. known: int64[n], the
+        offset up to which each row saw the lists.
+        """
+        alert, said = part.alert.copy(), np.zeros(len(part.alert), np.uint32)
+        missing = np.zeros(len(part.alert), np.bool_)
+        found = [(int(known[rows[0]]), self._programs(name), name, rows) for name, rows in _cut(policies, known)]
+        for offset, program, name, rows in sorted(found, key=lambda one: int(one[3][0])):
+            if program is None:
+                missing[rows] = True
+                continue
+            lists = self._lists(offset) if program.policy.lists else None
+            scores = type(part.scores)(*(column[rows] for column in part.scores))
+            thresholds = thresholds_of(program, self._thresholds)
+            events = part.events.take(rows.tolist())
+            outcomes, ruled = rule(program, events, part.features[rows], scores, thresholds, lists=lists)
+            alert[rows] = outcomes.alert
+            held, shadow = ruled.ruling.rules, ruled.ruling.shadow_rules
+            said[rows] = [
+                said_mark(name, action, held.get(row, ()), shadow.get(row, ())) for row, action in enumerate(ruled.said)
+            ]
+        return alert, said, missing
+
+    def _lists(self, known: int) -> Lists:
+        first = self._taken
+        while self._taken < len(self._records) and self._records[self._taken].offset < known:
+            self._taken += 1
+        self._table.apply(self._records[first : self._taken])
+        return self._table.lists
+
+
+def _cut(
+    policies: Sequence[tuple[str, NDArray[np.intp]]], known: NDArray[np.int64]
+) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Each policy's rows, cut where the lists changed."""
+    for name, rows in policies:
+        for piece in np.split(rows, np.flatnonzero(np.diff(known[rows])) + 1):
+            yield name, piece
 
 
 class Replaying:
@@ -86,6 +163,7 @@ async def _fold(
     states: dict[int, Replaying],
     period: Period,
     progress: Progress | None,
+    ruling: dict[int, PolicyReplay],
 ) -> Comparison:
     comparison = Comparison()
     async for partition, records in log.inputs(progress):
@@ -99,8 +177,12 @@ async def _fold(
         for part in states[partition].judge(records, np.maximum.accumulate(known)):
             wanted = period.holds(part.records)
             places = np.array([record.offset for record in part.records], np.int64)
+            decided = ledger.policies(places), ledger.lists_offsets(places)
+            alert, said, missing = ruling[partition].of(part, *decided)
+            ledger.leave_to_policy(places[wanted & missing], comparison)
+            wanted &= ~missing
             scores = type(part.scores)(*(column[wanted] for column in part.scores))
-            ledger.compare(places[wanted], scores, part.alert[wanted], comparison)
+            ledger.compare(places[wanted], scores, alert[wanted], comparison, said[wanted])
     for ledger in emitted.values():
         ledger.finish(comparison)
     return comparison

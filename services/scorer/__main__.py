@@ -1,24 +1,29 @@
 """python -m services.scorer: wiring only. Settings come from the environment (docs/settings.md)."""
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 from aiokafka import TopicPartition
 
+from models.bundle.files import BundleError
 from models.features.fold import warm
 from models.features.history import FeatureStateError
 from models.sources.spec_file import topic_of
-from schemas.topics import CONTROL, CONTROL_ANSWERS, SCORER_OUTPUTS, TERMINAL_PROFILES, Topic
+from schemas.topics import CONTROL, CONTROL_ANSWERS, LISTS, SCORER_OUTPUTS, TERMINAL_PROFILES, Topic
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
 from services.engine.process import Environment, Service, main, run_processor
 from services.engine.tables import ConditionalTable, FollowedTable
 from services.errors import AssayError
-from services.kafka.topics_admin import read_retention, read_unbounded_stamps, short_retention
+from services.kafka.topics_admin import describe_topics, read_retention, read_unbounded_stamps, short_retention
 from services.observability import logs
 from services.observability.metrics import Metrics
 from services.privacy.subject_keys import subject_keys
 from services.scorer.emit import Emitter
+from services.scorer.lists import ListTable
 from services.scorer.live import Models
 from services.scorer.model import Loader
+from services.scorer.policies import PolicyLoader, PolicySwapper
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Shares
@@ -27,6 +32,7 @@ from services.scorer.watch import Bands
 from services.settings.bundles import BundleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
+from services.settings.policy import PolicySettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
@@ -61,12 +67,15 @@ async def start() -> None:
     emitter = Emitter(topics.topic_prefix, shares, letters, subjects)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
-    profiles = ProfileTable(metrics)
+    policy_loader = PolicyLoader(load(PolicySettings), bundles)
+    models.policy, models.shadow_policy = policy_loader.first(model)
+    models.show_policies()
+    profiles, lists = ProfileTable(metrics), ListTable(metrics)
 
     def make_processor(partition: TopicPartition) -> ScoringProcessor:
         known = profiles if models.champion.feature_spec.profiled else None
         try:
-            return ScoringProcessor(partition, models, limits, emitter, metrics, known)
+            return ScoringProcessor(partition, models, limits, emitter, metrics, known, lists)
         except FeatureStateError as error:
             raise AssayError(f"{error} The setting is ASSAY_CARDS_MAX.") from None
 
@@ -75,14 +84,34 @@ async def start() -> None:
 
     table = FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)
     followed = ConditionalTable(table, profiled)
-    swapper = Swapper(models, loader, runtime.group, metrics, followed.follow)
+    list_table, follow_lists = _following_lists(kafka, topics, models, lists, metrics)
+    policies = PolicySwapper(models, policy_loader, metrics, follow_lists)
+    swapper = Swapper(models, loader, runtime.group, metrics, followed.follow, policies)
     swapper.follow(
         FollowedTable(CONTROL_ANSWERS, kafka, topics.topic_prefix, swapper.take_answers, metrics),
         FollowedTable(CONTROL, kafka, topics.topic_prefix, swapper.take, metrics),
     )
-    reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES)
-    service = Service([source], SCORER_OUTPUTS, make_processor, [swapper, followed], reads)
+    reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES, *([LISTS] if models.asks_lists else []))
+    service = Service([source], SCORER_OUTPUTS, make_processor, [swapper, followed, list_table], reads)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
+
+
+def _following_lists(
+    kafka: KafkaSettings, topics: TopicSettings, models: Models, lists: ListTable, metrics: Metrics
+) -> tuple[ConditionalTable, Callable[[], Awaitable[None]]]:
+    """The lists' table, and what follows it once a policy asks them."""
+    followed = FollowedTable(LISTS, kafka, topics.topic_prefix, lists.apply, metrics)
+    table = ConditionalTable(followed, lambda: models.asks_lists)
+
+    async def follow() -> None:
+        (state,) = await describe_topics(kafka, topics, [LISTS])
+        if not state.partitions:  # an installation of an earlier version
+            raise BundleError(
+                f"It asks lists, and there is no topic {state.name}: run `assay topics create`.", "failed"
+            )
+        await table.follow()
+
+    return table, follow
 
 
 def _warn_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:

@@ -19,16 +19,25 @@ SAMPLE, CONTROL = 0, 0x9E3779B9
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Which thresholds each transaction crossed, and which alerts are let through: boolean arrays of one length."""
+    """Which thresholds each transaction crossed, and which alerts are let through: boolean arrays of one length.
+
+    by_rule: which ones a rule of the policy wants to be looked at; None where there is no policy.
+    """
 
     by_probability: BoolArray
     by_anomaly: BoolArray
     let_through: BoolArray
+    by_rule: BoolArray | None = None
+
+    @property
+    def by_score(self) -> BoolArray:
+        """Whether either threshold was crossed."""
+        return self.by_probability | self.by_anomaly
 
     @property
     def alert(self) -> BoolArray:
-        """Whether either was crossed."""
-        return self.by_probability | self.by_anomaly
+        """Whether either was crossed, or a rule asks for it."""
+        return self.by_score if self.by_rule is None else self.by_score | self.by_rule
 
     def triggers(self, row: int) -> tuple[Trigger, ...]:
         """Which thresholds the transaction at `row` crossed."""
@@ -47,13 +56,26 @@ def decide(
     control_share: of the alerts, chosen by transaction id, which then are needed. A blocked payment never shows what it
     was; these do, so quality stays measurable.
     """
+    by_probability, by_anomaly = crossed(scores, thresholds)
+    return Outcomes(
+        by_probability, by_anomaly, let_through(by_probability | by_anomaly, transaction_ids, control_share)
+    )
+
+
+def crossed(scores: Scores, thresholds: Thresholds) -> tuple[BoolArray, BoolArray]:
+    """Which transactions cross the probability's threshold, and which the percentile's."""
     by_probability = scores.probability >= np.float32(thresholds.probability)
     by_anomaly = scores.anomaly_percentile >= np.float32(thresholds.anomaly_percentile)
-    let_through = np.zeros(len(by_probability), np.bool_)
-    if control_share > 0:
-        rows = np.flatnonzero(by_probability | by_anomaly)
-        let_through[rows] = _chosen([transaction_ids[row] for row in rows.tolist()], control_share, CONTROL)
-    return Outcomes(by_probability, by_anomaly, let_through)
+    return by_probability, by_anomaly
+
+
+def let_through(alert: BoolArray, transaction_ids: Sequence[str], share: float) -> BoolArray:
+    """Which alerts are of the control group."""
+    chosen = np.zeros(len(alert), np.bool_)
+    if share > 0:
+        rows = np.flatnonzero(alert)
+        chosen[rows] = _chosen([transaction_ids[row] for row in rows.tolist()], share, CONTROL)
+    return chosen
 
 
 def recorded(alert: Sequence[bool], transaction_ids: Sequence[str], share: float) -> list[int]:

@@ -12,10 +12,10 @@ from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.control import Control, acknowledgement_key, command_key
-from schemas.decision import ChallengerScore, Decision, RecordedBecause
+from schemas.decision import ChallengerScore, Decision, RecordedBecause, ShadowRuling
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
-from schemas.score import Score
+from schemas.score import OF_POLICIES, Score
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
@@ -34,7 +34,9 @@ from services.engine.faults import Fault, headers_of
 from services.engine.origin import origin_headers
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
+from services.scorer.answers import AnswerWriter, requests
 from services.scorer.decide import recorded
+from services.scorer.ruling import Ruled, ruled_scores
 from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
@@ -52,11 +54,13 @@ class Emitter:
     ) -> None:
         """subjects: seals decisions; without, they are plain."""
         self._prefix, self._subjects = prefix, subjects
+        self._answers = AnswerWriter(prefix)
         self._shares = shares
         self._dead_letters = dead_letters
-        self._score = codec.record_type(Score)
-        self._alert: type[Alert] = codec.record_type(Alert)
-        self._decision: type[Decision] = codec.record_type(Decision)
+        self._score = codec.record_type(Score, without=OF_POLICIES)
+        self._ruled_score = codec.record_type(Score, OF_POLICIES)
+        self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words"})
+        self._decision: type[Decision] = codec.record_type(Decision, OF_POLICIES | {"policy_digest", "shadow_policy"})
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
     @property
@@ -90,10 +94,26 @@ class Emitter:
         for row, because in recorded:
             decision = self._decision_of(batch, row, records[row], because, decided_at_ms, sealing)
             decisions.append(decision.card_id.encode(), codec.encode(decision), headers[row])
+        if asked := requests(batch.records):
+            return [scores, alerts, decisions, self._answers.decided(asked, batch, records, headers)]
         return [scores, alerts, decisions]
 
     def _scores(self, batch: Scored) -> list[Score]:
-        make, model = self._score, batch.identity.model
+        model = batch.identity.model
+        columns = (
+            batch.events.ids,
+            batch.event_time_ms.tolist(),
+            batch.events.subjects,
+            batch.scores.probability.tolist(),
+            batch.scores.reconstruction_error.tolist(),
+            batch.scores.anomaly_percentile.tolist(),
+            batch.outcomes.alert.tolist(),
+            batch.late.tolist(),
+            batch.outcomes.let_through.tolist(),
+        )
+        if batch.ruled is not None:
+            return ruled_scores(self._ruled_score, model, columns, batch.ruled)
+        make = self._score
         return [
             make(
                 transaction_id=event_id,
@@ -108,16 +128,7 @@ class Emitter:
                 let_through=let_through,
             )
             for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
-                batch.events.ids,
-                batch.event_time_ms.tolist(),
-                batch.events.subjects,
-                batch.scores.probability.tolist(),
-                batch.scores.reconstruction_error.tolist(),
-                batch.scores.anomaly_percentile.tolist(),
-                batch.outcomes.alert.tolist(),
-                batch.late.tolist(),
-                batch.outcomes.let_through.tolist(),
-                strict=True,
+                *columns, strict=True
             )
         ]
 
@@ -126,9 +137,11 @@ class Emitter:
         rows = recorded(alert, batch.events.ids, self._shares.decisions)
         return [(row, "alert" if alert[row] else "sample") for row in rows]
 
-    def faults(self, faults: Sequence[Fault]) -> Write:
-        """Dead letters, in the order of the faults."""
-        return self._dead_letters.write(self._prefix + DEAD_LETTERS.name, faults)
+    def faults(self, faults: Sequence[Fault]) -> list[Write]:
+        """Dead letters, in the order of the faults, and answers to those who wait for one."""
+        letters = self._dead_letters.write(self._prefix + DEAD_LETTERS.name, faults)
+        asked = requests([fault.record for fault in faults])
+        return [letters, self._answers.refused(asked, faults)] if asked else [letters]
 
     def closed_days(self, source: Record, closed: Sequence[DaySums]) -> Write:
         """Payments of each terminal on days that are over, under the position of the input that ended them."""
@@ -190,7 +203,8 @@ class Emitter:
             amount=float(batch.amount[row]),
             currency=events.currencies[row],
             triggers=triggers,
-            reasons=_records(batch.reasons[row]),
+            reasons=_records(batch.reasons.get(row, ())),
+            rule_words=codec.LEFT_OUT if batch.ruled is None else batch.ruled.words(row) or codec.LEFT_OUT,
         )
 
     def _decision_of(
@@ -202,7 +216,7 @@ class Emitter:
         decided_at_ms: int,
         subjects: Mapping[str, SubjectKey],
     ) -> Decision:
-        record, thresholds = batch.records[row], batch.identity.thresholds
+        record, thresholds = batch.records[row], batch.thresholds
         fields = dict(
             **_fields(score),
             decision_id=f"{record.topic}-{record.partition}-{record.offset}",
@@ -217,6 +231,8 @@ class Emitter:
             sample_share=self._shares.decisions,
             control_share=self._shares.control,
             challenger=_challenger_score(batch.challenger, row),
+            shadow_policy=codec.LEFT_OUT if batch.shadow is None else _shadow_ruling(batch.shadow, row),
+            policy_digest=codec.LEFT_OUT if batch.ruled is None else batch.ruled.program.digest,
         )
         if self._subjects is not None:
             fields = sealed(fields, subjects[score.card_id], self._subjects.master_id)
@@ -235,8 +251,14 @@ def _challenger_score(challenger: ChallengerScores | None, row: int) -> Challeng
     )
 
 
+def _shadow_ruling(shadow: Ruled, row: int) -> ShadowRuling:
+    make: type[ShadowRuling] = codec.record_type(ShadowRuling)
+    rules = shadow.ruling.rules.get(row, ())
+    return make(policy=shadow.program.name, action=shadow.said[row], rules=rules, alert=bool(shadow.alert[row]))
+
+
 def _fields(score: Score) -> dict[str, Any]:
-    return {name: getattr(score, name) for name in Score.model_fields}
+    return {name: getattr(score, name, codec.LEFT_OUT) for name in Score.model_fields}
 
 
 def _records(reasons: Sequence[Reason]) -> tuple[Reason, ...]:

@@ -8,11 +8,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from models.policy.lists import Lists
+from models.policy.program import Program
 from models.scoring.scores import Scores
 from models.scoring.shapley import explain, rows_max
+from models.sources.events import Events
 from schemas.alert import Reason
-from services.scorer.decide import Outcomes, decide
+from schemas.manifest import Thresholds
+from services.scorer.decide import Outcomes, crossed, decide
+from services.scorer.lists import ListTable
 from services.scorer.live import Model, Models
+from services.scorer.ruling import PolicyFailedError, Ruled, rule, thresholds_of
 from services.scorer.scored import ChallengerScores, Matrix
 
 T = TypeVar("T")
@@ -27,25 +33,63 @@ class ControlGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Deciding:
+    """The policies, and what they read beside features and scores. lists: None where they ask none.
+
+    shadow: evaluated without effect. program: None where thresholds alone decide.
+    """
+
+    events: Events
+    program: Program | None
+    shadow: Program | None = None
+    lists: ListTable | None = None
+
+    @property
+    def held_lists(self) -> Lists | None:
+        """What the lists say now."""
+        return self.lists.lists if self.lists is not None else None
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one model says of a batch. reasons: by place in the batch, for alerts."""
+    """What one model says of a batch, and what follows. reasons: by place in the batch, for alerts that a score raised.
+
+    thresholds: those that counted. ruled, shadow: what the policies said, where there are any; lists_offset: the records of
+    `lists` below it were known to them.
+    """
 
     model: Model
     scores: Scores
     outcomes: Outcomes
     reasons: dict[int, tuple[Reason, ...]]
+    thresholds: Thresholds
+    ruled: Ruled | None = None
+    shadow: Ruled | None = None
+    lists_offset: int | None = None
+
+    @property
+    def alerts_of_model(self) -> int:
+        """How many cross the bundle's own thresholds: what a new model is watched by, whatever a policy makes of it."""
+        if self.ruled is None:
+            return int(np.count_nonzero(self.outcomes.alert))
+        by_probability, by_anomaly = crossed(self.scores, self.model.identity.thresholds)
+        return int(np.count_nonzero(by_probability | by_anomaly))
 
 
-async def judge(models: Models, model: Model, features: Matrix, control: ControlGroup) -> Judgement:
+async def judge(
+    models: Models, model: Model, features: Matrix, control: ControlGroup, deciding: Deciding | None = None
+) -> Judgement:
     """The champion's judgement. A new champion that fails is rolled back, and the previous one judges the batch."""
     try:
-        judged, model_s = await _judged(model, features, control)
+        judged, model_s = await _judged(models, model, features, control, deciding)
+    except PolicyFailedError:
+        raise
     except Exception as error:  # ONNX Runtime's errors have no common base
         before = models.roll_back(model, f"it fails with {type(error).__name__}")
         if before is None:
             raise
-        judged, model_s = await _judged(before, features, control)
-    models.count(judged.model, len(features), int(np.count_nonzero(judged.outcomes.alert)), model_s)
+        judged, model_s = await _judged(models, before, features, control, deciding)
+    models.count(judged.model, len(features), judged.alerts_of_model, model_s)
     return judged
 
 
@@ -59,18 +103,43 @@ async def judge_challenger(models: Models, challenger: Model, features: Matrix) 
         return None
 
 
-async def _judged(model: Model, features: Matrix, control: ControlGroup) -> tuple[Judgement, float]:
+def _shadow(models: Models, deciding: Deciding, model: Model, features: Matrix, scores: Scores) -> Ruled | None:
+    """What the policy in shadow says; None where it fails, which affects nothing else."""
+    if deciding.shadow is None:
+        return None
+    thresholds = thresholds_of(deciding.shadow, model.identity.thresholds)
+    try:
+        return rule(deciding.shadow, deciding.events, features, scores, thresholds, 0.0, deciding.held_lists)[1]
+    except PolicyFailedError as error:
+        models.drop_shadow_policy(deciding.shadow, str(error))
+        return None
+
+
+async def _judged(
+    models: Models, model: Model, features: Matrix, control: ControlGroup, deciding: Deciding | None
+) -> tuple[Judgement, float]:
     """The judgement, and the seconds that the scores took."""
     scores, model_s = await _run(model, len(features), _timed, model, features)
-    outcomes = decide(scores, model.identity.thresholds, control.transaction_ids, control.share)
-    alerts = np.flatnonzero(outcomes.alert).tolist()
+    thresholds, ruled, shadow, lists_offset = model.identity.thresholds, None, None, None
+    program = deciding.program if deciding is not None else None
+    if deciding is None or program is None:
+        outcomes = decide(scores, thresholds, control.transaction_ids, control.share)
+    else:
+        thresholds = thresholds_of(program, thresholds)
+        outcomes, ruled = rule(
+            program, deciding.events, features, scores, thresholds, control.share, deciding.held_lists
+        )
+    if deciding is not None:
+        lists_offset = deciding.lists.next_offset if deciding.lists is not None else None
+        shadow = _shadow(models, deciding, model, features, scores)
+    alerts = np.flatnonzero(outcomes.by_score).tolist()  # what a rule alone raises has its words
     reasons: dict[int, tuple[Reason, ...]] = {}
     if alerts:
         triggers = [outcomes.triggers(row) for row in alerts]
         rows = rows_max(model.session.bundle, len(alerts))
         found = await _run(model, rows, explain, model.session, features[alerts], triggers)
         reasons = dict(zip(alerts, found, strict=True))
-    return Judgement(model, scores, outcomes, reasons), model_s
+    return Judgement(model, scores, outcomes, reasons, thresholds, ruled, shadow, lists_offset), model_s
 
 
 def _timed(model: Model, features: Matrix) -> tuple[Scores, float]:

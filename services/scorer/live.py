@@ -4,13 +4,15 @@ All partitions share them on one event loop. A partition takes the champion once
 change takes effect with the next one. The old session is freed by the last batch that still uses it.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import structlog
 
+from models.policy.program import Program
 from models.scoring.session import ModelSession
-from schemas.control import BundleRef, Channel, Control, own_rollback_id
+from schemas.control import BundleRef, Channel, Control, PolicyChannel, own_rollback_id
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import SourceSpec
 from services.clock import wall_ms
@@ -46,6 +48,19 @@ class Model:
         return self.session.bundle.ref
 
 
+@dataclass(frozen=True, slots=True)
+class ActivePolicy:
+    """A verified policy, compiled for the features and the source of the model beside it.
+
+    beside: makes the same for another model; raises BundleError where that has not what the policy reads.
+    """
+
+    ref: BundleRef
+    program: Program
+    spec_digest: str
+    beside: "Callable[[Model], ActivePolicy]"
+
+
 class Models:
     """What scores in this process."""
 
@@ -54,6 +69,9 @@ class Models:
         self.challenger: Model | None = None
         self.previous: Model | None = None
         self.answers: dict[Channel, Acknowledgement] = {}
+        self.policy: ActivePolicy | None = None
+        """The policy that decides behind the scores, if there is one; and one that is evaluated without effect."""
+        self.shadow_policy: ActivePolicy | None = None
         self._bands, self._metrics, self._group = bands, metrics, group
         self._tally = Tally()
         self._watch: Watch | None = None
@@ -69,6 +87,7 @@ class Models:
         """Activate a model from each partition's next batch on. watch: against the previous one, which is kept ready."""
         old = self.champion
         if model is not old:
+            self._fit_policies(model)
             if command.rollback:
                 self._tally = self._tally if self.watched and model is self.previous else Tally()
             elif self._watch is not None:
@@ -91,6 +110,45 @@ class Models:
         log.info("model.challenger", bundle=str(model.bundle) if model else "none")
         self.answers["challenger"] = Acknowledgement(command, model.bundle if model else None)
         self._show()
+
+    def set_policy(self, channel: PolicyChannel, active: ActivePolicy | None, command: Control) -> None:
+        """Let a policy decide from each partition's next batch on, or evaluate it beside; None ends that."""
+        if channel == "policy":
+            self.policy = active
+        else:
+            self.shadow_policy = active
+        name = active.program.name if active else "none"
+        log.info("policy.swapped", policy=name, channel=channel, rollback=command.rollback)
+        self.answers[channel] = Acknowledgement(command, active.ref if active else None)
+        self.show_policies()
+
+    def drop_shadow_policy(self, failed: Program, why: str) -> None:
+        """A policy in shadow that fails is no longer evaluated; what decides never notices."""
+        shadow = self.shadow_policy
+        if shadow is not None and shadow.program is failed:
+            log.error("policy.shadow_failed", policy=failed.name, why=why)
+            self.shadow_policy = None
+            answer = self.answers.get("shadow_policy")
+            if answer is not None:
+                self.answers["shadow_policy"] = Acknowledgement(answer.command, None, why[:500])
+            self.show_policies()
+
+    @property
+    def asks_lists(self) -> bool:
+        """Whether some policy asks lists."""
+        return any(active is not None and active.program.policy.lists for active in (self.policy, self.shadow_policy))
+
+    def check_policies(self, model: Model) -> None:
+        """Raises BundleError where a policy reads what this model has not."""
+        for active in (self.policy, self.shadow_policy):
+            if active is not None and active.spec_digest != model.spec_digest:
+                active.beside(model)
+
+    def _fit_policies(self, model: Model) -> None:
+        for name in ("policy", "shadow_policy"):
+            active: ActivePolicy | None = getattr(self, name)
+            if active is not None and active.spec_digest != model.spec_digest:
+                setattr(self, name, active.beside(model))
 
     def refuse(self, command: Control, why: str) -> None:
         """A command that changes nothing."""
@@ -150,3 +208,10 @@ class Models:
             if model is not None:
                 gauge.labels(str(model.bundle), model.session.provider).set(1)
         show_budget(self._metrics, str(self.champion.bundle), self.champion.session.bundle.manifest)
+
+    def show_policies(self) -> None:
+        """Which are active."""
+        self._metrics.risk.policy.clear()
+        for channel, active in (("policy", self.policy), ("shadow_policy", self.shadow_policy)):
+            if active is not None:
+                self._metrics.risk.policy.labels(active.program.name, channel).set(1)

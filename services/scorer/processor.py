@@ -32,8 +32,9 @@ from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.scorer.carried_sums import metric_of
 from services.scorer.emit import Emitter
-from services.scorer.judge import ControlGroup, Judgement, judge, judge_challenger
-from services.scorer.live import Model, Models
+from services.scorer.judge import ControlGroup, Deciding, Judgement, judge, judge_challenger
+from services.scorer.lists import ListTable
+from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
 from services.scorer.seen import show
@@ -87,8 +88,9 @@ class ScoringProcessor:
         emitter: Emitter,
         metrics: Metrics,
         profiles: ProfileTable | None,
+        lists: ListTable | None = None,
     ) -> None:
-        """profiles: what is known of the terminals; needed where the models' features read it.
+        """profiles: what is known of the terminals; needed where the models' features read it. lists: where policies ask them.
 
         The state is of the champion's features; with one of other features the partition must start again.
         """
@@ -97,13 +99,19 @@ class ScoringProcessor:
         self._spec, self._spec_digest = model.feature_spec, model.spec_digest
         self._source = source
         self._answered: dict[Channel, Acknowledgement] = {}
-        self._profiles = profiles
+        self._profiles, self._lists = profiles, lists
         self._fields, self._numbers = stream_fields(model.feature_spec), number_fields(model.feature_spec)
         self._limits = limits
         self._emitter = emitter
         self._metrics = metrics
         self._label = str(source.partition)
-        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids, source=model.source)
+        self._decoder = Decoder(
+            limits.message_bytes_max,
+            limits.times,
+            scan_ids=limits.scan_ids,
+            source=model.source,
+            currencies=model.feature_spec.currencies,
+        )
         self._duplicates = DuplicateWindow(limits.duplicates)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
@@ -152,14 +160,15 @@ class ScoringProcessor:
         """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is active."""
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
+        policies = self._models.policy, self._models.shadow_policy
         self._check_state(model)
         good, events, faults, unselected, arrived_ms = admit(self._decoder, self._duplicates, records)
         self._metrics.observe_stage("decode", started_s)
-        writes: list[Write] = [self._emitter.faults(faults)] if faults else []
+        writes: list[Write] = self._emitter.faults(faults) if faults else []
         now_ms = wall_ms()
         batch: Scored | None = None
         if good:
-            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger)
+            judged, beside, batch = await self._score(good, events, arrived_ms, model, challenger, policies)
             writes += self._sums_of_others(judged.model, beside.model if beside else None)
             self._sums.count_scores(
                 batch.features,
@@ -197,7 +206,7 @@ class ScoringProcessor:
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
-        writes = [self._emitter.faults([fault])]
+        writes = self._emitter.faults([fault])
         if folded and (closed := self._take_in([fault.record])):
             writes.append(self._emitter.closed_days(fault.record, closed))
         self._last = fault.record
@@ -227,18 +236,20 @@ class ScoringProcessor:
         arrived_ms: NDArray[np.int64],
         model: Model,
         challenger: Model | None,
+        policies: tuple[ActivePolicy | None, ActivePolicy | None],
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         known = self._profiles
         batch = events.columns(self._fields, arrived_ms, self._numbers)
         before = self._features.turnover
+        deciding = self._deciding(events, *policies)
         # no await between the two: the table moves on while others run
         features, late = fold(self._features, batch, known.profiles if known else NOTHING_KNOWN)
         turnover = self._features.turnover - before
         profiles_offset = known.next_offset if known else None
         folded_s = self._metrics.observe_stage("fold", started_s)
         control = ControlGroup(events.ids, self._emitter.control_share)
-        judging = judge(self._models, model, features, control)
+        judging = judge(self._models, model, features, control, deciding)
         if challenger is None:
             judged, beside = await judging, None
         else:
@@ -259,10 +270,20 @@ class ScoringProcessor:
             profiles_offset=profiles_offset,
             subjects=Subjects(batch.ids["card_id"], batch.keys("card_id")),
             turnover=turnover,
+            thresholds=judged.thresholds,
             challenger=beside,
+            ruled=judged.ruled,
+            shadow=judged.shadow,
+            lists_offset=judged.lists_offset,
             routed=model.routed,
         )
         return judged, beside, scored
+
+    def _deciding(self, events: Events, policy: ActivePolicy | None, shadow: ActivePolicy | None) -> Deciding | None:
+        if policy is None and shadow is None:
+            return None
+        lists = self._lists if self._models.asks_lists else None
+        return Deciding(events, policy.program if policy else None, shadow.program if shadow else None, lists)
 
     def _check_state(self, model: Model) -> None:
         if model.spec_digest != self._spec_digest:

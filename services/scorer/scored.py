@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from schemas.manifest import Thresholds
 from services.engine.batches import Record
 from services.engine.placement import Subjects
 from services.scorer.decide import Outcomes
+
+if TYPE_CHECKING:
+    from services.scorer.ruling import Ruled
 
 Matrix = NDArray[np.float32]
 
@@ -79,7 +83,12 @@ class Scored:
     """int64[3]: new ids; ids forgotten without a history, and with one."""
     profiles_offset: int | None
     """The records of `terminal-profiles` below it were known; None where the features read none."""
+    thresholds: Thresholds
+    """Those that counted: the policy's, or the bundle's."""
     challenger: ChallengerScores | None = None
+    ruled: "Ruled | None" = None
+    """What the policy said, and the one in shadow; None where there is none."""
+    shadow: "Ruled | None" = None
     lists_offset: int | None = None
     """The records of `lists` below it were known; None where nothing reads any."""
     routed: bool = False

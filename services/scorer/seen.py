@@ -1,10 +1,12 @@
 """What is shown of a committed batch: counts, money, distributions, latencies. A handful of array operations."""
 
 from collections import Counter
+from itertools import chain
 
 import numpy as np
 
 from services.observability.metrics import EVICTED, Metrics
+from services.scorer.ruling import Ruled
 from services.scorer.scored import Scored
 
 
@@ -25,9 +27,21 @@ def show(metrics: Metrics, label: str, batch: Scored, committed_ms: int) -> None
         risk.amount.labels(outcome).inc(float(amount[chosen].sum()))
     for trigger, crossed in (("probability", outcomes.by_probability), ("anomaly_percentile", outcomes.by_anomaly)):
         risk.triggers.labels(trigger).inc(int(np.count_nonzero(crossed)))
+    if batch.ruled is not None:
+        _show_ruled(metrics, batch.ruled, batch.shadow)
     strongest = Counter(reasons[0].feature for reasons in batch.reasons.values() if reasons)
     for feature, alerts in strongest.items():
         risk.reasons.labels(feature).inc(alerts)
+
+
+def _show_ruled(metrics: Metrics, ruled: Ruled, shadow: Ruled | None) -> None:
+    if shadow is not None:
+        metrics.risk.shadow_changes.inc(int(np.count_nonzero(ruled.ruling.action != shadow.ruling.action)))
+    for action, payments in Counter(ruled.said).items():
+        metrics.risk.actions.labels(action).inc(payments)
+    for state, held in (("on", ruled.ruling.rules), ("shadow", ruled.ruling.shadow_rules)):
+        for rule, payments in Counter(chain.from_iterable(held.values())).items():
+            metrics.risk.rule_hits.labels(rule, state).inc(payments)
 
 
 def _show_turnover(metrics: Metrics, label: str, batch: Scored) -> None:

@@ -26,6 +26,7 @@ from services.engine.tables import FollowedTable, each, why_ended
 from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import Model, Models
+from services.scorer.policies import PolicySwapper
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +57,13 @@ class Swapper:
         group: str,
         metrics: Metrics,
         follow_profiles: Callable[[], Awaitable[None]],
+        policies: PolicySwapper | None = None,
     ) -> None:
-        """follow_profiles: reads the terminals' profiles from now on; called before a model that needs them is taken."""
+        """follow_profiles: reads the terminals' profiles from now on; called before a model that needs them is taken.
+
+        policies: obeys the commands about policies; without, they are skipped.
+        """
+        self._policies = policies
         self._models, self._loader, self._group, self._metrics = models, loader, group, metrics
         self._follow_profiles = follow_profiles
         self._tables: tuple[FollowedTable, ...] = ()
@@ -96,6 +102,8 @@ class Swapper:
         for table in self._tables:
             await table.start()
         await self._begin()
+        if self._policies is not None:
+            await self._policies.begin(self._executor)
         self._working = asyncio.create_task(self._work())
 
     async def stop(self) -> None:
@@ -124,6 +132,11 @@ class Swapper:
             return
         if control.kind == "acknowledgement":  # as scorers before 0.2 wrote them; until 0.3
             self._note_answer(control)
+            return
+        if control.channel == "policy" or control.channel == "shadow_policy":
+            if self._policies is not None:
+                self._policies.take(control.channel, control)
+                self._news.set()
             return
         self._commands[control.channel] = control
         if control.channel == "champion":
@@ -195,6 +208,8 @@ class Swapper:
             while self._commands:
                 for channel in tuple(self._commands):
                     await self.apply(self._commands.pop(channel))
+            if self._policies is not None:
+                await self._policies.work(self._executor)
             await self._roll_back_too()
 
     async def _roll_back_too(self, *, starting: bool = False) -> None:
@@ -236,6 +251,8 @@ class Swapper:
         self._check(command, command.bundle)
         model = await self._in_loader(self._load, command.bundle)
         self._check_features(command, model)
+        if command.channel == "champion":
+            await self._in_loader(self._models.check_policies, model)
         if model.feature_spec.profiled:
             await self._follow_profiles()
         return model

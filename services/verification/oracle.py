@@ -49,6 +49,8 @@ class Ledger:
         self._marks: Marks = np.zeros(self._end - base, np.uint8)
         self._last: dict[tuple[Mark, int], int] = {}
         self._metrics = array("q")
+        self._said: NDArray[np.uint32] | None = None
+        self._said_beside: list[tuple[Mark, Offsets, NDArray[np.uint32]]] = []
         self._verdict = Verdict()
 
     def add_inputs(self, offsets: Offsets) -> None:
@@ -82,6 +84,16 @@ class Ledger:
         if flagged is not None:
             says = Mark.SAYS_ALERT if kind is Mark.SCORE else Mark.ALERT_DECISION
             self._marks[index[flagged]] |= says.value
+
+    def add_said(self, kind: Mark, sources: Offsets, said: NDArray[np.uint32]) -> None:
+        """What outputs say of a policy, as numbers that are equal where it is the same; 0: nothing."""
+        held = (sources >= self._base) & (sources < self._end)
+        if kind is not Mark.SCORE:
+            self._said_beside.append((kind, sources[held], said[held]))
+        elif said.any():
+            if self._said is None:
+                self._said = np.zeros(len(self._marks), np.uint32)
+            self._said[sources[held] - self._base] = said[held]
 
     def add_metric(self, fields: Iterable[int]) -> None:
         """One scoring metric: the integers named by METRIC_FIELDS."""
@@ -140,8 +152,19 @@ class Ledger:
         ahead = max(high, committed if committed_after is None else committed_after)
         early = _has(self._marks[max(ahead - self._base, 0) :], OUTPUTS)
         self._note("inconsistent", _at(early, ahead), "output, but its offset was not committed")
+        self._judge_said(low, high)
         self._judge_metrics(marks, low, high)
         return verdict
+
+    def _judge_said(self, low: int, high: int) -> None:
+        """An alert and a decision say of the policy what their score says."""
+        for kind, sources, said in self._said_beside:
+            judged = (sources >= low) & (sources < high)
+            index, found = sources[judged] - self._base, said[judged]
+            of_score = np.zeros(len(found), np.uint32) if self._said is None else self._said[index]
+            scored = _has(self._marks[index], Mark.SCORE)
+            differs = sources[judged][scored & (of_score != found)]
+            self._note("inconsistent", differs, f"{_word(kind)}: another action or other rules than its score's")
 
     def _judge_metrics(self, marks: Marks, low: int, high: int) -> None:
         """Each metric must equal the records that it counts, and no record be counted twice."""

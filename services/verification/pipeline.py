@@ -8,6 +8,7 @@ from models.sources.spec_file import topic_of, users_topic
 from schemas.source_spec import SourceSpec
 from schemas.topics import (
     ALERTS,
+    ANSWERS,
     APPLICATIONS,
     CONTROL_ANSWERS,
     CREDIT_DECISIONS,
@@ -53,7 +54,9 @@ class Pipeline:
 PAYMENTS = Pipeline(
     TRANSACTIONS,
     # sums of terminals belong to many inputs each: what they add up to is tested with the profiler
-    tuple(topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES, CONTROL_ANSWERS)),
+    tuple(
+        topic for topic in SCORER_OUTPUTS if topic not in (TERMINAL_SUMS, MODEL_REFERENCES, CONTROL_ANSWERS, ANSWERS)
+    ),
     {
         SCORES.name: Mark.SCORE,
         DEAD_LETTERS.name: Mark.DEAD_LETTER,

@@ -24,6 +24,7 @@ from schemas import codec
 from schemas.base import Message
 from schemas.decision import RecordedBecause
 from schemas.metric import ScoringMetric
+from schemas.policy import Action
 from schemas.topics import (
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
@@ -34,6 +35,7 @@ from services.engine.placement import place
 from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
+from services.verification.actions import ActionRule, Policies, mark_of, no_policy
 from services.verification.keying import Placement
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
 from services.verification.pipeline import PAYMENTS, Pipeline
@@ -49,7 +51,17 @@ COMMIT_WAIT_S_MAX = 10.0
 """How long after its outputs a group's offset may become visible: brokers write commit markers one by one."""
 
 
-class _Judged(Message):
+class _Said(Message):
+    """All that is decoded of an alert: what it says of a policy."""
+
+    policy: str | None = None
+    action: Action | None = None
+    withheld_action: Action | None = None
+    rules: tuple[str, ...] = ()
+    shadow_rules: tuple[str, ...] = ()
+
+
+class _Judged(_Said):
     """All that is decoded of a score."""
 
     alert: bool
@@ -58,7 +70,7 @@ class _Judged(Message):
     model: str
 
 
-class _Decided(Message):
+class _Decided(_Said):
     """All that is decoded of a decision."""
 
     recorded_because: RecordedBecause
@@ -67,6 +79,7 @@ class _Decided(Message):
     anomaly_percentile_threshold: float
 
 
+_decode_said = codec.decoder(_Said)
 _decode_judged = codec.decoder(_Judged)
 _decode_decided = codec.decoder(_Decided)
 _decode_metric = codec.decoder(ScoringMetric)
@@ -82,15 +95,17 @@ async def verify(
     from_first_output: bool = False,
     progress: Progress | None = None,
     seen: Trails | None = None,
+    policies: Policies = no_policy,
 ) -> Verdict:
     """Judge everything that the group has committed.
 
     settle_s_max: how long to wait for open transactions; more than the brokers need to abort one that was left behind.
     from_first_output: leave out records before each partition's first output, for a group that began at `latest`.
-    seen: the trails of a `Witness` of the outputs, compared with what is there now. Raises VerificationError.
+    seen: the trails of a `Witness` of the outputs, compared with what is there now. policies: finds those that scores name.
+    Raises VerificationError.
     """
     try:
-        verification = _Verification(kafka, topics, group, pipeline, seen or {})
+        verification = _Verification(kafka, topics, group, pipeline, seen or {}, policies)
         return await verification.run(settle_s_max, from_first_output, progress)
     except KafkaError as error:
         raise VerificationError(
@@ -102,7 +117,13 @@ class _Verification:
     """One run. The ledgers are those of the input's partitions, by number."""
 
     def __init__(
-        self, kafka: KafkaSettings, topics: TopicSettings, group: str, pipeline: Pipeline, seen: Trails
+        self,
+        kafka: KafkaSettings,
+        topics: TopicSettings,
+        group: str,
+        pipeline: Pipeline,
+        seen: Trails,
+        policies: Policies,
     ) -> None:
         self._kafka, self._topics, self._group, self._pipeline = kafka, topics, group, pipeline
         self._input = pipeline.source.full_name(topics.topic_prefix)
@@ -111,7 +132,7 @@ class _Verification:
         self._by_subject = {topics.topic_prefix + name for name in pipeline.by_subject}
         self._seen = seen
         self._again = {tp: Trail(trail.begin, trail.begin) for tp, trail in seen.items()}
-        self._rule, self._placement = Rule(), Placement()
+        self._rule, self._placement, self._actions = Rule(), Placement(), ActionRule(policies)
         self._partitions: dict[str, int] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._first_sources: dict[tuple[TopicPartition, int], int] = {}
@@ -148,7 +169,7 @@ class _Verification:
         after = await self._committed_after()
         for disagreement in disagreements(self._seen, self._again):
             self._loose.note("disagreeing", 1, disagreement)
-        parts = [self._loose, self._rule.judge(), self._placement.judge()]
+        parts = [self._loose, self._rule.judge(), self._actions.judge(), self._placement.judge()]
         for number, ledger in self._ledgers.items():
             floor = ledger.first_output() if from_first_output else self._retained_from(number, spans)
             offsets = (committed.get(number, 0), after.get(number, 0))
@@ -244,14 +265,29 @@ class _Verification:
         if mark is Mark.SCORE:
             return self._flags_of_scores(records, positions)
         if mark is Mark.DECISION:
-            return self._flags_of_decisions(records)
+            return self._flags_of_decisions(records, positions)
+        if mark is Mark.ALERT:
+            self._take_said(mark, [self._decoded(_decode_said, record) for record in records], positions)
         return None
+
+    def _take_said(self, mark: Mark, decoded: list[Any], positions: Any) -> None:
+        """What outputs say of a policy. positions: int64[n, 2]."""
+        if mark is Mark.SCORE and not any(one is not None and one.policy for one in decoded):
+            return
+        said = np.array([0 if one is None else mark_of(one) for one in decoded], np.uint32)
+        for number in np.unique(positions[:, 0]).tolist():
+            chosen = positions[:, 0] == number
+            self._ledgers[number].add_said(mark, positions[chosen, 1], said[chosen])
 
     def _flags_of_scores(self, records: list[Any], positions: Any) -> Mask:
         decoded = [self._decoded(_decode_judged, record) for record in records]
         for number in np.unique(positions[:, 0]).tolist():
-            rows = [row for row in np.flatnonzero(positions[:, 0] == number).tolist() if decoded[row]]
+            found = [row for row in np.flatnonzero(positions[:, 0] == number).tolist() if decoded[row]]
+            rows = [row for row in found if decoded[row].policy is None]
             scores = [decoded[row] for row in rows]
+            of_policies = [row for row in found if decoded[row].policy is not None]
+            name, offsets = f"{self._input}-{number}", [int(positions[row, 1]) for row in of_policies]
+            self._actions.add_scores(name, offsets, [decoded[row] for row in of_policies])
             self._rule.add_scores(
                 f"{self._input}-{number}",
                 [int(positions[row, 1]) for row in rows],
@@ -259,15 +295,20 @@ class _Verification:
                 [(score.probability, score.anomaly_percentile) for score in scores],
                 [score.alert for score in scores],
             )
+        self._take_said(Mark.SCORE, decoded, positions)
         return np.fromiter((score is not None and score.alert for score in decoded), np.bool_, len(decoded))
 
-    def _flags_of_decisions(self, records: list[Any]) -> Mask:
+    def _flags_of_decisions(self, records: list[Any], positions: Any) -> Mask:
         because_of_alert = np.zeros(len(records), np.bool_)
-        for row, record in enumerate(records):
-            decision = self._decoded(_decode_decided, record)
+        decoded = [self._decoded(_decode_decided, record) for record in records]
+        self._take_said(Mark.DECISION, decoded, positions)
+        for row, (record, decision) in enumerate(zip(records, decoded, strict=True)):
             if decision is not None:
                 because_of_alert[row] = decision.recorded_because == "alert"
                 thresholds = decision.probability_threshold, decision.anomaly_percentile_threshold
+                if decision.policy is not None:
+                    self._actions.add_thresholds(decision.model, decision.policy, thresholds)
+                    continue
                 self._rule.add_thresholds(
                     decision.model, thresholds, f"{record.topic}-{record.partition}@{record.offset}"
                 )

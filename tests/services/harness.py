@@ -22,6 +22,7 @@ from services.kafka.client import admin, plain_producer, reader
 from services.kafka.topics_admin import create_topics, describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.processing import RuntimeSettings
+from services.verification.actions import Policies, no_policy
 from services.verification.pipeline import CREDIT
 from services.verification.positions import settled_ends
 from services.verification.verdict import Verdict
@@ -35,6 +36,9 @@ BUNDLES = {
     "ASSAY_BUNDLE_PUBLIC_KEYS": str(ROOT / "deploy/keys/demo.pub"),
 }
 """What scores where a test names nothing else: no default does."""
+UNSET = "unset"
+"""A variable that the process does not have, whatever the harness sets."""
+
 BASE_TIME_MS = 1_577_836_800_000  # 2020-01-01
 
 
@@ -181,9 +185,9 @@ class Stream:
         finally:
             await consumer.stop()
 
-    async def verdict(self) -> Verdict:
+    async def verdict(self, policies: Policies = no_policy) -> Verdict:
         """What the oracle says."""
-        return await verify(self.kafka, self.topics, self.group)
+        return await verify(self.kafka, self.topics, self.group, policies=policies)
 
     async def credit_verdict(self) -> Verdict:
         """What it says of the credit service."""
@@ -211,6 +215,8 @@ class Scorer:
             "ASSAY_HTTP_PORT": "0",
             "ASSAY_INTAKE_GROUP": f"{stream.prefix}intake",
             "ASSAY_INTAKE_HTTP_PORT": "0",
+            "ASSAY_CONVERTER_GROUP": f"{stream.prefix}converter",
+            "ASSAY_CONVERTER_HTTP_PORT": "0",
             "ASSAY_PROFILER_GROUP": f"{stream.prefix}profiler",
             "ASSAY_PROFILER_HTTP_PORT": "0",
             "ASSAY_CASES_GROUP": f"{stream.prefix}cases",
@@ -224,11 +230,12 @@ class Scorer:
             "ASSAY_CARDS_MAX": "10000",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_") or name in BUNDLES}
+        wanted = {**BUNDLES, **kept, **settings, **environment}
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module],
                 cwd=ROOT,
-                env={**BUNDLES, **kept, **settings, **environment},
+                env={name: value for name, value in wanted.items() if value != UNSET},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

@@ -50,6 +50,67 @@ ALERTS = Section(
     ],
 )
 
+POLICY = Section(
+    "Policy",
+    [
+        Chart(
+            "Actions",
+            "cps",
+            "Payments a second by what the policy says is to be done.",
+            [
+                Query(
+                    "sum by (action) (rate(assay_actions_total[$__rate_interval]))",
+                    "{{action}}",
+                    quiet="there is a policy",
+                )
+            ],
+            "policy",
+            "stacked",
+        ),
+        Chart(
+            "Rules that hold",
+            "short",
+            "Payments of which each rule holds, within the time shown; those in shadow have no effect.",
+            [
+                Query(
+                    "sort_desc(sum by (rule, state) (increase(assay_rule_hits_total[$__range])))",
+                    "{{rule}} ({{state}})",
+                    quiet="a rule holds",
+                )
+            ],
+            "policy",
+            "bars",
+        ),
+        Chart(
+            "Policies",
+            "none",
+            "Processes by the policy that decides in them, and by the one in shadow.",
+            [Query("count by (policy, channel) (assay_policy)", "{{policy}} {{channel}}", quiet="there is a policy")],
+            "policy",
+        ),
+        Chart(
+            "List entries",
+            "short",
+            "Entries of all lists that rules may ask, as a process holds them.",
+            [Query("max(assay_list_entries)", "entries", quiet="a policy asks lists")],
+            "policy",
+        ),
+        Chart(
+            "What the policy in shadow would change",
+            "cps",
+            "Payments a second of which it says another action.",
+            [
+                Query(
+                    "sum(rate(assay_shadow_policy_changes_total[$__rate_interval]))",
+                    "other action",
+                    quiet="a policy is in shadow",
+                )
+            ],
+            "policy",
+        ),
+    ],
+)
+
 SCORES = Section(
     "Scores",
     [
@@ -165,5 +226,5 @@ RISK = Board(
     "assay-risk",
     "Assay / Risk",
     "How much is alerted, why, and whether it was right.",
-    [ALERTS, SCORES, CASES, QUALITY],
+    [ALERTS, POLICY, SCORES, CASES, QUALITY],
 )

@@ -114,7 +114,7 @@ async def command(order: ControlCommand, group: str, by: str, wait_s: float) -> 
         registry_steps=order.registry_steps,
     )
     # to the champion without a bundle: there is nothing to go back to, so the command is deleted
-    value = codec.write(control) if order.bundle or order.channel == "challenger" else None
+    value = codec.write(control) if order.bundle or order.channel != "champion" else None
     states = await describe_topics(kafka, topics, [TRANSACTIONS, CONTROL, CONTROL_ANSWERS])
     if missing := [state.name for state in states if not state.partitions]:
         raise AssayError(f"Topic {missing[0]} does not exist: run `assay topics create`.")

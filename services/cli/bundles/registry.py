@@ -14,7 +14,7 @@ from services.cli.output import notes, print_json, results, shown
 
 if TYPE_CHECKING:
     from models.bundle.registry import Registry
-    from schemas.control import BundleRef, Channel
+    from schemas.control import BundleRef, RegistryChannel
     from schemas.registry import RegistryEvent
     from services.cli.bundles.commanding import ControlCommand
 
@@ -107,7 +107,7 @@ def promote(
     from models.bundle.registry import holder, promotion
     from services.cli.bundles.commanding import ControlCommand
 
-    channel: Channel = "challenger" if challenger else "champion"
+    channel: RegistryChannel = "challenger" if challenger else "champion"
     if refold:
         notes.print("--refold is the old name of --rebuild-state, and goes with 0.3.")
     registry = _registry()
@@ -339,7 +339,7 @@ def _parsed(model: str) -> tuple[str, int]:
     return name, int(version)
 
 
-def _step(action: Any, bundle: "BundleRef", channel: "Channel | None", why: str | None) -> Any:
+def _step(action: Any, bundle: "BundleRef", channel: "RegistryChannel | None", why: str | None) -> Any:
     from schemas.registry import RegistryEvent
     from services.clock import wall_ms
 

@@ -14,10 +14,11 @@ from services.cli.offline.read_back import progress_bar
 from services.cli.output import print_json, results
 
 if TYPE_CHECKING:
+    from models.policy.program import Program
     from models.scoring.session import ModelSession
     from schemas.source_spec import SourceSpec
     from services.replay.log import Log
-    from services.replay.replay import Period, Replayed
+    from services.replay.replay import Period, Programs, Replayed
     from services.scorer.processor import Limits
     from services.verification.read import Progress
 
@@ -105,12 +106,32 @@ async def _replay(
 ) -> "Replayed":
     from services.replay.replay import replay as run
 
+    programs = _programs(session)
     if archive is not None:
         with needing_files():
             from services.replay.archive import ArchiveLog
-        return await run(ArchiveLog(archive), session, limits, period, progress)
+        return await run(ArchiveLog(archive), session, limits, period, progress, programs)
     async with topics_log(group, session.bundle.manifest.source) as log:
-        return await run(log, session, limits, period, progress)
+        return await run(log, session, limits, period, progress, programs)
+
+
+def _programs(session: "ModelSession") -> "Programs":
+    """The policies that the settings can find, ready to run beside the model."""
+    from functools import cache
+
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
+    from services.settings.policy import PolicySettings
+    from services.trusted_policies import compiled, known_to, policies_by_name
+
+    find, known = policies_by_name(load(PolicySettings), load(BundleSettings)), known_to(session.bundle)
+
+    @cache
+    def program(name: str) -> "Program | None":
+        signed = find(name)
+        return None if signed is None else compiled(signed, known)
+
+    return program
 
 
 @asynccontextmanager
@@ -149,6 +170,7 @@ def _show(replayed: "Replayed", model: str) -> None:
         (found.not_emitted, "scored by the replay alone"),
         (found.not_replayed, "scored by the stream alone"),
         (found.other_model, "scored by another bundle or provider, left out"),
+        (found.other_policy, "decided by a policy that is not to be had, left out"),
     ):
         if count:
             results.print(f"  {count:,} {what}")

@@ -11,6 +11,9 @@ from services.cli.output import print_json, results
 from services.cli.products import Product
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from schemas.policy import Policy
     from schemas.source_spec import SourceSpec
     from services.verification.verdict import Verdict
 
@@ -22,7 +25,7 @@ DAMAGE = {
     "out_of_order": "outputs behind a later one of their partition",
     "inconsistent": "outputs or offsets that are not there together",
     "hanging": "partitions with a transaction that never ends",
-    "misjudged": "scores whose alert is not what the thresholds on the decisions give",
+    "misjudged": "scores whose alert or action is not what thresholds and policy give",
     "disagreeing": "partitions that a reader at the end sees otherwise than one that followed them",
 }
 
@@ -73,6 +76,7 @@ def verify(
     spec = load_source(source) if source else None
     pipeline = CREDIT if credit else PAYMENTS.reading(spec)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
+    options["policies"] = _policies()
     with progress_bar(hidden=json) as progress:
         options["progress"] = progress
         routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
@@ -82,6 +86,22 @@ def verify(
     same = same and (routed is None or routed.clean)
     if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
         raise typer.Exit(1)
+
+
+def _policies() -> "Callable[[str], Policy | None]":
+    """Those that the settings can find."""
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
+    from services.settings.policy import PolicySettings
+    from services.trusted_policies import policies_by_name
+
+    find = policies_by_name(load(PolicySettings), load(BundleSettings))
+
+    def policy(name: str) -> "Policy | None":
+        signed = find(name)
+        return None if signed is None else signed.policy
+
+    return policy
 
 
 def _group(product: Product) -> str:

@@ -84,6 +84,12 @@ def observability(context: typer.Context) -> None:
     _run("observability", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench policy --rules 100 --json")
+def policy(context: typer.Context) -> None:
+    """What rules and lists cost: a batch alone, then a scorer's throughput and p99 with a policy and without."""
+    _run("policy", context.args)
+
+
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench swaps --minutes 10 --json")
 def swaps(context: typer.Context) -> None:
     """A model swap every 2 s under load: latency beside calm, memory, verification. Options go to the benchmark."""

@@ -1,6 +1,7 @@
 """`assay topics create|list`."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The topics that schemas/topics.py declares.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
+ProductOption = Annotated[
+    str | None, typer.Option("--product", metavar="NAME", help="Of this product. Default: ASSAY_PRODUCT, if it is set.")
+]
+
+
+def _choose(product: str | None) -> None:
+    """From here on settings are this product's."""
+    if product is not None:
+        os.environ["ASSAY_PRODUCT"] = product
 
 
 @app.command(epilog="Example: ASSAY_PARTITIONS=12 ASSAY_REPLICATION=3 assay topics create")
@@ -32,6 +42,7 @@ def create(
             help="Source spec: its topic, named whole, in place of `transactions`. It is made, never altered."
         ),
     ] = None,
+    product: ProductOption = None,
     json: Json = False,
 ) -> None:
     """Create the topics that do not exist yet, and say what differs on those that do.
@@ -43,8 +54,8 @@ def create(
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
-    kafka, topics = load(KafkaSettings), load(TopicSettings)
-    wanted = _wanted(source)
+    _choose(product)
+    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), _with_users(wanted_topics(), source)
     done = asyncio.run(create_topics(kafka, topics, wanted))
     found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
     theirs = {topic.name for topic in wanted if topic.users}
@@ -79,13 +90,23 @@ def create(
         results.print("`assay topics create --alter` sets them as declared, and prints the way back.")
 
 
-def _wanted(source: Path | None) -> "tuple[Topic, ...]":
-    """Assay's topics, the user's own in place of `transactions`. Raises SourceSpecError."""
+def wanted_topics() -> "tuple[Topic, ...]":
+    """Every topic of ours; with ASSAY_OUTPUT_FORMAT the typed copies, too."""
+    from schemas.topics import CONVERTED, TOPICS, typed_copy
+    from services.settings.converter import OutputSettings
+    from services.settings.loading import load
+
+    form = load(OutputSettings).format
+    return TOPICS if form == "json" else (*TOPICS, *(typed_copy(topic, form) for topic in CONVERTED))
+
+
+def _with_users(ours: "tuple[Topic, ...]", source: Path | None) -> "tuple[Topic, ...]":
+    """The same with the topic of a source spec in place of `transactions`. Raises SourceSpecError."""
     from models.sources.spec_file import load_source, users_topic
-    from schemas.topics import TOPICS, TRANSACTIONS
+    from schemas.topics import TRANSACTIONS
 
     users = TRANSACTIONS if source is None else users_topic(load_source(source))
-    return tuple(users if topic is TRANSACTIONS else topic for topic in TOPICS)
+    return tuple(users if topic is TRANSACTIONS else topic for topic in ours)
 
 
 def _became(difference: "Difference", *, alter: bool) -> str:
@@ -95,17 +116,18 @@ def _became(difference: "Difference", *, alter: bool) -> str:
 
 
 @app.command("list", epilog="Example: assay topics list")
-def list_topics(json: Json = False) -> None:
+def list_topics(product: ProductOption = None, json: Json = False) -> None:
     """Show the topics, as declared and as the brokers have them."""
     from rich.table import Column, Table
 
-    from schemas.topics import DAY_MS, TOPICS
+    from schemas.topics import DAY_MS
     from services.kafka.topics_admin import describe_topics
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
-    states = asyncio.run(describe_topics(load(KafkaSettings), load(TopicSettings), TOPICS))
-    rows = list(zip(TOPICS, states, strict=True))
+    _choose(product)
+    states = asyncio.run(describe_topics(load(KafkaSettings), load(TopicSettings), wanted := wanted_topics()))
+    rows = list(zip(wanted, states, strict=True))
     if json:
         print_json([{"name": s.name, "partitions": s.partitions, "replication": s.replication} for _, s in rows])
         return

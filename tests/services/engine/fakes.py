@@ -58,7 +58,9 @@ class FakeKafka:
         offset = len(self.log) if offset is None else offset
         stamp = 3_700_000_000_000 if stamp is None else stamp  # 2087: nothing is ahead of it
         self.log.append(
-            SimpleNamespace(topic=SOURCE.topic, partition=0, offset=offset, key=None, value=value, timestamp=stamp)
+            SimpleNamespace(
+                topic=SOURCE.topic, partition=0, offset=offset, key=None, value=value, timestamp=stamp, headers=()
+            )
         )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,26 @@ async def test_records_that_wait_without_progress_end_the_process(start: Callabl
     with pytest.raises(AssayError, match="records waiting but committed none"):
         await asyncio.wait_for(running, 30)
     assert not group.ready
+
+
+async def test_what_waits_for_something_outside_is_not_ready_says_why_and_does_not_end(
+    start: Callable[..., Awaitable[Started]],
+) -> None:
+    """A schema registry that is down is down for another process, too; once it is back, the watchdog counts again."""
+    kafka, outage = FakeKafka(), ["the registry does not answer"]
+    kafka.append(b"waits")
+    kafka.hang = True
+    group, _, running = await start(kafka, progress_timeout_s=0.02)
+    group._dependencies = replace(group._dependencies, waits_for=lambda: outage[0] if outage else None)
+    await group.on_partitions_assigned([SOURCE])
+    async with asyncio.timeout(30):
+        while group._stuck_s < 0.2:  # noqa: ASYNC110  (nothing sets an event)
+            await asyncio.sleep(0.005)
+    assert not running.done()
+    assert "the registry does not answer" in (group.why_not_ready() or "")
+    outage.clear()
+    with pytest.raises(AssayError, match="records waiting but committed none"):
+        await asyncio.wait_for(running, 30)
 
 
 async def test_a_broker_that_does_not_answer_is_no_progress(

@@ -42,6 +42,7 @@ def batch() -> Any:
             let_through=np.array([no, no, yes, no]),
         ),
         turnover=np.array([3, 2, 1]),
+        ruled=None,
         reasons={
             1: (Reason(feature="amount", value=20.0, contribution=0.5, score="probability", text="amount: 20"),),
             2: (Reason(feature="hour", value=3.0, contribution=0.4, score="probability", text="hour: 3"),),

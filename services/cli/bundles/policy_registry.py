@@ -1,0 +1,206 @@
+"""`assay policy publish`, `promote`, `rollback`, `shadow`, `history`: policies of the registry, and which of them decides."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.bundles.bundle import tell
+from services.cli.bundles.registry import Group, Json, Offline, Wait, Why, _change, _parsed, _step
+from services.cli.output import notes, print_json, results, shown
+
+if TYPE_CHECKING:
+    from models.bundle.registry import Registry
+    from schemas.control import BundleRef, PolicyChannel
+    from services.cli.bundles.commanding import ControlCommand
+
+Published = Annotated[str, typer.Argument(metavar="POLICY", help="NAME/VERSION: fraud/3.")]
+PolicyLine = Annotated[str | None, typer.Argument(help="Policy line. Default: ASSAY_POLICY_LINE.")]
+
+PUBLISH_EXAMPLE = "Example: ASSAY_REGISTRY_URL=s3://bank/models assay policy publish fraud-3.policy"
+PROMOTE_EXAMPLE = "Example: assay policy promote fraud/3 --why 'new rule on devices'"
+ROLLBACK_EXAMPLE = "Example: assay policy rollback --why 'declines doubled'"
+SHADOW_EXAMPLE = "Example: assay policy shadow fraud/4; assay policy shadow --off"
+HISTORY_EXAMPLE = "Example: assay policy history --json"
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """The registry's sentences name the commands for bundles."""
+    from models.bundle.files import BundleError
+
+    try:
+        yield
+    except BundleError as error:
+        words = str(error).replace("assay registry", "assay policy").replace("No bundle of", "No policy of")
+        raise BundleError(
+            words.replace("was champion", "decided").replace("is champion", "decides"), error.reason
+        ) from None
+
+
+@in_our_words()
+def publish(
+    policy: Annotated[Path, typer.Argument(metavar="POLICY", help="File of `assay policy sign`.")],
+    why: Why = None,
+    json: Json = False,
+) -> None:
+    """Verify a signed policy as a scorer would, and add it. Versions of a line only grow; the same again changes nothing."""
+    from models.bundle.files import BundleError
+    from models.bundle.registry import UnreachableRegistryError
+    from models.policy.signed import read_policy
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
+    from services.trusted_bundles import trust_of
+    from services.trusted_policies import published_policy
+
+    settings = load(BundleSettings)
+    signed = read_policy(policy, trust_of(settings))
+    registry = _registry()
+
+    def counts(published: "BundleRef") -> bool:
+        try:
+            published_policy(registry, published, settings)
+        except UnreachableRegistryError:
+            raise
+        except BundleError as error:
+            notes.print(f"{published} is left out, since it cannot decide: {error}", markup=False)
+            return False
+        return True
+
+    step = registry.publish(policy.read_bytes(), _step("publish", signed.ref, None, why), counts)
+    tell({"policy": str(signed.ref), "digest": signed.ref.digest, "new": step is not None}, json)
+
+
+@in_our_words()
+def promote(
+    policy: Published,
+    why: Why = None,
+    wait: Wait = 60.0,
+    offline: Offline = False,
+    group: Group = None,
+    json: Json = False,
+) -> None:
+    """Ask the running scorers to decide by a published policy, and record it once every partition does.
+
+    Exits with 1 where one refuses or does not answer: then it is withdrawn, and nothing has changed.
+    """
+    from models.bundle.registry import holder, promotion
+
+    registry = _registry()
+    wanted, history = registry.published(*_parsed(policy)), registry.history()
+    step = _step("promote", wanted, "champion", why)
+    if promotion(history, step) is None:
+        notes.print(f"{wanted} decides already; the command is sent to the scorers again.")
+    order = _order("policy", wanted, why, len(history), holder(history, wanted.name, "champion"))
+    _change(order, lambda: registry.promote(step), wait, offline, group, json)
+
+
+@in_our_words()
+def rollback(
+    line: PolicyLine = None,
+    why: Why = None,
+    wait: Wait = 60.0,
+    offline: Offline = False,
+    group: Group = None,
+    json: Json = False,
+) -> None:
+    """Go back to the policy that decided before, and record it once every partition has."""
+    from dataclasses import replace
+
+    from models.bundle.registry import holder, rolled_back_to
+
+    registry, name = _registry(), line or _line()
+    history = registry.history()
+    now, target = holder(history, name, "champion"), rolled_back_to(history, name)
+    order = replace(_order("policy", target, why, len(history), now), replaces=now, rollback=True)
+    _change(
+        order,
+        lambda: registry.rollback(name, lambda before: _step("rollback", before, "champion", why)),
+        wait,
+        offline,
+        group,
+        json,
+    )
+
+
+@in_our_words()
+def shadow(
+    policy: Annotated[str | None, typer.Argument(help="NAME/VERSION: fraud/4.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="End it.")] = False,
+    why: Why = None,
+    wait: Wait = 60.0,
+    offline: Offline = False,
+    group: Group = None,
+    json: Json = False,
+) -> None:
+    """Evaluate a published policy beside the one that decides, without effect: what it says is on the decisions."""
+    from models.bundle.registry import holder
+    from services.errors import AssayError
+
+    if off == (policy is not None):
+        raise AssayError("Name the policy to evaluate in shadow, such as fraud/4, or end it with --off.")
+    registry = _registry()
+    history = registry.history()
+    if policy is None:
+        name = _line()
+        order = _order("shadow_policy", None, why, len(history), holder(history, name, "challenger"))
+        _change(
+            order,
+            lambda: registry.withdraw(name, lambda now: _step("withdraw", now, "challenger", why)),
+            wait,
+            offline,
+            group,
+            json,
+        )
+        return
+    wanted = registry.published(*_parsed(policy))
+    order = _order("shadow_policy", wanted, why, len(history), holder(history, wanted.name, "challenger"))
+    _change(order, lambda: registry.promote(_step("promote", wanted, "challenger", why)), wait, offline, group, json)
+
+
+def history(line: PolicyLine = None, json: Json = False) -> None:
+    """Show every step, which policy decides, and which is in shadow."""
+    from datetime import UTC, datetime
+
+    from rich.table import Table
+
+    registry, name = _registry(), line or _line()
+    steps = [event for event in registry.history() if event.bundle.name == name]
+    deciding, beside = registry.holds(name, "champion"), registry.holds(name, "challenger")
+    if json:
+        now = {"deciding": deciding and str(deciding), "shadow": beside and str(beside)}
+        print_json({**now, "steps": [event.model_dump(exclude_none=True) for event in steps]})
+        return
+    table = Table("when, UTC", "step", "policy", "digest", "by", "why")
+    for event in steps:
+        when = datetime.fromtimestamp(event.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        what = f"{event.action} (shadow)" if event.channel == "challenger" else event.action
+        table.add_row(*map(shown, (when, what, str(event.bundle), event.bundle.digest[:12], event.by, event.why or "")))
+    results.print(table)
+    results.print(f"deciding: {deciding or 'none'}, in shadow: {beside or 'none'}")
+
+
+def _order(
+    channel: "PolicyChannel", wanted: "BundleRef | None", why: str | None, steps: int, before: "BundleRef | None"
+) -> "ControlCommand":
+    from services.cli.bundles.commanding import ControlCommand
+
+    return ControlCommand(uuid.uuid4().hex, channel, wanted, why=why, registry_steps=steps, before=before)
+
+
+def _registry() -> "Registry":
+    from services.settings.bundles import BundleSettings
+    from services.settings.loading import load
+    from services.trusted_policies import policy_registry_of
+
+    return policy_registry_of(load(BundleSettings))
+
+
+def _line() -> str:
+    from services.settings.loading import load
+    from services.settings.policy import PolicySettings
+
+    return load(PolicySettings).policy_line

@@ -1,0 +1,143 @@
+"""python -m services.gateway: wiring only. Settings come from the environment (docs/settings.md)."""
+
+import asyncio
+import functools
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from models.bundle.files import BundleError
+from models.sources.spec_file import default_source, topic_of
+from schemas.source_spec import SourceSpec
+from schemas.topics import ANSWERS
+from services.clock import monotonic_s, wall_ms
+from services.engine.process import main, stop_on_signals
+from services.errors import AssayError, fatal_sentence
+from services.gateway.access import refuse_open_address
+from services.gateway.api import Gateway, guarded
+from services.gateway.events import EventReader
+from services.gateway.log import AnswerFollower, EventWriter
+from services.gateway.server import listen, serve
+from services.gateway.waiting import WaitingRoom
+from services.kafka.topics_admin import describe_topics
+from services.observability import logs
+from services.observability.gateway_metrics import GatewayMetrics
+from services.observability.metrics import Metrics
+from services.settings.bundles import BundleSettings
+from services.settings.gateway import GatewaySettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
+from services.trusted_bundles import advice, scoring_bundle
+
+log = structlog.get_logger(__name__)
+
+SWEEP_S = 1.0
+
+
+async def start() -> None:
+    """Read settings, serve until asked to stop. Raises AssayError."""
+    kafka, topics, runtime = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
+    settings = load(GatewaySettings)
+    refuse_open_address(settings)
+    metrics = Metrics()
+    logs.configure(runtime, metrics)
+    shown = GatewayMetrics(metrics.registry)
+    stop = stop_on_signals()
+    source = source_in_force()
+    partitions = await _partitions(kafka, topics, source)
+    name = topic_of(source).full_name(topics.topic_prefix)
+    writer = EventWriter(kafka, runtime, name)
+    room = WaitingRoom(settings, writer, shown, monotonic_s)
+    follower = AnswerFollower(kafka, topics.topic_prefix, partitions, settings, room.take, shown)
+    listening = listen(settings)
+    gateway = Gateway(
+        settings,
+        source or default_source(),
+        EventReader(source, runtime, partitions, wall_ms),
+        room,
+        shown,
+        metrics.registry,
+        partitions,
+        functools.partial(_why_not_ready, follower, room),
+        lambda: follower.ended is None,
+    )
+    try:
+        await writer.start()
+        await follower.start()
+        watching = asyncio.create_task(_watch(room, follower, shown, stop))
+        host, port = listening.getsockname()[:2]
+        log.info(
+            "gateway.started",
+            http=f"{host}:{port}",
+            topic=name,
+            remembered=len(room.memory),
+        )
+        await serve(guarded(gateway), listening, settings, stop)
+        watching.cancel()
+    except KafkaError as error:
+        raise AssayError(
+            fatal_sentence(error)
+            or f"Kafka at {kafka.bootstrap} does not work for us ({error!r}): check ASSAY_KAFKA_BOOTSTRAP and that it runs."
+        ) from error
+    finally:
+        listening.close()
+        await follower.stop()
+        await writer.stop()
+    if why := follower.ended:
+        raise AssayError(why)
+    log.info("process.stopped")
+
+
+def source_in_force() -> SourceSpec | None:
+    """The source spec of the bundle that scores; None for Assay's own. Raises AssayError."""
+    try:
+        found = scoring_bundle(load(ScorerSettings), load(BundleSettings))
+    except BundleError as error:
+        raise AssayError(f"{error}{advice(error)}") from error
+    source = found.bundle.manifest.source
+    if source is not None and source.is_routed:
+        raise AssayError(
+            f"The source {source.topic} is read through intake, and the gateway writes events that the scorer reads as they "
+            "are: use a bundle whose source is plain JSON, read directly."
+        )
+    return source
+
+
+async def _partitions(kafka: KafkaSettings, topics: TopicSettings, source: SourceSpec | None) -> int:
+    """Of the input and of `answers`, which must be the same. Raises AssayError."""
+    given, answers = await describe_topics(kafka, topics, [topic_of(source), ANSWERS])
+    missing = [state.name for state in (given, answers) if not state.partitions]
+    if missing:
+        raise AssayError(
+            f"Topics {', '.join(missing)} do not exist or are hidden from us: create them with `assay topics create`."
+        )
+    if given.partitions != answers.partitions:
+        raise AssayError(
+            f"{given.name} has {given.partitions} partitions and {answers.name} {answers.partitions}: give both the same, "
+            "since an event is answered on its own partition."
+        )
+    return given.partitions
+
+
+def _why_not_ready(follower: AnswerFollower, room: WaitingRoom) -> bool | str:
+    if not follower.ready:
+        return "`answers` is not followed"
+    return "events wait for scores that do not come" if room.stalled else True
+
+
+async def _watch(room: WaitingRoom, follower: AnswerFollower, metrics: GatewayMetrics, stop: asyncio.Event) -> None:
+    """Once a second: give up what waits too long, show what is, end with what we follow."""
+    while not stop.is_set():
+        await asyncio.sleep(SWEEP_S)
+        metrics.stalled.set(room.stalled)
+        metrics.remembered.set(len(room.memory))
+        room.sweep()
+        if (why := follower.ended) is not None:
+            log.error("process.background_ended", why=why)
+            stop.set()
+
+
+if __name__ == "__main__":
+    main(start)

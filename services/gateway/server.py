@@ -1,0 +1,94 @@
+"""The HTTP server: uvicorn with bounds on heads and connections, ended by our own signals."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from services.errors import AssayError
+from services.settings.gateway import GatewaySettings
+
+KEEP_ALIVE_S = 75
+END_S_MAX = 5
+
+
+class Server(uvicorn.Server):
+    """As uvicorn has it, without its signal handlers: the process drains as every other of ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None."""
+        yield
+
+
+def bounded(head_bytes_max: int) -> type[asyncio.Protocol]:
+    """uvicorn's protocol, which by itself takes a head without end."""
+
+    class Bounded(HttpToolsProtocol):
+        in_head, head_bytes = True, 0
+
+        def data_received(self, data: bytes) -> None:
+            """Close a connection whose head does not end."""
+            if self.in_head:
+                self.head_bytes += len(data)
+            super().data_received(data)
+            if self.in_head and self.head_bytes > head_bytes_max:
+                self.transport.close()
+
+        def on_message_begin(self) -> None:
+            """A request begins."""
+            self.in_head, self.head_bytes = True, 0
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            """Its head is over."""
+            self.in_head = False
+            super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            """It is over; the next may begin."""
+            self.in_head, self.head_bytes = True, 0
+            super().on_message_complete()
+
+    return Bounded
+
+
+def listen(settings: GatewaySettings) -> socket.socket:
+    """A listening socket. Raises AssayError."""
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+    except OSError as error:
+        raise AssayError(
+            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}): free it, or set ASSAY_GATEWAY_PORT "
+            "(0 takes a free one)."
+        ) from None
+
+
+async def serve(app: Any, listening: socket.socket, settings: GatewaySettings, stop: asyncio.Event) -> None:
+    """Serve until `stop`; requests in work are finished, within a bound."""
+    config = uvicorn.Config(
+        app,
+        http=bounded(settings.head_bytes_max),
+        loop="none",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=settings.connections_max,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=END_S_MAX,
+    )
+    server = Server(config)
+    serving = asyncio.create_task(server.serve([listening]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving

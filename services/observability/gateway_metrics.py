@@ -1,0 +1,43 @@
+"""The catalogue of metrics of the gateway. Labels are bounded: statuses, kinds; never an id or a caller's path."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from services.observability.histogram import BulkHistogram
+from services.observability.metrics import LATENCY_BUCKETS_S
+
+OUTCOMES = ("decided", "repeated", "stand_in", "problem")
+
+
+class GatewayMetrics:
+    """What the gateway shows."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, help_text: str, *labels: str) -> Counter:
+            return Counter(f"assay_gateway_{name}", help_text, labels, registry=registry)
+
+        def gauge(name: str, help_text: str) -> Gauge:
+            return Gauge(f"assay_gateway_{name}", help_text, registry=registry)
+
+        self.events = counter("events", "Events answered, by outcome: decided, repeated, stand_in, problem.", "outcome")
+        self.responses = counter("responses", "HTTP responses, by status.", "status")
+        self.refused = counter(
+            "refused_events", "Events not written, or not known to be: full, stalled, unwritten.", "cause"
+        )
+        self.repeated = counter("remembered_events", "Events answered from memory, without being written again.")
+        self.abandoned = counter(
+            "abandoned_events", "Events whose answer did not come within ASSAY_GATEWAY_PENDING_S_MAX."
+        )
+        self.pending = gauge("pending_events", "Events that wait for their score.")
+        self.remembered = gauge("memory_events", "Decisions remembered.")
+        self.stalled = gauge("stalled", "1 while events wait for scores that do not come.")
+        self.lag = gauge("answers_lag_records", "Records of `answers` that are not read yet.")
+        self.latency = BulkHistogram(
+            "assay_gateway_answer_seconds",
+            "From an event's arrival to its committed decision, stand-ins included.",
+            LATENCY_BUCKETS_S,
+            registry,
+        )
+        for outcome in OUTCOMES:
+            self.events.labels(outcome)
+        for cause in ("full", "stalled", "unwritten"):
+            self.refused.labels(cause)

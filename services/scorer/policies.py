@@ -1,0 +1,167 @@
+"""The policies of a process: the one that decides, and one in shadow. Partitions take them once a batch, as they take models.
+
+They change while scoring as models do: a command on `control`, a verified and compiled policy, and each partition's
+acknowledgement in the first transaction that it is about. At a start the registry says what decides; a command counts only
+while the registry has taken no step since it was given.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from models.bundle.files import BundleError, Refusal
+from models.bundle.registry import Registry
+from models.policy.signed import SignedPolicy
+from schemas.control import BundleRef, Control, PolicyChannel
+from services.errors import AssayError
+from services.observability.metrics import Metrics
+from services.scorer.live import ActivePolicy, Model, Models
+from services.scorer.scored import Acknowledgement
+from services.settings.bundles import BundleSettings
+from services.settings.policy import PolicySettings
+from services.trusted_policies import (
+    FoundPolicy,
+    compiled,
+    deciding_policy,
+    known_of,
+    policy_registry_of,
+    published_policy,
+    shadow_policy,
+)
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+def policy_beside(signed: SignedPolicy, model: Model) -> ActivePolicy:
+    """The policy as it reads what this model has. Raises BundleError where it reads what is not there."""
+    program = compiled(signed, known_of(model.feature_spec, model.source))
+    return ActivePolicy(signed.ref, program, model.spec_digest, partial(policy_beside, signed))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyLoader:
+    """Where policies come from: the registry, and ASSAY_POLICY."""
+
+    settings: PolicySettings
+    bundles: BundleSettings
+
+    def first(self, model: Model) -> tuple[ActivePolicy | None, ActivePolicy | None]:
+        """What a process starts with, and what it has in shadow. Raises AssayError."""
+        try:
+            found, beside = deciding_policy(self.settings, self.bundles), shadow_policy(self.settings, self.bundles)
+            return self._started(found, model, "policy"), self._started(beside, model, "shadow_policy")
+        except BundleError as error:
+            raise AssayError(str(error)) from error
+
+    def _started(self, found: FoundPolicy | None, model: Model, channel: PolicyChannel) -> ActivePolicy | None:
+        if found is None:
+            return None
+        for wanted, error in found.refused:
+            log.error("policy.refused", policy=str(wanted), command="start", reason=error.reason, why=str(error))
+        active = policy_beside(found.signed, model)
+        log.info("policy.loaded", policy=active.program.name, channel=channel, why=found.why)
+        return active
+
+    def of(self, wanted: BundleRef | None, model: Model) -> ActivePolicy | None:
+        """Exactly that policy, ready to run; without one, that of ASSAY_POLICY, if any. Raises BundleError, AssayError."""
+        if wanted is None:
+            found = deciding_policy(self.settings, self.bundles.model_copy(update={"registry_url": None}))
+            return None if found is None else policy_beside(found.signed, model)
+        return policy_beside(published_policy(self._registry(), wanted, self.bundles), model)
+
+    def champion_since(self, steps: int) -> bool:
+        """Whether one of the registry's steps behind the first `steps` is about the policy that decides. Raises BundleError."""
+        if self.bundles.registry_url is None:
+            return False
+        line = self.settings.policy_line
+        return any(
+            event.bundle.name == line and event.channel == "champion" for event in self._registry().history()[steps:]
+        )
+
+    def _registry(self) -> Registry:
+        return policy_registry_of(self.bundles)
+
+
+class PolicySwapper:
+    """Obeys commands about policies, one at a time, each in the loader's thread."""
+
+    def __init__(
+        self,
+        models: Models,
+        loader: PolicyLoader,
+        metrics: Metrics,
+        follow_lists: Callable[[], Awaitable[None]],
+    ) -> None:
+        """follow_lists: reads the lists from now on; called before a policy that asks them is taken."""
+        self._models, self._loader, self._metrics, self._follow_lists = models, loader, metrics, follow_lists
+        self._commands: dict[PolicyChannel, Control] = {}
+
+    def take(self, channel: PolicyChannel, command: Control) -> None:
+        """The next command."""
+        self._commands[channel] = command
+
+    async def begin(self, executor: Executor) -> None:
+        """The last commands, unless the registry has taken a step since."""
+        command = self._commands.get("policy")
+        steps = command.registry_steps if command is not None else None
+        if steps is not None and await _in(executor, partial(self._loader.champion_since, steps)):
+            del self._commands["policy"]
+        await self.work(executor)
+
+    async def work(self, executor: Executor) -> None:
+        """Do what the commands say."""
+        while self._commands:
+            channel = next(iter(self._commands))
+            await self.apply(channel, self._commands.pop(channel), executor)
+
+    async def apply(self, channel: PolicyChannel, command: Control, executor: Executor) -> bool:
+        """Do what a command says, or refuse it. Returns whether it is active."""
+        known = self._models.answers.get(channel)
+        if known is not None and known.command.command_id == command.command_id:
+            return known.reason is None
+        try:
+            self._check(channel, command)
+            active: ActivePolicy | None = None
+            if channel == "policy" or command.bundle is not None:
+                model = self._models.champion
+                active = await _in(executor, partial(self._loader.of, command.bundle, model))
+            if active is not None and active.program.policy.lists:
+                await self._follow_lists()
+        except BundleError as error:
+            self._refuse(channel, command, str(error), error.reason)
+            return False
+        except Exception as error:  # whatever a policy does to us, the next command must still be obeyed
+            why = (
+                str(error) if isinstance(error, AssayError) else f"{command.bundle} fails with {type(error).__name__}."
+            )
+            self._refuse(channel, command, why, "failed")
+            return False
+        self._models.set_policy(channel, active, command)
+        return True
+
+    def _check(self, channel: PolicyChannel, command: Control) -> None:
+        """Never an older version than the one that decides, unless that is meant."""
+        wanted, now = command.bundle, self._models.policy
+        if channel != "policy" or wanted is None or now is None or command.rollback or wanted == now.ref:
+            return
+        if wanted.name == now.ref.name and wanted.version <= now.ref.version:
+            raise BundleError(
+                f"{wanted} is not newer than {now.ref}, which decides: roll back, if that is meant.", "older"
+            )
+
+    def _refuse(self, channel: PolicyChannel, command: Control, why: str, reason: Refusal) -> None:
+        log.error("policy.refused", policy=str(command.bundle), command=command.command_id, reason=reason, why=why)
+        self._metrics.refused_bundles.labels(reason).inc()
+        held = self._models.policy if channel == "policy" else self._models.shadow_policy
+        self._models.answers[channel] = Acknowledgement(command, held.ref if held else None, why[:500])
+
+
+async def _in(executor: Executor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(executor, work)

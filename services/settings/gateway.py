@@ -1,0 +1,60 @@
+"""Settings: the gateway."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.answer import Verdict
+
+
+class GatewaySettings(BaseSettings):
+    """Gateway."""
+
+    model_config = SettingsConfigDict(env_prefix="ASSAY_GATEWAY_", extra="ignore", frozen=True)
+
+    host: str = Field(
+        "127.0.0.1", description="Address that `assay gateway` serves on. Without credentials only loopback is allowed."
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        8480, description="Port of its HTTP API, probes and metrics; 0 takes a free one."
+    )
+    deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = Field(
+        100, description="A caller that names no deadline (header `Assay-Deadline-Ms`) is answered within this."
+    )
+    deadline_ms_max: Annotated[int, Field(ge=1, le=60_000)] = Field(
+        10_000, description="A caller may ask for no later a deadline than this."
+    )
+    stand_in: Verdict = Field(
+        "alert", description="The decision of an answer whose deadline passes before the score is committed."
+    )
+    pending_events_max: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1_000,
+        description="Events that wait for their score, at most; beyond it the answer is 429, and nothing is written.",
+    )
+    pending_s_max: Annotated[float, Field(gt=0, le=3600)] = Field(
+        30.0, description="An event whose answer does not come within this makes room for another."
+    )
+    stalled_s: Annotated[float, Field(gt=0, le=3600)] = Field(
+        5.0,
+        description="While an event waits longer than this for its score, the answer is 503, and nothing is written.",
+    )
+    memory_events_max: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
+        100_000,
+        description="Decisions remembered, so that a repeated event gets the same one: 1 kB each, read back from `answers` at "
+        "a start.",
+    )
+    memory_s: Annotated[float, Field(gt=0, le=86_400)] = Field(
+        600.0, description="How far back they are read at a start."
+    )
+    events_max: Annotated[int, Field(ge=1, le=10_000)] = Field(100, description="Events in one request, at most.")
+    body_bytes_max: Annotated[int, Field(ge=1024, le=64 << 20)] = Field(
+        1 << 20,
+        description="A larger request is refused (413); an event is bounded by ASSAY_MESSAGE_BYTES_MAX besides.",
+    )
+    head_bytes_max: Annotated[int, Field(ge=1024, le=1 << 20)] = Field(
+        16 << 10, description="A connection that sends more before the end of a request's headers is closed."
+    )
+    connections_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        2_000, description="Connections and requests at once, at most; one more is answered 503."
+    )

@@ -1,0 +1,157 @@
+"""Policies as the settings name them: the champion of the registry, or ASSAY_POLICY, verified before they are read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.bundle.files import BundleError
+from models.bundle.load import Bundle
+from models.bundle.registry import Registry, UnreachableRegistryError, champions
+from models.policy.known import Known, known_columns
+from models.policy.policy_file import PolicyError, compile_policy
+from models.policy.program import Program
+from models.policy.signed import SignedPolicy, open_policy, read_policy
+from models.sources.spec_file import default_source
+from schemas.control import BundleRef
+from schemas.feature_spec import FeatureSpec
+from schemas.source_spec import SourceSpec
+from services.errors import AssayError
+from services.settings.bundles import BundleSettings
+from services.settings.policy import PolicySettings
+from services.settings.secrets import shown_url
+from services.storage import SHARED, open_storage
+from services.trusted_bundles import advice, trust_of
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPolicy:
+    """The policy that decides, and why it is that one. refused: later champions of the registry that cannot be used."""
+
+    signed: SignedPolicy
+    why: str
+    refused: tuple[tuple[BundleRef, BundleError], ...] = ()
+
+
+def policy_registry_of(settings: BundleSettings) -> Registry:
+    """The registry's part for policies: beside the bundles, with a history of its own. Raises AssayError where none is set."""
+    if settings.registry_url is None:
+        raise AssayError(
+            "No registry is set: set ASSAY_REGISTRY_URL to a directory or a URL such as s3://bucket/models."
+        )
+    policies, events = (
+        open_storage(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED)
+        for part in ("policies", "policy-events")
+    )
+    return Registry(policies, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")
+
+
+def deciding_policy(
+    settings: PolicySettings, bundles: BundleSettings, option: Path | None = None
+) -> FoundPolicy | None:
+    """The policy that decides: a command's option, the registry's champion of the line, ASSAY_POLICY; None where none is set.
+
+    Raises AssayError, BundleError.
+    """
+    trust = trust_of(bundles)
+    try:
+        if option is not None:
+            return FoundPolicy(read_policy(option, trust), f"as --policy={option} has it")
+        if bundles.registry_url is not None:
+            registry = policy_registry_of(bundles)
+            held = champions(registry.history(), settings.policy_line)
+            if held:
+                return _soundest(registry, held, bundles, f"champion of {settings.policy_line} in the registry")
+        if settings.policy is not None:
+            return FoundPolicy(read_policy(settings.policy, trust), f"as ASSAY_POLICY={settings.policy} has it")
+    except BundleError as error:
+        raise BundleError(f"{error}{advice(error)}".replace("bundle sign", "policy sign"), error.reason) from None
+    return None
+
+
+def _soundest(registry: Registry, held: list[BundleRef], bundles: BundleSettings, why: str) -> FoundPolicy:
+    """The champion. Where it is not sound, the previous one, with an error: tampering must not stop the scoring."""
+    refused: list[tuple[BundleRef, BundleError]] = []
+    for wanted in held:
+        try:
+            signed = published_policy(registry, wanted, bundles)
+        except UnreachableRegistryError:
+            raise
+        except BundleError as error:
+            refused.append((wanted, error))
+            continue
+        return FoundPolicy(
+            signed, f"{why}, before {refused[0][0]}, which is refused" if refused else why, tuple(refused)
+        )
+    raise refused[0][1]
+
+
+def shadow_policy(settings: PolicySettings, bundles: BundleSettings) -> FoundPolicy | None:
+    """The policy that is evaluated beside the one that decides, without effect; None where the registry has none.
+
+    Raises AssayError, BundleError.
+    """
+    if bundles.registry_url is None:
+        return None
+    registry = policy_registry_of(bundles)
+    held = registry.holds(settings.policy_line, "challenger")
+    if held is None:
+        return None
+    return FoundPolicy(published_policy(registry, held, bundles), f"in shadow, as {settings.policy_line} has it")
+
+
+def published_policy(registry: Registry, wanted: BundleRef, bundles: BundleSettings) -> SignedPolicy:
+    """Exactly that policy of the registry, verified. Raises BundleError."""
+    found = open_policy(registry.content(wanted), f"Policy {wanted} of the registry", trust_of(bundles))
+    if found.ref != wanted:
+        raise BundleError(f"The registry holds {found.ref} under the name of {wanted}.", "signature")
+    return found
+
+
+def known_of(spec: FeatureSpec, source: SourceSpec | None) -> Known:
+    """What a policy beside a model of these may read."""
+    return known_columns(source or default_source(), spec)
+
+
+def known_to(bundle: Bundle) -> Known:
+    """What a policy beside this bundle may read."""
+    return known_of(bundle.manifest.feature_spec, bundle.manifest.source)
+
+
+def compiled(signed: SignedPolicy, known: Known) -> Program:
+    """Ready to run. Raises BundleError where it reads what is not there."""
+    try:
+        return compile_policy(signed.policy, known, source=f"Policy {signed.ref}")
+    except PolicyError as error:
+        raise BundleError(str(error), "features") from None
+
+
+def policies_by_name(settings: PolicySettings, bundles: BundleSettings) -> Callable[[str], SignedPolicy | None]:
+    """What finds the policies that outputs name: those published in the registry, and ASSAY_POLICY. Each is read once."""
+    made: dict[str, SignedPolicy | None] = {}
+    registry = policy_registry_of(bundles) if bundles.registry_url is not None else None
+    published = (
+        {f"{e.bundle}@{e.bundle.digest[:12]}": e.bundle for e in registry.history() if e.action == "publish"}
+        if registry is not None
+        else {}
+    )
+    own = read_policy(settings.policy, trust_of(bundles)) if settings.policy is not None else None
+
+    def find(name: str) -> SignedPolicy | None:
+        if name not in made:
+            made[name] = _found(name)
+        return made[name]
+
+    def _found(name: str) -> SignedPolicy | None:
+        if own is not None and own.name == name:
+            return own
+        wanted = published.get(name)
+        if wanted is None or registry is None:
+            return None
+        try:
+            return published_policy(registry, wanted, bundles)
+        except UnreachableRegistryError:
+            raise
+        except BundleError:
+            return None
+
+    return find
