@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.case import Case
-from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS, MONITOR
+from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS, LISTS, MONITOR
 from services.cli.app import app
 from services.kafka.client import transactional_producer
 from services.scorer.lists import ListTable
