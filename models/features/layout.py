@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import inputs, kernel, memory
+from models.features.derived import read_for
 from models.features.inputs import text_fields
 from models.features.memory import MemoryFeature, MemoryProgram
 from schemas.feature_kinds import CalendarFeature, FieldFeature, IdField, SinceFeature, WindowFeature
@@ -97,10 +98,10 @@ def counted_fields(spec: FeatureSpec, key: str) -> list[IdField]:
 
 
 def id_fields(spec: FeatureSpec) -> frozenset[IdField]:
-    """Every id that features read."""
+    """Every id of the source's that features read."""
     fields = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
     fields |= {"terminal_id"} if spec.profiled else set()
-    return frozenset(fields | text_fields(spec) | memory.texts_read(spec))
+    return read_for(spec, frozenset(fields | text_fields(spec) | memory.texts_read(spec)))
 
 
 def number_fields(spec: FeatureSpec) -> frozenset[str]:

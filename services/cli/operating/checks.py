@@ -11,11 +11,15 @@ from pydantic_settings import BaseSettings
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle
 from models.scoring.devices import DeviceError, create_session
+from models.sources.spec_file import topic_of, users_topic
 from schemas.feature_spec import FeatureSpec
-from schemas.topics import APPLICATIONS, TOPICS, TRANSACTIONS
+from schemas.topics import APPLICATIONS
+from services.cli.operating.inputs import scoring_source
 from services.cli.operating.keying import keys
 from services.cli.operating.standing import former_logs, held_partitions, open_transactions
+from services.cli.operating.topics import wanted_topics
 from services.errors import AssayError
+from services.formats.schema_registry import SchemaRegistry
 from services.kafka.client import admin
 from services.kafka.topics_admin import (
     HOUR_MS,
@@ -29,7 +33,9 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.names import check_names, settings_classes, take_renamed
 from services.settings.processing import RuntimeSettings
+from services.settings.schema_registry import SchemaRegistrySettings
 from services.settings.scorer import ScorerSettings
+from services.settings.secrets import shown_url
 from services.trusted_bundles import Resolved, demo_fingerprint, scoring_bundle
 
 ANSWER_S_MAX = 10.0
@@ -73,6 +79,8 @@ async def all_checks() -> list[Check]:
                     ("keys", keys),
                 ]
                 checks += [await _checked(name, find) for name, find in still]
+    if SchemaRegistrySettings not in wrong and load(SchemaRegistrySettings).url is not None:
+        checks.append(await _checked("schema registry", _schema_registry))
     if not {ScorerSettings, BundleSettings} & wrong:
         found, spec = _model(load(ScorerSettings))
         if spec is not None and any(check.name == "topics" and check.ok for check in checks):
@@ -109,13 +117,14 @@ async def _brokers() -> str:
 
 async def _topics() -> str:
     topics = load(TopicSettings)
-    states = await describe_topics(load(KafkaSettings), topics, TOPICS)
+    declared = wanted_topics()
+    states = await describe_topics(load(KafkaSettings), topics, declared)
     missing = [state.name for state in states if not state.partitions]
     if missing:
         raise AssayError(
             f"{', '.join(missing)} {'do' if missing[1:] else 'does'} not exist: run `assay topics create`."
         )
-    for topic, state in zip(TOPICS, states, strict=True):
+    for topic, state in zip(declared, states, strict=True):
         wanted = topics.partitions if topic.partitions == "input" else 1
         if state.partitions != wanted:
             raise AssayError(
@@ -125,19 +134,26 @@ async def _topics() -> str:
     return f"{len(states)}, with {topics.partitions} partitions"
 
 
+async def _schema_registry() -> str:
+    settings = load(SchemaRegistrySettings)
+    await SchemaRegistry(settings, "the doctor").check()
+    return f"answers at {', '.join(shown_url(url.strip()) for url in (settings.url or '').split(','))}"
+
+
 async def _retention(needed_ms: int) -> str:
     kafka, topics = load(KafkaSettings), load(TopicSettings)
-    retention = await read_retention(kafka, topics, TRANSACTIONS)
+    source = topic_of(scoring_source())
+    retention = await read_retention(kafka, topics, source)
     if retention is None:
         return "not known: we may not describe the configuration of the input topic"
-    if short := short_retention(topics.topic_prefix + TRANSACTIONS.name, retention, needed_ms):
+    if short := short_retention(source.full_name(topics.topic_prefix), retention, needed_ms):
         raise AssayError(short)
     return f"the input reaches back further than the features look ({needed_ms // HOUR_MS:,} h)"
 
 
 async def _timestamps() -> str:
     kafka, topics = load(KafkaSettings), load(TopicSettings)
-    for topic in (TRANSACTIONS, APPLICATIONS):
+    for topic in dict.fromkeys((topic_of(source := scoring_source()), users_topic(source), APPLICATIONS)):
         if unbounded := await read_unbounded_stamps(kafka, topics, topic):
             raise AssayError(unbounded)
     return "what producers may put on records of the inputs is bounded by the brokers' clocks"
