@@ -12,10 +12,12 @@ from models.bundle.files import BundleError
 from models.bundle.load import Bundle
 from models.scoring.devices import DeviceError, create_session
 from schemas.feature_spec import FeatureSpec
-from schemas.topics import APPLICATIONS, TOPICS, TRANSACTIONS
+from schemas.topics import APPLICATIONS, TRANSACTIONS
 from services.cli.operating.keying import keys
 from services.cli.operating.standing import former_logs, held_partitions, open_transactions
+from services.cli.operating.topics import wanted_topics
 from services.errors import AssayError
+from services.formats.schema_registry import SchemaRegistry
 from services.kafka.client import admin
 from services.kafka.topics_admin import (
     HOUR_MS,
@@ -29,7 +31,9 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.names import check_names, settings_classes, take_renamed
 from services.settings.processing import RuntimeSettings
+from services.settings.schema_registry import SchemaRegistrySettings
 from services.settings.scorer import ScorerSettings
+from services.settings.secrets import shown_url
 from services.trusted_bundles import Resolved, demo_fingerprint, scoring_bundle
 
 ANSWER_S_MAX = 10.0
@@ -73,6 +77,8 @@ async def all_checks() -> list[Check]:
                     ("keys", keys),
                 ]
                 checks += [await _checked(name, find) for name, find in still]
+    if SchemaRegistrySettings not in wrong and load(SchemaRegistrySettings).url is not None:
+        checks.append(await _checked("schema registry", _schema_registry))
     if not {ScorerSettings, BundleSettings} & wrong:
         found, spec = _model(load(ScorerSettings))
         if spec is not None and any(check.name == "topics" and check.ok for check in checks):
@@ -109,13 +115,14 @@ async def _brokers() -> str:
 
 async def _topics() -> str:
     topics = load(TopicSettings)
-    states = await describe_topics(load(KafkaSettings), topics, TOPICS)
+    declared = wanted_topics()
+    states = await describe_topics(load(KafkaSettings), topics, declared)
     missing = [state.name for state in states if not state.partitions]
     if missing:
         raise AssayError(
             f"{', '.join(missing)} {'do' if missing[1:] else 'does'} not exist: run `assay topics create`."
         )
-    for topic, state in zip(TOPICS, states, strict=True):
+    for topic, state in zip(declared, states, strict=True):
         wanted = topics.partitions if topic.partitions == "input" else 1
         if state.partitions != wanted:
             raise AssayError(
@@ -123,6 +130,12 @@ async def _topics() -> str:
                 "give all topics the input's number, so that a card's records stay in order."
             )
     return f"{len(states)}, with {topics.partitions} partitions"
+
+
+async def _schema_registry() -> str:
+    settings = load(SchemaRegistrySettings)
+    await SchemaRegistry(settings, "the doctor").check()
+    return f"answers at {', '.join(shown_url(url.strip()) for url in (settings.url or '').split(','))}"
 
 
 async def _retention(needed_ms: int) -> str:

@@ -215,3 +215,13 @@ def test_the_doctor_reports_wrong_settings_and_checks_the_rest(monkeypatch: pyte
     found = {c["check"]: c for c in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
     assert "ASSAY_DEVICE" in found["settings"]["detail"]
     assert found["brokers"]["ok"]
+
+
+def test_the_doctor_asks_the_schema_registry_where_one_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry that does not answer is found before records wait for it; the password is not shown."""
+    monkeypatch.setenv("ASSAY_SCHEMA_REGISTRY_URL", "http://me:secret@127.0.0.1:1")
+    shown = CliRunner().invoke(app, ["doctor", "--json"]).stdout
+    found = {c["check"]: c for c in json.loads(shown)}["schema registry"]
+    assert not found["ok"]
+    assert "ASSAY_SCHEMA_REGISTRY_URL: http://127.0.0.1:1 does not answer" in found["detail"]
+    assert "secret" not in shown
