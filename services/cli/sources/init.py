@@ -1,118 +1,112 @@
-"""`assay init`: a folder to begin with, of a source spec, a feature spec proposed from it, and the next commands."""
+"""`assay init`: a folder to work in, from a stream of one's own."""
 
-import shlex
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
-from services.cli.output import notes
-from services.cli.sources import source as sources
+from services.cli.output import notes, results
 from services.errors import AssayError
 
-EXAMPLE = "Example: assay init payments --from events.jsonl --subject card.token --time-zone UTC"
+EXAMPLE = "Example: assay init shop --source source.yaml --sample payments.jsonl --label is_fraud"
 
-README = """# {topic}
-
-`source.yaml` says what a record holds, `features.yaml` what a model reads of it. Change both as you know better, then,
-in this folder:
-
-```sh
-assay source check source.yaml {given}
-assay features explain features.yaml
-assay train fraud --data {data} --source source.yaml --features features.yaml --label {label} --out bundle
-assay bundle keygen release
-assay bundle sign bundle --key release.key
-ASSAY_BUNDLE=bundle ASSAY_BUNDLE_PUBLIC_KEYS=release.pub assay topics create --source source.yaml
-ASSAY_BUNDLE=bundle ASSAY_BUNDLE_PUBLIC_KEYS=release.pub assay score
-```
-
-`assay train fraud` takes the last 24 days for validation, label delay and test; for a shorter file say `--train-days`,
-`--validation-days`, `--delay-days` and `--test-days`. A model of another library: `assay features build`, then `assay bundle
-build`. Kafka is where `ASSAY_KAFKA_BOOTSTRAP` says. `assay tail alerts` shows what is found.
-"""
+SOURCE, FEATURES, README = "source.yaml", "features.yaml", "README.md"
 
 
 def init(
-    directory: Annotated[Path, typer.Argument(help="Folder to make.")],
-    spec: Annotated[Path | None, typer.Option("--source", help="A source spec that you have.")] = None,
-    given: Annotated[
-        str | None, typer.Option("--from", metavar="TOPIC|FILE", help="In place of it: what to infer one from.")
+    folder: Annotated[Path, typer.Argument(help="Folder to make.")],
+    source: Annotated[Path, typer.Option(help="Source spec, as `assay source infer` writes it.")],
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOPIC|FILE", help="Looked at for the values of categories and currency. Default: the spec's topic."
+        ),
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Labelled events, for the README. Default: the file of --from.")
-    ] = None,
-    label: sources.Label = None,
-    records: sources.Records = 4_000,
-    id_path: sources.IdPath = None,
-    time_path: sources.TimePath = None,
-    time_format: sources.TimeFormat = None,
-    time_unit: sources.TimeUnit = None,
-    time_zone: sources.TimeZone = None,
-    date_order: sources.DateOrder = None,
-    subject: sources.Subject = None,
-    counterparty: sources.Counterparty = None,
-    amount: sources.Amount = None,
-    amount_scale: sources.AmountScale = None,
-    amount_sign: sources.AmountSign = None,
-    refunds: sources.Refunds = None,
-    currency: sources.Currency = None,
-    topic: sources.TopicName = None,
+    label: Annotated[
+        str, typer.Option(help="Field of the labelled file that says what was fraud, for the commands of the README.")
+    ] = "is_fraud",
+    overwrite: Annotated[bool, typer.Option(help="Replace the three files where they are there.")] = False,
 ) -> None:
-    """Make a folder with a source spec, a feature spec proposed from it, and a README with the next commands.
+    """Make a folder with the source spec, a feature spec proposed from it, and the next commands.
 
-    With --from the source spec is inferred first, as `assay source infer` does it: where something is to be answered, nothing
-    is made, and the questions are shown.
+    The proposed features are a beginning: windows over the subject's payments, what it meets for the first time, and every
+    attribute in the way that fits its type. The README has the commands from there to alerts.
     """
-    from models.discovery.draft import Answers
-    from models.discovery.write import yaml_of
-    from models.sources.spec_file import load_source
-    from services.cli.sources.sampling import is_file
-
-    if (spec is None) == (given is None):
-        raise AssayError(
-            "Give either --source, a source spec that you have, or --from, a topic or a file to infer one from."
-        )
-    if directory.exists() and any(directory.iterdir()):
-        raise AssayError(f"{directory} is there already and not empty: name another folder.")
-    known = label
-    if spec is not None:
-        load_source(spec)
-        text = spec.read_text(encoding="utf-8")
-    else:
-        answers = Answers(
-            id_path, time_path, time_unit, time_format, time_zone, date_order, subject, counterparty, amount, amount_scale,
-            amount_sign, refunds, currency, label, topic,
-        )  # fmt: skip
-        draft = sources.drafted(str(given), answers, records)
-        sources.ask(draft, None, str(given))
-        text, known = yaml_of(draft), draft.label
-    file = given if given is not None and is_file(given) else None
-    _make(directory, text, data or file, file or "", known)
-    notes.print(f"{directory}: source.yaml, features.yaml and README.md, which has the next commands.")
-
-
-def _make(directory: Path, text: str, data: str | None, given: str, label: str | None) -> None:
-    """The three files. Raises AssayError, SourceSpecError."""
-    from models.discovery.features import proposed
+    from models.discovery.proposal import proposed_features
     from models.durable import write_file
     from models.features.spec_file import parse_spec
     from models.sources.fits import misfit
-    from models.sources.spec_file import parse_source
+    from services.cli.sources.checking import looked_at
 
-    source = parse_source(text)
-    features = proposed(source)
-    problem = misfit(parse_spec(features), source)
-    assert problem is None, problem  # what is proposed fits
-    paths = [str(Path(path).resolve()) if path else path for path in (data, given)]
-    readme = README.format(
-        topic=source.topic,
-        given=shlex.quote(paths[1]) if paths[1] else "",
-        data=shlex.quote(paths[0] or "labelled.jsonl"),
-        label=shlex.quote(label or "is_fraud"),
-    )
+    files = {name: folder / name for name in (SOURCE, FEATURES, README)}
+    there = [str(path) for path in files.values() if path.exists()]
+    if there and not overwrite:
+        raise AssayError(f"{', '.join(there)} is there already: name another folder, or replace it with --overwrite.")
+    read, looked = looked_at(source, sample, 4_000, None)
+    events = [row.fields for row in looked.rows if row.what == "event"]
+    if not events:
+        raise AssayError(
+            f"No record of {looked.name} is an event: see why with assay source check {source} {looked.name}"
+        )
+    text = proposed_features(read, {name: [event[name] for event in events] for name in events[0]})
+    if problem := misfit(parse_spec(text, FEATURES), read):
+        raise AssayError(f"The proposed features do not fit: {problem}")
+    content = {
+        SOURCE: source.read_bytes(),
+        FEATURES: text.encode(),
+        README: _readme(folder, read.topic, label).encode(),
+    }
     try:
-        for name, content in (("source.yaml", text), ("features.yaml", features), ("README.md", readme)):
-            write_file(directory / name, lambda out, content=content: out.write(content.encode()))  # type: ignore[misc]
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, path in files.items():
+            write_file(path, partial(_write, content[name]))
     except OSError as error:
-        raise AssayError(f"{directory} cannot be written ({error.strerror}): choose another place.") from None
+        raise AssayError(f"{error.filename} cannot be written ({error.strerror}): choose another place.") from None
+    for path in files.values():
+        results.print(str(path))
+    currencies = sorted({str(event["currency"]) for event in events if event["currency"]})
+    if len(currencies) > 1:
+        notes.print(
+            f"The sample has {', '.join(currencies)}: amounts in one are taken until `currencies` in {files[FEATURES]} has "
+            "rates for the others."
+        )
+    notes.print(f"Read {files[FEATURES]}, then go on with the commands of {files[README]}.")
+
+
+def _write(content: bytes, file: IO[bytes]) -> None:
+    file.write(content)
+
+
+def _readme(folder: Path, topic: str, label: str) -> str:
+    return f"""# {folder.name}
+
+From `{topic}` to alerts. Run these in this folder; `assay COMMAND --help` says more.
+
+1. Look at the features, and change them: each line of the spec is one input of the model.
+
+       assay features explain {FEATURES}
+
+2. Train on a file of labelled events, of the same layout as the topic's (or bring a model of your own:
+   `assay bundle build --help`). `{label}` is the column that says what was fraud.
+
+       assay train fraud --data labelled.parquet --source {SOURCE} --features {FEATURES} --label {label} --out bundle
+
+3. Read the report, then sign: only a signed bundle scores.
+
+       assay bundle report bundle
+       assay bundle keygen release
+       assay bundle sign bundle --key release.key
+
+4. Make Assay's own topics (where Kafka is: `ASSAY_KAFKA_BOOTSTRAP`; `{topic}` is yours, and stays as it is), and score.
+
+       assay topics create
+       ASSAY_BUNDLE=bundle ASSAY_BUNDLE_PUBLIC_KEYS=release.pub assay score
+
+5. See the alerts, and whether everything was scored exactly once.
+
+       assay tail alerts
+       assay verify --source {SOURCE}
+
+Where `{SOURCE}` says `routed: true`, `assay intake` runs beside the scorer, with the same settings.
+"""
