@@ -53,6 +53,8 @@ class Compiler:
         self.steps: list[Step] = []
         self.columns: dict[str, Column] = {}
         """What the conditions read, by name."""
+        self.constants: dict[int, Any] = {}
+        """Registers that hold the same in every batch."""
         self._made: dict[Any, int] = {}
         self._coded: dict[int, Coded] = {}
         self._lookups: list[Lookup] = []
@@ -79,7 +81,9 @@ class Compiler:
         return self._made[name]
 
     def _constant(self, value: Any) -> int:
-        return self._step(("constant", type(value).__name__, value), lambda batch: value, BATCH)
+        register = self._step(("constant", type(value).__name__, value), lambda batch: value, BATCH)
+        self.constants[register] = value
+        return register
 
     def _length(self) -> int:
         return self._step("length", len, BATCH)

@@ -22,7 +22,7 @@ from services.cli.bundles import (
     rules,
 )
 from services.cli.demo import command as demo
-from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
+from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify, what_if
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, lists, monitor, privacy
 from services.cli.running import broker, convert, credit, gateway, intake, profile, registry_server, score, simulate
@@ -84,6 +84,7 @@ privacy.app.command(epilog=pseudonyms.EXAMPLE)(pseudonyms.pseudonyms)
 app.add_typer(privacy.app, name="privacy")
 app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
+app.command("what-if", epilog=what_if.EXAMPLE)(what_if.what_if)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(held.app, name="held")
 app.add_typer(bench.app, name="bench")

@@ -6,7 +6,7 @@ replay's decoder sees what the stream's saw.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,8 +120,10 @@ def _row(record: Record) -> tuple[Any, ...]:
 class ArchiveLog:
     """An archive, read as the topics would be, without Kafka."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, partitions: Collection[int] | None = None) -> None:
+        """partitions: only these, of inputs and scores."""
         self._path, self._score = path, SCORE
+        self._partitions = None if partitions is None else sorted(partitions)
 
     async def spans(self) -> Spans:
         """As they were when the archive was written."""
@@ -163,10 +165,14 @@ class ArchiveLog:
         files = sorted((self._path / name).glob("*.parquet"))
         for place, file in enumerate(files):
             try:
-                yield pl.read_parquet(file, columns=list(schema), schema=schema).rows()
+                frame = pl.read_parquet(file, columns=list(schema), schema=schema)
             except (PolarsError, OSError):
                 raise ArchiveError(
                     f"{file} is damaged or not of this archive: restore it, or write the archive again."
                 ) from None
+            column = {INPUTS: "partition", SCORES: "source_partition"}.get(name)
+            if self._partitions is not None and column is not None:
+                frame = frame.filter(pl.col(column).is_in(self._partitions))
+            yield frame.rows()
             if progress:
                 progress(place + 1, len(files))

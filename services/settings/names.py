@@ -46,6 +46,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         policy,
         privacy,
         processing,
+        product,
         profiler,
         schema_registry,
         scorer,
@@ -54,6 +55,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
     return (
         kafka.KafkaSettings,
         kafka.TopicSettings,
+        product.ProductSettings,
         schema_registry.SchemaRegistrySettings,
         processing.RuntimeSettings,
         scorer.ScorerSettings,

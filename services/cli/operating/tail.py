@@ -144,6 +144,9 @@ def line(fields: dict[str, Any]) -> str:
         for one in fields.get("attributes") or ()
         if "words" in one
     )
+    reasons += "".join(f"\n    {shown(words)}" for words in fields.get("rule_words") or ())
+    if fields.get("action"):
+        outcome = fields["action"]
     if "application_id" in fields:
         what = f"{fields['application_id']} applicant {fields['applicant_id']}"
     else:

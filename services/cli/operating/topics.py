@@ -1,6 +1,7 @@
 """`assay topics create|list`."""
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The topics that schemas/topics.py declares.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
+ProductOption = Annotated[
+    str | None, typer.Option("--product", metavar="NAME", help="Of this product. Default: ASSAY_PRODUCT, if it is set.")
+]
+
+
+def _choose(product: str | None) -> None:
+    """From here on settings are this product's."""
+    if product is not None:
+        os.environ["ASSAY_PRODUCT"] = product
 
 
 @app.command(epilog="Example: ASSAY_PARTITIONS=12 ASSAY_REPLICATION=3 assay topics create")
@@ -25,6 +35,7 @@ def create(
             help="Set what differs on existing topics to what is declared; never shortens a retention. Prints the way back.",
         ),
     ] = False,
+    product: ProductOption = None,
     json: Json = False,
 ) -> None:
     """Create the topics that do not exist yet, and say what differs on those that do.
@@ -36,6 +47,7 @@ def create(
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
+    _choose(product)
     kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), wanted_topics()
     done = asyncio.run(create_topics(kafka, topics, wanted))
     found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
@@ -86,7 +98,7 @@ def _became(difference: "Difference", *, alter: bool) -> str:
 
 
 @app.command("list", epilog="Example: assay topics list")
-def list_topics(json: Json = False) -> None:
+def list_topics(product: ProductOption = None, json: Json = False) -> None:
     """Show the topics, as declared and as the brokers have them."""
     from rich.table import Column, Table
 
@@ -95,6 +107,7 @@ def list_topics(json: Json = False) -> None:
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
+    _choose(product)
     states = asyncio.run(describe_topics(load(KafkaSettings), load(TopicSettings), wanted := wanted_topics()))
     rows = list(zip(wanted, states, strict=True))
     if json:

@@ -103,6 +103,20 @@ def decide(one: Desk, action: str, offset: int, case_id: str = "0-0") -> Case | 
     return one.act(CaseAction(action=action, case_id=case_id, by="ana"), at(offset))  # type: ignore[arg-type]
 
 
+def test_a_rule_that_holds_is_a_reason_in_its_own_words() -> None:
+    """An alert that a rule alone raised has no factor of a score, and an analyst reads what the rule means."""
+    one = desk()
+    ruled = alert(0, "a", triggers=(), reasons=(), rules=("large",), rule_words=("a large payment",), action="review")
+    opened = one.alert(ruled, at(0))
+    assert opened is not None
+    assert [(reason.feature, reason.text, reason.alerts) for reason in opened.reasons] == [
+        ("large", "a large payment", 1)
+    ]
+    both = one.alert(alert(1, "a", rules=("large",), rule_words=("a large payment",)), at(1))
+    assert both is not None
+    assert [(reason.feature, reason.alerts) for reason in both.reasons] == [("large", 2), ("amount", 1)]
+
+
 def test_a_decision_closes_the_case_and_labels_what_it_lists() -> None:
     """Confirmed is fraud, dismissed is legitimate; the last decision counts."""
     one = desk()
