@@ -14,7 +14,7 @@ from sqlglot import exp
 from models.policy import operations
 from models.policy.conditions import COMPARISONS, Checker, bare, literals
 from models.policy.known import Column, Known
-from models.policy.operations import Coded, Lookup
+from models.policy.operations import BATCH, Coded, Lookup
 
 STEPS_MAX = 20_000
 OUTPUT_NAMES = {"id": "transaction_id", "subject": "card_id", "counterparty": "terminal_id", "time": "event_time_ms"}
@@ -22,9 +22,6 @@ OUTPUT_NAMES = {"id": "transaction_id", "subject": "card_id", "counterparty": "t
 
 CHAINED_MAX = 8
 """So many constants behind IN are compared one by one."""
-
-BATCH = 0
-"""The register that holds the batch itself."""
 
 ARITHMETIC: dict[type[exp.Expr], Callable[[Any, Any], Any]] = {
     exp.Add: operations.add,

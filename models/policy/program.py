@@ -4,16 +4,19 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.policy.compiler import BATCH, Compiler, TooLargeError
-from models.policy.conditions import ConditionError, parse
 from models.policy.known import Column, Known
 from models.policy.lists import Lists
+from models.policy.operations import BATCH
 from schemas.policy import ACTIONS, Action, Policy, Rule
+
+if TYPE_CHECKING:
+    from models.policy.compiler import Compiler
+    from models.policy.conditions import ConditionError
 
 Truth = NDArray[np.bool_]
 APPROVE, CHALLENGE, REVIEW, DECLINE = range(4)
@@ -29,7 +32,7 @@ PURPOSE = 0x51ED270B
 class RuleError(ValueError):
     """A rule whose condition cannot be used."""
 
-    def __init__(self, place: int, error: ConditionError) -> None:
+    def __init__(self, place: int, error: "ConditionError") -> None:
         super().__init__(error.what)
         self.place, self.error = place, error
 
@@ -80,6 +83,8 @@ class Program:
 
     def __init__(self, policy: Policy, known: Known) -> None:
         """Raises RulesError."""
+        from models.policy.compiler import Compiler  # and with it the SQL parser: not where there is no policy
+
         self.policy = policy
         self.digest = policy.digest()
         compiler = Compiler(known, policy.lists)
@@ -196,8 +201,11 @@ def _rows(rules: Sequence[Rule], wanted: Any) -> NDArray[np.intp]:
     return np.array([row for row, rule in enumerate(rules) if wanted(rule)], np.intp)
 
 
-def _compiled(policy: Policy, compiler: Compiler) -> list[int]:
+def _compiled(policy: Policy, compiler: "Compiler") -> list[int]:
     """The registers of the rules that are not off. A rule that is off must be sound all the same."""
+    from models.policy.compiler import TooLargeError
+    from models.policy.conditions import ConditionError, parse
+
     registers, errors = [], []
     for place, rule in enumerate(policy.rules):
         try:

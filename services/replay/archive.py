@@ -15,6 +15,7 @@ from polars.exceptions import PolarsError
 
 from models import durable
 from services.engine.batches import Record
+from services.engine.origin import origin_headers
 from services.errors import AssayError
 from services.replay.log import EmittedScore, Log, Spans
 from services.verification.read import Progress, Span
@@ -23,11 +24,15 @@ FORMAT_VERSION = 2
 READ_VERSIONS = (1, 2)
 ABOUT = "archive.json"
 INPUTS, SCORES, PROFILES, LISTS = "transactions", "scores", "terminal-profiles", "lists"
+ORIGINS = "origins"
+"""Of a source that is routed: where the user's record of each input lies, as topic-partition@offset. No replay reads it."""
+
 ROWS_MAX = 500_000
 """Records in one file."""
 
 RECORD = {"partition": pl.Int32, "offset": pl.Int64, "timestamp_ms": pl.Int64, "key": pl.Binary, "value": pl.Binary}
 SCORE_1 = {"source_partition": pl.Int32, "source_offset": pl.Int64, "profiles_offset": pl.Int64, "value": pl.Binary}
+ORIGIN = {"partition": pl.Int32, "offset": pl.Int64, "origin": pl.String}
 SCORE = {**SCORE_1, "lists_offset": pl.Int64}
 
 
@@ -82,15 +87,17 @@ async def write_archive(log: Log, path: Path, progress: Progress | None = None) 
         spans = await log.spans()
         _make(path)
         scores, inputs = _Folder(path / SCORES, SCORE), _Folder(path / INPUTS, RECORD)
+        origins = _Folder(path / ORIGINS, ORIGIN)
         profiles, lists = _Folder(path / PROFILES, RECORD), _Folder(path / LISTS, RECORD)
         async for emitted in log.scores(progress):
             scores.add(emitted)
         async for _, records in log.inputs(progress):
             inputs.add([_row(record) for record in records])
+            origins.add([row for record in records if (row := _origin(record))])
         profiles.add([_row(record) for record in await log.profiles()])
         lists.add([_row(record) for record in await log.lists()])
         folders = {INPUTS: inputs, SCORES: scores, PROFILES: profiles, LISTS: lists}
-        for folder in folders.values():
+        for folder in (*folders.values(), origins):
             folder.close()
         about = {
             "format_version": FORMAT_VERSION,
@@ -115,6 +122,12 @@ def _make(path: Path) -> None:
 
 def _row(record: Record) -> tuple[Any, ...]:
     return record.partition, record.offset, record.timestamp, record.key, record.value
+
+
+def _origin(record: Record) -> tuple[Any, ...] | None:
+    """Where the user's own record lies that an event was made of; None where intake made none."""
+    found = origin_headers(record)
+    return (record.partition, record.offset, found[0][1].decode("utf-8", "replace")) if found else None
 
 
 class ArchiveLog:

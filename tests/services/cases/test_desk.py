@@ -8,9 +8,11 @@ from schemas import codec
 from schemas.alert import Alert, Reason, ShownAttribute
 from schemas.base import COUNT_MAX
 from schemas.case import ALERTS_MAX, Case, CaseAction
+from schemas.lists import ListEntry, entry_key
 from schemas.times import EVENT_TIME_MS_MAX
 from services.cases.desk import Desk, Limits
 from services.cases.grouping import Source, joined
+from services.cases.listing import Listing
 from tests.services.cases.test_stream import HOUR_MS, alert
 
 DAY_MS = 24 * HOUR_MS
@@ -244,3 +246,27 @@ def test_a_case_at_the_end_of_time_can_be_read_again() -> None:
         one.act(confirm, at(7, timestamp_ms=NOW_MS * 1000))
     assert one.act(confirm, at(8)) is not None
     assert stored(one)["0-0"].state == "confirmed"
+
+
+def test_a_confirmed_card_is_put_on_the_list_and_an_overruled_confirmation_takes_it_off() -> None:
+    """A dismissal of an open case, and a decision that is refused or repeated, change no list."""
+    one, listing = desk(), Listing("blocked", keep_ms=DAY_MS)
+    one.alert(alert(0, "a"), at(0))
+
+    def decide(verb: str, offset: int, **changes: object) -> ListEntry | None:
+        action = CaseAction(action=verb, case_id="0-0", by="ana", note="called", **changes)  # type: ignore[arg-type]
+        entry = listing.entry(one.case_of(action, at(offset)), action, at(offset))
+        one.act(action, at(offset))
+        return entry
+
+    assert decide("dismiss", 1) is None
+    confirmed = decide("confirm", 2)
+    assert confirmed is not None
+    assert (confirmed.value, confirmed.field, confirmed.expires_at_ms) == ("a", "card_id", NOW_MS + DAY_MS)
+    assert (confirmed.by, confirmed.reason, confirmed.source, confirmed.removed) == ("ana", "called", "case 0-0", False)
+    assert decide("confirm", 2) is None, "repeated by the log"
+    assert decide("dismiss", 3, case_version=1) is None, "refused: it overrules nothing"
+    taken_off = decide("dismiss", 4, overrule=True)
+    assert taken_off is not None
+    assert taken_off.removed
+    assert entry_key(taken_off) == entry_key(confirmed)
