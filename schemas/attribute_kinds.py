@@ -241,9 +241,18 @@ class NetworkFeature(AttributeFeature):
 
     kind: Literal["network"] = Field(description="What an internet address of the payment says of its network.")
     attribute: AttributeName = Field(description="Which address.")
-    part: Literal["private"] = Field(
-        description="private: 1 where no packet reaches it from outside (RFC 6890), else 0."
+    part: Literal["private", "listed"] = Field(
+        description="private: 1 where no packet reaches it from outside (RFC 6890), else 0; listed: 1 where it is in "
+        "`networks`, else 0."
     )
+    networks: AttributeName | None = Field(
+        None, description="listed: which of the spec's `networks`: of hosting companies, of anonymous proxies ..."
+    )
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Field and what is wrong with it, beyond types."""
+        if (self.part == "listed") != (self.networks is not None):
+            yield "networks", "listed needs the name of one of the spec's networks, and private none; correct one"
 
     @property
     def attributes_read(self) -> tuple[str, ...]:
@@ -255,7 +264,10 @@ class NetworkFeature(AttributeFeature):
         return {1.0: "yes", 0.0: "no"}.get(value, super().value_words(value))
 
     def _derived_words(self) -> str:
-        return f"{self.attribute.replace('_', ' ')} is of a private network"
+        network = (
+            "a private network" if self.networks is None else f"a network of the list {self.networks.replace('_', ' ')}"
+        )
+        return f"{self.attribute.replace('_', ' ')} is of {network}"
 
 
 EventFeature = FlagFeature | MissingFeature | DifferenceFeature | BetweenFeature | NetworkFeature

@@ -300,4 +300,30 @@ class NoveltyFeature(TransformedFeature):
         return f"time since this {self.key} last met this {of}{window}"
 
 
-PaymentFeature = FieldFeature | CalendarFeature | SinceFeature | WindowFeature | NoveltyFeature | ProfileFeature
+class PlaceFeature(TransformedFeature):
+    """How far a key has come since its last payment with a place."""
+
+    kind: Literal["place"] = Field(description="How far the key has come since its last payment with a place.")
+    key: Name = Field(description="Whose places: a card's, a device's.")
+    attribute: Name = Field(description="Which place: an attribute of type geo.")
+    part: Literal["distance", "speed"] = Field(
+        description="distance: km on the great circle; speed: km/h, of less than a second as of one."
+    )
+    at_most: Annotated[float, Field(gt=0, le=1e9)] = Field(25_000.0, description="Larger values become this.")
+    missing: Number = Field(-1.0, description="Value where this payment, or all before it, have no place.")
+
+    def _plain_words(self, value: float) -> str:
+        return f"{number_words(value)} {'km' if self.part == 'distance' else 'km/h'}"
+
+    def value_words(self, value: float) -> str:
+        """In km or km/h, or that it is not known."""
+        return "not known" if self.missing < 0 and value == self.missing else super().value_words(value)
+
+    def _derived_words(self) -> str:
+        what = "distance" if self.part == "distance" else "speed of travel"
+        return f"{what} from this {self.key}'s last {self.attribute.replace('_', ' ')}"
+
+
+PaymentFeature = (
+    FieldFeature | CalendarFeature | SinceFeature | WindowFeature | NoveltyFeature | PlaceFeature | ProfileFeature
+)

@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.attribute_kinds import ApplicationFeature, AttributeFeature, EventFeature
+from schemas.attribute_kinds import ApplicationFeature, AttributeFeature, EventFeature, NetworkFeature
 from schemas.base import Part
+from schemas.derived import Currencies, DerivedId, Networks, NetworksFile
 from schemas.feature_kinds import (
     ID_FIELDS,
     UNIT_MS,
@@ -23,6 +24,7 @@ from schemas.feature_kinds import (
     Name,
     NoveltyFeature,
     PaymentFeature,
+    PlaceFeature,
     ProfileFeature,
     SinceFeature,
     WindowFeature,
@@ -33,6 +35,9 @@ PROFILE_DAYS = 60
 """So many days of each terminal are kept: a label delay and the longest window behind it must fit."""
 
 Feature = Annotated[PaymentFeature | ApplicationFeature | EventFeature, Field(discriminator="kind")]
+
+KEYED = (SinceFeature, WindowFeature, NoveltyFeature, PlaceFeature)
+"""Kinds that read a key's history."""
 
 Problem = tuple[tuple[str | int, ...], str]
 """Where (path into the spec) and what is wrong, with the fix."""
@@ -104,6 +109,15 @@ class FeatureSpec(Part):
     windows: Annotated[tuple[Window, ...], Field(max_length=64)] = Field(
         (), description="The windows that features may name."
     )
+    networks: Annotated[dict[Name, Networks | NetworksFile], Field(max_length=16)] = Field(
+        {}, description="Lists of networks that features may ask of addresses, by a name of yours."
+    )
+    derived: Annotated[dict[Name, DerivedId], Field(max_length=16)] = Field(
+        {}, description="Further ids, made of attributes: keys, categories and novelty may name them."
+    )
+    currencies: Currencies | None = Field(
+        None, description="In which currency amounts are added. Needed where the source's events name theirs."
+    )
     features: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=512)] = Field(
         description="The inputs, in order."
     )
@@ -127,6 +141,8 @@ class FeatureSpec(Part):
                 yield ("keys", key), f"{field} names no one; write {', '.join(ID_FIELDS)} or an id of the source spec"
         yield from self._entity_problems()
         yield from self._window_problems()
+        if self.currencies is not None:
+            yield from ((("currencies", field), problem) for field, problem in self.currencies.problems())
         names: set[str] = set()
         for index, feature in enumerate(self.features):
             path = ("features", index)
@@ -136,7 +152,7 @@ class FeatureSpec(Part):
             if isinstance(feature, AttributeFeature):
                 yield from (((*path, field), problem) for field, problem in feature.problems())
             known = {**self.keys, **self.entities}
-            if isinstance(feature, SinceFeature | WindowFeature | NoveltyFeature) and feature.key not in known:
+            if isinstance(feature, KEYED) and feature.key not in known:
                 yield (
                     (*path, "key"),
                     f"{feature.key!r} is not one of the keys ({', '.join(known) or 'none'}); "
@@ -147,6 +163,12 @@ class FeatureSpec(Part):
                 yield from (((*path, field), problem) for field, problem in feature.problems())
             if isinstance(feature, NoveltyFeature):
                 yield from (((*path, field), problem) for field, problem in feature.problems())
+            if (
+                isinstance(feature, NetworkFeature)
+                and feature.networks is not None
+                and feature.networks not in self.networks
+            ):
+                yield (*path, "networks"), f"{feature.networks!r} is not one of the networks; declare it under networks"
             if isinstance(feature, ProfileFeature):
                 yield from self._profile_problems(feature, path)
 

@@ -252,6 +252,9 @@ The output record's own Kafka timestamp is the time of writing, from which its r
 REQUEST_HEADER = "assay-request"
 """On an input record: its sender waits for an answer, and calls the request so. On `answers` as well."""
 
+CLIENT_HEADER = "assay-client"
+"""On an input record that came through a gateway: who sent it, as the gateway knows its clients."""
+
 SOURCE_SPEC_HEADER = "assay-source-spec"
 """On every record of `events`: the first 16 digits of the digest of the source spec that it was made by."""
 

@@ -25,10 +25,11 @@ from services.trusted_bundles import advice, trust_of
 
 @dataclass(frozen=True, slots=True)
 class FoundPolicy:
-    """The policy that decides, and why it is that one."""
+    """The policy that decides, and why it is that one. refused: later champions of the registry that cannot be used."""
 
     signed: SignedPolicy
     why: str
+    refused: tuple[tuple[BundleRef, BundleError], ...] = ()
 
 
 def policy_registry_of(settings: BundleSettings) -> Registry:
@@ -59,13 +60,29 @@ def deciding_policy(
             registry = policy_registry_of(bundles)
             held = champions(registry.history(), settings.policy_line)
             if held:
-                found = published_policy(registry, held[0], bundles)
-                return FoundPolicy(found, f"champion of {settings.policy_line} in the registry")
+                return _soundest(registry, held, bundles, f"champion of {settings.policy_line} in the registry")
         if settings.policy is not None:
             return FoundPolicy(read_policy(settings.policy, trust), f"as ASSAY_POLICY={settings.policy} has it")
     except BundleError as error:
         raise BundleError(f"{error}{advice(error)}".replace("bundle sign", "policy sign"), error.reason) from None
     return None
+
+
+def _soundest(registry: Registry, held: list[BundleRef], bundles: BundleSettings, why: str) -> FoundPolicy:
+    """The champion. Where it is not sound, the previous one, with an error: tampering must not stop the scoring."""
+    refused: list[tuple[BundleRef, BundleError]] = []
+    for wanted in held:
+        try:
+            signed = published_policy(registry, wanted, bundles)
+        except UnreachableRegistryError:
+            raise
+        except BundleError as error:
+            refused.append((wanted, error))
+            continue
+        return FoundPolicy(
+            signed, f"{why}, before {refused[0][0]}, which is refused" if refused else why, tuple(refused)
+        )
+    raise refused[0][1]
 
 
 def shadow_policy(settings: PolicySettings, bundles: BundleSettings) -> FoundPolicy | None:

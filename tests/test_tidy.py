@@ -16,6 +16,7 @@ FUNCTION_LINES_MAX = 60
 _OPTIONS = "its lines are options, each with its help"
 LONGER_FOR_A_REASON: dict[str, str] = {
     "services/cli/offline/batch.py::batch": _OPTIONS,
+    "services/cli/offline/what_if.py::what_if": _OPTIONS,
     "services/cli/training/features.py::build": _OPTIONS,
     "services/cli/training/train.py::fraud": _OPTIONS,
     "services/cli/training/train_credit.py::credit": _OPTIONS,

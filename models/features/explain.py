@@ -14,6 +14,7 @@ from models.features.state import FeatureState
 from schemas.feature_kinds import (
     BaseFeature,
     NoveltyFeature,
+    PlaceFeature,
     ProfileFeature,
     SinceFeature,
     WindowFeature,
@@ -52,6 +53,8 @@ def table(spec: FeatureSpec) -> list[FeatureRow]:
             remembered = met_fields(spec, feature.key)[feature.of]
             key, window, size = feature.key, feature.window or "ever", 4 + 12 * remembered
             resolution = f"exact up to {remembered}, 1 second"
+        elif isinstance(feature, PlaceFeature):
+            key, size = feature.key, 24
         elif isinstance(feature, WindowFeature):
             key, (window, resolution, size) = feature.key, _cost(spec, feature, windows[feature.window])
         elif isinstance(feature, ProfileFeature):

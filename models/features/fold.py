@@ -25,6 +25,8 @@ def fold(
     knows of the terminals; read, never changed.
     """
     spec = state.spec
+    if state.derive is not None:
+        columns = state.derive(columns)
     times = np.ascontiguousarray(columns.event_time_ms, dtype=np.int64)
     amounts = np.ascontiguousarray(columns.amount, dtype=np.float64)
     late = np.zeros(len(columns), dtype=np.bool_)
@@ -52,6 +54,6 @@ def warm(spec: FeatureSpec) -> None:
     ids: dict[str, list[str]] = {field: ["a"] for field in id_fields(spec)}
     state = FeatureState(spec, cards_max=1)
     numbers = dict.fromkeys(number_fields(spec), np.zeros(1))
-    ids |= {name: [NO_VALUE] for name in inputs.text_fields(spec)}
+    ids |= {name: [NO_VALUE] for name in id_fields(spec) - {"card_id", "terminal_id"}}
     fold(state, TransactionColumns(ids, np.zeros(1, dtype=np.int64), np.zeros(1), numbers=numbers))
     state.capture().arrays()

@@ -46,7 +46,7 @@ class KeyHistory:
             raise FeatureStateError(f"cards_max is {ids_max}; it must be at least 1.")
         self.ids_max = ids_max
         self.program, self.memory = program(spec, key), memory_of(spec, key)
-        self._series, self._met = memory.series_of(spec, key), list(memory.met_fields(spec, key))
+        self._reader = memory.Reader(spec, key)
         self.field = spec.keys[key]
         self._key, self._counted, self._lateness_ms = key, counted_fields(spec, key), spec.lateness_ms
         try:
@@ -98,7 +98,7 @@ class KeyHistory:
             sketch_bits[:, place] = index.public_tags(keys[field]) % SKETCH_BITS
         flat = self.rows.reshape(-1)
         views = flat, flat.view(np.float32), flat.view(np.int64)
-        given = memory.given(self._series, self._met, columns, keys) if self.memory is not None else None
+        given = self._reader.given(columns, keys) if self.memory is not None else None
         start = 0
         with self._unread():
             while start < len(times):
@@ -118,8 +118,8 @@ class KeyHistory:
                     matrix[part],
                 )
                 if self.memory is not None and given is not None:  # behind, since it knows then what is late
-                    values, hashes = given.values[:, part], given.hashes[:, part]
-                    memory_kernel.run(self.memory, *views, *now, values, hashes, late[part], matrix[part])
+                    degrees = flat.view(np.float64)
+                    memory_kernel.run(self.memory, *views, degrees, *now, given.part(part), late[part], matrix[part])
                 start += len(slots)
                 if start < len(times):
                     self._evict()

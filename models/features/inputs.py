@@ -5,16 +5,15 @@ table, an address whether it is private. A compiled loop does the rest, in one o
 changes a bit.
 """
 
-import functools
-import ipaddress
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.derived import PRIVATE, listed
 from models.features.kernel import compiled
 from schemas.attribute_kinds import (
     AttributeFeature,
@@ -31,18 +30,6 @@ from schemas.feature_spec import FeatureSpec
 
 AMOUNT, EVENT_TIME = "amount", "event_time"
 """Numbers that every payment has."""
-
-ADDRESSES_MAX = 100_000
-"""Addresses whose network is remembered."""
-
-PRIVATE = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        *("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
-        *("::1/128", "fc00::/7", "fe80::/10"),
-    )
-)
-"""Ours, since Python's own notion of a private address has changed with its versions, and a replay must find every bit."""
 
 SUM, MEAN, MAX, MIN, RATIO, DIFFERENCE, MISSING = range(7)
 _TOTALS = {"sum": SUM, "mean": MEAN, "max": MAX, "min": MIN}
@@ -65,7 +52,7 @@ class Program(NamedTuple):
 
 
 Input = tuple[str, str]
-"""Attribute, and what is made of it: `number`, `private`, or the name of the category feature whose table numbers it."""
+"""Attribute, and what is made of it: `number`, or the name of the category or network feature that numbers it."""
 
 
 def attribute_features(spec: FeatureSpec) -> list[tuple[int, AttributeFeature]]:
@@ -89,18 +76,21 @@ def needed(spec: FeatureSpec) -> list[Input]:
 
 
 def _inputs_of(feature: AttributeFeature) -> list[Input]:
-    if isinstance(feature, CategoryFeature):
+    if isinstance(feature, CategoryFeature | NetworkFeature):
         return [(feature.attribute, feature.name)]
-    how = "private" if isinstance(feature, NetworkFeature) else "number"
-    return [(name, how) for name in feature.attributes_read]
+    return [(name, "number") for name in feature.attributes_read]
+
+
+Numbered = Callable[[str], float]
+"""The number of a text, NaN where there is none."""
 
 
 class Inputs(NamedTuple):
-    """A spec's features of attributes, ready to be computed. tables: number of each value, by category feature."""
+    """A spec's features of attributes, ready to be computed. tables: number of each value, by feature."""
 
     program: Program
     given: tuple[Input, ...]
-    tables: dict[str, dict[str, float]]
+    tables: dict[str, Numbered]
 
 
 def inputs_of(spec: FeatureSpec) -> Inputs:
@@ -122,13 +112,21 @@ def inputs_of(spec: FeatureSpec) -> Inputs:
         log1p=np.array([getattr(f, "transform", "none") == "log1p" for _, f in features], np.bool_),
     )
     tables = {f.name: _table(f) for _, f in features if isinstance(f, CategoryFeature)}
+    tables |= {f.name: _networks(spec, f) for _, f in features if isinstance(f, NetworkFeature)}
     return Inputs(program, tuple(found), tables)
 
 
-def _table(feature: CategoryFeature) -> dict[str, float]:
-    """Number of each value; "" stands for every other."""
+def _table(feature: CategoryFeature) -> Numbered:
     named = {name: value.number for name, value in feature.values.items()}
-    return {**named, "": feature.other.number if feature.other else math.nan}
+    other = feature.other.number if feature.other else math.nan
+    named[NO_VALUE] = math.nan
+    return lambda value: named.get(value, other)
+
+
+def _networks(spec: FeatureSpec, feature: NetworkFeature) -> Numbered:
+    networks = PRIVATE if feature.networks is None else spec.networks[feature.networks]
+    assert isinstance(networks, tuple)  # a file's are in the spec since it was read
+    return listed(networks)
 
 
 def _operation(feature: AttributeFeature) -> int:
@@ -166,30 +164,13 @@ def fill(inputs: Inputs, columns: TransactionColumns, matrix: NDArray[np.float32
 
 
 def _input(
-    columns: TransactionColumns, name: str, how: str, tables: dict[str, dict[str, float]]
+    columns: TransactionColumns, name: str, how: str, tables: dict[str, Numbered]
 ) -> NDArray[np.float64] | Sequence[float]:
     if how == "number":
         if name == AMOUNT:
             return columns.amount
         return columns.event_time_ms.astype(np.float64) if name == EVENT_TIME else columns.numbers[name]
-    values = columns.ids[name]
-    if how == "private":
-        return [_private(value) for value in values]
-    table = tables[how]
-    other = table[""]
-    return [math.nan if value == NO_VALUE else table.get(value, other) for value in values]
-
-
-@functools.lru_cache(maxsize=ADDRESSES_MAX)
-def _private(address: str) -> float:
-    if address == NO_VALUE:
-        return math.nan
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return math.nan
-    found = getattr(found, "ipv4_mapped", None) or found
-    return 1.0 if any(found in network for network in PRIVATE) else 0.0
+    return list(map(tables[how], columns.ids[name]))
 
 
 @compiled

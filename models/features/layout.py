@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features import inputs, kernel, memory
+from models.features.derived import read_for
 from models.features.inputs import text_fields
 from models.features.memory import MemoryFeature, MemoryProgram
 from schemas.feature_kinds import CalendarFeature, FieldFeature, IdField, SinceFeature, WindowFeature
@@ -97,13 +98,14 @@ def counted_fields(spec: FeatureSpec, key: str) -> list[IdField]:
 
 
 def id_fields(spec: FeatureSpec) -> frozenset[IdField]:
-    """Every id that features read, those of entities included."""
+    """Every id of the source's that features read, those of entities included."""
     return _own_fields(spec) | {field for name in spec.stages for field in entity_fields(spec, name)}
 
 
 def entity_fields(spec: FeatureSpec, name: str) -> frozenset[IdField]:
-    """Every id that features of an entity read."""
-    return frozenset({*spec.entities[name].fields, *counted_fields(spec, name)})
+    """Every id of the source's that features of an entity read."""
+    read = {*spec.entities[name].fields, *counted_fields(spec, name), *memory.texts_read(spec)}
+    return read_for(spec, frozenset(read))
 
 
 def number_fields(spec: FeatureSpec) -> frozenset[str]:
@@ -119,7 +121,8 @@ def stream_fields(spec: FeatureSpec) -> frozenset[IdField]:
 def _own_fields(spec: FeatureSpec) -> frozenset[IdField]:
     """Every id that the fold of a partition reads."""
     fields = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
-    return frozenset(fields | ({"terminal_id"} if spec.profiled else set()) | text_fields(spec))
+    fields |= {"terminal_id"} if spec.profiled else set()
+    return read_for(spec, frozenset(fields | text_fields(spec) | memory.texts_read(spec)))
 
 
 def places(spec: FeatureSpec) -> NDArray[np.int64]:

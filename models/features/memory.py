@@ -1,7 +1,8 @@
 """What a key's history holds beyond the amounts of all payments, as numbers: the program of `memory_kernel`.
 
 It lies in the key's row behind the amounts' rings. A *series* is the numbers of one attribute, or of the payments for which
-one condition holds; it has rings of its own. A *table* holds the ids of one field that the key met last, and when.
+one condition holds; it has rings of its own. A *table* holds the ids of one field that the key met last, and when. A *place*
+is where it was last.
 """
 
 import math
@@ -15,7 +16,7 @@ from models.features import filters, index, memory_kernel
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.index import Keys
 from schemas.conditions import Condition
-from schemas.feature_kinds import Aggregation, IdField, NoveltyFeature, WindowFeature
+from schemas.feature_kinds import Aggregation, IdField, NoveltyFeature, PlaceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec, Window
 
 VALUE_MAX = 1e15
@@ -26,7 +27,7 @@ NO_VALUE_KEY = index.keys_of([NO_VALUE])[0]
 Series = tuple[str, Condition | None]
 """Of which number, and of which payments."""
 
-MemoryFeature = WindowFeature | NoveltyFeature
+MemoryFeature = WindowFeature | NoveltyFeature | PlaceFeature
 
 _REGISTERS: dict[Aggregation, int] = {
     "count": memory_kernel.COUNT,
@@ -70,20 +71,42 @@ class Tables(NamedTuple):
     log1p: NDArray[np.bool_]  # [F]
 
 
+class Places(NamedTuple):
+    """P places, and the F features that read them."""
+
+    start: NDArray[np.int64]  # [P] column of the row, read as 8 bytes each: time, latitude, longitude
+    place: NDArray[np.int64]  # [F]
+    speed: NDArray[np.bool_]  # [F] else the distance
+    at_most: NDArray[np.float64]  # [F]
+    column: NDArray[np.int64]  # [F]
+    missing: NDArray[np.float64]  # [F]
+    log1p: NDArray[np.bool_]  # [F]
+
+
 class MemoryProgram(NamedTuple):
     """What the kernel reads for one key. heads: column of the row, read as int64, of the mark; the rings' heads follow."""
 
     rings: Rings
     tables: Tables
+    places: Places
     heads: int
     row_words: int
 
 
 class Given(NamedTuple):
-    """What a batch gives: float64[series, n], NaN where a payment does not count; uint64[tables, n], 0 for no id."""
+    """What a batch gives, by payment in the last dimension.
+
+    values: float64[series, n], NaN where a payment does not count; hashes: uint64[tables, n], 0 for no id; places:
+    float64[places, 2, n], degrees, NaN for none.
+    """
 
     values: NDArray[np.float64]
     hashes: NDArray[np.uint64]
+    places: NDArray[np.float64]
+
+    def part(self, rows: slice) -> "Given":
+        """Of some payments."""
+        return Given(self.values[:, rows], self.hashes[:, rows], self.places[:, :, rows])
 
 
 def memory_features(spec: FeatureSpec, key: str | None = None) -> list[tuple[int, MemoryFeature]]:
@@ -91,7 +114,10 @@ def memory_features(spec: FeatureSpec, key: str | None = None) -> list[tuple[int
     return [
         (column, feature)
         for column, feature in enumerate(spec.features)
-        if (isinstance(feature, NoveltyFeature) or (isinstance(feature, WindowFeature) and not feature.plain))
+        if (
+            isinstance(feature, NoveltyFeature | PlaceFeature)
+            or (isinstance(feature, WindowFeature) and not feature.plain)
+        )
         and key in (None, feature.key)
     ]
 
@@ -112,6 +138,16 @@ def series_of(spec: FeatureSpec, key: str | None = None) -> list[Series]:
     )
 
 
+def places_of(spec: FeatureSpec, key: str | None = None) -> list[str]:
+    """The places that a key, or any, remembers."""
+    return list(dict.fromkeys(f.attribute for _, f in memory_features(spec, key) if isinstance(f, PlaceFeature)))
+
+
+def sides(place: str) -> tuple[str, str]:
+    """The columns of a place."""
+    return f"{place}.latitude", f"{place}.longitude"
+
+
 def texts_read(spec: FeatureSpec) -> frozenset[str]:
     """Attributes that it reads as texts."""
     conditions = [where for _, where in series_of(spec) if where is not None]
@@ -122,7 +158,8 @@ def numbers_read(spec: FeatureSpec) -> frozenset[str]:
     """Attributes that it reads as numbers."""
     series = series_of(spec)
     compared = {name for _, where in series if where is not None for name in filters.numbers_read(where)}
-    return frozenset(compared | {field for field, _ in series} - {filters.AMOUNT})
+    degrees = {side for place in places_of(spec) for side in sides(place)}
+    return frozenset(degrees | compared | {field for field, _ in series} - {filters.AMOUNT})
 
 
 def head_words(spec: FeatureSpec, key: str) -> int:
@@ -145,13 +182,29 @@ def memory_program(spec: FeatureSpec, key: str, heads: int, start: int) -> Memor
         return None
     rings, start = _rings_program(spec, key, start)
     tables, start = _tables_program(spec, key, start)
-    return MemoryProgram(rings, tables, heads, start)
+    places, start = _places_program(spec, key, start + start % 2)
+    return MemoryProgram(rings, tables, places, heads, start)
 
 
-def given(
+class Reader:
+    """What makes a batch's columns what the kernel takes, for one key."""
+
+    def __init__(self, spec: FeatureSpec, key: str) -> None:
+        self._series, self._met = series_of(spec, key), list(met_fields(spec, key))
+        self._places = places_of(spec, key)
+
+    def given(self, columns: TransactionColumns, keys: Mapping[IdField, Keys]) -> Given:
+        """keys: of the ids, by field."""
+        degrees = np.empty((len(self._places), 2, len(columns)), np.float64)
+        for place, name in enumerate(self._places):
+            for side, column in enumerate(sides(name)):
+                degrees[place, side] = columns.numbers[column]
+        return Given(*_given(self._series, self._met, columns, keys), degrees)
+
+
+def _given(
     series: Sequence[Series], met: Sequence[IdField], columns: TransactionColumns, keys: Mapping[IdField, Keys]
-) -> Given:
-    """What a batch gives a key's memory: `series_of` it and `met_fields`. keys: of the ids, by field."""
+) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
     count = len(columns)
     values = np.empty((len(series), count), np.float64)
     masks: dict[Condition, filters.Mask] = {}
@@ -164,7 +217,7 @@ def given(
     hashes = np.empty((len(met), count), np.uint64)
     for place, field in enumerate(met):
         hashes[place] = index.public_hashes(keys[field], NO_VALUE_KEY)
-    return Given(values, hashes)
+    return values, hashes
 
 
 def _window(spec: FeatureSpec, feature: WindowFeature) -> Window:
@@ -242,3 +295,17 @@ def _tables_program(spec: FeatureSpec, key: str, start: int) -> tuple[Tables, in
         missing=np.array([math.nan if f.missing is None else f.missing for _, f in features], np.float64),
         log1p=np.array([f.transform == "log1p" for _, f in features], np.bool_),
     ), int(starts[-1])
+
+
+def _places_program(spec: FeatureSpec, key: str, start: int) -> tuple[Places, int]:
+    features = [(column, f) for column, f in memory_features(spec, key) if isinstance(f, PlaceFeature)]
+    names, each = places_of(spec, key), memory_kernel.PLACE_COLUMNS
+    return Places(
+        start=start // 2 + each * np.arange(len(names), dtype=np.int64),
+        place=np.array([names.index(f.attribute) for _, f in features], np.int64),
+        speed=np.array([f.part == "speed" for _, f in features], np.bool_),
+        at_most=np.array([f.at_most for _, f in features], np.float64),
+        column=np.array([column for column, _ in features], np.int64),
+        missing=np.array([f.missing for _, f in features], np.float64),
+        log1p=np.array([f.transform == "log1p" for _, f in features], np.bool_),
+    ), start + 2 * each * len(names)

@@ -20,6 +20,14 @@ FIRST, MET, SINCE = range(3)
 TABLE_HEAD_WORDS, SLOT_WORDS = 1, 3
 """A table: how many slots are used; then the seconds of all slots, then the lower and the upper halves of their ids' hashes."""
 
+PLACE_COLUMNS = 3
+"""A place: time in ms, latitude, longitude, of 8 bytes each."""
+
+EARTH_KM = 6371.0088
+"""Mean radius (IUGG)."""
+
+SECOND_MS, HOUR_MS = 1_000, 3_600_000
+
 EMPTY = -(2**62)
 """In the heads: nothing yet. The first head is the mark: whether the row holds anything of this."""
 
@@ -162,14 +170,51 @@ def _say(tables, table, words, at, used, slot, known, now_s, row, matrix):  # ty
 
 
 @compiled
-def run(program, words, numbers, times, slots, time_ms, values, hashes, late, matrix):  # type: ignore[no-untyped-def]
+def _distance_km(latitude, longitude, other_latitude, other_longitude):  # type: ignore[no-untyped-def]
+    """On the great circle, by the haversine (Sinnott 1984), which is exact for near places, too."""
+    north, south = math.radians(latitude), math.radians(other_latitude)
+    half = math.sin((south - north) / 2.0)
+    across = math.sin(math.radians(other_longitude - longitude) / 2.0)
+    chord = half * half + math.cos(north) * math.cos(south) * across * across
+    return 2.0 * EARTH_KM * math.asin(min(1.0, math.sqrt(chord)))
+
+
+@compiled
+def _travel(places, times, degrees, at, fresh, time, given, row, matrix):  # type: ignore[no-untyped-def]
+    """Fill the columns of the features of places."""
+    for feature in range(places.place.shape[0]):
+        place = places.place[feature]
+        here = at + places.start[place]
+        latitude, longitude = given[place, 0, row], given[place, 1, row]
+        if fresh or times[here] == EMPTY or latitude != latitude or longitude != longitude:
+            matrix[row, places.column[feature]] = places.missing[feature]
+            continue
+        value = _distance_km(degrees[here + 1], degrees[here + 2], latitude, longitude)
+        if places.speed[feature]:
+            value = value * HOUR_MS / max(abs(time - times[here]), SECOND_MS)
+        value = min(value, places.at_most[feature])
+        matrix[row, places.column[feature]] = math.log1p(value) if places.log1p[feature] else value
+
+
+@compiled
+def _arrive(places, times, degrees, at, time, given, row):  # type: ignore[no-untyped-def]
+    """Remember where a payment was, unless a newer one is known."""
+    for place in range(places.start.shape[0]):
+        here = at + places.start[place]
+        latitude, longitude = given[place, 0, row], given[place, 1, row]
+        if time >= times[here] and latitude == latitude and longitude == longitude:
+            times[here], degrees[here + 1], degrees[here + 2] = time, latitude, longitude
+
+
+@compiled
+def run(program, words, numbers, times, degrees, slots, time_ms, given, late, matrix):  # type: ignore[no-untyped-def]
     """Score and fold n payments of one key, in order, into the columns of its memory's features.
 
-    program: `memory.MemoryProgram`. words uint32, numbers float32, times int64: the rows' one memory, flat. slots, time_ms:
-    int64[n]. values: float64[series, n], NaN where a payment does not count. hashes: uint64[tables, n], 0 for no id. late:
-    bool[n], not folded. matrix: float32[n, F].
+    program: `memory.MemoryProgram`. words uint32, numbers float32, times int64, degrees float64: the rows' one memory, flat.
+    slots, time_ms: int64[n]. given: `memory.Given`. late: bool[n], not folded. matrix: float32[n, F].
     """
-    rings, tables, heads, row_words = program
+    rings, tables, places, heads, row_words = program
+    values, hashes, degrees_given = given
     of_rings = rings.series.shape[0]
     registers = np.empty(rings.window_buckets.shape[0] * REGISTERS, dtype=np.float64)
     for row in range(slots.shape[0]):
@@ -180,6 +225,8 @@ def run(program, words, numbers, times, slots, time_ms, values, hashes, late, ma
         if fresh and not late[row]:
             for table in range(tables.start.shape[0]):
                 words[at + tables.start[table]] = 0
+            for place in range(places.start.shape[0]):
+                times[at // 2 + places.start[place]] = EMPTY
             times[mark] = 0
         for ring in range(of_rings):
             value, ring_at = values[rings.series[ring], row], at + rings.start[ring]
@@ -217,3 +264,6 @@ def run(program, words, numbers, times, slots, time_ms, values, hashes, late, ma
             _say(tables, table, words, here, used, slot, known, now_s, row, matrix)
             if known and not late[row]:
                 _meet(words, here, tables.slots[table], used, slot, low, high, now_s)
+        _travel(places, times, degrees, at // 2, fresh, time_ms[row], degrees_given, row, matrix)
+        if not late[row]:
+            _arrive(places, times, degrees, at // 2, time_ms[row], degrees_given, row)

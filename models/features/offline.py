@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.derived import read_for
 from models.features.entities import EntityFold, derived, entity_ids
 from models.features.fold import fold
 from models.features.history_profiles import HistoryProfiles
@@ -56,9 +57,9 @@ def partition_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
     # not by np.where, which cuts the NUL off
     given = {field: np.asarray(rows[field], object)[order].tolist() for field in id_fields(spec)}
     ids = {field: [value or NO_VALUE for value in values] for field, values in given.items()}
-    keys = [spec.keys[key] for key in used_keys(spec)]
+    keys = read_for(spec, frozenset(spec.keys[key] for key in used_keys(spec)))  # no fewer than what is made of them
     # features of entities are the whole stream's: `entity_features`
-    state = FeatureState(spec, max((len(set(ids[field])) for field in keys), default=1) or 1)
+    state = FeatureState(spec, max((len(set(ids[field])) for field in keys if field in ids), default=1) or 1)
     columns = TransactionColumns(
         ids,
         times[order],

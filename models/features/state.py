@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features.capture import Capture
+from models.features.derived import derive
 from models.features.history import Arrays, FeatureStateError, KeyHistory
 from models.features.inputs import inputs_of
 from models.features.kernel import EMPTY, ID_WORDS
@@ -25,7 +26,7 @@ class FeatureState:
 
     def __init__(self, spec: FeatureSpec, cards_max: int) -> None:
         self.spec = spec
-        self.plain, self.inputs = plain(spec), inputs_of(spec)
+        self.plain, self.inputs, self.derive = plain(spec), inputs_of(spec), derive(spec)
         self.entity_places = places(spec)
         self.histories = {key: KeyHistory(spec, key, cards_max) for key in used_keys(spec)}
         self.in_order = sorted(self.histories.values(), key=lambda history: history.field != "card_id")

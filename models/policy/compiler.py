@@ -14,7 +14,7 @@ from sqlglot import exp
 from models.policy import operations
 from models.policy.conditions import COMPARISONS, Checker, bare, literals
 from models.policy.known import Column, Known
-from models.policy.operations import Coded, Lookup
+from models.policy.operations import BATCH, Coded, Lookup
 
 STEPS_MAX = 20_000
 OUTPUT_NAMES = {"id": "transaction_id", "subject": "card_id", "counterparty": "terminal_id", "time": "event_time_ms"}
@@ -22,9 +22,6 @@ OUTPUT_NAMES = {"id": "transaction_id", "subject": "card_id", "counterparty": "t
 
 CHAINED_MAX = 8
 """So many constants behind IN are compared one by one."""
-
-BATCH = 0
-"""The register that holds the batch itself."""
 
 ARITHMETIC: dict[type[exp.Expr], Callable[[Any, Any], Any]] = {
     exp.Add: operations.add,
@@ -53,6 +50,8 @@ class Compiler:
         self.steps: list[Step] = []
         self.columns: dict[str, Column] = {}
         """What the conditions read, by name."""
+        self.constants: dict[int, Any] = {}
+        """Registers that hold the same in every batch."""
         self._made: dict[Any, int] = {}
         self._coded: dict[int, Coded] = {}
         self._lookups: list[Lookup] = []
@@ -79,7 +78,9 @@ class Compiler:
         return self._made[name]
 
     def _constant(self, value: Any) -> int:
-        return self._step(("constant", type(value).__name__, value), lambda batch: value, BATCH)
+        register = self._step(("constant", type(value).__name__, value), lambda batch: value, BATCH)
+        self.constants[register] = value
+        return register
 
     def _length(self) -> int:
         return self._step("length", len, BATCH)

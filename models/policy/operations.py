@@ -19,6 +19,9 @@ Truth = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 Texts = Sequence[str | None]
 
+BATCH = 0
+"""The register that holds the batch itself."""
+
 ARRAY_CHARACTERS_MAX = 200
 NUL, NO_CHARACTER = "\0", "\uffff"
 BYTE_MAX = 255

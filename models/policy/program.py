@@ -4,16 +4,19 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.policy.compiler import Compiler, TooLargeError
-from models.policy.conditions import ConditionError, parse
 from models.policy.known import Column, Known
 from models.policy.lists import Lists
+from models.policy.operations import BATCH
 from schemas.policy import ACTIONS, Action, Policy, Rule
+
+if TYPE_CHECKING:
+    from models.policy.compiler import Compiler
+    from models.policy.conditions import ConditionError
 
 Truth = NDArray[np.bool_]
 APPROVE, CHALLENGE, REVIEW, DECLINE = range(4)
@@ -29,7 +32,7 @@ PURPOSE = 0x51ED270B
 class RuleError(ValueError):
     """A rule whose condition cannot be used."""
 
-    def __init__(self, place: int, error: ConditionError) -> None:
+    def __init__(self, place: int, error: "ConditionError") -> None:
         super().__init__(error.what)
         self.place, self.error = place, error
 
@@ -80,13 +83,20 @@ class Program:
 
     def __init__(self, policy: Policy, known: Known) -> None:
         """Raises RulesError."""
+        from models.policy.compiler import Compiler  # and with it the SQL parser: not where there is no policy
+
         self.policy = policy
         self.digest = policy.digest()
         compiler = Compiler(known, policy.lists)
         self._rules = [rule for rule in policy.rules if rule.state != "off"]
         self._registers = _compiled(policy, compiler)
         compiler.finish()
-        self._steps = tuple((step.work, step.reads) for step in compiler.steps)
+        self._start = [compiler.constants.get(register) for register in range(len(compiler.steps) + 1)]
+        self._steps = tuple(
+            (register, step.work, step.reads)
+            for register, step in enumerate(compiler.steps, start=1)
+            if register not in compiler.constants
+        )
         self.columns: dict[str, Column] = compiler.columns
         self._on = _rows(self._rules, lambda rule: rule.state == "on")
         self._shadow = _rows(self._rules, lambda rule: rule.state == "shadow")
@@ -105,11 +115,11 @@ class Program:
 
     def held(self, batch: Batch) -> Truth:
         """bool[rules that are not off, n]: where each rule's condition is true, and the event is of its share."""
-        registers: list[Any] = [batch]
-        add = registers.append
+        registers: list[Any] = self._start.copy()
+        registers[BATCH] = batch
         with np.errstate(all="ignore"):
-            for work, reads in self._steps:
-                add(work(*[registers[place] for place in reads]))
+            for register, work, reads in self._steps:
+                registers[register] = work(*[registers[place] for place in reads])
         held = np.empty((len(self._rules), len(batch)), np.bool_)
         for row, register in enumerate(self._registers):
             held[row] = registers[register]
@@ -145,18 +155,18 @@ class Program:
             found = any_of[number]
             if found is not None:
                 alerting |= found
-        names = self._names(held, self._on), self._names(held, self._shadow)
+        hit = np.asarray(held.any(axis=1))
+        names = self._names(held, self._on[hit[self._on]]), self._names(held, self._shadow[hit[self._shadow]])
         alerting &= ~approved
         return Ruling(action, approved, alerting, *names)
 
     def _names(self, held: Truth, rows: NDArray[np.intp]) -> dict[int, tuple[str, ...]]:
-        """Of the rules that hold, by event, in the policy's order."""
+        """Names of these rules, by event, in the policy's order. rows: of rules that hold of some event."""
         found: dict[int, tuple[str, ...]] = {}
-        if not len(rows):
-            return found
-        rules, events = np.nonzero(held[rows])
-        for rule, event in zip(rows[rules].tolist(), events.tolist(), strict=True):
-            found[event] = (*found.get(event, ()), self._rules[rule].name)
+        for row in rows.tolist():
+            name = (self._rules[row].name,)
+            for event in np.flatnonzero(held[row]).tolist():
+                found[event] = found.get(event, ()) + name
         return found
 
     @property
@@ -191,8 +201,11 @@ def _rows(rules: Sequence[Rule], wanted: Any) -> NDArray[np.intp]:
     return np.array([row for row, rule in enumerate(rules) if wanted(rule)], np.intp)
 
 
-def _compiled(policy: Policy, compiler: Compiler) -> list[int]:
+def _compiled(policy: Policy, compiler: "Compiler") -> list[int]:
     """The registers of the rules that are not off. A rule that is off must be sound all the same."""
+    from models.policy.compiler import TooLargeError
+    from models.policy.conditions import ConditionError, parse
+
     registers, errors = [], []
     for place, rule in enumerate(policy.rules):
         try:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.sources import values
 from models.sources.shape import Leaf, Values
+from schemas.derived import Currencies
 from schemas.paths import parts
 from schemas.source_spec import (
     SCALE_MAX,
@@ -70,11 +71,24 @@ def text_field(name: str, field: TextField) -> Field:
     return _text(name, field.path, field.written, (field.characters_min, field.characters_max), field.required)
 
 
-def currency_field(field: CurrencyField) -> Field:
-    """The currency's code."""
+def currency_field(field: CurrencyField, currencies: Currencies | None = None) -> Field:
+    """The currency's code. currencies: any other is refused."""
     if field.path is None:
         return Field("currency", (), lambda found: [field.fixed] * len(found), checked=True)
-    return _text("currency", field.path, field.written, CURRENCY_CHARACTERS, field.required)
+    path = field.path
+    plain = _text("currency", path, field.written, CURRENCY_CHARACTERS, field.required)
+    if currencies is None:
+        return plain
+    known = frozenset([*currencies.codes, *([None] if currencies.missing else [])])
+    words = ", ".join(currencies.codes[:10]) + (" ..." if len(currencies.codes) > 10 else "")
+
+    def make(found: Values) -> Texts:
+        column: Texts = plain.make(found)
+        if not known.issuperset(column):
+            raise values.refused(f"Expected a currency of the feature spec ({words})", path)
+        return column
+
+    return replace(plain, make=make, checked=False)
 
 
 def time_field(field: TimeField) -> Field:

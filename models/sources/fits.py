@@ -16,11 +16,12 @@ from schemas.attribute_kinds import (
     NetworkFeature,
     NumberFeature,
 )
-from schemas.feature_kinds import ID_FIELDS, BaseFeature, FieldFeature, NoveltyFeature, WindowFeature
+from schemas.feature_kinds import ID_FIELDS, BaseFeature, FieldFeature, NoveltyFeature, PlaceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import (
     CategoryAttribute,
     FlagAttribute,
+    GeoAttribute,
     IdAttribute,
     IpAttribute,
     NumberAttribute,
@@ -29,6 +30,7 @@ from schemas.source_spec import (
 )
 
 CATEGORIES = ("currency", "mcc", "country", "channel")
+_ADDING = ("sum", "mean", "max", "std", "ratio")
 _TEXTS = (IdAttribute, CategoryAttribute, IpAttribute)
 
 
@@ -41,6 +43,13 @@ def _misfits(spec: FeatureSpec, source: SourceSpec) -> Iterator[str]:
     ids = {field for key in used_keys(spec) for field in (spec.keys[key], *counted_fields(spec, key))}
     ids |= {field for name in spec.stages for field in entity_fields(spec, name)}
     ids |= set(met_fields(spec))
+    for name, made in spec.derived.items():
+        if name in source.attributes or name in ID_FIELDS:
+            yield f"The feature spec derives {name}, which the source of {source.topic} has already: choose another name."
+        if not isinstance(source.attributes.get(made.attribute), IpAttribute):
+            yield f"The feature spec derives {name} of {made.attribute}, {_what(source, made.attribute)}: name an address."
+    source = _with_derived(spec, source)
+    yield from _of_currencies(spec, source)
     for name in sorted(ids - set(ID_FIELDS)):
         if not isinstance(source.attributes.get(name), _TEXTS):
             yield f"The feature spec keeps or counts by {name}, {_what(source, name)}: name an id, a category or an address."
@@ -87,6 +96,42 @@ def _of_attribute(feature: AttributeFeature, source: SourceSpec) -> Iterator[str
         yield f"Feature {feature.name} has no number for values that it does not name: add other."
 
 
+def _of_currencies(spec: FeatureSpec, source: SourceSpec) -> Iterator[str]:
+    """Amounts in several currencies are never added together without a word."""
+    currency, currencies = source.event.currency, spec.currencies
+    if currencies is None:
+        if currency is not None and currency.path is not None and source != default_source():
+            for feature in spec.features:
+                if isinstance(feature, WindowFeature) and feature.field == AMOUNT and feature.aggregation in _ADDING:
+                    yield (
+                        f"Feature {feature.name} adds amounts up, which the source of {source.topic} has in the currency at "
+                        f"{currency.path}: add `currencies: {{only: EUR}}` to the feature spec (events in others are then dead "
+                        "letters), or rates for them."
+                    )
+        return
+    if currency is None:
+        yield (
+            f"The feature spec names currencies, and the source of {source.topic} has none: add event.currency, or remove "
+            "them."
+        )
+    elif currency.path is None and currencies.rate(currency.fixed) is None:
+        yield (
+            f"All amounts of the source of {source.topic} are in {currency.fixed}, which the feature spec has no rate for: "
+            "add it under currencies."
+        )
+
+
+def _with_derived(spec: FeatureSpec, source: SourceSpec) -> SourceSpec:
+    """The source as if it had the derived ids: an event lacks them where it lacks their attribute."""
+    made = {name: source.attributes[one.attribute] for name, one in spec.derived.items()}
+    ids = {
+        name: IdAttribute(type="id", path=one.paths[0], required=one.required)
+        for name, one in made.items()
+        if isinstance(one, IpAttribute)
+    }
+    return source.model_copy(update={"attributes": {**source.attributes, **ids}})
+
+
 def _of_history(feature: MemoryFeature, source: SourceSpec) -> Iterator[str]:
     if isinstance(feature, NoveltyFeature):
         if feature.part != "count" and feature.missing is None and _may_lack(source, feature.of):
@@ -94,6 +139,10 @@ def _of_history(feature: MemoryFeature, source: SourceSpec) -> Iterator[str]:
                 f"Feature {feature.name} reads {feature.of}, which an event may lack: add missing, the value that then "
                 "stands for it."
             )
+        return
+    if isinstance(feature, PlaceFeature):
+        if not isinstance(source.attributes.get(feature.attribute), GeoAttribute):
+            yield f"Feature {feature.name} reads {feature.attribute}, {_what(source, feature.attribute)}: name a place (geo)."
         return
     if feature.field != AMOUNT:
         attribute = source.attributes.get(feature.field)

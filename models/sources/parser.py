@@ -19,6 +19,7 @@ from models.sources.spec_file import SourceSpecError
 from models.sources.values import check_bounds
 from schemas import codec
 from schemas.conditions import Condition
+from schemas.derived import Currencies
 from schemas.source_spec import (
     AmountField,
     EventFields,
@@ -39,10 +40,10 @@ Row = Any
 class EventParser:
     """Parses and validates events. Keeps between calls which types of JSON to try first, on which no result depends."""
 
-    def __init__(self, source: SourceSpec) -> None:
-        """Raises SourceSpecError where the spec reads one value in two ways."""
-        self.source = source
-        self._reading = _Reading(source)
+    def __init__(self, source: SourceSpec, currencies: Currencies | None = None) -> None:
+        """currencies: an event in any other is refused. Raises SourceSpecError where the spec reads one value in two ways."""
+        self.source, self._currencies = source, currencies
+        self._reading = _Reading(source, currencies)
         # open types cost several times as much to check, and a stream nearly always has one type for each field
         self._learnt = 0
         self._first: _Reading | None = None
@@ -85,14 +86,14 @@ class EventParser:
         """Try the types that one event has first."""
         self._learnt += 1
         pinned = with_types(self.source, seen)
-        self._first = None if pinned == self.source else _Reading(pinned)
+        self._first = None if pinned == self.source else _Reading(pinned, self._currencies)
 
 
 class _Reading:
     """A spec as types and columns."""
 
-    def __init__(self, source: SourceSpec) -> None:
-        self.fields = {field.name: field for field in _fields(source)}
+    def __init__(self, source: SourceSpec, currencies: Currencies | None) -> None:
+        self.fields = {field.name: field for field in _fields(source, currencies)}
         self._amount = source.event.amount
         negative = self._amount.negative_where
         leaves = [leaf for field in self.fields.values() for leaf in field.leaves]
@@ -172,12 +173,12 @@ def with_types(source: SourceSpec, seen: Callable[[str], Any]) -> SourceSpec:
     return source.model_copy(update={"event": source.event.model_copy(update=event), "attributes": attributes})
 
 
-def _fields(source: SourceSpec) -> list[Field]:
+def _fields(source: SourceSpec, currencies: Currencies | None) -> list[Field]:
     event = source.event
     fields = [id_field("id", event.id), time_field(event.time), id_field("subject", event.subject)]
     fields += [id_field("counterparty", event.counterparty) if event.counterparty else _nothing("counterparty")]
     fields += [amount_field(event.amount)]
-    fields += [currency_field(event.currency) if event.currency else _nothing("currency")]
+    fields += [currency_field(event.currency, currencies) if event.currency else _nothing("currency")]
     for name in ("mcc", "country", "channel"):
         field = getattr(event, name)
         fields.append(text_field(name, field) if field else _nothing(name))

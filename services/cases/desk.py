@@ -96,6 +96,10 @@ class Desk:
             for alert in case.listed
         ]
 
+    def case_of(self, action: CaseAction, source: Source) -> Case | None:
+        """The case as it is before the action; None where there is none, or the action was taken in before."""
+        return self._case(action, source)
+
     def act(self, action: CaseAction, source: Source) -> Case | None:
         """Take in one action: the case it changed, if any."""
         if action.action in ("mute", "unmute"):

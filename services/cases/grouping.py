@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas import codec
-from schemas.alert import Alert, Reason
+from schemas.alert import Alert, ShownAttribute
 from schemas.base import COUNT_MAX
 from schemas.case import (
     ALERTS_MAX,
@@ -56,7 +56,7 @@ def opened(alert: Alert, source: Source, window_ms: int) -> Case:
         "alerts": 1,
         "amount": alert.amount,
         "listed": (_listed(alert),),
-        "reasons": _reasons((), alert.reasons),
+        "reasons": _reasons((), _named(alert)),
         "model": alert.model,
         "alert_offset": source.offset,
     }
@@ -78,7 +78,7 @@ def joined(case: Case, alert: Alert, source: Source) -> Case:
         "alerts": case.alerts + 1,
         "amount": case.amount + alert.amount,
         "listed": case.listed if len(case.listed) >= ALERTS_MAX else (*case.listed, _listed(alert)),
-        "reasons": _reasons(case.reasons, alert.reasons),
+        "reasons": _reasons(case.reasons, _named(alert)),
         "model": alert.model,
         "alert_offset": source.offset,
     }
@@ -147,10 +147,27 @@ def _at_risk(alert: Alert) -> float:
 
 
 def _listed(alert: Alert) -> CaseAlert:
-    return CaseAlert(**{name: getattr(alert, name) for name in CaseAlert.model_fields})
+    fields = {name: getattr(alert, name) for name in CaseAlert.model_fields}
+    shown = tuple(ShownAttribute(name=one.name, words=one.words, text=one.text) for one in alert.attributes)
+    return CaseAlert(**fields | {"attributes": shown})
 
 
-def _reasons(known: tuple[CaseReason, ...], new: tuple[Reason, ...]) -> tuple[CaseReason, ...]:
+RULE_CONTRIBUTION = 1.0
+"""A rule that holds counts as much as a feature that moved a probability all the way."""
+
+
+def _named(alert: Alert) -> tuple[CaseReason, ...]:
+    """The rules that hold, in words, and the features behind the scores."""
+    rules = zip(alert.rules, alert.rule_words, strict=False)  # of another version there may be no words
+    of_rules = [(name, words, RULE_CONTRIBUTION) for name, words in rules]
+    of_scores = [(reason.feature, reason.text, reason.contribution) for reason in alert.reasons]
+    return tuple(
+        CaseReason(feature=feature, text=text, contribution=contribution, alerts=1)
+        for feature, text, contribution in (*of_rules, *of_scores)
+    )
+
+
+def _reasons(known: tuple[CaseReason, ...], new: tuple[CaseReason, ...]) -> tuple[CaseReason, ...]:
     """The features named most often, then the strongest; in words as the alert said that they moved most."""
     found = {reason.feature: reason for reason in known}
     for reason in new:

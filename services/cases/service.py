@@ -10,9 +10,11 @@ from schemas import codec
 from schemas.alert import Alert
 from schemas.case import Case, CaseAction, held_card_number
 from schemas.dead_letter import DeadLetterReason
-from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS
+from schemas.lists import entry_key
+from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS, LISTS
 from services.cases.desk import Desk, Limits, case_problem, mute_problem, partition_of
 from services.cases.grouping import Source
+from services.cases.listing import Listing
 from services.cases.rules import is_refusal
 from services.cases.webhook import Webhook, is_usable, worth_telling
 from services.clock import wall_ms
@@ -53,7 +55,14 @@ def case_service(settings: CasesSettings, environment: Environment) -> SideServi
         return [maker, teller]
 
     groups = [settings.group] if webhook is None else [settings.group, f"{settings.group}-webhook"]
-    return SideService(groups, READS, WRITES, build)
+    writes = WRITES if settings.confirmed_list is None else (*WRITES, LISTS)
+    return SideService(groups, READS, writes, build)
+
+
+def _listing(settings: CasesSettings) -> Listing | None:
+    days = settings.confirmed_list_days
+    keep_ms = None if days is None else int(days * DAY_MS)
+    return None if settings.confirmed_list is None else Listing(settings.confirmed_list, keep_ms)
 
 
 def _webhook(settings: CasesSettings) -> Webhook | None:
@@ -100,7 +109,7 @@ class _Maker(_Agents):
         partitions: int,
     ) -> None:
         super().__init__(app, environment)
-        self._cases = metrics
+        self._cases, self._listing = metrics, _listing(settings)
         limits = Limits(
             int(settings.window_h * HOUR_MS), int(settings.expire_days * DAY_MS), int(settings.keep_days * DAY_MS)
         )
@@ -139,11 +148,20 @@ class _Maker(_Agents):
             return
         for label in self._desk.labels(action, source):
             await self._app.send(LABELS, label.transaction_id.encode(), codec.write(label), source=message)
+        await self._list(action, source, message)
         case = self._desk.act(action, source)
         if case is not None:
             self._changed(case)
         elif action.action in ("confirm", "dismiss"):
             self._cases.unknown.inc()
+
+    async def _list(self, action: CaseAction, source: Source, message: Any) -> None:
+        """The card onto the list of confirmed cases, or off it. Before `act`, as labels: a crash repeats it."""
+        if self._listing is None:
+            return
+        entry = self._listing.entry(self._desk.case_of(action, source), action, source)
+        if entry is not None:
+            await self._app.send(LISTS, entry_key(entry), codec.write(entry), source=message)
 
     def _changed(self, case: Case) -> None:
         self._cases.changes.labels("refused" if is_refusal(case) else case.change).inc()

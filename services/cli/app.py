@@ -22,7 +22,7 @@ from services.cli.bundles import (
     rules,
 )
 from services.cli.demo import command as demo
-from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify
+from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify, what_if
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, lists, monitor, privacy
 from services.cli.running import (
@@ -37,7 +37,7 @@ from services.cli.running import (
     score,
     simulate,
 )
-from services.cli.sources import source
+from services.cli.sources import init, source
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
@@ -84,6 +84,7 @@ app.command(epilog=convert.EXAMPLE)(convert.convert)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
 app.add_typer(gateway.app, name="gateway")
+app.command(epilog=init.EXAMPLE)(init.init)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)
@@ -96,6 +97,7 @@ privacy.app.command(epilog=pseudonyms.EXAMPLE)(pseudonyms.pseudonyms)
 app.add_typer(privacy.app, name="privacy")
 app.command(epilog=replay.EXAMPLE)(replay.replay)
 app.command("archive", epilog=replay.ARCHIVE_EXAMPLE)(replay.keep)
+app.command("what-if", epilog=what_if.EXAMPLE)(what_if.what_if)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.add_typer(held.app, name="held")
 app.add_typer(bench.app, name="bench")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.features.layout import id_fields
 from models.files import payments
+from models.files.currencies import currency_problems
 from models.files.events import read_events, whole_events
 from models.files.options import ReadOptions, TableError
 from models.files.payments import check_suffix
@@ -43,10 +44,11 @@ def read(
     if problem := misfit(spec, source):
         raise TableError(problem)
     if source is not None:
-        return read_events(path, source, label, options=options, notes=notes)
-    return payments.read(
-        path, payments.mapping(mapped or []), label, options=options, reads=id_fields(spec), notes=notes
-    )
+        fields = read_events(path, source, label, options=options, notes=notes)
+    else:
+        names = payments.mapping(mapped or [])
+        fields = payments.read(path, names, label, options=options, reads=id_fields(spec), notes=notes)
+    return fields.with_columns(pl.coalesce("problem", currency_problems(fields, spec.currencies)).alias("problem"))
 
 
 def whole(fields: pl.DataFrame, path: Path, source: SourceSpec | None) -> pl.DataFrame:

@@ -9,6 +9,7 @@ from models.sources.parser import EventParser, Row
 from models.sources.spec_file import default_source
 from schemas import codec
 from schemas.dead_letter import DeadLetterReason
+from schemas.derived import Currencies
 from schemas.privacy import card_numbers_in, has_control_character, is_card_number, none_is_card_number
 from schemas.source_spec import SourceSpec
 from schemas.times import RECORD_TIME_MS_MAX, TIME_MS_MIN
@@ -35,14 +36,23 @@ class Decoder:
     """Parses and validates. Keeps nothing between batches."""
 
     def __init__(
-        self, message_bytes_max: int, times: TimeLimits, *, scan_ids: bool = False, source: SourceSpec | None = None
+        self,
+        message_bytes_max: int,
+        times: TimeLimits,
+        *,
+        scan_ids: bool = False,
+        source: SourceSpec | None = None,
+        currencies: Currencies | None = None,
     ) -> None:
-        """scan_ids: refuse card numbers in the other ids, too. source: what the records are; by default, `transactions`."""
+        """scan_ids: refuse card numbers in the other ids, too. source: what the records are; by default, `transactions`.
+
+        currencies: refuse amounts in any other.
+        """
         self._scan_ids = scan_ids
         self._message_bytes_max = message_bytes_max
         self._times = times
         spec = source or default_source()
-        self._parser = EventParser(spec)
+        self._parser = EventParser(spec, currencies)
         event = spec.event
         self._time_path = event.time.path
         self._subject_path = event.subject.path

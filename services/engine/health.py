@@ -16,7 +16,10 @@ from prometheus_client.exposition import choose_encoder
 from services.engine.held_desk import HeldDesk
 from services.engine.http_server import REQUEST_S_MAX, BoundedHTTPServer
 from services.errors import AssayError, SettingsError
+from services.observability.product_label import with_product
+from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
+from services.settings.product import ProductSettings
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +42,7 @@ class HealthServer:
         """Raises AssayError where it cannot listen, SettingsError where password or certificate are not usable."""
         host, port = runtime.http_host, runtime.http_port
         tls, credentials = _tls(runtime), _credentials(runtime)
+        registry = with_product(registry, load(ProductSettings).product)
         try:
             self._server = BoundedHTTPServer((host, port), _handler(registry, ready, live, credentials, desk))
         except OSError as error:

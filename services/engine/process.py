@@ -31,7 +31,7 @@ from services.kafka.preflight import READ, WRITE, check_rights
 from services.kafka.topics_admin import describe_topics
 from services.observability.metrics import Metrics
 from services.settings.kafka import KafkaSettings, TopicSettings
-from services.settings.processing import TRANSACTIONS_PER_S_MAX, RuntimeSettings
+from services.settings.processing import RuntimeSettings
 from services.storage import open_storage
 from services.text import printable
 
@@ -220,7 +220,7 @@ def _dependencies(
         make_snapshots=make_snapshots,
         outputs={prefix + topic.name: partitions[prefix + topic.name] for topic in service.outputs},
         logs=identities(consumer, sources, runtime.group, environment.metrics, runtime.request_timeout_s),
-        pacer=Pacer(runtime.transactions_per_s_max or TRANSACTIONS_PER_S_MAX[runtime.delivery]),
+        pacer=Pacer(runtime.pace),
         metrics=environment.metrics,
         settings=runtime,
         tracing=create(runtime, environment.metrics),

@@ -56,7 +56,7 @@ def _read(payload: bytes, writer: AvroSchema, reader: AvroSchema | None) -> Any:
     read = plain_reader.schemaless_reader if deep else fastavro.schemaless_reader
     buffer = io.BytesIO(payload)
     try:
-        document = read(buffer, writer.parsed, None if reader is None else reader.parsed)
+        document = read(buffer, writer.fits(payload), None if reader is None else reader.parsed)
     except RejectedError:
         raise
     except RecursionError:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
@@ -59,6 +60,7 @@ for _readers in (LOGICAL_READERS, plain_reader.LOGICAL_READERS):
     _readers.update(READERS)
 
 PRIMITIVES = {"bytes": "assay-text", "float": "assay-number", "double": "assay-number"}
+NUMBERS = ("float", "double")
 LOGICAL = {
     ("bytes", "decimal"): "assay-decimal",
     ("fixed", "decimal"): "assay-decimal",
@@ -67,54 +69,70 @@ LOGICAL = {
 }
 
 
+MAY_NOT_BE_FINITE = re.compile(rb"[\x80-\xff][\x7f\xff]", re.DOTALL)
+"""How a float or a double that is NaN or infinite ends, in bytes; other values may hold it, too."""
+
+
 class AvroSchema(NamedTuple):
-    """A schema as fastavro takes it. recursive: read it with the reader whose depth Python bounds."""
+    """A schema as fastavro takes it. recursive: read it with the reader whose depth Python bounds.
+
+    finite: for records that hold no NaN or infinity; there a look at each number would take half of the time.
+    """
 
     parsed: Any
     recursive: bool
+    finite: Any
+
+    def fits(self, payload: bytes) -> Any:
+        """The form to read a record with."""
+        return self.parsed if MAY_NOT_BE_FINITE.search(payload) else self.finite
 
 
 def parse(text: str, references: Sequence[str] = ()) -> AvroSchema:
     """The schema in `text`; references: those that it names, each behind what it needs itself. Raises UnknownSchemaError."""
     try:
         names: dict[str, Any] = {}
-        for reference in references:
-            fastavro.parse_schema(_rewritten(json.loads(reference)), named_schemas=names)
-        parsed = fastavro.parse_schema(_rewritten(json.loads(text)), named_schemas=names)
+        texts = [json.loads(one) for one in (*references, text)]
+        parsed = [fastavro.parse_schema(_rewritten(one), named_schemas=names) for one in texts][-1]
         recursive = _Shape(names).check(parsed)
+        names = {}
+        finite = [fastavro.parse_schema(_rewritten(one, finite=True), named_schemas=names) for one in texts][-1]
     except RejectedError:
         raise
     except RecursionError:
         raise UnknownSchemaError("its schema is nested too deeply") from None
     except Exception as error:  # of a library, over a text that anybody may have registered
         raise UnknownSchemaError(f"its schema cannot be read as Avro ({type(error).__name__})") from None
-    return AvroSchema(parsed, recursive)
+    return AvroSchema(parsed, recursive, finite)
 
 
-def _rewritten(schema: Any) -> Any:
+def _rewritten(schema: Any, *, finite: bool = False) -> Any:
     if isinstance(schema, str):
-        return {"type": schema, "logicalType": PRIMITIVES[schema]} if schema in PRIMITIVES else schema
+        plain = schema not in PRIMITIVES or (finite and schema in NUMBERS)
+        return schema if plain else {"type": schema, "logicalType": PRIMITIVES[schema]}
     if isinstance(schema, list):
-        return [_rewritten(branch) for branch in schema]
+        return [_rewritten(branch, finite=finite) for branch in schema]
     if not isinstance(schema, dict):
         return schema
     kind = schema.get("type")
     if isinstance(kind, dict | list):
-        return _rewritten(kind)
+        return _rewritten(kind, finite=finite)
     rest = {name: value for name, value in schema.items() if name != "logicalType"}
     if kind in ("record", "error"):
-        return {**rest, "fields": [_field(field) for field in schema["fields"]]}
+        return {**rest, "fields": [_field(field, finite=finite) for field in schema["fields"]]}
     if kind == "array":
-        return {**rest, "items": _rewritten(schema["items"])}
+        return {**rest, "items": _rewritten(schema["items"], finite=finite)}
     if kind == "map":
-        return {**rest, "values": _rewritten(schema["values"])}
+        return {**rest, "values": _rewritten(schema["values"], finite=finite)}
+    if finite and kind in NUMBERS:
+        return rest
     usual = "assay-text" if kind == "fixed" else PRIMITIVES.get(str(kind))
     made = LOGICAL.get((str(kind), str(schema.get("logicalType"))), usual)
     return {**rest, "logicalType": made} if made else rest
 
 
-def _field(field: dict[str, Any]) -> dict[str, Any]:
-    made = {**field, "type": _rewritten(field["type"])}
+def _field(field: dict[str, Any], *, finite: bool) -> dict[str, Any]:
+    made = {**field, "type": _rewritten(field["type"], finite=finite)}
     first = made["type"][0] if isinstance(made["type"], list) and made["type"] else made["type"]
     default = field.get("default")
     # a default of bytes is a text of their code points, and no reader of logical types is called for it

@@ -13,11 +13,11 @@ from schemas.topics import ANSWERS
 from services.clock import monotonic_s, wall_ms
 from services.engine.process import main, stop_on_signals
 from services.errors import AssayError, fatal_sentence
-from services.gateway.access import refuse_open_address
+from services.gateway.access import Access
 from services.gateway.api import Gateway, guarded
 from services.gateway.events import EventReader
 from services.gateway.log import AnswerFollower, EventWriter
-from services.gateway.server import listen, serve
+from services.gateway.server import check_tls, listen, serve
 from services.gateway.waiting import WaitingRoom
 from services.kafka.topics_admin import describe_topics
 from services.observability import logs
@@ -40,10 +40,11 @@ async def start() -> None:
     """Read settings, serve until asked to stop. Raises AssayError."""
     kafka, topics, runtime = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
     settings = load(GatewaySettings)
-    refuse_open_address(settings)
     metrics = Metrics()
     logs.configure(runtime, metrics)
     shown = GatewayMetrics(metrics.registry)
+    access = Access(settings)
+    check_tls(settings)
     stop = stop_on_signals()
     source = source_in_force()
     partitions = await _partitions(kafka, topics, source)
@@ -60,13 +61,14 @@ async def start() -> None:
         shown,
         metrics.registry,
         partitions,
+        access,
         functools.partial(_why_not_ready, follower, room),
         lambda: follower.ended is None,
     )
     try:
         await writer.start()
         await follower.start()
-        watching = asyncio.create_task(_watch(room, follower, shown, stop))
+        watching = asyncio.create_task(_watch(room, follower, access, shown, stop))
         host, port = listening.getsockname()[:2]
         log.info(
             "gateway.started",
@@ -127,13 +129,16 @@ def _why_not_ready(follower: AnswerFollower, room: WaitingRoom) -> bool | str:
     return "events wait for scores that do not come" if room.stalled else True
 
 
-async def _watch(room: WaitingRoom, follower: AnswerFollower, metrics: GatewayMetrics, stop: asyncio.Event) -> None:
+async def _watch(
+    room: WaitingRoom, follower: AnswerFollower, access: Access, metrics: GatewayMetrics, stop: asyncio.Event
+) -> None:
     """Once a second: give up what waits too long, show what is, end with what we follow."""
     while not stop.is_set():
         await asyncio.sleep(SWEEP_S)
         metrics.stalled.set(room.stalled)
         metrics.remembered.set(len(room.memory))
         room.sweep()
+        access.refresh()
         if (why := follower.ended) is not None:
             log.error("process.background_ended", why=why)
             stop.set()

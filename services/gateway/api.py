@@ -20,6 +20,7 @@ from schemas.answer import Answer, Answered, Problem, Verdict
 from schemas.score import Score
 from schemas.source_spec import SourceSpec
 from services.clock import monotonic_s
+from services.gateway.access import Access
 from services.gateway.document import EVENT_BODY, describe
 from services.gateway.events import Event, EventReader, Place, split
 from services.gateway.problems import Kind, ProblemError
@@ -50,13 +51,14 @@ class Gateway:
     metrics: GatewayMetrics
     registry: CollectorRegistry
     partitions: int
+    access: Access
     ready: Callable[[], bool | str]
     live: Callable[[], bool]
 
-    async def answer(self, payload: bytes, deadline_s: float) -> Answered:
+    async def answer(self, payload: bytes, client: str, deadline_s: float) -> Answered:
         """The answer to one event. Raises ProblemError."""
         started_s = monotonic_s()
-        event = self.reader.read(payload)
+        event = self.reader.read(payload, client)
         reply = await self.room.ask(event, deadline_s)
         self.metrics.latency.observe(monotonic_s() - started_s)
         return self._answered(event, reply)
@@ -74,14 +76,14 @@ class Gateway:
             position=reply.position and codec.record_of(reply.position),
         )
 
-    async def answers(self, payloads: list[bytes], deadline_s: float) -> list[Answered | Problem]:
+    async def answers(self, payloads: list[bytes], client: str, deadline_s: float) -> list[Answered | Problem]:
         """The answers to many, in their order: a problem with one is no problem of the others."""
-        asked = [self._one_of_many(payload, deadline_s) for payload in payloads]
+        asked = [self._one_of_many(payload, client, deadline_s) for payload in payloads]
         return list(await asyncio.gather(*asked))
 
-    async def _one_of_many(self, payload: bytes, deadline_s: float) -> Answered | Problem:
+    async def _one_of_many(self, payload: bytes, client: str, deadline_s: float) -> Answered | Problem:
         try:
-            return await self.answer(payload, deadline_s)
+            return await self.answer(payload, client, deadline_s)
         except ProblemError as problem:
             self.metrics.events.labels("problem").inc()
             return problem.details()
@@ -196,20 +198,24 @@ def _events(app: FastAPI, gateway: Gateway) -> None:
         """The decision on one event, or on each of a list; once it is committed, or the stand-in at the deadline."""
         allowed_ms = min(deadline_ms or settings.deadline_ms, settings.deadline_ms_max)
         deadline_s = monotonic_s() + allowed_ms / 1000
+        client = gateway.access.client(request, "decide")
         body = await _body(request, settings.body_bytes_max)
         payloads = split(body, settings.events_max)
+        gateway.access.meter(client, len(payloads or (body,)))
         if payloads is None:
-            return Response(codec.encode(await gateway.answer(body, deadline_s)), media_type=JSON)
-        return Response(codec.encode(await gateway.answers(payloads, deadline_s)), media_type=JSON)
+            return Response(codec.encode(await gateway.answer(body, client.name, deadline_s)), media_type=JSON)
+        return Response(codec.encode(await gateway.answers(payloads, client.name, deadline_s)), media_type=JSON)
 
     @app.get("/v1/decisions/{event_id}", operation_id="decision", response_model=Answered, responses=PROBLEMS)
     async def decision(
+        request: Request,
         event_id: Annotated[str, Path(min_length=1, max_length=64, description="Id of the event.")],
         subject: Annotated[
             str | None, Query(max_length=64, description="Whose event, where several have events of that id.")
         ] = None,
     ) -> Response:
         """The committed decision on an event that was sent here before, as long as it is remembered."""
+        gateway.access.client(request, "read")
         return Response(codec.encode(gateway.remembered(event_id, subject)), media_type=JSON)
 
 
@@ -226,6 +232,7 @@ def _operations(app: FastAPI, gateway: Gateway) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
+        gateway.access.client(request, "metrics")
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(gateway.registry), media_type=content_type)
 

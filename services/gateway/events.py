@@ -32,6 +32,8 @@ class Event(NamedTuple):
     payload: bytes
     timestamp_ms: int
     """Its record's: it was judged by this."""
+    client: str
+    """Who sends it."""
 
 
 class _Record(NamedTuple):
@@ -58,7 +60,7 @@ class EventReader:
         self._topic = topic_of(source).name
         self._partitions, self._clock_ms = partitions, clock_ms
 
-    def read(self, payload: bytes) -> Event:
+    def read(self, payload: bytes, client: str) -> Event:
         """Raises ProblemError."""
         record = _Record(self._topic, 0, 0, self._clock_ms(), payload)
         found = self._decoder.decode([record])
@@ -68,7 +70,9 @@ class EventReader:
             raise ProblemError(Kind.INVALID, NOT_SELECTED)
         (event_id,), (subject,) = found.events.ids, found.events.subjects
         partition = place(subject.encode(), self._partitions)
-        return Event(Place(partition, event_id), subject, int(found.events.time_ms[0]), payload, record.timestamp)
+        return Event(
+            Place(partition, event_id), subject, int(found.events.time_ms[0]), payload, record.timestamp, client
+        )
 
 
 def refusal(reason: DeadLetterReason, detail: str) -> ProblemError:

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.answer import Position
-from schemas.topics import ANSWERS, REQUEST_HEADER
+from schemas.topics import ANSWERS, CLIENT_HEADER, REQUEST_HEADER
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record
 from services.engine.tables import why_ended
@@ -50,7 +50,7 @@ class EventWriter:
             key=event.subject.encode(),
             partition=event.place.partition,
             timestamp_ms=event.timestamp_ms,
-            headers=[(REQUEST_HEADER, request.encode())],
+            headers=[(REQUEST_HEADER, request.encode()), (CLIENT_HEADER, event.client.encode())],
         )
         return Position(topic=sent.topic, partition=sent.partition, offset=sent.offset)
 

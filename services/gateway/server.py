@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from services.errors import AssayError
+from services.errors import AssayError, SettingsError
+from services.gateway.access import CERTIFICATE
 from services.settings.gateway import GatewaySettings
 
 KEEP_ALIVE_S = 75
@@ -43,6 +45,7 @@ def bounded(head_bytes_max: int) -> type[asyncio.Protocol]:
             """A request begins."""
             self.in_head, self.head_bytes = True, 0
             super().on_message_begin()
+            self.scope[CERTIFICATE] = common_name(self.transport.get_extra_info("peercert"))  # type: ignore[literal-required]
 
         def on_headers_complete(self) -> None:
             """Its head is over."""
@@ -55,6 +58,32 @@ def bounded(head_bytes_max: int) -> type[asyncio.Protocol]:
             super().on_message_complete()
 
     return Bounded
+
+
+def common_name(certificate: Any) -> str | None:
+    """Of a certificate as `ssl` shows it; None where there is none, or it has none."""
+    for part in (certificate or {}).get("subject", ()):
+        for name, value in part:
+            if name == "commonName":
+                return str(value)
+    return None
+
+
+def check_tls(settings: GatewaySettings) -> None:
+    """Raises SettingsError where the TLS files cannot be used."""
+    if settings.tls_certificate_file is None:
+        if settings.tls_client_ca_file is not None or settings.tls_key_file is not None:
+            raise SettingsError("ASSAY_GATEWAY_TLS_* need a certificate: set ASSAY_GATEWAY_TLS_CERTIFICATE_FILE.")
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
+        if settings.tls_client_ca_file is not None:
+            context.load_verify_locations(settings.tls_client_ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(
+            f"ASSAY_GATEWAY_TLS_* cannot be used ({error.strerror}): check that key and certificate belong together."
+        ) from None
 
 
 def listen(settings: GatewaySettings) -> socket.socket:
@@ -84,6 +113,10 @@ async def serve(app: Any, listening: socket.socket, settings: GatewaySettings, s
         limit_concurrency=settings.connections_max,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=END_S_MAX,
+        ssl_certfile=settings.tls_certificate_file,
+        ssl_keyfile=settings.tls_key_file,
+        ssl_ca_certs=str(settings.tls_client_ca_file) if settings.tls_client_ca_file else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca_file else ssl.CERT_NONE,
     )
     server = Server(config)
     serving = asyncio.create_task(server.serve([listening]))

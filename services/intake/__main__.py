@@ -35,13 +35,13 @@ async def start() -> None:
     runtime = load(RuntimeSettings).model_copy(update={"group": intake.group, "http_port": intake.http_port})
     spec = _source(intake, scorer)
     source = users_topic(spec)
-    if source.name == EVENTS.name:
+    if (full_name := source.full_name(topics.topic_prefix)) == EVENTS.full_name(topics.topic_prefix):
         raise AssayError(
-            f"The source spec's topic is {EVENTS.name}, to which intake writes: give your own topic another name."
+            f"The source spec's topic is {full_name}, to which intake writes: give your own topic another name."
         )
     metrics = Metrics()
     logs.configure(runtime, metrics)
-    log.info("source.loaded", topic=source.name, digest=spec.digest())
+    log.info("source.loaded", topic=full_name, digest=spec.digest())
     letters, prefix = DeadLetterWriter(privacy_key(runtime)), topics.topic_prefix
     (events,) = await describe_topics(kafka, topics, [EVENTS])
     router = Router(prefix, spec, max(1, events.partitions))  # where there is none, the start says so

@@ -40,7 +40,7 @@ class Grant:
 
 
 def grants(access: Access, topic_prefix: str = "", group: str | None = None) -> list[Grant]:
-    """Everything that a program needs, and nothing else. group: its consumer group, where it has one."""
+    """Everything that a program needs, and nothing else. group: its consumer group, where it has one of another name."""
     group = group or GROUPS.get(access.name, "")
     found = {Grant("topic", topic.full_name(topic_prefix), "Read") for topic in (*access.reads, *access.grouped)}
     found |= {Grant("topic", topic.full_name(topic_prefix), "Write") for topic in access.writes}

@@ -6,7 +6,7 @@ replay's decoder sees what the stream's saw.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from polars.exceptions import PolarsError
 from models import durable
 from schemas.topics import ENTITY_VALUES_HEADER
 from services.engine.batches import Record
+from services.engine.origin import origin_headers
 from services.errors import AssayError
 from services.replay.log import EmittedScore, Log, Spans
 from services.verification.read import Progress, Span
@@ -24,6 +25,9 @@ FORMAT_VERSION = 2
 READ_VERSIONS = (1, 2)
 ABOUT = "archive.json"
 INPUTS, SCORES, PROFILES, LISTS = "transactions", "scores", "terminal-profiles", "lists"
+ORIGINS = "origins"
+"""Of a source that is routed: where the user's record of each input lies, as topic-partition@offset. No replay reads it."""
+
 ROWS_MAX = 500_000
 """Records in one file."""
 
@@ -35,6 +39,7 @@ OPTIONAL = {"entity_values": pl.Binary}
 """What earlier archives lack."""
 
 SCORE_1 = {"source_partition": pl.Int32, "source_offset": pl.Int64, "profiles_offset": pl.Int64, "value": pl.Binary}
+ORIGIN = {"partition": pl.Int32, "offset": pl.Int64, "origin": pl.String}
 SCORE = {**SCORE_1, "lists_offset": pl.Int64}
 
 
@@ -95,15 +100,17 @@ async def write_archive(log: Log, path: Path, progress: Progress | None = None) 
         spans = await log.spans()
         _make(path)
         scores, inputs = _Folder(path / SCORES, SCORE), _Folder(path / INPUTS, INPUT)
+        origins = _Folder(path / ORIGINS, ORIGIN)
         profiles, lists = _Folder(path / PROFILES, RECORD), _Folder(path / LISTS, RECORD)
         async for emitted in log.scores(progress):
             scores.add(emitted)
         async for _, records in log.inputs(progress):
             inputs.add([(*_row(record), _entity_values(record)) for record in records])
+            origins.add([row for record in records if (row := _origin(record))])
         profiles.add([_row(record) for record in await log.profiles()])
         lists.add([_row(record) for record in await log.lists()])
         folders = {INPUTS: inputs, SCORES: scores, PROFILES: profiles, LISTS: lists}
-        for folder in folders.values():
+        for folder in (*folders.values(), origins):
             folder.close()
         about = {
             "format_version": FORMAT_VERSION,
@@ -134,11 +141,19 @@ def _entity_values(record: Record) -> bytes | None:
     return dict(record.headers).get(ENTITY_VALUES_HEADER)
 
 
+def _origin(record: Record) -> tuple[Any, ...] | None:
+    """Where the user's own record lies that an event was made of; None where intake made none."""
+    found = origin_headers(record)
+    return (record.partition, record.offset, found[0][1].decode("utf-8", "replace")) if found else None
+
+
 class ArchiveLog:
     """An archive, read as the topics would be, without Kafka."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, partitions: Collection[int] | None = None) -> None:
+        """partitions: only these, of inputs and scores."""
         self._path, self._score = path, SCORE
+        self._partitions = None if partitions is None else sorted(partitions)
 
     async def spans(self) -> Spans:
         """As they were when the archive was written."""
@@ -182,10 +197,14 @@ class ArchiveLog:
             try:
                 found = pl.read_parquet(file)
                 absent = [pl.lit(None, type_).alias(field) for field, type_ in OPTIONAL.items() if field not in found]
-                yield found.with_columns(absent).select(pl.col(name).cast(of) for name, of in schema.items()).rows()
+                frame = found.with_columns(absent).select(pl.col(name).cast(of) for name, of in schema.items())
             except (PolarsError, OSError):
                 raise ArchiveError(
                     f"{file} is damaged or not of this archive: restore it, or write the archive again."
                 ) from None
+            column = {INPUTS: "partition", SCORES: "source_partition"}.get(name)
+            if self._partitions is not None and column is not None:
+                frame = frame.filter(pl.col(column).is_in(self._partitions))
+            yield frame.rows()
             if progress:
                 progress(place + 1, len(files))

@@ -1,8 +1,11 @@
 """python -m services.scorer: wiring only. Settings come from the environment (docs/settings.md)."""
 
+from collections.abc import Awaitable, Callable
+
 import structlog
 from aiokafka import TopicPartition
 
+from models.bundle.files import BundleError
 from models.features.fold import warm
 from models.features.history import FeatureStateError
 from models.sources.spec_file import scorer_input
@@ -12,7 +15,7 @@ from services.engine.duplicates import warm as warm_duplicates
 from services.engine.process import Environment, Service, main, run_processor
 from services.engine.tables import ConditionalTable, FollowedTable
 from services.errors import AssayError
-from services.kafka.topics_admin import read_retention, read_unbounded_stamps, short_retention
+from services.kafka.topics_admin import describe_topics, read_retention, read_unbounded_stamps, short_retention
 from services.observability import logs
 from services.observability.metrics import Metrics
 from services.privacy.subject_keys import subject_keys
@@ -61,7 +64,7 @@ async def start() -> None:
     metrics.sealed.set(subjects is not None)
     if subjects is not None:
         log.info("privacy.decisions_sealed", key_id=subjects.master_id)
-    emitter = Emitter(topics.topic_prefix, shares, letters, subjects)
+    emitter = Emitter(topics.topic_prefix, shares, letters, subjects, model.source)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
     policy_loader = PolicyLoader(load(PolicySettings), bundles)
@@ -81,18 +84,34 @@ async def start() -> None:
 
     table = FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)
     followed = ConditionalTable(table, profiled)
-    list_table = ConditionalTable(
-        FollowedTable(LISTS, kafka, topics.topic_prefix, lists.apply, metrics), lambda: models.asks_lists
-    )
-    policies = PolicySwapper(models, policy_loader, metrics, list_table.follow)
+    list_table, follow_lists = _following_lists(kafka, topics, models, lists, metrics)
+    policies = PolicySwapper(models, policy_loader, metrics, follow_lists)
     swapper = Swapper(models, loader, runtime.group, metrics, followed.follow, policies)
     swapper.follow(
         FollowedTable(CONTROL_ANSWERS, kafka, topics.topic_prefix, swapper.take_answers, metrics),
         FollowedTable(CONTROL, kafka, topics.topic_prefix, swapper.take, metrics),
     )
-    reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES, LISTS)
+    reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES, *([LISTS] if models.asks_lists else []))
     service = Service([source], SCORER_OUTPUTS, make_processor, [swapper, followed, list_table], reads)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
+
+
+def _following_lists(
+    kafka: KafkaSettings, topics: TopicSettings, models: Models, lists: ListTable, metrics: Metrics
+) -> tuple[ConditionalTable, Callable[[], Awaitable[None]]]:
+    """The lists' table, and what follows it once a policy asks them."""
+    followed = FollowedTable(LISTS, kafka, topics.topic_prefix, lists.apply, metrics)
+    table = ConditionalTable(followed, lambda: models.asks_lists)
+
+    async def follow() -> None:
+        (state,) = await describe_topics(kafka, topics, [LISTS])
+        if not state.partitions:  # an installation of an earlier version
+            raise BundleError(
+                f"It asks lists, and there is no topic {state.name}: run `assay topics create`.", "failed"
+            )
+        await table.follow()
+
+    return table, follow
 
 
 def _warn_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:

@@ -3,7 +3,6 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from schemas.decision import ChallengerScore, Decision, RecordedBecause, ShadowR
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
 from schemas.score import OF_POLICIES, Score
+from schemas.source_spec import SourceSpec
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
@@ -35,16 +35,14 @@ from services.engine.faults import Fault, headers_of
 from services.engine.origin import origin_headers
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
+from services.scorer.alert_attributes import AlertAttributes
 from services.scorer.answers import AnswerWriter, requests
 from services.scorer.decide import recorded
-from services.scorer.ruling import Ruled
+from services.scorer.ruling import Ruled, ruled_scores
 from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
-
-NOT_RULED: dict[str, Any] = {}
-"""What a score says of a policy where there is none."""
 
 NO_COUNTERPARTY = "-"
 """In an alert, of an event that has none."""
@@ -54,15 +52,22 @@ class Emitter:
     """Encodes the outputs of one partition."""
 
     def __init__(
-        self, prefix: str, shares: Shares, dead_letters: DeadLetterWriter, subjects: SubjectKeys | None = None
+        self,
+        prefix: str,
+        shares: Shares,
+        dead_letters: DeadLetterWriter,
+        subjects: SubjectKeys | None = None,
+        source: SourceSpec | None = None,
     ) -> None:
-        """subjects: seals decisions; without, they are plain."""
+        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown."""
+        self._shown = AlertAttributes(source)
         self._prefix, self._subjects = prefix, subjects
         self._answers = AnswerWriter(prefix)
         self._shares = shares
         self._dead_letters = dead_letters
-        self._score = codec.record_type(Score, OF_POLICIES)
-        self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words"})
+        self._score = codec.record_type(Score, without=OF_POLICIES)
+        self._ruled_score = codec.record_type(Score, OF_POLICIES)
+        self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words", "attributes"})
         self._decision: type[Decision] = codec.record_type(Decision, OF_POLICIES | {"policy_digest", "shadow_policy"})
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
@@ -102,8 +107,21 @@ class Emitter:
         return [scores, alerts, decisions]
 
     def _scores(self, batch: Scored) -> list[Score]:
-        make, model = self._score, batch.identity.model
-        ruled = repeat(NOT_RULED, len(batch.records)) if batch.ruled is None else batch.ruled.fields()
+        model = batch.identity.model
+        columns = (
+            batch.events.ids,
+            batch.event_time_ms.tolist(),
+            batch.events.subjects,
+            batch.scores.probability.tolist(),
+            batch.scores.reconstruction_error.tolist(),
+            batch.scores.anomaly_percentile.tolist(),
+            batch.outcomes.alert.tolist(),
+            batch.late.tolist(),
+            batch.outcomes.let_through.tolist(),
+        )
+        if batch.ruled is not None:
+            return ruled_scores(self._ruled_score, model, columns, batch.ruled)
+        make = self._score
         return [
             make(
                 transaction_id=event_id,
@@ -116,20 +134,9 @@ class Emitter:
                 model=model,
                 late=late,
                 let_through=let_through,
-                **said,
             )
-            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through, said in zip(
-                batch.events.ids,
-                batch.event_time_ms.tolist(),
-                batch.events.subjects,
-                batch.scores.probability.tolist(),
-                batch.scores.reconstruction_error.tolist(),
-                batch.scores.anomaly_percentile.tolist(),
-                batch.outcomes.alert.tolist(),
-                batch.late.tolist(),
-                batch.outcomes.let_through.tolist(),
-                ruled,
-                strict=True,
+            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
+                *columns, strict=True
             )
         ]
 
@@ -205,6 +212,7 @@ class Emitter:
             currency=events.currencies[row],
             triggers=triggers,
             reasons=_records(batch.reasons.get(row, ())),
+            attributes=self._shown.of(events, row) or codec.LEFT_OUT,
             rule_words=codec.LEFT_OUT if batch.ruled is None else batch.ruled.words(row) or codec.LEFT_OUT,
         )
 
@@ -259,7 +267,7 @@ def _shadow_ruling(shadow: Ruled, row: int) -> ShadowRuling:
 
 
 def _fields(score: Score) -> dict[str, Any]:
-    return {name: getattr(score, name) for name in Score.model_fields}
+    return {name: getattr(score, name, codec.LEFT_OUT) for name in Score.model_fields}
 
 
 def _records(reasons: Sequence[Reason]) -> tuple[Reason, ...]:

@@ -78,6 +78,7 @@ class OfflinePartition:
             limits.times,
             scan_ids=limits.scan_ids,
             source=in_log(meant) if of_log else meant,
+            currencies=session.bundle.manifest.feature_spec.currencies,
         )
         self._duplicates = DuplicateWindow(limits.duplicates)
         spec = session.bundle.manifest.feature_spec

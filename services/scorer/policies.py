@@ -63,6 +63,8 @@ class PolicyLoader:
     def _started(self, found: FoundPolicy | None, model: Model, channel: PolicyChannel) -> ActivePolicy | None:
         if found is None:
             return None
+        for wanted, error in found.refused:
+            log.error("policy.refused", policy=str(wanted), command="start", reason=error.reason, why=str(error))
         active = policy_beside(found.signed, model)
         log.info("policy.loaded", policy=active.program.name, channel=channel, why=found.why)
         return active

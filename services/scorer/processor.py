@@ -106,7 +106,13 @@ class ScoringProcessor:
         self._emitter = emitter
         self._metrics = metrics
         self._label = str(source.partition)
-        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids, source=model.source)
+        self._decoder = Decoder(
+            limits.message_bytes_max,
+            limits.times,
+            scan_ids=limits.scan_ids,
+            source=model.source,
+            currencies=model.feature_spec.currencies,
+        )
         self._entities = EntityHeaders.of(model.feature_spec)
         self._duplicates = DuplicateWindow(limits.duplicates)
         self._features = FeatureState(model.feature_spec, limits.cards_max)

@@ -10,8 +10,10 @@ from models.policy.lists import Lists
 from models.policy.program import Batch, Program, Ruling, words_of
 from models.scoring.scores import Scores
 from models.sources.events import Events
+from schemas import codec
 from schemas.manifest import Thresholds
-from schemas.policy import ACTIONS, Action
+from schemas.policy import Action
+from schemas.score import Score
 from services.scorer.decide import BoolArray, Outcomes, crossed, let_through
 from services.scorer.scored import Matrix
 
@@ -38,17 +40,46 @@ class Ruled:
         """The rules that hold, for people."""
         return words_of(self.program.policy, self.ruling.rules.get(row, ()))
 
-    def fields(self) -> list[dict[str, Any]]:
-        """What scores say of it. Rows of which nothing but the action is to be said share their fields."""
-        plain = {action: {"policy": self.program.name, "action": action} for action in ACTIONS}
-        found: list[dict[str, Any]] = [plain[action] for action in self.said]
+    def columns(self) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+        """What scores say of it, row by row: action, what was withheld, the rules that hold, and those in shadow."""
+        actions, rows = list(self.said), len(self.said)
+        withheld: list[Any] = [codec.LEFT_OUT] * rows
         for row in np.flatnonzero(self.let_through).tolist():
-            withheld = self.withheld(row)
-            found[row] = plain["approve"] | ({} if withheld is None else {"withheld_action": withheld})
-        for name, held in (("rules", self.ruling.rules), ("shadow_rules", self.ruling.shadow_rules)):
-            for row, rules in held.items():
-                found[row] = found[row] | {name: rules}
-        return found
+            if (said := self.withheld(row)) is not None:
+                actions[row], withheld[row] = "approve", said
+        rules, shadow_rules = ([codec.LEFT_OUT] * rows for _ in range(2))
+        for held, column in ((self.ruling.rules, rules), (self.ruling.shadow_rules, shadow_rules)):
+            for row, names in held.items():
+                column[row] = names
+        return actions, withheld, rules, shadow_rules
+
+
+def ruled_scores(make: type[Score], model: str, columns: Sequence[Sequence[Any]], ruled: Ruled) -> list[Score]:
+    """Scores with what the policy says. columns: id, time, subject, the three scores, alert, late, let through."""
+    policy = ruled.program.name
+    return [
+        make(
+            transaction_id=event_id,
+            event_time_ms=time_ms,
+            card_id=subject,
+            probability=probability,
+            reconstruction_error=error,
+            anomaly_percentile=percentile,
+            alert=alert,
+            model=model,
+            late=late,
+            let_through=let_through,
+            policy=policy,
+            action=action,
+            withheld_action=withheld,
+            rules=rules,
+            shadow_rules=shadow_rules,
+        )
+        for (
+            (event_id, time_ms, subject, probability, error, percentile, alert, late, let_through),
+            (action, withheld, rules, shadow_rules),
+        ) in zip(zip(*columns, strict=True), zip(*ruled.columns(), strict=True), strict=True)
+    ]
 
 
 def thresholds_of(program: Program | None, of_bundle: Thresholds) -> Thresholds:

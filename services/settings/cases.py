@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.base import Group
+from schemas.lists import ListName
 from services.settings.secrets import KeySecret
 
 
@@ -27,6 +28,13 @@ class CasesSettings(BaseSettings):
     )
     keep_days: Annotated[float, Field(gt=0)] = Field(
         180.0, description="A closed case is forgotten so long after its last change was taken in."
+    )
+    confirmed_list: ListName | None = Field(
+        None,
+        description="List that the card of a confirmed case is put on; without it none. A later dismissal takes it off.",
+    )
+    confirmed_list_days: Annotated[float, Field(gt=0, le=3650)] | None = Field(
+        None, description="So long a card counts on it, from the decision; without it for ever."
     )
     tick_s: Annotated[float, Field(gt=0)] = Field(60.0, description="How often expiry is looked at.")
     webhook_url: str | None = Field(

@@ -1,5 +1,6 @@
 """Settings: the gateway."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -54,6 +55,19 @@ class GatewaySettings(BaseSettings):
     )
     head_bytes_max: Annotated[int, Field(ge=1024, le=1 << 20)] = Field(
         16 << 10, description="A connection that sends more before the end of a request's headers is closed."
+    )
+    keys_file: Path | None = Field(
+        None, description="File of API keys (`assay gateway keys add`), hashed; read again when it changes."
+    )
+    client_events_per_s_max: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Events a second of one client, at most, where its key names no other rate; beyond it 429."
+    )
+    tls_certificate_file: Path | None = Field(None, description="Certificate (PEM) for HTTPS; the chain may follow.")
+    tls_key_file: Path | None = Field(None, description="Key of that certificate (PEM).")
+    tls_client_ca_file: Path | None = Field(
+        None,
+        description="CA certificates (PEM): each client needs a certificate of theirs, whose common name is who asks. With "
+        "ASSAY_GATEWAY_KEYS_FILE an API key names it instead.",
     )
     connections_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
         2_000, description="Connections and requests at once, at most; one more is answered 503."

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings
 
 from services.errors import SettingsError
 from services.settings.names import check_names, take_renamed
+from services.settings.product import ProductSettings, of_product
 
 S = TypeVar("S", bound=BaseSettings)
 
@@ -16,6 +17,12 @@ def load(settings: type[S]) -> S:
     """Settings from the environment. Raises SettingsError: one sentence that names the variable."""
     take_renamed(os.environ)
     check_names(os.environ)
+    loaded = _read(settings)
+    product = _read(ProductSettings).product
+    return loaded if product is None else loaded.model_copy(update=of_product(loaded, product))
+
+
+def _read(settings: type[S]) -> S:
     try:
         return settings()
     except ValidationError as error:

@@ -47,6 +47,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         policy,
         privacy,
         processing,
+        product,
         profiler,
         schema_registry,
         scorer,
@@ -55,6 +56,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
     return (
         kafka.KafkaSettings,
         kafka.TopicSettings,
+        product.ProductSettings,
         schema_registry.SchemaRegistrySettings,
         processing.RuntimeSettings,
         scorer.ScorerSettings,

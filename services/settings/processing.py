@@ -11,6 +11,8 @@ from schemas.base import Group
 from services.settings.secrets import KeySecret, Secret
 
 TRANSACTIONS_PER_S_MAX = {"exactly_once": 400.0, "at_least_once": 1000.0}
+LATENCY_FACTOR = 2.0
+"""With the profile latency: so many times as many micro-batches a second."""
 
 
 class RuntimeSettings(BaseSettings):
@@ -25,6 +27,11 @@ class RuntimeSettings(BaseSettings):
     delivery: Literal["exactly_once", "at_least_once"] = Field(
         "exactly_once",
         description="exactly_once commits outputs and offsets in one transaction; at_least_once is faster.",
+    )
+    profile: Literal["throughput", "latency"] = Field(
+        "throughput",
+        description=f"latency: {LATENCY_FACTOR:g} times as many micro-batches a second, unless ASSAY_TRANSACTIONS_PER_S_MAX is "
+        "set: each waits less and costs more. For callers that wait for an answer (docs/gateway.md).",
     )
     start_from: Literal["earliest", "latest"] = Field(
         "earliest", description="Where a group without committed offsets begins."
@@ -147,6 +154,13 @@ class RuntimeSettings(BaseSettings):
         description="Key of the hashes in dead letters, 16 bytes or more. Without one a random key is made at each start.",
     )
     privacy_key_id: str = Field("ephemeral", description="Name of that key, written beside each hash.")
+
+    @property
+    def pace(self) -> float:
+        """Micro-batches a second of one process, at most, while it keeps up."""
+        if self.transactions_per_s_max is not None:
+            return self.transactions_per_s_max
+        return TRANSACTIONS_PER_S_MAX[self.delivery] * (LATENCY_FACTOR if self.profile == "latency" else 1.0)
 
     @property
     def accepted_log_ids(self) -> frozenset[str]:

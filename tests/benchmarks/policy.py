@@ -180,7 +180,7 @@ def latencies(
         def run(environment: dict[str, str]) -> float:
             stream.environment = environment
             runs = assay(stream, "exactly_once", lambda pid: rated(stream, loads, SCORES.name, (rate,), seconds, pid))
-            return float(runs[rate]["p99"])
+            return float(runs[rate]["p99_ms"])
 
         found = interleaved({"with": lambda: run(settings), "without": lambda: run({})}, rounds)
     return {

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from schemas.topics import ACCESS
+from services.settings.intake import IntakeSettings
 from tests.deploy.ports import PORTS
 
 ROOT = Path(__file__).parents[2]
@@ -195,3 +196,22 @@ def test_a_pod_on_a_gpu_has_one_and_refuses_to_go_without() -> None:
     assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert {"name": "ASSAY_DEVICE", "value": "cuda"} in container["env"]
     assert pods(rendered("gpu"))["profiler"]["containers"][0]["image"] == "assay:cpu"
+
+
+def test_the_component_of_intake_adds_its_pods_to_an_overlay(tmp_path: Path) -> None:
+    """Rendered beside the base, valid, on the port of its settings."""
+    kubectl = shutil.which("kubectl") or pytest.skip("neither kubectl nor kustomize is installed")
+    shutil.copytree(FOLDER, tmp_path / "kubernetes")
+    overlay = tmp_path / "kubernetes" / "overlays" / "routed"
+    overlay.mkdir()
+    lines = ["resources: [../../base]", "components: [../../components/intake]"]
+    (overlay / "kustomization.yaml").write_text("\n".join(lines))
+    done = subprocess.run([kubectl, "kustomize", str(overlay)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    manifests = list(yaml.safe_load_all(done.stdout))
+    for manifest in manifests:
+        check(manifest)
+    (container,) = pods(manifests)["intake"]["containers"]
+    assert container["args"] == ["python", "-m", "services.intake"]
+    assert container["ports"][0]["containerPort"] == IntakeSettings.model_fields["http_port"].default
+    assert "profiler" not in str(one(manifests, "StatefulSet", "intake"))

@@ -36,6 +36,9 @@ BUNDLES = {
     "ASSAY_BUNDLE_PUBLIC_KEYS": str(ROOT / "deploy/keys/demo.pub"),
 }
 """What scores where a test names nothing else: no default does."""
+UNSET = "unset"
+"""A variable that the process does not have, whatever the harness sets."""
+
 BASE_TIME_MS = 1_577_836_800_000  # 2020-01-01
 
 
@@ -233,11 +236,12 @@ class Scorer:
             "ASSAY_CARDS_MAX": "10000",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_") or name in BUNDLES}
+        wanted = {**BUNDLES, **kept, **settings, **environment}
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module],
                 cwd=ROOT,
-                env={**BUNDLES, **kept, **settings, **environment},
+                env={name: value for name, value in wanted.items() if value != UNSET},
                 stdout=output,
                 stderr=output,
                 start_new_session=True,

@@ -8,6 +8,7 @@ import polars as pl
 
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.layout import id_fields, number_fields
+from models.files.currencies import currency_problems
 from models.files.events import read_events, usable_events
 from models.files.options import ReadOptions
 from models.files.payments import PLAIN, payloads, read
@@ -46,6 +47,7 @@ def read_history(
     else:
         fields = read_events(path, source, label, scenario, options, notes)
     good = usable(fields, notes)
+    good = _left(good, currency_problems(good, spec.currencies), notes)
     if good.is_empty():
         raise TrainingError(f"{path} holds no payment that could be scored: look at its times, ids and amounts.")
     return fold_payments(good, spec, _words(path, len(fields) - len(good)), progress)

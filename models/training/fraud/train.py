@@ -75,6 +75,8 @@ class FraudSettings:
     spec: FeatureSpec
     seed: int = 1
     version: int = 1
+    name: str = "fraud"
+    """Of the model line."""
     customers: int = 5_000
     terminals: int = 10_000
     days: int = 60
@@ -133,7 +135,7 @@ def train_fraud(
     )
     on_test = _scores(model, cuts.test.features)
     manifest = Manifest(
-        name="fraud",
+        name=settings.name,
         version=settings.version,
         product="fraud",
         created_at_ms=(history.first_day + history.days) * DAY_MS,  # no clock's: the same run gives the same bundle
@@ -271,12 +273,17 @@ def with_epochs(settings: FraudSettings, epochs: int) -> FraudSettings:
 def recorded(settings: FraudSettings) -> dict[str, JsonValue]:
     """The settings as the manifest records them, beside what it has fields for. `restored` takes them back."""
     flat: dict[str, JsonValue] = _SETTINGS.dump_python(
-        settings, mode="json", exclude={"spec", "seed", "version", "source"}
+        settings, mode="json", exclude={"spec", "seed", "version", "name", "source"}
     )
     return flat
 
 
 def restored(manifest: Manifest) -> FraudSettings:
     """The settings that a bundle was trained with."""
-    identity = {"spec": manifest.feature_spec, "seed": manifest.training.seed, "version": manifest.version}
+    identity = {
+        "spec": manifest.feature_spec,
+        "seed": manifest.training.seed,
+        "version": manifest.version,
+        "name": manifest.name,
+    }
     return _SETTINGS.validate_python({**manifest.training.settings, **identity, "source": manifest.source})

@@ -1,6 +1,8 @@
 """`assay policy publish`, `promote`, `rollback`, `shadow`, `history`: policies of the registry, and which of them decides."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +27,21 @@ SHADOW_EXAMPLE = "Example: assay policy shadow fraud/4; assay policy shadow --of
 HISTORY_EXAMPLE = "Example: assay policy history --json"
 
 
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """The registry's sentences name the commands for bundles."""
+    from models.bundle.files import BundleError
+
+    try:
+        yield
+    except BundleError as error:
+        words = str(error).replace("assay registry", "assay policy").replace("No bundle of", "No policy of")
+        raise BundleError(
+            words.replace("was champion", "decided").replace("is champion", "decides"), error.reason
+        ) from None
+
+
+@in_our_words()
 def publish(
     policy: Annotated[Path, typer.Argument(metavar="POLICY", help="File of `assay policy sign`.")],
     why: Why = None,
@@ -57,6 +74,7 @@ def publish(
     tell({"policy": str(signed.ref), "digest": signed.ref.digest, "new": step is not None}, json)
 
 
+@in_our_words()
 def promote(
     policy: Published,
     why: Why = None,
@@ -80,6 +98,7 @@ def promote(
     _change(order, lambda: registry.promote(step), wait, offline, group, json)
 
 
+@in_our_words()
 def rollback(
     line: PolicyLine = None,
     why: Why = None,
@@ -107,6 +126,7 @@ def rollback(
     )
 
 
+@in_our_words()
 def shadow(
     policy: Annotated[str | None, typer.Argument(help="NAME/VERSION: fraud/4.")] = None,
     off: Annotated[bool, typer.Option("--off", help="End it.")] = False,

@@ -42,7 +42,7 @@ def acls(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON in place of a shell script.")] = False,
 ) -> None:
-    """Print a script that grants a program what it needs and nothing else. ASSAY_TOPIC_PREFIX applies."""
+    """Print a script that grants a program what it needs and nothing else. ASSAY_TOPIC_PREFIX and ASSAY_PRODUCT apply."""
     from dataclasses import replace
 
     from models.sources.spec_file import load_source, topic_of, users_topic
@@ -50,6 +50,7 @@ def acls(
     from services.kafka.acls import grants, script
     from services.settings.kafka import TopicSettings
     from services.settings.loading import load
+    from services.settings.product import ProductSettings, group_of
 
     access = next(access for access in ACCESS if access.name == program)
     if source is not None:
@@ -57,7 +58,9 @@ def acls(
             raise typer.BadParameter("only intake and the scorer read a topic by a source spec.", param_hint="--source")
         spec = load_source(source)
         access = replace(access, grouped=(users_topic(spec) if program is Program.INTAKE else topic_of(spec),))
-    prefix = load(TopicSettings).topic_prefix
+    prefix, product = load(TopicSettings).topic_prefix, load(ProductSettings).product
+    if group is None and product is not None and access.grouped:
+        group = group_of(product, access.name)
     if json:
         print_json([asdict(grant) for grant in grants(access, prefix, group)])
     else:

@@ -96,6 +96,12 @@ def swaps(context: typer.Context) -> None:
     _run("swaps", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench answers --rate 1000 --seconds 20 --json")
+def answers(context: typer.Context) -> None:
+    """From due to answered over HTTP, beside the stream's latency and a plain service without a log. Options: --rate ..."""
+    _run("answers", context.args)
+
+
 def _run(name: str, arguments: list[str]) -> None:
     from services.errors import AssayError
 

@@ -11,8 +11,10 @@ from pydantic_settings import BaseSettings
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle
 from models.scoring.devices import DeviceError, create_session
+from models.sources.spec_file import topic_of, users_topic
 from schemas.feature_spec import FeatureSpec
-from schemas.topics import APPLICATIONS, TRANSACTIONS
+from schemas.topics import APPLICATIONS
+from services.cli.operating.inputs import scoring_source
 from services.cli.operating.keying import keys
 from services.cli.operating.standing import former_logs, held_partitions, open_transactions
 from services.cli.operating.topics import wanted_topics
@@ -140,17 +142,18 @@ async def _schema_registry() -> str:
 
 async def _retention(needed_ms: int) -> str:
     kafka, topics = load(KafkaSettings), load(TopicSettings)
-    retention = await read_retention(kafka, topics, TRANSACTIONS)
+    source = topic_of(scoring_source())
+    retention = await read_retention(kafka, topics, source)
     if retention is None:
         return "not known: we may not describe the configuration of the input topic"
-    if short := short_retention(topics.topic_prefix + TRANSACTIONS.name, retention, needed_ms):
+    if short := short_retention(source.full_name(topics.topic_prefix), retention, needed_ms):
         raise AssayError(short)
     return f"the input reaches back further than the features look ({needed_ms // HOUR_MS:,} h)"
 
 
 async def _timestamps() -> str:
     kafka, topics = load(KafkaSettings), load(TopicSettings)
-    for topic in (TRANSACTIONS, APPLICATIONS):
+    for topic in dict.fromkeys((topic_of(source := scoring_source()), users_topic(source), APPLICATIONS)):
         if unbounded := await read_unbounded_stamps(kafka, topics, topic):
             raise AssayError(unbounded)
     return "what producers may put on records of the inputs is bounded by the brokers' clocks"

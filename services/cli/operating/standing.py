@@ -4,18 +4,15 @@ import asyncio
 
 from aiokafka import TopicPartition
 
-from schemas.topics import APPLICATIONS, LABELS, TRANSACTIONS
+from services.cli.operating.inputs import inputs
 from services.engine.held import HELD_AT
 from services.engine.offset_notes import OffsetNote
 from services.errors import AssayError
 from services.kafka.client import admin, reader
 from services.kafka.open_transactions import log_ends, opener
 from services.kafka.topics_admin import describe_topics
-from services.settings.credit import CreditSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
-from services.settings.processing import RuntimeSettings
-from services.settings.profiler import ProfilerSettings
 from services.verification.positions import committed_offsets
 
 SETTLE_S, ANSWER_S_MAX = 2.0, 5.0
@@ -24,7 +21,7 @@ SETTLE_S, ANSWER_S_MAX = 2.0, 5.0
 
 async def held_partitions() -> str:
     """Check that nothing is held. Raises AssayError where the metadata of a committed offset says otherwise."""
-    groups = (load(RuntimeSettings).group, load(CreditSettings).group, load(ProfilerSettings).group)
+    groups = [group for group, _ in inputs()]
     client = admin(load(KafkaSettings))
     held = []
     try:
@@ -45,19 +42,15 @@ async def held_partitions() -> str:
 async def former_logs() -> str:
     """Offsets belong to the inputs that are there. Raises AnotherLogError where an input was deleted and made again."""
     kafka, prefix = load(KafkaSettings), load(TopicSettings).topic_prefix
-    for group, topic in (
-        (load(RuntimeSettings).group, TRANSACTIONS),
-        (load(CreditSettings).group, APPLICATIONS),
-        (load(ProfilerSettings).group, LABELS),
-    ):
-        await committed_offsets(kafka, group, prefix + topic.name)
+    for group, topic in inputs():
+        await committed_offsets(kafka, group, topic.full_name(prefix))
     return "the groups are at the inputs that are there"
 
 
 async def open_transactions() -> str:
     """Check that all inputs can be read. Raises AssayError where an open transaction hides records."""
     kafka, topics = load(KafkaSettings), load(TopicSettings)
-    states = await describe_topics(kafka, topics, (TRANSACTIONS, APPLICATIONS, LABELS))
+    states = await describe_topics(kafka, topics, [topic for _, topic in inputs()])
     sources = [TopicPartition(state.name, number) for state in states for number in range(state.partitions)]
     consumer = reader(kafka)
     try:

@@ -1,6 +1,8 @@
 """`assay topics create|list`."""
 
 import asyncio
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +16,15 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The topics that schemas/topics.py declares.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
+ProductOption = Annotated[
+    str | None, typer.Option("--product", metavar="NAME", help="Of this product. Default: ASSAY_PRODUCT, if it is set.")
+]
+
+
+def _choose(product: str | None) -> None:
+    """From here on settings are this product's."""
+    if product is not None:
+        os.environ["ASSAY_PRODUCT"] = product
 
 
 @app.command(epilog="Example: ASSAY_PARTITIONS=12 ASSAY_REPLICATION=3 assay topics create")
@@ -25,6 +36,13 @@ def create(
             help="Set what differs on existing topics to what is declared; never shortens a retention. Prints the way back.",
         ),
     ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            help="Source spec: its topic, named whole, in place of `transactions`. It is made, never altered."
+        ),
+    ] = None,
+    product: ProductOption = None,
     json: Json = False,
 ) -> None:
     """Create the topics that do not exist yet, and say what differs on those that do.
@@ -36,9 +54,12 @@ def create(
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
-    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), wanted_topics()
+    _choose(product)
+    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), _with_users(wanted_topics(), source)
     done = asyncio.run(create_topics(kafka, topics, wanted))
     found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
+    theirs = {topic.name for topic in wanted if topic.users}
+    found = [difference for difference in found if difference.topic not in theirs]
     back = asyncio.run(topic_configs.alter(kafka, topics, wanted, found)) if alter else []
     if json:
         print_json(
@@ -79,6 +100,15 @@ def wanted_topics() -> "tuple[Topic, ...]":
     return TOPICS if form == "json" else (*TOPICS, *(typed_copy(topic, form) for topic in CONVERTED))
 
 
+def _with_users(ours: "tuple[Topic, ...]", source: Path | None) -> "tuple[Topic, ...]":
+    """The same with the topic of a source spec in place of `transactions`. Raises SourceSpecError."""
+    from models.sources.spec_file import load_source, users_topic
+    from schemas.topics import TRANSACTIONS
+
+    users = TRANSACTIONS if source is None else users_topic(load_source(source))
+    return tuple(users if topic is TRANSACTIONS else topic for topic in ours)
+
+
 def _became(difference: "Difference", *, alter: bool) -> str:
     if not difference.alterable:
         return " (not altered by us: see to it by hand)"
@@ -86,7 +116,7 @@ def _became(difference: "Difference", *, alter: bool) -> str:
 
 
 @app.command("list", epilog="Example: assay topics list")
-def list_topics(json: Json = False) -> None:
+def list_topics(product: ProductOption = None, json: Json = False) -> None:
     """Show the topics, as declared and as the brokers have them."""
     from rich.table import Column, Table
 
@@ -95,6 +125,7 @@ def list_topics(json: Json = False) -> None:
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
+    _choose(product)
     states = asyncio.run(describe_topics(load(KafkaSettings), load(TopicSettings), wanted := wanted_topics()))
     rows = list(zip(wanted, states, strict=True))
     if json:

@@ -4,11 +4,20 @@ import os
 import signal
 import sys
 import time
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from services.cli.running.children import Child
+
+
+class Profile(StrEnum):
+    """What the scorer is set for."""
+
+    THROUGHPUT = "throughput"
+    LATENCY = "latency"
+
 
 EXAMPLE = "Example: ASSAY_KAFKA_BOOTSTRAP=broker:9092 assay score --processes 4"
 COMMAND = (sys.executable, "-m", "services.scorer")
@@ -21,6 +30,9 @@ def score(
     processes: Annotated[
         int, typer.Option(min=1, max=256, help="Scorers on this machine; they share the partitions.")
     ] = 1,
+    profile: Annotated[
+        Profile | None, typer.Option(help="latency: more, smaller micro-batches. Default: ASSAY_PROFILE.")
+    ] = None,
 ) -> None:
     """Score what arrives on `transactions` until Ctrl-C or SIGTERM, then drain. Settings come from the environment.
 
@@ -29,6 +41,8 @@ def score(
     from services.settings.loading import load
     from services.settings.processing import RuntimeSettings
 
+    if profile is not None:
+        os.environ["ASSAY_PROFILE"] = profile.value
     runtime = load(RuntimeSettings)
     asked: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -45,6 +45,7 @@ Cut = Annotated[int | None, typer.Option(min=1)]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every random draw. Default: 1.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the data, at most, for each network.")]
 Version = Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")]
+LineName = Annotated[str | None, typer.Option("--name", help="Of the model line, a product's name. Default: fraud.")]
 Classifier = Annotated[
     Literal["reference", "wide"], typer.Option(help="reference: 8 chosen features -> 10 -> 1. wide: all features.")
 ]
@@ -106,6 +107,7 @@ def fraud(
     owner: Owner = None,
     licence: Licence = None,
     version: Version = 1,
+    name: LineName = None,
     json: Json = False,
 ) -> None:
     """Train the fraud bundle on labelled payments of a file, or on simulated ones.
@@ -122,7 +124,13 @@ def fraud(
         cuts=requests.cuts_of(train_days, validation_days, delay_days, test_days),
         epochs=epochs,
         numbers=dict(
-            _card(data, owner, licence), source=own, seed=seed, days=days, customers=customers, from_date=from_day
+            _card(data, owner, licence),
+            source=own,
+            seed=seed,
+            days=days,
+            customers=customers,
+            from_date=from_day,
+            name=name,
         ),
         version=version,
         compared=compared,

@@ -24,6 +24,7 @@ from tests.models.sources.test_parser import EVENT, NESTED, TIME_MS
 
 SPEC = """
 version: 1
+currencies: {only: EUR}
 keys: {card: card_id, device: device}
 windows: [{duration: 1h, buckets: 6}]
 features:

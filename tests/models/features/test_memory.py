@@ -20,7 +20,7 @@ from models.features.state import FeatureState
 from models.sources.fits import misfit
 from models.sources.spec_file import parse_source
 from schemas.conditions import Condition
-from schemas.feature_kinds import NoveltyFeature, WindowFeature
+from schemas.feature_kinds import NoveltyFeature, PlaceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec
 from tests.models.features.reference import fold_in_parts
 
@@ -30,6 +30,7 @@ SPEC = parse_spec("""
 version: 1
 allowed_lateness: 90s
 keys: {card: card_id, device: device}
+derived: {net: {kind: prefix, attribute: ip}}
 windows: [{duration: 30s, buckets: 30}, {duration: 10m, buckets: 10}, {duration: 2d, buckets: 2}]
 features:
   - {name: amount, kind: field, field: amount}
@@ -52,6 +53,9 @@ features:
      transform: log1p}
   - {name: device_cards, kind: novelty, key: device, of: card_id, part: count, remembered: 3}
   - {name: entries, kind: novelty, key: card, of: entry, part: count, window: 2d}
+  - {name: new_net, kind: novelty, key: card, of: net, part: first, window: 2d, missing: 0}
+  - {name: km, kind: place, key: card, attribute: where, part: distance}
+  - {name: kmh, kind: place, key: card, attribute: where, part: speed, at_most: 5000, transform: log1p, missing: 0}
 """)
 """Every part, of two keys, two windows of one series, tables that overflow."""
 
@@ -83,15 +87,26 @@ def streams(draw: st.DrawFn, size_max: int = 40) -> TransactionColumns:
         st.sampled_from(["d1", "d2", "d3", "d4", "d5", NO_VALUE]),
         st.sampled_from([1.0, 0.0, math.nan]),
         st.sampled_from([math.nan, 0.0, 2.5, -4.0, 10.0]),
+        st.sampled_from(
+            ["10.0.0.1", "10.0.0.9", "10.0.7.1", "::ffff:10.0.0.3", "2001:db8::1", "2001:db8::2", NO_VALUE]
+        ),
+        st.sampled_from([(54.7, 25.3), (54.7, 25.31), (-33.9, 151.2), (90.0, 0.0), (math.nan, math.nan)]),
     )
     events = draw(st.lists(event, max_size=size_max))
     times = np.int64(START_MS) + np.cumsum([1000 * step + ms for _, step, ms, *_ in events], dtype=np.int64)
-    cards, _, _, cents, entries, devices, approved, tips = zip(*events, strict=True) if events else ([],) * 8
+    columns = zip(*events, strict=True) if events else ([],) * 10
+    cards, _, _, cents, entries, devices, approved, tips, addresses, places = map(list, columns)
+    degrees = np.array(places, np.float64).reshape(-1, 2)
     return TransactionColumns(
-        {"card_id": list(cards), "terminal_id": list(cards), "entry": list(entries), "device": list(devices)},
+        {"card_id": cards, "terminal_id": cards, "entry": entries, "device": devices, "ip": addresses},
         times,
         np.array(cents, np.float64) / 100,
-        numbers={"approved": np.array(approved, np.float64), "tip": np.array(tips, np.float64)},
+        numbers={
+            "approved": np.array(approved, np.float64),
+            "tip": np.array(tips, np.float64),
+            "where.latitude": degrees[:, 0],
+            "where.longitude": degrees[:, 1],
+        },
     )
 
 
@@ -134,14 +149,19 @@ class Oracle:
         return self.history.get((key, event[SPEC.keys[key]]), [])
 
     def _feature(self, feature: Any, event: Event) -> float:
-        if isinstance(feature, NoveltyFeature):
+        if isinstance(feature, PlaceFeature):
+            found = self._place(feature, event)
+            if found is None:
+                return feature.missing
+            value = found
+        elif isinstance(feature, NoveltyFeature):
             value = self._novelty(feature, event)
         elif isinstance(feature, WindowFeature):
             value = self._window(feature, event)
         else:
             value = event["amount"]
         missing = getattr(feature, "missing", None)
-        plain = missing is not None and event[feature.of] == NO_VALUE
+        plain = isinstance(feature, NoveltyFeature) and missing is not None and event[feature.of] == NO_VALUE
         return math.log1p(value) if getattr(feature, "transform", "none") == "log1p" and not plain else value
 
     def _novelty(self, feature: NoveltyFeature, event: Event) -> float:
@@ -155,6 +175,16 @@ class Oracle:
         if feature.part == "first":
             return float(value not in recent)
         return min(max(now_s - met[value], 0), feature.at_most_s) if value in recent else feature.at_most_s
+
+    def _place(self, feature: PlaceFeature, event: Event) -> float | None:
+        placed = [one for one in self._past(feature.key, event) if not math.isnan(one["where.latitude"])]
+        if not placed or math.isnan(event["where.latitude"]):
+            return None
+        last = max(reversed(placed), key=lambda one: one["ms"])
+        north, south = (np.array(unit(one["where.latitude"], one["where.longitude"])) for one in (last, event))
+        km = 6371.0088 * math.atan2(float(np.linalg.norm(np.cross(north, south))), float(north @ south))
+        hours = max(abs(event["ms"] - last["ms"]), 1000) / 3_600_000
+        return min(km if feature.part == "distance" else km / hours, feature.at_most)
 
     def _window(self, feature: WindowFeature, event: Event) -> float:
         window = next(one for one in SPEC.windows if one.duration == feature.window)
@@ -178,6 +208,15 @@ class Oracle:
         return not math.isnan(event[feature.field]) and (feature.where is None or holds(feature.where, event))
 
 
+def unit(latitude: float, longitude: float) -> tuple[float, float, float]:
+    """A point on the sphere, to measure angles without the formula that is tested."""
+    north, east = math.radians(latitude), math.radians(longitude)
+    return math.cos(north) * math.cos(east), math.cos(north) * math.sin(east), math.sin(north)
+
+
+NETS = {"10.0.0.1": "a", "10.0.0.9": "a", "::ffff:10.0.0.3": "a", "10.0.7.1": "b", NO_VALUE: NO_VALUE}
+
+
 def holds(where: Condition, event: Event) -> bool:
     """The conditions of SPEC, one event at a time."""
     if where.negated:
@@ -199,7 +238,12 @@ def events_of(columns: TransactionColumns) -> Iterator[Event]:
     for row in range(len(columns)):
         texts = {name: values[row] for name, values in columns.ids.items()}
         numbers = {name: float(values[row]) for name, values in columns.numbers.items()}
-        yield texts | numbers | {"ms": int(columns.event_time_ms[row]), "amount": float(columns.amount[row])}
+        yield (
+            texts
+            | numbers
+            | {"net": NETS.get(texts["ip"], "v6")}
+            | {"ms": int(columns.event_time_ms[row]), "amount": float(columns.amount[row])}
+        )
 
 
 @given(streams())
@@ -249,10 +293,16 @@ def test_an_id_takes_a_row_of_fixed_size_however_many_it_meets() -> None:
     state, count = FeatureState(SPEC, 1), 2_000
     devices = [f"device-{number}" for number in range(count)]
     columns = TransactionColumns(
-        {"card_id": ["a"] * count, "terminal_id": ["t"] * count, "entry": ["cash"] * count, "device": devices},
+        {
+            "card_id": ["a"] * count,
+            "terminal_id": ["t"] * count,
+            "entry": ["cash"] * count,
+            "device": devices,
+            "ip": devices,
+        },
         START_MS + np.arange(count, dtype=np.int64),
         np.ones(count),
-        numbers={"approved": np.zeros(count), "tip": np.ones(count)},
+        numbers=dict.fromkeys(number_fields(SPEC), np.zeros(count)),
     )
     matrix, _ = fold(state, columns)
     assert matrix[-1, SPEC.names.index("devices")] == REMEMBERED
@@ -280,8 +330,11 @@ def test_reasons_are_in_words() -> None:
     assert words["big_2d"].endswith("where amount is above 500 or not (tip is given)")
     assert words["never_device"] == "first time that this card meets this device"
     assert words["devices"] == "different values of device that this card met in the last 10 minutes"
+    assert words["km"] == "distance from this card's last where"
     said = {feature.name: feature.value_words for feature in SPEC.features}
     assert [said["new_device"](value) for value in (1.0, 0.0, -1.0)] == ["yes", "no", "-1"]
+    assert [said["km"](value) for value in (-1.0, 12.5)] == ["not known", "12.5 km"]
+    assert said["kmh"](math.log1p(900.0)) == "900 km/h"
     assert [said["devices"](value) for value in (2.0, 3.0)] == ["2", "3 or more"]
     assert [said["since_device"](math.log1p(value)) for value in (90, 86_400)] == [
         "1 min 30 s",
@@ -353,6 +406,7 @@ def test_a_spec_that_cannot_be_meant_is_refused_with_the_fix(feature: str, words
             "{name: x, kind: window, key: card, aggregation: sum, window: 1h, where: {path: tip, equals: a}}",
             "with a text",
         ),
+        ("{name: x, kind: place, key: card, attribute: tip, part: speed}", "name a place"),
         (ENTRIES, None),
         ("{name: x, kind: window, key: card, aggregation: mean, window: 1h, field: tip, transform: log1p}", None),
         ("{name: x, kind: window, key: card, aggregation: mean, window: 1h, where: {path: country, equals: LT}}", None),
@@ -374,5 +428,5 @@ def test_a_logarithm_of_what_may_be_negative_is_refused() -> None:
 
 def test_what_conditions_and_meetings_read_is_asked_of_the_source() -> None:
     """As texts and as numbers."""
-    assert id_fields(SPEC) == {"card_id", "device", "entry"}
-    assert number_fields(SPEC) == {"approved", "tip"}
+    assert id_fields(SPEC) == {"card_id", "device", "entry", "ip"}
+    assert number_fields(SPEC) == {"approved", "tip", "where.latitude", "where.longitude"}

@@ -5,12 +5,14 @@ import json
 import pytest
 
 from schemas import codec
-from schemas.alert import Reason
+from schemas.alert import Alert, Reason, ShownAttribute
 from schemas.base import COUNT_MAX
 from schemas.case import ALERTS_MAX, Case, CaseAction
+from schemas.lists import ListEntry, entry_key
 from schemas.times import EVENT_TIME_MS_MAX
 from services.cases.desk import Desk, Limits
 from services.cases.grouping import Source, joined
+from services.cases.listing import Listing
 from tests.services.cases.test_stream import HOUR_MS, alert
 
 DAY_MS = 24 * HOUR_MS
@@ -49,6 +51,15 @@ def test_the_alerts_of_a_card_within_a_window_are_one_case_and_the_next_window_i
     assert cases["0-0"].amount == 300.0
     assert [listed.transaction_id for listed in cases["0-3"].listed] == ["tx-a-1440", "tx-a-1800"]
     assert one.open_cases == 3
+
+
+def test_a_case_lists_its_alerts_attributes_as_people_are_shown_them() -> None:
+    """Parsed as the service parses them; an alert of an earlier version has none."""
+    one, parse = desk(), codec.decoder(Alert)
+    shown = (ShownAttribute(name="device", words="Device", text="d-1"),)
+    for offset, attributes in enumerate((shown, ())):
+        one.alert(parse(codec.write(alert(offset, "a", attributes=attributes))), at(offset))
+    assert [listed.attributes for listed in stored(one)["0-0"].listed] == [shown, ()]
 
 
 def test_an_alert_that_the_log_repeats_changes_nothing_even_after_a_restart() -> None:
@@ -92,6 +103,20 @@ def test_reasons_are_ranked_by_how_many_alerts_name_them() -> None:
 def decide(one: Desk, action: str, offset: int, case_id: str = "0-0") -> Case | None:
     """An analyst's action."""
     return one.act(CaseAction(action=action, case_id=case_id, by="ana"), at(offset))  # type: ignore[arg-type]
+
+
+def test_a_rule_that_holds_is_a_reason_in_its_own_words() -> None:
+    """An alert that a rule alone raised has no factor of a score, and an analyst reads what the rule means."""
+    one = desk()
+    ruled = alert(0, "a", triggers=(), reasons=(), rules=("large",), rule_words=("a large payment",), action="review")
+    opened = one.alert(ruled, at(0))
+    assert opened is not None
+    assert [(reason.feature, reason.text, reason.alerts) for reason in opened.reasons] == [
+        ("large", "a large payment", 1)
+    ]
+    both = one.alert(alert(1, "a", rules=("large",), rule_words=("a large payment",)), at(1))
+    assert both is not None
+    assert [(reason.feature, reason.alerts) for reason in both.reasons] == [("large", 2), ("amount", 1)]
 
 
 def test_a_decision_closes_the_case_and_labels_what_it_lists() -> None:
@@ -221,3 +246,27 @@ def test_a_case_at_the_end_of_time_can_be_read_again() -> None:
         one.act(confirm, at(7, timestamp_ms=NOW_MS * 1000))
     assert one.act(confirm, at(8)) is not None
     assert stored(one)["0-0"].state == "confirmed"
+
+
+def test_a_confirmed_card_is_put_on_the_list_and_an_overruled_confirmation_takes_it_off() -> None:
+    """A dismissal of an open case, and a decision that is refused or repeated, change no list."""
+    one, listing = desk(), Listing("blocked", keep_ms=DAY_MS)
+    one.alert(alert(0, "a"), at(0))
+
+    def decide(verb: str, offset: int, **changes: object) -> ListEntry | None:
+        action = CaseAction(action=verb, case_id="0-0", by="ana", note="called", **changes)  # type: ignore[arg-type]
+        entry = listing.entry(one.case_of(action, at(offset)), action, at(offset))
+        one.act(action, at(offset))
+        return entry
+
+    assert decide("dismiss", 1) is None
+    confirmed = decide("confirm", 2)
+    assert confirmed is not None
+    assert (confirmed.value, confirmed.field, confirmed.expires_at_ms) == ("a", "card_id", NOW_MS + DAY_MS)
+    assert (confirmed.by, confirmed.reason, confirmed.source, confirmed.removed) == ("ana", "called", "case 0-0", False)
+    assert decide("confirm", 2) is None, "repeated by the log"
+    assert decide("dismiss", 3, case_version=1) is None, "refused: it overrules nothing"
+    taken_off = decide("dismiss", 4, overrule=True)
+    assert taken_off is not None
+    assert taken_off.removed
+    assert entry_key(taken_off) == entry_key(confirmed)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from aiohttp import web
 from typer.testing import CliRunner
@@ -13,9 +14,10 @@ from typer.testing import CliRunner
 from schemas import codec
 from schemas.alert import Alert, Reason
 from schemas.case import Case
-from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS, MONITOR
+from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS, LABELS, LISTS, MONITOR
 from services.cli.app import app
 from services.kafka.client import transactional_producer
+from services.scorer.lists import ListTable
 from services.settings.processing import RuntimeSettings
 from tests.services.harness import BASE_TIME_MS, WAIT_S_MAX, Scorer, Stream
 
@@ -159,9 +161,8 @@ async def test_an_analyst_decides_and_the_world_is_told(
     monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
     monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
     url, heard = webhook
-    service = stream.service(
-        "services.cases", ASSAY_CASES_WEBHOOK_URL=url, ASSAY_CASES_WEBHOOK_SECRET="a secret of 16 bytes"
-    )
+    settings = {"ASSAY_CASES_WEBHOOK_SECRET": "a secret of 16 bytes", "ASSAY_CASES_CONFIRMED_LIST": "blocked"}
+    service = stream.service("services.cases", ASSAY_CASES_WEBHOOK_URL=url, **settings)
     await send_alerts(stream, [alert(0, "large", amount=900.0), *(alert(n, "small") for n in range(3))])
     await send_alerts(stream, [alert(0, "refused", amount=1.0)])
     await until(service, lambda: service.metric("assay_case_changes_total") >= 5)
@@ -183,6 +184,11 @@ async def test_an_analyst_decides_and_the_world_is_told(
         ("tx-large-0", "fraud", "analyst"),
         *((f"tx-small-{n}", "legitimate", "analyst") for n in range(3)),
     }
+    table = ListTable()
+    table.apply(await stream.read(LISTS.name))
+    cards = ("large", "small", "refused", "late")
+    on = table.lists.contains("blocked", "card_id", cards, np.zeros(len(cards), np.int64))
+    assert on.tolist() == [True, False, False, False]
     found = await cases(stream)
     assert {case.card_id: case.alerts for case in found.values()} == {"large": 1, "small": 3, "refused": 1, "late": 1}
     opened = {(card, "opened") for card in ("large", "small", "refused", "late")}

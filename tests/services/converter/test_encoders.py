@@ -8,7 +8,8 @@ import pytest
 
 from schemas import codec
 from schemas.export import AVRO_DIR, PROTOBUF_DIR
-from schemas.topics import ALERTS, CONVERTED, Topic
+from schemas.topics import ALERTS, CONVERTED, TOPICS, Topic
+from services.cli.operating.topics import wanted_topics
 from services.converter.encoders import registered
 from services.converter.processor import Copied
 from services.formats.avro import AvroDocuments
@@ -58,3 +59,14 @@ async def test_what_is_no_message_is_refused_as_every_reader_does() -> None:
     """In words of the codec's."""
     with pytest.raises(codec.SchemaError):
         (await copied(ALERTS, "avro")).converted(b'{"probability": 7}')
+
+
+def test_the_setting_adds_the_copies_to_the_topics_that_are_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As wide, and as long kept, as their originals; without it nothing is added."""
+    assert wanted_topics() == TOPICS
+    monkeypatch.setenv("ASSAY_OUTPUT_FORMAT", "avro")
+    added = wanted_topics()[len(TOPICS) :]
+    assert [topic.name for topic in added] == ["scores.avro", "alerts.avro", "decisions.avro"]
+    assert [(topic.partitions, topic.retention_ms) for topic in added] == [
+        (topic.partitions, topic.retention_ms) for topic in CONVERTED
+    ]

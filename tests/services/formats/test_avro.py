@@ -1,12 +1,16 @@
 """Avro becomes JSON without losing anything, and no bytes and no schema can stop a partition."""
 
 import json
+import math
+import struct
 import uuid
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from schemas.codec import SchemaError, TooDeepError, UndecodableError
 from services.errors import AssayError
@@ -46,6 +50,9 @@ def read(schema: Any, payload: bytes) -> Any:
         ({"type": "fixed", "name": "G", "size": 2}, b"\x00\xff", "AP8="),
         ("long", 2**63 - 1, 2**63 - 1),
         ("double", float("nan"), "nan"),
+        ("double", float("-inf"), "-inf"),
+        ("float", float("inf"), "inf"),
+        ({"type": "array", "items": ["null", "float"]}, [0.5, float("nan"), None], [0.5, "nan", None]),
         (["null", "double"], 0.1, 0.1),
         ({"type": "array", "items": "float"}, [0.5], [0.5]),
         ({"type": "map", "values": ["null", "string"]}, {"k": None}, {"k": None}),
@@ -55,6 +62,15 @@ def test_each_type_is_read_as_what_json_has_for_it(kind: Any, value: Any, expect
     """Decimals are text, times numbers in their unit, days and enums text, bytes base64; NaN is no number."""
     schema = record(x=kind)
     assert read(schema, avro(schema, {"x": value})) == {"x": expected}
+
+
+@given(st.binary(min_size=8, max_size=8))
+def test_any_bytes_of_a_number_are_that_number_or_a_text(bits: bytes) -> None:
+    """Whichever of its two forms a schema is read in: null would be silently another value."""
+    for kind, form, size in (("double", "<d", 8), ("float", "<f", 4)):
+        (value,) = struct.unpack(form, bits[:size])
+        found = read(record(x=kind), bits[:size])["x"]
+        assert found == (value if math.isfinite(value) else str(value))
 
 
 def test_a_value_that_is_cut_or_has_too_many_bytes_is_refused() -> None:

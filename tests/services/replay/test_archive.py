@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
+from schemas.topics import SOURCE_SPEC_HEADER, source_headers
 from services.engine.batches import Record
 from services.replay import archive
 from services.replay.archive import ArchivedRecord, ArchiveError, ArchiveLog, write_archive
@@ -94,3 +96,17 @@ async def test_an_archive_of_the_first_version_reads_as_one_without_lists(tmp_pa
     await log.spans()
     assert [score async for chunk in log.scores(None) for score in chunk] == SCORES
     assert await log.lists() == []
+
+
+async def test_an_archive_of_events_says_where_the_users_own_records_lie(tmp_path: Path) -> None:
+    """By the headers that intake wrote; an input without them has no row."""
+    headers = [*source_headers("own", 3, 17, 1), (SOURCE_SPEC_HEADER, b"0" * 16)]
+    event = SimpleNamespace(partition=1, offset=4, timestamp=1, key=b"k", value=b"{}", headers=headers)
+
+    class Routed(FixedLog):
+        async def inputs(self, progress: Progress | None) -> AsyncIterator[tuple[int, list[Record]]]:
+            yield 1, [event, RECORDS[1]]
+
+    assert (await write_archive(Routed(), tmp_path / "a"))["transactions"] == 2
+    (file,) = (tmp_path / "a" / "origins").iterdir()
+    assert pl.read_parquet(file).rows() == [(1, 4, "own-3@17")]

@@ -17,6 +17,7 @@ from models.files.events import read_events
 from models.sources.spec_file import parse_source, topic_of
 from schemas import codec
 from schemas.alert import Alert
+from schemas.derived import Currencies
 from schemas.score import Score
 from schemas.source_spec import SourceSpec
 from services.kafka.topics_admin import create_topics
@@ -37,7 +38,7 @@ event:
   amount: {path: amount.value, scale: 2, at_least: -1e9, negative_where: {path: type, equals: REFUND}}
   currency: {path: amount.currency}
 attributes:
-  device: {path: device.id, type: id}
+  device: {path: device.id, type: id, show: true}
 """
 
 
@@ -57,7 +58,9 @@ def event(i: int) -> dict[str, Any]:
 def bundle_of(source: SourceSpec, directory: Path) -> Path:
     """The demo's bundle, for another source; unsigned."""
     demo = Path(BUNDLES["ASSAY_BUNDLE"])
-    manifest = load_bundle(demo).manifest.model_copy(update={"source": source, "statement": None})
+    manifest = load_bundle(demo).manifest
+    spec = manifest.feature_spec.model_copy(update={"currencies": Currencies(only="EUR")})
+    manifest = manifest.model_copy(update={"source": source, "feature_spec": spec, "statement": None})
     write_files(directory, with_manifest(read_files(demo), manifest))
     return directory
 
@@ -88,6 +91,9 @@ async def test_a_topic_of_another_shape_is_scored_verified_and_replayed(
     scores = {s.transaction_id: s for s in (codec.read(Score, r.value) for r in await stream.read("scores"))}
     alerts = [codec.read(Alert, r.value) for r in await stream.read("alerts")]
     assert {a.terminal_id for a in alerts} >= {"-"}
+    assert {tuple((one.words, one.text) for one in a.attributes) for a in alerts} <= {
+        (("device", str(i)),) for i in range(3)
+    }
     for name, value in {
         **environment,
         "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
@@ -123,7 +129,8 @@ def test_features_of_a_file_are_built_by_a_source_spec(
     spec.write_text(SOURCE)
     path.write_text("\n".join(json.dumps(event(i)) for i in range(60) if i % 50 != 3))
     features = tmp_path / "features.yaml"
-    features.write_text(Path("deploy/features/fraud.yaml").read_text().split("  - {name: terminal_count_1d")[0])
+    spec_text = Path("deploy/features/fraud.yaml").read_text().split("  - {name: terminal_count_1d")[0]
+    features.write_text("currencies: {only: EUR}\n" + spec_text)
     out = tmp_path / "features.parquet"
     options = (
         "features",

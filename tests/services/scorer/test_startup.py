@@ -7,7 +7,19 @@ import pytest
 
 from tests.services.harness import Stream
 
-FORBIDDEN = ("torch", "pandas", "matplotlib", "plotly", "sklearn", "polars", "faust", "onnx", "xgboost", "ray")
+FORBIDDEN = (
+    "torch",
+    "pandas",
+    "matplotlib",
+    "plotly",
+    "sklearn",
+    "polars",
+    "faust",
+    "onnx",
+    "xgboost",
+    "ray",
+    "sqlglot",
+)
 
 SITE = """
 import atexit, os, sys

@@ -255,10 +255,10 @@ async def test_what_intake_loses_repeats_exchanges_and_misplaces_is_found_at_its
 ) -> None:
     """The first hop, by hand: of six records one is missing, one is there twice, two are exchanged, one lies elsewhere."""
     kafka, topics = KafkaSettings(bootstrap=kafka_bootstrap), TopicSettings(topic_prefix=topic_prefix, partitions=2)
-    spec = default_source().model_copy(update={"topic": "own", "routed": True})
+    spec = default_source().model_copy(update={"topic": f"{topic_prefix}own", "routed": True})
     pipeline, group = routing(spec), f"{topic_prefix}intake"
     await create_topics(kafka, topics, [pipeline.source, *pipeline.outputs])
-    name = topic_prefix + "own"
+    name = pipeline.source.name
     producer = plain_producer(kafka, RuntimeSettings())
     await producer.start()
     for number in range(6):

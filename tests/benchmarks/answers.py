@@ -1,0 +1,165 @@
+"""Latency of the answer to one event over HTTP, from when it was due: an open loop, its client in a process of its own.
+
+`python -m tests.benchmarks.answers [--json] [--rate N ...] [--seconds S] [--profile throughput|latency]`
+
+For each delivery and rate: the gateway's answers (stand-ins are counted at their deadline); in the same run, by a reader of
+committed records, the stream's latency from the event's arrival at the gateway to its committed score; then, alone, a plain
+FastAPI and ONNX Runtime service without a log. All on the same cores, the broker included.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from schemas.topics import SCORES, source_timestamp_ms
+from services.broker import EmbeddedKafka
+from services.kafka.client import reader
+from tests.services.harness import ROOT, Scorer, Stream
+
+RATES = (200, 1_000, 2_000)
+WARM_S = 3.0
+DEADLINE_MS = 1_000
+
+
+def asked(url: str, rate: int, seconds: float, first: int) -> dict[str, float]:
+    """What a client process found."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.answers_client",
+        url,
+        str(rate),
+        str(seconds),
+        str(first),
+        str(DEADLINE_MS),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+class Seen(threading.Thread):
+    """Reads `scores` as they are committed: ms from each input record's timestamp to when its score was read."""
+
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(daemon=True)
+        self._stream, self.found_ms = stream, list[float]()
+        self.ready, self._stop_asked = threading.Event(), threading.Event()
+
+    def run(self) -> None:
+        """Until stopped."""
+        asyncio.run(self._read())
+
+    async def _read(self) -> None:
+        consumer = reader(self._stream.kafka, [self._stream.prefix + SCORES.name], latest=True)
+        await consumer.start()
+        await consumer.getmany(timeout_ms=500)
+        self.ready.set()
+        while not self._stop_asked.is_set():
+            fetched = await consumer.getmany(timeout_ms=100)
+            now_ms = time.time_ns() / 1e6
+            for records in fetched.values():
+                self.found_ms += [now_ms - (source_timestamp_ms(record.headers) or now_ms) for record in records]
+        await consumer.stop()
+
+    def end(self) -> None:
+        """Stop, and wait for it."""
+        self._stop_asked.set()
+        self.join()
+
+
+@contextmanager
+def plain_service() -> Iterator[str]:
+    """What one would write instead."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.benchmarks.answers_plain"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def system(kafka: EmbeddedKafka, delivery: str, profile: str) -> Iterator[tuple[Stream, Scorer]]:
+    """A scorer and a gateway on topics of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        stream = Stream(kafka.bootstrap, f"b-{uuid.uuid4().hex[:8]}.", Path(folder))
+        asyncio.run(stream.create())
+        try:
+            scorer = stream.scorer(ASSAY_DELIVERY=delivery, ASSAY_PROFILE=profile)
+            scorer.wait_ready()
+            gateway = stream.service(
+                "services.gateway", ASSAY_GATEWAY_PORT="0", ASSAY_GATEWAY_PENDING_EVENTS_MAX="10000"
+            )
+            gateway.wait_ready()
+            yield stream, gateway
+        finally:
+            stream.close()
+
+
+def measure(rates: tuple[int, ...], seconds: float, profile: str) -> list[dict[str, Any]]:
+    """A row for each delivery and rate."""
+    rows: list[dict[str, Any]] = []
+    with EmbeddedKafka() as kafka:
+        for delivery in ("exactly_once", "at_least_once"):
+            with system(kafka, delivery, profile) as (stream, gateway):
+                first = 0
+                for rate in rates:
+                    url = f"http://{gateway.address()}"
+                    asked(url, rate, WARM_S, first)
+                    first += int(rate * WARM_S)
+                    seen = Seen(stream)
+                    seen.start()
+                    seen.ready.wait()
+                    found = asked(url, rate, seconds, first)
+                    first += int(rate * seconds)
+                    seen.end()
+                    p99_ms = round(float(np.percentile(seen.found_ms, 99)), 2) if seen.found_ms else None
+                    rows.append(
+                        {"delivery": delivery, "rate": rate, **found, "stream_p99_ms": p99_ms, "profile": profile}
+                    )
+    with plain_service() as url:
+        for rate in rates:
+            asked(url, rate, WARM_S, 0)
+            found = asked(url, rate, seconds, int(rate * WARM_S))
+            for row in rows:
+                if row["rate"] == rate:
+                    row["plain_p99_ms"] = found["p99_ms"]
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.add_argument("--rate", type=int, action="append", help=f"repeatable ({RATES})")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each rate")
+    parser.add_argument("--profile", choices=("throughput", "latency"), default="latency", help="of the scorer")
+    options = parser.parse_args()
+    rows = measure(tuple(options.rate or RATES), options.seconds, options.profile)
+    if options.json:
+        print(json.dumps(rows))
+        return
+    print(f"load average at the end {os.getloadavg()[0]:.1f}")
+    for row in rows:
+        print("  ".join(f"{name} {value}" for name, value in row.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Which policy decides, and what happens where the registry was tampered with."""
+
+from pathlib import Path
+
+import pytest
+
+from models.bundle.files import BundleError
+from models.bundle.keys import private_key, write_key_pair
+from models.policy.signed import ref_of, signed, write_policy
+from schemas.policy import Policy
+from schemas.registry import RegistryEvent
+from services.settings.bundles import BundleSettings
+from services.settings.policy import PolicySettings
+from services.trusted_policies import deciding_policy, policies_by_name, policy_registry_of
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> BundleSettings:
+    """A registry with two policies, promoted one after the other."""
+    write_key_pair(tmp_path / "release")
+    found = BundleSettings(registry_url=str(tmp_path / "registry"), bundle_public_keys=str(tmp_path / "release.pub"))
+    registry = policy_registry_of(found)
+    for version in (1, 2):
+        policy = Policy(name="fraud", version=version)
+        event = RegistryEvent(action="publish", bundle=ref_of(policy), at_ms=1, by="a test")
+        registry.publish(signed(policy, private_key(tmp_path / "release.key")), event)
+        registry.promote(event.model_copy(update={"action": "promote", "channel": "champion"}))
+    return found
+
+
+def test_the_registrys_champion_decides_before_the_file_that_is_set(settings: BundleSettings, tmp_path: Path) -> None:
+    """Without a champion, ASSAY_POLICY; without both, none."""
+    own = tmp_path / "own.policy"
+    write_policy(own, signed(Policy(name="own", version=1), private_key(tmp_path / "release.key")))
+    found = deciding_policy(PolicySettings(policy=own), settings)
+    assert found is not None
+    assert str(found.signed.ref) == "fraud/2"
+    found = deciding_policy(PolicySettings(policy=own, policy_line="other"), settings)
+    assert found is not None
+    assert str(found.signed.ref) == "own/1"
+    assert deciding_policy(PolicySettings(policy_line="other"), settings) is None
+
+
+def test_a_champion_that_was_tampered_with_is_refused_and_the_one_before_decides(
+    settings: BundleSettings, tmp_path: Path
+) -> None:
+    """Who can write the registry's files decides nothing; where none is left, it is said."""
+    (newest,) = (tmp_path / "registry" / "policies").glob("fraud-2-*")
+    newest.write_bytes(newest.read_bytes().replace(b'"version":2', b'"version":3'))
+    found = deciding_policy(PolicySettings(), settings)
+    assert found is not None
+    assert (str(found.signed.ref), [str(wanted) for wanted, _ in found.refused]) == ("fraud/1", ["fraud/2"])
+    (oldest,) = (tmp_path / "registry" / "policies").glob("fraud-1-*")
+    oldest.write_bytes(b"assay-bundle 1\n\n")
+    with pytest.raises(BundleError, match=r"policy\.json is not as it was signed|policy\.json is missing"):
+        deciding_policy(PolicySettings(), settings)
+
+
+def test_a_policy_is_found_by_the_name_that_outputs_give_it(settings: BundleSettings) -> None:
+    """Name, version and digest: another content under the same name is not it."""
+    find = policies_by_name(PolicySettings(), settings)
+    name = f"fraud/1@{Policy(name='fraud', version=1).digest()[:12]}"
+    found = find(name)
+    assert found is not None
+    assert found.name == name
+    assert find("fraud/1@000000000000") is None
