@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
 from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.derived import derive
 from models.features.fold import fold
 from models.features.history import FeatureStateError
-from models.features.inputs import number_fields
-from models.features.layout import entity_fields, id_fields
+from models.features.layout import entity_fields, id_fields, number_fields
 from models.features.state import FeatureState
 from schemas.feature_spec import FeatureSpec
 
@@ -34,25 +34,34 @@ def derived(spec: FeatureSpec, name: str) -> FeatureSpec:
     """The spec in which an entity is the subject: its features, in the spec's order, and nothing else."""
     features = tuple(feature for feature in spec.features if getattr(feature, "key", None) == name)
     read = {getattr(feature, "window", None) for feature in features}
-    return FeatureSpec(
-        version=spec.version,
-        time_zone=spec.time_zone,
-        allowed_lateness=spec.entities[name].allowed_lateness or spec.allowed_lateness,
-        keys={name: ID},
-        windows=tuple(window for window in spec.windows if window.duration in read),
-        features=features,
+    return spec.model_copy(
+        update={
+            "allowed_lateness": spec.entities[name].allowed_lateness or spec.allowed_lateness,
+            "keys": {name: ID},
+            "entities": {},
+            "windows": tuple(window for window in spec.windows if window.duration in read),
+            "features": features,
+            "label_delay": FeatureSpec.model_fields["label_delay"].default,
+            # made before: the columns have them
+            "derived": {},
+            "currencies": None,
+        }
     )
 
 
 def digest(spec: FeatureSpec, stages: Sequence[str]) -> bytes:
     """What names the meaning of the values of these entities, in this order."""
-    content = [(name, spec.entities[name].fields, derived(spec, name).digest()) for name in stages]
-    return hashlib.sha256(json.dumps(content).encode()).digest()[:DIGEST_BYTES]
+    content: list[object] = [(name, spec.entities[name].fields, derived(spec, name).digest()) for name in stages]
+    if stages and derive(spec) is not None:
+        content.append(spec.model_dump(mode="json", include={"derived", "currencies"}))
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()[:DIGEST_BYTES]
 
 
 def entity_ids(spec: FeatureSpec, name: str, columns: TransactionColumns) -> list[str]:
     """Of n events, the id of the entity; NO_VALUE where one of its fields is missing."""
-    fields = spec.entities[name].fields
+    fields, made = spec.entities[name].fields, derive(spec)
+    if made is not None:
+        columns = made(columns)
     if len(fields) == 1:
         return list(columns.ids[fields[0]])
     rows = zip(*(columns.ids[field] for field in fields), strict=True)
@@ -65,7 +74,7 @@ class EntityFold:
     def __init__(self, spec: FeatureSpec, name: str, ids_max: int) -> None:
         self.name, self.late = name, 0
         self.fields, self.spec = entity_fields(spec, name), derived(spec, name)
-        self._whole, self._ids_max = spec, ids_max
+        self._whole, self._ids_max, self._derive = spec, ids_max, derive(spec)
         self._state = FeatureState(self.spec, ids_max)
 
     @property
@@ -76,6 +85,8 @@ class EntityFold:
     def values(self, columns: TransactionColumns, ids: Sequence[str] | None = None) -> NDArray[np.float32]:
         """float32[n, F] of n events in order, which are remembered. ids: as `entity_ids` gives them."""
         ids = entity_ids(self._whole, self.name, columns) if ids is None else ids
+        if self._derive is not None:
+            columns = self._derive(columns)
         lacking = np.array([id_ == NO_VALUE for id_ in ids], np.bool_)
         if not lacking.any():
             return self._folded(self._state, columns, ids, slice(None))

@@ -98,15 +98,7 @@ def entity_features(spec: FeatureSpec, name: str, rows: Rows) -> NDArray[np.floa
     """
     times = np.asarray(rows["event_time_ms"], np.int64)
     order = np.argsort(times, kind="stable")
-    columns = TransactionColumns(
-        {
-            field: [value or NO_VALUE for value in np.asarray(rows[field], object)[order].tolist()]
-            for field in entity_fields(spec, name)
-        },
-        times[order],
-        np.asarray(rows["amount"], np.float64)[order],
-        numbers={number: np.asarray(rows[number], np.float64)[order] for number in number_fields(derived(spec, name))},
-    )
+    columns = _columns_of(rows, entity_fields(spec, name), number_fields(derived(spec, name)), order)
     history = EntityFold(spec, name, len(set(entity_ids(spec, name, columns))) or 1)
     features = np.zeros((len(times), len(history.spec.features)), np.float32)
     for start in range(0, len(times), BATCH):
@@ -156,6 +148,18 @@ def _written(spec: FeatureSpec, function: Callable[..., NDArray[np.float32]]) ->
     return np.flatnonzero(profiled if function is terminal_features else ~profiled & ~keyed)
 
 
+def _columns_of(
+    rows: Rows, fields: frozenset[str], numbers: frozenset[str], order: slice | NDArray[np.int64]
+) -> TransactionColumns:
+    """What an entity's fold reads of the rows, in an order."""
+    return TransactionColumns(
+        {field: [value or NO_VALUE for value in np.asarray(rows[field], object)[order].tolist()] for field in fields},
+        np.asarray(rows["event_time_ms"], np.int64)[order],
+        np.asarray(rows["amount"], np.float64)[order],
+        numbers={number: np.asarray(rows[number], np.float64)[order] for number in numbers},
+    )
+
+
 def _entity_task(name: str, spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
     features = np.zeros((len(rows["event_time_ms"]), len(spec.features)), np.float32)
     features[:, _written(spec, functools.partial(_entity_task, name))] = entity_features(spec, name, rows)
@@ -165,10 +169,8 @@ def _entity_task(name: str, spec: FeatureSpec, rows: Rows) -> NDArray[np.float32
 def _entity_groups(spec: FeatureSpec, name: str, rows: Rows, groups: int) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Names of the columns that an entity's features read, and a group for each payment: an id is in one only."""
     fields, numbers = entity_fields(spec, name), number_fields(derived(spec, name))
-    group = np.zeros(len(rows["event_time_ms"]), np.int64)
-    for field in spec.entities[name].fields:
-        texts = np.array([value or "" for value in np.asarray(rows[field], object).tolist()], str)
-        group = group * 31 + np.unique(texts, return_inverse=True)[1]
+    ids = entity_ids(spec, name, _columns_of(rows, fields, numbers, slice(None)))
+    group = np.unique(np.array(ids, object).astype(str), return_inverse=True)[1].astype(np.int64)
     return ("event_time_ms", "amount", *sorted(fields), *sorted(numbers)), group % groups
 
 

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.entities import EntityFold, derived, entity_ids
 from models.features.entity_values import EntityValues
-from models.features.inputs import number_fields
-from models.features.layout import entity_fields
+from models.features.layout import entity_fields, number_fields
 from models.sources.events import Events
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import SourceSpec

@@ -43,7 +43,13 @@ class RoutingProcessor:
         self._source, self._prefix, self._chain = source, prefix, chain
         self._limits, self._letters, self._metrics = limits, letters, metrics
         self._label = metrics.label(source)
-        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids, source=chain.source)
+        self._decoder = Decoder(
+            limits.message_bytes_max,
+            limits.times,
+            scan_ids=limits.scan_ids,
+            source=chain.source,
+            currencies=chain.spec.currencies,
+        )
         self._duplicates = DuplicateWindow(limits.duplicates)
         self.state_key = (
             f"routing-{STATE_VERSION}:{limits.duplicates.key}:{limits.message_bytes_max}:{limits.event_ahead_ms_max}"

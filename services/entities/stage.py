@@ -54,7 +54,13 @@ class StageProcessor:
     ) -> None:
         self._source, self._prefix, self._chain = source, prefix, chain
         self._letters, self._metrics, self._label = letters, metrics, metrics.label(source)
-        self._decoder = Decoder(limits.message_bytes_max, limits.times, scan_ids=limits.scan_ids, source=chain.source)
+        self._decoder = Decoder(
+            limits.message_bytes_max,
+            limits.times,
+            scan_ids=limits.scan_ids,
+            source=chain.source,
+            currencies=chain.spec.currencies,
+        )
         self._folds = {name: chain.fold(name) for name in chain.stages}
         self.state_key = f"entities-{STATE_VERSION}:{chain.digest}:{chain.ids_max}"
 

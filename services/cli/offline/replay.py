@@ -97,9 +97,9 @@ def keep(
 async def _archive(group: str, directory: Path, progress: "Progress") -> dict[str, int]:
     with needing_files():
         from services.replay.archive import write_archive
-    from services.cli.operating.inputs import scoring_source
+    from services.cli.operating.inputs import scoring_input
 
-    async with topics_log(group, scoring_source()) as log:
+    async with topics_log(group, scoring_input()) as log:
         return await write_archive(log, directory, progress)
 
 

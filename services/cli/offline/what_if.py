@@ -145,11 +145,13 @@ def _answer(
 
 async def _keep(group: str, directory: Path, question: "Question", progress: "Progress") -> None:
     """The topics, as an archive that every process can read."""
+    from models.sources.spec_file import scorer_input
     from services.cli.offline.replay import topics_log
     from services.replay.archive import write_archive
     from services.replay.what_if import judge_of
 
-    async with topics_log(group, judge_of(question).session.bundle.manifest.source) as log:
+    manifest = judge_of(question).session.bundle.manifest
+    async with topics_log(group, scorer_input(manifest.source, manifest.feature_spec)) as log:
         await write_archive(log, directory, progress)
 
 

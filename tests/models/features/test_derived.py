@@ -160,12 +160,14 @@ def test_networks_are_found_at_their_edges() -> None:
 
 def test_a_list_of_networks_is_read_beside_the_spec_and_is_part_of_it(tmp_path: Path) -> None:
     """In any order, joined where they touch; a bad line is named."""
-    text = HEAD + "networks: {hosting: {file: lists/hosting.txt}}\n" + RATES + FEATURES
+    head = HEAD.replace("card_id, net: net}", "card_id}\nentities: {net: {id: net}}")
+    text = head + "networks: {hosting: {file: lists/hosting.txt}}\n" + RATES + FEATURES
     (tmp_path / "lists").mkdir()
     (tmp_path / "spec.yaml").write_text(text)
     file = tmp_path / "lists" / "hosting.txt"
     file.write_text("# theirs\n2001:db8::/32\n192.0.2.64/26  # a note\n\n192.0.2.0/26\n")
-    assert load_spec(tmp_path / "spec.yaml").digest() == SPEC.digest()
+    listed = "networks: {hosting: [192.0.2.0/25, 2001:db8::/32]}\n"
+    assert load_spec(tmp_path / "spec.yaml").digest() == parse_spec(head + RATES + listed + FEATURES).digest()
     file.write_text("192.0.2.0/26\n192.0.2.1/26\n")
     with pytest.raises(FeatureSpecError, match=r"hosting\.txt, line 2: not a network"):
         load_spec(tmp_path / "spec.yaml")

@@ -138,3 +138,25 @@ def test_a_mistake_in_entities_is_one_sentence(old: str, new: str, said: str) ->
     """With the line and the fix."""
     with pytest.raises(FeatureSpecError, match=said):
         parse_spec(TEXT.replace(old, new))
+
+
+def test_an_entity_may_be_a_network_and_its_amounts_are_in_one_currency() -> None:
+    """What the spec makes of an event first is made for entities too, once, and is part of what their values mean."""
+    text = """
+version: 1
+keys: {card: card_id}
+derived: {net: {kind: prefix, attribute: ip, bits: 24}}
+currencies: {only: EUR, rates: {USD: 0.5}}
+entities: {network: {id: net}}
+windows: [{duration: 1h, buckets: 12}]
+features: [{name: spent, kind: window, key: network, aggregation: sum, window: 1h}]
+"""
+    spec = parse_spec(text)
+    ids = {"card_id": ["a", "b", "c"], "ip": ["192.0.2.1", "192.0.2.9", NO_VALUE], "currency": ["EUR", "USD", "EUR"]}
+    columns = TransactionColumns(ids, np.arange(3) * 1000, np.array([10.0, 10.0, 7.0]))
+    assert EntityFold(spec, "network", 10).values(columns)[:, 0].tolist() == [10.0, 15.0, 7.0]
+    assert digest(spec, ("network",)) != digest(parse_spec(text.replace("0.5", "0.6")), ("network",))
+    texts = {name: np.array(values, object) for name, values in ids.items()}
+    given = {"event_time_ms": columns.event_time_ms, "amount": columns.amount, **texts}
+    found = history_features(spec, given, np.zeros(3, np.int64), 2)
+    assert found[:, 0].tolist() == [10.0, 15.0, 7.0]

@@ -163,7 +163,7 @@ def test_ids_with_zeros_in_front_are_other_ids(tmp_path: Path, monkeypatch: pyte
 
 MCC_SPEC = """version: 1
 label_delay: 7d
-keys: {category: mcc}
+entities: {category: {id: mcc}}
 windows: [{duration: 1h, buckets: 12}]
 features:
   - {name: amount, kind: field, field: amount}
