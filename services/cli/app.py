@@ -26,7 +26,7 @@ from services.cli.offline import batch, credit_batch, dataset, pseudonyms, repla
 from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
 from services.cli.people import cases, label, lists, monitor, privacy
 from services.cli.running import broker, convert, credit, gateway, intake, profile, registry_server, score, simulate
-from services.cli.sources import source
+from services.cli.sources import init, source
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
@@ -72,6 +72,7 @@ app.command(epilog=convert.EXAMPLE)(convert.convert)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
 app.add_typer(gateway.app, name="gateway")
+app.command(epilog=init.EXAMPLE)(init.init)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)
 app.command(epilog=verify.EXAMPLE)(verify.verify)

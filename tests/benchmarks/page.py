@@ -11,6 +11,7 @@ Section = tuple[str, Callable[[Record], list[str]]]
 SECTIONS: dict[str, Section] = {
     "throughput": ("Throughput", sections_streams.throughput),
     "latency": ("Latency", sections_streams.latency),
+    "intake": ("The routed way", sections_streams.intake),
     "scale": ("Scale", capacity_page.scale),
     "restart": ("Restart", sections_streams.restart),
     "startup": ("Start", sections_streams.startup),

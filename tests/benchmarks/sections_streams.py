@@ -40,6 +40,24 @@ def throughput(record: Record) -> list[str]:
     ]
 
 
+def intake(record: Record) -> list[str]:
+    """The routed way beside the direct one."""
+    figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms")
+    rows = [
+        (f"{row['rate']:,}", way, *(f"{row[f'{way}_{name}']:.1f}" for name in names))
+        for row in figures["rates"]
+        for way in ("direct", "routed", "added")
+    ]
+    return [
+        "`assay bench intake`: from due to committed score, one scorer (direct), or one intake and one scorer (routed), exactly once.",
+        "",
+        *table(("records/s", "way", "p50, ms", "p99", "p99.9"), rows),
+        "",
+        f"Intake alone: {figures['intake_records_per_s']:,} records/s, {figures['intake_to_limit']:.2f} of the baseline loop, which",
+        f"also scores ({figures['limit_records_per_s']:,}).",
+    ]
+
+
 def latency(record: Record) -> list[str]:
     """From due to committed, and overload."""
     figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms")

@@ -1,0 +1,131 @@
+"""A feature spec to begin with, made of a source spec: what each kind of field is commonly read for."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from models.discovery.write import flow, scalar
+from schemas.source_spec import (
+    BaseAttribute,
+    CategoryAttribute,
+    FlagAttribute,
+    GeoAttribute,
+    IdAttribute,
+    IpAttribute,
+    NumberAttribute,
+    SourceSpec,
+    TimeAttribute,
+)
+
+WINDOWS = (("10m", 10), ("1h", 12), ("24h", 12), ("7d", 7), ("30d", 30))
+"""Durations and buckets. 7d and 30d have buckets of a day both, so they share their memory."""
+
+ADDED = ("10m", "1h", "24h", "7d", "30d")
+VALUES_MAX = 20
+VALUE_SHARE_MIN = 0.005
+"""Of a category: so many values have a number of their own, and rarer ones have none."""
+
+KEY = "subject"
+OWN_CATEGORIES = ("country", "channel", "mcc")
+BETWEEN_S_MAX = 315_576_000
+"""Ten years."""
+
+Seen = Mapping[str, Sequence[Any]]
+"""Values of the fields in a sample, by name; only those of categories and currency are looked at."""
+
+
+def proposed_features(source: SourceSpec, seen: Seen) -> str:
+    """The spec's YAML. seen: a sample's values; a category that is not in it, and lists no values, is only met, not read."""
+    lines = [
+        f"# Proposed for {source.topic} from its source spec: a beginning, not a choice. Remove what says nothing about fraud,",
+        "# add what does (docs/features.md), then look: assay features explain features.yaml",
+        "version: 1",
+        "time_zone: UTC  # of hour, night and weekend: write where your customers live, such as Europe/Paris",
+        "allowed_lateness: 5m",
+        f"keys: {{{KEY}: card_id}}  # card_id is the source spec's subject",
+        *_currencies(source, seen),
+        "",
+        "windows:",
+        *(f"  - {{duration: {duration}, buckets: {buckets}}}" for duration, buckets in WINDOWS),
+        "",
+        "features:",
+    ]
+    return "\n".join([*lines, *(f"  - {flow(feature)}" for feature in _features(source, seen))]) + "\n"
+
+
+def _currencies(source: SourceSpec, seen: Seen) -> Iterator[str]:
+    currency = source.event.currency
+    if currency is None or currency.path is None:
+        return
+    counts = Counter(code for code in seen.get("currency", ()) if code)
+    commonest = counts.most_common(1)[0][0] if counts else "EUR"
+    others = ", ".join(code for code, _ in counts.most_common() if code != commonest)
+    rates = f"; the sample has {others} too: give each its rate under `rates`" if others else ""
+    yield f"currencies: {{only: {commonest}}}  # events in another currency become dead letters{rates}"
+
+
+def _features(source: SourceSpec, seen: Seen) -> Iterator[dict[str, Any]]:
+    yield {"name": "amount", "kind": "field", "field": "amount"}
+    for part in ("hour", "is_weekend", "is_night"):
+        yield {"name": part, "kind": "calendar", "part": part}
+    yield {"name": "seconds_since_last", "kind": "since", "key": KEY, "event": "last", "at_most": "30d"}
+    for window in ADDED:
+        for aggregation in ("count", "mean", "ratio"):
+            name = f"{aggregation}_{window}"
+            yield {"name": name, "kind": "window", "key": KEY, "aggregation": aggregation, "window": window}
+    if source.event.counterparty is not None:
+        yield from _met("counterparty", "terminal_id", lacking=not source.event.counterparty.required)
+    for name in OWN_CATEGORIES:
+        field = getattr(source.event, name)
+        if field is not None:
+            yield from _met(name, name, lacking=not field.required)
+    for name, attribute in source.attributes.items():
+        yield from _of_attribute(name, attribute, seen)
+
+
+def _of_attribute(name: str, attribute: BaseAttribute, seen: Seen) -> Iterator[dict[str, Any]]:
+    lacking = not attribute.required
+    missing = {"missing": 0} if lacking else {}
+    if isinstance(attribute, NumberAttribute):
+        yield {"name": name, "kind": "number", "attribute": name, **missing}
+    elif isinstance(attribute, FlagAttribute):
+        yield {"name": name, "kind": "flag", "attribute": name, **missing}
+    elif isinstance(attribute, TimeAttribute):
+        yield {
+            "name": f"since_{name}", "kind": "between", "start": name, "at_least": -BETWEEN_S_MAX, "at_most": BETWEEN_S_MAX,
+            **missing,
+        }  # fmt: skip
+    elif isinstance(attribute, CategoryAttribute):
+        if values := _values(attribute, seen.get(name, ())):
+            numbers = {scalar(value): {"number": number} for number, value in enumerate(values, 1)}
+            yield {
+                "name": name, "kind": "category", "attribute": name, "values": numbers, "other": {"number": 0}, **missing,
+            }  # fmt: skip
+        else:
+            yield from _met(name, name, lacking=lacking)
+    elif isinstance(attribute, GeoAttribute):
+        for part in ("distance", "speed"):
+            yield {"name": f"{name}_{part}", "kind": "place", "key": KEY, "attribute": name, "part": part}
+    elif isinstance(attribute, IpAttribute):
+        yield {"name": f"{name}_private", "kind": "network", "attribute": name, "part": "private", **missing}
+        yield from _met(name, name, lacking=lacking)
+    elif isinstance(attribute, IdAttribute):
+        yield from _met(name, name, lacking=lacking)
+
+
+def _met(name: str, of: str, *, lacking: bool) -> Iterator[dict[str, Any]]:
+    """Whether the subject meets it for the first time, and how many it met."""
+    missing = {"missing": 0} if lacking else {}
+    both = {"kind": "novelty", "key": KEY, "of": of, "window": "30d"}
+    yield {"name": f"new_{name}", **both, "part": "first", **missing}
+    yield {"name": f"{name}_met", **both, "part": "count"}
+
+
+def _values(attribute: CategoryAttribute, seen: Sequence[Any]) -> list[str]:
+    """The values that get a number, the commonest first."""
+    if attribute.values is not None:
+        return list(attribute.values)[:VALUES_MAX]
+    counts = Counter(value for value in seen if value is not None)
+    if len(counts) > VALUES_MAX:
+        return []
+    return [value for value, count in counts.most_common() if count >= VALUE_SHARE_MIN * len(seen)]

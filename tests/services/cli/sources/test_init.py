@@ -1,0 +1,98 @@
+"""`assay init`: a folder from a source spec, whose features fit it and are computed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.features.spec_file import load_spec
+from models.sources.fits import misfit
+from models.sources.spec_file import load_source
+from tests.services.cli.test_app import run_main
+
+SPEC = """
+version: 1
+topic: shop.payments
+event:
+  id: {path: ref}
+  time: {path: at, format: iso8601}
+  subject: {path: payer.account}
+  counterparty: {path: payee}
+  amount: {path: money.value, at_least: -1e6}
+  currency: {path: money.currency}
+attributes:
+  status: {type: category, path: status}
+  city: {type: category, path: city}
+  device: {type: id, path: device, required: true}
+  address: {type: ip, path: ip, personal: true}
+  place: {type: geo, latitude: lat, longitude: lon}
+  opened: {type: time, path: opened, unit: s}
+  present: {type: flag, path: present}
+  risk: {type: number, path: risk}
+  note: {type: text, path: note}
+"""
+
+
+def payment(number: int) -> dict[str, object]:
+    """One that has everything."""
+    return {
+        "ref": f"r-{number}",
+        "at": f"2026-03-01T10:{number % 60:02d}:00Z",
+        "payer": {"account": f"a-{number % 7}"},
+        "payee": f"p-{number % 3}",
+        "money": {"value": f"{number}.50", "currency": "USD" if number % 10 == 0 else "EUR"},
+        "status": "no" if number % 4 == 0 else "AUTHORISED: yes",
+        "city": f"city {number}",
+        "device": f"d-{number % 5}",
+        "ip": "192.0.2.7",
+        "lat": 48.1,
+        "lon": 11.5,
+        "opened": 1_600_000_000,
+        "present": True,
+        "risk": 0.5,
+        "note": "for people",
+    }
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> tuple[Path, Path]:
+    """A source spec, and a sample of a hundred payments."""
+    spec, sample = tmp_path / "given.yaml", tmp_path / "payments.jsonl"
+    spec.write_text(SPEC)
+    sample.write_text("".join(json.dumps(payment(number)) + "\n" for number in range(100)))
+    return spec, sample
+
+
+def test_the_proposed_features_fit_the_source_and_read_what_models_may_read(
+    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each attribute in the way of its type; a text, which is for people, in none. A category of many values is met only."""
+    folder = tmp_path / "shop"
+    assert run_main(monkeypatch, "init", str(folder), "--source", str(inputs[0]), "--sample", str(inputs[1])) == 0
+    spec = load_spec(folder / "features.yaml")
+    assert misfit(spec, load_source(folder / "source.yaml")) is None
+    kinds = {feature.name: feature.kind for feature in spec.features}
+    assert {name: kinds.get(name) for name in ("status", "present", "risk", "since_opened", "place_speed")} == {
+        "status": "category", "present": "flag", "risk": "number", "since_opened": "between", "place_speed": "place",
+    }  # fmt: skip
+    assert {name for name, kind in kinds.items() if kind == "novelty"} == {
+        f"{way}" for name in ("counterparty", "city", "device", "address") for way in (f"new_{name}", f"{name}_met")
+    }
+    assert not any("note" in name for name in kinds)
+    assert spec.currencies is not None
+    assert spec.currencies.only == "EUR"
+    assert "EUR, USD" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_worked_in_is_not_written_over(
+    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless that is said."""
+    given = ("init", str(tmp_path / "shop"), "--source", str(inputs[0]), "--sample", str(inputs[1]))
+    assert run_main(monkeypatch, *given) == 0
+    (tmp_path / "shop/features.yaml").write_text("mine")
+    assert run_main(monkeypatch, *given) != 0
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "shop/features.yaml").read_text() == "mine"
+    assert run_main(monkeypatch, *given, "--overwrite") == 0
+    assert load_spec(tmp_path / "shop/features.yaml").features
