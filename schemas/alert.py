@@ -27,6 +27,22 @@ class Reason(Message):
     text: ReasonText = Field(description="The factor in words.")
 
 
+ATTRIBUTES_SHOWN_MAX = 16
+"""Attributes of a source that people can be shown with an alert."""
+
+
+class ShownAttribute(Message):
+    """An attribute of the event that its source spec marks `show`."""
+
+    name: Annotated[str, Field(max_length=64)] = Field(description="Its name in the source spec.")
+    words: Annotated[str, Field(max_length=200)] = Field(description="What it is, in words.")
+    text: Annotated[str, Field(max_length=200)] = Field(
+        description="Its value in words; of one marked `personal` only the end; never a card number."
+    )
+
+
+ShownAttributes = Annotated[tuple[ShownAttribute, ...], Field(max_length=ATTRIBUTES_SHOWN_MAX)]
+
 Reasons = Annotated[tuple[Reason, ...], Field(max_length=REASONS_MAX)]
 
 
@@ -40,6 +56,9 @@ class Alert(Score):
         description="Which scores crossed their thresholds; none where a rule alone asks for a look."
     )
     reasons: Reasons = Field(description="The strongest factors first, four at most.")
+    attributes: ShownAttributes = Field(
+        (), description="Those of the event's attributes that the source spec marks `show`, where it has them."
+    )
     rule_words: Annotated[tuple[Words, ...], Field(max_length=RULES_MAX)] = Field(
         (), description="The rules that hold, in words, as `rules` has them."
     )

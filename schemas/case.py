@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from schemas.alert import REASONS_MAX, ReasonText, Triggers
+from schemas.alert import REASONS_MAX, ReasonText, ShownAttributes, Triggers
 from schemas.base import (
     COUNT_MAX,
     Count,
@@ -48,6 +48,9 @@ class CaseAlert(Message):
     anomaly_percentile: Percentile = Field(description="Share of legitimate traffic that is less odd, in percent.")
     triggers: Triggers = Field(description="Which scores crossed their thresholds.")
     let_through: bool = Field(False, description="Of the control group.")
+    attributes: ShownAttributes = Field(
+        (), description="The event's attributes that people are shown, as the alert has them."
+    )
 
 
 class CaseReason(Message):

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from schemas.alert import ATTRIBUTES_SHOWN_MAX
 from schemas.base import NUMBER_MAX, Number, Part, TopicName
 from schemas.conditions import Condition
 from schemas.paths import Path, parts
@@ -343,6 +344,8 @@ class SourceSpec(Part):
                 yield ("event", name, "characters_min"), "characters_min is above characters_max; exchange them"
         for name, attribute in self.attributes.items():
             yield from self._attribute_problems(name, attribute)
+        if len([name for name, attribute in self.attributes.items() if attribute.show]) > ATTRIBUTES_SHOWN_MAX:
+            yield ("attributes",), f"more than {ATTRIBUTES_SHOWN_MAX} attributes have show; leave it off the others"
         yield from self._path_problems()
 
     def _attribute_problems(self, name: str, attribute: BaseAttribute) -> Iterator[Problem]:

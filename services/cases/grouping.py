@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas import codec
-from schemas.alert import Alert
+from schemas.alert import Alert, ShownAttribute
 from schemas.base import COUNT_MAX
 from schemas.case import (
     ALERTS_MAX,
@@ -147,7 +147,9 @@ def _at_risk(alert: Alert) -> float:
 
 
 def _listed(alert: Alert) -> CaseAlert:
-    return CaseAlert(**{name: getattr(alert, name) for name in CaseAlert.model_fields})
+    fields = {name: getattr(alert, name) for name in CaseAlert.model_fields}
+    shown = tuple(ShownAttribute(name=one.name, words=one.words, text=one.text) for one in alert.attributes)
+    return CaseAlert(**fields | {"attributes": shown})
 
 
 RULE_CONTRIBUTION = 1.0

@@ -51,7 +51,7 @@ async def create_topics(kafka: KafkaSettings, topics: TopicSettings, names: Iter
     wanted = list(names)
     states = {state.name: state for state in await describe_topics(kafka, topics, wanted)}
     for topic in wanted:
-        _check_partitions(states[topic.full_name(topics.topic_prefix)], _partitions(topic, topics))
+        _check_partitions(states[topic.full_name(topics.topic_prefix)], _partitions(topic, topics), users=topic.users)
     missing = [topic for topic in wanted if not states[topic.full_name(topics.topic_prefix)].partitions]
     created = await _create(kafka, topics, missing) if missing else set()
     if created:
@@ -138,11 +138,12 @@ def _partitions(topic: Topic, topics: TopicSettings) -> int:
     return topics.partitions if topic.partitions == "input" else 1
 
 
-def _check_partitions(state: TopicState, wanted: int) -> None:
+def _check_partitions(state: TopicState, wanted: int, *, users: bool = False) -> None:
     if state.partitions not in (0, wanted):
+        other = "" if users else ", or choose another ASSAY_TOPIC_PREFIX"
         raise TopicError(
             f"Topic {state.name} has {state.partitions} partitions, not {wanted}: "
-            f"set ASSAY_PARTITIONS={state.partitions}, or choose another ASSAY_TOPIC_PREFIX."
+            f"set ASSAY_PARTITIONS={state.partitions}{other}."
         )
 
 

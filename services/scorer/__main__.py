@@ -64,7 +64,7 @@ async def start() -> None:
     metrics.sealed.set(subjects is not None)
     if subjects is not None:
         log.info("privacy.decisions_sealed", key_id=subjects.master_id)
-    emitter = Emitter(topics.topic_prefix, shares, letters, subjects)
+    emitter = Emitter(topics.topic_prefix, shares, letters, subjects, model.source)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
     policy_loader = PolicyLoader(load(PolicySettings), bundles)

@@ -16,6 +16,7 @@ from schemas.decision import ChallengerScore, Decision, RecordedBecause, ShadowR
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
 from schemas.score import OF_POLICIES, Score
+from schemas.source_spec import SourceSpec
 from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
@@ -34,6 +35,7 @@ from services.engine.faults import Fault, headers_of
 from services.engine.origin import origin_headers
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
+from services.scorer.alert_attributes import AlertAttributes
 from services.scorer.answers import AnswerWriter, requests
 from services.scorer.decide import recorded
 from services.scorer.ruling import Ruled, ruled_scores
@@ -50,16 +52,22 @@ class Emitter:
     """Encodes the outputs of one partition."""
 
     def __init__(
-        self, prefix: str, shares: Shares, dead_letters: DeadLetterWriter, subjects: SubjectKeys | None = None
+        self,
+        prefix: str,
+        shares: Shares,
+        dead_letters: DeadLetterWriter,
+        subjects: SubjectKeys | None = None,
+        source: SourceSpec | None = None,
     ) -> None:
-        """subjects: seals decisions; without, they are plain."""
+        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown."""
+        self._shown = AlertAttributes(source)
         self._prefix, self._subjects = prefix, subjects
         self._answers = AnswerWriter(prefix)
         self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, without=OF_POLICIES)
         self._ruled_score = codec.record_type(Score, OF_POLICIES)
-        self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words"})
+        self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words", "attributes"})
         self._decision: type[Decision] = codec.record_type(Decision, OF_POLICIES | {"policy_digest", "shadow_policy"})
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
@@ -204,6 +212,7 @@ class Emitter:
             currency=events.currencies[row],
             triggers=triggers,
             reasons=_records(batch.reasons.get(row, ())),
+            attributes=self._shown.of(events, row) or codec.LEFT_OUT,
             rule_words=codec.LEFT_OUT if batch.ruled is None else batch.ruled.words(row) or codec.LEFT_OUT,
         )
 

@@ -139,6 +139,11 @@ def line(fields: dict[str, Any]) -> str:
     scores = f"p={fields['probability']:.3f} anomaly={fields['anomaly_percentile']:.1f}"
     outcome = fields.get("outcome") or ("ALERT" if fields["alert"] else "pass")
     reasons = "".join(f"\n    {shown(reason['text'])}" for reason in fields.get("reasons") or ())
+    reasons += "".join(
+        f"\n      {shown(one['words'])}: {shown(one['text'])}"
+        for one in fields.get("attributes") or ()
+        if "words" in one
+    )
     reasons += "".join(f"\n    {shown(words)}" for words in fields.get("rule_words") or ())
     if fields.get("action"):
         outcome = fields["action"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,6 +36,12 @@ def create(
             help="Set what differs on existing topics to what is declared; never shortens a retention. Prints the way back.",
         ),
     ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            help="Source spec: its topic, named whole, in place of `transactions`. It is made, never altered."
+        ),
+    ] = None,
     product: ProductOption = None,
     json: Json = False,
 ) -> None:
@@ -48,9 +55,11 @@ def create(
     from services.settings.loading import load
 
     _choose(product)
-    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), wanted_topics()
+    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), _with_users(wanted_topics(), source)
     done = asyncio.run(create_topics(kafka, topics, wanted))
     found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
+    theirs = {topic.name for topic in wanted if topic.users}
+    found = [difference for difference in found if difference.topic not in theirs]
     back = asyncio.run(topic_configs.alter(kafka, topics, wanted, found)) if alter else []
     if json:
         print_json(
@@ -89,6 +98,15 @@ def wanted_topics() -> "tuple[Topic, ...]":
 
     form = load(OutputSettings).format
     return TOPICS if form == "json" else (*TOPICS, *(typed_copy(topic, form) for topic in CONVERTED))
+
+
+def _with_users(ours: "tuple[Topic, ...]", source: Path | None) -> "tuple[Topic, ...]":
+    """The same with the topic of a source spec in place of `transactions`. Raises SourceSpecError."""
+    from models.sources.spec_file import load_source, users_topic
+    from schemas.topics import TRANSACTIONS
+
+    users = TRANSACTIONS if source is None else users_topic(load_source(source))
+    return tuple(users if topic is TRANSACTIONS else topic for topic in ours)
 
 
 def _became(difference: "Difference", *, alter: bool) -> str:

@@ -105,6 +105,8 @@ def show(case_id: CaseId, unmasked: Unmasked = False, json: Json = False) -> Non
         amount = f"{alert.amount:,.2f} {alert.currency or ''}"
         scores = f"p={alert.probability:.3f} anomaly={alert.anomaly_percentile:.1f}"
         results.print(shown(f"    {alert.transaction_id} at {alert.terminal_id} {amount} {scores}"))
+        for attribute in alert.attributes:
+            results.print(shown(f"      {attribute.words}: {attribute.text}"))
 
 
 @app.command(epilog="Example: assay cases confirm 3-1042 --note 'cardholder called'")

@@ -81,7 +81,7 @@ class Placement:
         return (
             f"routed: {self.events - self.placed:,} of {self.events:,} events lie on another partition than the hash of their "
             f"{subject} gives ({keyed}), so a scorer that read the topic itself would split histories; key the records by "
-            f"{subject} with Kafka's default partitioner, or have them routed."
+            f"{subject} with Kafka's default partitioner, or run `assay intake`."
         )
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from schemas import codec
-from schemas.alert import Reason
+from schemas.alert import Alert, Reason, ShownAttribute
 from schemas.base import COUNT_MAX
 from schemas.case import ALERTS_MAX, Case, CaseAction
 from schemas.lists import ListEntry, entry_key
@@ -51,6 +51,15 @@ def test_the_alerts_of_a_card_within_a_window_are_one_case_and_the_next_window_i
     assert cases["0-0"].amount == 300.0
     assert [listed.transaction_id for listed in cases["0-3"].listed] == ["tx-a-1440", "tx-a-1800"]
     assert one.open_cases == 3
+
+
+def test_a_case_lists_its_alerts_attributes_as_people_are_shown_them() -> None:
+    """Parsed as the service parses them; an alert of an earlier version has none."""
+    one, parse = desk(), codec.decoder(Alert)
+    shown = (ShownAttribute(name="device", words="Device", text="d-1"),)
+    for offset, attributes in enumerate((shown, ())):
+        one.alert(parse(codec.write(alert(offset, "a", attributes=attributes))), at(offset))
+    assert [listed.attributes for listed in stored(one)["0-0"].listed] == [shown, ()]
 
 
 def test_an_alert_that_the_log_repeats_changes_nothing_even_after_a_restart() -> None:

@@ -38,7 +38,7 @@ event:
   amount: {path: amount.value, scale: 2, at_least: -1e9, negative_where: {path: type, equals: REFUND}}
   currency: {path: amount.currency}
 attributes:
-  device: {path: device.id, type: id}
+  device: {path: device.id, type: id, show: true}
 """
 
 
@@ -91,6 +91,9 @@ async def test_a_topic_of_another_shape_is_scored_verified_and_replayed(
     scores = {s.transaction_id: s for s in (codec.read(Score, r.value) for r in await stream.read("scores"))}
     alerts = [codec.read(Alert, r.value) for r in await stream.read("alerts")]
     assert {a.terminal_id for a in alerts} >= {"-"}
+    assert {tuple((one.words, one.text) for one in a.attributes) for a in alerts} <= {
+        (("device", str(i)),) for i in range(3)
+    }
     for name, value in {
         **environment,
         "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -88,6 +89,20 @@ def test_topics_are_created_once_and_listed(topic_prefix: str) -> None:
     assert {topic["name"]: topic["partitions"] for topic in listed} == expected
     assert "exists, 2 partitions" in assay("topics", "create")
     assert f"{topic_prefix}scores" in assay("topics", "list")
+
+
+def test_a_source_specs_topic_is_made_by_its_whole_name_in_place_of_transactions(
+    topic_prefix: str, tmp_path: Path
+) -> None:
+    """The prefix stands before Assay's own topics alone."""
+    name, spec = f"theirs-{topic_prefix}payments", tmp_path / "source.yaml"
+    spec.write_text(Path("docs/examples/source.yaml").read_text().replace("payments.authorised.v2", name))
+    made = {
+        topic["name"]: topic["created"]
+        for topic in json.loads(assay("topics", "create", "--source", str(spec), "--json"))
+    }
+    assert made.keys() == {name, *(topic_prefix + topic.name for topic in TOPICS if topic is not TRANSACTIONS)}
+    assert made[name]
 
 
 def test_tail_masks_card_ids_unless_told_otherwise(kafka_bootstrap: str, topic_prefix: str) -> None:
