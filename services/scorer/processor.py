@@ -167,7 +167,7 @@ class ScoringProcessor:
         admitted = admit(self._decoder, self._duplicates, records, self._entities)
         good, faults, unselected = admitted.records, admitted.faults, admitted.unselected
         self._metrics.observe_stage("decode", started_s)
-        writes: list[Write] = self._emitter.faults(faults) if faults else []
+        writes: list[Write] = []
         now_ms = wall_ms()
         batch: Scored | None = None
         if good:
@@ -191,6 +191,8 @@ class ScoringProcessor:
                 writes.append(self._emitter.closed_days(records[-1], closed))
             if judged.model is not model:
                 answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
+        if faults:  # last, so that the answer to a repetition lies behind the decision that it repeats
+            writes += self._emitter.faults(faults)
         self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records) - unselected, len(faults))
         self._last = records[-1]
         due, carried = self._due_and_carried(force=False)

@@ -88,6 +88,8 @@ def what_if(
     question = Question(cut, bundle, policy, _numbers(thresholds, THRESHOLDS, "--thresholds"), tuple(by or ()))
     costs_found = _costs(costs)
     judge = judge_of(question)
+    if data is not None and judge.program is not None and judge.program.policy.lists:
+        raise AssayError("A data set has no lists, which this policy asks: give --archive, or read the topics.")
     frauds = _frauds(labels, cut.as_of_ms) if data is None or labels is not None else _frauds_of(data)
     with progress_bar(hidden=json) as progress:
         frame = _answer(question, archive, data, group, workers or os.cpu_count() or 1, progress)

@@ -60,6 +60,12 @@ def features(context: typer.Context) -> None:
     _run("features", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench attributes --json")
+def attributes(context: typer.Context) -> None:
+    """Cost of decoding and folding an event with 30 attributes, and of each kind of history. Options go to the benchmark."""
+    _run("attributes", context.args)
+
+
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench reasons --json")
 def reasons(context: typer.Context) -> None:
     """Cost of the reasons of an alert, and how often fewer coalitions name the same ones. Options go to the benchmark."""

@@ -100,7 +100,7 @@ From `{topic}` to alerts. Run these in this folder; `assay COMMAND --help` says 
 
 4. Make Assay's own topics (where Kafka is: `ASSAY_KAFKA_BOOTSTRAP`; `{topic}` is yours, and stays as it is), and score.
 
-       assay topics create
+       assay topics create --source {SOURCE}
        ASSAY_BUNDLE=bundle ASSAY_BUNDLE_PUBLIC_KEYS=release.pub assay score
 
 5. See the alerts, and whether everything was scored exactly once.

@@ -167,6 +167,21 @@ async def test_what_is_on_answers_is_as_the_exported_schema_says(door: Door) -> 
     assert not [request for request in by_request if request.startswith(("x", "a"))]
 
 
+async def test_the_answer_to_a_repetition_lies_behind_the_decision_also_within_one_batch(door: Door) -> None:
+    """Else a gateway that reads on would not know the decision yet."""
+    producer = plain_producer(door.stream.kafka, RuntimeSettings())
+    await producer.start()
+    batch, payload = producer.create_batch(), json.dumps(payment(40)).encode()
+    for request in (b"one:1", b"two:1"):
+        batch.append(key=None, value=payload, timestamp=None, headers=[(REQUEST_HEADER, request)])
+    await (await producer.send_batch(batch, door.stream.prefix + TRANSACTIONS.name, partition=0))
+    await producer.stop()
+    await door.stream.caught_up([door.scorer])
+    answers = [codec.read(Answer, record.value) for record in await door.stream.read(ANSWERS.name)]
+    mine = {answer.request: answer.refused for answer in answers if answer.request in ("one:1", "two:1")}
+    assert list(mine.items()) == [("one:1", None), ("two:1", "duplicate")]
+
+
 async def test_the_document_is_openapi_3_1_and_names_the_fields_of_the_source(door: Door) -> None:
     """From the bundle's source spec."""
     document = (await door.get("/openapi.json")).json()

@@ -240,6 +240,17 @@ def test_a_mistake_is_one_sentence_before_the_work(
     assert said.count("\n") == 1
 
 
+def test_a_policy_that_asks_lists_is_not_judged_on_a_data_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It has none, and a rule that finds nothing on an empty list would say so as if it were true."""
+    policy = tmp_path / "policy.yaml"
+    listed = "  - {name: denied, words: on a list, condition: card_id IN LIST('denied'), action: decline, owner: a test}\n"
+    policy.write_text(f"lists: [denied]\n{POLICY}{listed}")
+    assert run_main(monkeypatch, "what-if", "--data", "set.parquet", "--policy", str(policy)) == 2
+    assert "A data set has no lists" in capsys.readouterr().err
+
+
 def test_figures_add_up_by_rule_and_by_segment() -> None:
     """Money counts by size, so a refund is money, too; what nothing is known of is no share."""
     frame = pl.DataFrame(
