@@ -309,7 +309,7 @@ class PlaceFeature(TransformedFeature):
     part: Literal["distance", "speed"] = Field(
         description="distance: km on the great circle; speed: km/h, of less than a second as of one."
     )
-    at_most: Annotated[float, Field(gt=0, le=1e9)] = Field(25_000.0, description="Larger values become this.")
+    at_most: Annotated[float, Field(ge=1e-6, le=1e9)] = Field(25_000.0, description="Larger values become this.")
     missing: Number = Field(-1.0, description="Value where this payment, or all before it, have no place.")
 
     def _plain_words(self, value: float) -> str:

@@ -104,6 +104,11 @@ def source_in_force() -> SourceSpec | None:
             f"The source {source.topic} is read through intake, and the gateway writes events that the scorer reads as they "
             "are: use a bundle whose source is plain JSON, read directly."
         )
+    if found.bundle.manifest.feature_spec.entities:
+        raise AssayError(
+            "The features of this bundle are of entities, whose stages stand between an event and the scorer: the gateway takes "
+            "none yet. Use a bundle without entities."
+        )
     return source
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from services.cli.output import notes, results
+
 EXAMPLE = "Example: assay registry-server --port 8081"
 POLL_INTERVAL_S = 0.5
 
@@ -17,18 +19,15 @@ def registry_server(
 
     What it prints is for ASSAY_SCHEMA_REGISTRY_URL. Its schemas end with it.
     """
-    from rich.console import Console
-
     from services.broker.registry import EmbeddedRegistry, RegistryServerError
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console = Console(stderr=True)
     try:
-        with EmbeddedRegistry(port, console) as registry:
-            console.print("The schema registry is ready; Ctrl-C stops it.")
-            print(registry.url, flush=True)
+        with EmbeddedRegistry(port, notes) as registry:
+            notes.print("The schema registry is ready; Ctrl-C stops it.")
+            results.print(registry.url)
             while registry.running:
                 time.sleep(POLL_INTERVAL_S)
             raise RegistryServerError("The schema registry ended on its own: start it again.")
     except KeyboardInterrupt:
-        console.print("The schema registry has stopped.")
+        notes.print("The schema registry has stopped.")

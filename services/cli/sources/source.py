@@ -102,7 +102,8 @@ def infer(
     elif out is None:
         from models.discovery.write import yaml_of
 
-        typer.echo(yaml_of(draft), nl=False)
+        for line in yaml_of(draft).splitlines():
+            results.print(line)
     ask(draft, out, given)
 
 

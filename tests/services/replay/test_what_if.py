@@ -245,7 +245,9 @@ def test_a_policy_that_asks_lists_is_not_judged_on_a_data_set(
 ) -> None:
     """It has none, and a rule that finds nothing on an empty list would say so as if it were true."""
     policy = tmp_path / "policy.yaml"
-    listed = "  - {name: denied, words: on a list, condition: card_id IN LIST('denied'), action: decline, owner: a test}\n"
+    listed = (
+        "  - {name: denied, words: on a list, condition: card_id IN LIST('denied'), action: decline, owner: a test}\n"
+    )
     policy.write_text(f"lists: [denied]\n{POLICY}{listed}")
     assert run_main(monkeypatch, "what-if", "--data", "set.parquet", "--policy", str(policy)) == 2
     assert "A data set has no lists" in capsys.readouterr().err
