@@ -106,8 +106,8 @@ def source_in_force() -> SourceSpec | None:
         )
     if found.bundle.manifest.feature_spec.entities:
         raise AssayError(
-            "The features of this bundle are of entities, whose stages stand between an event and the scorer: the gateway takes "
-            "none yet. Use a bundle without entities."
+            "The features of this bundle are of entities, whose stages stand between an event and the scorer: the gateway "
+            "takes none yet. Use a bundle without entities."
         )
     return source
 
