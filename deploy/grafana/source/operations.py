@@ -315,10 +315,62 @@ STATE = Section(
     ],
 )
 
+GATEWAY = Section(
+    "Gateway",
+    [
+        Chart(
+            "Events answered",
+            "cps",
+            "By outcome: decided, repeated, stand_in (the deadline passed first), problem; given up, or from memory.",
+            [
+                Query(rate("assay_gateway_events_total", "outcome"), "{{outcome}}"),
+                Query(rate("assay_gateway_abandoned_events_total", "job"), "given up"),
+                Query(rate("assay_gateway_remembered_events_total", "job"), "from memory"),
+            ],
+            "gateway",
+            "stacked",
+        ),
+        Chart(
+            "From arrival to answer",
+            "s",
+            "Stand-ins included, at their deadline. Beside it, the scorer's own latency to the committed score is above.",
+            quantiles("assay_gateway_answer_seconds"),
+            "gateway",
+        ),
+        Chart(
+            "Events that wait",
+            "short",
+            "Events that wait for their score, and records of `answers` that are not read yet.",
+            [
+                Query(f"sum by (job, instance) (assay_gateway_pending_events{{{JOBS}}})", "waiting {{instance}}"),
+                Query(f"sum by (job, instance) (assay_gateway_answers_lag_records{{{JOBS}}})", "not read {{instance}}"),
+            ],
+            "gateway",
+        ),
+        Chart(
+            "Responses",
+            "cps",
+            "HTTP responses a second, by status; and events that were not written, by cause.",
+            [
+                Query(rate("assay_gateway_responses_total", "status"), "{{status}}"),
+                Query(rate("assay_gateway_refused_events_total", "cause"), "not written: {{cause}}"),
+            ],
+            "gateway",
+        ),
+        Chart(
+            "Decisions remembered",
+            "short",
+            "So many of the last decisions are given again to who repeats their event.",
+            [Query(f"sum by (job, instance) (assay_gateway_memory_events{{{JOBS}}})", "{{instance}}")],
+            "gateway",
+        ),
+    ],
+)
+
 OPERATIONS = Board(
     "assay-operations",
     "Assay / Operations",
     "Is everything moving, how fast, and what goes wrong.",
-    [NOW, MOVING, LATENCY, FAULTS, STATE],
+    [NOW, MOVING, LATENCY, FAULTS, STATE, GATEWAY],
     by_job=True,
 )
