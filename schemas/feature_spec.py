@@ -5,6 +5,7 @@ Unlike a message, a spec with an unknown field is refused: code that cannot comp
 
 import hashlib
 import json
+import operator
 from collections.abc import Iterator
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -100,6 +101,7 @@ class FeatureSpec(Part):
     )
     entities: dict[Name, Entity] = Field(
         {},
+        exclude_if=operator.not_,
         max_length=8,
         description="Whose history over the whole stream is kept: a name, which features give as key, and what holds the id.",
     )
@@ -110,10 +112,14 @@ class FeatureSpec(Part):
         (), description="The windows that features may name."
     )
     networks: Annotated[dict[Name, Networks | NetworksFile], Field(max_length=16)] = Field(
-        {}, description="Lists of networks that features may ask of addresses, by a name of yours."
+        {},
+        exclude_if=operator.not_,
+        description="Lists of networks that features may ask of addresses, by a name of yours.",
     )
     derived: Annotated[dict[Name, DerivedId], Field(max_length=16)] = Field(
-        {}, description="Further ids, made of attributes: keys, categories and novelty may name them."
+        {},
+        exclude_if=operator.not_,
+        description="Further ids, made of attributes: keys, categories and novelty may name them.",
     )
     currencies: Currencies | None = Field(
         None, description="In which currency amounts are added. Needed where the source's events name theirs."

@@ -29,7 +29,7 @@ _ISSUERS = re.compile(
 
 _GAP = r"[ ._/\u00b7\u2010-\u2015\u2212\-]"
 _RUN = re.compile(
-    rf"(?<![0-9A-Za-z])((?:[A-Za-z]{{0,7}}[G-Zg-z])?)([0-9]+(?:{_GAP}{{1,3}}[0-9]+)*)([A-Za-z]{{0,2}})(?![0-9A-Za-z])"
+    rf"(?<![0-9A-Za-z])((?:(?=[A-Za-z]*[G-Zg-z])[A-Za-z]{{1,16}})?)([0-9]+(?:{_GAP}{{1,3}}[0-9]+)*)([A-Za-z]{{0,8}})(?![0-9A-Za-z])"
 )
 """Groups of digits: alone, behind a short word (`pan4111...`) or before its padding; not inside a hash."""
 _BEHIND_HEX = re.compile(r"(?<![0-9A-Za-z])[A-Fa-f]{1,4}([0-9]{13,19})(?![0-9A-Za-z])")

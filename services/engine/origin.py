@@ -3,6 +3,7 @@
 Only a scorer of a routed source looks: a record that its producer keyed for us is its own origin.
 """
 
+import re
 from collections.abc import Sequence
 
 from schemas.topics import (
@@ -15,18 +16,20 @@ from schemas.topics import (
 )
 from services.engine.batches import Headers, Record
 
+ORIGIN = re.compile(rb"[A-Za-z0-9._-]{1,249}-[0-9]{1,10}@[0-9]{1,19}")
+"""A position, as `assay-origin` has it: what is not of this form came from a stranger, and is not handed on."""
+
 POSITION = (SOURCE_TOPIC_HEADER, SOURCE_PARTITION_HEADER, SOURCE_OFFSET_HEADER, SOURCE_SPEC_HEADER)
 
 
 def origin_headers(record: Record) -> Headers:
     """What is handed on: the position of the user's record. Nothing where intake did not make the record."""
     found = dict(getattr(record, "headers", ()))
-    if ORIGIN_HEADER in found:  # handed on by the stages of entities
-        return [(ORIGIN_HEADER, found[ORIGIN_HEADER])]
-    if not all(name in found for name in POSITION):
-        return []
-    topic, partition, offset, _ = (found[name] for name in POSITION)
-    return [(ORIGIN_HEADER, b"%b-%b@%b" % (topic, partition, offset))]
+    origin = found.get(ORIGIN_HEADER)  # handed on by the stages of entities
+    if origin is None and all(found.get(name) is not None for name in POSITION):
+        topic, partition, offset, _ = (found[name] for name in POSITION)
+        origin = b"%b-%b@%b" % (topic, partition, offset)
+    return [(ORIGIN_HEADER, origin)] if origin is not None and ORIGIN.fullmatch(origin) else []
 
 
 def origin_timestamps_ms(records: Sequence[Record]) -> list[int]:
@@ -36,6 +39,6 @@ def origin_timestamps_ms(records: Sequence[Record]) -> list[int]:
 
 def _timestamp_ms(record: Record) -> int:
     for name, value in record.headers:
-        if name == SOURCE_TIMESTAMP_HEADER and value.isdigit() and len(value) <= 13:
+        if name == SOURCE_TIMESTAMP_HEADER and value and len(value) <= 13 and value.isdigit():
             return int(value)
     return int(record.timestamp)

@@ -139,7 +139,7 @@ class ConditionalTable:
 
     def __init__(self, table: FollowedTable, wanted: Callable[[], bool]) -> None:
         self._table, self._wanted = table, wanted
-        self.following = False
+        self._starting, self.following = asyncio.Lock(), False
 
     @property
     def ready(self) -> bool:
@@ -158,9 +158,10 @@ class ConditionalTable:
 
     async def follow(self) -> None:
         """Follow the table from now on: something is about to read it. Raises KafkaError where it cannot begin."""
-        if not self.following:
-            self.following = True
-            await self._table.start()
+        async with self._starting:
+            if not self.following:
+                await self._table.start()
+                self.following = True
 
     async def stop(self) -> None:
         """Follow no longer."""

@@ -1,5 +1,6 @@
 """From validated events to records of `events`: each on its subject's partition, with the position of the user's own record."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,8 +10,11 @@ from schemas.topics import EVENTS, SOURCE_SPEC_HEADER, position_headers
 from services.engine.batches import Headers, Record, Write
 from services.engine.placement import Subjects
 
-TRACE_HEADERS = ("traceparent", "tracestate")
-"""Of W3C Trace Context: handed on as they came."""
+TRACE_HEADERS = {
+    "traceparent": re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
+    "tracestate": re.compile(rb"[a-z0-9_*/@-]{1,256}=[\x21-\x2b\x2d-\x3c\x3e-\x7e]{1,256}"),
+}
+"""W3C trace context, one vendor's: what is not of this form came from no tracer, and is not handed on."""
 
 DIGEST_CHARACTERS = 16
 
@@ -53,5 +57,10 @@ class Router:
         for headers, record in zip(found, records, strict=True):
             headers.append(self._spec)
             if record.headers:
-                headers += [(name, value) for name, value in record.headers if name in TRACE_HEADERS]
+                headers += [(name, value) for name, value in record.headers if _is_trace(name, value)]
         return found
+
+
+def _is_trace(name: str, value: bytes | None) -> bool:
+    form = TRACE_HEADERS.get(name)
+    return form is not None and value is not None and form.fullmatch(value) is not None

@@ -7,22 +7,35 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from models.bundle.keys import public_pem
+from models.policy.policy_file import parse_policy
+from models.policy.signed import signed as signed_policy
+from models.policy.signed import write_policy
 from tests.models.bundle.making import signed, signing_key, version_of
 from tests.observability.prometheus import WAIT_S_MAX, Prometheus
-from tests.services.harness import ROOT, Scorer, Stream
+from tests.services.harness import ROOT, Scorer, Stream, payment
 
 RATE = 200
 MARK = "do-not-show-me"
 """In payloads that cannot be scored: it must turn up nowhere."""
+
+
+POLICY = """
+name: fraud
+version: 1
+rules:
+  - {name: paid, words: anything is paid, condition: amount > 0, action: challenge, owner: a test}
+"""
+"""A rule that holds and asks for no alert."""
 
 
 class Collector:
@@ -60,6 +73,31 @@ class Collector:
         self._server.server_close()
 
 
+class Caller:
+    """Asks a gateway for decisions, one after the other, one of ten without a field that it must have."""
+
+    def __init__(self, gateway: Scorer) -> None:
+        self._stopped = threading.Event()
+        self._url = f"http://{gateway.address()}/v1/events"
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+        self._thread.start()
+
+    def _ask(self) -> None:
+        number = 0
+        while not self._stopped.wait(0.2):
+            number += 1
+            event = payment(number, transaction_id=f"asked-{number}", event_time_ms=1_700_000_000_000)
+            if number % 10 == 0:
+                del event["amount"]
+            with suppress(httpx.HTTPError):
+                httpx.post(self._url, json=event, timeout=10)
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._stopped.set()
+        self._thread.join()
+
+
 @dataclass
 class Live:
     """What runs."""
@@ -69,6 +107,7 @@ class Live:
     collector: Collector
     services: dict[str, list[Scorer]]
     load: "subprocess.Popen[bytes]"
+    caller: "Caller"
     answered: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -96,6 +135,7 @@ class Live:
 
     def close(self) -> None:
         """End everything."""
+        self.caller.close()
         self.load.kill()
         self.load.wait()
         self.stream.close()
@@ -118,7 +158,8 @@ def start(bootstrap: str, prefix: str, directory: Path, ca_file: Path) -> Live:
         prometheus = Prometheus(directory, addresses)
         stack.callback(prometheus.close)
         release(stream, bundles, 2, "--challenger")
-        running = Live(stream, prometheus, collector, services, simulator(stream))
+        caller = Caller(services["assay-gateway"][0])
+        running = Live(stream, prometheus, collector, services, simulator(stream), caller)
         stack.pop_all()
     return running
 
@@ -135,10 +176,13 @@ def started(stream: Stream, collector: Collector, environment: dict[str, str]) -
         "ASSAY_CASES_WEBHOOK_URL": f"{collector.endpoint}/cases",
         "ASSAY_CASES_WEBHOOK_SECRET": "a webhook secret",
     }
+    policy = stream.directory / "fraud-1.policy"
+    write_policy(policy, signed_policy(parse_policy(POLICY), signing_key()))
     return {
-        "assay-scorer": [stream.scorer(**environment, **tracing)],
+        "assay-scorer": [stream.scorer(**environment, **tracing, ASSAY_POLICY=str(policy))],
         "assay-profiler": [stream.service("services.profiler")],
         "assay-cases": [stream.service("services.cases", **webhook)],
+        "assay-gateway": [stream.service("services.gateway", **environment, ASSAY_GATEWAY_PORT="0")],
         "assay-monitor": [stream.service("services.monitor", **watching)],
     }
 

@@ -2,6 +2,9 @@
 
 from deploy.grafana.source.chart import JOBS, Board, Chart, Query, Section
 
+ROUTED = "a source is routed"
+"""What intake's series wait for."""
+
 
 def rate(metric: str, by: str) -> str:
     """Sum of a counter's increase a second."""
@@ -81,8 +84,8 @@ MOVING = Section(
             "Events a second that intake committed on `events`, and records of the user's topic that wait. Empty where the "
             "scorer reads the topic itself.",
             [
-                Query(rate("assay_events_total", "job"), "events {{job}}"),
-                Query('sum by (job) (assay_lag_records{job="assay-intake"})', "waiting {{job}}"),
+                Query(rate("assay_events_total", "job"), "events {{job}}", quiet=ROUTED),
+                Query('sum by (job) (assay_lag_records{job="assay-intake"})', "waiting {{job}}", quiet=ROUTED),
             ],
             "lag-grows",
         ),

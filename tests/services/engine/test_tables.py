@@ -6,11 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from schemas.topics import CONTROL
 from services.engine import process
 from services.engine.process import Service
-from services.engine.tables import FollowedTable, each
+from services.engine.tables import ConditionalTable, FollowedTable, each
 from services.errors import AssayError
 from services.kafka.client import plain_producer
 from services.observability.metrics import Metrics
@@ -90,3 +91,30 @@ async def test_the_age_of_a_table_grows_while_nobody_sets_it(stream: Stream, mon
     later_s = table._at_end_s + 500.0
     monkeypatch.setattr("services.engine.tables.monotonic_s", lambda: later_s)
     assert metrics.registry.get_sample_value("assay_table_age_seconds", {"topic": "control"}) == 500.0
+
+
+class Unreachable:
+    """A table whose brokers answer from the second time on."""
+
+    ready, ended = True, None
+
+    def __init__(self) -> None:
+        self.starts = 0
+
+    async def start(self) -> None:
+        """Raises KafkaConnectionError the first time."""
+        self.starts += 1
+        if self.starts == 1:
+            raise KafkaConnectionError
+
+
+async def test_a_table_that_could_not_be_followed_once_is_followed_when_it_is_asked_again() -> None:
+    """Else a policy that is promoted a second time would ask empty lists."""
+    unreachable = Unreachable()
+    table = ConditionalTable(unreachable, lambda: True)  # type: ignore[arg-type]
+    with pytest.raises(KafkaConnectionError):
+        await table.follow()
+    assert not table.following
+    await table.follow()
+    await table.follow()
+    assert (table.following, unreachable.starts) == (True, 2)
