@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from models.bundle.files import BundleError
 from models.policy.program import Program
 from models.scoring.session import ModelSession
 from schemas.control import BundleRef, Channel, Control, PolicyChannel, own_rollback_id
@@ -145,10 +146,15 @@ class Models:
                 active.beside(model)
 
     def _fit_policies(self, model: Model) -> None:
-        for name in ("policy", "shadow_policy"):
-            active: ActivePolicy | None = getattr(self, name)
-            if active is not None and active.spec_digest != model.spec_digest:
-                setattr(self, name, active.beside(model))
+        """Raises BundleError, nothing changed, where the deciding policy does not fit; one in shadow is dropped."""
+        policy, shadow = _fitted(self.policy, model), self.shadow_policy
+        try:
+            shadow = _fitted(shadow, model)
+        except BundleError as error:
+            if shadow is not None:
+                self.drop_shadow_policy(shadow.program, str(error))
+            shadow = None
+        self.policy, self.shadow_policy = policy, shadow
 
     def refuse(self, command: Control, why: str) -> None:
         """A command that changes nothing."""
@@ -175,7 +181,6 @@ class Models:
             return self.champion  # another partition was first
         if self.previous is None or self._command is None:
             return None
-        log.error("model.rolled_back", bundle=str(model.bundle), to=str(self.previous.bundle), why=why)
         command = Control(
             kind="command",
             group=self._group,
@@ -188,7 +193,14 @@ class Models:
             rollback=True,
             why=why[:500],
         )
-        self.swap(self.previous, command)
+        previous = self.previous
+        try:
+            self.swap(previous, command)
+        except BundleError as error:  # the policy in force reads what only the new champion has
+            log.error("model.rollback_refused", bundle=str(model.bundle), why=str(error))
+            self._watch = self.previous = None
+            return None
+        log.error("model.rolled_back", bundle=str(model.bundle), to=str(previous.bundle), why=why)
         self.answers["champion"] = Acknowledgement(command, self.champion.bundle, self_initiated=True)
         return self.champion
 
@@ -215,3 +227,8 @@ class Models:
         for channel, active in (("policy", self.policy), ("shadow_policy", self.shadow_policy)):
             if active is not None:
                 self._metrics.risk.policy.labels(active.program.name, channel).set(1)
+
+
+def _fitted(active: ActivePolicy | None, model: Model) -> ActivePolicy | None:
+    """The policy compiled for a model's features. Raises BundleError where it reads others."""
+    return active if active is None or active.spec_digest == model.spec_digest else active.beside(model)
