@@ -28,7 +28,7 @@ EVENTS = {
     "model.challenger_failed": "The challenger failed and is dropped; no score is touched by it.",
     "model.kept": "A new champion stayed within its bands while it was watched.",
     "model.loaded": "The bundle passed its checks and scores from now on.",
-    "model.rollback_refused": "The policy in force does not fit the champion before, so the new one stays: change the policy.",
+    "model.rollback_refused": "The active policy does not fit the champion before, so the new one stays: change the policy.",
     "model.rolled_back": "A new champion left its bands or failed; the one before scores again.",
     "model.swapped": "Another bundle scores from the next batch on.",
     "partition.decided": "A person decided about a held partition: it goes on, dead letters below this offset hold nothing.",

@@ -1,6 +1,9 @@
 """Structured logs: events with dotted names and key-values, never a payload, a key or a secret."""
 
 import logging
+import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -18,6 +21,7 @@ def configure(runtime: RuntimeSettings, metrics: Metrics) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_trace,
         _safe,
     ]
     renderer = (
@@ -44,6 +48,20 @@ def configure(runtime: RuntimeSettings, metrics: Metrics) -> None:
     logging.getLogger("aiokafka").setLevel(max(logging.INFO, logging.getLogger().level))
     # thousands of lines of the compiler's, whenever code is compiled for the first time
     logging.getLogger("numba").setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _without_trace(_: Any, __: str, event: Any) -> Any:
+    """Of an exception its type and place: words and variables of a library's may be a record's, or a password."""
+    found = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if found is True else found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        event["error"] = type(error).__name__
+        if frames := traceback.extract_tb(error.__traceback__):
+            event["raised_at"] = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
+    record = event.get("_record")
+    if record is not None and record.name == "asyncio":  # its further lines repeat the exception
+        event["event"] = str(event["event"]).partition("\n")[0]
+    return event
 
 
 def _safe(_: Any, __: str, event: Any) -> Any:

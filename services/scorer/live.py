@@ -196,7 +196,7 @@ class Models:
         previous = self.previous
         try:
             self.swap(previous, command)
-        except BundleError as error:  # the policy in force reads what only the new champion has
+        except BundleError as error:  # the active policy reads what only the new champion has
             log.error("model.rollback_refused", bundle=str(model.bundle), why=str(error))
             self._watch = self.previous = None
             return None

@@ -147,8 +147,10 @@ class PolicySwapper:
         return True
 
     def _check(self, channel: PolicyChannel, command: Control) -> None:
-        """Never an older version than the one that decides, unless that is meant."""
+        """Of the line that decides, and never an older version than that, unless it is meant."""
         wanted, now = command.bundle, self._models.policy
+        if wanted is not None and now is not None and wanted.name != now.ref.name:
+            raise BundleError(f"{wanted} is of another line than {now.ref}, which decides.", "features")
         if channel != "policy" or wanted is None or now is None or command.rollback or wanted == now.ref:
             return
         if wanted.name == now.ref.name and wanted.version <= now.ref.version:

@@ -2,7 +2,12 @@
 
 import ast
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from services.observability.events import EVENTS
 from services.observability.log_filters import FAULTS_MAX, REPEATS_MAX, WINDOW_S, RepeatFilter
@@ -82,3 +87,45 @@ def test_the_faults_that_are_remembered_are_bounded() -> None:
     for number in range(3 * FAULTS_MAX):
         assert repeats.filter(ours(event="x", error=str(number)))
     assert len(repeats._seen) <= FAULTS_MAX
+
+
+SHOWS = """
+import asyncio, logging, sys
+from services.observability.logs import configure
+from services.observability.metrics import Metrics
+from services.settings.processing import RuntimeSettings
+
+configure(RuntimeSettings(log_format=sys.argv[1]), Metrics())
+
+def connect(password):
+    record = {"card_id": "4111111111111111"}
+    raise ValueError(f"payload {record} of {password}")
+
+try:
+    connect("hunter2-secret")
+except ValueError:
+    logging.getLogger("aiokafka").exception("Unexpected error in sender")
+
+async def forgotten():
+    asyncio.get_running_loop().create_task(failing())
+    await asyncio.sleep(0.01)
+
+async def failing():
+    connect("hunter2-secret")
+
+asyncio.run(forgotten())
+"""
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_an_exception_of_a_library_is_its_type_and_place_and_no_value(form: str) -> None:
+    """Neither the words that it was raised with, nor variables, nor a task that is not waited for."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said = subprocess.run(
+        [sys.executable, "-c", SHOWS, form], capture_output=True, text=True, env=environment, check=True
+    )
+    assert said.stderr.count("ValueError") == 2, said.stderr
+    assert "Unexpected error in sender" in said.stderr
+    assert "raised_at" in said.stderr
+    for value in ("hunter2", "4111111111111111", "payload"):
+        assert value not in said.stderr + said.stdout

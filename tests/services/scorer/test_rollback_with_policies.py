@@ -1,4 +1,4 @@
-"""A rollback to a model of other features, with policies in force: all of it happens, or nothing."""
+"""A rollback to a model of other features, with active policies: all of it happens, or nothing."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
