@@ -13,7 +13,7 @@ from services.engine.batches import Foldable
 from services.engine.failpoints import failpoint
 from services.engine.log_identity import AnotherLogError, sentence, way_on
 from services.engine.offset_notes import OffsetNote
-from services.engine.snapshots import NO_LOG_ID, Snapshot, SnapshotStore, fingerprint
+from services.engine.snapshots import DAMAGED, NO_LOG_ID, Snapshot, SnapshotStore, fingerprint
 from services.errors import AssayError
 from services.kafka.open_transactions import log_ends
 from services.observability.metrics import Metrics
@@ -288,6 +288,6 @@ async def _check_fingerprint(consumer: AIOKafkaConsumer, source: TopicPartition,
 def _take(processor: Foldable, snapshot: Snapshot) -> str | None:
     try:
         processor.restore(snapshot.arrays)
-    except (ValueError, KeyError) as error:
+    except DAMAGED as error:
         return f"the snapshot at {snapshot.offset} does not fit: {error}"
     return None

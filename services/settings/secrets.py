@@ -39,7 +39,13 @@ class SecretError(Exception):
 
 
 def shown_url(url: str) -> str:
-    """A URL as a sentence may show it: without user, password and query, which may hold secrets."""
+    """A URL as a sentence may show it: without user, password and query, which may hold secrets.
+
+    A secret may hold what ends an authority (`/`, `#`, `?`): all of it lies before the last `@`.
+    """
+    scheme, mark, rest = url.partition("://")
+    if mark and "@" in rest:
+        url = f"{scheme}://{rest.rpartition('@')[2]}"
     try:
         parts = urlsplit(url)
     except ValueError:  # no URL after all; what it begins with is all that is safe

@@ -124,6 +124,8 @@ def test_the_check_itself_finds_secrets() -> None:
 @pytest.mark.parametrize(
     ("url", "text"),
     [
+        ("s3://AKIA:abc/SECRET@bucket/x", "s3://bucket/x"),
+        ("redis://user:SEC#RET@host/1", "redis://host/1"),
         ("s3://key:SECRET@bucket/path?token=SECRET", "s3://bucket/path"),
         ("https://user:SECRET@host:8080/a", "https://host:8080/a"),
         ("/a/directory", "/a/directory"),
