@@ -13,6 +13,8 @@ from schemas.lists import ANY_FIELD, ListEntry
 
 Values = Sequence[str | None] | NDArray[Any]
 
+LISTS_MAX = 1_000
+"""Lists and fields together: each has arrays of its own, from 64 KiB on."""
 ENTRIES_MAX = 10_000_000
 """In all lists together, about 26 bytes each; one more is refused."""
 
@@ -75,6 +77,8 @@ class Lists:
             texts.append(entry.value)
             until_ms = NEVER_MS if entry.expires_at_ms is None else entry.expires_at_ms
             expires_ms.append(GONE_MS if entry.removed else until_ms)
+        if len(self._fields.keys() | groups.keys()) > LISTS_MAX:
+            return False
         for group, (texts, expires_ms) in groups.items():
             held = self._fields.setdefault(group, Fields()).texts
             before = len(held)
@@ -91,6 +95,8 @@ class Lists:
         if fields is None:
             if expires_ms == GONE_MS:
                 return
+            if len(self._fields) >= LISTS_MAX:
+                raise ListFullError(f"there are {LISTS_MAX:,} lists and fields already")
             fields = self._fields[list_name, field_name] = Fields()
         if expires_ms != GONE_MS:
             self._check_room(fields, kind)

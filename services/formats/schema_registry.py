@@ -5,6 +5,7 @@ A registry that does not answer, or answers as none would, is waited for: only i
 
 import asyncio
 import base64
+import http.client
 import json
 import ssl
 import urllib.error
@@ -111,7 +112,12 @@ class SchemaRegistry:
         await self._ask("/subjects")
 
     async def _schema(self, schema_id: int) -> RegisteredSchema:
-        return await self._with_references(await self._ask(f"/schemas/ids/{schema_id}"))
+        try:
+            return await self._with_references(await self._ask(f"/schemas/ids/{schema_id}"))
+        except (AttributeError, KeyError, TypeError):  # a proxy's page, as a rule: no fault of the record
+            raise RegistryUnavailableError(
+                f"ASSAY_SCHEMA_REGISTRY_URL: the answer for schema {schema_id} is not a registry's: check what is between."
+            ) from None
 
     async def _with_references(self, answer: Mapping[str, Any]) -> RegisteredSchema:
         found: dict[str, str] = {}
@@ -176,8 +182,11 @@ class SchemaRegistry:
             with self._open(self._request(url, path, body), timeout=self._settings.timeout_s) as response:
                 content = response.read(ANSWER_BYTES_MAX + 1)
         except urllib.error.HTTPError as error:
-            return _refused(error, where)
-        except (OSError, ValueError) as error:
+            try:
+                return _refused(error, where)
+            except (OSError, http.client.HTTPException):
+                raise RegistryUnavailableError(f"{where} broke an answer off: check what is between.") from None
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise RegistryUnavailableError(
                 f"{where} does not answer ({type(reason).__name__}): check the address, and that the registry runs."

@@ -143,10 +143,23 @@ class WaitingRoom:
     def take(self, records: Iterable[Record]) -> None:
         """What came on `answers`, in order."""
         for record in records:
-            if record.key is not None:
-                self._take_decision(Place(record.partition, record.key.decode()), record.value)
-            else:
-                self._take_refusal(record)
+            try:
+                if record.key is not None:
+                    self._take_decision(Place(record.partition, record.key.decode()), record.value)
+                else:
+                    self._take_refusal(record)
+            except (
+                ValueError,
+                LookupError,
+                AttributeError,
+                AssertionError,
+            ) as error:  # a stranger's: the next are read
+                log.warning(
+                    "gateway.answer_unreadable",
+                    partition=record.partition,
+                    offset=record.offset,
+                    error=type(error).__name__,
+                )
 
     def _take_decision(self, place: Place, value: bytes) -> None:
         self.memory.keep(place, value)

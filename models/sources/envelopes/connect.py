@@ -25,8 +25,12 @@ def unwrap(document: Any, headers: Headers) -> dict[str, Any] | NotAnEvent:
     return as_object(with_decimals(payload, fields.get("schema")), "$.payload")
 
 
-def with_decimals(value: Any, schema: Any, level: int = 0) -> Any:
-    """A value with its decimals as text, as its Connect schema says. What the schema does not describe stays as it is."""
+def with_decimals(value: Any, schema: Any, level: int = 0, known: dict[int, dict[str, Any]] | None = None) -> Any:
+    """A value with its decimals as text, as its Connect schema says. What the schema does not describe stays as it is.
+
+    known: fields of the schema's structs by name, made once for each: a list may have a struct's schema thousands of times.
+    """
+    known = {} if known is None else known
     if not isinstance(schema, dict) or value is None:
         return value
     if level > LEVELS_MAX:
@@ -38,12 +42,17 @@ def with_decimals(value: Any, schema: Any, level: int = 0) -> Any:
     if name == VARIABLE_DECIMAL and isinstance(value, dict) and isinstance(value.get("value"), str):
         return decimal_text(_bytes(value["value"]), _scale(value.get("scale")))
     if kind == "struct" and isinstance(value, dict) and isinstance(schema.get("fields"), list):
-        inner = {field.get("field"): field for field in schema["fields"] if isinstance(field, dict)}
-        return {name: with_decimals(found, inner.get(name), level + 1) for name, found in value.items()}
+        inner = known.get(id(schema))
+        if inner is None:
+            described = (field for field in schema["fields"] if isinstance(field, dict))
+            inner = known[id(schema)] = {
+                field["field"]: field for field in described if isinstance(field.get("field"), str)
+            }
+        return {name: with_decimals(found, inner.get(name), level + 1, known) for name, found in value.items()}
     if kind == "array" and isinstance(value, list):
-        return [with_decimals(found, schema.get("items"), level + 1) for found in value]
+        return [with_decimals(found, schema.get("items"), level + 1, known) for found in value]
     if kind == "map" and isinstance(value, dict):
-        return {key: with_decimals(found, schema.get("values"), level + 1) for key, found in value.items()}
+        return {key: with_decimals(found, schema.get("values"), level + 1, known) for key, found in value.items()}
     return value
 
 
@@ -66,5 +75,5 @@ def _bytes(text: str) -> bytes:
 def _scale(value: Any) -> int:
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise SchemaError("a decimal without its scale") from None

@@ -184,3 +184,14 @@ def test_full_lists_refuse_another_entry_and_take_removals(monkeypatch: pytest.M
         lists.put(entry("3..4", "range"))
     lists.put(entry("a", removed=True))
     assert on(lists, ["a", "b", "c"]) == [False, True, False]
+
+
+def test_so_many_lists_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has arrays of its own, so names alone could fill the memory."""
+    monkeypatch.setattr(held, "LISTS_MAX", 2)
+    lists = lists_of(entry("a"), entry("a", field="card_id"))
+    with pytest.raises(ListFullError):
+        lists.put(entry("a", field="country"))
+    assert not lists.put_values([entry("a", field="country")])
+    lists.put(entry("b"))
+    assert on(lists, ["a", "b"]) == [True, True]
