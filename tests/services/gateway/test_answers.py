@@ -164,7 +164,7 @@ async def test_what_is_on_answers_is_as_the_exported_schema_says(door: Door) -> 
         by_request[answer.request] = answer
     assert by_request["someone:1"].score is not None
     assert by_request["someone:2"].refused == "schema"
-    assert not [request for request in by_request if request.startswith(("x", "a"))]
+    assert not {"", "x" * 65, "a b"} & by_request.keys()
 
 
 async def test_the_answer_to_a_repetition_lies_behind_the_decision_also_within_one_batch(door: Door) -> None:
