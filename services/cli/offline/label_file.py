@@ -8,10 +8,11 @@ import polars as pl
 from pydantic import ValidationError
 
 from models.files.flags import NO, YES
-from models.files.options import ReadOptions, nearest, shown
+from models.files.options import ReadOptions
 from models.files.table import RAGGED_WORDS, Table, read_table
 from schemas.label import LABEL_AGE_DAYS_MAX, Label, LabelSource
 from schemas.privacy import is_card_number
+from services.cli.mapped import columns_of
 from services.errors import AssayError
 
 DAY_MS = 86_400_000
@@ -31,7 +32,7 @@ def read_labels(
     names: dict[str, str] = {}
 
     def choose(header: Sequence[str]) -> list[str]:
-        names.update(_names(pairs, header, path))
+        names.update(columns_of(pairs, header, path, FIELDS, ("transaction_id", "verdict")))
         return list(names.values())
 
     table = read_table(path, options, choose)
@@ -49,26 +50,6 @@ def read_labels(
         else:
             refused.append((label, line))
     return labels, refused
-
-
-def _names(pairs: Sequence[str], header: Sequence[str], path: Path) -> dict[str, str]:
-    """Which column holds which field."""
-    names = {field: field for field in FIELDS if field in header}
-    for pair in pairs:
-        field, equals, column = pair.partition("=")
-        if not equals or field not in FIELDS or column not in header:
-            raise AssayError(
-                f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(FIELDS)} and a column of {path}: correct it."
-            )
-        names[field] = column
-    for field in ("transaction_id", "verdict"):
-        if field not in names:
-            like = nearest(field, header)
-            fix = f"--map {field}={shown([like])}, the nearest" if like else f"--map {field}=COLUMN"
-            raise AssayError(
-                f"{path} has no column {field}: say which one it is with {fix}; there are {shown(list(header))}."
-            )
-    return names
 
 
 def _column(table: Table, name: str, column: str) -> pl.Series:

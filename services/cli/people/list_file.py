@@ -6,10 +6,11 @@ from typing import Any, get_args
 
 import polars as pl
 
-from models.files.options import ReadOptions, nearest, shown
+from models.files.options import ReadOptions
 from models.files.table import RAGGED_WORDS, Table, read_table
 from schemas.lists import EntryKind, ListEntry, entry_key
 from services.cli.frames import write_whole
+from services.cli.mapped import columns_of
 from services.cli.people.list_entries import Entries, entry_of
 from services.errors import AssayError
 
@@ -47,22 +48,7 @@ def read_entries(
 
 def _names(pairs: Sequence[str], header: Sequence[str], path: Path, field_given: bool) -> dict[str, str]:
     """Which column holds what."""
-    names = {name: name for name in FIELDS if name in header}
-    if field_given:
-        names.pop("field", None)
-    for pair in pairs:
-        name, equals, column = pair.partition("=")
-        if not equals or name not in FIELDS or column not in header:
-            raise AssayError(
-                f"--map {pair} is not FIELD=COLUMN with a field of {', '.join(FIELDS)} and a column of {path}: correct it."
-            )
-        names[name] = column
-    if "value" not in names:
-        like = nearest("value", header)
-        fix = f"--map value={shown([like])}, the nearest" if like else "--map value=COLUMN"
-        raise AssayError(
-            f"{path} has no column value: say which one it is with {fix}; there are {shown(list(header))}."
-        )
+    names = columns_of(pairs, header, path, FIELDS, ("value",), ("field",) if field_given else ())
     if "field" not in names and not field_given:
         raise AssayError(
             f"{path} does not say which field its values are of: say so with --field, such as --field device."
