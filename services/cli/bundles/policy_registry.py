@@ -1,6 +1,5 @@
 """`assay policy publish`, `promote`, `rollback`, `shadow`, `history`: policies of the registry, and which of them decides."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.bundles.bundle import tell
-from services.cli.bundles.registry import Group, Json, Offline, Wait, Why, _change, _parsed, _step
+from services.cli.bundles.steps import Group, Json, Offline, Wait, Why, change, order, parsed, step, usable
 from services.cli.output import notes, print_json, results, shown
 
 if TYPE_CHECKING:
     from models.bundle.registry import Registry
-    from schemas.control import BundleRef, PolicyChannel
-    from services.cli.bundles.commanding import ControlCommand
 
 Published = Annotated[str, typer.Argument(metavar="POLICY", help="NAME/VERSION: fraud/3.")]
 PolicyLine = Annotated[str | None, typer.Argument(help="Policy line. Default: ASSAY_POLICY_LINE.")]
@@ -48,8 +45,6 @@ def publish(
     json: Json = False,
 ) -> None:
     """Verify a signed policy as a scorer would, and add it. Versions of a line only grow; the same again changes nothing."""
-    from models.bundle.files import BundleError
-    from models.bundle.registry import UnreachableRegistryError
     from models.policy.signed import read_policy
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
@@ -60,18 +55,9 @@ def publish(
     signed = read_policy(policy, trust_of(settings))
     registry = _registry()
 
-    def counts(published: "BundleRef") -> bool:
-        try:
-            published_policy(registry, published, settings)
-        except UnreachableRegistryError:
-            raise
-        except BundleError as error:
-            notes.print(f"{published} is left out, since it cannot decide: {error}", markup=False)
-            return False
-        return True
-
-    step = registry.publish(policy.read_bytes(), _step("publish", signed.ref, None, why), counts)
-    tell({"policy": str(signed.ref), "digest": signed.ref.digest, "new": step is not None}, json)
+    counts = usable(lambda published: published_policy(registry, published, settings), "it cannot decide")
+    added = registry.publish(policy.read_bytes(), step("publish", signed.ref, None, why), counts)
+    tell({"policy": str(signed.ref), "digest": signed.ref.digest, "new": added is not None}, json)
 
 
 @in_our_words()
@@ -90,12 +76,12 @@ def promote(
     from models.bundle.registry import holder, promotion
 
     registry = _registry()
-    wanted, history = registry.published(*_parsed(policy)), registry.history()
-    step = _step("promote", wanted, "champion", why)
-    if promotion(history, step) is None:
+    wanted, history = registry.published(*parsed(policy)), registry.history()
+    promoted = step("promote", wanted, "champion", why)
+    if promotion(history, promoted) is None:
         notes.print(f"{wanted} decides already; the command is sent to the scorers again.")
-    order = _order("policy", wanted, why, len(history), holder(history, wanted.name, "champion"))
-    _change(order, lambda: registry.promote(step), wait, offline, group, json)
+    asked = order("policy", wanted, why, len(history), holder(history, wanted.name, "champion"))
+    change(asked, lambda: registry.promote(promoted), wait, offline, group, json)
 
 
 @in_our_words()
@@ -108,17 +94,14 @@ def rollback(
     json: Json = False,
 ) -> None:
     """Go back to the policy that decided before, and record it once every partition has."""
-    from dataclasses import replace
-
     from models.bundle.registry import holder, rolled_back_to
 
     registry, name = _registry(), line or _line()
     history = registry.history()
     now, target = holder(history, name, "champion"), rolled_back_to(history, name)
-    order = replace(_order("policy", target, why, len(history), now), replaces=now, rollback=True)
-    _change(
-        order,
-        lambda: registry.rollback(name, lambda before: _step("rollback", before, "champion", why)),
+    change(
+        order("policy", target, why, len(history), now, replaces=now, rollback=True),
+        lambda: registry.rollback(name, lambda before: step("rollback", before, "champion", why)),
         wait,
         offline,
         group,
@@ -146,19 +129,18 @@ def shadow(
     history = registry.history()
     if policy is None:
         name = _line()
-        order = _order("shadow_policy", None, why, len(history), holder(history, name, "challenger"))
-        _change(
-            order,
-            lambda: registry.withdraw(name, lambda now: _step("withdraw", now, "challenger", why)),
+        change(
+            order("shadow_policy", None, why, len(history), holder(history, name, "challenger")),
+            lambda: registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why)),
             wait,
             offline,
             group,
             json,
         )
         return
-    wanted = registry.published(*_parsed(policy))
-    order = _order("shadow_policy", wanted, why, len(history), holder(history, wanted.name, "challenger"))
-    _change(order, lambda: registry.promote(_step("promote", wanted, "challenger", why)), wait, offline, group, json)
+    wanted = registry.published(*parsed(policy))
+    asked = order("shadow_policy", wanted, why, len(history), holder(history, wanted.name, "challenger"))
+    change(asked, lambda: registry.promote(step("promote", wanted, "challenger", why)), wait, offline, group, json)
 
 
 def history(line: PolicyLine = None, json: Json = False) -> None:
@@ -181,14 +163,6 @@ def history(line: PolicyLine = None, json: Json = False) -> None:
         table.add_row(*map(shown, (when, what, str(event.bundle), event.bundle.digest[:12], event.by, event.why or "")))
     results.print(table)
     results.print(f"deciding: {deciding or 'none'}, in shadow: {beside or 'none'}")
-
-
-def _order(
-    channel: "PolicyChannel", wanted: "BundleRef | None", why: str | None, steps: int, before: "BundleRef | None"
-) -> "ControlCommand":
-    from services.cli.bundles.commanding import ControlCommand
-
-    return ControlCommand(uuid.uuid4().hex, channel, wanted, why=why, registry_steps=steps, before=before)
 
 
 def _registry() -> "Registry":

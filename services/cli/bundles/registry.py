@@ -1,8 +1,6 @@
 """`assay registry`: publish bundles, say which of them score, and where a score comes from."""
 
 import asyncio
-import getpass
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,13 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.bundles.bundle import Accepted, faults_of, tell
+from services.cli.bundles.steps import (
+    Group,
+    Json,
+    Offline,
+    Wait,
+    Why,
+    change,
+    default_group,
+    order,
+    parsed,
+    step,
+    usable,
+)
 from services.cli.output import notes, print_json, results, shown
 
 if TYPE_CHECKING:
     from models.bundle.registry import Registry
     from schemas.control import BundleRef, RegistryChannel
     from schemas.registry import RegistryEvent
-    from services.cli.bundles.commanding import ControlCommand
 
 app = typer.Typer(
     help="Published bundles and their channels: champion decides, challenger scores unseen (ASSAY_REGISTRY_URL).",
@@ -24,17 +34,7 @@ app = typer.Typer(
 )
 
 Model = Annotated[str, typer.Argument(help="NAME/VERSION, as scores have it: fraud/3, or fraud/3@cpu.")]
-Why = Annotated[str | None, typer.Option(help="Your reason, for the history.")]
 Line = Annotated[str | None, typer.Argument(help="Model line. Default: ASSAY_REGISTRY_LINE.")]
-Wait = Annotated[
-    float,
-    typer.Option(
-        min=0.0, help="Seconds to wait until every partition has answered; 0 asks no one, and cannot be refused."
-    ),
-]
-Offline = Annotated[bool, typer.Option("--offline", help="Change the registry only; no command to running scorers.")]
-Group = Annotated[str | None, typer.Option(help="Consumer group of the scorers. Default: ASSAY_GROUP.")]
-Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
 
 @app.command(epilog="Example: ASSAY_REGISTRY_URL=s3://bank/models assay registry publish deploy/bundles/fraud")
@@ -47,9 +47,7 @@ def publish(
 ) -> None:
     """Verify a bundle as a scorer would, and add it. Versions of a line only grow; the same bundle again changes nothing."""
     from models.bundle import container
-    from models.bundle.files import BundleError
     from models.bundle.load import open_bundle, parse_bundle, read_files
-    from models.bundle.registry import UnreachableRegistryError
     from models.bundle.verdict import check_release
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
@@ -67,19 +65,12 @@ def publish(
     ref = checked.ref
     registry = registry_of(settings)
 
-    def counts(published: "BundleRef") -> bool:
-        try:
-            open_bundle(registry.content(published), str(published), trust)
-        except UnreachableRegistryError:
-            raise
-        except BundleError as error:
-            notes.print(f"{published} is left out, since no one can score with it: {error}", markup=False)
-            return False
-        return True
-
-    event = _step("publish", ref, None, why).model_copy(update={"accepted": accepted})
-    step = registry.publish(content, event, counts)
-    tell({"bundle": str(ref), "digest": ref.digest, "new": step is not None}, json)
+    counts = usable(
+        lambda published: open_bundle(registry.content(published), str(published), trust), "no one can score with it"
+    )
+    event = step("publish", ref, None, why).model_copy(update={"accepted": accepted})
+    added = registry.publish(content, event, counts)
+    tell({"bundle": str(ref), "digest": ref.digest, "new": added is not None}, json)
 
 
 @app.command(epilog="Example: assay registry promote fraud/3 --why 'better recall on scenario 2'")
@@ -105,26 +96,18 @@ def promote(
     Exits with 1 where one refuses or does not answer: then it is withdrawn, and nothing has changed.
     """
     from models.bundle.registry import holder, promotion
-    from services.cli.bundles.commanding import ControlCommand
 
     channel: RegistryChannel = "challenger" if challenger else "champion"
     if refold:
         notes.print("--refold is the old name of --rebuild-state, and goes with 0.3.")
     registry = _registry()
-    wanted, history = registry.published(*_parsed(model)), registry.history()
-    step = _step("promote", wanted, channel, why)
-    if promotion(history, step) is None:
+    wanted, history = registry.published(*parsed(model)), registry.history()
+    promoted = step("promote", wanted, channel, why)
+    if promotion(history, promoted) is None:
         notes.print(f"{wanted} is {channel} already; the command is sent to the scorers again.")
-    order = ControlCommand(
-        uuid.uuid4().hex,
-        channel,
-        wanted,
-        refold=rebuild_state or refold,
-        why=why,
-        registry_steps=len(history),
-        before=holder(history, wanted.name, channel),
-    )
-    _change(order, lambda: registry.promote(step), wait, offline, group, json)
+    before = holder(history, wanted.name, channel)
+    asked = order(channel, wanted, why, len(history), before, refold=rebuild_state or refold)
+    change(asked, lambda: registry.promote(promoted), wait, offline, group, json)
 
 
 @app.command(epilog="Example: assay registry rollback fraud --why 'alerts doubled'")
@@ -141,7 +124,6 @@ def rollback(
     A promotion that was commanded and never recorded, since the command line died, is what is withdrawn.
     """
     from models.bundle.registry import holder, rolled_back_to
-    from services.cli.bundles.commanding import ControlCommand
 
     registry, name = _registry(), line or _line()
     history = registry.history()
@@ -152,19 +134,9 @@ def rollback(
         target, record = now, lambda: None
     else:
         target, replaced = rolled_back_to(history, name), now
-        record = lambda: registry.rollback(name, lambda before: _step("rollback", before, "champion", why))  # noqa: E731
-    order = ControlCommand(
-        uuid.uuid4().hex,
-        "champion",
-        target,
-        replaces=replaced,
-        rollback=True,
-        refold=True,
-        why=why,
-        registry_steps=len(history),
-        before=now,
-    )
-    _change(order, record, wait, offline, group, json)
+        record = lambda: registry.rollback(name, lambda before: step("rollback", before, "champion", why))  # noqa: E731
+    asked = order("champion", target, why, len(history), now, replaces=replaced, rollback=True, refold=True)
+    change(asked, record, wait, offline, group, json)
 
 
 @app.command(epilog="Example: assay registry withdraw fraud")
@@ -177,14 +149,12 @@ def withdraw(
     json: Json = False,
 ) -> None:
     """Remove the challenger: it stops scoring."""
-    from services.cli.bundles.commanding import ControlCommand
 
     registry, name = _registry(), line or _line()
     before, steps = registry.holds(name, "challenger"), len(registry.history())
-    order = ControlCommand(uuid.uuid4().hex, "challenger", None, why=why, registry_steps=steps, before=before)
-    _change(
-        order,
-        lambda: registry.withdraw(name, lambda now: _step("withdraw", now, "challenger", why)),
+    change(
+        order("challenger", None, why, steps, before),
+        lambda: registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why)),
         wait,
         offline,
         group,
@@ -225,7 +195,7 @@ def lineage(model: Model, json: Json = False) -> None:
     from services.trusted_bundles import trust_of
 
     registry = _registry()
-    wanted = registry.published(*_parsed(model))
+    wanted = registry.published(*parsed(model))
     bundle = open_bundle(registry.content(wanted), f"Bundle {wanted} of the registry", trust_of(load(BundleSettings)))
     steps = [event.model_dump(exclude_none=True) for event in registry.history() if event.bundle == wanted]
     found: dict[str, Any] = {
@@ -251,7 +221,7 @@ def fetch(
     from services.trusted_bundles import trust_of
 
     registry, trust = _registry(), trust_of(load(BundleSettings))
-    wanted = registry.published(*_parsed(model))
+    wanted = registry.published(*parsed(model))
     files = trust.opened(registry.content(wanted))
     parse_bundle(files, f"Bundle {wanted} of the registry", trust)
     write_files(out, files)
@@ -263,7 +233,7 @@ def status(group: Group = None, json: Json = False) -> None:
     """Show what each partition of the running scorers has active, as they acknowledged it."""
     from services.cli.bundles.commanding import answers, show_answers
 
-    found = asyncio.run(answers(group or _group()))
+    found = asyncio.run(answers(group or default_group()))
     if json:
         print_json([answer.model_dump(exclude_none=True) for answer in found])
     else:
@@ -275,37 +245,11 @@ def _unrecorded(history: "list[RegistryEvent]", name: str, group: str | None) ->
     from models.bundle.registry import holder
     from services.cli.bundles.commanding import last_command
 
-    last = asyncio.run(last_command(group or _group(), "champion"))
+    last = asyncio.run(last_command(group or default_group(), "champion"))
     if last is None or last.bundle is None or last.registry_steps is None or last.bundle.name != name:
         return None
     stepped = any(e.bundle.name == name and e.channel == "champion" for e in history[last.registry_steps :])
     return None if stepped or last.bundle == holder(history, name, "champion") else last.bundle
-
-
-def _change(
-    order: "ControlCommand", record: Callable[[], object], wait_s: float, offline: bool, group: str | None, json: bool
-) -> None:
-    from services.cli.bundles.commanding import change, show_answers
-
-    bundle = str(order.bundle) if order.bundle else None
-    if offline:
-        record()
-        tell({"channel": order.channel, "bundle": bundle}, json)
-        return
-    done = asyncio.run(change(order, group or _group(), _who(), wait_s, record))
-    refused = len(done.refused)
-    if json:
-        partitions = {"partitions": done.partitions, "answered": len(done.answers), "refused": refused}
-        why = done.refused[0].why if refused else None
-        found = {"channel": order.channel, "bundle": bundle, "command_id": order.command_id, "recorded": done.recorded}
-        print_json({**found, **partitions, "why": why})
-    else:
-        show_answers(done.answers)
-        results.print(f"{len(done.answers) - refused} of {done.partitions} partitions have it active.")
-    if not done.recorded:
-        silent = "" if done.answers else " No scorer answered: where none runs, use --offline."
-        notes.print(f"It was taken back, and nothing has changed.{silent}")
-        raise typer.Exit(1)
 
 
 def _registry() -> "Registry":
@@ -321,33 +265,3 @@ def _line() -> str:
     from services.settings.loading import load
 
     return load(BundleSettings).registry_line
-
-
-def _group() -> str:
-    from services.settings.loading import load
-    from services.settings.processing import RuntimeSettings
-
-    return load(RuntimeSettings).group
-
-
-def _parsed(model: str) -> tuple[str, int]:
-    from services.errors import AssayError
-
-    name, _, version = model.partition("@")[0].partition("/")
-    if not name or not version.isascii() or not version.isdigit():
-        raise AssayError(f"{model} is not NAME/VERSION, such as fraud/3.")
-    return name, int(version)
-
-
-def _step(action: Any, bundle: "BundleRef", channel: "RegistryChannel | None", why: str | None) -> Any:
-    from schemas.registry import RegistryEvent
-    from services.clock import wall_ms
-
-    return RegistryEvent(action=action, bundle=bundle, channel=channel, at_ms=wall_ms(), by=_who(), why=why)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a container without a user of its own
-        return "unknown"
