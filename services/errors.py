@@ -34,6 +34,14 @@ _FATAL = {
 }
 
 
+def start_sentence(error: BaseException, bootstrap: str) -> str:
+    """The sentence that a process ends with where Kafka does not let it work."""
+    return (
+        fatal_sentence(error)
+        or f"Kafka at {bootstrap} does not work for us ({error!r}): check ASSAY_KAFKA_BOOTSTRAP and that it runs."
+    )
+
+
 def fatal_sentence(error: BaseException) -> str | None:
     """The sentence for a Kafka error that a retry cannot fix; None for one that it can."""
     for kind, sentence in _FATAL.items():

@@ -1,8 +1,10 @@
 """Bundles as the settings name them: which keys to trust, which key opens them, where the registry is."""
 
 import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from models.bundle.files import BundleError
 from models.bundle.keys import KeyFileError, PublicKey, SealKey, fingerprint, public_key, seal_key
@@ -18,6 +20,8 @@ from services.settings.bundles import BundleSettings
 from services.settings.scorer import ScorerSettings
 from services.settings.secrets import SecretError, find_secret, shown_url
 from services.storage import SHARED, open_storage
+
+T = TypeVar("T")
 
 PEM_BEGIN = "-----BEGIN"
 
@@ -136,7 +140,8 @@ def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Pat
             )
         held = champions(history, settings.registry_line)
         if held:
-            return _soundest(registry, held, trust, f"champion of {settings.registry_line} in {url}")
+            opened = functools.partial(published_bundle, registry, trust=trust)
+            return Resolved(*soundest(held, opened, f"champion of {settings.registry_line} in {url}"))
         instead = f", since {url} has no champion of {settings.registry_line}"
     if scorer.bundle is not None:
         return Resolved(load_bundle(scorer.bundle, trust), f"as ASSAY_BUNDLE={scorer.bundle} has it{instead}")
@@ -148,18 +153,24 @@ def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Pat
     )
 
 
-def _soundest(registry: Registry, held: list[BundleRef], trust: Trust, why: str) -> Resolved:
-    """The champion. Where it is not sound, the previous one, with an error: tampering must not stop the scoring."""
+def soundest(
+    held: Sequence[BundleRef], opened: Callable[[BundleRef], T], why: str
+) -> tuple[T, str, tuple[tuple[BundleRef, BundleError], ...]]:
+    """The champion, why it is that one, and what is refused: where it is not sound, the previous one decides.
+
+    held: the champions, the last first. Tampering must not stop the scoring; raises the last one's BundleError where none is
+    sound.
+    """
     refused: list[tuple[BundleRef, BundleError]] = []
     for wanted in held:
         try:
-            bundle = published_bundle(registry, wanted, trust)
+            found = opened(wanted)
         except UnreachableRegistryError:
             raise
         except BundleError as error:
             refused.append((wanted, error))
             continue
-        return Resolved(bundle, f"{why}, before {refused[0][0]}, which is refused" if refused else why, tuple(refused))
+        return found, f"{why}, before {refused[0][0]}, which is refused" if refused else why, tuple(refused)
     raise refused[0][1]
 
 
@@ -193,12 +204,17 @@ def check_product(bundle: Bundle, product: Product) -> None:
 
 def registry_of(settings: BundleSettings) -> Registry:
     """The registry of the settings. Raises AssayError where none is set."""
+    return registry_part(settings, "bundles", "events")
+
+
+def registry_part(settings: BundleSettings, content: str, history: str) -> Registry:
+    """What the registry of the settings holds in two of its folders. Raises AssayError where none is set."""
     if settings.registry_url is None:
         raise AssayError(
             "No registry is set: set ASSAY_REGISTRY_URL to a directory or a URL such as s3://bucket/models."
         )
-    bundles, events = (
+    stored, events = (
         open_storage(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED)
-        for part in ("bundles", "events")
+        for part in (content, history)
     )
-    return Registry(bundles, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")
+    return Registry(stored, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from models.bundle.files import BundleError
@@ -15,12 +16,9 @@ from models.sources.spec_file import default_source
 from schemas.control import BundleRef
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import SourceSpec
-from services.errors import AssayError
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
-from services.settings.secrets import shown_url
-from services.storage import SHARED, open_storage
-from services.trusted_bundles import advice, trust_of
+from services.trusted_bundles import advice, registry_part, soundest, trust_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +32,7 @@ class FoundPolicy:
 
 def policy_registry_of(settings: BundleSettings) -> Registry:
     """The registry's part for policies: beside the bundles, with a history of its own. Raises AssayError where none is set."""
-    if settings.registry_url is None:
-        raise AssayError(
-            "No registry is set: set ASSAY_REGISTRY_URL to a directory or a URL such as s3://bucket/models."
-        )
-    policies, events = (
-        open_storage(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED)
-        for part in ("policies", "policy-events")
-    )
-    return Registry(policies, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")
+    return registry_part(settings, "policies", "policy-events")
 
 
 def deciding_policy(
@@ -60,29 +50,13 @@ def deciding_policy(
             registry = policy_registry_of(bundles)
             held = champions(registry.history(), settings.policy_line)
             if held:
-                return _soundest(registry, held, bundles, f"champion of {settings.policy_line} in the registry")
+                opened = partial(published_policy, registry, bundles=bundles)
+                return FoundPolicy(*soundest(held, opened, f"champion of {settings.policy_line} in the registry"))
         if settings.policy is not None:
             return FoundPolicy(read_policy(settings.policy, trust), f"as ASSAY_POLICY={settings.policy} has it")
     except BundleError as error:
         raise BundleError(f"{error}{advice(error)}".replace("bundle sign", "policy sign"), error.reason) from None
     return None
-
-
-def _soundest(registry: Registry, held: list[BundleRef], bundles: BundleSettings, why: str) -> FoundPolicy:
-    """The champion. Where it is not sound, the previous one, with an error: tampering must not stop the scoring."""
-    refused: list[tuple[BundleRef, BundleError]] = []
-    for wanted in held:
-        try:
-            signed = published_policy(registry, wanted, bundles)
-        except UnreachableRegistryError:
-            raise
-        except BundleError as error:
-            refused.append((wanted, error))
-            continue
-        return FoundPolicy(
-            signed, f"{why}, before {refused[0][0]}, which is refused" if refused else why, tuple(refused)
-        )
-    raise refused[0][1]
 
 
 def shadow_policy(settings: PolicySettings, bundles: BundleSettings) -> FoundPolicy | None:

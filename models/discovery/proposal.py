@@ -20,7 +20,6 @@ from schemas.source_spec import (
 WINDOWS = (("10m", 10), ("1h", 12), ("24h", 12), ("7d", 7), ("30d", 30))
 """Durations and buckets. 7d and 30d have buckets of a day both, so they share their memory."""
 
-ADDED = ("10m", "1h", "24h", "7d", "30d")
 VALUES_MAX = 20
 VALUE_SHARE_MIN = 0.005
 """Of a category: so many values have a number of their own, and rarer ones have none."""
@@ -69,7 +68,7 @@ def _features(source: SourceSpec, seen: Seen) -> Iterator[dict[str, Any]]:
     for part in ("hour", "is_weekend", "is_night"):
         yield {"name": part, "kind": "calendar", "part": part}
     yield {"name": "seconds_since_last", "kind": "since", "key": KEY, "event": "last", "at_most": "30d"}
-    for window in ADDED:
+    for window, _ in WINDOWS:
         for aggregation in ("count", "mean", "ratio"):
             name = f"{aggregation}_{window}"
             yield {"name": name, "kind": "window", "key": KEY, "aggregation": aggregation, "window": window}

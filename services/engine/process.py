@@ -24,7 +24,7 @@ from services.engine.pacing import Pacer
 from services.engine.snapshots import SnapshotStore, partition_key
 from services.engine.tracing import create
 from services.engine.worker import WorkerDependencies
-from services.errors import AssayError, fatal_sentence
+from services.errors import AssayError, start_sentence
 from services.kafka import client as connections
 from services.kafka.certificates import show_expiry
 from services.kafka.preflight import READ, WRITE, check_rights
@@ -131,10 +131,7 @@ async def run_processor(service: Service, environment: Environment) -> None:
         finally:
             health.close()
     except KafkaError as error:
-        raise AssayError(
-            fatal_sentence(error)
-            or f"Kafka at {kafka.bootstrap} does not work for us ({error!r}): check ASSAY_KAFKA_BOOTSTRAP and that it runs."
-        ) from error
+        raise AssayError(start_sentence(error, kafka.bootstrap)) from error
     finally:
         await consumer.stop()
     log.info("process.stopped")

@@ -10,7 +10,6 @@ from models.features.capture import Arrays, Capture
 from schemas.topics import DEAD_LETTERS, position_headers
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
-from services.engine.decode import Decoder
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, count_faults
 from services.engine.origin import origin_headers, origin_timestamps_ms
@@ -43,13 +42,7 @@ class RoutingProcessor:
         self._source, self._prefix, self._chain = source, prefix, chain
         self._limits, self._letters, self._metrics = limits, letters, metrics
         self._label = metrics.label(source)
-        self._decoder = Decoder(
-            limits.message_bytes_max,
-            limits.times,
-            scan_ids=limits.scan_ids,
-            source=chain.source,
-            currencies=chain.spec.currencies,
-        )
+        self._decoder = limits.decoder(chain.source, chain.spec.currencies)
         self._duplicates = DuplicateWindow(limits.duplicates)
         self.state_key = (
             f"routing-{STATE_VERSION}:{limits.duplicates.key}:{limits.message_bytes_max}:{limits.event_ahead_ms_max}"

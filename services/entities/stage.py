@@ -16,7 +16,6 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.topics import DEAD_LETTERS, ENTITY_HEADER, ENTITY_VALUES_HEADER, SOURCE_PARTITION_HEADER
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
-from services.engine.decode import Decoder
 from services.engine.faults import Fault, count_faults
 from services.entities.chain import Chain, Passing, key_of
 from services.observability.metrics import Metrics
@@ -54,13 +53,7 @@ class StageProcessor:
     ) -> None:
         self._source, self._prefix, self._chain = source, prefix, chain
         self._letters, self._metrics, self._label = letters, metrics, metrics.label(source)
-        self._decoder = Decoder(
-            limits.message_bytes_max,
-            limits.times,
-            scan_ids=limits.scan_ids,
-            source=chain.source,
-            currencies=chain.spec.currencies,
-        )
+        self._decoder = limits.decoder(chain.source, chain.spec.currencies)
         self._folds = {name: chain.fold(name) for name in chain.stages}
         self.state_key = f"entities-{STATE_VERSION}:{chain.digest}:{chain.ids_max}"
 

@@ -12,7 +12,7 @@ from schemas.source_spec import SourceSpec
 from schemas.topics import ANSWERS
 from services.clock import monotonic_s, wall_ms
 from services.engine.process import main, stop_on_signals
-from services.errors import AssayError, fatal_sentence
+from services.errors import AssayError, start_sentence
 from services.gateway.access import Access
 from services.gateway.api import Gateway, guarded
 from services.gateway.events import EventReader
@@ -79,10 +79,7 @@ async def start() -> None:
         await serve(guarded(gateway), listening, settings, stop)
         watching.cancel()
     except KafkaError as error:
-        raise AssayError(
-            fatal_sentence(error)
-            or f"Kafka at {kafka.bootstrap} does not work for us ({error!r}): check ASSAY_KAFKA_BOOTSTRAP and that it runs."
-        ) from error
+        raise AssayError(start_sentence(error, kafka.bootstrap)) from error
     finally:
         listening.close()
         await follower.stop()

@@ -142,8 +142,7 @@ class Models:
     def check_policies(self, model: Model) -> None:
         """Raises BundleError where a policy reads what this model has not."""
         for active in (self.policy, self.shadow_policy):
-            if active is not None and active.spec_digest != model.spec_digest:
-                active.beside(model)
+            _fitted(active, model)
 
     def _fit_policies(self, model: Model) -> None:
         """Raises BundleError, nothing changed, where the deciding policy does not fit; one in shadow is dropped."""

@@ -20,7 +20,6 @@ from models.sources.routed import in_log
 from schemas.source_spec import SourceSpec
 from schemas.times import RECORD_TIME_MS_MAX
 from services.engine.batches import Record
-from services.engine.decode import Decoder
 from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, unscorable
 from services.scorer.decide import decide
@@ -73,15 +72,9 @@ class OfflinePartition:
         self._session = session
         meant = session.bundle.manifest.source or source
         self._thresholds = session.bundle.manifest.thresholds
-        self._decoder = Decoder(
-            limits.message_bytes_max,
-            limits.times,
-            scan_ids=limits.scan_ids,
-            source=in_log(meant) if of_log else meant,
-            currencies=session.bundle.manifest.feature_spec.currencies,
-        )
-        self._duplicates = DuplicateWindow(limits.duplicates)
         spec = session.bundle.manifest.feature_spec
+        self._decoder = limits.decoder(in_log(meant) if of_log else meant, spec.currencies)
+        self._duplicates = DuplicateWindow(limits.duplicates)
         self._state, self._fields = FeatureState(spec, limits.cards_max), id_fields(spec)
         self._numbers, self._entities = number_fields(spec), entities
         self._headers = EntityHeaders.of(spec) if entities is None else None

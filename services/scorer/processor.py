@@ -18,6 +18,8 @@ from models.features.terminal_days import DaySums
 from models.sources.events import Events
 from schemas.control import Channel
 from schemas.dead_letter import DeadLetterReason
+from schemas.derived import Currencies
+from schemas.source_spec import SourceSpec
 from schemas.times import TIME_MS_MIN
 from schemas.topics import source_headers
 from services.clock import monotonic_s, wall_ms
@@ -65,6 +67,10 @@ class Limits:
         """Of event times."""
         return TimeLimits(self.event_ahead_ms_max, self.event_time_ms_min)
 
+    def decoder(self, source: SourceSpec | None, currencies: Currencies | None) -> Decoder:
+        """What reads a source's events within them. currencies: those that the features add."""
+        return Decoder(self.message_bytes_max, self.times, scan_ids=self.scan_ids, source=source, currencies=currencies)
+
     @classmethod
     def of(cls, runtime: RuntimeSettings, scorer: ScorerSettings) -> "Limits":
         """As the settings have them."""
@@ -106,13 +112,7 @@ class ScoringProcessor:
         self._emitter = emitter
         self._metrics = metrics
         self._label = str(source.partition)
-        self._decoder = Decoder(
-            limits.message_bytes_max,
-            limits.times,
-            scan_ids=limits.scan_ids,
-            source=model.source,
-            currencies=model.feature_spec.currencies,
-        )
+        self._decoder = limits.decoder(model.source, model.feature_spec.currencies)
         self._entities = EntityHeaders.of(model.feature_spec)
         self._duplicates = DuplicateWindow(limits.duplicates)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
