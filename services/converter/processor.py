@@ -6,12 +6,11 @@ from typing import Any
 import msgspec
 from aiokafka import TopicPartition
 
-from models.features.capture import Arrays, Capture
 from schemas import codec
 from schemas.topics import DEAD_LETTERS, Topic
 from services.clock import monotonic_s
 from services.converter.encoders import Encode
-from services.engine.batches import Record, Result, Write
+from services.engine.batches import Record, Result, Stateless, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, count_faults, parsed
 from services.observability.metrics import Metrics
@@ -32,10 +31,9 @@ class Copied:
         return self._encode(msgspec.to_builtins(self._read(payload)))
 
 
-class ConverterProcessor:
+class ConverterProcessor(Stateless):
     """One partition of one topic."""
 
-    stateless = True
     state_key = "converter-1"
 
     def __init__(
@@ -50,16 +48,6 @@ class ConverterProcessor:
         self._copied = topics[source.topic]
         self._letters, self._letters_topic = letters, prefix + DEAD_LETTERS.name
         self._metrics, self._label = metrics, metrics.label(source)
-
-    def snapshot(self) -> Capture:
-        """Nothing: a snapshot's position and log are what a start looks at."""
-        return Capture.of(dict)
-
-    def restore(self, arrays: Arrays) -> None:
-        """Nothing to take over."""
-
-    def absorb(self, records: Sequence[Record]) -> None:
-        """Nothing to fold."""
 
     async def process(self, records: Sequence[Record]) -> Result:
         """A copy of each message; a record that is none of the topic's is a dead letter."""
@@ -77,13 +65,10 @@ class ConverterProcessor:
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
-        return Result([self._letters.write(self._letters_topic, [fault])], 1, 1, (fault,))
+        return self._letters.refusal(self._letters_topic, fault)
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
         self._metrics.records.labels(self._label).inc(result.records)
         self._metrics.batch.observe(float(result.records))
         count_faults(self._metrics, result.faults)
-
-    def flush(self, *, force: bool = False) -> Result | None:
-        """Nothing is held back."""

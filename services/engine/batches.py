@@ -116,3 +116,22 @@ class Processor(Foldable, Protocol):
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Outputs that are due although no record came, if any; with `force` all that are held back."""
+
+
+class Stateless:
+    """The part of a processor without a state."""
+
+    stateless = True
+
+    def snapshot(self) -> Capture:
+        """Nothing: a snapshot's position and log are what a start looks at."""
+        return Capture.of(dict)
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Nothing to take over."""
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Nothing to fold."""
+
+    def flush(self, *, force: bool = False) -> Result | None:
+        """Nothing is held back."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from schemas import codec
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.privacy import PrivacyKey
-from services.engine.batches import Record, Write
+from services.engine.batches import Record, Result, Write
 from services.engine.faults import Fault, headers_of
 from services.settings.processing import RuntimeSettings
 
@@ -52,6 +52,10 @@ class DeadLetterWriter:
             source = fault.record
             write.append(None, self.encode(source, fault.reason, fault.detail), headers_of(source))
         return write
+
+    def refusal(self, topic: str, fault: Fault) -> Result:
+        """What becomes of one record on which a stage raises: its dead letter for `topic`, and nothing else."""
+        return Result([self.write(topic, [fault])], 1, 1, (fault,))
 
 
 class DeadLetterCap:

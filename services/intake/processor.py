@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from aiokafka import TopicPartition
 
-from models.features.capture import Arrays, Capture
 from models.sources.parser import EventParser
 from models.sources.routed import EventWriter
 from schemas.dead_letter import DeadLetterReason
 from schemas.source_spec import SourceSpec
 from schemas.topics import DEAD_LETTERS
 from services.clock import monotonic_s, wall_ms
-from services.engine.batches import Record, Result
+from services.engine.batches import Record, Result, Stateless
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.decode import Decoded, Decoder
 from services.engine.faults import Fault, TimeLimits, count_faults
@@ -24,10 +23,9 @@ from services.observability.metrics import Metrics
 from services.settings.processing import RuntimeSettings
 
 
-class IntakeProcessor:
+class IntakeProcessor(Stateless):
     """One partition of the user's topic."""
 
-    stateless = True
     state_key = "intake-1"
 
     def __init__(
@@ -50,16 +48,6 @@ class IntakeProcessor:
         times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
         self._decoder = Decoder(reader.json_bytes_max, times, scan_ids=scan_ids, source=spec)
         self._writer = EventWriter(EventParser(spec))
-
-    def snapshot(self) -> Capture:
-        """Nothing: a snapshot's position and log are what a start looks at."""
-        return Capture.of(dict)
-
-    def restore(self, arrays: Arrays) -> None:
-        """Nothing to take over."""
-
-    def absorb(self, records: Sequence[Record]) -> None:
-        """Nothing to fold."""
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Events on the partitions of their subjects, and a dead letter for each record that is none."""
@@ -93,7 +81,7 @@ class IntakeProcessor:
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
-        return Result([self._letters.write(self._router.prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
+        return self._letters.refusal(self._router.prefix + DEAD_LETTERS.name, fault)
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
@@ -107,6 +95,3 @@ class IntakeProcessor:
             produced_ms = np.array([record.timestamp for record in found.records], np.int64)
             if found.records:
                 metrics.latency.observe((wall_ms() - produced_ms) / 1000)
-
-    def flush(self, *, force: bool = False) -> Result | None:
-        """Nothing is held back."""

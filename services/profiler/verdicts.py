@@ -98,7 +98,7 @@ class VerdictProcessor:
         """A dead letter for one record on which a stage raises."""
         if folded:
             self.absorb([fault.record])
-        return Result([self._letters.write(self._prefix + DEAD_LETTERS.name, [fault])], 1, 1, (fault,))
+        return self._letters.refusal(self._prefix + DEAD_LETTERS.name, fault)
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
