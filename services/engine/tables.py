@@ -2,8 +2,9 @@
 
 import asyncio
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
@@ -45,11 +46,52 @@ def each(topic: Topic, records: Sequence[Record], take: Callable[[Record], None]
             take(record)
         except Exception as error:  # whatever is in it: a writer of one record must not stop its readers
             why = str(error) if isinstance(error, codec.RejectedError) else type(error).__name__
-            log.error("table.record_refused", topic=topic.name, offset=record.offset, why=why)
+            log.error(
+                "table.record_refused", topic=topic.name, partition=record.partition, offset=record.offset, why=why
+            )
             metrics.table_refused.labels(topic.name).inc()
 
 
-class FollowedTable:
+class Follower:
+    """Reads what is there, then what comes, in the background."""
+
+    def __init__(self, what: str, kafka: KafkaSettings) -> None:
+        """what: is followed, for the sentence of its end."""
+        self._what, self._kafka = what, kafka
+        self._caught_up = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether everything that was there at the start has been read, and what comes is."""
+        return self._caught_up.is_set() and self._following is not None and not self._following.done()
+
+    @property
+    def ended(self) -> str | None:
+        """Why following it ended unasked; None while it is followed."""
+        return why_ended(f"What follows {self._what}", self._following)
+
+    async def _connect(self, sources: Sequence[TopicPartition]) -> None:
+        self._consumer = connections.reader(self._kafka)
+        await self._consumer.start()
+        self._consumer.assign(sources)
+
+    async def _follow_on(self, following: Coroutine[Any, Any, None]) -> None:
+        """Start it, and wait until it has caught up or ended."""
+        self._following = asyncio.create_task(following)
+        waiting = asyncio.create_task(self._caught_up.wait())
+        await asyncio.wait([waiting, self._following], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait([self._following])
+            await self._consumer.stop()
+
+
+class FollowedTable(Follower):
     """Hands the topic's records to `apply`, in order, on the event loop: between two awaits a table does not change.
 
     A broker that does not answer leaves the table as it is; how old that makes it is a metric.
@@ -63,48 +105,25 @@ class FollowedTable:
         apply: Callable[[Sequence[Record]], None],
         metrics: Metrics,
     ) -> None:
+        super().__init__(topic.name, kafka)
         self._source = TopicPartition(prefix + topic.name, 0)
         self.topic = topic
-        self._kafka, self._apply, self._metrics = kafka, apply, metrics
+        self._apply, self._metrics = apply, metrics
         metrics.table_refused.labels(topic.name)
-        self._caught_up = asyncio.Event()
         self._at_end_s = monotonic_s()
         self._looked_s = -LOOK_INTERVAL_S
-        self._following: asyncio.Task[None] | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether everything that was there at the start has been read, and what comes is."""
-        return self._caught_up.is_set() and self._following is not None and not self._following.done()
-
-    @property
-    def ended(self) -> str | None:
-        """Why following it ended unasked; None while it is followed."""
-        return why_ended(f"What follows {self.topic.name}", self._following)
 
     async def start(self) -> None:
         """Read everything that is there, then continue in the background. Raises KafkaError where it cannot begin."""
         # computed when scraped: a follower that ended or hangs must not leave a young age behind
         self._metrics.table_age.labels(self.topic.name).set_function(lambda: monotonic_s() - self._at_end_s)
-        self._consumer = connections.reader(self._kafka)
-        await self._consumer.start()
-        self._consumer.assign([self._source])
+        await self._connect([self._source])
         await self._consumer.seek_to_beginning(self._source)
         await self._look(moved=False)  # an empty table is known at once: a poll of it would wait its whole timeout
-        self._following = asyncio.create_task(self._follow())
-        waiting = asyncio.create_task(self._caught_up.wait())
-        await asyncio.wait([waiting, self._following], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        await self._follow_on(self._follow())
         if why := self.ended:
             raise AssayError(why)
         log.info("table.caught_up", topic=self._source.topic)
-
-    async def stop(self) -> None:
-        """Follow no longer."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
-            await self._consumer.stop()
 
     async def _follow(self) -> None:
         while True:

@@ -12,6 +12,7 @@ from schemas.source_spec import SourceSpec
 from schemas.topics import ANSWERS
 from services.clock import monotonic_s, wall_ms
 from services.engine.process import main, stop_on_signals
+from services.engine.tables import each
 from services.errors import AssayError, start_sentence
 from services.gateway.access import Access
 from services.gateway.api import Gateway, guarded
@@ -51,7 +52,8 @@ async def start() -> None:
     name = topic_of(source).full_name(topics.topic_prefix)
     writer = EventWriter(kafka, runtime, name)
     room = WaitingRoom(settings, writer, shown, monotonic_s)
-    follower = AnswerFollower(kafka, topics.topic_prefix, partitions, settings, room.take, shown)
+    take = functools.partial(each, ANSWERS, take=room.take, metrics=metrics)
+    follower = AnswerFollower(kafka, topics.topic_prefix, partitions, settings, take, shown)
     listening = listen(settings)
     gateway = Gateway(
         settings,

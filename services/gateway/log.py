@@ -11,7 +11,7 @@ from schemas.answer import Position
 from schemas.topics import ANSWERS, CLIENT_HEADER, REQUEST_HEADER
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record
-from services.engine.tables import why_ended
+from services.engine.tables import Follower
 from services.gateway.events import Event
 from services.kafka import client as connections
 from services.observability.gateway_metrics import GatewayMetrics
@@ -55,7 +55,7 @@ class EventWriter:
         return Position(topic=sent.topic, partition=sent.partition, offset=sent.offset)
 
 
-class AnswerFollower:
+class AnswerFollower(Follower):
     """Hands the records of `answers` to `take`, in the order of each partition, committed ones only."""
 
     def __init__(
@@ -67,27 +67,14 @@ class AnswerFollower:
         take: Callable[[Sequence[Record]], None],
         metrics: GatewayMetrics,
     ) -> None:
-        self._kafka, self._settings, self._take, self._metrics = kafka, settings, take, metrics
+        super().__init__(ANSWERS.name, kafka)
+        self._settings, self._take, self._metrics = settings, take, metrics
         self._sources = [TopicPartition(ANSWERS.full_name(prefix), partition) for partition in range(partitions)]
-        self._caught_up = asyncio.Event()
         self._looked_s = 0.0
-        self._following: asyncio.Task[None] | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether what was there at the start has been read, and what comes is."""
-        return self._caught_up.is_set() and self._following is not None and not self._following.done()
-
-    @property
-    def ended(self) -> str | None:
-        """Why following ended unasked, in a sentence."""
-        return why_ended(f"What follows {ANSWERS.name}", self._following)
 
     async def start(self) -> None:
         """Read what is to be remembered, then continue in the background. Raises KafkaError."""
-        self._consumer = connections.reader(self._kafka)
-        await self._consumer.start()
-        self._consumer.assign(self._sources)
+        await self._connect(self._sources)
         ends = await self._consumer.end_offsets(self._sources)
         since_ms = wall_ms() - round(self._settings.memory_s * 1000)
         times = await self._consumer.offsets_for_times(dict.fromkeys(self._sources, since_ms))
@@ -95,17 +82,7 @@ class AnswerFollower:
         for source in self._sources:
             found = times.get(source)
             self._consumer.seek(source, max(found.offset if found else ends[source], ends[source] - room))
-        self._following = asyncio.create_task(self._follow(ends))
-        waiting = asyncio.create_task(self._caught_up.wait())
-        await asyncio.wait([waiting, self._following], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-
-    async def stop(self) -> None:
-        """Follow no longer."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
-            await self._consumer.stop()
+        await self._follow_on(self._follow(ends))
 
     async def _follow(self, ends: dict[TopicPartition, int]) -> None:
         while True:

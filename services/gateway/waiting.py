@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -140,26 +140,12 @@ class WaitingRoom:
         self._by_request.pop(request, None)
         self._metrics.pending.set(len(self._waiting))
 
-    def take(self, records: Iterable[Record]) -> None:
-        """What came on `answers`, in order."""
-        for record in records:
-            try:
-                if record.key is not None:
-                    self._take_decision(Place(record.partition, record.key.decode()), record.value)
-                else:
-                    self._take_refusal(record)
-            except (
-                ValueError,
-                LookupError,
-                AttributeError,
-                AssertionError,
-            ) as error:  # a stranger's: the next are read
-                log.warning(
-                    "gateway.answer_unreadable",
-                    partition=record.partition,
-                    offset=record.offset,
-                    error=type(error).__name__,
-                )
+    def take(self, record: Record) -> None:
+        """What came on `answers`. Raises where it is no answer."""
+        if record.key is not None:
+            self._take_decision(Place(record.partition, record.key.decode()), record.value)
+        else:
+            self._take_refusal(record)
 
     def _take_decision(self, place: Place, value: bytes) -> None:
         self.memory.keep(place, value)

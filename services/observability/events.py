@@ -8,7 +8,6 @@ EVENTS = {
     "bundle.unsigned_allowed": "Bundles are taken without a signature, by ASSAY_ALLOW_UNSIGNED_BUNDLES.",
     "control.answer_disbelieved": "What was active before a start cannot be had, or is unsigned: the start goes on.",
     "drift.found": "Features or scores of a model no longer look as in its reference.",
-    "gateway.answer_unreadable": "A record on `answers` is no answer; it is passed over.",
     "gateway.keys_read": "The file of API keys has changed: so many keys open something now.",
     "gateway.keys_unreadable": "The file of API keys cannot be used: the keys of before stay.",
     "gateway.no_tls": "The gateway can be reached from other machines without TLS of its own.",

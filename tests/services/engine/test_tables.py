@@ -77,7 +77,7 @@ def test_a_record_that_cannot_be_taken_in_stops_none_of_the_others() -> None:
     def take(record: Any) -> None:
         taken.append(1 // record.value)
 
-    each(CONTROL, [SimpleNamespace(value=value, offset=value) for value in (1, 0, 1)], take, metrics)
+    each(CONTROL, [SimpleNamespace(value=value, partition=0, offset=value) for value in (1, 0, 1)], take, metrics)
     assert taken == [1, 1]
     assert metrics.registry.get_sample_value("assay_table_records_refused_total", {"topic": "control"}) == 1
 

@@ -194,3 +194,25 @@ async def test_probes_and_metrics_are_there(door: Door) -> None:
     """As every service has them."""
     assert [(await door.get(path)).status_code for path in ("/livez", "/readyz", "/v2")] == [200, 200, 404]
     assert door.process.metric("assay_gateway_events_total", outcome="decided") > 0
+
+
+async def test_a_strangers_record_on_answers_is_counted_and_the_next_are_read(door: Door) -> None:
+    """Keys, headers and values that are none of ours, and nothing at all: the process goes on, also for later askers."""
+    producer = plain_producer(door.stream.kafka, RuntimeSettings())
+    await producer.start()
+    topic = door.stream.prefix + ANSWERS.name
+    await door.post(payment(60))
+    refused = door.process.metric("assay_table_records_refused_total")
+    for key, value, headers in (
+        (b"\xff\xfe", b"{}", []),
+        (None, b"no JSON", []),
+        (None, b"no JSON", [(REQUEST_HEADER, b"\xff")]),
+    ):
+        sent = await producer.send_and_wait(topic, value, key=key, partition=0, headers=headers)
+        last = sent.offset
+    await producer.stop()
+    await asyncio.to_thread(door.process.wait_for_log, f'"offset": {last}')
+    answered = await door.post(payment(61))
+    assert answered.status_code == 200
+    assert door.process.returncode is None
+    assert door.process.metric("assay_table_records_refused_total") == refused + 2

@@ -19,6 +19,7 @@ class Written:
     offset: int
     key: bytes | None
     value: bytes | None
+    partition: int = 0
 
 
 def entry(value: str, **changes: Any) -> ListEntry:
