@@ -9,7 +9,8 @@ import numpy as np
 
 from models.features.kernel import compiled
 
-# numba's cache notices a change of this file only: a constant that compiled code reads is defined beside that code.
+# numba's cache notices a change of this file only: what compiled code reads or calls is defined beside that code, so `_clear`
+# and `_add` stand here and in `kernel`. One that both called would leave the other's old code in the cache.
 
 COUNT, SUM, MEAN, MAX, STD, RATIO, REGISTERS = range(7)
 """The registers of a window."""
