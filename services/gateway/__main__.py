@@ -8,6 +8,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from models.bundle.files import BundleError
+from models.installation import install_command
 from models.sources.spec_file import default_source, topic_of
 from schemas.source_spec import SourceSpec
 from schemas.topics import ANSWERS
@@ -110,9 +111,7 @@ async def _grpc(gateway: Gateway) -> "GrpcServer":
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in GRPC_MODULES:
             raise
-        raise AssayError(
-            "ASSAY_GATEWAY_GRPC_PORT needs the extra `grpc`: pip install 'assay-scoring[gateway,grpc]'."
-        ) from None
+        raise AssayError(f"ASSAY_GATEWAY_GRPC_PORT needs the extra `grpc`: {install_command('grpc')}.") from None
     server = GrpcServer(gateway)
     await server.start()
     return server

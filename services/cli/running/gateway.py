@@ -38,7 +38,7 @@ def gateway(context: typer.Context) -> None:
     try:
         from services.gateway.__main__ import start
     except ModuleNotFoundError as error:
-        if error.name not in ("fastapi", "uvicorn", "httptools", "starlette"):
+        if error.name not in ("fastapi", "uvicorn", "httptools", "starlette", "httpx", "jwt"):
             raise
         raise AssayError(lacking("`assay gateway` needs", error, "gateway")) from None
     main(start)

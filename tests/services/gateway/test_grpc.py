@@ -9,55 +9,18 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from grpc_status import rpc_status
 
 from services.errors import AssayError
 from services.gateway.calls import CODES, NAME, Calls
 from services.gateway.keys import make_key, write_keys
 from services.gateway.problems import Kind
 from services.settings.gateway import GatewaySettings
+from tests.services.gateway.calling import LATE_S_MAX, Caller
 from tests.services.gateway.serving import Written, called, gateway_of
 from tests.services.harness import payment
 from tests.services.secured import Authority
-
-LATE_S_MAX = 5.0
-
-
-class Caller:
-    """Knows of the service what reflection says, and asks it."""
-
-    def __init__(self, channel: grpc.Channel) -> None:
-        self._channel = channel
-        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-        self._service = pool.FindServiceByName(NAME)
-
-    def ask(self, method: str, request: dict[str, Any], **options: Any) -> dict[str, Any]:
-        """One call, as JSON. Raises grpc.RpcError."""
-        found = self._service.methods_by_name[method]
-        call = self._channel.unary_unary(
-            f"/{NAME}/{method}",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=GetMessageClass(found.output_type).FromString,
-        )
-        message = ParseDict(request, GetMessageClass(found.input_type)())
-        answer = call(message, **{"timeout": LATE_S_MAX, **options})
-        made: dict[str, Any] = MessageToDict(
-            answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-        )
-        return made
-
-    def refused(self, method: str, request: dict[str, Any], **options: Any) -> tuple[grpc.StatusCode, list[Any]]:
-        """The status of a call that fails, and its details."""
-        with pytest.raises(grpc.RpcError) as error:
-            self.ask(method, request, **options)
-        status = rpc_status.from_call(error.value)
-        return error.value.code(), list(status.details) if status else []
 
 
 @pytest.mark.parametrize(
