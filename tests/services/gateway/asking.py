@@ -30,7 +30,7 @@ class Door:
     @property
     def grpc(self) -> str:
         """Where it serves gRPC."""
-        found = re.search(r"grpc=(\S+)", self.process.log())
+        found = re.search(r'"grpc": "([^"]+)"', self.process.log())
         assert found, self.process.log()[-2000:]
         return found[1]
 

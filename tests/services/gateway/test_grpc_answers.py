@@ -39,3 +39,6 @@ async def test_an_event_gets_one_decision_over_grpc_and_over_http(door: Door) ->
     assert over_http["score"]["reconstruction_error"] == first["score"]["reconstruction_error"]
     assert over_http["position"]["offset"] == int(first["position"]["offset"])
     assert door.process.metric("assay_gateway_stage_seconds_count", stage="commit") > 0
+    verdict = await door.stream.verdict()
+    assert verdict.clean, verdict.examples
+    assert verdict.answers > 0
