@@ -82,7 +82,7 @@ class Registry(SchemaRegistry):
 
 
 async def test_defaults_of_the_specs_schema_are_counted_too() -> None:
-    """Whoever registers a schema leaves the fields out, and the spec's schema puts them in."""
+    """One who registers a schema leaves the fields out, and the spec's schema puts them in."""
     written = {"type": "record", "name": "I", "fields": [{"name": "flag", "type": "boolean"}]}
     defaults = [{"name": f"d{number}", "type": "int", "default": 7} for number in range(100)]
     read = {**written, "fields": [*written["fields"], *defaults]}
