@@ -88,7 +88,7 @@ async def start() -> None:
             topic=name,
             remembered=len(room.memory),
         )
-        await serve(guarded(gateway), listening, settings, stop)
+        await serve(guarded(gateway), listening, settings, shown, stop)
         if calls:
             await calls.stop()
         for task in filter(None, (watching, tokens)):

@@ -12,6 +12,7 @@ EVENTS = {
     "gateway.keys_read": "The file of API keys has changed: so many keys open something now.",
     "gateway.keys_unreadable": "The file of API keys cannot be used: the keys of before stay.",
     "gateway.no_tls": "The gateway can be reached from other machines without TLS of its own.",
+    "gateway.not_accepted": "A connection could not be accepted: no descriptor is left, or the client is gone.",
     "gateway.oidc_keys_read": "The keys of the identity provider have changed: so many sign tokens now.",
     "gateway.oidc_keys_unreadable": "The identity provider's keys cannot be read, and why: those of before count for a day.",
     "gateway.refused": "A request without credentials that are known here (401), or without the scope for it (403).",

@@ -54,7 +54,8 @@ async def served(settings: GatewaySettings, written: Written) -> AsyncIterator[i
     """Its port, while it serves over HTTP."""
     check_tls(settings)
     listening, stop = listen(settings), asyncio.Event()
-    serving = asyncio.create_task(serve(guarded(gateway_of(settings, written)), listening, settings, stop))
+    gateway = gateway_of(settings, written)
+    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, stop))
     try:
         yield listening.getsockname()[1]
     finally:
