@@ -45,6 +45,8 @@ EVENTS = {
     "policy.loaded": "A policy passed its checks at the start: it decides, or is evaluated in shadow.",
     "policy.refused": "A policy did not pass its checks; the active one goes on deciding.",
     "policy.shadow_failed": "The policy in shadow failed and is dropped; no action is touched by it.",
+    "policy.thresholds_moved": "The budget of the policy moved its thresholds, from the next batch on.",
+    "policy.thresholds_refused": "Thresholds on `control` are beyond the bounds that are signed with the policy; they stay.",
     "policy.swapped": "Another policy decides, or is evaluated in shadow, from the next batch on.",
     "privacy.decisions_sealed": "Decision records are sealed per subject, under the key of this id.",
     "privacy.ephemeral_key": "Hashes in dead letters are made with a key that ends with the process.",
