@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from models.discovery import vocabulary
 from models.discovery.columns import Column
 from models.discovery.draft import Fields, Guess, Question, described
-from models.discovery.roles import Seen, written_time
+from models.discovery.seen import Seen
+from models.discovery.times import written_time
 from schemas.paths import parts
 from schemas.source_spec import ATTRIBUTES_MAX, OWN_NAMES, EventFields
 

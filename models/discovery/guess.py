@@ -9,8 +9,10 @@ from models.discovery.columns import Column, columns_of
 from models.discovery.draft import Answers, Draft, Guess, Question, named, share_words, values_words
 from models.discovery.keys import Keys, Place
 from models.discovery.moments import check_zone
-from models.discovery.roles import Seen, own_fields, times_of
+from models.discovery.roles import own_fields
 from models.discovery.sample import DiscoveryError, Sample, objects
+from models.discovery.seen import Seen
+from models.discovery.times import times_of
 
 WHOLE_SHARE = 0.99
 """From this share on a value's records are taken to be all of one kind."""

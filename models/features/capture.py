@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.kernel import compiled
+from models.compiled import compiled
 
 PIECE_BYTES = 1 << 20
 """Of rows, copied under the lock that a fold waits for: about 0.1 ms."""

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.features.index import keys_of, sip_round
-from models.features.kernel import compiled
 
 Hashes = NDArray[np.uint64]
 """uint64[n, 2]."""

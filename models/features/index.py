@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.kernel import ID_BYTES, compiled
+from models.compiled import compiled
+from models.features.kernel import ID_BYTES
 
 PADDING = 0xFF  # no byte of UTF-8
 LONG = b"\xff\x00"

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.derived import PRIVATE, listed
-from models.features.kernel import compiled
 from schemas.attribute_kinds import (
     AttributeFeature,
     BetweenFeature,

@@ -4,12 +4,11 @@ No fastmath and one fixed order of additions, so the bits do not depend on how t
 functions take whole arrays and offsets: a slice handed over costs more than the arithmetic behind it.
 """
 
-import contextlib
 import math
-from typing import Any
 
 import numpy as np
-from numba import njit
+
+from models.compiled import compiled
 
 # numba's cache notices a change of this file only: a constant that compiled code reads is defined beside that code.
 
@@ -50,22 +49,6 @@ NIGHT_HOUR_LAST = 6
 
 ROWS_AHEAD = 16
 LINE_WORDS = 16  # a cache line of 64 bytes
-
-
-def compiled(function: Any) -> Any:
-    """Compile a function, and keep it on disk. What an earlier version kept there, with types that are gone, is dropped.
-
-    numba unpickles the index before it compares the source's date, so it would raise AttributeError at each call.
-    """
-    found = njit(cache=True, nogil=True, error_model="numpy")(function)
-    index = getattr(found._cache, "_cache_file", None)
-    if index is not None:
-        try:
-            index._load_index()
-        except Exception:  # whatever pickle meets
-            with contextlib.suppress(OSError):
-                index.flush()
-    return found
 
 
 @compiled

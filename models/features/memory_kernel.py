@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from models.features.kernel import compiled
+from models.compiled import compiled
 
 # numba's cache notices a change of this file only: what compiled code reads or calls is defined beside that code, so `_clear`
 # and `_add` stand here and in `kernel`. One that both called would leave the other's old code in the cache.

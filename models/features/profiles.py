@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.features import text_arrays
 from models.features.capture import Capture
 from models.features.history import Arrays, FeatureStateError
-from models.features.kernel import compiled
 from models.features.terminal_days import DAY_MS
 from schemas.base import COUNT_MAX
 from schemas.feature_kinds import ProfileFeature

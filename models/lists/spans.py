@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.kernel import compiled
+from models.compiled import compiled
 from models.lists.texts import GONE_MS, Times
 from schemas.lists import range_of
 

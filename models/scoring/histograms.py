@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.features.kernel import compiled
+from models.compiled import compiled
 from schemas.reference import FeatureHistogram
 
 Counts = NDArray[np.int64]

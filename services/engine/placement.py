@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.features.index import PADDING, Keys, keys_of
-from models.features.kernel import compiled
 
 ELSEWHERE = -1
 

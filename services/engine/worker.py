@@ -18,23 +18,22 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
-from schemas.dead_letter import DeadLetterReason
 from services.clock import monotonic_s
 from services.engine.batches import Carrying, Processor, Record, Result
-from services.engine.dead_letters import DeadLetterCap
 from services.engine.delivery import Delivery, RevokedError
 from services.engine.failpoints import failpoint
 from services.engine.faults import unscorable
 from services.engine.held import Decision, Held
+from services.engine.hold_rule import HoldRule
 from services.engine.key_watch import KeyWatch
 from services.engine.log_identity import LogIdentities, ReplacedError
 from services.engine.offset_notes import OffsetNote, since
 from services.engine.pacing import Pacer
+from services.engine.polling import Polling
 from services.engine.restore import Position, begins_of, check_snapshots, committed_position, restore
 from services.engine.saving import Moment, SnapshotSaver
 from services.engine.snapshots import SnapshotStore
 from services.engine.suspects import (
-    IN_A_ROW_MAX,
     Folding,
     SuspectError,
     Suspects,
@@ -49,7 +48,6 @@ from services.settings.processing import RuntimeSettings
 
 log = structlog.get_logger(__name__)
 
-POLL_TIMEOUT_MS = 200
 BACKOFF_S_MAX = 10.0
 SNAPSHOT_SHARE = 0.75
 """Of the time to drain: after it a last snapshot is given up, so that ending takes no longer than that time."""
@@ -111,17 +109,13 @@ class PartitionWorker:
         self._dependencies = dependencies
         self._settings = dependencies.settings
         self._stop = asyncio.Event()
-        self._getting: asyncio.Future[dict[TopicPartition, list[Record]]] | None = None
         self._lost = False
-        self._cap = DeadLetterCap(
-            dependencies.settings.dead_letter_share_max, dependencies.settings.dead_letter_window_records
-        )
+        self._polling = Polling(source, dependencies.consumer, dependencies.pacer, dependencies.settings)
+        self._hold_rule = HoldRule(dependencies.settings)
         self._suspects = Suspects()
-        self._unscorable_in_a_row = 0
         self._let_through_below = 0
         self._decided = asyncio.Event()
         self._failures = 0
-        self._batch_start_s = 0.0
         self._saver = SnapshotSaver(
             source, dependencies.settings, dependencies.logs, dependencies.metrics, dependencies.snapshot_turn
         )
@@ -143,14 +137,14 @@ class PartitionWorker:
         self._snapshot_until_s = monotonic_s() + SNAPSHOT_SHARE * within_s
         self._stop.set()
         self._decided.set()
-        if self._getting is not None:
-            self._getting.cancel()
+        self._polling.interrupt()
 
     def revoke(self) -> None:
         """Stop without committing anything more."""
         self._lost = True
         self._stop.set()
         self._decided.set()
+        self._polling.interrupt()
 
     def decide(self, decision: Decision) -> bool:
         """An operator's decision about the held partition. False where it is not held there, or not any more."""
@@ -262,17 +256,17 @@ class PartitionWorker:
 
     async def _loop(self, delivery: Delivery, processor: Processor, snapshots: SnapshotStore) -> Delivery:
         while not self._stop.is_set():
-            records = await self._poll()
+            batches = await self._polling.poll()
             self._dependencies.logs.look(self.source.topic)
             if self._stop.is_set():
                 break  # what was polled and not begun belongs to the next owner
-            for batch in split(records, self._settings.batch_bytes_max):
+            for batch in batches:
                 for part in self._suspects.cut(batch):
                     held = await self._batch(part, processor, delivery)
                     if held is not None:
                         await self._hold(held, delivery)
                         return delivery
-            if not records:
+            if not batches:
                 await self._pass_markers()
                 due = processor.flush()
                 if due is not None and self.next_offset is not None:
@@ -305,7 +299,7 @@ class PartitionWorker:
                 raise
             self._dependencies.metrics.observe_stage("process", started_s)
             failpoint("after_process")
-            if result.faults and (cause := self._too_many(result, blamed, batch)):
+            if cause := self._hold_rule.why(result, blamed, batch):
                 return Held.of(f"{self.source.topic}-{self.source.partition}", batch, result.faults, cause)
             trace.carry(result.writes)
             self._last = batch[-1]
@@ -315,7 +309,7 @@ class PartitionWorker:
                 if blamed is None:
                     self._suspect(batch, error)
                 raise
-            self._count(result, blamed)
+            self._hold_rule.count(result, blamed)
             return None
 
     def _suspect(self, batch: Sequence[Record], error: Exception) -> None:
@@ -340,52 +334,6 @@ class PartitionWorker:
                 ) from raised
             self._suspects.not_folded.add(record.offset)
             raise SuspectError(str(record.offset)) from raised
-
-    def _too_many(self, result: Result, blamed: str | None, batch: Sequence[Record]) -> str | None:
-        """Why the dead letters of a result are too many to be committed without an operator; None where they are not."""
-        if batch[0].offset < self._let_through_below:
-            return None
-        if blamed is not None and self._unscorable_in_a_row >= IN_A_ROW_MAX:
-            return f"a stage raises {blamed} on more than {IN_A_ROW_MAX} records in a row, so it is not the records"
-        if self._cap.exceeded(*_for_the_cap(result)):
-            return f"more than {self._settings.dead_letter_share_max:.0%} of the last records are dead letters"
-        return None
-
-    def _count(self, result: Result, blamed: str | None) -> None:
-        self._cap.count(*_for_the_cap(result))
-        if blamed is not None:
-            self._unscorable_in_a_row += 1
-        elif len(result.faults) < result.records:
-            self._unscorable_in_a_row = 0
-
-    async def _poll(self) -> list[Record]:
-        """A micro-batch: bounded by records and, while the partition keeps up, by the pacer's time."""
-        settings, pacer = self._settings, self._dependencies.pacer
-        took_s = pacer.now_s() - self._batch_start_s
-        records = await self._get(POLL_TIMEOUT_MS, settings.batch_records_max)
-        due_s = pacer.due_s(self._batch_start_s, took_s)
-        while records and len(records) < settings.batch_records_max and not self._stop.is_set():
-            left_s = due_s - pacer.now_s()
-            if left_s <= 0:
-                break
-            records += await self._get(max(1, int(left_s * 1000)), settings.batch_records_max - len(records))
-        self._batch_start_s = pacer.now_s()
-        return records
-
-    async def _get(self, timeout_ms: int, records_max: int) -> list[Record]:
-        """`getmany` that a drain interrupts: during a rebalance it would wait for the end of the rebalance (E)."""
-        getting = asyncio.ensure_future(
-            self._dependencies.consumer.getmany(self.source, timeout_ms=timeout_ms, max_records=records_max)
-        )
-        self._getting = getting
-        try:
-            return list((await getting).get(self.source, []))
-        except asyncio.CancelledError:
-            if self._stop.is_set() and not self._lost:
-                return []  # cancelled by `drain`, not from outside
-            raise
-        finally:
-            self._getting = None
 
     async def _deliver(self, delivery: Delivery, processor: Processor, result: Result, next_offset: int) -> None:
         started_s = monotonic_s()
@@ -436,8 +384,7 @@ class PartitionWorker:
             self.held = None
             self._dependencies.metrics.held.labels(self._label).set(0)
         self._log.info("partition.decided", let_through_below=self._let_through_below)
-        self._cap = DeadLetterCap(self._settings.dead_letter_share_max, self._settings.dead_letter_window_records)
-        self._unscorable_in_a_row = 0
+        self._hold_rule.let_through(self._let_through_below)
         self._suspects.forgive()
 
     async def _pass_markers(self) -> None:
@@ -457,29 +404,3 @@ class PartitionWorker:
 
     def _moving(self) -> None:
         self.progress_s = monotonic_s()
-
-
-def _for_the_cap(result: Result) -> tuple[int, int]:
-    """Records and dead letters of a result, without repetitions: a source that repeats itself does not send garbage."""
-    if not result.faults:
-        return result.records, 0
-    repeated = sum(fault.reason is DeadLetterReason.DUPLICATE for fault in result.faults)
-    return result.records - repeated, result.dead_letters - repeated
-
-
-def split(records: Sequence[Record], bytes_max: int) -> list[Sequence[Record]]:
-    """Cut records into batches of at most `bytes_max` payload bytes; a larger single record is a batch of its own."""
-    # nearly always so, and to see it takes a third of the loop's time
-    if records and sum([len(record.value or b"") for record in records]) <= bytes_max:
-        return [records]
-    batches: list[Sequence[Record]] = []
-    start = size = 0
-    for i, record in enumerate(records):
-        length = len(record.value or b"")
-        if i > start and size + length > bytes_max:
-            batches.append(records[start:i])
-            start, size = i, 0
-        size += length
-    if start < len(records):
-        batches.append(records[start:])
-    return batches

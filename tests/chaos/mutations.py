@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.mutations`: takes each of the rules A to H out of the source and runs the test that must notice.
+"""`python -m tests.chaos.mutations`: takes each of the rules A to I out of the source and runs the test that must notice.
 
 Each mutation is made in a copy of the working tree; a test that still passes there would be a rule that nothing holds.
 With --write the table in docs/guarantees.md is made again.
@@ -148,7 +148,7 @@ MUTATIONS = (
     Mutation(
         "E",
         "a drain waits for the poll",
-        "services/engine/worker.py",
+        "services/engine/polling.py",
         "            self._getting.cancel()\n",
         "            pass\n",
         f"{RUNTIME}/test_worker_order.py::test_a_drain_interrupts_a_poll",
@@ -298,6 +298,66 @@ MUTATIONS = (
         "                return False\n",
         "                return True\n",
         "tests/services/kafka/test_client.py::test_known_retriable_errors_are_counted_and_kept_out_of_the_log",
+    ),
+    Mutation(
+        "F",
+        "any share of dead letters is committed",
+        "services/engine/hold_rule.py",
+        "        if self._cap.exceeded(*_for_the_cap(result)):\n",
+        "        if False:\n",
+        "tests/services/scorer/test_life.py::test_too_many_dead_letters_hold_the_partition_and_the_others_go_on",
+    ),
+    Mutation(
+        "F",
+        "payments that are sent again count as garbage",
+        "services/engine/hold_rule.py",
+        "    repeated = sum(fault.reason is DeadLetterReason.DUPLICATE for fault in result.faults)\n",
+        "    repeated = 0\n",
+        "tests/services/scorer/test_standing_still.py::test_payments_that_are_sent_again_hold_nothing",
+    ),
+    Mutation(
+        "F",
+        "what an operator lets through has no end",
+        "services/engine/hold_rule.py",
+        "        if not result.faults or batch[0].offset < self._let_through_below:\n",
+        "        if not result.faults or self._let_through_below:\n",
+        "tests/services/scorer/test_standing_still.py::"
+        "test_a_held_partition_is_shown_and_decided_about_on_the_running_process",
+    ),
+    Mutation(
+        "I",
+        "one id moves the clock of its partition",
+        "models/features/kernel.py",
+        "        if not same:\n            clock[0] = ",
+        "        if True:\n            clock[0] = ",
+        "tests/models/features/test_fold.py::test_no_card_on_its_own_moves_the_clock",
+    ),
+    Mutation(
+        "I",
+        "the clock runs ahead of the log",
+        "models/features/kernel.py",
+        "        time = min(times[row], arrived_ms[row])\n",
+        "        time = times[row]\n",
+        "tests/models/features/test_fold.py::test_the_clock_is_not_ahead_of_the_log",
+    ),
+    Mutation(
+        "I",
+        "what is too late for its own id is remembered",
+        "models/features/kernel.py",
+        "        if time < last_ms - lateness_ms:\n            late[row] = True\n",
+        "",
+        "tests/models/features/test_fold.py::test_a_payment_that_is_too_late_is_scored_and_flagged",
+    ),
+    Mutation(
+        "I",
+        "an id's place in the index can be computed outside",
+        "models/features/index.py",
+        "    a, b = secret[0] ^ np.uint64(0x736F6D6570736575), secret[1] ^ np.uint64(0x646F72616E646F6D)\n"
+        "    c, d = secret[0] ^ np.uint64(0x6C7967656E657261), secret[1] ^ np.uint64(0x7465646279746573)\n",
+        "    a, b = np.uint64(0x736F6D6570736575), np.uint64(0x646F72616E646F6D)\n"
+        "    c, d = np.uint64(0x6C7967656E657261), np.uint64(0x7465646279746573)\n",
+        "tests/models/features/test_index.py::"
+        "test_another_key_of_the_hash_moves_the_table_and_no_bit_of_a_feature_or_snapshot",
     ),
 )
 

@@ -13,7 +13,7 @@ from schemas.times import TIME_MS_MIN
 from schemas.topics import TOPICS
 from services.engine.decode import Decoder
 from services.engine.faults import TimeLimits
-from tests.chaos.fuzz import SECRET, fuzz, spoiled
+from tests.chaos.fuzz import SECRET, SHARD_INPUTS, fuzz, shards, spoiled
 from tests.services.engine.test_decode import record
 from tests.services.harness import Stream
 
@@ -66,6 +66,14 @@ def test_thousands_of_spoiled_payments_and_specs_are_answered_once_and_told_to_n
     assert findings.scores > 1000
     assert findings.dead_letters > 1000
     assert set(findings.reasons) >= {"empty", "undecodable", "schema", "too_deep", "card_number", "duplicate"}
+
+
+def test_each_input_of_a_long_run_is_drawn_by_a_seed_that_no_other_shard_has() -> None:
+    """Whatever the number of processes, and of another run's seed neither."""
+    drawn = [*shards(2 * SHARD_INPUTS + 5, seed=1), *shards(1_000_000, seed=2)]
+    assert [size for size, _ in drawn[:3]] == [SHARD_INPUTS, SHARD_INPUTS, 5]
+    assert sum(size for size, _ in drawn[3:]) == 1_000_000
+    assert len({seed for _, seed in drawn}) == len(drawn)
 
 
 async def test_spoiled_payments_on_the_stream_stop_no_partition_and_reach_no_log(stream: Stream) -> None:

@@ -1,8 +1,10 @@
 """Records of any schema, drawn by a seed: whole ones, spoiled ones, and those that are known to be hostile."""
 
+import functools
 import json
 import random
 import re
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -47,6 +49,8 @@ ODD_SHARE = 0.01
 SPOILING: tuple[Any, ...] = (None, True, -1, 2**31, 2**63, 10**30, 1e308, -1e308, "", [], {}, [[]], "4111111111111111")
 TOKENS = (b"{", b"}", b'"', b"\\", b",", b"null", b"NaN", b"1e999", b"\xff", b"\x00", b"[" * 150, NUMBER_4301_DIGITS)
 
+ENCODERS = (json.JSONEncoder().encode, json.JSONEncoder(ensure_ascii=False).encode)
+
 HOSTILE = (
     b"\xff",
     b"{}",
@@ -59,48 +63,66 @@ HOSTILE = (
 )
 
 
-def value(annotation: Any, draw: random.Random, metadata: tuple[Any, ...] = ()) -> Any:
-    """One of a field's type, which fits nearly always."""
-    origin = get_origin(annotation)
+Draw = Callable[[random.Random], Any]
+
+
+def _one_of(values: Sequence[Any], draw: random.Random) -> Any:
+    """As `draw.choice`, at a third of its time: millions are drawn."""
+    return values[int(draw.random() * len(values))]
+
+
+def _between(low: int, high: int, draw: random.Random) -> int:
+    """Both ends included."""
+    return low + int(draw.random() * (high - low + 1))
+
+
+def drawn(annotation: Any, metadata: tuple[Any, ...] = ()) -> Draw:
+    """What draws one of a field's type, which fits nearly always."""
+    origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        base, *inner = get_args(annotation)
-        return value(base, draw, (*inner, *metadata))
+        return drawn(parts[0], (*parts[1:], *metadata))
     if origin in (Union, UnionType):
-        return value(draw.choice(get_args(annotation)), draw, metadata)
+        draws = [drawn(part, metadata) for part in parts]
+        return lambda draw: _one_of(draws, draw)(draw)
     if origin is Literal:
-        return draw.choice(get_args(annotation))
+        return lambda draw: _one_of(parts, draw)
     if origin is dict:
-        names, values = get_args(annotation)
-        return {str(value(names, draw)): value(values, draw) for _ in range(draw.randint(0, 2))}
+        name, each = drawn(parts[0]), drawn(parts[1])
+        return lambda draw: {str(name(draw)): each(draw) for _ in range(_between(0, 2, draw))}
     if origin is tuple:
         low, high = _bounds(metadata, "min_length", "max_length")
-        return [
-            value(get_args(annotation)[0], draw)
-            for _ in range(draw.randint(int(low or 0), int(high or 3) if low else 3))
-        ]
+        element, fewest, most = drawn(parts[0]), int(low or 0), int(high or 3) if low else 3
+        return lambda draw: [element(draw) for _ in range(_between(fewest, most, draw))]
     if isinstance(annotation, type) and issubclass(annotation, Message):
-        return document(annotation, draw)
+        return functools.partial(document, annotation)
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
-        return draw.choice([member.value for member in annotation])
-    return _plain(annotation, draw, metadata)
+        members = [member.value for member in annotation]
+        return lambda draw: _one_of(members, draw)
+    return _plain(annotation, metadata)
 
 
-def _plain(annotation: Any, draw: random.Random, metadata: tuple[Any, ...]) -> Any:
+def _plain(annotation: Any, metadata: tuple[Any, ...]) -> Draw:
     """Within its bounds, as a rule; sometimes not."""
     if annotation is bool:
-        return draw.random() < 0.5
+        return lambda draw: draw.random() < 0.5
     if annotation is str:
         longest, pattern = _bounds(metadata, "max_length", "pattern")
-        fitting = [text for text in TEXTS if len(text) <= (longest or 64) and (not pattern or re.search(pattern, text))]
-        return draw.choice(fitting if fitting and draw.random() > ODD_SHARE else WORDS)
+        return _mostly(
+            [text for text in TEXTS if len(text) <= (longest or 64) and (not pattern or re.search(pattern, text))],
+            WORDS,
+        )
     if annotation not in (int, float):
-        return None
+        return lambda _: None
     low, high = _bounds(metadata, "ge", "le")
-    candidates = NUMBERS if annotation is float else tuple(int(number) for number in NUMBERS)
     if annotation is int and high and 10**12 < high < 10**13:
-        candidates = (TIME_MS + draw.randrange(1 << 30),)
-    fitting = [n for n in candidates if (low is None or n >= low) and (high is None or n <= high)]
-    return draw.choice(fitting if fitting and draw.random() > ODD_SHARE else candidates)
+        return lambda draw: TIME_MS + int(draw.random() * (1 << 30))
+    numbers = NUMBERS if annotation is float else tuple(int(number) for number in NUMBERS)
+    return _mostly([n for n in numbers if (low is None or n >= low) and (high is None or n <= high)], numbers)
+
+
+def _mostly(fitting: Sequence[Any], all_values: Sequence[Any]) -> Draw:
+    usual = fitting or all_values
+    return lambda draw: _one_of(usual if draw.random() > ODD_SHARE else all_values, draw)
 
 
 def _bounds(metadata: tuple[Any, ...], *names: str) -> list[Any]:
@@ -111,12 +133,21 @@ def _bounds(metadata: tuple[Any, ...], *names: str) -> list[Any]:
     return [found.get(name) for name in names]
 
 
+@functools.cache
+def _fields_of(schema: type[Message]) -> tuple[tuple[str, bool, Draw], ...]:
+    """Name, required, and what draws it."""
+    return tuple(
+        (name, field.is_required(), drawn(field.annotation, tuple(field.metadata)))
+        for name, field in schema.model_fields.items()
+    )
+
+
 def document(schema: type[Message], draw: random.Random) -> dict[str, Any]:
     """All that the schema asks for, and now and then what it allows."""
     fields = {}
-    for name, field in schema.model_fields.items():
-        if field.is_required() or draw.random() < 0.5:
-            fields[name] = value(field.annotation, draw, tuple(field.metadata))
+    for name, required, one in _fields_of(schema):
+        if required or draw.random() < 0.5:
+            fields[name] = one(draw)
     if draw.random() > ODD_SHARE:
         _put_in_order(fields)
     return fields
@@ -125,7 +156,8 @@ def document(schema: type[Message], draw: random.Random) -> dict[str, Any]:
 def _put_in_order(fields: dict[str, Any]) -> None:
     for chain in CHAINS:
         names = [name for name in chain if type(fields.get(name)) is int]
-        fields.update(zip(names, sorted(fields[name] for name in names), strict=True))
+        if len(names) > 1:
+            fields.update(zip(names, sorted(fields[name] for name in names), strict=True))
     if type(fields.get("alerts")) is int and isinstance(fields.get("listed"), list):  # a case
         named = [one["alerts"] for one in fields.get("reasons") or () if type(one.get("alerts")) is int]
         fields["alerts"] = max([fields["alerts"], len(fields["listed"]), *named])
@@ -144,12 +176,12 @@ def spoiled(schema: type[Message], draw: random.Random) -> bytes | None:
         return draw.choice([*HOSTILE, None, b"", draw.randbytes(draw.randrange(100))])
     fields = document(schema, draw)
     if kind < 0.5:
-        name = draw.choice([*fields, "unknown"])
+        name = _one_of([*fields, "unknown"], draw)
         if draw.random() < 0.3:
             fields.pop(name, None)
         else:
-            fields[name] = draw.choice(SPOILING)
-    content = bytearray(json.dumps(fields, ensure_ascii=draw.random() < 0.5).encode())
+            fields[name] = _one_of(SPOILING, draw)
+    content = bytearray(_one_of(ENCODERS, draw)(fields).encode())
     if kind > 0.8:
         at, to = sorted((draw.randint(0, len(content)), draw.randint(0, len(content))))
         content[at : draw.choice((at, at + 1, to))] = draw.choice(TOKENS)

@@ -200,10 +200,13 @@ def _split(content: bytes) -> list[tuple[int, int, int | bytes]]:
     return fields
 
 
-def disagreement(content: bytes) -> str | None:
-    """How the walker and the `onnx` package differ on bytes that the walker accepts; None where it refuses or they agree."""
+def disagreement(content: bytes, walked: bytes | None = None) -> str | None:
+    """How the walker and the `onnx` package differ on bytes that the walker accepts; None where it refuses or they agree.
+
+    walked: what it made of them, where that is known.
+    """
     try:
-        walked = check_graph(content, FEATURES)
+        walked = walked or check_graph(content, FEATURES)
     except GraphError:
         return None
     if walked != content:

@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 MODULE = """
 from typing import NamedTuple
-from models.features.kernel import compiled
+from models.compiled import compiled
 
 class {name}(NamedTuple):
     value: float

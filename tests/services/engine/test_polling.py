@@ -1,4 +1,4 @@
-"""The worker's pure parts."""
+"""Polling and pacing, without a broker."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.engine import pacing
-from services.engine.worker import split
+from services.engine.polling import split
 
 
 def record(size_bytes: int | None) -> Any:
