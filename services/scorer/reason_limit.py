@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from models.scoring.scores import Scores
 
-REASONS_PER_MINUTE_MAX = 600
+REASONS_PER_MINUTE_MAX = 3000
 MINUTE_MS = 60_000
 BINS = 64
 SHARPNESS = 3.0
 """Bins of severity each time what is left to 1 is halved."""
 
-GIVEN_MAX = 3
+GIVEN_MAX = 2
 """So many times the limit are given at most, however the severity rises within a minute."""
 
 

@@ -40,9 +40,9 @@ class ScorerSettings(BaseSettings):
     )
 
     reasons_per_minute_max: Annotated[int, Field(ge=0)] = Field(
-        600,
+        3000,
         description="Alerts of a partition and minute of the log that are given reasons. In a storm those beyond are written "
-        "and counted with `reasons_left_out`; only what is more severe than these still gets some, up to three times as many.",
+        "and counted with `reasons_left_out`; only what is more severe than these still gets some, up to twice as many.",
     )
 
     swap_watch_records: Annotated[int, Field(ge=100)] = Field(

@@ -70,7 +70,7 @@ async def test_in_a_storm_every_alert_is_written_and_only_the_most_severe_are_gi
     without = {name for name, alert in after.items() if alert.get("reasons_left_out")}
     assert all(after[name]["reasons"] == [] for name in without)
     assert all(after[name] == before[name] for name in after.keys() - without)
-    assert 2 * LIMIT <= len(after) - len(without) <= 6 * LIMIT
+    assert 2 * LIMIT <= len(after) - len(without) <= 4 * LIMIT
     decisions = said(kafka, DECISIONS.name)
     assert {name for name, decision in decisions.items() if decision.get("reasons_left_out")} == without
     assert metrics.registry.get_sample_value("assay_alerts_without_reasons_total", {"partition": "0"}) == len(without)
