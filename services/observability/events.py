@@ -4,6 +4,7 @@ EVENTS = {
     "agent.failed": "Broker, network or disk failed under a low-rate service: it ends, and what it was at is done again.",
     "app.running": "A low-rate service has joined its group and reads.",
     "app.stuck": "A low-rate service has records to read or finish and does not; it ends if that goes on.",
+    "budget.moved": "The monitor commands thresholds for a policy, so that the day stays within its budget.",
     "bundle.refused": "A bundle did not pass its checks; the active one keeps scoring.",
     "bundle.unsigned_allowed": "Bundles are taken without a signature, by ASSAY_ALLOW_UNSIGNED_BUNDLES.",
     "control.answer_disbelieved": "What was active before a start cannot be had, or is unsigned: the start goes on.",
