@@ -66,6 +66,7 @@ async def obeyed(stream: Stream, scorer: Scorer) -> None:
         await until(scorer, lambda: f'"thresholds": {json.dumps(wanted)}' in scorer.log())
 
 
+@pytest.mark.slow
 async def test_a_budget_moves_thresholds_and_a_replay_finds_each_of_them(
     stream: Stream,
     key: object,
