@@ -35,7 +35,7 @@ def texts_of(spec: FeatureSpec, columns: TransactionColumns) -> dict[int, Sequen
 
 
 def learnt(spec: FeatureSpec, texts: dict[int, Sequence[str]], is_fraud: Bools) -> FeatureSpec:
-    """The spec with the values of its open categories. texts: of `texts_of`, of the training cut alone; is_fraud: its labels."""
+    """The spec with the values of its open categories. texts, is_fraud: of the training cut alone, as `texts_of` has them."""
     features = list(spec.features)
     for place, feature in enumerate(features):
         if isinstance(feature, CategoryFeature) and feature.is_open and feature.learn is not None:
