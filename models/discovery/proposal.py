@@ -95,7 +95,7 @@ def _of_attribute(name: str, attribute: BaseAttribute, seen: Seen) -> Iterator[d
         }  # fmt: skip
     elif isinstance(attribute, CategoryAttribute):
         if not attribute.personal:
-            yield {"name": name, "kind": "category", "attribute": name, "learn": {"encode": "rate"}}
+            yield {"name": name, "kind": "category", "attribute": name, "learn": {"encode": "embedding"}}
         if attribute.personal or _has_many_values(attribute, seen.get(name, ())):
             yield from _met(name, name, lacking=lacking)
     elif isinstance(attribute, GeoAttribute):

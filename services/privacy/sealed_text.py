@@ -1,8 +1,8 @@
 """What one text or record about a subject becomes: AES-256-GCM under the subject's key, as text.
 
-With dots between: the master key's id, the salt's id, and in base64 a random nonce of 12 bytes and the ciphertext. What it is of
-is authenticated with it, so a sealed part cannot be moved elsewhere. After 2^32 texts of one subject the chance that two nonces
-were the same would be 2^-33.
+With dots between: the master key's id, the salt's id, and in base64 a random nonce of 12 bytes and the ciphertext. What it is
+of is authenticated with it, so a sealed part cannot be moved elsewhere. After 2^32 texts of one subject the chance that two
+nonces were the same would be 2^-33.
 """
 
 import base64
