@@ -26,7 +26,7 @@ INSTALL = $(RUN)/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help demo monitor test test-slow test-versions test-version coverage test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit
-.PHONY: sign sbom audit audit-answers dashboards clean lock hashes
+.PHONY: site sign sbom audit audit-answers dashboards clean lock hashes
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -41,13 +41,14 @@ WORKERS ?= 2
 test: $(VENV)/.installed-all ## the tests, on WORKERS processes with a Kafka each; `make test-slow` has the rest
 	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
-test-slow: $(VENV)/.installed-all ## the fault suite and short benchmarks, one after another
-	@$(RUN)/python -m pytest -m slow
+test-slow: $(VENV)/.installed-all ## what takes long, on WORKERS processes; then the fault suite and short benchmarks, one after another
+	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "slow and not alone"
+	@$(RUN)/python -m pytest -m "slow and alone"
 
 COVERED ?= not broker and not slow and not train
 coverage: $(VENV)/.installed-all ## lines and branches that the tests reach (COVERED="not slow" asks the ones with a broker too)
 	@rm -rf .coverage && mkdir .coverage
-	@$(RUN)/python -m coverage run -m pytest -m "$(COVERED)" && $(RUN)/python -m coverage combine --quiet && $(RUN)/python -m coverage report
+	@$(RUN)/python -m coverage run -m pytest -n $(WORKERS) --dist loadfile -m "$(COVERED)" && $(RUN)/python -m coverage combine --quiet && $(RUN)/python -m coverage report
 
 test-versions: ## the tests without a broker on every Python from 3.11 to 3.13 that is installed here
 	@for version in 3.11 3.12 3.13; do \
@@ -70,6 +71,9 @@ test-observability: $(VENV)/.installed-all ## dashboards, alert rules, traces: a
 
 test-containers: $(VENV)/.installed-all ## each command of deploy/compose.yaml in a bare venv, as its container would run it
 	@$(RUN)/python -m tests.deploy.bare
+
+site: $(VENV)/.installed-all ## the documentation as a site, strictly: build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet --config-file deploy/site/mkdocs.yml
 
 dashboards: $(VENV)/.installed-all ## write deploy/grafana/dashboards from their source
 	@$(RUN)/python -m deploy.grafana.source.build
@@ -99,7 +103,7 @@ mutations: $(VENV)/.installed-all ## takes out each rule of exactly once: a test
 	@$(RUN)/python -m tests.chaos.mutations --write
 
 train: $(VENV)/.installed-all ## train the fraud bundle and write docs/results.md
-	@$(RUN)/assay train fraud --results docs/results.md
+	@$(RUN)/assay train fraud --out deploy/bundles/fraud --results docs/results.md
 	@$(MAKE) sign
 
 handbook: $(VENV)/.installed-all ## the Fraud Detection Handbook's protocol (DATA=DIR with transactions_*.parquet)
@@ -107,7 +111,7 @@ handbook: $(VENV)/.installed-all ## the Fraud Detection Handbook's protocol (DAT
 
 CREDIT_DATA = $(or $(DATA),$(if $(ASSAY_DATA_DIR),$(ASSAY_DATA_DIR)/credit))
 credit: $(VENV)/.installed-all ## train the credit bundle and measure credit models (DATA=DIR with the two data sets, or UCI)
-	@OMP_NUM_THREADS=1 $(RUN)/assay train credit --objective precision:0.5 \
+	@OMP_NUM_THREADS=1 $(RUN)/assay train credit --out deploy/bundles/credit --objective precision:0.5 \
 		$(if $(CREDIT_DATA),--data $(CREDIT_DATA)/taiwan_default_train.csv.gz,--fetch taiwan) \
 		--source "Default of credit card clients (UCI 350, I-C. Yeh 2016, CC BY 4.0)." \
 		--licence "Apache-2.0; trained on UCI data set 350 by I-C. Yeh (2016), CC BY 4.0"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from models import durable
+from models.installation import install_command
 from services.errors import SettingsError
 from services.settings.secrets import shown_url, without_secrets
 
@@ -149,7 +150,7 @@ def open_storage(url: str, *parts: str, setting: str = "ASSAY_SNAPSHOT_URL", mod
         filesystem, path = importlib.import_module("fsspec").url_to_fs(url)
     except ModuleNotFoundError:
         raise SettingsError(
-            f"{setting}={shown_url(url)} needs fsspec: pip install 'assay-scoring[store]', or name a directory."
+            f"{setting}={shown_url(url)} needs fsspec: {install_command('store')}, or name a directory."
         ) from None
     except (ImportError, ValueError) as error:
         why = without_secrets(str(error), url)

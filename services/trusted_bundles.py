@@ -11,6 +11,7 @@ from models.bundle.keys import KeyFileError, PublicKey, SealKey, fingerprint, pu
 from models.bundle.load import Bundle, load_bundle, open_bundle
 from models.bundle.registry import Registry, UnreachableRegistryError, champions
 from models.bundle.trust import Trust
+from models.installation import DEPLOY
 from models.scoring.devices import Device, DeviceError
 from models.scoring.session import ModelSession
 from schemas.control import BundleRef
@@ -24,9 +25,6 @@ from services.storage import SHARED, open_storage
 T = TypeVar("T")
 
 PEM_BEGIN = "-----BEGIN"
-
-DEPLOY = Path(__file__).parents[1] / "deploy"
-"""What comes with the installation, wherever a process is started."""
 
 
 def trust_of(settings: BundleSettings) -> Trust:

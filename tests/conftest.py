@@ -49,6 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"chaos", "benchmarks"} & set(item.path.relative_to(item.config.rootpath).parts):
             item.add_marker("slow")
+            item.add_marker("alone")
         if {"kafka_bootstrap", "schema_registry"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
 

@@ -19,7 +19,6 @@ LONGER_FOR_A_REASON: dict[str, str] = {
     "services/cli/offline/what_if.py::what_if": _OPTIONS,
     "services/cli/training/features.py::build": _OPTIONS,
     "services/cli/training/train.py::fraud": _OPTIONS,
-    "services/cli/training/train_credit.py::credit": _OPTIONS,
 }
 """`path` or `path::function` -> why it may be longer."""
 

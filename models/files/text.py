@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from models.files.options import ReadOptions, TableError, shown
+from models.installation import install_command
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 PACKED = (".gz", ".zst")
@@ -214,7 +215,7 @@ class _Zstd(io.RawIOBase):
         try:
             import zstandard
         except ModuleNotFoundError:
-            raise TableError(f"{path} needs zstandard: pip install 'assay-scoring[files]', or unpack it.") from None
+            raise TableError(f"{path} needs zstandard: {install_command('files')}, or unpack it.") from None
         self._path, self._raw, self._new, self._error = path, raw, zstandard.ZstdDecompressor, zstandard.ZstdError
         self._frame = self._new().decompressobj()
         self._ready, self._at, self._whole = b"", 0, True

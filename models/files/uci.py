@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from models.files.applications import Applications
+from models.installation import install_command
 
 Name = Literal["german", "taiwan"]
 
@@ -69,7 +70,7 @@ def fetch(name: Name) -> Applications:
     try:
         from ucimlrepo import fetch_ucirepo
     except ModuleNotFoundError as error:
-        raise FetchError(f"Fetching needs {error.name}: pip install 'assay-scoring[train]', or give a file.") from None
+        raise FetchError(f"Fetching needs {error.name}: {install_command('train')}, or give a file.") from None
     try:
         fetched = fetch_ucirepo(id=UCI[name].number)
     except Exception as error:  # the client raises whatever it meets

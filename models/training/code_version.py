@@ -4,7 +4,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-DISTRIBUTION = "assay-scoring"
+from models.installation import DISTRIBUTION
 
 
 def code_version() -> str:

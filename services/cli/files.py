@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from models.installation import lacking
 from services.errors import AssayError
 
 
@@ -12,6 +13,4 @@ def needing_files() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise AssayError(
-            f"Files need {error.name}, which is not installed: pip install 'assay-scoring[files]'."
-        ) from None
+        raise AssayError(lacking("Files need", error, "files")) from None

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from typing import Any, Literal
 
+from models.installation import lacking
 from schemas.export import AVRO_DIR, PROTOBUF_DIR
 from schemas.topics import Topic
 from services.errors import AssayError
@@ -24,9 +25,7 @@ async def registered(registry: SchemaRegistry, topic: Topic, form: Form, subject
     try:
         encode = _avro(text) if form == "avro" else _protobuf(text)
     except ImportError as error:
-        raise AssayError(
-            f"ASSAY_OUTPUT_FORMAT={form} needs {error.name}: pip install 'assay-scoring[formats]'."
-        ) from None
+        raise AssayError(lacking(f"ASSAY_OUTPUT_FORMAT={form} needs", error, "formats")) from None
     kind = "AVRO" if form == "avro" else "PROTOBUF"
     schema_id = await registry.register(subject, RegisteredSchema(kind, text))
     return lambda fields: framed(schema_id, encode(fields))

@@ -4,12 +4,13 @@ from pathlib import Path
 
 from models.bundle.files import BundleError
 from models.bundle.load import load_bundle
+from models.installation import DEPLOY
 from models.scoring.session import ModelSession
 from services.errors import AssayError, SettingsError
 from services.settings.bundles import BundleSettings
 from services.settings.credit import CreditSettings
 from services.settings.loading import load
-from services.trusted_bundles import DEPLOY, advice, session_of, trust_of
+from services.trusted_bundles import advice, session_of, trust_of
 
 
 def load_session(settings: CreditSettings, option: Path | None = None) -> ModelSession:

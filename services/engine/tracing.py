@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from models.installation import install_command
 from schemas.topics import SOURCE_OFFSET_HEADER
 from services.engine.batches import Record, Write
 from services.errors import SettingsError
@@ -66,7 +67,7 @@ def create(runtime: RuntimeSettings, metrics: Metrics) -> Tracing:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        raise SettingsError("ASSAY_TRACE_SHARE needs the extra `trace`: pip install 'assay-scoring[trace]'.") from None
+        raise SettingsError(f"ASSAY_TRACE_SHARE needs the extra `trace`: {install_command('trace')}.") from None
     provider = TracerProvider(resource=Resource.create({"service.name": runtime.group}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     return BatchTracing(provider.get_tracer("assay"), runtime.trace_share, metrics)

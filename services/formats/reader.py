@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from models.installation import lacking
 from models.sources.envelopes import UNWRAP, NotAnEvent
 from models.sources.envelopes.cloudevents import is_structured
 from schemas import codec
@@ -126,5 +127,5 @@ def _documents(form: RecordFormat, topic: str, registry: SchemaRegistry | None) 
         return ProtobufDocuments(registry, form.schema_text, form.message)
     except ImportError as error:
         raise AssayError(
-            f"The source spec of {topic} reads {form.type}, which needs {error.name}: pip install 'assay-scoring[formats]'."
+            lacking(f"The source spec of {topic} reads {form.type}, which needs", error, "formats")
         ) from None

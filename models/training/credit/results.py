@@ -12,6 +12,7 @@ from models.bundle.load import load_bundle
 from models.features.spec_file import load_spec
 from models.files.applications import Applications, read
 from models.files.uci import Name, fetch
+from models.installation import DEPLOY
 from models.training.credit.data import credit_dataset
 from models.training.credit.evaluation import RESULTS, CreditResults, evaluate_credit
 from models.training.credit.page import results_page
@@ -35,7 +36,7 @@ def _applications(name: Name, data: Path | None) -> Applications:
 
 
 def _spec(name: Name) -> FeatureSpec:
-    return load_spec(Path(f"deploy/features/credit-{name}-all.yaml"))
+    return load_spec(DEPLOY / "features" / f"credit-{name}-all.yaml")
 
 
 def _measured(name: Name, applications: Applications) -> CreditResults:

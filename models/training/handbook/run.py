@@ -13,6 +13,7 @@ from rich.console import Console
 from models.features.spec_file import load_spec
 from models.files.options import ReadOptions
 from models.files.payments import mapping, read
+from models.installation import DEPLOY
 from models.training.bootstrap import bootstrap, estimates
 from models.training.fraud.file_history import fold_payments, usable
 from models.training.fraud.history import History
@@ -47,14 +48,14 @@ def payments(directory: Path) -> pl.DataFrame:
 
 def histories(frame: pl.DataFrame, wanted: list[str]) -> Iterator[tuple[str, History]]:
     """The payments with each set of features; the history before a window is folded too."""
-    ours = fold_payments(frame, load_spec(Path("deploy/features/handbook.yaml")), "The handbook's payments.")
+    ours = fold_payments(frame, load_spec(DEPLOY / "features" / "handbook.yaml"), "The handbook's payments.")
     for name in wanted:
         if name == BOOK:
             yield name, replace(ours, data=replace(ours.data, features=book_features(frame)))
         elif name == ENGINE:
             yield name, ours
         else:
-            spec = load_spec(Path(f"deploy/features/{SPECS[name]}.yaml"))
+            spec = load_spec(DEPLOY / "features" / f"{SPECS[name]}.yaml")
             yield name, fold_payments(frame, spec, ours.source)
 
 

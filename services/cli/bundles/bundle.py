@@ -61,7 +61,7 @@ def keygen(
     tell(made, json)
 
 
-@app.command(epilog="Example: assay bundle sign deploy/bundles/fraud --key keys/release.key")
+@app.command(epilog="Example: assay bundle sign bundles/fraud --key keys/release.key")
 def sign(
     bundle: Annotated[Path, typer.Argument(help="Bundle directory.")],
     key: Annotated[Path, typer.Option(help="Private key in PEM; ASSAY_KEY_PASSWORD opens it.")],
@@ -92,7 +92,7 @@ def sign(
     tell(signed | ({"accepted": list(accepted)} if accepted else {}), json)
 
 
-@app.command(epilog="Example: assay bundle verify deploy/bundles/fraud --key keys/release.pub")
+@app.command(epilog="Example: assay bundle verify bundles/fraud --key keys/release.pub")
 def verify(
     bundle: Where,
     key: Annotated[Path | None, typer.Option(help="Public key. Default: ASSAY_BUNDLE_PUBLIC_KEYS.")] = None,
@@ -117,7 +117,7 @@ def verify(
     tell({**found, "golden_difference": difference}, json)
 
 
-@app.command(epilog="Example: assay bundle seal deploy/bundles/fraud fraud.sealed --key keys/bank.seal")
+@app.command(epilog="Example: assay bundle seal bundles/fraud fraud.sealed --key keys/bank.seal")
 def seal(
     bundle: Where,
     out: Annotated[Path, typer.Argument(help="Sealed file; written over.")],
@@ -185,7 +185,7 @@ def golden(
     tell({"bundle": _name(checked), "golden_rows": len(made.rows)}, json)
 
 
-@app.command(epilog="Example: assay bundle inspect deploy/bundles/fraud --json")
+@app.command(epilog="Example: assay bundle inspect bundles/fraud --json")
 def inspect(bundle: Where, json: Json = False) -> None:
     """Show a bundle's manifest: identity, owner, licence, use, thresholds, origin, files; and who signed it."""
     from models.bundle.inspect import described
@@ -199,7 +199,7 @@ def inspect(bundle: Where, json: Json = False) -> None:
     tell(described(files, trust), json)
 
 
-@app.command(epilog="Example: assay bundle diff deploy/bundles/fraud .assay/bundles/fraud")
+@app.command(epilog="Example: assay bundle diff bundles/fraud .assay/bundles/fraud")
 def diff(
     old: Annotated[Path, typer.Argument(help="Bundle.")],
     new: Annotated[Path, typer.Argument(help="Bundle.")],

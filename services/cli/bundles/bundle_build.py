@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from models.installation import lacking
 from services.cli.output import print_json, results
 from services.errors import AssayError
 
@@ -67,9 +68,7 @@ def build(
         from models.foreign.build import BuildSettings, build_bundle, parse_objective
         from models.sources.spec_file import load_source
     except ModuleNotFoundError as error:
-        raise BuildError(
-            f"Building needs {error.name}, which is not installed: pip install 'assay-scoring[cpu,files,train]'."
-        ) from None
+        raise BuildError(lacking("Building needs", error, "cpu,files,train")) from None
     given = {"owner": owner, "licence": licence, "described": described}
     settings = BuildSettings(
         spec=load_spec(features),

@@ -8,7 +8,7 @@ import typer
 from services.cli.output import print_json, results
 from services.errors import AssayError
 
-EXAMPLE = "Example: assay bundle report deploy/bundles/fraud --open"
+EXAMPLE = "Example: assay bundle report bundles/fraud --open"
 
 
 class ReportError(AssayError):

@@ -37,7 +37,7 @@ Model = Annotated[str, typer.Argument(help="NAME/VERSION, as scores have it: fra
 Line = Annotated[str | None, typer.Argument(help="Model line. Default: ASSAY_REGISTRY_LINE.")]
 
 
-@app.command(epilog="Example: ASSAY_REGISTRY_URL=s3://bank/models assay registry publish deploy/bundles/fraud")
+@app.command(epilog="Example: ASSAY_REGISTRY_URL=s3://bank/models assay registry publish bundles/fraud")
 def publish(
     bundle: Annotated[Path, typer.Argument(help="Bundle: a directory or a container.")],
     sealed: Annotated[bool, typer.Option("--sealed", help="Seal it with ASSAY_BUNDLE_SEAL_KEY and its like.")] = False,

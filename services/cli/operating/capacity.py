@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from models.installation import SHIPPED
 from services.cli.output import print_json, results
 from services.errors import AssayError
 
 EXAMPLE = "Example: assay capacity --rate 50000 --cards 2000000 --price 0.05"
-FIGURES = Path(__file__).parents[3] / "docs" / "benchmarks.jsonl"
+FIGURES = SHIPPED / "docs" / "benchmarks.jsonl"
 
 
 def capacity(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.installation import lacking
 from services.cli.masking import masked
 from services.cli.output import print_json, results, shown
 
@@ -51,7 +52,7 @@ def run() -> None:
         from services.cases.__main__ import start
         from services.faust_runtime.run import main
     except ModuleNotFoundError as error:
-        raise AssayError(f"Cases need {error.name}; get it with pip install 'assay-scoring[side]'.") from None
+        raise AssayError(lacking("Cases need", error, "side")) from None
     main(start)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from models.installation import lacking
 from services.cli.output import print_json, results, shown
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def run() -> None:
         from services.faust_runtime.run import main
         from services.monitor.__main__ import start
     except ModuleNotFoundError as error:
-        raise AssayError(f"The monitor needs {error.name}; get it with pip install 'assay-scoring[side]'.") from None
+        raise AssayError(lacking("The monitor needs", error, "side")) from None
     main(start)
 
 

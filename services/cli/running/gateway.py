@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.installation import lacking
 from services.cli.output import notes, print_json, results
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def gateway(context: typer.Context) -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("fastapi", "uvicorn", "httptools", "starlette"):
             raise
-        raise AssayError("`assay gateway` needs the extra `gateway`: pip install 'assay-scoring[gateway]'.") from None
+        raise AssayError(lacking("`assay gateway` needs", error, "gateway")) from None
     main(start)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.installation import DEPLOY
 from services.cli.output import notes, print_json
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: assay simulate --rate 5000 --duration 60 --bad-share 0.001"
 DAY_MS = 86_400_000
-GENERATOR = Path("deploy/generators/payments")
+GENERATOR = DEPLOY / "generators" / "payments"
 
 START = "2000-01-01"
 """Simulated days fly by, and a payment from the future is a dead letter: so they begin long ago and end today."""
@@ -42,7 +43,10 @@ Drift = Annotated[
     int | None,
     typer.Option(min=0, help="From this simulated day on everybody spends 1.5 times as much. Default: never."),
 ]
-Generator = Annotated[Path, typer.Option(help="With --from gan: its directory, made by `assay train generator`.")]
+Generator = Annotated[
+    Path,
+    typer.Option(help="With --from gan: its directory, by `assay train generator`.", show_default="the demo's"),
+]
 
 
 def simulate(

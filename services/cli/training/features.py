@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.installation import DEPLOY
 from services.cli import reading
 from services.cli.files import needing_files
 from services.cli.output import notes, print_json, results
@@ -51,7 +52,9 @@ def explain(
 def build(
     source: Annotated[Path, typer.Argument(help="Payments: .csv or .tsv (also .gz, .zst) or .parquet.")],
     target: Annotated[Path, typer.Argument(help="Features: .csv or .parquet; written over.")],
-    spec: Annotated[Path, typer.Option(help="A feature spec in YAML.")] = Path("deploy/features/fraud.yaml"),
+    spec: Annotated[Path, typer.Option(help="A feature spec in YAML.", show_default="the demo's")] = DEPLOY
+    / "features"
+    / "fraud.yaml",
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
     ] = None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from models.installation import lacking
 from services.cli.output import notes, print_json, results
 from services.errors import AssayError
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from schemas.manifest import Manifest
     from schemas.manifest import Thresholds as Chosen
 
-EXAMPLE = "Example: assay bundle thresholds deploy/bundles/fraud --out bundles/fraud-2 --objective alerts:20"
+EXAMPLE = "Example: assay bundle thresholds bundles/fraud --out bundles/fraud-2 --objective alerts:20"
 
 SHOWN = ("alert_share_combined", "precision_combined", "recall_combined")
 
@@ -46,9 +47,7 @@ def thresholds(
     try:
         from models.training.fraud.new_thresholds import with_thresholds
     except ModuleNotFoundError as error:
-        raise AssayError(
-            f"Measuring needs {error.name}, which is not installed: pip install 'assay-scoring[train]'."
-        ) from None
+        raise AssayError(lacking("Measuring needs", error, "train")) from None
     if out.resolve() == bundle.resolve():
         raise AssayError(f"{out} is the bundle itself, which is the way back: name another directory with --out.")
     if out.exists():

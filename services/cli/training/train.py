@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from models.installation import DEPLOY, lacking
 from services.cli import reading
 from services.cli.files import needing_files
 from services.cli.training import train_view
@@ -31,7 +32,7 @@ class TrainError(AssayError):
 
 
 Out = Annotated[Path, typer.Option(help="Bundle directory.")]
-Spec = Annotated[Path | None, typer.Option(help="Feature spec. Default: deploy/features/<product>.yaml.")]
+Spec = Annotated[Path | None, typer.Option(help="Feature spec. Default: the demo's.")]
 Results = Annotated[Path | None, typer.Option(help="Also write the table of results to this Markdown file.")]
 Data = Annotated[
     Path | None,
@@ -76,7 +77,7 @@ def fraud(
     source_file: reading.SourceFile = None,
     label: Label = "is_fraud",
     scenario: Scenario = None,
-    out: Out = Path("deploy/bundles/fraud"),
+    out: Out = Path("bundles/fraud"),
     features: Spec = None,
     encoding: reading.Encoding = None,
     delimiter: reading.Delimiter = None,
@@ -119,7 +120,7 @@ def fraud(
         from models.training.fraud import requests, train
     own = reading.source_spec(source_file, mapped)
     settings = requests.fraud_settings(
-        features or Path("deploy/features/fraud.yaml"),
+        features or DEPLOY / "features" / "fraud.yaml",
         requests.Names(classifier, vae, calibration, objective),
         cuts=requests.cuts_of(train_days, validation_days, delay_days, test_days),
         epochs=epochs,
@@ -152,9 +153,7 @@ def needing_trainer() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise TrainError(
-            f"Training needs {error.name}, which is not installed: pip install 'assay-scoring[train]'."
-        ) from None
+        raise TrainError(lacking("Training needs", error, "train")) from None
 
 
 def _history(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from models.installation import DEPLOY, lacking
 from services.cli import reading
 from services.cli.files import needing_files
 from services.cli.output import print_json, results
@@ -34,7 +35,7 @@ DataSet = Literal["german", "taiwan"]
 Fetch = Annotated[DataSet | None, typer.Option(help="In place of a file: a public data set, from UCI.")]
 Mapped = Annotated[list[str] | None, typer.Option("--map", help="ATTRIBUTE=COLUMN, where a column has another name.")]
 Label = Annotated[str, typer.Option(help="Column that says who defaulted.")]
-Spec = Annotated[Path, typer.Option(help="Feature spec of applications.")]
+Spec = Annotated[Path, typer.Option(help="Feature spec of applications.", show_default="the public data set's")]
 Classifier = Annotated[
     Literal["reference", "wide"],
     typer.Option(help="reference: 8 inputs -> 10 -> 1. wide: any inputs -> 64 -> 32 -> 1."),
@@ -62,8 +63,8 @@ def credit(
     time_start: reading.TimeStart = None,
     without: reading.Without = None,
     words: reading.Words = None,
-    features: Spec = Path("deploy/features/credit-taiwan.yaml"),
-    out: Annotated[Path, typer.Option(help="Bundle directory.")] = Path("deploy/bundles/credit"),
+    features: Spec = DEPLOY / "features" / "credit-taiwan.yaml",
+    out: Annotated[Path, typer.Option(help="Bundle directory.")] = Path("bundles/credit"),
     classifier: Classifier = "reference",
     objective: Objective = "cost:FN=5,FP=1",
     refer_share: Refer = 0.01,
@@ -87,9 +88,7 @@ def credit(
         from models.training.credit.train import CreditSettings, network, train_credit
         from models.training.thresholds import parse_objective
     except ModuleNotFoundError as error:
-        raise AssayError(
-            f"Training needs {error.name}, which is not installed: pip install 'assay-scoring[train]'."
-        ) from None
+        raise AssayError(lacking("Training needs", error, "train")) from None
     spec = load_spec(features)
     options = reading.options(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words

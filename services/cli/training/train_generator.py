@@ -42,7 +42,7 @@ def generator(
     time_zone: reading.TimeZone = None,
     time_start: reading.TimeStart = None,
     words: reading.Words = None,
-    out: Out = Path("deploy/generators/payments"),
+    out: Out = Path("generators/payments"),
     seed: Seed = None,
     days: Days = 28,
     customers: Customers = 2_000,

@@ -1,0 +1,36 @@
+"""What is installed beside the code, and how more of it is installed: the same in a checkout and from a wheel."""
+
+import functools
+import json
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+DISTRIBUTION = "assay-scoring"
+
+_CHECKOUT = Path(__file__).parents[1]
+_IN_WHEEL = _CHECKOUT / "services" / "installed"
+
+SHIPPED = _IN_WHEEL if _IN_WHEEL.is_dir() else _CHECKOUT
+"""Where deploy/ and docs/ lie: deploy/build_hook.py says which files of them a wheel holds."""
+
+DEPLOY = SHIPPED / "deploy"
+
+
+@functools.cache
+def install_command(extra: str) -> str:
+    """The command that adds extras ("cpu,train") to this installation, from where it came (PEP 610)."""
+    try:
+        came_from = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        came_from = {}
+    url = urlsplit(came_from.get("url", ""))
+    if url.scheme != "file":
+        return f"pip install '{DISTRIBUTION}[{extra}]'"
+    editable = "--editable " if came_from.get("dir_info", {}).get("editable") else ""
+    return f"pip install {editable}'{unquote(url.path)}[{extra}]'"
+
+
+def lacking(what: str, error: ImportError, extra: str) -> str:
+    """The sentence about a module that an extra would have brought. what: needs it, in the plural or with its verb's form."""
+    return f"{what} {error.name}, which is not installed: {install_command(extra)}."
