@@ -25,7 +25,7 @@ class AlertAttributes:
         """source: None for Assay's own, which has no attributes."""
         found = source.attributes.items() if source is not None else ()
         self._shown = [(name, attribute) for name, attribute in found if attribute.show]
-        self._record = codec.record_type(ShownAttribute, frozenset({"sealed"}))
+        self._record: type[ShownAttribute] = codec.record_type(ShownAttribute, frozenset({"sealed"}))
 
     def of(self, events: Events, row: int, sealing: SealedFor | None = None) -> tuple[ShownAttribute, ...]:
         """Those that one event has. sealing: for whom what is personal is sealed; without it stays as it is."""

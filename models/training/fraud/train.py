@@ -116,8 +116,7 @@ def train_fraud(
     """
     device = deterministic_torch(settings.seed)
     card = settings.card or (SIMULATED_CARD if history is None else OWN_CARD)
-    history = history or _simulated(settings, progress)
-    settings = settings if history.spec is None else replace(settings, spec=history.spec)
+    history, settings = _with_features(history or _simulated(settings, progress), settings)
     cuts = split(history.data, history.days, cuts_from(settings, history.first_day, history.days))
     check_enough(cuts)
 
@@ -180,6 +179,11 @@ def cuts_from(settings: FraudSettings, start_day: int, days: int) -> Cuts:
         first = EPOCH + timedelta(days=start_day)
         raise TrainingError(f"{settings.from_date} is not among the {days} days from {first}: choose another.")
     return replace(settings.cuts, first_day=first_day)
+
+
+def _with_features(history: History, settings: FraudSettings) -> tuple[History, FraudSettings]:
+    """The settings with the spec that the history's features are of: with what its train cut taught."""
+    return history, replace(settings, spec=history.spec or settings.spec)
 
 
 def _simulated(settings: FraudSettings, progress: Progress) -> History:
