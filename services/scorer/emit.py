@@ -33,6 +33,7 @@ from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
 from services.engine.origin import origin_headers
+from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.alert_attributes import AlertAttributes
@@ -67,8 +68,11 @@ class Emitter:
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, without=OF_POLICIES)
         self._ruled_score = codec.record_type(Score, OF_POLICIES)
-        self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words", "attributes"})
-        self._decision: type[Decision] = codec.record_type(Decision, OF_POLICIES | {"policy_digest", "shadow_policy"})
+        self._alert: type[Alert] = codec.record_type(
+            Alert, OF_POLICIES | {"rule_words", "attributes", "reasons_left_out"}
+        )
+        left_out = OF_POLICIES | {"policy_digest", "shadow_policy", "reasons_left_out"}
+        self._decision: type[Decision] = codec.record_type(Decision, left_out)
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
     @property
@@ -92,13 +96,13 @@ class Emitter:
         alert = batch.outcomes.alert.tolist()
         scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
         alerts, decisions = Write(self._prefix + ALERTS.name), Write(self._prefix + DECISIONS.name)
-        for row in np.flatnonzero(batch.outcomes.alert).tolist():
-            value = codec.encode(self._alert_of(batch, row, records[row]))
-            alerts.append(keys[row], value, headers[row])
         recorded = self._recorded(batch, alert)
         sealing: Mapping[str, SubjectKey] = {}
-        if self._subjects is not None:
+        if self._subjects is not None:  # every alert is among the recorded
             sealing = await self._subjects.of(subjects[row] for row, _ in recorded)
+        for row in np.flatnonzero(batch.outcomes.alert).tolist():
+            value = codec.encode(self._alert_of(batch, row, records[row], sealing))
+            alerts.append(keys[row], value, headers[row])
         for row, because in recorded:
             decision = self._decision_of(batch, row, records[row], because, decided_at_ms, sealing)
             decisions.append(decision.card_id.encode(), codec.encode(decision), headers[row])
@@ -120,7 +124,7 @@ class Emitter:
             batch.outcomes.let_through.tolist(),
         )
         if batch.ruled is not None:
-            return ruled_scores(self._ruled_score, model, columns, batch.ruled)
+            return ruled_scores(self._ruled_score, model, columns, batch.ruled, batch.thresholds)
         make = self._score
         return [
             make(
@@ -194,6 +198,7 @@ class Emitter:
             at_ms=now_ms,
             by=WHO,
             bundle=answer.current_bundle,
+            thresholds=command.thresholds if answer.reason is None else None,
             outcome="in_force" if answer.reason is None else "refused",
             why=answer.reason,
             source_partition=partition,
@@ -203,8 +208,11 @@ class Emitter:
         write.append(key, codec.write(acknowledgement), [])
         return [write]
 
-    def _alert_of(self, batch: Scored, row: int, score: Score) -> Alert:
+    def _alert_of(self, batch: Scored, row: int, score: Score, subjects: Mapping[str, SubjectKey]) -> Alert:
         events, triggers = batch.events, batch.outcomes.triggers(row)
+        sealing = None
+        if self._subjects is not None:
+            sealing = SealedFor(subjects[score.card_id], self._subjects.master_id, score.transaction_id)
         return self._alert(
             **_fields(score),
             terminal_id=events.counterparties[row] or NO_COUNTERPARTY,
@@ -212,7 +220,8 @@ class Emitter:
             currency=events.currencies[row],
             triggers=triggers,
             reasons=_records(batch.reasons.get(row, ())),
-            attributes=self._shown.of(events, row) or codec.LEFT_OUT,
+            reasons_left_out=True if row in batch.without_reasons else codec.LEFT_OUT,
+            attributes=self._shown.of(events, row, sealing) or codec.LEFT_OUT,
             rule_words=codec.LEFT_OUT if batch.ruled is None else batch.ruled.words(row) or codec.LEFT_OUT,
         )
 
@@ -237,6 +246,7 @@ class Emitter:
             outcome="alert" if score.alert else "pass",
             recorded_because=because,
             reasons=_records(batch.reasons.get(row, ())),
+            reasons_left_out=True if row in batch.without_reasons else codec.LEFT_OUT,
             sample_share=self._shares.decisions,
             control_share=self._shares.control,
             challenger=_challenger_score(batch.challenger, row),
