@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from models.features.columns import NO_VALUE, TransactionColumns
-from models.features.layout import id_fields, number_fields
+from models.features.layout import entity_fields, id_fields, number_fields
 from models.files.currencies import currency_problems
 from models.files.events import read_events, usable_events
 from models.files.options import ReadOptions
@@ -58,7 +58,9 @@ def fold_payments(fields: pl.DataFrame, spec: FeatureSpec, source: str, progress
     first_day, last_day = (int(fields["event_time_ms"][row]) // DAY_MS for row in (0, -1))
     ids = max(fields[field].n_unique() for field in {*ID_FIELDS, *id_fields(spec)} if field in fields)
     days = last_day - first_day + 1
-    data = fold_history(_days(fields, spec), first_day, days, spec, ids, progress)
+    together = ([field for field in entity_fields(spec, name) if field in fields] for name in spec.stages)
+    entities = max((fields.select(named).n_unique() for named in together if named), default=1)
+    data = fold_history(_days(fields, spec), first_day, days, spec, ids, progress, entities_max=max(ids, entities))
     return History(data, first_day, days, source)
 
 

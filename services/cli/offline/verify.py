@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from schemas.policy import Policy
     from schemas.source_spec import SourceSpec
+    from services.verification.hops import HopsVerdict
+    from services.verification.read import Progress
     from services.verification.verdict import Verdict
 
 EXAMPLE = "Example: assay verify --json; assay verify --product credit"
@@ -52,7 +54,9 @@ def verify(
     source: Annotated[Path | None, typer.Option(help="Source spec of the input. Default: `transactions`.")] = None,
     entities: Annotated[
         bool,
-        typer.Option("--entities", help="The scorer reads `entity-features`: its bundle's features read entities."),
+        typer.Option(
+            "--entities", help="The scorer's bundle reads entities: judge the hop to each, and the scorer behind them."
+        ),
     ] = False,
     allow_split: Annotated[
         bool,
@@ -65,7 +69,8 @@ def verify(
 ) -> None:
     """Read input and outputs back and check that each committed input was answered exactly once.
 
-    Of a source that is routed, both hops: your topic to `events`, and `events` to scores. May run beside a scorer. Alerts are
+    Of a source that is routed, both hops: your topic to `events`, and `events` to scores. With --entities each hop of
+    `assay entities` too. May run beside a scorer. Alerts are
     judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and so does
     --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
     hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
@@ -84,10 +89,11 @@ def verify(
     with progress_bar(hidden=json) as progress:
         options["progress"] = progress
         routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
+        hops = _hops(spec, settle, from_first_output, progress) if entities and not credit else None
         verdict = asyncio.run(_judge(group, watch, options))
     same, more = _compared(group, hidden=json) if bits else (True, {})
-    _print(routed, verdict, more, as_json=json)
-    same = same and (routed is None or routed.clean)
+    _print(routed, hops, verdict, more, as_json=json)
+    same = same and (routed is None or routed.clean) and (hops is None or hops.clean)
     if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
         raise typer.Exit(1)
 
@@ -116,15 +122,20 @@ def _group(product: Product) -> str:
     return load(CreditSettings).group if product is Product.CREDIT else load(RuntimeSettings).group
 
 
-def _print(routed: "Verdict | None", verdict: "Verdict", more: dict[str, int], *, as_json: bool) -> None:
+def _print(
+    routed: "Verdict | None", hops: "HopsVerdict | None", verdict: "Verdict", more: dict[str, int], *, as_json: bool
+) -> None:
     """more: counts of a replay, if it was asked for."""
     if as_json:
         old_name = {"torn": verdict.inconsistent}  # until 0.3
-        hop = {"intake": routed.as_dict()} if routed else {}
-        print_json({**verdict.as_dict(), **old_name, **hop, **more})
+        further = {"intake": routed.as_dict()} if routed else {}
+        further |= {"entities": hops.as_dict()} if hops else {}
+        print_json({**verdict.as_dict(), **old_name, **further, **more})
         return
     if routed:
         show_routed(routed)
+    if hops:
+        show_hops(hops)
     show(verdict)
     if more:
         results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
@@ -137,6 +148,36 @@ async def _routed(spec: "SourceSpec", options: dict[str, Any]) -> "Verdict":
     from services.verification.pipeline import routing
 
     return await _judge(load(IntakeSettings).group, 0.0, {**options, "pipeline": routing(spec)})
+
+
+def _hops(spec: "SourceSpec | None", settle_s: float, from_first_output: bool, progress: "Progress") -> "HopsVerdict":
+    """From the source over each entity to the scorer's topic; the entities are those of the bundle that scores."""
+    from models.sources.routed import in_log
+    from models.sources.spec_file import topic_of
+    from services.cli.operating.inputs import scoring_manifest
+    from services.errors import AssayError
+    from services.settings.entities import EntitiesSettings
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
+    from services.verification.hops import verify_hops
+
+    manifest = scoring_manifest()
+    if manifest is None or not manifest.feature_spec.stages:
+        raise AssayError(
+            "The bundle that scores reads no entity, or cannot be had: set ASSAY_BUNDLE, or leave --entities out."
+        )
+    source = spec or manifest.source
+    where = load(KafkaSettings), load(TopicSettings), load(EntitiesSettings).group
+    run = verify_hops(
+        *where,
+        topic_of(source),
+        manifest.feature_spec.stages,
+        in_log(source),
+        settle_s_max=settle_s,
+        from_first_output=from_first_output,
+        progress=progress,
+    )
+    return asyncio.run(run)
 
 
 async def _judge(group: str, watch_s: float, options: dict[str, Any]) -> "Verdict":
@@ -178,6 +219,19 @@ def show_routed(verdict: "Verdict") -> None:
         if count:
             results.print(f"  {count:,} {what}")
     _show_damage(verdict)
+
+
+def show_hops(hops: "HopsVerdict") -> None:
+    """What became of the source's events on their way to the scorer, as text, on stdout."""
+    found, reached = hops.verdict, ", ".join(f"{count:,} {name}" for name, count in hops.stages.items())
+    results.print(f"Entities: {found.inputs:,} events: {reached}; {found.dead_letters:,} dead letters")
+    for count, what in (
+        (found.lag, "on their way, not committed yet"),
+        (found.unjudged, "left out: retention has deleted what they became, or they lie before the first one"),
+    ):
+        if count:
+            results.print(f"  {count:,} {what}")
+    _show_damage(found)
 
 
 def show(verdict: "Verdict") -> None:
