@@ -192,7 +192,7 @@ class _Hops:
         number, stays = self._partitions[tp.topic], (source >> OFFSET_BITS) % self._partitions[tp.topic]
         if tp.topic == self._features or key == f"{name}:".encode():
             return tp.partition == stays
-        return key.startswith(f"{name}:".encode()) and place(key, number) == tp.partition
+        return key.startswith(f"{name}:".encode()) and bool(place(key, number) == tp.partition)
 
     def _meant(self, record: Any) -> bool:
         """Whether an input is due an event: not if the source spec passes it over."""
