@@ -27,8 +27,8 @@ def run(
 ) -> None:
     """Measure with the options given, print, and with --record keep it; exit status 1 where the result is not `good`.
 
-    printed: of a result, what --json prints. options: name and default of each argument of `measure`. A tuple is a repeatable option, False a switch, a string one
-    of words; numbers must be above zero.
+    printed: of a result, what --json prints. options: name and default of each argument of `measure`. A tuple is a repeatable
+    option, False a switch, a string one of words; numbers must be above zero.
     """
     arguments = vars(_parser(description, options).parse_args())
     as_json, keep = arguments.pop("json"), arguments.pop("record")

@@ -2,10 +2,10 @@
 
 `python -m tests.benchmarks.entities [--json] [--record] [--entities N ...] [--rate N] [--seconds S] [--records N] [--rounds N]`
 
-For each number of entities, topics of their own with a full source: a scorer, and one `assay entities` where there are some, work it
-off, exactly once; then an open loop as in `assay bench latency` comes to the same processes. Kafka Streams, exactly once with its
-default commit interval (100 ms), repartitions the payments by each entity, keeps count and sum of it in a store with a changelog,
-repartitions by card, and scores with the same graph; its work by entity is less than ours, which are three features over windows.
+For each number of entities, topics of their own with a full source: a scorer, and one `assay entities` where there are some,
+work it off, exactly once; then an open loop as in `assay bench latency` comes to the same processes. Kafka Streams, exactly
+once with its default commit interval (100 ms), repartitions the payments by each entity, keeps count and sum of it in a store
+with a changelog, repartitions by card, and scores with the same graph; its work by entity is less than ours, two windows.
 0 entities, always measured: the scorer alone reads the source, and Kafka Streams repartitions nothing.
 """
 
@@ -54,7 +54,9 @@ def spec_of(number: int) -> FeatureSpec:
     names = list(FIELDS)[:number]
     declared = "".join(f"  {name}: {{id: [{', '.join(FIELDS[name])}]}}\n" for name in names if len(FIELDS[name]) > 1)
     declared += "".join(f"  {name}: {{id: {FIELDS[name][0]}}}\n" for name in names if len(FIELDS[name]) == 1)
-    text = text.replace("keys: {card: card_id}\n", "keys: {card: card_id}\n" + (f"entities:\n{declared}" if names else ""))
+    text = text.replace(
+        "keys: {card: card_id}\n", "keys: {card: card_id}\n" + (f"entities:\n{declared}" if names else "")
+    )
     for place_, name in enumerate(list(FIELDS)):
         key = name if place_ < number else "card"  # as many columns as the graph reads, whatever the number
         text += (
@@ -74,7 +76,9 @@ def bundle_of(directory: Path, number: int) -> dict[str, str]:
 def fill(stream: Stream, loads: Loads, records: int) -> None:
     """So many payments at once, in a process of their own."""
     load = loads.next(0, records)
-    done = subprocess.run([sys.executable, "-m", "tests.benchmarks.generator", *load.arguments()], cwd=ROOT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.generator", *load.arguments()], cwd=ROOT, check=False
+    )
     if done.returncode:
         raise SystemExit("the generator failed; its own words are above")
 
@@ -175,9 +179,16 @@ def row_of(number: int, found: dict[str, list[Run]]) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> None:
     """The table for people."""
-    table = Table(title=f"{result['records']:,} payments worked off; then {result['rate']:,} a second: due to committed score")
+    table = Table(
+        title=f"{result['records']:,} payments worked off; then {result['rate']:,} a second: due to committed score"
+    )
     columns = {"entities": ",.0f", "records_per_s": ",.0f", "p50_ms": ".0f", "p99_ms": ".0f", "scorer_cpu_us": ".1f"}
-    columns |= {"entities_cpu_us": ".1f", "streams_records_per_s": ",.0f", "streams_p50_ms": ".0f", "streams_p99_ms": ".0f"}
+    columns |= {
+        "entities_cpu_us": ".1f",
+        "streams_records_per_s": ",.0f",
+        "streams_p50_ms": ".0f",
+        "streams_p99_ms": ".0f",
+    }
     for column in columns:
         table.add_column(column.replace("_", " "), justify="right")
     for row in result["rows"]:

@@ -21,6 +21,7 @@ SECTIONS: dict[str, Section] = {
     "features": ("Features", sections_models.features),
     "models": ("Models on the CPU", sections_models.models),
     "models-cuda": ("Models on a GPU", sections_models.models),
+    "entities": ("Entities", sections_entities.entities),
     "rings": ("What entities find", sections_entities.rings),
     "reasons": ("Reasons", sections_models.reasons),
 }

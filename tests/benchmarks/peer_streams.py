@@ -22,9 +22,7 @@ def java() -> Path | None:
     return Path(compiler).resolve().with_name("java") if compiler else None
 
 
-def command(
-    bootstrap: str, source: str, out: str, start: str, count: int, entities: Sequence[str] = ()
-) -> list[str]:
+def command(bootstrap: str, source: str, out: str, start: str, count: int, entities: Sequence[str] = ()) -> list[str]:
     """Scores `source` to `out`, from "earliest" or "latest"; after `count` records it prints how many a second, and ends.
 
     entities: over whose partitions the payments go first, each the fields that name it, joined by +.

@@ -19,6 +19,28 @@ def rings(record: Record) -> list[str]:
     ]
 
 
+def entities(record: Record) -> list[str]:
+    """By number of entities, beside Kafka Streams."""
+    figures = record.figures
+    columns = {"records_per_s": ",.0f", "p50_ms": ",.0f", "p99_ms": ",.0f"}
+    rows = [
+        (name, str(row["entities"]), *(f"{row[prefix + column]:{form}}" for column, form in columns.items()))
+        for row in figures["rows"]
+        for prefix, name in (("", "**Assay**"), ("streams_", "Kafka Streams"))
+        if f"{prefix}records_per_s" in row
+    ]
+    costs = ", ".join(f"{row['entities']}: {row['entities_cpu_us']:.1f} us" for row in figures["rows"])
+    return [
+        f"`assay bench entities`: {figures['records']:,} payments worked off, then {figures['rate']:,} a second, from due to",
+        "committed score; exactly once both, a process each for Assay's stages and scorer, Kafka Streams with its default",
+        "commit interval (100 ms). The median of the rounds.",
+        "",
+        *table(("", "entities", "records/s", "p50, ms", "p99, ms"), rows, left=0),
+        "",
+        f"Processor time of `assay entities` a payment, by the number of entities: {costs}.",
+    ]
+
+
 def _cell(row: dict[str, object], way: str) -> str:
     rounds = row[f"rounds_{way}"]
     assert isinstance(rounds, list)

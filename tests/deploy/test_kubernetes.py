@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from schemas.topics import ACCESS
+from services.settings.entities import EntitiesSettings
 from services.settings.intake import IntakeSettings
 from tests.deploy.ports import PORTS
 
@@ -198,20 +199,23 @@ def test_a_pod_on_a_gpu_has_one_and_refuses_to_go_without() -> None:
     assert pods(rendered("gpu"))["profiler"]["containers"][0]["image"] == "assay:cpu"
 
 
-def test_the_component_of_intake_adds_its_pods_to_an_overlay(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "settings"), [("intake", IntakeSettings), ("entities", EntitiesSettings)])
+def test_a_component_adds_its_pods_to_an_overlay(
+    name: str, settings: type[IntakeSettings | EntitiesSettings], tmp_path: Path
+) -> None:
     """Rendered beside the base, valid, on the port of its settings."""
     kubectl = shutil.which("kubectl") or pytest.skip("neither kubectl nor kustomize is installed")
     shutil.copytree(FOLDER, tmp_path / "kubernetes")
-    overlay = tmp_path / "kubernetes" / "overlays" / "routed"
+    overlay = tmp_path / "kubernetes" / "overlays" / "with"
     overlay.mkdir()
-    lines = ["resources: [../../base]", "components: [../../components/intake]"]
+    lines = ["resources: [../../base]", f"components: [../../components/{name}]"]
     (overlay / "kustomization.yaml").write_text("\n".join(lines))
     done = subprocess.run([kubectl, "kustomize", str(overlay)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     manifests = list(yaml.safe_load_all(done.stdout))
     for manifest in manifests:
         check(manifest)
-    (container,) = pods(manifests)["intake"]["containers"]
-    assert container["args"] == ["python", "-m", "services.intake"]
-    assert container["ports"][0]["containerPort"] == IntakeSettings.model_fields["http_port"].default
-    assert "profiler" not in str(one(manifests, "StatefulSet", "intake"))
+    (container,) = pods(manifests)[name]["containers"]
+    assert container["args"] == ["python", "-m", f"services.{name}"]
+    assert container["ports"][0]["containerPort"] == settings.model_fields["http_port"].default
+    assert "profiler" not in str(one(manifests, "StatefulSet", name))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from schemas.policy import Policy
     from schemas.source_spec import SourceSpec
     from services.verification.hops import HopsVerdict
-    from services.verification.read import Progress
     from services.verification.verdict import Verdict
 
 EXAMPLE = "Example: assay verify --json; assay verify --product credit"
@@ -55,7 +54,7 @@ def verify(
     entities: Annotated[
         bool,
         typer.Option(
-            "--entities", help="The scorer's bundle reads entities: judge the hop to each, and the scorer behind them."
+            "--entities", help="The bundle reads entities: judge the hop to each, and the scorer behind them."
         ),
     ] = False,
     allow_split: Annotated[
@@ -69,11 +68,10 @@ def verify(
 ) -> None:
     """Read input and outputs back and check that each committed input was answered exactly once.
 
-    Of a source that is routed, both hops: your topic to `events`, and `events` to scores. With --entities each hop of
-    `assay entities` too. May run beside a scorer. Alerts are
-    judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and so does
-    --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
-    hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
+    Of a source that is routed, the hop to `events`, too; with --entities each hop of `assay entities`. May run beside a scorer.
+    Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and
+    so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent, hanging, misjudged,
+    disagreeing or differing, or if cards (applicants) are split over partitions.
     """
     from models.sources.spec_file import load_source
     from services.verification.pipeline import CREDIT, PAYMENTS
@@ -85,16 +83,14 @@ def verify(
     spec = load_source(source) if source else None
     pipeline = CREDIT if credit else PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
-    options["policies"] = _policies()
     with progress_bar(hidden=json) as progress:
-        options["progress"] = progress
-        routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
-        hops = _hops(spec, settle, from_first_output, progress) if entities and not credit else None
+        options |= {"progress": progress, "policies": _policies()}
+        before = _before(spec, options, entities=entities and not credit)
         verdict = asyncio.run(_judge(group, watch, options))
     same, more = _compared(group, hidden=json) if bits else (True, {})
-    _print(routed, hops, verdict, more, as_json=json)
-    same = same and (routed is None or routed.clean) and (hops is None or hops.clean)
-    if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
+    _print(*before, verdict, more, as_json=json)
+    same = same and all(one is None or one.clean for one in (*before, verdict))
+    if not (same and (allow_split or not verdict.split_subjects)):
         raise typer.Exit(1)
 
 
@@ -141,6 +137,14 @@ def _print(
         results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
 
 
+def _before(
+    spec: "SourceSpec | None", options: dict[str, Any], *, entities: bool
+) -> "tuple[Verdict | None, HopsVerdict | None]":
+    """The hops before the scorer: of intake, and of entities."""
+    routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
+    return routed, _hops(spec, options) if entities else None
+
+
 async def _routed(spec: "SourceSpec", options: dict[str, Any]) -> "Verdict":
     """The first hop: from the user's topic to `events`."""
     from services.settings.intake import IntakeSettings
@@ -150,7 +154,7 @@ async def _routed(spec: "SourceSpec", options: dict[str, Any]) -> "Verdict":
     return await _judge(load(IntakeSettings).group, 0.0, {**options, "pipeline": routing(spec)})
 
 
-def _hops(spec: "SourceSpec | None", settle_s: float, from_first_output: bool, progress: "Progress") -> "HopsVerdict":
+def _hops(spec: "SourceSpec | None", options: dict[str, Any]) -> "HopsVerdict":
     """From the source over each entity to the scorer's topic; the entities are those of the bundle that scores."""
     from models.sources.routed import in_log
     from models.sources.spec_file import topic_of
@@ -173,9 +177,7 @@ def _hops(spec: "SourceSpec | None", settle_s: float, from_first_output: bool, p
         topic_of(source),
         manifest.feature_spec.stages,
         in_log(source),
-        settle_s_max=settle_s,
-        from_first_output=from_first_output,
-        progress=progress,
+        **{name: options[name] for name in ("settle_s_max", "from_first_output", "progress")},
     )
     return asyncio.run(run)
 
