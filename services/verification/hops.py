@@ -191,7 +191,7 @@ class _Hops:
         """Whether a record lies where its key says; without an id, or behind the last entity, by its source's number."""
         number, stays = self._partitions[tp.topic], (source >> OFFSET_BITS) % self._partitions[tp.topic]
         if tp.topic == self._features or key == f"{name}:".encode():
-            return tp.partition == stays
+            return bool(tp.partition == stays)
         return key.startswith(f"{name}:".encode()) and bool(place(key, number) == tp.partition)
 
     def _meant(self, record: Any) -> bool:

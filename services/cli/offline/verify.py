@@ -79,8 +79,7 @@ def verify(
     credit = product is Product.CREDIT
     if credit and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
-    group = group or _group(product)
-    spec = load_source(source) if source else None
+    group, spec = group or _group(product), load_source(source) if source else None
     pipeline = CREDIT if credit else PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
@@ -89,8 +88,8 @@ def verify(
         verdict = asyncio.run(_judge(group, watch, options))
     same, more = _compared(group, hidden=json) if bits else (True, {})
     _print(*before, verdict, more, as_json=json)
-    same = same and all(one is None or one.clean for one in (*before, verdict))
-    if not (same and (allow_split or not verdict.split_subjects)):
+    clean = same and all(one is None or one.clean for one in (*before, verdict))
+    if not clean or (verdict.split_subjects and not allow_split):
         raise typer.Exit(1)
 
 
