@@ -97,11 +97,13 @@ def test_rings_are_simulated_or_a_file_is_read_not_both(
     assert "--rings is of simulated payments, and --data gives others: leave one out." in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_bundle_of_simulated_rings_names_their_kinds_and_says_so_in_its_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Features and source are those that come with it; a bundle of other payments has no such setting."""
-    small = ["--epochs=1", "--no-compared", "--no-gan", "--json", "--days=30", "--customers=150"]
+    small = ["--epochs=1", "--no-compared", "--no-gan", "--json", "--days=14", "--customers=800"]
+    small += ["--validation-days=4", "--delay-days=2", "--test-days=3"]
     assert run_main(monkeypatch, "train", "fraud", "--rings", f"--out={tmp_path / 'out'}", *small) == 0
     manifest = json.loads(capsys.readouterr().out)
     assert manifest["training"]["settings"]["rings"] is True
