@@ -19,6 +19,7 @@ class Program(StrEnum):
 
     SCORER = "scorer"
     INTAKE = "intake"
+    ENTITIES = "entities"
     CONVERTER = "converter"
     PROFILER = "profiler"
     CREDIT = "credit"

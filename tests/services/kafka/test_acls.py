@@ -4,6 +4,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from schemas.topics import ACCESS
+from services.cli.operating.acls import Program
 from services.kafka.acls import grants
 
 
@@ -18,3 +19,8 @@ def test_a_group_of_a_like_name_is_not_covered(name: str) -> None:
         own, others = (f"assay-{group}-{source.topic}-{source.partition}" for group in ("team", "team-eu"))
         assert any(own.startswith(prefix) for prefix in allowed)
         assert not any(others.startswith(prefix) for prefix in allowed)
+
+
+def test_every_program_of_ours_can_be_asked_for() -> None:
+    """`assay acls` knows all that have rights."""
+    assert {program.value for program in Program} == {access.name for access in ACCESS}
