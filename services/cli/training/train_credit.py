@@ -8,9 +8,11 @@ import typer
 
 from models.installation import DEPLOY, lacking
 from services.cli import reading
+from services.cli.bundles.bundle import faults_of
 from services.cli.files import needing_files
 from services.cli.output import print_json, results
 from services.cli.training import train_view
+from services.cli.training.train import Accepted
 from services.errors import AssayError
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ def credit(
     source: Annotated[str | None, typer.Option(help="The data in words, with their licence, for the manifest.")] = None,
     owner: Annotated[str | None, typer.Option(help="Who answers for the bundle.")] = None,
     licence: Annotated[str | None, typer.Option(help="Of the bundle.")] = None,
+    accept: Accepted = None,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")] = False,
 ) -> None:
     """Train the credit bundle: classifier of default, autoencoder of those who repaid, thresholds, one ONNX graph.
@@ -104,6 +107,7 @@ def credit(
         **network(classifier, epochs),
         objective=parse_objective(objective),
         refer_share=refer_share,
+        accepted=faults_of(accept),
     )
     with train_view.bars(quiet=json) as shown:
         about = _source(source or in_words, owner, licence, own=data is not None)

@@ -1,0 +1,35 @@
+"""The least that a trained classifier must be worth, or no bundle is written: a constant, a logistic regression."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from models.bundle.verdict import unfit
+from models.training.data import Dataset, TrainingError
+from schemas.manifest import Fault, Manifest
+
+ITERATIONS_MAX = 1000
+
+
+def logistic_precision(train: Dataset, test: Dataset, chosen: Sequence[int] = ()) -> float:
+    """Average precision on `test` of a logistic regression fitted on `train`: on the chosen columns, or on all."""
+    columns = list(chosen) or list(range(train.features.shape[1]))
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS_MAX))
+    model.fit(train.features[:, columns].astype(np.float64), train.is_fraud)
+    score = model.predict_proba(test.features[:, columns].astype(np.float64))[:, 1]
+    return float(average_precision_score(test.is_fraud, score))
+
+
+def check_floor(manifest: Manifest, accepted: Sequence[Fault]) -> None:
+    """Raises TrainingError where the figures are below the floor and that is not accepted by name."""
+    refused = [objection for objection in unfit(manifest) if objection.fault not in accepted]
+    if refused:
+        flags = " ".join(f"--accept {objection.fault}" for objection in refused)
+        raise TrainingError(
+            f"No bundle is written: {'; '.join(objection.sentence for objection in refused)}. Train it longer (--epochs), on "
+            f"more rows or another --classifier, or write it all the same with {flags}."
+        )
