@@ -17,7 +17,7 @@ Library = Literal["xgboost", "lightgbm"]
 
 @dataclass(frozen=True, slots=True)
 class TreeSettings:
-    """How trees are grown: the grid of the Fraud Detection Handbook chose 50 of depth 3 at a rate of 0.3 (docs/decisions)."""
+    """How trees are grown: as the grid of the Fraud Detection Handbook chooses on its data (docs/decisions)."""
 
     library: Library = "xgboost"
     trees: int = 50
