@@ -48,7 +48,7 @@ class Graph:
 
     def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add a node with one output, and return the output's name."""
-        domain = DOMAIN if operator == OPERATOR else ""
+        domain = DOMAIN if operator == OPERATOR else None
         self.nodes.append(helper.make_node(operator, inputs, [output], output, domain=domain, **attributes))
         return output
 

@@ -53,8 +53,8 @@ def fused(settings: ClassifierSettings) -> Fused:
     logit = fit_logit(inputs, train, validation, settings, 1, device, silent)
     calibration = calibrate(logit, validation, settings.calibration)
     curve = fit_percentiles(np.random.default_rng(1).gamma(4.0, 0.03, size=5000).astype(np.float32))
-    parts = (logit.network, calibration, Vae(), curve, (), logit.trees, logit.mix)
-    return Fused(encoding, standardisation, *parts).eval()
+    trees, mix = logit.trees, logit.mix
+    return Fused(encoding, standardisation, logit.network, calibration, Vae(), curve, (), trees, mix).eval()
 
 
 @pytest.mark.parametrize("library", ["xgboost", "lightgbm"])

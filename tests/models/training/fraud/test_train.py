@@ -133,6 +133,17 @@ def test_the_committed_results_page_is_the_committed_bundles() -> None:
     assert Path("docs/results.md").read_text(encoding="utf-8") == page
 
 
+def test_what_falls_short_of_another_model_stands_before_every_table() -> None:
+    """Of the committed bundle, by name; nothing where the intervals hold 0."""
+    page = results_page(COMMITTED.manifest)
+    assert page.index("## What falls short") < page.index("## Ranking and calibration")
+    assert "average precision 0.567, XGBoost 0.639: difference -0.072" in page
+    evaluation = COMMITTED.manifest.evaluation
+    assert evaluation is not None
+    alone = evaluation.model_copy(update={"models": evaluation.models[:2]})
+    assert "falls short" not in results_page(COMMITTED.manifest.model_copy(update={"evaluation": alone}))
+
+
 def test_a_compared_bundle_records_baselines_and_what_was_never_shown(tmp_path: Path) -> None:
     """Every model on the same cut with intervals, every day, and each kind of fraud left out once."""
     evaluation = train(replace(SMALL, compared=True), tmp_path / "bundle").manifest.evaluation
