@@ -9,18 +9,27 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models.bundle.verdict import unfit
+from models.networks.encoding import present, with_flags
 from models.training.data import Dataset, TrainingError
 from schemas.manifest import Fault, Manifest
 
 ITERATIONS_MAX = 1000
 
 
-def logistic_precision(train: Dataset, test: Dataset, chosen: Sequence[int] = ()) -> float:
-    """Average precision on `test` of a logistic regression fitted on `train`: on the chosen columns, or on all."""
-    columns = list(chosen) or list(range(train.features.shape[1]))
+def logistic_precision(
+    train: Dataset, test: Dataset, chosen: Sequence[int] = (), embedded: Sequence[int] = ()
+) -> float:
+    """Average precision on `test` of a logistic regression fitted on `train`: on the chosen columns, or on all.
+
+    embedded: columns of codes, read as a flag for each value.
+    """
+    values = present(train.features, embedded)
+    of_train, of_test = (
+        (part.features[:, list(chosen)] if chosen else with_flags(part.features, values)).astype(np.float64)
+        for part in (train, test)
+    )
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS_MAX))
-    model.fit(train.features[:, columns].astype(np.float64), train.is_fraud)
-    score = model.predict_proba(test.features[:, columns].astype(np.float64))[:, 1]
+    score = model.fit(of_train, train.is_fraud).predict_proba(of_test)[:, 1]
     return float(average_precision_score(test.is_fraud, score))
 
 

@@ -13,7 +13,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from models.bundle.pack import pack_bundle, stated
 from models.bundle.verdict import LOGISTIC
-from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
+from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation, present
 from models.networks.fused import Fused, feature_errors
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
@@ -120,8 +120,8 @@ def train_fraud(
     """
     device = deterministic_torch(settings.seed)
     card = settings.card or (SIMULATED_CARD if history is None else OWN_CARD)
-    history = history or _simulated(settings, progress)
-    cuts = split(history.data, history.days, _cuts(settings, history))
+    history, settings = _with_features(history or _simulated(settings, progress), settings)
+    cuts = split(history.data, history.days, cuts_from(settings, history.first_day, history.days))
     check_enough(cuts)
 
     train, of_gan = _augmented(settings, cuts, device, progress)
@@ -150,7 +150,7 @@ def train_fraud(
         source=settings.source,
         thresholds=thresholds,
         training=_run(settings, history, cuts),
-        metrics=_metrics(cuts, model, on_test, thresholds) | of_gan,
+        metrics=_metrics(settings, cuts, model, on_test, thresholds) | of_gan,
         evaluation=_evaluation(settings, history, cuts, model, on_test, thresholds, device, progress),
         files={},
     )
@@ -169,18 +169,26 @@ def train_fraud(
     return manifest
 
 
-def _cuts(settings: FraudSettings, history: History) -> Cuts:
-    """The cuts, with the first day counted from the data's. Raises TrainingError for a date that is invalid or outside them."""
+def cuts_from(settings: FraudSettings, start_day: int, days: int) -> Cuts:
+    """The cuts, with the first day counted from the data's, `start_day`.
+
+    Raises TrainingError for a date that is invalid or outside them.
+    """
     if settings.from_date is None:
         return settings.cuts
     try:
-        first_day = (date.fromisoformat(settings.from_date) - EPOCH).days - history.first_day
+        first_day = (date.fromisoformat(settings.from_date) - EPOCH).days - start_day
     except ValueError:
         raise TrainingError(f"{settings.from_date!r} is no date: write for example 2018-07-25.") from None
-    if not 0 <= first_day < history.days:
-        first = EPOCH + timedelta(days=history.first_day)
-        raise TrainingError(f"{settings.from_date} is not among the {history.days} days from {first}: choose another.")
+    if not 0 <= first_day < days:
+        first = EPOCH + timedelta(days=start_day)
+        raise TrainingError(f"{settings.from_date} is not among the {days} days from {first}: choose another.")
     return replace(settings.cuts, first_day=first_day)
+
+
+def _with_features(history: History, settings: FraudSettings) -> tuple[History, FraudSettings]:
+    """The settings with the spec that the history's features are of: with what its train cut taught."""
+    return history, replace(settings, spec=history.spec or settings.spec)
 
 
 def _simulated(settings: FraudSettings, progress: Progress) -> History:
@@ -204,11 +212,11 @@ def _augmented(
 
 def _fit(settings: FraudSettings, cuts: Split, labelled: Dataset, device: torch.device, progress: Progress) -> Fused:
     """Both networks with everything between them and a row of raw features. labelled: what the classifier is fitted on."""
-    train, validation = cuts.train, cuts.validation
-    encoding = fit_encoding(train.legitimate)
-    standardisation = fit_standardisation(train.features)
+    train, validation, embedded = cuts.train, cuts.validation, settings.spec.embedded
+    encoding = fit_encoding(train.legitimate, values=present(train.features, embedded))
+    standardisation = fit_standardisation(train.features, embedded)
     count = settings.classifier.chosen_inputs
-    chosen = choose_features(train, validation, count, settings.seed, progress) if count else ()
+    chosen = choose_features(train, validation, count, settings.seed, progress, embedded) if count else ()
     inputs = ClassifierInputs(encoding, standardisation, chosen)
     logit = fit_logit(inputs, labelled, validation, settings.classifier, settings.seed, device, progress)
     calibration = calibrate(logit, validation, settings.classifier.calibration)
@@ -219,9 +227,11 @@ def _fit(settings: FraudSettings, cuts: Split, labelled: Dataset, device: torch.
     return Fused(encoding, standardisation, network, calibration, vae, curve, chosen, trees, mix).eval()
 
 
-def _metrics(cuts: Split, model: Fused, on_test: Scores, thresholds: Thresholds) -> dict[str, float]:
+def _metrics(
+    settings: FraudSettings, cuts: Split, model: Fused, on_test: Scores, thresholds: Thresholds
+) -> dict[str, float]:
     """The bundle's figures, and the one that it is held against."""
-    logistic = logistic_precision(cuts.train, cuts.test, model.inputs.chosen.tolist())
+    logistic = logistic_precision(cuts.train, cuts.test, model.inputs.chosen.tolist(), settings.spec.embedded)
     return evaluate(cuts.test, on_test, thresholds) | {LOGISTIC: logistic}
 
 
@@ -239,7 +249,7 @@ def _evaluation(
     others: dict[str, NDArray[np.float32]] = {}
     unseen: tuple[Group, ...] = ()
     if settings.compared:
-        others = baseline_scores(cuts.train, cuts.test, settings.seed, progress)
+        others = baseline_scores(cuts.train, cuts.test, settings.seed, progress, settings.spec.embedded)
         unseen = unseen_scenarios(cuts, model, on_test, settings.classifier, settings.seed, budget, device, progress)
     return build_evaluation(
         cuts.test,

@@ -33,5 +33,6 @@ def _why(manifest: Manifest) -> str:
         return "It has trees already: more payments, or other settings of the trees, are what is left to try."
     return (
         "Why: it is one network without trees, whose settings were chosen on weeks of other payments, and which runs on a GPU "
-        "too. `assay train fraud --classifier xgboost` or `blend` trains what has trees, for the CPU alone ([models](models.md))."
+        "too. `assay train fraud --classifier xgboost` or `blend` trains what has trees, for the CPU alone "
+        "([models](models.md))."
     )
