@@ -159,8 +159,7 @@ def train_fraud(
     reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
     held_out = carried((cuts.validation, on_validation), (cuts.test, on_test), history.first_day)
     manifest = stated(manifest, graph, reference, held_out)
-    # the simulator's kinds of fraud have names; those of other data are numbers to us
-    kinds = SCENARIOS if history.source == SIMULATED else {}
+    kinds = SCENARIOS if history.source == SIMULATED else {}  # those of other data are numbers to us
     report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, kinds)
     golden = golden_of(cuts.test.features, on_test, partial(feature_errors, model))
     pack_bundle(out, manifest, graph, reference, report, golden, held_out)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from models.installation import DEPLOY, lacking
+from models.installation import DEPLOY
 from services.cli import reading
 from services.cli.bundles.bundle import faults_of
 from services.cli.files import needing_files
 from services.cli.output import print_json, results
 from services.cli.training import train_view
-from services.cli.training.train import Accepted
+from services.cli.training.train import Accepted, needing_trainer
 from services.errors import AssayError
 
 if TYPE_CHECKING:
@@ -87,11 +87,9 @@ def credit(
     """
     from models.features.spec_file import load_spec
 
-    try:
+    with needing_trainer():
         from models.training.credit.train import CreditSettings, network, train_credit
         from models.training.thresholds import parse_objective
-    except ModuleNotFoundError as error:
-        raise AssayError(lacking("Training needs", error, "train")) from None
     spec = load_spec(features)
     options = reading.options(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words

@@ -83,6 +83,7 @@ def of_library(library: Library, train: Dataset, rows: NDArray[np.float32]) -> N
         from lightgbm import LGBMClassifier
 
         fixed = {"num_leaves": 16, "deterministic": True, "force_row_wise": True, "verbose": -1}
+        fixed |= {"boost_from_average": False, "min_sum_hessian_in_leaf": 1.0, "reg_lambda": 1.0}
         model = LGBMClassifier(**common, **fixed)
     model.fit(train.features, train.is_fraud)
     probabilities: NDArray[np.floating] = model.predict_proba(rows)[:, 1]
