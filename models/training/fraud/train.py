@@ -93,6 +93,8 @@ class FraudSettings:
     source: SourceSpec | None = None
     accepted: tuple[Fault, ...] = ()
     """Faults that the bundle is written in spite of: see `models.training.floor`."""
+    rings: bool = False
+    """Whether the simulated payments have frauds of many cards at once."""
 
     def __post_init__(self) -> None:
         """Raises TrainingError where the source lacks what the features read."""
@@ -102,7 +104,7 @@ class FraudSettings:
 
 _SETTINGS = TypeAdapter(FraudSettings)
 
-OF_SIMULATION = ("customers", "terminals", "days")
+OF_SIMULATION = ("customers", "terminals", "days", "rings")
 """Settings that do not apply to a history read from a file."""
 
 
@@ -192,7 +194,11 @@ def _with_features(history: History, settings: FraudSettings) -> tuple[History, 
 
 def _simulated(settings: FraudSettings, progress: Progress) -> History:
     simulation = SimulationSettings(
-        seed=settings.seed, customers=settings.customers, terminals=settings.terminals, days=settings.days
+        seed=settings.seed,
+        customers=settings.customers,
+        terminals=settings.terminals,
+        days=settings.days,
+        rings=settings.rings,
     )
     return simulated(simulation, settings.spec, progress)
 
@@ -299,7 +305,9 @@ def with_epochs(settings: FraudSettings, epochs: int) -> FraudSettings:
 def recorded(settings: FraudSettings) -> dict[str, JsonValue]:
     """The settings as the manifest records them, beside what it has fields for. `restored` takes them back."""
     flat: dict[str, JsonValue] = _SETTINGS.dump_python(
-        settings, mode="json", exclude={"spec", "seed", "version", "name", "source"}
+        settings,
+        mode="json",
+        exclude={"spec", "seed", "version", "name", "source", *(() if settings.rings else ("rings",))},
     )
     return flat
 
