@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from schemas.topics import ACCESS
+from services.settings.entities import EntitiesSettings
 from services.settings.gateway import GatewaySettings
 from services.settings.intake import IntakeSettings
 from tests.deploy.ports import PORTS
@@ -215,13 +216,16 @@ def with_component(tmp_path: Path, base: str, component: str) -> list[Manifest]:
     return manifests
 
 
-def test_the_component_of_intake_adds_its_pods_to_an_overlay(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "settings"), [("intake", IntakeSettings), ("entities", EntitiesSettings)])
+def test_a_component_of_the_engine_adds_its_pods_to_an_overlay(
+    name: str, settings: type[IntakeSettings | EntitiesSettings], tmp_path: Path
+) -> None:
     """Rendered beside the base, valid, on the port of its settings."""
-    manifests = with_component(tmp_path, "development", "intake")
-    (container,) = pods(manifests)["intake"]["containers"]
-    assert container["args"] == ["python", "-m", "services.intake"]
-    assert container["ports"][0]["containerPort"] == IntakeSettings.model_fields["http_port"].default
-    assert "profiler" not in str(one(manifests, "StatefulSet", "intake"))
+    manifests = with_component(tmp_path, "development", name)
+    (container,) = pods(manifests)[name]["containers"]
+    assert container["args"] == ["python", "-m", f"services.{name}"]
+    assert container["ports"][0]["containerPort"] == settings.model_fields["http_port"].default
+    assert "profiler" not in str(one(manifests, "StatefulSet", name))
 
 
 @pytest.mark.parametrize("base", ["development", "production"])
