@@ -24,6 +24,10 @@ VALUES_MAX = 20
 VALUE_SHARE_MIN = 0.005
 """Of a category: so many values have a number of their own, and rarer ones have none."""
 
+MET_VALUES_MIN = 4
+"""Of a category: from so many on it says something that a subject meets one for the first time."""
+
+NAME_CHARACTERS_MAX = 64
 KEY = "subject"
 OWN_CATEGORIES = ("country", "channel", "mcc")
 BETWEEN_S_MAX = 315_576_000
@@ -43,6 +47,7 @@ def proposed_features(source: SourceSpec, seen: Seen) -> str:
         "allowed_lateness: 5m",
         f"keys: {{{KEY}: card_id}}  # card_id is the source spec's subject",
         *_currencies(source, seen),
+        *_networks(source),
         "",
         "windows:",
         *(f"  - {{duration: {duration}, buckets: {buckets}}}" for duration, buckets in WINDOWS),
@@ -63,6 +68,22 @@ def _currencies(source: SourceSpec, seen: Seen) -> Iterator[str]:
     yield f"currencies: {{only: {commonest}}}  # events in another currency become dead letters{rates}"
 
 
+def _networks(source: SourceSpec) -> list[str]:
+    """An id of the network of each address: a phone's address changes all the time, its network hardly ever."""
+    addresses = [name for name, attribute in source.attributes.items() if isinstance(attribute, IpAttribute)]
+    made = {_network(name): {"kind": "prefix", "attribute": name} for name in addresses if _has_network(name, source)}
+    return ["derived:", *(f"  {name}: {flow(fields)}" for name, fields in made.items())] if made else []
+
+
+def _network(name: str) -> str:
+    return f"{name}_network"
+
+
+def _has_network(name: str, source: SourceSpec) -> bool:
+    """Whether its network can have a name of its own."""
+    return _network(name) not in source.attributes and len(_network(name)) <= NAME_CHARACTERS_MAX
+
+
 def _features(source: SourceSpec, seen: Seen) -> Iterator[dict[str, Any]]:
     yield {"name": "amount", "kind": "field", "field": "amount"}
     for part in ("hour", "is_weekend", "is_night"):
@@ -79,10 +100,10 @@ def _features(source: SourceSpec, seen: Seen) -> Iterator[dict[str, Any]]:
         if field is not None:
             yield from _met(name, name, lacking=not field.required)
     for name, attribute in source.attributes.items():
-        yield from _of_attribute(name, attribute, seen)
+        yield from _of_attribute(name, attribute, source, seen)
 
 
-def _of_attribute(name: str, attribute: BaseAttribute, seen: Seen) -> Iterator[dict[str, Any]]:
+def _of_attribute(name: str, attribute: BaseAttribute, source: SourceSpec, seen: Seen) -> Iterator[dict[str, Any]]:
     lacking = not attribute.required
     missing = {"missing": 0} if lacking else {}
     if isinstance(attribute, NumberAttribute):
@@ -100,14 +121,15 @@ def _of_attribute(name: str, attribute: BaseAttribute, seen: Seen) -> Iterator[d
             yield {
                 "name": name, "kind": "category", "attribute": name, "values": numbers, "other": {"number": 0}, **missing,
             }  # fmt: skip
-        else:
+        if not values or len(values) >= MET_VALUES_MIN:
             yield from _met(name, name, lacking=lacking)
     elif isinstance(attribute, GeoAttribute):
         for part in ("distance", "speed"):
             yield {"name": f"{name}_{part}", "kind": "place", "key": KEY, "attribute": name, "part": part}
     elif isinstance(attribute, IpAttribute):
         yield {"name": f"{name}_private", "kind": "network", "attribute": name, "part": "private", **missing}
-        yield from _met(name, name, lacking=lacking)
+        of = _network(name) if _has_network(name, source) else name
+        yield from _met(of, of, lacking=lacking)
     elif isinstance(attribute, IdAttribute):
         yield from _met(name, name, lacking=lacking)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.offline.read_back import progress_bar
-from services.cli.output import print_json, results
+from services.cli.output import notes, print_json, results
 from services.cli.products import Product
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def verify(
             "--bits", help="Then fold and score everything again, as `assay replay` does, and compare every bit."
         ),
     ] = False,
-    source: Annotated[Path | None, typer.Option(help="Source spec of the input. Default: `transactions`.")] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Source spec of the input. Default: that of the bundle that scores; without one `transactions`."),
+    ] = None,
     entities: Annotated[
         bool,
         typer.Option("--entities", help="The scorer reads `entity-features`: its bundle's features read entities."),
@@ -70,17 +73,18 @@ def verify(
     --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
     hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
-    from models.sources.spec_file import load_source
     from services.verification.pipeline import CREDIT, PAYMENTS
 
     credit = product is Product.CREDIT
     if credit and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or _group(product)
-    spec = load_source(source) if source else None
+    spec, entities = _input(source, entities) if not credit else (None, False)
     pipeline = CREDIT if credit else PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     options["policies"] = _policies()
+    if not json:
+        notes.print(f"The input is {pipeline.source.name}{'' if spec is None else f', made of {spec.topic}'}.")
     with progress_bar(hidden=json) as progress:
         options["progress"] = progress
         routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
@@ -90,6 +94,19 @@ def verify(
     same = same and (routed is None or routed.clean)
     if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
         raise typer.Exit(1)
+
+
+def _input(given: Path | None, entities: bool) -> "tuple[SourceSpec | None, bool]":
+    """The source spec of the input, and whether the scorer reads it behind the stages of entities. Raises SourceSpecError."""
+    from models.sources.spec_file import load_source
+    from services.cli.operating.inputs import scoring_manifest
+
+    if given is not None:
+        return load_source(given), entities
+    manifest = scoring_manifest()
+    if manifest is None:
+        return None, entities
+    return manifest.source, entities or bool(manifest.feature_spec.stages)
 
 
 def _policies() -> "Callable[[str], Policy | None]":
