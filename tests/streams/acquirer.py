@@ -1,4 +1,4 @@
-"""A card acquirer's stream: nested JSON, ISO times with an offset, decimal strings, keyed by merchant, other messages between."""
+"""A card acquirer's stream: nested JSON, ISO times, decimal strings, keyed by merchant, other messages between."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,7 +20,10 @@ def document(fact: Fact, *, labelled: bool) -> dict[str, Any]:
     moment = datetime.fromtimestamp(fact.time_ms / 1_000, UTC).astimezone(ZONE)
     return {
         "messageType": "AUTHORISATION",
-        "event": {"uuid": f"a1-{fact.number:08d}-{fact.subject:06x}", "occurredAt": moment.isoformat(timespec="milliseconds")},
+        "event": {
+            "uuid": f"a1-{fact.number:08d}-{fact.subject:06x}",
+            "occurredAt": moment.isoformat(timespec="milliseconds"),
+        },
         "account": {"token": f"k1:{fact.subject:07d}q", "country": fact.home},
         "merchant": {"id": f"m-{fact.other:03d}", "country": fact.country, "name": f"Shop {fact.other}"},
         "amount": {"value": f"{fact.cents / 100:.2f}", "currency": "EUR"},

@@ -24,7 +24,7 @@ class Folder:
     def __post_init__(self) -> None:
         """An `assay` of this checkout, first on the path."""
         bin_path = self.stream.directory / "bin"
-        bin_path.mkdir()
+        bin_path.mkdir(exist_ok=True)
         program = bin_path / "assay"
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m services.cli "$@"\n')
         program.chmod(0o755)

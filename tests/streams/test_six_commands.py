@@ -164,20 +164,14 @@ async def seen_by(folder: Folder, line: str, alerts: list[Alert]) -> None:
 def of_plain_fields(folder: Folder) -> float:
     """AUC where nothing but the event's own fields is read."""
     source = load_source(folder.path / "source.yaml").model_copy(update={"attributes": {}})
-    (folder.path / "plain.yaml").write_text(json.dumps(source.model_dump(mode="json", exclude_defaults=True, by_alias=True)))
+    spec = source.model_dump(mode="json", exclude_defaults=True, by_alias=True)
+    (folder.path / "plain.yaml").write_text(json.dumps(spec))
     folder.sh("assay init plain --source shop/plain.yaml --labelled history.jsonl --sample history.jsonl", inside=False)
-    plain = replace_path(folder)
-    folder.sh(f"cd ../plain && {plain['train fraud']}")
-    allowed = "ASSAY_ALLOW_UNSIGNED_BUNDLES=true assay batch --bundle bundle ../live.jsonl scores.parquet"
-    folder.sh(f"cd ../plain && {allowed}")
-    return area({name: found[0] for name, found in batch_scores(folder.path.parent / "plain/scores.parquet").items() if found[0] is not None})
-
-
-def replace_path(folder: Folder) -> dict[str, str]:
-    """The other folder's commands."""
-    other = Folder.__new__(Folder)
-    other.path = folder.path.parent / "plain"
-    return other.commands()
+    plain = replace(folder, path=folder.path.parent / "plain")
+    plain.sh(plain.commands()["train fraud"])
+    plain.sh("ASSAY_ALLOW_UNSIGNED_BUNDLES=true assay batch --bundle bundle ../live.jsonl scores.parquet")
+    found = batch_scores(plain.path / "scores.parquet")
+    return area({name: scores[0] for name, scores in found.items() if scores[0] is not None})
 
 
 @pytest.fixture

@@ -51,7 +51,9 @@ def verify(
     ] = False,
     source: Annotated[
         Path | None,
-        typer.Option(help="Source spec of the input. Default: that of the bundle that scores; without one `transactions`."),
+        typer.Option(
+            help="Source spec of the input. Default: that of the bundle that scores; without one `transactions`."
+        ),
     ] = None,
     entities: Annotated[
         bool,

@@ -40,7 +40,9 @@ def run() -> None:
     notes.print(f"{found.ref.name}/{found.ref.version} needs {', '.join(wanted)}; Ctrl-C ends all of them.")
     failed, statuses = run_until_asked(_started(wanted), load(RuntimeSettings).drain_timeout_s + MARGIN_S)
     if failed is not None:
-        notes.print(f"{failed.name} ended with status {failed.status}, so everything was ended; its last lines say why.")
+        notes.print(
+            f"{failed.name} ended with status {failed.status}, so everything was ended; its last lines say why."
+        )
         raise typer.Exit(failed.status or 1)
     raise typer.Exit(max(statuses, default=0))
 

@@ -12,7 +12,7 @@ import numpy as np
 from models.discovery.moments import moment_words
 from models.discovery.sample import sampled
 from models.sources.events import Events
-from models.sources.spec_file import load_source
+from models.sources.spec_file import load_source, users_topic
 from schemas.source_spec import SourceSpec
 from services.cli.files import needing_files
 from services.cli.masking import masked
@@ -84,7 +84,7 @@ class Placement:
             why = (
                 f"{apart:,} of {self.events:,} events lie on another partition than the hash of their {subject} gives, and"
                 if apart
-                else f"all {self.events:,} events lie where the hash of their {subject} puts them, so `routed: false` would do, too:"
+                else f"all {self.events:,} events lie where the hash of their {subject} puts them, but"
             )
             return f"routed, as the spec says: {why} `assay intake` brings each subject's together."
         keyed = f"the record's key is {subject} in {self.keyed:,} of {self.events:,}"
@@ -139,6 +139,7 @@ def looked_at(
         records: Sequence[Any] = [Payload(row, record["payload"]) for row, record in enumerate(found)]
         places = [f"line {record['line']}" for record in found]
         return source, _judged(source, name, records, places, problems, 0)
+    users_topic(source)  # raises where only a file can be read by the spec
     records, partitions = asyncio.run(topic_records(load(KafkaSettings), name, records_max))
     places = [f"{record.partition}/{record.offset}" for record in records]
     read = asyncio.run(forms.events(records, forms.Form.of(source), name))
@@ -235,7 +236,7 @@ def as_json(source: SourceSpec, looked: Looked, number: int, *, unmasked: bool) 
         "faults": dict(looked.reasons.most_common(REASONS_SHOWN_MAX)),
         "repeated_ids": looked.repeated_ids,
         "way": None if looked.placement is None else looked.placement.way,
-        "why": None if looked.placement is None else looked.placement.words(source.event.subject.path),
+        "why": None if looked.placement is None else looked.placement.words(source.event.subject.where),
         "records": [
             {"where": row.where, "what": row.what, "why": row.why or None, "fields": _shown(row.fields, hidden)}
             for row in chosen(looked.rows, number)
@@ -275,7 +276,7 @@ def show(source: SourceSpec, looked: Looked, number: int, *, unmasked: bool) -> 
     if looked.repeated_ids:
         results.print(f"{looked.repeated_ids:,} events repeat the id of another: a stream makes dead letters of them.")
     if looked.placement is not None:
-        results.print(looked.placement.words(source.event.subject.path))
+        results.print(looked.placement.words(source.event.subject.where))
 
 
 def _cell(value: Any) -> str:

@@ -44,11 +44,13 @@ def init(
     sample: Annotated[
         str | None,
         typer.Option(
-            metavar="TOPIC|FILE", help="Looked at for the values of categories and currency. Default: --from, the spec's topic."
+            metavar="TOPIC|FILE",
+            help="Looked at for the values of categories and currency. Default: --from, the spec's topic.",
         ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option(help="Field of the labelled file that says what was fraud. Default: as the file shows.")
+        str | None,
+        typer.Option(help="Field of the labelled file that says what was fraud. Default: as the file shows."),
     ] = None,
     records: commands.Records = 4_000,
     id_path: commands.IdPath = None,
@@ -174,7 +176,8 @@ def _make(
         past = None
         if labelled is not None:
             label = _label(labelled, label, options)
-            past = looked if sample == str(labelled) else looked_at(Path(directory) / SOURCE, str(labelled), records, options)[1]
+            same = sample == str(labelled)
+            past = looked if same else looked_at(Path(directory) / SOURCE, str(labelled), records, options)[1]
     seen = {name: [event[name] for event in events] for name in events[0]}
     proposed = proposed_features(spec, seen)
     if problem := misfit(parse_spec(proposed, FEATURES), spec):
@@ -182,7 +185,9 @@ def _make(
     data = LABELLED if labelled is None else os.path.relpath(labelled.resolve(), folder.resolve())
     content |= {
         FEATURES: proposed.encode(),
-        README: readme.text(folder.name or folder.resolve().name, spec, data, label or "is_fraud", _cuts(past)).encode(),
+        README: readme.text(
+            folder.name or folder.resolve().name, spec, data, label or "is_fraud", _cuts(past)
+        ).encode(),
     }
     _write(folder, content)
     _say(folder, spec, looked, sorted({str(event["currency"]) for event in events if event["currency"]}))
@@ -205,7 +210,9 @@ def _events(looked: "Looked") -> list[dict[str, object]]:
     events = [row.fields for row in looked.rows if row.what == "event"]
     if not events:
         why = next(iter(looked.reasons), "none is selected")
-        raise AssayError(f"No record of {looked.name} is an event ({why}): correct the source spec, and give it as --source.")
+        raise AssayError(
+            f"No record of {looked.name} is an event ({why}): correct the source spec, and give it as --source."
+        )
     return events
 
 
@@ -255,7 +262,7 @@ def _say(folder: Path, spec: "SourceSpec", looked: "Looked", currencies: list[st
     for reason, times in looked.reasons.most_common(3):
         notes.print(f"  {times:,}: {reason}")
     if looked.placement is not None:
-        notes.print(looked.placement.words(spec.event.subject.path))
+        notes.print(looked.placement.words(spec.event.subject.where))
     if len(currencies) > 1:
         notes.print(
             f"The sample has {', '.join(currencies)}: amounts in one are taken until `currencies` in {folder / FEATURES} has "

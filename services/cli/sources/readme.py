@@ -10,6 +10,7 @@ ENVIRONMENT = "ASSAY_BUNDLE=bundle ASSAY_BUNDLE_PUBLIC_KEYS=release.pub"
 def text(title: str, spec: SourceSpec, data: str, label: str, cuts: str) -> str:
     """data: the labelled file, from the folder. cuts: further options of training. Its indented lines are commands."""
     beside = "intake, which brings each subject's events together, and the scorer" if spec.is_routed else "the scorer"
+    train = f"--source source.yaml --features features.yaml --label {quote(label)}{cuts} --out bundle"
     return f"""# {title}
 
 From `{spec.topic}` to alerts. The first command was `assay init`; run the next five in this folder. Kafka is where
@@ -17,7 +18,7 @@ From `{spec.topic}` to alerts. The first command was `assay init`; run the next 
 
 1. Train on `{data}`, labelled events of the topic's layout; `{label}` says what was fraud.
 
-       assay train fraud --data {quote(data)} --source source.yaml --features features.yaml --label {quote(label)}{cuts} --out bundle
+       assay train fraud --data {quote(data)} {train}
 
 2. Sign, since only a signed bundle scores. `bundle/report.html` says what it finds and misses: read it first.
 

@@ -124,6 +124,7 @@ def drafted(
 
 
 def read_options(encoding: str | None, delimiter: str | None) -> "ReadOptions | None":
+    """What was said of a file's text, if anything."""
     if encoding is None and delimiter is None:
         return None
     return reading.options(encoding, delimiter, None, None, None, None, None, None)
