@@ -26,7 +26,7 @@ INSTALL = $(RUN)/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help demo monitor test test-slow test-versions test-version coverage test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit
-.PHONY: sign sbom audit audit-answers dashboards clean lock hashes
+.PHONY: site sign sbom audit audit-answers dashboards clean lock hashes
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -71,6 +71,9 @@ test-observability: $(VENV)/.installed-all ## dashboards, alert rules, traces: a
 
 test-containers: $(VENV)/.installed-all ## each command of deploy/compose.yaml in a bare venv, as its container would run it
 	@$(RUN)/python -m tests.deploy.bare
+
+site: $(VENV)/.installed-all ## the documentation as a site, strictly: build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet --config-file deploy/site/mkdocs.yml
 
 dashboards: $(VENV)/.installed-all ## write deploy/grafana/dashboards from their source
 	@$(RUN)/python -m deploy.grafana.source.build

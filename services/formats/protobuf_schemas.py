@@ -28,6 +28,9 @@ from proto_schema_parser.parser import Parser
 from schemas.codec import RejectedError, UnknownSchemaError
 from services.formats.protobuf_documents import Message
 
+SCHEMA_BYTES_MAX = 256 << 10
+"""With all that it imports. The grammar takes seconds for that much, in which a process does nothing else."""
+
 ROOT = "assay-root.proto"
 """Name of the schema itself among its files."""
 
@@ -107,6 +110,8 @@ class ProtobufSchema:
 
 def parse(text: str, references: Sequence[tuple[str, str]] = ()) -> ProtobufSchema:
     """The schema in `text`. references: name and text of what it imports, each behind its own. Raises UnknownSchemaError."""
+    if len(text) + sum(len(inner) for _, inner in references) > SCHEMA_BYTES_MAX:
+        raise UnknownSchemaError(f"its schema has more than {SCHEMA_BYTES_MAX} characters")
     pool = DescriptorPool()
     texts = {**CONFLUENT, **dict(references)}
     try:

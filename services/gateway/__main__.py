@@ -78,7 +78,7 @@ async def start() -> None:
             topic=name,
             remembered=len(room.memory),
         )
-        await serve(guarded(gateway), listening, settings, stop)
+        await serve(guarded(gateway), listening, settings, shown, stop)
         watching.cancel()
     except KafkaError as error:
         raise AssayError(start_sentence(error, kafka.bootstrap)) from error

@@ -11,6 +11,7 @@ EVENTS = {
     "gateway.keys_read": "The file of API keys has changed: so many keys open something now.",
     "gateway.keys_unreadable": "The file of API keys cannot be used: the keys of before stay.",
     "gateway.no_tls": "The gateway can be reached from other machines without TLS of its own.",
+    "gateway.not_accepted": "A connection could not be accepted: no descriptor is left, or the client is gone.",
     "gateway.refused": "A request without credentials that are known here (401), or without the scope for it (403).",
     "gateway.request_failed": "A fault of ours on a request, which was answered 500: worth a report.",
     "gateway.started": "The gateway serves; where, and how many decisions it read back.",

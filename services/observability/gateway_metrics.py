@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from services.observability.histogram import BulkHistogram
 from services.observability.metrics import LATENCY_BUCKETS_S
 
+CLOSED_CAUSES = ("full", "handshake", "slow", "head", "unread", "idle")
 OUTCOMES = ("decided", "repeated", "stand_in", "problem")
 
 
@@ -27,6 +28,12 @@ class GatewayMetrics:
         self.abandoned = counter(
             "abandoned_events", "Events whose answer did not come within ASSAY_GATEWAY_PENDING_S_MAX."
         )
+        self.connections_closed = counter(
+            "connections_closed",
+            "Connections closed by the gateway: full (one too many), handshake (TLS failed or was slow), slow (a request), "
+            "head (too large), unread (an answer), idle.",
+            "cause",
+        )
         self.pending = gauge("pending_events", "Events that wait for their score.")
         self.remembered = gauge("memory_events", "Decisions remembered.")
         self.stalled = gauge("stalled", "1 while events wait for scores that do not come.")
@@ -41,3 +48,5 @@ class GatewayMetrics:
             self.events.labels(outcome)
         for cause in ("full", "stalled", "unwritten"):
             self.refused.labels(cause)
+        for cause in CLOSED_CAUSES:
+            self.connections_closed.labels(cause)

@@ -54,7 +54,14 @@ class GatewaySettings(BaseSettings):
         description="A larger request is refused (413); an event is bounded by ASSAY_MESSAGE_BYTES_MAX besides.",
     )
     head_bytes_max: Annotated[int, Field(ge=1024, le=1 << 20)] = Field(
-        16 << 10, description="A connection that sends more before the end of a request's headers is closed."
+        16 << 10,
+        description="A request whose headers, trailers and chunk sizes are larger is refused (431), as is one of over 100 "
+        "headers.",
+    )
+    request_s_max: Annotated[float, Field(gt=0, le=3600)] = Field(
+        10.0,
+        description="A request whose head and body are not here within this is refused (408); its answer must be read within "
+        "this and ASSAY_GATEWAY_DEADLINE_MS_MAX.",
     )
     keys_file: Path | None = Field(
         None, description="File of API keys (`assay gateway keys add`), hashed; read again when it changes."
@@ -70,5 +77,5 @@ class GatewaySettings(BaseSettings):
         "ASSAY_GATEWAY_KEYS_FILE an API key names it instead.",
     )
     connections_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        2_000, description="Connections and requests at once, at most; one more is answered 503."
+        2_000, description="Connections at once, at most; one more is answered 503, or closed where TLS is on."
     )

@@ -353,10 +353,11 @@ GATEWAY = Section(
         Chart(
             "Responses",
             "cps",
-            "HTTP responses a second, by status; and events that were not written, by cause.",
+            "HTTP responses a second, by status; events that were not written and connections that were closed, by cause.",
             [
                 Query(rate("assay_gateway_responses_total", "status"), "{{status}}"),
                 Query(rate("assay_gateway_refused_events_total", "cause"), "not written: {{cause}}"),
+                Query(rate("assay_gateway_connections_closed_total", "cause"), "closed: {{cause}}"),
             ],
             "gateway",
         ),
