@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Folder:
             "ASSAY_TOPIC_PREFIX": prefix,
             "ASSAY_PARTITIONS": str(self.stream.partitions),
             "ASSAY_REPLICATION": "1",
+            "ASSAY_LOG_FORMAT": "json",
             "ASSAY_SNAPSHOT_URL": str(self.stream.directory / "snapshots"),
             **self.environment,
         }
@@ -81,3 +83,12 @@ def interrupt(process: "subprocess.Popen[bytes]") -> int:
     """Ctrl-C, and the exit status."""
     process.send_signal(signal.SIGINT)
     return process.wait(WAIT_S_MAX)
+
+
+def until_started(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until intake and the scorer say where they serve their metrics; as long as any command may take."""
+    deadline = time.monotonic() + COMMAND_S_MAX
+    while log.read_text().count('"http": "') < len(("intake", "scorer")):
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.2)

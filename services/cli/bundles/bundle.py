@@ -86,6 +86,8 @@ def sign(
 
     if (key is None) == (new_key is None):
         raise AssayError("A bundle is signed with one key: give --key KEY, or --new-key NAME to make a pair.")
+    if new_key is not None and new_key.with_name(f"{new_key.name}.key").exists():
+        raise AssayError(f"{new_key}.key is there already: sign with it, --key {new_key}.key.")
     files = _directory(bundle)
     checked = parse_bundle(files, f"Bundle {bundle}", ANYBODY)
     secret = None if key is None else private_key(key, os.environ.get(PASSWORD))

@@ -81,7 +81,7 @@ def verify(
     if credit and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or _group(product)
-    spec, entities = _input(source, entities) if not credit else (None, False)
+    spec, entities = _input(source, entities=entities) if not credit else (None, False)
     pipeline = CREDIT if credit else PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     options["policies"] = _policies()
@@ -98,7 +98,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _input(given: Path | None, entities: bool) -> "tuple[SourceSpec | None, bool]":
+def _input(given: Path | None, *, entities: bool) -> "tuple[SourceSpec | None, bool]":
     """The source spec of the input, and whether the scorer reads it behind the stages of entities. Raises SourceSpecError."""
     from models.sources.spec_file import load_source
     from services.cli.operating.inputs import scoring_manifest
