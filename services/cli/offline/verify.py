@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from schemas.policy import Policy
     from schemas.source_spec import SourceSpec
+    from services.verification.pipeline import Pipeline
     from services.verification.verdict import Verdict
 
 EXAMPLE = "Example: assay verify --json; assay verify --product credit"
@@ -72,17 +73,13 @@ def verify(
 
     Of a source that is routed, both hops: your topic to `events`, and `events` to scores. May run beside a scorer. Alerts are
     judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and so does
-    --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
-    hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
+    --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent, hanging, misjudged, disagreeing or
+    differing, or if cards (applicants) are split over partitions.
     """
-    from services.verification.pipeline import CREDIT, PAYMENTS
-
-    credit = product is Product.CREDIT
-    if credit and bits:
+    if product is Product.CREDIT and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or _group(product)
-    spec, entities = _input(source, entities=entities) if not credit else (None, False)
-    pipeline = CREDIT if credit else PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
+    pipeline, spec = _pipeline(product, source, entities=entities)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     options["policies"] = _policies()
     if not json:
@@ -96,6 +93,16 @@ def verify(
     same = same and (routed is None or routed.clean)
     if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
         raise typer.Exit(1)
+
+
+def _pipeline(product: Product, source: Path | None, *, entities: bool) -> "tuple[Pipeline, SourceSpec | None]":
+    """What is judged, and the source spec of the user's topic where there is one. Raises SourceSpecError."""
+    from services.verification.pipeline import CREDIT, PAYMENTS
+
+    if product is Product.CREDIT:
+        return CREDIT, None
+    spec, entities = _input(source, entities=entities)
+    return (PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)), spec
 
 
 def _input(given: Path | None, *, entities: bool) -> "tuple[SourceSpec | None, bool]":

@@ -81,7 +81,9 @@ def test_the_proposed_features_fit_the_source_and_read_what_models_may_read(
         "status": "category", "present": "flag", "risk": "number", "since_opened": "between", "place_speed": "place",
     }  # fmt: skip
     assert {name for name, kind in kinds.items() if kind == "novelty"} == {
-        f"{way}" for name in ("counterparty", "city", "device", "address") for way in (f"new_{name}", f"{name}_met")
+        f"{way}"
+        for name in ("counterparty", "city", "device", "address_network")
+        for way in (f"new_{name}", f"{name}_met")
     }
     assert not any("note" in name for name in kinds)
     assert spec.currencies is not None
