@@ -1,7 +1,7 @@
 """What people do in the made-up streams: habits of devices, networks and countries, and frauds that show in these alone.
 
-A round is a day: no subject pays twice in one, so an order by round is an order by time for each subject. A fraud has the amount,
-hour and other side that any payment has; at least two of its device, network and country are new to its subject.
+A round is a day: no subject pays twice in one, so an order by round is an order by time for each subject. A fraud has the
+amount, hour and other side that any payment has; at least two of its device, network and country are new to its subject.
 """
 
 import random

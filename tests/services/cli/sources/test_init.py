@@ -71,10 +71,13 @@ def inputs(tmp_path: Path) -> tuple[Path, Path]:
 def test_the_proposed_features_fit_the_source_and_read_what_models_may_read(
     inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each attribute in the way of its type; a text, which is for people, in none. A category of many values is met only."""
+    """Each attribute in the way of its type; a text, which is for people, in none. Categories are learnt; one of many values
+    is met, too.
+    """
     folder = tmp_path / "shop"
     assert run_main(monkeypatch, "init", str(folder), "--source", str(inputs[0]), "--sample", str(inputs[1])) == 0
-    spec = load_spec(folder / "features.yaml")
+    spec = load_spec(folder / "features.yaml", may_learn=True)
+    assert spec.open_categories == ("status", "city")
     assert misfit(spec, load_source(folder / "source.yaml")) is None
     kinds = {feature.name: feature.kind for feature in spec.features}
     assert {name: kinds.get(name) for name in ("status", "present", "risk", "since_opened", "place_speed")} == {
@@ -102,7 +105,7 @@ def test_a_folder_that_is_worked_in_is_not_written_over(
     assert "--overwrite" in capsys.readouterr().err
     assert (tmp_path / "shop/features.yaml").read_text() == "mine"
     assert run_main(monkeypatch, *given, "--overwrite") == 0
-    assert load_spec(tmp_path / "shop/features.yaml").features
+    assert load_spec(tmp_path / "shop/features.yaml", may_learn=True).features
 
 
 @pytest.fixture
@@ -127,7 +130,7 @@ def test_what_is_ambiguous_is_asked_and_no_folder_is_made_until_it_is_answered(
     assert "--data ../transfers.jsonl" in readme
     assert "--label reported_fraud --validation-days 3 --delay-days 1 --test-days 3" in readme
     assert (source.event.subject.path, source.event.amount.scale, source.event.amount.at_least) == ("wallet", 2, -1e9)
-    names = set(load_spec(folder / "features.yaml").names)
+    names = set(load_spec(folder / "features.yaml", may_learn=True).names)
     assert {"new_client_ip_network", "new_bank_country", "bank_country", "new_handset"} <= names
 
 
