@@ -173,7 +173,7 @@ def application(gateway: Gateway) -> FastAPI:
 class Guard:
     """Around the API: counts responses; a failure of ours is a problem too, named in the log and not quoted.
 
-    Events are answered past FastAPI's routing, which costs more than all that is done about an event; it sees what it would refuse.
+    Events are answered past FastAPI's routing, which costs more than all that is done about one; it sees what it would refuse.
     """
 
     def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
