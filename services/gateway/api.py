@@ -173,7 +173,7 @@ def application(gateway: Gateway) -> FastAPI:
 class Guard:
     """Around the API: counts responses; a failure of ours is a problem too, named in the log and not quoted.
 
-    Events are answered past FastAPI's routing, which costs more than all that is done about one; it sees what it would refuse.
+    Events are answered past FastAPI's routing, which costs more than all that is done about them; it sees what it would refuse.
     """
 
     def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
@@ -197,8 +197,8 @@ class Guard:
                 return
             try:
                 response = await _decide(self._gateway, Request(scope, receive), deadline_ms)
-            except ProblemError as problem:
-                response = _respond(self._metrics, problem)
+            except ProblemError as refused:
+                response = _respond(self._metrics, refused)
             await response(scope, receive, counted)
         except ClientDisconnect:  # before its body was here
             return
