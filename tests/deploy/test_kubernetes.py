@@ -120,6 +120,15 @@ def test_each_service_is_somebody_of_its_own(overlay: str) -> None:
     assert set(SERVICES) - principals == {"topics"}  # an administrator's; the others have their rights in deploy/acls
 
 
+def test_in_production_who_hashes_payloads_has_a_secret_and_temporary_files_have_a_bound() -> None:
+    """A Secret that is missing stops the pod, in place of hashes that anybody can compute."""
+    for name, pod in pods(rendered("production")).items():
+        (container,) = pod["containers"]
+        (secret,) = [entry["secretRef"] for entry in container["envFrom"] if "secretRef" in entry]
+        assert secret["optional"] is (name not in ("scorer", "profiler", "cases"))
+        assert [volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume] == [{"sizeLimit": "1Gi"}]
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_nothing_goes_out_to_just_any_address(overlay: str) -> None:
     """Names, brokers, and what a service is set up to reach, each said by whom."""

@@ -73,10 +73,10 @@ def fold_payments(
     ids = max(fields[field].n_unique() for field in {*ID_FIELDS, *id_fields(spec)} if field in fields)
     days = last_day - first_day + 1
     together = ([field for field in entity_fields(spec, name) if field in fields] for name in spec.stages)
-    entities = max((fields.select(named).n_unique() for named in together if named), default=1)
+    entities_max = max([ids, *(fields.select(named).n_unique() for named in together if named)])
 
-    def folded(spec: FeatureSpec) -> Dataset:
-        return fold_history(_days(fields, spec), first_day, days, spec, ids, progress, entities_max=max(ids, entities))
+    def folded(by: FeatureSpec) -> Dataset:
+        return fold_history(_days(fields, by), first_day, days, by, ids, progress, entities_max=entities_max)
 
     if not spec.open_categories:
         return History(folded(spec), first_day, days, source)
