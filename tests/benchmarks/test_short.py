@@ -242,4 +242,4 @@ def test_a_policy_is_measured_with_the_real_scorers_in_one_run_with_and_without_
     result = policy.measure(rules=20, lists=2, entries_each=1_000, rate=500, seconds=2.0, records=10_000, rounds=1)
     assert {"rules", "records_per_s", "records_per_s_without", "p99_ms", "p99_ms_without"} <= result.keys()
     assert min(result[key] for key in ("records_per_s", "records_per_s_without", "p99_ms", "p99_ms_without")) > 0
-    policy.show(result)
+    fit_to_print("policy", result, policy.show)
