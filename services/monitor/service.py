@@ -11,10 +11,12 @@ from schemas.label import Label
 from schemas.metric import ScoringMetric
 from schemas.monitor import DriftReport, Evidence, MonitorReport, QualityReport
 from schemas.topics import (
+    CONTROL,
     DECISIONS,
     LABELS,
     MODEL_REFERENCES,
     MONITOR,
+    MONITOR_BUDGETS,
     MONITOR_EVIDENCE,
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
@@ -25,6 +27,7 @@ from services.engine.process import Environment
 from services.engine.tables import FollowedTable
 from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService
+from services.monitor.budget_control import BudgetControl
 from services.monitor.evidence import RecordedDecision, of_decision, of_label
 from services.monitor.ledger import Columns, Ledger, entry_problem, latest_ms
 from services.monitor.quality import by_age
@@ -45,8 +48,9 @@ READS = (
     MONITOR_EVIDENCE,
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
+    MONITOR_BUDGETS,
 )
-WRITES = (MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR)
+WRITES = (MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL)
 
 
 def monitor_service(settings: MonitorSettings, environment: Environment) -> SideService:
@@ -58,7 +62,7 @@ def monitor_service(settings: MonitorSettings, environment: Environment) -> Side
 
     def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
         app = SideApp(settings.group, environment, directory)
-        _Drift(app, settings, references, metrics)
+        _Drift(app, settings, references, metrics, BudgetControl(app, metrics))
         _Quality(app, settings, TimeLimits(environment.runtime.event_ahead_ms_max, 0), metrics)
         return [app]
 
@@ -66,12 +70,17 @@ def monitor_service(settings: MonitorSettings, environment: Environment) -> Side
 
 
 class _Drift:
-    """Sums in, drift reports out."""
+    """Sums in, drift reports out; and the budgets, which read the same sums."""
 
     def __init__(
-        self, app: SideApp, settings: MonitorSettings, references: References, metrics: MonitorMetrics
+        self,
+        app: SideApp,
+        settings: MonitorSettings,
+        references: References,
+        metrics: MonitorMetrics,
+        budgets: BudgetControl,
     ) -> None:
-        self._app, self._references, self._metrics = app, references, metrics
+        self._app, self._references, self._metrics, self._budgets = app, references, metrics, budgets
         table = app.table(MONITOR_WINDOWS, 1, window_problem)
         self._windows = Windows(table, settings.window_records, int(settings.window_h * HOUR_MS))
         self._psi_max = settings.psi_max
@@ -81,8 +90,13 @@ class _Drift:
     async def _sums(self, event: Any) -> None:
         message = event.message
         sums = self._app.read(ScoringMetric, message)
-        window = None if sums is None else self._windows.add(sums, message.offset)
-        if sums is None or window is None:
+        if sums is not None:
+            await self._drift(sums, message)
+            await self._budgets.take(sums, message)
+
+    async def _drift(self, sums: ScoringMetric, message: Any) -> None:
+        window = self._windows.add(sums, message.offset)
+        if window is None:
             return
         self._metrics.sums.inc()
         known = self._references.get(sums.model)

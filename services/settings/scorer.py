@@ -39,6 +39,12 @@ class ScorerSettings(BaseSettings):
         "repeated in outputs. Not where these are plain numbers: of 16 random digits one in 23 looks like a card's.",
     )
 
+    reasons_per_minute_max: Annotated[int, Field(ge=0)] = Field(
+        3000,
+        description="Alerts of a partition and minute of the log that are given reasons. In a storm those beyond are written "
+        "and counted with `reasons_left_out`; only what is more severe than these still gets some, up to twice as many.",
+    )
+
     swap_watch_records: Annotated[int, Field(ge=100)] = Field(
         20_000,
         description="After a swap: over how many payments of a process the new model is watched, the old one kept ready.",
