@@ -79,11 +79,9 @@ def verify(
     if product is Product.CREDIT and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or _group(product)
-    pipeline, spec = _pipeline(product, source, entities=entities)
+    pipeline, spec = _pipeline(product, source, entities=entities, hidden=json)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     options["policies"] = _policies()
-    if not json:
-        notes.print(f"The input is {pipeline.source.name}{'' if spec is None else f', made of {spec.topic}'}.")
     with progress_bar(hidden=json) as progress:
         options["progress"] = progress
         routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
@@ -95,14 +93,19 @@ def verify(
         raise typer.Exit(1)
 
 
-def _pipeline(product: Product, source: Path | None, *, entities: bool) -> "tuple[Pipeline, SourceSpec | None]":
-    """What is judged, and the source spec of the user's topic where there is one. Raises SourceSpecError."""
+def _pipeline(
+    product: Product, source: Path | None, *, entities: bool, hidden: bool
+) -> "tuple[Pipeline, SourceSpec | None]":
+    """What is judged, and the source spec of the user's topic, if any; said, unless hidden. Raises SourceSpecError."""
     from services.verification.pipeline import CREDIT, PAYMENTS
 
     if product is Product.CREDIT:
         return CREDIT, None
     spec, entities = _input(source, entities=entities)
-    return (PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)), spec
+    found = PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
+    if not hidden:
+        notes.print(f"The input is {found.source.name}{'' if spec is None else f', made of {spec.topic}'}.")
+    return found, spec
 
 
 def _input(given: Path | None, *, entities: bool) -> "tuple[SourceSpec | None, bool]":
