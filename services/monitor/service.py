@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from schemas import codec
-from schemas.label import Label
+from schemas.label import Label, card_number_problem
 from schemas.metric import ScoringMetric
 from schemas.monitor import DriftReport, Evidence, MonitorReport, QualityReport
 from schemas.topics import (
@@ -53,8 +53,8 @@ READS = (
 WRITES = (MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL)
 
 
-def monitor_service(settings: MonitorSettings, environment: Environment) -> SideService:
-    """One app, and the table of references that it looks up."""
+def monitor_service(settings: MonitorSettings, environment: Environment, *, scan_ids: bool = False) -> SideService:
+    """One app, and the table of references that it looks up. scan_ids: of labels for card numbers, as of payments."""
     references = References(environment.metrics)
     metrics = MonitorMetrics(environment.metrics.registry)
     prefix = environment.topics.topic_prefix
@@ -63,7 +63,7 @@ def monitor_service(settings: MonitorSettings, environment: Environment) -> Side
     def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
         app = SideApp(settings.group, environment, directory)
         _Drift(app, settings, references, metrics, BudgetControl(app, metrics))
-        _Quality(app, settings, TimeLimits(environment.runtime.event_ahead_ms_max, 0), metrics)
+        _Quality(app, settings, TimeLimits(environment.runtime.event_ahead_ms_max, 0), metrics, scan_ids=scan_ids)
         return [app]
 
     return SideService([settings.group], READS, WRITES, build, [table])
@@ -130,8 +130,16 @@ class _Drift:
 class _Quality:
     """Decisions and labels to the partition where they meet; from there to reports."""
 
-    def __init__(self, app: SideApp, settings: MonitorSettings, times: TimeLimits, metrics: MonitorMetrics) -> None:
-        self._times = times
+    def __init__(
+        self,
+        app: SideApp,
+        settings: MonitorSettings,
+        times: TimeLimits,
+        metrics: MonitorMetrics,
+        *,
+        scan_ids: bool = False,
+    ) -> None:
+        self._times, self._scan_ids = times, scan_ids
         self._app, self._metrics, self._maturity_days = app, metrics, settings.maturity_days
         table = app.table(MONITOR_LEDGER, 1, partial(entry_problem, times.ahead_ms_max))
         self._ledger = Ledger(table, settings.ledger_max)
@@ -150,8 +158,12 @@ class _Quality:
     async def _label(self, event: Any) -> None:
         message = event.message
         label = self._app.read(Label, message)
-        if label is not None:
-            await self._forward(of_label(label, message.partition, message.offset), message)
+        if label is None:
+            return
+        if problem := card_number_problem(label, scan_ids=self._scan_ids):
+            self._app.skipped.record(message, problem)
+            return
+        await self._forward(of_label(label, message.partition, message.offset), message)
 
     async def _forward(self, evidence: Evidence, message: Any) -> None:
         await self._app.send(
