@@ -51,12 +51,7 @@ def verify(
             "--bits", help="Then fold and score everything again, as `assay replay` does, and compare every bit."
         ),
     ] = False,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            help="Source spec of the input. Default: that of the bundle that scores; without one `transactions`."
-        ),
-    ] = None,
+    source: Annotated[Path | None, typer.Option(help="Source spec. Default: that of the bundle that scores.")] = None,
     entities: Annotated[
         bool,
         typer.Option(
@@ -74,18 +69,16 @@ def verify(
 ) -> None:
     """Read input and outputs back and check that each committed input was answered exactly once.
 
-    Of a source that is routed, the hop to `events`, too; where features read entities, each hop of `assay entities`. May run
-    beside a scorer. Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores themselves,
-    bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent, hanging,
-    misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
+    Of a source that is routed, the hop to `events`, too; with --entities each hop of `assay entities`. May run beside a scorer.
+    Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and
+    so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent, hanging, misjudged,
+    disagreeing or differing, or if cards (applicants) are split over partitions.
     """
     if product is Product.CREDIT and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
     group = group or _group(product)
-    pipeline, spec, entities = _pipeline(product, source, entities=entities)
+    pipeline, spec, entities = _pipeline(product, source, entities=entities, hidden=json)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
-    if not json:
-        notes.print(f"The input is {pipeline.source.name}{'' if spec is None else f', made of {spec.topic}'}.")
     with progress_bar(hidden=json) as progress:
         options |= {"progress": progress, "policies": _policies()}
         before = _before(spec, options, entities=entities)
@@ -97,17 +90,19 @@ def verify(
         raise typer.Exit(1)
 
 
-def _pipeline(product: Product, source: Path | None, *, entities: bool) -> "tuple[Pipeline, SourceSpec | None, bool]":
-    """What is judged, the source spec of the user's topic where there is one, whether there are hops to entities.
-
-    Raises SourceSpecError.
-    """
+def _pipeline(
+    product: Product, source: Path | None, *, entities: bool, hidden: bool
+) -> "tuple[Pipeline, SourceSpec | None, bool]":
+    """What is judged, the source spec of the user's topic, if any, and whether entities are between. Raises SourceSpecError."""
     from services.verification.pipeline import CREDIT, PAYMENTS
 
     if product is Product.CREDIT:
         return CREDIT, None, False
     spec, entities = _input(source, entities=entities)
-    return (PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)), spec, entities
+    found = PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
+    if not hidden:
+        notes.print(f"The input is {found.source.name}{'' if spec is None else f', made of {spec.topic}'}.")
+    return found, spec, entities
 
 
 def _input(given: Path | None, *, entities: bool) -> "tuple[SourceSpec | None, bool]":
