@@ -215,6 +215,7 @@ ACCESS = (
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
     ),
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
+    Access("console", reads=(CASES, CASE_MUTES, MONITOR), writes=(CASE_ACTIONS, LISTS)),
     Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS), writes=(CONTROL,)),
     Access("payment-producer", writes=(TRANSACTIONS,)),

@@ -5,17 +5,38 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.errors import AssayError, SettingsError
 from services.gateway.access import CERTIFICATE
-from services.settings.gateway import GatewaySettings
 
 KEEP_ALIVE_S = 75
 END_S_MAX = 5
+
+
+class HttpSettings(Protocol):
+    """What a server reads of its process's settings."""
+
+    model_config: Any
+
+    @property
+    def host(self) -> str: ...  # noqa: D102
+    @property
+    def port(self) -> int: ...  # noqa: D102
+    @property
+    def head_bytes_max(self) -> int: ...  # noqa: D102
+    @property
+    def connections_max(self) -> int: ...  # noqa: D102
+    @property
+    def tls_certificate_file(self) -> Path | None: ...  # noqa: D102
+    @property
+    def tls_key_file(self) -> Path | None: ...  # noqa: D102
+    @property
+    def tls_client_ca_file(self) -> Path | None: ...  # noqa: D102
 
 
 class Server(uvicorn.Server):
@@ -69,11 +90,12 @@ def common_name(certificate: Any) -> str | None:
     return None
 
 
-def check_tls(settings: GatewaySettings) -> None:
+def check_tls(settings: HttpSettings) -> None:
     """Raises SettingsError where the TLS files cannot be used."""
+    prefix = settings.model_config["env_prefix"]
     if settings.tls_certificate_file is None:
         if settings.tls_client_ca_file is not None or settings.tls_key_file is not None:
-            raise SettingsError("ASSAY_GATEWAY_TLS_* need a certificate: set ASSAY_GATEWAY_TLS_CERTIFICATE_FILE.")
+            raise SettingsError(f"{prefix}TLS_* need a certificate: set {prefix}TLS_CERTIFICATE_FILE.")
         return
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -82,23 +104,23 @@ def check_tls(settings: GatewaySettings) -> None:
             context.load_verify_locations(settings.tls_client_ca_file)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(
-            f"ASSAY_GATEWAY_TLS_* cannot be used ({error.strerror}): check that key and certificate belong together."
+            f"{prefix}TLS_* cannot be used ({error.strerror}): check that key and certificate belong together."
         ) from None
 
 
-def listen(settings: GatewaySettings) -> socket.socket:
+def listen(settings: HttpSettings) -> socket.socket:
     """A listening socket. Raises AssayError."""
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
         raise AssayError(
-            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}): free it, or set ASSAY_GATEWAY_PORT "
-            "(0 takes a free one)."
+            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}): free it, or set "
+            f"{settings.model_config['env_prefix']}PORT (0 takes a free one)."
         ) from None
 
 
-async def serve(app: Any, listening: socket.socket, settings: GatewaySettings, stop: asyncio.Event) -> None:
+async def serve(app: Any, listening: socket.socket, settings: HttpSettings, stop: asyncio.Event) -> None:
     """Serve until `stop`; requests in work are finished, within a bound."""
     config = uvicorn.Config(
         app,
