@@ -37,7 +37,11 @@ class ShownAttribute(Message):
     name: Annotated[str, Field(max_length=64)] = Field(description="Its name in the source spec.")
     words: Annotated[str, Field(max_length=200)] = Field(description="What it is, in words.")
     text: Annotated[str, Field(max_length=200)] = Field(
-        description="Its value in words; of one marked `personal` only the end; never a card number."
+        description="Its value in words; of one marked `personal` only the end, and nothing where it is sealed; never a card "
+        "number."
+    )
+    sealed: Annotated[str, Field(max_length=2_000)] | None = Field(
+        None, description="Where decisions are sealed per subject: the words of one marked `personal`, encrypted."
     )
 
 

@@ -1,12 +1,13 @@
 """The kinds of features that read a credit application: its attributes, and simple arithmetic of them."""
 
+import operator
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from schemas.base import Number, Part
-from schemas.feature_kinds import BaseFeature, Transform, seconds_words
+from schemas.feature_kinds import BaseFeature, Transform, number_words, seconds_words
 
 ATTRIBUTES_MAX = 256
 """Attributes of one application, at most."""
@@ -17,6 +18,9 @@ AttributeName = Annotated[str, Field(min_length=1, max_length=64)]
 Attributes = Annotated[tuple[AttributeName, ...], Field(min_length=1, max_length=ATTRIBUTES_MAX)]
 Words = Annotated[str, Field(min_length=1, max_length=200)]
 Total = Literal["mean", "sum", "max", "min"]
+
+SAME_MAX = 3
+"""Values with one number that are named; more are only counted."""
 
 
 class AttributeFeature(BaseFeature):
@@ -80,16 +84,45 @@ class CategoryValue(Part):
     words: Words | None = Field(None, description="The value in words, for reasons. Default: the value itself.")
 
 
+def _same(value: float, number: float) -> bool:
+    """Whether a float32 is that number."""
+    return abs(value - number) <= 1e-6 * abs(number)
+
+
+class Learn(Part):
+    """How the values of a category are taken from the training cut, and what the model reads of them."""
+
+    encode: Literal["embedding", "frequency", "rate"] = Field(
+        "embedding",
+        description="embedding: each value has weights of its own in the network; frequency: its share of the training cut; "
+        "rate: its share of frauds there, drawn towards the share of all by `smoothing`.",
+    )
+    values_max: Annotated[int, Field(ge=1, le=200)] = Field(50, description="So many values are named, the commonest.")
+    count_min: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        20, description="A value that the training cut has less often is not named."
+    )
+    smoothing: Annotated[float, Field(ge=0.0, le=1e6)] = Field(
+        50.0, description="rate: as if so many more events of the value had the rate of all."
+    )
+
+
 class CategoryFeature(AttributeFeature):
     """A category of the application, mapped to numbers."""
 
     kind: Literal["category"] = Field(description="A category of the application.")
     attribute: AttributeName = Field(description="Which one.")
-    values: Annotated[dict[AttributeName, CategoryValue], Field(min_length=1, max_length=ATTRIBUTES_MAX)] = Field(
-        description="Every value that is known, and its number. A whole number given as value is written without point."
+    values: Annotated[dict[AttributeName, CategoryValue], Field(max_length=ATTRIBUTES_MAX)] = Field(
+        {},
+        exclude_if=operator.not_,
+        description="Every value that is known, and its number. A whole number given as value is written without point.",
     )
     other: CategoryValue | None = Field(
         None, description="For every value not named. Without it an application with one is a dead letter."
+    )
+    learn: Learn | None = Field(
+        None,
+        exclude_if=operator.not_,
+        description="In place of values, other and missing: training takes them from its training cut and writes them here.",
     )
 
     @property
@@ -97,12 +130,40 @@ class CategoryFeature(AttributeFeature):
         """Names of the attributes that it needs."""
         return (self.attribute,)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its values are still to be learnt."""
+        return self.learn is not None and self.other is None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether its numbers only stand for values, and mean nothing as numbers."""
+        return self.learn is not None and self.learn.encode == "embedding"
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Field and what is wrong with it, beyond types."""
+        if self.learn is None and not self.values:
+            yield "values", "name the values and their numbers, or write learn: {} to take them from the training data"
+        if self.is_open and (self.values or self.missing is not None):
+            yield "learn", "values, other and missing are learnt together; remove them, or remove learn"
+
     def value_words(self, value: float) -> str:
-        """The words of the known value whose number is nearest."""
+        """The words of the known value whose number is nearest; of a learnt rate or frequency, what it is."""
         known = self.values | ({"other": self.other} if self.other else {})
+        is_named = any(_same(value, one.number) for one in known.values())
+        if self.missing is not None and _same(value, self.missing) and not is_named:
+            return "not known"
+        if self.learn is not None and not self.is_embedded:
+            return self._measured_words(value)
         # a median between two values has no words of its own
         name = min(known, key=lambda name: abs(known[name].number - value))
         return known[name].words or name
+
+    def _measured_words(self, value: float) -> str:
+        names = [name for name, one in self.values.items() if _same(value, one.number)]
+        what = "frauds" if self.learn and self.learn.encode == "rate" else "of all"
+        share = f"{number_words(100 * value)} % {what}"
+        return f"{' or '.join(names)} ({share})" if 0 < len(names) <= SAME_MAX else share
 
     def _derived_words(self) -> str:
         return self.attribute.replace("_", " ").lower()

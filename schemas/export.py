@@ -1,6 +1,6 @@
 """Writes the JSON Schema of every topic and of the manifests to `schemas/json/`: `python -m schemas.export`.
 
-Those that `assay convert` copies are in `schemas/avro` and `schemas/proto`, too.
+Those that `assay convert` copies are in `schemas/avro` and `schemas/proto`, too; the gateway's gRPC service is in the latter.
 
 They are for readers that are not Python; a test keeps them equal to the models.
 """
@@ -10,11 +10,12 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from schemas.calls import CALLS, PACKAGE, SERVICE
 from schemas.generator import GeneratorManifest
 from schemas.manifest import Manifest
 from schemas.policy import Policy
 from schemas.topics import CONVERTED, TOPICS
-from schemas.typed import avro_text, protobuf_text
+from schemas.typed import avro_text, protobuf_service_text, protobuf_text
 
 JSON_DIR = Path(__file__).with_name("json")
 AVRO_DIR = Path(__file__).with_name("avro")
@@ -36,6 +37,9 @@ def typed_documents() -> dict[Path, str]:
         path = PROTOBUF_DIR / f"{topic.name}.proto"
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         found[path] = protobuf_text(topic.schema, before)
+    path = PROTOBUF_DIR / "gateway.proto"
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    found[path] = protobuf_service_text(PACKAGE, SERVICE, CALLS, before)
     return found
 
 

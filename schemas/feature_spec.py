@@ -13,7 +13,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.attribute_kinds import ApplicationFeature, AttributeFeature, EventFeature, NetworkFeature
+from schemas.attribute_kinds import (
+    ApplicationFeature,
+    AttributeFeature,
+    CategoryFeature,
+    EventFeature,
+    NetworkFeature,
+)
 from schemas.base import Part
 from schemas.derived import Currencies, DerivedId, Networks, NetworksFile
 from schemas.feature_kinds import (
@@ -260,6 +266,18 @@ class FeatureSpec(Part):
     def of_applications(self) -> bool:
         """Whether it can be of credit applications: it reads nothing but attributes, by kinds that these have."""
         return all(isinstance(feature, ApplicationFeature) for feature in self.features)
+
+    @property
+    def open_categories(self) -> tuple[str, ...]:
+        """Categories whose values are still to be learnt: nothing can be computed before."""
+        categories = (feature for feature in self.features if isinstance(feature, CategoryFeature))
+        return tuple(feature.name for feature in categories if feature.is_open)
+
+    @property
+    def embedded(self) -> tuple[int, ...]:
+        """Columns whose numbers only stand for values."""
+        found = enumerate(self.features)
+        return tuple(place for place, one in found if isinstance(one, CategoryFeature) and one.is_embedded)
 
     @property
     def profiled(self) -> bool:

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from schemas.base import Count, Digest, EventTimeMs, LargeCount, Line, Message, Number, Percentile, Probability, Version
 from schemas.evaluation import Evaluation
@@ -86,6 +86,12 @@ class Manifest(Message):
         None, description="What spoke against the bundle and was accepted by name when it was signed."
     )
     files: Files = Field(description="SHA-256 of every other file of the bundle, by name.")
+
+    @model_validator(mode="after")
+    def _learnt(self) -> "Manifest":
+        if found := self.feature_spec.open_categories:
+            raise ValueError(f"values of {', '.join(found)} were never learnt; train the bundle again")
+        return self
 
     @property
     def has_anomaly(self) -> bool:

@@ -6,7 +6,7 @@ move: they are taken from the file as it was, and a new field gets the next one.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -56,14 +56,33 @@ def _avro(annotation: Any, defined: set[str]) -> Any:
 
 def protobuf_text(schema: type[Message], before: str = "") -> str:
     """The .proto file of a message. before: the file as it was, whose field numbers stay."""
-    numbers = {
-        found[1]: {name: int(number) for name, number in _FIELD.findall(found[2])}
-        for found in _MESSAGE.finditer(before)
-    }
+    numbers = _numbers(before)
     messages = list(dict.fromkeys(_messages(schema)))
     parts = ['syntax = "proto3";\n', f"package {NAMESPACE};\n"]
     parts += [_protobuf_message(message, numbers.get(message.__name__, {})) for message in messages]
     return "\n".join(parts)
+
+
+def protobuf_service_text(
+    package: str, service: str, calls: Sequence[tuple[str, str, type[Message], type[Message]]], before: str = ""
+) -> str:
+    """The .proto file of a gRPC service: its calls (name, meaning, request, answer), and their messages. before: as above."""
+    numbers = _numbers(before)
+    messages = dict.fromkeys(message for call in calls for root in call[2:] for message in _messages(root))
+    parts = ['syntax = "proto3";\n', f"package {package};\n"]
+    lines = [f"service {service} {{"]
+    for name, meaning, request, answer in calls:
+        lines += [f"  // {meaning}", f"  rpc {name}({request.__name__}) returns ({answer.__name__});"]
+    parts.append("\n".join([*lines, "}\n"]))
+    parts += [_protobuf_message(message, numbers.get(message.__name__, {})) for message in messages]
+    return "\n".join(parts)
+
+
+def _numbers(before: str) -> dict[str, dict[str, int]]:
+    return {
+        found[1]: {name: int(number) for name, number in _FIELD.findall(found[2])}
+        for found in _MESSAGE.finditer(before)
+    }
 
 
 def _messages(schema: type[Message]) -> Iterator[type[Message]]:

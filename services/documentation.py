@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from schemas.topics import DAY_MS, TOPICS
 from services.observability.events import EVENTS
 from services.observability.console_metrics import ConsoleMetrics
 from services.observability.gateway_metrics import GatewayMetrics
@@ -112,10 +113,28 @@ def decisions_page() -> str:
     return "\n".join([*lines, ""])
 
 
+def topics_page() -> str:
+    """Every topic, and the fields of its messages, as Markdown tables."""
+    lines = ["# Topics", "", "Names are without `ASSAY_TOPIC_PREFIX`. Generated from `schemas/topics.py`.", ""]
+    lines += ["| topic | key | message | written by | kept |", "| --- | --- | --- | --- | --- |"]
+    for topic in sorted(TOPICS, key=lambda topic: topic.name):
+        kept = "compacted" if topic.retention_ms is None else f"{topic.retention_ms // DAY_MS} days"
+        lines.append(f"| `{topic.name}` | {topic.key} | {topic.schema.__name__} | {topic.written_by} | {kept} |")
+    for topic in sorted({topic.schema.__name__: topic for topic in TOPICS}.values(), key=lambda t: t.schema.__name__):
+        schema = topic.schema.model_json_schema(mode="serialization")
+        lines += ["", f"## {topic.schema.__name__}", "", (topic.schema.__doc__ or "").strip(), ""]
+        lines += ["| field | meaning |", "| --- | --- |"]
+        for name, field in schema["properties"].items():
+            meaning = str(field.get("description", "")).replace("|", "\\|").replace("\n", " ")
+            lines.append(f"| `{name}` | {meaning} |")
+    return "\n".join([*lines, ""])
+
+
 PAGES = {
     "settings.md": settings_page,
     "metrics.md": metrics_page,
     "logs.md": logs_page,
+    "topics.md": topics_page,
     "decisions/README.md": decisions_page,
 }
 

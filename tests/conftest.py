@@ -18,6 +18,7 @@ SKIPS = {
     "gpu": "needs an NVIDIA GPU",
     "data": "set ASSAY_DATA_DIR",
     "kubernetes": "neither kubectl nor kustomize",
+    "helm": "helm is not installed",
     "prometheus": "apt-get install prometheus",
     "browser": "A browser is needed",
     "jdk": "install a JDK",

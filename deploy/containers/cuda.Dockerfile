@@ -11,7 +11,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
 COPY models models
 COPY services services
-COPY deploy/locks deploy/locks
+COPY deploy deploy
+COPY docs/benchmarks.jsonl docs/benchmarks.jsonl
 # onnxruntime-gpu in place of onnxruntime: never both. For the rest see Dockerfile.
 RUN python3 -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --no-deps --requirement deploy/locks/build.txt \

@@ -57,31 +57,11 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
-def topics_page() -> str:
-    """Every topic as a Markdown table."""
-    from schemas.topics import DAY_MS, TOPICS
-
-    lines = ["# Topics", "", "Without `ASSAY_TOPIC_PREFIX`. As [AsyncAPI 3](asyncapi.json).", ""]
-    lines += ["| topic | key | message | written by | kept |", "| --- | --- | --- | --- | --- |"]
-    for topic in sorted(TOPICS, key=lambda topic: topic.name):
-        kept = "compacted" if topic.retention_ms is None else f"{topic.retention_ms // DAY_MS} days"
-        lines.append(f"| `{topic.name}` | {topic.key} | {topic.schema.__name__} | {topic.written_by} | {kept} |")
-    for topic in sorted({topic.schema.__name__: topic for topic in TOPICS}.values(), key=lambda t: t.schema.__name__):
-        schema = topic.schema.model_json_schema(mode="serialization")
-        lines += ["", f"## {topic.schema.__name__}", "", (topic.schema.__doc__ or "").strip(), ""]
-        lines += ["| field | meaning |", "| --- | --- |"]
-        for name, field in schema["properties"].items():
-            meaning = str(field.get("description", "")).replace("|", "\\|").replace("\n", " ")
-            lines.append(f"| `{name}` | {meaning} |")
-    return "\n".join([*lines, ""])
-
-
 def on_files(files: Files, config: Any) -> Files:
     """Add what is not in docs/."""
     for name in ROOT_PAGES:
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     files.append(File.generated(config, "reference/commands.md", content=commands_page()))
-    files.append(File.generated(config, "reference/topics.md", content=topics_page()))
     files.append(File.generated(config, "reference/asyncapi.json", content=json.dumps(asyncapi(), indent=1)))
     return files
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from models.discovery.write import flow, scalar
+from models.discovery.write import flow
 from schemas.source_spec import (
     BaseAttribute,
     CategoryAttribute,
@@ -21,8 +21,7 @@ WINDOWS = (("10m", 10), ("1h", 12), ("24h", 12), ("7d", 7), ("30d", 30))
 """Durations and buckets. 7d and 30d have buckets of a day both, so they share their memory."""
 
 VALUES_MAX = 20
-VALUE_SHARE_MIN = 0.005
-"""Of a category: so many values have a number of their own, and rarer ones have none."""
+"""A category of more is also something that a subject meets for the first time."""
 
 KEY = "subject"
 OWN_CATEGORIES = ("country", "channel", "mcc")
@@ -34,7 +33,7 @@ Seen = Mapping[str, Sequence[Any]]
 
 
 def proposed_features(source: SourceSpec, seen: Seen) -> str:
-    """The spec's YAML. seen: a sample's values; a category that is not in it, and lists no values, is only met, not read."""
+    """The spec's YAML. seen: a sample's values; the values of categories are learnt by training, not here."""
     lines = [
         f"# Proposed for {source.topic} from its source spec: a beginning, not a choice. Remove what says nothing about fraud,",
         "# add what does (docs/features.md), then look: assay features explain features.yaml",
@@ -95,12 +94,9 @@ def _of_attribute(name: str, attribute: BaseAttribute, seen: Seen) -> Iterator[d
             **missing,
         }  # fmt: skip
     elif isinstance(attribute, CategoryAttribute):
-        if values := _values(attribute, seen.get(name, ())):
-            numbers = {scalar(value): {"number": number} for number, value in enumerate(values, 1)}
-            yield {
-                "name": name, "kind": "category", "attribute": name, "values": numbers, "other": {"number": 0}, **missing,
-            }  # fmt: skip
-        else:
+        if not attribute.personal:
+            yield {"name": name, "kind": "category", "attribute": name, "learn": {"encode": "embedding"}}
+        if attribute.personal or _has_many_values(attribute, seen.get(name, ())):
             yield from _met(name, name, lacking=lacking)
     elif isinstance(attribute, GeoAttribute):
         for part in ("distance", "speed"):
@@ -120,11 +116,8 @@ def _met(name: str, of: str, *, lacking: bool) -> Iterator[dict[str, Any]]:
     yield {"name": f"{name}_met", **both, "part": "count"}
 
 
-def _values(attribute: CategoryAttribute, seen: Sequence[Any]) -> list[str]:
-    """The values that get a number, the commonest first."""
+def _has_many_values(attribute: CategoryAttribute, seen: Sequence[Any]) -> bool:
+    """Whether a subject may meet one for the first time: a merchant's kind rather than a card's."""
     if attribute.values is not None:
-        return list(attribute.values)[:VALUES_MAX]
-    counts = Counter(value for value in seen if value is not None)
-    if len(counts) > VALUES_MAX:
-        return []
-    return [value for value, count in counts.most_common() if count >= VALUE_SHARE_MIN * len(seen)]
+        return len(attribute.values) > VALUES_MAX
+    return len({value for value in seen if value is not None}) > VALUES_MAX

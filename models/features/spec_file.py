@@ -19,12 +19,20 @@ class FeatureSpecError(ValueError):
     """A feature spec that cannot be used: file, line and fix in one sentence."""
 
 
-def load_spec(path: Path) -> FeatureSpec:
-    """The spec in the YAML file `path`. Raises FeatureSpecError, also for what only specs of existing bundles may have."""
+def load_spec(path: Path, *, may_learn: bool = False) -> FeatureSpec:
+    """The spec in the YAML file `path`. Raises FeatureSpecError, also for what only specs of existing bundles may have.
+
+    may_learn: values of categories may still be open, since training learns them.
+    """
     text = read_text(path, "a feature spec", FeatureSpecError)
     spec = parse_yaml(
         FeatureSpec, text, str(path), FeatureSpecError, fixes=FIXES, in_file=_without_kind, check=_partial_histories
     )
+    if not may_learn and (found := spec.open_categories):
+        raise FeatureSpecError(
+            f"{path}: values of {', '.join(found)} are to be learnt, which `assay train fraud --data` does, and "
+            "`assay features build --learn` for a model of your own; give the spec that this writes, or name the values."
+        )
     files = {name: path.parent / one.file for name, one in spec.networks.items() if isinstance(one, NetworksFile)}
     if not files:
         return spec

@@ -4,6 +4,7 @@ Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular D
 bin is clipped, the outer ones too, so that an extreme value cannot push an input out of [0, 1].
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +29,14 @@ DEVIATIONS_MAX = 10.0
 class Encoding:
     """Bins over the features: bin b covers feature `feature[b]` from `lower[b]` on, over 1 / `inverse_width[b]`.
 
-    feature: int64[B]; lower, inverse_width: float32[B], in the feature's unit and its inverse.
+    feature: int64[B]; lower, inverse_width: float32[B], in the feature's unit and its inverse. of_value: bool[B], where a bin
+    stands for one value of a category, coded `lower` + 1: 1 at this code and 0 at every other. None where no bin does.
     """
 
     feature: NDArray[np.int64]
     lower: NDArray[np.float32]
     inverse_width: NDArray[np.float32]
+    of_value: NDArray[np.bool_] | None = None
 
     @property
     def features(self) -> int:
@@ -42,30 +45,62 @@ class Encoding:
 
     @property
     def bin_share(self) -> NDArray[np.float32]:
-        """float32[B, F]: the matrix that takes per-bin values to their mean per feature."""
+        """float32[B, F]: the matrix that takes per-bin values to their mean per feature; of a category, half their sum.
+
+        Of squared errors that is half the Brier score, 0 to 1: a mean over fifty values would hide that one was unexpected.
+        """
         one_hot = np.eye(self.features, dtype=np.float32)[self.feature]
-        return np.asarray(one_hot / one_hot.sum(axis=0), dtype=np.float32)
+        share = one_hot / one_hot.sum(axis=0)
+        if self.of_value is not None:
+            share[self.of_value] = 0.5 * one_hot[self.of_value]
+        return np.asarray(share, dtype=np.float32)
 
 
-def fit_encoding(features: NDArray[np.float32], bins: int = BINS) -> Encoding:
+Values = Mapping[int, Sequence[int]]
+"""Codes of a category, by column."""
+
+
+def present(features: NDArray[np.float32], columns: Sequence[int]) -> Values:
+    """The codes that columns of float32[n, F] hold, rising: what never came has no weights that mean anything."""
+    return {column: np.unique(features[:, column]).astype(np.int64).tolist() for column in columns}
+
+
+def with_flags(features: NDArray[np.float32], values: Values) -> NDArray[np.float32]:
+    """float32[n, F] with a column for each value, 1 or 0, behind the others, in place of columns of codes."""
+    if not values:
+        return features
+    flags = [features[:, [column]] == np.array(codes, np.float32) for column, codes in values.items()]
+    others = np.setdiff1d(np.arange(features.shape[1]), list(values))
+    return np.concatenate([features[:, others], *flags], axis=1).astype(np.float32)
+
+
+def fit_encoding(features: NDArray[np.float32], bins: int = BINS, values: Values | None = None) -> Encoding:
     """Edges at the quantiles of `features`, float32[n, F]: one bin for a binary feature, the rest spread evenly.
 
-    Values beyond the range of `features` are in the outermost bins. Raises ValueError with fewer bins than features.
+    Values beyond the range of `features` are in the outermost bins. values: columns of codes, each of which gets a bin beside
+    those `bins`. Raises ValueError with fewer bins than other features.
     """
-    count = features.shape[1]
+    values = values or {}
+    numeric = [f for f in range(features.shape[1]) if f not in values]
+    count = len(numeric)
     if bins < count:
         raise ValueError(f"{bins} bins cannot encode {count} features: give at least one bin to each.")
-    distinct = [np.unique(column) for column in features.T]
-    wide = [f for f, values in enumerate(distinct) if len(values) > 2] or list(range(count))
-    share, extra = divmod(bins - count + len(wide), len(wide))
-    bins_of = [1] * count
+    distinct = {f: np.unique(features[:, f]) for f in numeric}
+    wide = [f for f in numeric if len(distinct[f]) > 2] or numeric
+    share, extra = divmod(bins - count + len(wide), max(1, len(wide)))
+    bins_of = dict.fromkeys(numeric, 1)
     for rank, f in enumerate(wide):
         bins_of[f] = share + (rank < extra)
-    edges = [_edges(column, values, n) for column, values, n in zip(features.T, distinct, bins_of, strict=True)]
+    edges = {f: _edges(features[:, f], distinct[f], bins_of[f]) for f in numeric}
+    places = range(features.shape[1])
+    lower = [np.asarray(values[f], np.float64) - 1.0 if f in values else edges[f][:-1] for f in places]
+    widths = [np.ones(len(values[f])) if f in values else np.diff(edges[f]) for f in places]
+    feature = np.repeat(np.arange(features.shape[1]), [len(part) for part in lower])
     return Encoding(
-        feature=np.repeat(np.arange(count), bins_of),
-        lower=np.concatenate([e[:-1] for e in edges]).astype(np.float32),
-        inverse_width=np.concatenate([1.0 / np.maximum(np.diff(e), WIDTH_MIN) for e in edges]).astype(np.float32),
+        feature=feature,
+        lower=np.concatenate(lower).astype(np.float32),
+        inverse_width=np.concatenate([1.0 / np.maximum(width, WIDTH_MIN) for width in widths]).astype(np.float32),
+        of_value=np.isin(feature, list(values)) if values else None,
     )
 
 
@@ -93,11 +128,17 @@ class PiecewiseLinear(nn.Module):
         self.register_buffer("feature", torch.from_numpy(encoding.feature))
         self.register_buffer("lower", torch.from_numpy(encoding.lower))
         self.register_buffer("inverse_width", torch.from_numpy(encoding.inverse_width))
+        of_value = encoding.of_value
+        self.register_buffer("of_value", None if of_value is None else torch.from_numpy(of_value.astype(np.float32)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Encode a batch."""
-        encoded = (features[:, self.feature] - self.lower) * self.inverse_width
-        return encoded.clamp(0.0, 1.0)
+        above = features[:, self.feature] - self.lower
+        encoded = (above * self.inverse_width).clamp(0.0, 1.0)
+        if self.of_value is None:
+            return encoded
+        # a code is a step up at its bin and a step down behind it
+        return encoded - ((above - 1.0) * self.of_value).clamp(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +149,17 @@ class Standardisation:
     inverse_deviation: NDArray[np.float32]
 
 
-def fit_standardisation(features: NDArray[np.float32]) -> Standardisation:
-    """Mean and standard deviation of float32[n, F]; a constant feature is left as it is, less its mean."""
+def fit_standardisation(features: NDArray[np.float32], codes: Sequence[int] = ()) -> Standardisation:
+    """Mean and standard deviation of float32[n, F]; a constant feature is left as it is, less its mean.
+
+    codes: columns that are none as numbers, and become 0.
+    """
     deviation = features.std(axis=0, dtype=np.float64)
     deviation[deviation == 0.0] = 1.0
     mean = features.mean(axis=0, dtype=np.float64)
-    return Standardisation(mean.astype(np.float32), (1.0 / deviation).astype(np.float32))
+    inverse = 1.0 / deviation
+    mean[list(codes)], inverse[list(codes)] = 0.0, 0.0
+    return Standardisation(mean.astype(np.float32), inverse.astype(np.float32))
 
 
 class Standardise(nn.Module):

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,24 @@ class Vae(nn.Module):
         return self.decode(self.encode(inputs)[0])
 
 
-def negative_elbo(inputs: Tensor, reconstruction: Tensor, mean: Tensor, log_variance: Tensor, beta: float) -> Tensor:
+def negative_elbo(
+    inputs: Tensor,
+    reconstruction: Tensor,
+    mean: Tensor,
+    log_variance: Tensor,
+    beta: float,
+    binary: Tensor | None = None,
+) -> Tensor:
     """Negative evidence lower bound, mean over the batch: summed squared error plus `beta` times the KL divergence.
 
     The squared error is a Gaussian likelihood of fixed variance, up to a constant; `beta` holds that variance and, while it
-    rises from zero, keeps the latent from collapsing (KL warm-up).
+    rises from zero, keeps the latent from collapsing (KL warm-up). binary: float32[inputs], 1 for those that are 0 or 1, a flag
+    for each value of a category: their likelihood is Bernoulli's, at the weight that has the squared error's curvature at 1/2.
     """
-    squared_error = ((reconstruction - inputs) ** 2).sum(dim=1)
+    errors = (reconstruction - inputs) ** 2
+    if binary is not None:
+        of_flags = functional.binary_cross_entropy(reconstruction, inputs, reduction="none")
+        errors = torch.where(binary > 0.0, 0.5 * of_flags, errors)
+    squared_error = errors.sum(dim=1)
     divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1.0).sum(dim=1)
     return (squared_error + beta * divergence).mean()

@@ -87,6 +87,15 @@ def _of_attribute(feature: AttributeFeature, source: SourceSpec) -> Iterator[str
             yield f"Feature {feature.name} reads {name}, {_what(source, name)}: correct one of the specs."
             return
         optional |= not attribute.required
+    if isinstance(feature, CategoryFeature) and feature.learn is not None:
+        attribute = source.attributes.get(feature.attribute)
+        if attribute is not None and attribute.personal:
+            yield (
+                f"Feature {feature.name} learns the values of {feature.attribute}, which is personal, and they would stand in "
+                "the bundle: ask whether the subject met it before (kind: novelty), or name values."
+            )
+        if feature.is_open:
+            return
     if optional and feature.missing is None and not isinstance(feature, MissingFeature):
         yield (
             f"Feature {feature.name} reads {' and '.join(feature.attributes_read)}, which an event may lack: add "

@@ -1,5 +1,7 @@
 """What a bank would try first, on the same rows and features: logistic regression, a random forest, XGBoost."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
@@ -7,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from models.networks.encoding import present, with_flags
 from models.training.data import Dataset
 from models.training.progress import Progress, silent
 
@@ -35,13 +38,17 @@ def baselines(seed: int) -> dict[str, object]:
 
 
 def baseline_scores(
-    train: Dataset, test: Dataset, seed: int, progress: Progress = silent
+    train: Dataset, test: Dataset, seed: int, progress: Progress = silent, embedded: Sequence[int] = ()
 ) -> dict[str, NDArray[np.float32]]:
-    """Probabilities of the rows of `test`, float32[n], by each baseline fitted on `train`."""
+    """Probabilities of the rows of `test`, float32[n], by each baseline fitted on `train`.
+
+    embedded: columns of codes, which the baselines read as a flag for each value.
+    """
     scores: dict[str, NDArray[np.float32]] = {}
-    models = baselines(seed)
+    models, values = baselines(seed), present(train.features, embedded)
+    of_train, of_test = with_flags(train.features, values), with_flags(test.features, values)
     for done, (name, model) in enumerate(models.items(), 1):
-        model.fit(train.features, train.is_fraud)  # type: ignore[attr-defined]
-        scores[name] = model.predict_proba(test.features)[:, 1].astype(np.float32)  # type: ignore[attr-defined]
+        model.fit(of_train, train.is_fraud)  # type: ignore[attr-defined]
+        scores[name] = model.predict_proba(of_test)[:, 1].astype(np.float32)  # type: ignore[attr-defined]
         progress("baselines", done, len(models))
     return scores

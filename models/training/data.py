@@ -100,11 +100,8 @@ class Split:
     test: Dataset
 
 
-def split(data: Dataset, days: int, cuts: Cuts) -> Split:
-    """Cut `days` days. From the test cut, cards whose fraud was already known on that day are left out.
-
-    Raises TrainingError if a cut would be empty or without both classes.
-    """
+def train_days(days: int, cuts: Cuts) -> range:
+    """Days of the train cut. Raises TrainingError where `days` days do not hold the cuts."""
     train_from, test_from = cuts.train_from(days), cuts.test_from(days)
     validation_from = test_from - cuts.delay_days - cuts.validation_days
     if train_from < 0 or validation_from < train_from + 1 or test_from + cuts.test_days > days:
@@ -112,7 +109,17 @@ def split(data: Dataset, days: int, cuts: Cuts) -> Split:
             cuts.validation_days + cuts.delay_days + cuts.test_days + (cuts.train_days or 1) + (cuts.first_day or 0)
         )
         raise TrainingError(f"{days} days do not hold the cuts; give {needed} days at least, or shorter cuts.")
-    train = data[(data.day >= train_from) & (data.day < validation_from)]
+    return range(train_from, validation_from)
+
+
+def split(data: Dataset, days: int, cuts: Cuts) -> Split:
+    """Cut `days` days. From the test cut, cards whose fraud was already known on that day are left out.
+
+    Raises TrainingError if a cut would be empty or without both classes.
+    """
+    of_train, test_from = train_days(days, cuts), cuts.test_from(days)
+    validation_from = of_train.stop
+    train = data[(data.day >= of_train.start) & (data.day < validation_from)]
     validation = data[(data.day >= validation_from) & (data.day < validation_from + cuts.validation_days)]
     test = data[(data.day >= test_from) & (data.day < test_from + cuts.test_days)]
     parts = Split(train, validation, test[~known_compromised(data, test, cuts.delay_days)])

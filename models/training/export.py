@@ -91,7 +91,13 @@ def _encoding(graph: Graph, model: Fused) -> str:
     above = graph.node("Sub", [gathered, graph.weight("bin.lower", encode.lower)], "bin.above")
     inverse_width = graph.weight("bin.inverse_width", encode.inverse_width)
     zero, one = graph.weight("zero", np.float32(0)), graph.weight("one", np.float32(1))
-    return graph.node("Clip", [graph.node("Mul", [above, inverse_width], "bin.linear"), zero, one], "encoded")
+    linear = graph.node("Mul", [above, inverse_width], "bin.linear")
+    if encode.of_value is None:
+        return graph.node("Clip", [linear, zero, one], "encoded")
+    risen = graph.node("Clip", [linear, zero, one], "bin.risen")
+    behind = graph.node("Sub", [above, one], "bin.behind")
+    fallen = graph.node("Mul", [behind, graph.weight("bin.of_value", encode.of_value)], "bin.fallen")
+    return graph.node("Sub", [risen, graph.node("Clip", [fallen, zero, one], "bin.passed")], "encoded")
 
 
 def _classifier(graph: Graph, model: Fused, encoded: str) -> None:

@@ -1,7 +1,7 @@
 """Fits the autoencoder on legitimate traffic, and its errors' percentiles on legitimate traffic it has not seen."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ def fit_vae(
     drawn = torch.randperm(len(train))[: settings.rows_max]
     inputs = encode(torch.from_numpy(train)[drawn].to(device))
     held_out = encode(torch.from_numpy(validation).to(device))
-    vae = Vae(settings.shape).to(device)
+    vae = Vae(replace(settings.shape, inputs=inputs.shape[1])).to(device)  # one more for each value of a category
     optimiser = torch.optim.Adam(vae.parameters(), lr=settings.learning_rate)
     best_error, best_epoch, best = float("inf"), 0, copy.deepcopy(vae.state_dict())
     for epoch in range(settings.epochs):
@@ -53,7 +53,7 @@ def fit_vae(
             noise = torch.randn(len(rows), settings.shape.latent, device=device)
             with mixed_precision(device):
                 reconstruction, mean, log_variance = (output.float() for output in vae(inputs[rows], noise))
-            loss = negative_elbo(inputs[rows], reconstruction, mean, log_variance, beta)
+            loss = negative_elbo(inputs[rows], reconstruction, mean, log_variance, beta, encode.of_value)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -167,9 +167,12 @@ def _at_risk(alert: Alert) -> float:
     return max(alert.amount, 0.0) * alert.probability  # a refund puts no money at risk
 
 
+SHOWN = tuple(ShownAttribute.model_fields)
+
+
 def _listed(alert: Alert) -> CaseAlert:
     fields = {name: getattr(alert, name) for name in CaseAlert.model_fields}
-    shown = tuple(ShownAttribute(name=one.name, words=one.words, text=one.text) for one in alert.attributes)
+    shown = tuple(ShownAttribute(**{name: getattr(one, name) for name in SHOWN}) for one in alert.attributes)
     return CaseAlert(**fields | {"attributes": shown})
 
 

@@ -12,14 +12,13 @@ from services.console.model import ReadModel
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
+from services.console.server import check, listen, serve
 from services.console.sessions import Sessions
 from services.console.users import UserFileError, Users
 from services.console.web import Gate
 from services.console.writer import ActionWriter
-from services.engine.health import is_loopback
 from services.engine.process import main, stop_on_signals
-from services.errors import AssayError, SettingsError, start_sentence
-from services.gateway.server import check_tls, listen, serve
+from services.errors import AssayError, start_sentence
 from services.observability import logs
 from services.observability.console_metrics import ConsoleMetrics
 from services.observability.metrics import Metrics
@@ -68,16 +67,6 @@ async def start(*, rebuild: bool = False) -> None:
     if why := follower.ended:
         raise AssayError(why)
     log.info("process.stopped")
-
-
-def check(settings: ConsoleSettings) -> None:
-    """Raises SettingsError where passwords would cross a network in clear."""
-    check_tls(settings)
-    if not is_loopback(settings.host) and settings.tls_certificate_file is None and not settings.behind_tls:
-        raise SettingsError(
-            f"ASSAY_CONSOLE_HOST={settings.host} can be reached from other machines, and passwords would cross the network in "
-            "clear: set ASSAY_CONSOLE_TLS_CERTIFICATE_FILE, or ASSAY_CONSOLE_BEHIND_TLS where a proxy ends TLS."
-        )
 
 
 def _users(settings: ConsoleSettings) -> Users:

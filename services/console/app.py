@@ -63,9 +63,7 @@ def application(
         log.error(
             "console.failed", error=type(error).__name__, file=frame.filename.rpartition("/")[2], line=frame.lineno
         )
-        return desk.render(
-            "refused.html", None, 500, words="The console failed; its log says where."
-        )
+        return desk.render("refused.html", None, 500, words="The console failed; its log says where.")
 
     handlers = {RefusedError: refused, UnwrittenError: unwritten, HTTPException: http_error, Exception: crashed}
     return Shell(Starlette(routes=paths, exception_handlers=handlers), desk.settings, gate.metrics)

@@ -116,6 +116,8 @@ async def run_processor(service: Service, environment: Environment) -> None:
         partitions = await _partitions(kafka, environment.topics, [*service.sources, *service.outputs])
         await check_rights(kafka, _wanted(service, environment.topics), runtime.group)
         await consumer.start()
+        if runtime.profile == "latency":
+            connections.fetch_apart(consumer)
         group = WorkerGroup(sources, _dependencies(service, environment, consumer, partitions))
         health = HealthServer(
             runtime,

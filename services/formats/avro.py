@@ -21,10 +21,10 @@ class AvroDocuments:
     def __init__(self, registry: SchemaRegistry | None, text: str | None) -> None:
         """Raises AssayError where the spec's schema cannot be used."""
         try:
-            self._own = None if text is None else parse(text)
+            self._own = None if text is None else parse(text, counted=registry is not None)
         except UnknownSchemaError as error:
             raise AssayError(f"The source spec's Avro schema cannot be used: {error}. Correct schema_file.") from None
-        self._compiled = None if registry is None else CompiledSchemas(registry, "AVRO", _compiled)
+        self._compiled = None if registry is None else CompiledSchemas(registry, "AVRO", self._compile)
 
     def missing(self, payloads: Sequence[bytes]) -> set[SchemaId]:
         """Ids that no one has looked up."""
@@ -46,9 +46,8 @@ class AvroDocuments:
     async def close(self) -> None:
         """Close connections."""
 
-
-def _compiled(schema: RegisteredSchema) -> AvroSchema:
-    return parse(schema.text, [text for _, text in schema.references])
+    def _compile(self, schema: RegisteredSchema) -> AvroSchema:
+        return parse(schema.text, [text for _, text in schema.references], counted=self._own is not None)
 
 
 def _read(payload: bytes, writer: AvroSchema, reader: AvroSchema | None) -> Any:

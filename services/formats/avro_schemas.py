@@ -14,6 +14,7 @@ from fastavro.read import LOGICAL_READERS
 
 from models.sources.envelopes.connect import decimal_text
 from schemas.codec import RejectedError, UnknownSchemaError
+from services.formats.budget import spend
 
 EPOCH = date(1970, 1, 1)
 
@@ -46,7 +47,14 @@ def _uuid(value: bytes, *_: Any) -> str:
     return str(uuid.UUID(bytes=bytes(value)))
 
 
+def _counted(value: dict[str, Any], *_: Any) -> dict[str, Any]:
+    spend(len(value))
+    return value
+
+
 READERS: dict[str, Callable[..., Any]] = {
+    "record-assay-counted": _counted,
+    "error-assay-counted": _counted,
     "bytes-assay-text": _text,
     "fixed-assay-text": _text,
     "bytes-assay-decimal": _decimal,
@@ -73,6 +81,13 @@ MAY_NOT_BE_FINITE = re.compile(rb"[\x80-\xff][\x7f\xff]", re.DOTALL)
 """How a float or a double that is NaN or infinite ends, in bytes; other values may hold it, too."""
 
 
+SCHEMA_BYTES_MAX = 1 << 20
+"""With its references. Reading that much takes about a second, in which a process does nothing else."""
+
+EMPTY_FIELDS_MAX = 1
+"""In a record that is not counted: fields that may have no bytes. Two in each of forty records within each other are a bomb."""
+
+
 class AvroSchema(NamedTuple):
     """A schema as fastavro takes it. recursive: read it with the reader whose depth Python bounds.
 
@@ -88,15 +103,21 @@ class AvroSchema(NamedTuple):
         return self.parsed if MAY_NOT_BE_FINITE.search(payload) else self.finite
 
 
-def parse(text: str, references: Sequence[str] = ()) -> AvroSchema:
-    """The schema in `text`; references: those that it names, each behind what it needs itself. Raises UnknownSchemaError."""
+def parse(text: str, references: Sequence[str] = (), *, counted: bool = False) -> AvroSchema:
+    """The schema in `text`; references: those that it names, each behind what it needs itself. Raises UnknownSchemaError.
+
+    counted: of every record, for records that are read as another schema's: its defaults need no bytes either.
+    """
+    if sum(map(len, (*references, text))) > SCHEMA_BYTES_MAX:
+        raise UnknownSchemaError(f"its schema has more than {SCHEMA_BYTES_MAX} characters")
+    rewritten, exact = _Rewriting(finite=False, counted=counted), _Rewriting(finite=True, counted=counted)
     try:
         names: dict[str, Any] = {}
         texts = [json.loads(one) for one in (*references, text)]
-        parsed = [fastavro.parse_schema(_rewritten(one), named_schemas=names) for one in texts][-1]
+        parsed = [fastavro.parse_schema(rewritten.schema(one), named_schemas=names) for one in texts][-1]
         recursive = _Shape(names).check(parsed)
         names = {}
-        finite = [fastavro.parse_schema(_rewritten(one, finite=True), named_schemas=names) for one in texts][-1]
+        finite = [fastavro.parse_schema(exact.schema(one), named_schemas=names) for one in texts][-1]
     except RejectedError:
         raise
     except RecursionError:
@@ -106,40 +127,61 @@ def parse(text: str, references: Sequence[str] = ()) -> AvroSchema:
     return AvroSchema(parsed, recursive, finite)
 
 
-def _rewritten(schema: Any, *, finite: bool = False) -> Any:
-    if isinstance(schema, str):
-        plain = schema not in PRIMITIVES or (finite and schema in NUMBERS)
-        return schema if plain else {"type": schema, "logicalType": PRIMITIVES[schema]}
-    if isinstance(schema, list):
-        return [_rewritten(branch, finite=finite) for branch in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kind = schema.get("type")
-    if isinstance(kind, dict | list):
-        return _rewritten(kind, finite=finite)
-    rest = {name: value for name, value in schema.items() if name != "logicalType"}
-    if kind in ("record", "error"):
-        return {**rest, "fields": [_field(field, finite=finite) for field in schema["fields"]]}
-    if kind == "array":
-        return {**rest, "items": _rewritten(schema["items"], finite=finite)}
-    if kind == "map":
-        return {**rest, "values": _rewritten(schema["values"], finite=finite)}
-    if finite and kind in NUMBERS:
-        return rest
-    usual = "assay-text" if kind == "fixed" else PRIMITIVES.get(str(kind))
-    made = LOGICAL.get((str(kind), str(schema.get("logicalType"))), usual)
-    return {**rest, "logicalType": made} if made else rest
+class _Rewriting(NamedTuple):
+    """finite: numbers are not looked at. counted: every record is."""
+
+    finite: bool
+    counted: bool
+
+    def schema(self, schema: Any) -> Any:
+        """One schema, and all in it."""
+        if isinstance(schema, str):
+            plain = schema not in PRIMITIVES or (self.finite and schema in NUMBERS)
+            return schema if plain else {"type": schema, "logicalType": PRIMITIVES[schema]}
+        if isinstance(schema, list):
+            return [self.schema(branch) for branch in schema]
+        if not isinstance(schema, dict):
+            return schema
+        kind = schema.get("type")
+        if isinstance(kind, dict | list):
+            return self.schema(kind)
+        rest = {name: value for name, value in schema.items() if name != "logicalType"}
+        if kind in ("record", "error"):
+            return self._record(rest)
+        if kind == "array":
+            return {**rest, "items": self.schema(schema["items"])}
+        if kind == "map":
+            return {**rest, "values": self.schema(schema["values"])}
+        if self.finite and kind in NUMBERS:
+            return rest
+        usual = "assay-text" if kind == "fixed" else PRIMITIVES.get(str(kind))
+        made = LOGICAL.get((str(kind), str(schema.get("logicalType"))), usual)
+        return {**rest, "logicalType": made} if made else rest
+
+    def _record(self, record: dict[str, Any]) -> dict[str, Any]:
+        empty = sum(_may_need_no_bytes(field["type"]) for field in record["fields"])
+        made = {**record, "fields": [self._field(field) for field in record["fields"]]}
+        return {**made, "logicalType": "assay-counted"} if self.counted or empty > EMPTY_FIELDS_MAX else made
+
+    def _field(self, field: dict[str, Any]) -> dict[str, Any]:
+        made = {**field, "type": self.schema(field["type"])}
+        first = made["type"][0] if isinstance(made["type"], list) and made["type"] else made["type"]
+        default = field.get("default")
+        # a default of bytes is a text of their code points, and no reader of logical types is called for it
+        if isinstance(default, str) and isinstance(first, dict) and first.get("type") in ("bytes", "fixed"):
+            read = READERS.get(f"{first['type']}-{first.get('logicalType')}")
+            made["default"] = read(default.encode("latin-1"), first) if read else default
+        return made
 
 
-def _field(field: dict[str, Any], *, finite: bool) -> dict[str, Any]:
-    made = {**field, "type": _rewritten(field["type"], finite=finite)}
-    first = made["type"][0] if isinstance(made["type"], list) and made["type"] else made["type"]
-    default = field.get("default")
-    # a default of bytes is a text of their code points, and no reader of logical types is called for it
-    if isinstance(default, str) and isinstance(first, dict) and first.get("type") in ("bytes", "fixed"):
-        read = READERS.get(f"{first['type']}-{first.get('logicalType')}")
-        made["default"] = read(default.encode("latin-1"), first) if read else default
-    return made
+WITH_BYTES = {"boolean", "int", "long", "float", "double", "bytes", "string", "array", "map", "enum"}
+
+
+def _may_need_no_bytes(schema: Any) -> bool:
+    """A record, a fixed of no size, null, or a name of one. A union has a byte that says which branch it is."""
+    if isinstance(schema, dict):
+        return _may_need_no_bytes(schema.get("type"))
+    return isinstance(schema, str) and schema not in WITH_BYTES
 
 
 class _Shape:

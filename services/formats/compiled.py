@@ -40,7 +40,10 @@ class CompiledSchemas(Generic[C]):
 
         async def one(schema_id: SchemaId) -> None:
             async with at_once:
-                self._take(schema_id, await self._registry.schema(schema_id))
+                try:
+                    await self._take(schema_id, await self._registry.schema(schema_id))
+                except UnknownSchemaError as error:
+                    self._found[schema_id] = f"schema {schema_id}: {error}"
 
         async with asyncio.TaskGroup() as group:
             for schema_id in missing:
@@ -56,7 +59,7 @@ class CompiledSchemas(Generic[C]):
             raise UnknownSchemaError(found)
         return found
 
-    def _take(self, schema_id: SchemaId, schema: RegisteredSchema | None) -> None:
+    async def _take(self, schema_id: SchemaId, schema: RegisteredSchema | None) -> None:
         self._ask_again_s.pop(schema_id, None)
         if schema is None:
             self._ask_again_s[schema_id] = monotonic_s() + UNKNOWN_S
@@ -64,7 +67,5 @@ class CompiledSchemas(Generic[C]):
         elif schema.kind != self._kind:
             self._found[schema_id] = f"schema {schema_id} is {schema.kind}, and the source spec says {self._kind}"
         else:
-            try:
-                self._found[schema_id] = self._compile(schema)
-            except UnknownSchemaError as error:
-                self._found[schema_id] = f"schema {schema_id}: {error}"
+            # a large one takes seconds, in which the process must not leave its group
+            self._found[schema_id] = await asyncio.to_thread(self._compile, schema)

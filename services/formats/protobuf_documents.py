@@ -11,9 +11,14 @@ from google.protobuf.message_factory import GetMessageClass
 
 from models.sources.envelopes.connect import decimal_text
 from schemas.codec import SchemaError
+from services.formats.budget import spend
+from services.formats.protobuf_wire import Layout
 
 ELEMENTS_MAX = 10_000
 """In one list: an empty message needs two bytes, and a document says each of its fields."""
+
+FIELDS_MAX = 8
+"""Of a message that is not counted: one needs two bytes, and has a value for each field that is never absent."""
 
 Convert = Callable[[Any], Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,9 +106,11 @@ class Message:
     def __init__(self, descriptor: Descriptor) -> None:
         self._class = GetMessageClass(descriptor)
         self._converter = _Converters().message(descriptor)
+        self._layout = Layout(descriptor)
 
     def document(self, payload: bytes) -> Any:
         """The message as Python has JSON. Raises DecodeError, UnicodeDecodeError, SchemaError."""
+        self._layout.check(payload)
         return self._converter(self._class.FromString(payload))
 
     def encode(self, fields: dict[str, Any]) -> bytes:
@@ -129,6 +136,8 @@ class _Converters:
         optional: list[tuple[str, Convert | None]] = []
 
         def convert(message: Any) -> dict[str, Any]:
+            if len(present) > FIELDS_MAX:
+                spend(len(present))
             made = {}
             for field, inner in present:
                 value = getattr(message, field)

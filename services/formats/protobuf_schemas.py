@@ -20,6 +20,7 @@ from google.protobuf.descriptor_pb2 import (
     EnumDescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
+    ServiceDescriptorProto,
 )
 from google.protobuf.descriptor_pool import DescriptorPool
 from proto_schema_parser import ast
@@ -27,6 +28,9 @@ from proto_schema_parser.parser import Parser
 
 from schemas.codec import RejectedError, UnknownSchemaError
 from services.formats.protobuf_documents import Message
+
+SCHEMA_BYTES_MAX = 256 << 10
+"""With all that it imports. The grammar takes seconds for that much, in which a process does nothing else."""
 
 ROOT = "assay-root.proto"
 """Name of the schema itself among its files."""
@@ -71,7 +75,7 @@ class ProtobufSchema:
     """A compiled schema. Messages are made as they are asked for."""
 
     def __init__(self, pool: DescriptorPool, root: FileDescriptorProto) -> None:
-        self._pool, self._root = pool, root
+        self.pool, self._root = pool, root
         self._messages: dict[str, Message] = {}
 
     def at(self, indexes: Sequence[int]) -> Message:
@@ -101,12 +105,14 @@ class ProtobufSchema:
 
     def _message(self, name: str) -> Message:
         if name not in self._messages:
-            self._messages[name] = Message(self._pool.FindMessageTypeByName(name))
+            self._messages[name] = Message(self.pool.FindMessageTypeByName(name))
         return self._messages[name]
 
 
 def parse(text: str, references: Sequence[tuple[str, str]] = ()) -> ProtobufSchema:
     """The schema in `text`. references: name and text of what it imports, each behind its own. Raises UnknownSchemaError."""
+    if len(text) + sum(len(inner) for _, inner in references) > SCHEMA_BYTES_MAX:
+        raise UnknownSchemaError(f"its schema has more than {SCHEMA_BYTES_MAX} characters")
     pool = DescriptorPool()
     texts = {**CONFLUENT, **dict(references)}
     try:
@@ -164,7 +170,18 @@ def _file(name: str, text: str) -> FileDescriptorProto:
                 _message(made.message_type.add(), element, proto3=syntax == "proto3")
             case ast.Enum():
                 _enum(made.enum_type.add(), element)
+            case ast.Service():
+                _service(made.service.add(), element)
     return made
+
+
+def _service(made: ServiceDescriptorProto, service: ast.Service) -> None:
+    made.name = service.name
+    for element in service.elements:
+        if isinstance(element, ast.Method):
+            method = made.method.add(name=element.name)
+            method.input_type, method.output_type = element.input_type.type, element.output_type.type
+            method.client_streaming, method.server_streaming = element.input_type.stream, element.output_type.stream
 
 
 def _message(made: DescriptorProto, message: ast.Message | ast.Group, *, proto3: bool) -> None:

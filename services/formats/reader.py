@@ -14,6 +14,7 @@ from schemas.source_spec import SourceSpec
 from services.engine.batches import Record
 from services.engine.faults import Fault, parsed
 from services.errors import AssayError
+from services.formats import budget
 from services.formats.framing import SchemaId, unframed
 from services.formats.json_documents import JsonDocuments, read_json
 from services.formats.schema_registry import SchemaRegistry
@@ -90,6 +91,7 @@ class RecordReader:
             return payload
         if self._only_framed:
             return unframed(payload).payload
+        budget.begin(self.json_bytes_max)
         if self._unwrap is None:
             return self._written(self._documents.document(payload))
         named = {name.lower(): value for name, value in headers or () if value is not None}

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
+from schemas.codec import UnknownSchemaError
 from services.clock import monotonic_s
 from services.errors import AssayError, SettingsError
 from services.settings.schema_registry import SchemaRegistrySettings
@@ -84,7 +85,10 @@ class SchemaRegistry:
         return None if since_s is None else f"no schema registry answers since {monotonic_s() - since_s:.0f} s ({why})"
 
     async def schema(self, schema_id: int) -> RegisteredSchema | None:
-        """The schema of an id with all that it stands on; None where the registry has none. Waits for a registry."""
+        """The schema of an id with all that it stands on; None where the registry has none. Waits for a registry.
+
+        Raises UnknownSchemaError where it stands on too many.
+        """
         for attempt in range(UNKNOWN_ATTEMPTS):
             try:
                 return await self._patiently(lambda: self._schema(schema_id))
@@ -128,8 +132,10 @@ class SchemaRegistry:
         """Depth first, so that each comes behind what it needs."""
         for reference in answer.get("references") or ():
             name = str(reference["name"])
-            if name in asked or len(asked) >= REFERENCES_MAX:
+            if name in asked:
                 continue
+            if len(asked) >= REFERENCES_MAX:
+                raise UnknownSchemaError(f"it stands on more than {REFERENCES_MAX} other schemas, and no more are read")
             asked.add(name)
             path = f"/subjects/{_quoted(str(reference['subject']))}/versions/{int(reference['version'])}"
             inner = await self._ask(path)
@@ -150,7 +156,7 @@ class SchemaRegistry:
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(BACKOFF_S_MAX, 2 * backoff_s)
                 continue
-            except (NotFoundError, RejectedSchemaError):
+            except (NotFoundError, RejectedSchemaError, UnknownSchemaError):
                 self._answered()
                 raise
             self._answered()

@@ -2,11 +2,13 @@
 
 import asyncio
 import functools
+from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from models.bundle.files import BundleError
+from models.installation import install_command
 from models.sources.spec_file import default_source, topic_of
 from schemas.source_spec import SourceSpec
 from schemas.topics import ANSWERS
@@ -29,12 +31,17 @@ from services.settings.gateway import GatewaySettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
+from services.settings.product import ProductSettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import advice, scoring_bundle
+
+if TYPE_CHECKING:
+    from services.gateway.calls import GrpcServer
 
 log = structlog.get_logger(__name__)
 
 SWEEP_S = 1.0
+GRPC_MODULES = ("grpc", "grpc_health", "grpc_reflection", "grpc_status", "google", "proto_schema_parser", "antlr4")
 
 
 async def start() -> None:
@@ -44,7 +51,7 @@ async def start() -> None:
     metrics = Metrics()
     logs.configure(runtime, metrics)
     shown = GatewayMetrics(metrics.registry)
-    access = Access(settings)
+    access = Access(settings, load(ProductSettings).product)
     check_tls(settings)
     stop = stop_on_signals()
     source = source_in_force()
@@ -70,16 +77,22 @@ async def start() -> None:
     try:
         await writer.start()
         await follower.start()
+        tokens = asyncio.create_task(access.tokens.follow()) if access.tokens else None
         watching = asyncio.create_task(_watch(room, follower, access, shown, stop))
+        calls = await _grpc(gateway) if settings.grpc_port is not None else None
         host, port = listening.getsockname()[:2]
         log.info(
             "gateway.started",
             http=f"{host}:{port}",
+            grpc=f"{host}:{calls.port}" if calls else None,
             topic=name,
             remembered=len(room.memory),
         )
-        await serve(guarded(gateway), listening, settings, stop)
-        watching.cancel()
+        await serve(guarded(gateway), listening, settings, shown, stop)
+        if calls:
+            await calls.stop()
+        for task in filter(None, (watching, tokens)):
+            task.cancel()
     except KafkaError as error:
         raise AssayError(start_sentence(error, kafka.bootstrap)) from error
     finally:
@@ -89,6 +102,19 @@ async def start() -> None:
     if why := follower.ended:
         raise AssayError(why)
     log.info("process.stopped")
+
+
+async def _grpc(gateway: Gateway) -> "GrpcServer":
+    """The gRPC server, started. Raises AssayError."""
+    try:
+        from services.gateway.calls import GrpcServer
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in GRPC_MODULES:
+            raise
+        raise AssayError(f"ASSAY_GATEWAY_GRPC_PORT needs the extra `grpc`: {install_command('grpc')}.") from None
+    server = GrpcServer(gateway)
+    await server.start()
+    return server
 
 
 def source_in_force() -> SourceSpec | None:
@@ -142,6 +168,7 @@ async def _watch(
         metrics.stalled.set(room.stalled)
         metrics.remembered.set(len(room.memory))
         room.sweep()
+        metrics.keys_age.set(access.tokens.age_s if access.tokens else 0.0)
         access.refresh()
         if (why := follower.ended) is not None:
             log.error("process.background_ended", why=why)

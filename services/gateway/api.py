@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schemas import codec
@@ -20,7 +21,7 @@ from schemas.answer import Answer, Answered, Problem, Verdict
 from schemas.score import Score
 from schemas.source_spec import SourceSpec
 from services.clock import monotonic_s
-from services.gateway.access import Access
+from services.gateway.access import Access, Asking
 from services.gateway.document import EVENT_BODY, describe
 from services.gateway.events import Event, EventReader, Place, split
 from services.gateway.problems import Kind, ProblemError
@@ -60,6 +61,8 @@ class Gateway:
         started_s = monotonic_s()
         event = self.reader.read(payload, client)
         reply = await self.room.ask(event, deadline_s)
+        if reply.repeated and reply.answer is not None:  # not written again: the log does not say that it was asked for
+            read_by(client, reply)
         self.metrics.latency.observe(monotonic_s() - started_s)
         return self._answered(event, reply)
 
@@ -88,7 +91,7 @@ class Gateway:
             self.metrics.events.labels("problem").inc()
             return problem.details()
 
-    def remembered(self, event_id: str, subject: str | None) -> Answered:
+    def remembered(self, event_id: str, subject: str | None, client: str) -> Answered:
         """The decision of an event that was asked for before. Raises ProblemError."""
         found: list[tuple[Place, Answer]] = []
         for place in self.room.memory.of_id(event_id, self.partitions):
@@ -103,7 +106,15 @@ class Gateway:
             )
         if len(found) > 1:
             raise ProblemError(Kind.AMBIGUOUS, "events of several subjects have this id: say which, with ?subject=")
-        return answered(found[0][1], reply_of(found[0][1], repeated=True))
+        reply = reply_of(found[0][1], repeated=True)
+        read_by(client, reply)
+        return answered(found[0][1], reply)
+
+
+def read_by(client: str, reply: Reply) -> None:
+    """The audit of a decision that is read without being asked of the log."""
+    if position := reply.position:
+        log.info("gateway.decision_read", client=client, partition=position.partition, offset=position.offset)
 
 
 _make: type[Answered] = codec.record_type(Answered)
@@ -173,6 +184,8 @@ class Guard:
 
         try:
             await self._app(scope, receive, counted)
+        except ClientDisconnect:  # before its body was here
+            return
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{PurePath(place.filename).name}:{place.lineno}"
@@ -198,7 +211,7 @@ def _events(app: FastAPI, gateway: Gateway) -> None:
         """The decision on one event, or on each of a list; once it is committed, or the stand-in at the deadline."""
         allowed_ms = min(deadline_ms or settings.deadline_ms, settings.deadline_ms_max)
         deadline_s = monotonic_s() + allowed_ms / 1000
-        client = gateway.access.client(request, "decide")
+        client = await gateway.access.client(Asking.of(request), "decide", allowed_ms / 1000)
         body = await _body(request, settings.body_bytes_max)
         payloads = split(body, settings.events_max)
         gateway.access.meter(client, len(payloads or (body,)))
@@ -215,8 +228,8 @@ def _events(app: FastAPI, gateway: Gateway) -> None:
         ] = None,
     ) -> Response:
         """The committed decision on an event that was sent here before, as long as it is remembered."""
-        gateway.access.client(request, "read")
-        return Response(codec.encode(gateway.remembered(event_id, subject)), media_type=JSON)
+        client = await gateway.access.client(Asking.of(request), "read")
+        return Response(codec.encode(gateway.remembered(event_id, subject, client.name)), media_type=JSON)
 
 
 def _operations(app: FastAPI, gateway: Gateway) -> None:
@@ -232,7 +245,7 @@ def _operations(app: FastAPI, gateway: Gateway) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     async def metrics(request: Request) -> Response:
-        gateway.access.client(request, "metrics")
+        await gateway.access.client(Asking.of(request), "metrics")
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(gateway.registry), media_type=content_type)
 

@@ -59,6 +59,7 @@ class EventReader:
         self._decoder = Decoder(runtime.message_bytes_max, times, scan_ids=True, source=source)
         self._topic = topic_of(source).name
         self._partitions, self._clock_ms = partitions, clock_ms
+        place(b"", partitions)  # compiled, or read from its cache, now: by the first event it would take half a second
 
     def read(self, payload: bytes, client: str) -> Event:
         """Raises ProblemError."""

@@ -13,6 +13,7 @@ from models import durable
 from schemas import codec
 from schemas.base import Digest, EventTimeMs, Message
 
+Product = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$", max_length=32)]
 Scope = Literal["decide", "read", "metrics"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 """decide: POST events. read: GET decisions. metrics: GET /metrics."""
@@ -36,6 +37,9 @@ class ApiKey(Message):
     scopes: Annotated[tuple[Scope, ...], Field(max_length=3)] = Field(description="What may be asked with it.")
     events_per_s_max: Annotated[float, Field(ge=0.001, le=1e6)] | None = Field(
         None, description="More events a second are refused (429)."
+    )
+    products: Annotated[tuple[Product, ...], Field(max_length=100)] = Field(
+        (), description="It opens something at the gateways of these products alone; without any, at all."
     )
     created_ms: EventTimeMs = Field(description="When it was made, ms since 1970 UTC.")
     revoked: bool = Field(False, description="It opens nothing.")
@@ -70,7 +74,13 @@ def write_keys(path: Path, keys: Iterable[ApiKey]) -> None:
         raise KeyFileError(f"{path} cannot be written ({error.strerror}): check the folder.") from None
 
 
-def make_key(client: str, scopes: tuple[Scope, ...], events_per_s_max: float | None, now_ms: int) -> tuple[ApiKey, str]:
+def make_key(
+    client: str,
+    scopes: tuple[Scope, ...],
+    events_per_s_max: float | None,
+    now_ms: int,
+    products: tuple[str, ...] = (),
+) -> tuple[ApiKey, str]:
     """A new key, and the token to hand to the client. Raises codec.SchemaError."""
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     fields = {
@@ -79,6 +89,7 @@ def make_key(client: str, scopes: tuple[Scope, ...], events_per_s_max: float | N
         "secret_sha256": _hash(secret),
         "scopes": scopes,
         "events_per_s_max": events_per_s_max,
+        "products": products,
         "created_ms": now_ms,
     }
     return codec.checked(ApiKey, fields), f"{PREFIX}_{key_id}_{secret}"

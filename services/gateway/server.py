@@ -1,46 +1,107 @@
-"""The HTTP server: uvicorn with bounds on heads and connections, ended by our own signals."""
+"""The HTTP server: uvicorn with bounds on connections, in number and time, ended by our own signals."""
 
 import asyncio
 import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from services.clock import monotonic_s
 from services.errors import AssayError, SettingsError
-from services.gateway.access import CERTIFICATE
+from services.gateway.connections import IDLE_S_MAX, Bounded, bounded, limits_of
+from services.observability.gateway_metrics import GatewayMetrics
+from services.settings.gateway import GatewaySettings
 
-KEEP_ALIVE_S = 75
+log = structlog.get_logger(__name__)
+
 END_S_MAX = 5
-
-
-class HttpSettings(Protocol):
-    """What a server reads of its process's settings."""
-
-    model_config: Any
-
-    @property
-    def host(self) -> str: ...  # noqa: D102
-    @property
-    def port(self) -> int: ...  # noqa: D102
-    @property
-    def head_bytes_max(self) -> int: ...  # noqa: D102
-    @property
-    def connections_max(self) -> int: ...  # noqa: D102
-    @property
-    def tls_certificate_file(self) -> Path | None: ...  # noqa: D102
-    @property
-    def tls_key_file(self) -> Path | None: ...  # noqa: D102
-    @property
-    def tls_client_ca_file(self) -> Path | None: ...  # noqa: D102
+HANDSHAKE_S_MAX = 10
+DESCRIPTORS_RETRY_S = 1.0
+TICKS_A_SECOND = 10
+"""Of uvicorn's main loop."""
+FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class Server(uvicorn.Server):
-    """As uvicorn has it, without its signal handlers: the process drains as every other of ours."""
+    """As uvicorn has it, but for whom it accepts and how long, and without its signal handlers: the process drains as ours do.
+
+    uvicorn counts a connection once its TLS handshake is over; here it counts from its first byte.
+    """
+
+    def __init__(self, config: uvicorn.Config, connections_max: int, metrics: GatewayMetrics) -> None:
+        super().__init__(config)
+        self._connections_max, self._metrics = connections_max, metrics
+        self._accepting: asyncio.Task[None] | None = None
+        self._shaking: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept."""
+        await super().startup(sockets=[])
+        assert sockets, "it is given the socket that it listens on"
+        (listening,) = sockets
+        listening.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept(listening))
+
+    async def on_tick(self, counter: int) -> bool:
+        """Once a second: close what is overdue."""
+        if counter % TICKS_A_SECOND == 0:
+            now_s = monotonic_s()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Bounded):
+                    connection.close_if_overdue(now_s)
+        return await super().on_tick(counter) or (self._accepting is not None and self._accepting.done())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """No one else is accepted. Raises what ended the accepting, if that did."""
+        accepting = self._accepting
+        if accepting is not None and not accepting.done():
+            accepting.cancel()
+        for task in self._shaking:
+            task.cancel()
+        await super().shutdown(sockets)
+        if accepting is not None and accepting.done() and not accepting.cancelled():
+            accepting.result()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                client, _ = await loop.sock_accept(listening)
+            except OSError as error:  # no descriptor left, or the client is gone
+                log.warning("gateway.not_accepted", error=type(error).__name__)
+                await asyncio.sleep(DESCRIPTORS_RETRY_S)
+                continue
+            if len(self.server_state.connections) + len(self._shaking) >= self._connections_max:
+                self._refuse(client)
+                continue
+            task = asyncio.create_task(self._connect(client))
+            self._shaking.add(task)
+            task.add_done_callback(self._shaking.discard)
+
+    def _refuse(self, client: socket.socket) -> None:
+        self._metrics.connections_closed.labels("full").inc()
+        with client, contextlib.suppress(OSError):
+            if self.config.ssl is None:
+                client.setblocking(False)
+                client.send(FULL)
+
+    async def _connect(self, client: socket.socket) -> None:
+        context = self.config.ssl
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self._protocol, client, ssl=context, ssl_handshake_timeout=HANDSHAKE_S_MAX if context else None
+            )
+        except OSError:  # the handshake failed, took too long, or the client is gone
+            self._metrics.connections_closed.labels("handshake").inc()
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Any = self.config.http_protocol_class
+        protocol: asyncio.Protocol = make(config=self.config, server_state=self.server_state, app_state={})
+        return protocol
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,54 +109,11 @@ class Server(uvicorn.Server):
         yield
 
 
-def bounded(head_bytes_max: int) -> type[asyncio.Protocol]:
-    """uvicorn's protocol, which by itself takes a head without end."""
-
-    class Bounded(HttpToolsProtocol):
-        in_head, head_bytes = True, 0
-
-        def data_received(self, data: bytes) -> None:
-            """Close a connection whose head does not end."""
-            if self.in_head:
-                self.head_bytes += len(data)
-            super().data_received(data)
-            if self.in_head and self.head_bytes > head_bytes_max:
-                self.transport.close()
-
-        def on_message_begin(self) -> None:
-            """A request begins."""
-            self.in_head, self.head_bytes = True, 0
-            super().on_message_begin()
-            self.scope[CERTIFICATE] = common_name(self.transport.get_extra_info("peercert"))  # type: ignore[literal-required]
-
-        def on_headers_complete(self) -> None:
-            """Its head is over."""
-            self.in_head = False
-            super().on_headers_complete()
-
-        def on_message_complete(self) -> None:
-            """It is over; the next may begin."""
-            self.in_head, self.head_bytes = True, 0
-            super().on_message_complete()
-
-    return Bounded
-
-
-def common_name(certificate: Any) -> str | None:
-    """Of a certificate as `ssl` shows it; None where there is none, or it has none."""
-    for part in (certificate or {}).get("subject", ()):
-        for name, value in part:
-            if name == "commonName":
-                return str(value)
-    return None
-
-
-def check_tls(settings: HttpSettings) -> None:
+def check_tls(settings: GatewaySettings) -> None:
     """Raises SettingsError where the TLS files cannot be used."""
-    prefix = settings.model_config["env_prefix"]
     if settings.tls_certificate_file is None:
         if settings.tls_client_ca_file is not None or settings.tls_key_file is not None:
-            raise SettingsError(f"{prefix}TLS_* need a certificate: set {prefix}TLS_CERTIFICATE_FILE.")
+            raise SettingsError("ASSAY_GATEWAY_TLS_* need a certificate: set ASSAY_GATEWAY_TLS_CERTIFICATE_FILE.")
         return
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -104,27 +122,29 @@ def check_tls(settings: HttpSettings) -> None:
             context.load_verify_locations(settings.tls_client_ca_file)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(
-            f"{prefix}TLS_* cannot be used ({error.strerror}): check that key and certificate belong together."
+            f"ASSAY_GATEWAY_TLS_* cannot be used ({error.strerror}): check that key and certificate belong together."
         ) from None
 
 
-def listen(settings: HttpSettings) -> socket.socket:
+def listen(settings: GatewaySettings) -> socket.socket:
     """A listening socket. Raises AssayError."""
     try:
         family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
         return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
         raise AssayError(
-            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}): free it, or set "
-            f"{settings.model_config['env_prefix']}PORT (0 takes a free one)."
+            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}): free it, or set ASSAY_GATEWAY_PORT "
+            "(0 takes a free one)."
         ) from None
 
 
-async def serve(app: Any, listening: socket.socket, settings: HttpSettings, stop: asyncio.Event) -> None:
+async def serve(
+    app: Any, listening: socket.socket, settings: GatewaySettings, metrics: GatewayMetrics, stop: asyncio.Event
+) -> None:
     """Serve until `stop`; requests in work are finished, within a bound."""
     config = uvicorn.Config(
         app,
-        http=bounded(settings.head_bytes_max),
+        http=bounded(limits_of(settings), metrics),
         loop="none",
         ws="none",
         lifespan="off",
@@ -132,15 +152,14 @@ async def serve(app: Any, listening: socket.socket, settings: HttpSettings, stop
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=settings.connections_max,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=IDLE_S_MAX,
         timeout_graceful_shutdown=END_S_MAX,
         ssl_certfile=settings.tls_certificate_file,
         ssl_keyfile=settings.tls_key_file,
         ssl_ca_certs=str(settings.tls_client_ca_file) if settings.tls_client_ca_file else None,
         ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca_file else ssl.CERT_NONE,
     )
-    server = Server(config)
+    server = Server(config, settings.connections_max, metrics)
     serving = asyncio.create_task(server.serve([listening]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -13,6 +13,7 @@ from schemas import codec
 from schemas.answer import Answer, Position
 from schemas.dead_letter import DeadLetterReason
 from schemas.topics import REQUEST_HEADER
+from services.clock import wall_ms
 from services.engine.batches import Record
 from services.gateway.events import Event, Place, refusal
 from services.gateway.memory import Memory
@@ -125,6 +126,7 @@ class WaitingRoom:
     async def _send(self, waiting: Waiting, request: str) -> None:
         try:
             waiting.position = await self._write(waiting.event, request)
+            self._metrics.stage.observe(self._clock_s() - waiting.since_s, "write")
         except Exception as error:  # whatever it is: whether the event is in the log is not known
             log.warning("gateway.write_failed", error=type(error).__name__)
             self._metrics.refused.labels("unwritten").inc()
@@ -143,15 +145,17 @@ class WaitingRoom:
     def take(self, record: Record) -> None:
         """What came on `answers`. Raises where it is no answer."""
         if record.key is not None:
-            self._take_decision(Place(record.partition, record.key.decode()), record.value)
+            self._take_decision(Place(record.partition, record.key.decode()), record)
         else:
             self._take_refusal(record)
 
-    def _take_decision(self, place: Place, value: bytes) -> None:
-        self.memory.keep(place, value)
+    def _take_decision(self, place: Place, record: Record) -> None:
+        self.memory.keep(place, record.value)
         waiting = self._waiting.get(place)
         if waiting is not None:
-            _resolve(waiting, value, repeated=False)
+            self._metrics.stage.observe((record.timestamp - waiting.event.timestamp_ms) / 1000, "score")
+            self._metrics.stage.observe((wall_ms() - record.timestamp) / 1000, "commit")
+            _resolve(waiting, record.value, repeated=False)
 
     def _take_refusal(self, record: Record) -> None:
         request = next((value for name, value in record.headers if name == REQUEST_HEADER), b"").decode()

@@ -25,13 +25,14 @@ from services.errors import SettingsError
 from services.kafka import patches as client_mends  # noqa: F401  # for its effect: no client is made but through this module
 from services.kafka.oauth import token_provider
 from services.settings.kafka import KafkaSettings
-from services.settings.processing import RuntimeSettings
+from services.settings.processing import FETCH_WAIT_MS_MAX, RuntimeSettings
 
 __all__ = [
     "ConsumerRebalanceListener",
     "TopicPartition",
     "admin",
     "connection",
+    "fetch_apart",
     "input_consumer",
     "plain_producer",
     "reader",
@@ -111,12 +112,21 @@ def input_consumer(kafka: KafkaSettings, runtime: RuntimeSettings) -> AIOKafkaCo
         heartbeat_interval_ms=int(runtime.session_timeout_s * 1000 / 5),
         request_timeout_ms=int(runtime.request_timeout_s * 1000),
         retry_backoff_ms=50,
-        fetch_max_wait_ms=20,
+        fetch_max_wait_ms=FETCH_WAIT_MS_MAX[runtime.profile],
         max_partition_fetch_bytes=max(runtime.batch_bytes_max, 1 << 20),
         fetch_max_bytes=32 << 20,
         check_crcs=True,
         metadata_max_age_ms=METADATA_AGE_MS_MAX,
     )
+
+
+def fetch_apart(consumer: AIOKafkaConsumer) -> None:
+    """Fetch for a partition whose records are all taken although another's are not.
+
+    As shipped the client asks a broker for nothing while records of any partition wait to be taken, up to 100 ms: each
+    partition's next record then waits for the others' transactions. For a consumer that is started.
+    """
+    consumer._fetcher._prefetch_backoff = 0.0
 
 
 def transactional_producer(kafka: KafkaSettings, runtime: RuntimeSettings, transactional_id: str) -> AIOKafkaProducer:

@@ -5,7 +5,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from services.observability.histogram import BulkHistogram
 from services.observability.metrics import LATENCY_BUCKETS_S
 
+CLOSED_CAUSES = ("full", "handshake", "slow", "head", "unread", "idle")
 OUTCOMES = ("decided", "repeated", "stand_in", "problem")
+STAGES = ("write", "score", "commit")
+"""Of an event's time: arrival to acknowledged; its record's time to its answer's; the answer's to being read here."""
 
 
 class GatewayMetrics:
@@ -19,7 +22,9 @@ class GatewayMetrics:
             return Gauge(f"assay_gateway_{name}", help_text, registry=registry)
 
         self.events = counter("events", "Events answered, by outcome: decided, repeated, stand_in, problem.", "outcome")
-        self.responses = counter("responses", "HTTP responses, by status.", "status")
+        self.responses = counter(
+            "responses", "Responses, by HTTP status; those of gRPC by the status of the same problem.", "status"
+        )
         self.refused = counter(
             "refused_events", "Events not written, or not known to be: full, stalled, unwritten.", "cause"
         )
@@ -27,17 +32,36 @@ class GatewayMetrics:
         self.abandoned = counter(
             "abandoned_events", "Events whose answer did not come within ASSAY_GATEWAY_PENDING_S_MAX."
         )
+        self.connections_closed = counter(
+            "connections_closed",
+            "Connections closed by the gateway: full (one too many), handshake (TLS failed or was slow), slow (a request), "
+            "head (too large), unread (an answer), idle.",
+            "cause",
+        )
         self.pending = gauge("pending_events", "Events that wait for their score.")
         self.remembered = gauge("memory_events", "Decisions remembered.")
         self.stalled = gauge("stalled", "1 while events wait for scores that do not come.")
         self.lag = gauge("answers_lag_records", "Records of `answers` that are not read yet.")
+        self.keys_age = gauge(
+            "oidc_keys_age_seconds", "Since the identity provider's keys were read, or since the start; 0 without one."
+        )
         self.latency = BulkHistogram(
             "assay_gateway_answer_seconds",
             "From an event's arrival to its committed decision, stand-ins included.",
             LATENCY_BUCKETS_S,
             registry,
         )
+        self.stage = BulkHistogram(
+            "assay_gateway_stage_seconds",
+            "Where an event's time goes. write: from arrival to acknowledged by the brokers. score: from its record's time to "
+            "when the scorer writes its answer. commit: from then to being read here. Needs clocks that agree.",
+            LATENCY_BUCKETS_S,
+            registry,
+            "stage",
+        )
         for outcome in OUTCOMES:
             self.events.labels(outcome)
         for cause in ("full", "stalled", "unwritten"):
             self.refused.labels(cause)
+        for cause in CLOSED_CAUSES:
+            self.connections_closed.labels(cause)

@@ -10,6 +10,7 @@ from schemas.alert import ShownAttribute
 from schemas.feature_kinds import number_words
 from schemas.privacy import card_numbers_in
 from schemas.source_spec import BaseAttribute, FlagAttribute, GeoAttribute, NumberAttribute, SourceSpec, TimeAttribute
+from services.privacy.sealed_attributes import SEALED_WORDS, SealedFor
 
 TEXT_MAX = 200
 HIDDEN = "not shown: it holds a card number"
@@ -24,15 +25,21 @@ class AlertAttributes:
         """source: None for Assay's own, which has no attributes."""
         found = source.attributes.items() if source is not None else ()
         self._shown = [(name, attribute) for name, attribute in found if attribute.show]
-        self._record = codec.record_type(ShownAttribute)
+        self._record: type[ShownAttribute] = codec.record_type(ShownAttribute, frozenset({"sealed"}))
 
-    def of(self, events: Events, row: int) -> tuple[ShownAttribute, ...]:
-        """Those that one event has."""
+    def of(self, events: Events, row: int, sealing: SealedFor | None = None) -> tuple[ShownAttribute, ...]:
+        """Those that one event has. sealing: for whom what is personal is sealed; without it stays as it is."""
         return tuple(
-            self._record(name=name, words=attribute.description or name.replace("_", " "), text=_safe(text, attribute))
+            self._shown_as(name, attribute, _safe(text, attribute), sealing)
             for name, attribute in self._shown
             if (text := _text(events, name, attribute, row))
         )
+
+    def _shown_as(self, name: str, attribute: BaseAttribute, text: str, sealing: SealedFor | None) -> ShownAttribute:
+        words = attribute.description or name.replace("_", " ")
+        if sealing is None or not attribute.personal:
+            return self._record(name=name, words=words, text=text)
+        return self._record(name=name, words=words, text=SEALED_WORDS, sealed=sealing.text(name, text))
 
 
 def _safe(text: str, attribute: BaseAttribute) -> str:

@@ -33,6 +33,7 @@ from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
 from services.engine.origin import origin_headers
+from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.alert_attributes import AlertAttributes
@@ -92,13 +93,13 @@ class Emitter:
         alert = batch.outcomes.alert.tolist()
         scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
         alerts, decisions = Write(self._prefix + ALERTS.name), Write(self._prefix + DECISIONS.name)
-        for row in np.flatnonzero(batch.outcomes.alert).tolist():
-            value = codec.encode(self._alert_of(batch, row, records[row]))
-            alerts.append(keys[row], value, headers[row])
         recorded = self._recorded(batch, alert)
         sealing: Mapping[str, SubjectKey] = {}
-        if self._subjects is not None:
+        if self._subjects is not None:  # every alert is among the recorded
             sealing = await self._subjects.of(subjects[row] for row, _ in recorded)
+        for row in np.flatnonzero(batch.outcomes.alert).tolist():
+            value = codec.encode(self._alert_of(batch, row, records[row], sealing))
+            alerts.append(keys[row], value, headers[row])
         for row, because in recorded:
             decision = self._decision_of(batch, row, records[row], because, decided_at_ms, sealing)
             decisions.append(decision.card_id.encode(), codec.encode(decision), headers[row])
@@ -203,8 +204,11 @@ class Emitter:
         write.append(key, codec.write(acknowledgement), [])
         return [write]
 
-    def _alert_of(self, batch: Scored, row: int, score: Score) -> Alert:
+    def _alert_of(self, batch: Scored, row: int, score: Score, subjects: Mapping[str, SubjectKey]) -> Alert:
         events, triggers = batch.events, batch.outcomes.triggers(row)
+        sealing = None
+        if self._subjects is not None:
+            sealing = SealedFor(subjects[score.card_id], self._subjects.master_id, score.transaction_id)
         return self._alert(
             **_fields(score),
             terminal_id=events.counterparties[row] or NO_COUNTERPARTY,
@@ -212,7 +216,7 @@ class Emitter:
             currency=events.currencies[row],
             triggers=triggers,
             reasons=_records(batch.reasons.get(row, ())),
-            attributes=self._shown.of(events, row) or codec.LEFT_OUT,
+            attributes=self._shown.of(events, row, sealing) or codec.LEFT_OUT,
             rule_words=codec.LEFT_OUT if batch.ruled is None else batch.ruled.words(row) or codec.LEFT_OUT,
         )
 

@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.answer import Verdict
 
+ALGORITHM = "RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA"
+
 
 class GatewaySettings(BaseSettings):
     """Gateway."""
@@ -19,6 +21,11 @@ class GatewaySettings(BaseSettings):
     )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         8480, description="Port of its HTTP API, probes and metrics; 0 takes a free one."
+    )
+    grpc_port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        None,
+        description="Port of the same over gRPC (extra `grpc`), on the same address, with the same TLS and access; 0 takes a "
+        "free one. Not served where not set.",
     )
     deadline_ms: Annotated[int, Field(ge=1, le=60_000)] = Field(
         100, description="A caller that names no deadline (header `Assay-Deadline-Ms`) is answered within this."
@@ -54,7 +61,14 @@ class GatewaySettings(BaseSettings):
         description="A larger request is refused (413); an event is bounded by ASSAY_MESSAGE_BYTES_MAX besides.",
     )
     head_bytes_max: Annotated[int, Field(ge=1024, le=1 << 20)] = Field(
-        16 << 10, description="A connection that sends more before the end of a request's headers is closed."
+        16 << 10,
+        description="A request whose headers, trailers and chunk sizes are larger is refused (431), as is one of over 100 "
+        "headers.",
+    )
+    request_s_max: Annotated[float, Field(gt=0, le=3600)] = Field(
+        10.0,
+        description="A request whose head and body are not here within this is refused (408); its answer must be read within "
+        "this and ASSAY_GATEWAY_DEADLINE_MS_MAX.",
     )
     keys_file: Path | None = Field(
         None, description="File of API keys (`assay gateway keys add`), hashed; read again when it changes."
@@ -69,6 +83,31 @@ class GatewaySettings(BaseSettings):
         description="CA certificates (PEM): each client needs a certificate of theirs, whose common name is who asks. With "
         "ASSAY_GATEWAY_KEYS_FILE an API key names it instead.",
     )
+    oidc_issuer: str | None = Field(
+        None,
+        description="Issuer of bearer tokens (JWT) that are taken, as its tokens say it: an https:// address. Its keys are "
+        "found by its discovery document.",
+    )
+    oidc_audience: str | None = Field(None, description="What tokens must be made for (`aud`). Needed with an issuer.")
+    oidc_jwks_url: str | None = Field(
+        None, description="Where the issuer's keys (JWKS) are, in place of its discovery document."
+    )
+    oidc_algorithms: Annotated[str, Field(pattern=f"^({ALGORITHM})(,({ALGORITHM}))*$")] = Field(
+        "RS256,ES256", description="Signatures that are taken, comma separated; none with a shared secret."
+    )
+    oidc_scope_prefix: Annotated[str, Field(max_length=100)] = Field(
+        "assay:",
+        description="Of the scopes in tokens: `assay:decide` opens what `decide` does, `assay:decide:PRODUCT` at the gateways "
+        "of that product alone.",
+    )
+    oidc_ca_file: Path | None = Field(
+        None, description="CA certificates (PEM) of the issuer's server; those of the system where not set."
+    )
+    oidc_refresh_s: Annotated[float, Field(ge=10, le=3600)] = Field(
+        300.0,
+        description="The issuer's keys are read so often, and when a token names one that is not known. While it does not "
+        "answer those of before count, for a day.",
+    )
     connections_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        2_000, description="Connections and requests at once, at most; one more is answered 503."
+        2_000, description="Connections at once, at most; one more is answered 503, or closed where TLS is on."
     )

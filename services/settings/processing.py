@@ -13,6 +13,8 @@ from services.settings.secrets import KeySecret, Secret
 TRANSACTIONS_PER_S_MAX = {"exactly_once": 400.0, "at_least_once": 1000.0}
 LATENCY_FACTOR = 2.0
 """With the profile latency: so many times as many micro-batches a second."""
+FETCH_WAIT_MS_MAX = {"throughput": 20, "latency": 5}
+"""How long a broker holds a fetch back that finds nothing, by profile."""
 
 
 class RuntimeSettings(BaseSettings):

@@ -44,6 +44,8 @@ class Pipeline:
     """Of the records on it, where the source is the user's own."""
     by_subject: frozenset[str] = frozenset()
     """Output topics that are keyed and placed by subject, not on their input's partition."""
+    answers: Topic | None = None
+    """Where those who asked for an answer have it."""
     judged: bool = True
     """Whether scores say what raised an alert, and decisions by which thresholds."""
 
@@ -69,6 +71,7 @@ PAYMENTS = Pipeline(
         DECISIONS.name: Mark.DECISION,
     },
     every_decision=False,
+    answers=ANSWERS,
 )
 
 

@@ -11,12 +11,13 @@ DAMAGE = ("missing", "duplicate", "out_of_order", "inconsistent", "hanging", "mi
 class Verdict:
     """Counts of inputs, outputs and damage. Clean when every damage count is zero.
 
-    missing: inputs without score or dead letter. duplicate: outputs beyond the one that an input is due.
-    out_of_order: outputs behind a later one of the same input partition, or on a foreign partition.
+    missing: inputs without score or dead letter, or without the answer that they asked for. duplicate: outputs beyond the one
+    that an input is due. out_of_order: outputs behind a later one of the same input partition, or on a foreign partition.
     inconsistent: outputs that are not there together (score without its alert, alert without its decision, outputs whose offset
-    was not committed, outputs of no input, metrics that do not add up). hanging: output partitions with a transaction
-    that neither commits nor aborts. misjudged: scores whose alert is not what the thresholds on the decisions give.
-    disagreeing: output partitions of which a reader at the end sees something else than one that followed them.
+    was not committed, outputs of no input, answers that say another score, metrics that do not add up). hanging: output
+    partitions with a transaction that neither commits nor aborts. misjudged: scores whose alert is not what the thresholds on
+    the decisions give. disagreeing: output partitions of which a reader at the end sees something else than one that followed
+    them.
 
     The other counts damage nothing: unjudged inputs are those whose outputs the retention has deleted, lag those that the
     group has not committed yet, uncounted those on no scoring metric (yet), unruled scores of a model without a decision,
@@ -37,6 +38,7 @@ class Verdict:
     dead_letters: int = 0
     alerts: int = 0
     decisions: int = 0
+    answers: int = 0
     unjudged: int = 0
     lag: int = 0
     uncounted: int = 0

@@ -36,6 +36,7 @@ from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.verification.actions import ActionRule, Policies, mark_of, no_policy
+from services.verification.answered import Answers
 from services.verification.keying import Placement
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
 from services.verification.pipeline import PAYMENTS, Pipeline
@@ -132,6 +133,8 @@ class _Verification:
         self._by_subject = {topics.topic_prefix + name for name in pipeline.by_subject}
         self._seen = seen
         self._again = {tp: Trail(trail.begin, trail.begin) for tp, trail in seen.items()}
+        self._answers_topic = pipeline.answers.full_name(topics.topic_prefix) if pipeline.answers else ""
+        self._answers: Answers | None = None
         self._rule, self._placement, self._actions = Rule(), Placement(), ActionRule(policies)
         self._partitions: dict[str, int] = {}
         self._ledgers: dict[int, Ledger] = {}
@@ -162,6 +165,7 @@ class _Verification:
             for tp, span in spans.items():
                 if tp.topic == self._input:
                     self._ledgers[tp.partition] = Ledger(f"{tp.topic}-{tp.partition}", span.begin, span.end)
+            self._answers = self._answers_of(spans)
             async for tp, records in read(consumer, spans, progress):
                 self._take(tp, records)
         finally:
@@ -169,16 +173,22 @@ class _Verification:
         after = await self._committed_after()
         for disagreement in disagreements(self._seen, self._again):
             self._loose.note("disagreeing", 1, disagreement)
+        floors: dict[int, int] = {}
         parts = [self._loose, self._rule.judge(), self._actions.judge(), self._placement.judge()]
         for number, ledger in self._ledgers.items():
             floor = ledger.first_output() if from_first_output else self._retained_from(number, spans)
             offsets = (committed.get(number, 0), after.get(number, 0))
             parts.append(ledger.judge(*offsets, floor, every_decision=self._pipeline.every_decision))
+            floors[number] = max(floor, self._answered_from(number, spans))
+        if self._answers is not None:
+            parts.append(self._answers.judge(committed, floors))
         return total(parts)
 
     async def _find_topics(self) -> None:
-        wanted = (self._pipeline.source, *self._pipeline.outputs)
+        wanted = [*filter(None, (self._pipeline.source, self._pipeline.answers)), *self._pipeline.outputs]
         for state in await describe_topics(self._kafka, self._topics, wanted):
+            if not state.partitions and state.name == self._answers_topic:
+                continue  # of a version before answers
             if not state.partitions:
                 raise VerificationError(f"Topic {state.name} does not exist: `assay topics create` makes it.")
             self._partitions[state.name] = state.partitions
@@ -210,17 +220,36 @@ class _Verification:
         ]
         return max(trimmed, default=0)
 
+    def _answers_of(self, spans: dict[TopicPartition, Span]) -> Answers | None:
+        """What judges answers; None where there are none: scores need not be compared with them then."""
+        inputs = {tp.partition: span for tp, span in spans.items() if tp.topic == self._input}
+        there = any(span.end > 0 for tp, span in spans.items() if tp.topic == self._answers_topic)
+        return Answers(self._input, inputs) if there else None
+
+    def _answered_from(self, number: int, spans: dict[TopicPartition, Span]) -> int:
+        """From which input offset on every answer is still there: they may be deleted sooner than scores are."""
+        tp = TopicPartition(self._answers_topic, number)
+        if tp not in spans or spans[tp].begin == 0:
+            return 0
+        return self._first_sources.get((tp, number), spans[TopicPartition(self._input, number)].end)
+
     def _take(self, tp: TopicPartition, records: list[Any]) -> None:
         """Enter a chunk of one partition into the ledgers."""
         if tp.topic == self._input:
             meant = [record for record in records if self._meant(record)]
             self._ledgers[tp.partition].add_inputs(np.fromiter((r.offset for r in meant), np.int64, len(meant)))
+            if self._answers is not None:
+                self._answers.add_inputs(tp.partition, meant)
             return
         if tp in self._seen:
             seen = self._seen[tp]
             self._again[tp].add(r for r in records if seen.begin <= r.offset < seen.next_offset)
         sources = [self._source(record) for record in records]
         ours = [record for record, source in zip(records, sources, strict=True) if source]
+        if tp.topic == self._answers_topic or (self._answers is not None and tp.topic in self._marks):
+            self._take_answered(tp, ours, [source for source in sources if source])
+        if tp.topic == self._answers_topic:
+            return
         if tp.topic not in self._marks:
             self._take_metrics(ours, [source[0] for source in sources if source])
             return
@@ -231,6 +260,21 @@ class _Verification:
             if self._marks[tp.topic] is Mark.SCORE:
                 self._place(tp, number, [ours[place] for place in np.flatnonzero(chosen).tolist()])
             self._enter(tp, number, positions[chosen, 1], None if flags is None else flags[chosen])
+
+    def _take_answered(self, tp: TopicPartition, records: list[Any], sources: list[tuple[int, int]]) -> None:
+        """Answers, and what they are compared with."""
+        if self._answers is None:
+            return
+        for number in {source[0] for source in sources}:
+            rows = [row for row, source in enumerate(sources) if source[0] == number]
+            offsets = [sources[row][1] for row in rows]
+            if tp.topic == self._answers_topic:
+                self._first_sources.setdefault((tp, number), offsets[0])
+                self._answers.add_answers(number, offsets, [records[row] for row in rows])
+            elif self._marks[tp.topic] is Mark.SCORE:
+                self._answers.add_scores(number, offsets, [records[row] for row in rows])
+            elif self._marks[tp.topic] is Mark.DEAD_LETTER:
+                self._answers.add_dead_letters(number, offsets)
 
     def _place(self, tp: TopicPartition, number: int, records: list[Any]) -> None:
         """Where subjects' records lie: scores by their input's partition, events by their own, which their key gives."""

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from schemas.topics import ACCESS
+from services.settings.gateway import GatewaySettings
 from services.settings.intake import IntakeSettings
 from tests.deploy.ports import PORTS
 
@@ -198,20 +199,57 @@ def test_a_pod_on_a_gpu_has_one_and_refuses_to_go_without() -> None:
     assert pods(rendered("gpu"))["profiler"]["containers"][0]["image"] == "assay:cpu"
 
 
-def test_the_component_of_intake_adds_its_pods_to_an_overlay(tmp_path: Path) -> None:
-    """Rendered beside the base, valid, on the port of its settings."""
+def with_component(tmp_path: Path, base: str, component: str) -> list[Manifest]:
+    """What an overlay over `base` with the component renders to."""
     kubectl = shutil.which("kubectl") or pytest.skip("neither kubectl nor kustomize is installed")
     shutil.copytree(FOLDER, tmp_path / "kubernetes")
-    overlay = tmp_path / "kubernetes" / "overlays" / "routed"
-    overlay.mkdir()
-    lines = ["resources: [../../base]", "components: [../../components/intake]"]
-    (overlay / "kustomization.yaml").write_text("\n".join(lines))
+    overlay = tmp_path / "kubernetes" / "overlays" / "with-component"
+    shutil.copytree(FOLDER / "overlays" / base, overlay)
+    with (overlay / "kustomization.yaml").open("a") as file:
+        file.write(f"components: [../../components/{component}]\n")
     done = subprocess.run([kubectl, "kustomize", str(overlay)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     manifests = list(yaml.safe_load_all(done.stdout))
     for manifest in manifests:
         check(manifest)
+    return manifests
+
+
+def test_the_component_of_intake_adds_its_pods_to_an_overlay(tmp_path: Path) -> None:
+    """Rendered beside the base, valid, on the port of its settings."""
+    manifests = with_component(tmp_path, "development", "intake")
     (container,) = pods(manifests)["intake"]["containers"]
     assert container["args"] == ["python", "-m", "services.intake"]
     assert container["ports"][0]["containerPort"] == IntakeSettings.model_fields["http_port"].default
     assert "profiler" not in str(one(manifests, "StatefulSet", "intake"))
+
+
+@pytest.mark.parametrize("base", ["development", "production"])
+def test_the_component_of_the_gateway_serves_over_tls_with_keys_to_whom_a_policy_names(
+    tmp_path: Path, base: str
+) -> None:
+    """On the ports of its settings, with every volume that it mounts; the brokers' certificate where the overlay has one."""
+    manifests = with_component(tmp_path, base, "gateway")
+    pod = pods(manifests)["gateway"]
+    (container,) = pod["containers"]
+    assert container["args"] == ["python", "-m", "services.gateway"]
+    environment = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert set(environment) <= SETTINGS
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports["http"] == GatewaySettings.model_fields["port"].default
+    assert str(ports["grpc"]) == environment["ASSAY_GATEWAY_GRPC_PORT"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert set(mounts) <= {volume["name"] for volume in pod["volumes"]}
+    assert ("kafka-tls" in mounts) is (base == "production")
+    for name, folder in (("TLS_CERTIFICATE_FILE", "tls"), ("TLS_KEY_FILE", "tls"), ("KEYS_FILE", "keys")):
+        assert (environment[f"ASSAY_GATEWAY_{name}"] or "").startswith(mounts[folder])
+    assert {container[probe]["httpGet"]["scheme"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")} == {
+        "HTTPS"
+    }
+    (rule,) = one(manifests, "NetworkPolicy", "gateway")["spec"]["ingress"]
+    assert rule["from"][0]["podSelector"]["matchLabels"]
+    assert {port["port"] for port in rule["ports"]} == set(ports)
+    security = container["securityContext"]
+    assert security["readOnlyRootFilesystem"]
+    assert security["capabilities"]["drop"] == ["ALL"]
+    assert pod["automountServiceAccountToken"] is False

@@ -55,8 +55,6 @@ def test_every_topic_is_a_channel_with_a_message_that_is_described(hooks: Module
     schemas = document["components"]["schemas"]
     found = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
     assert found <= set(schemas)
-    page = hooks.topics_page()
-    assert all(f"| `{topic.name}` |" in page for topic in TOPICS)
 
 
 @pytest.mark.slow

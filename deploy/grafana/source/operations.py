@@ -341,6 +341,20 @@ GATEWAY = Section(
             "gateway",
         ),
         Chart(
+            "Where an event's time goes",
+            "s",
+            "99th percentile. write: to the brokers' acknowledgement. score: to when the scorer writes the answer. commit: its "
+            "transaction, and reading it.",
+            [
+                Query(
+                    f"histogram_quantile(0.99, sum by (le, stage) "
+                    f"(rate(assay_gateway_stage_seconds_bucket{{{JOBS}}}[$__rate_interval])))",
+                    "{{stage}}",
+                )
+            ],
+            "gateway",
+        ),
+        Chart(
             "Events that wait",
             "short",
             "Events that wait for their score, and records of `answers` that are not read yet.",
@@ -353,11 +367,19 @@ GATEWAY = Section(
         Chart(
             "Responses",
             "cps",
-            "HTTP responses a second, by status; and events that were not written, by cause.",
+            "HTTP responses a second, by status; events that were not written and connections that were closed, by cause.",
             [
                 Query(rate("assay_gateway_responses_total", "status"), "{{status}}"),
                 Query(rate("assay_gateway_refused_events_total", "cause"), "not written: {{cause}}"),
+                Query(rate("assay_gateway_connections_closed_total", "cause"), "closed: {{cause}}"),
             ],
+            "gateway",
+        ),
+        Chart(
+            "Age of the identity provider's keys",
+            "s",
+            "After a day its tokens are taken no more; 0 without a provider.",
+            [Query(f"max by (job, instance) (assay_gateway_oidc_keys_age_seconds{{{JOBS}}})", "{{instance}}")],
             "gateway",
         ),
         Chart(

@@ -1,12 +1,13 @@
 """Synthetic frauds for the classifier's training, if the gate lets them pass, and how good they are, whether it does or not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
+from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation, present
 from models.training.data import Dataset, Split
 from models.training.fit_classifier import ClassifierSettings, fit_classifier
 from models.training.generator.fit_gan import GanSettings
@@ -48,7 +49,7 @@ def augmented(
         return cuts.train, {"gan_shipped": 0.0}
     known, unseen = _frauds_by_card(gate.fit)
     source = fit_synthesis(known, spec, settings.gan, seed, device, _named("gate's generator", progress))
-    found = judge(gate, _fits(gate.fit, classifier, device, progress), source.draw, settings.gate, seed)
+    found = judge(gate, _fits(gate.fit, classifier, device, progress, spec.embedded), source.draw, settings.gate, seed)
     drawn = source.draw(len(known), seed)
     found |= {f"gan_{name}": value for name, value in quality(known, unseen, drawn, seed).items()}
     if not found["gan_shipped"]:
@@ -69,9 +70,12 @@ def _frauds_by_card(data: Dataset) -> tuple[NDArray[np.float32], NDArray[np.floa
     return frauds.features[~unseen], frauds.features[unseen]
 
 
-def _fits(real: Dataset, settings: ClassifierSettings, device: torch.device, progress: Progress) -> Fit:
+def _fits(
+    real: Dataset, settings: ClassifierSettings, device: torch.device, progress: Progress, embedded: Sequence[int]
+) -> Fit:
     """Classifiers as the bundle's, over inputs that were scaled on real rows alone. Each is decided by its seed."""
-    inputs = ClassifierInputs(fit_encoding(real.legitimate), fit_standardisation(real.features))
+    encoding = fit_encoding(real.legitimate, values=present(real.features, embedded))
+    inputs = ClassifierInputs(encoding, fit_standardisation(real.features, embedded))
     fitted = 0
 
     def fit(train: Dataset, stop: Dataset, seed: int) -> Score:

@@ -1,5 +1,7 @@
 """The few features that a reference network reads: forward selection, by what each adds to the average precision."""
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
@@ -14,22 +16,27 @@ LEAVES, ROWS_OF_A_LEAF = 64, 20
 
 
 def choose_features(
-    train: Dataset, validation: Dataset, count: int, seed: int, progress: Progress = silent
+    train: Dataset,
+    validation: Dataset,
+    count: int,
+    seed: int,
+    progress: Progress = silent,
+    left_out: Collection[int] = (),
 ) -> tuple[int, ...]:
-    """`count` columns in the order they were chosen; all of them where there are fewer.
+    """`count` columns in the order they were chosen; all of them where there are fewer. left_out: are not chosen.
 
     Each step takes the feature with which a decision tree of 64 leaves has the highest average precision on `validation`. It
     is fitted on all frauds of `train` and ten other payments to each, 20,000 rows at most.
     """
-    features = train.features.shape[1]
-    if features <= count:
-        return tuple(range(features))
+    features = [column for column in range(train.features.shape[1]) if column not in left_out]
+    if len(features) <= count:
+        return tuple(features)
     rows = _sample(train.is_fraud, np.random.default_rng(seed))
     inputs, truth = train.features[rows], train.is_fraud[rows]
     chosen: list[int] = []
     while len(chosen) < count:
         precisions = {}
-        for feature in set(range(features)) - set(chosen):
+        for feature in set(features) - set(chosen):
             columns = [*chosen, feature]
             tree = DecisionTreeClassifier(max_leaf_nodes=LEAVES, min_samples_leaf=ROWS_OF_A_LEAF, random_state=seed)
             tree.fit(inputs[:, columns], truth)

@@ -1,6 +1,7 @@
 """A file of labelled payments as training history: what the stream would refuse is left out, with a note."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import polars as pl
 
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.layout import id_fields, number_fields
+from models.features.learnt import cross_fitted, learnt, texts_of
 from models.files.currencies import currency_problems
 from models.files.events import read_events, usable_events
 from models.files.options import ReadOptions
@@ -25,6 +27,9 @@ from schemas.transaction import Transaction
 DAY_MS = 86_400_000
 REASONS_MAX = 10
 
+TrainDays = Callable[[int, int], range]
+"""The days of the train cut, counted from the data's first, by that day (since 1970) and their number."""
+
 
 def read_history(
     path: Path,
@@ -36,8 +41,11 @@ def read_history(
     options: ReadOptions = PLAIN,
     notes: list[str] | None = None,
     source: SourceSpec | None = None,
+    train_days: TrainDays = lambda first_day, days: range(days),
 ) -> History:
     """The labelled payments of a CSV or Parquet file with their features.
+
+    train_days: the values of open categories are learnt from these, by default from all.
 
     names: field -> column, where it has another name. label, scenario: columns as in `models.files.payments.read`, options and
     notes too. source: what the file holds, in place of names. Raises TableError, or TrainingError where nothing usable is left.
@@ -50,16 +58,33 @@ def read_history(
     good = _left(good, currency_problems(good, spec.currencies), notes)
     if good.is_empty():
         raise TrainingError(f"{path} holds no payment that could be scored: look at its times, ids and amounts.")
-    return fold_payments(good, spec, _words(path, len(fields) - len(good)), progress)
+    return fold_payments(good, spec, _words(path, len(fields) - len(good)), progress, train_days)
 
 
-def fold_payments(fields: pl.DataFrame, spec: FeatureSpec, source: str, progress: Progress = silent) -> History:
+def fold_payments(
+    fields: pl.DataFrame,
+    spec: FeatureSpec,
+    source: str,
+    progress: Progress = silent,
+    train_days: TrainDays = lambda first_day, days: range(days),
+) -> History:
     """Usable payments, in order of time, with their features. source: the data in words."""
     first_day, last_day = (int(fields["event_time_ms"][row]) // DAY_MS for row in (0, -1))
     ids = max(fields[field].n_unique() for field in {*ID_FIELDS, *id_fields(spec)} if field in fields)
     days = last_day - first_day + 1
+    if not spec.open_categories:
+        return History(fold_history(_days(fields, spec), first_day, days, spec, ids, progress), first_day, days, source)
+    cut = train_days(first_day, days)
+    day = fields["event_time_ms"].to_numpy() // DAY_MS - first_day
+    rows = (day >= cut.start) & (day < cut.stop)
+    taught = fields.filter(rows)
+    texts, is_fraud = texts_of(spec, _columns(taught, spec)), taught["is_fraud"].to_numpy()
+    spec = learnt(spec, texts, is_fraud)
     data = fold_history(_days(fields, spec), first_day, days, spec, ids, progress)
-    return History(data, first_day, days, source)
+    features = data.features.copy()
+    for place, column in cross_fitted(spec, texts, is_fraud, data.card[rows]).items():
+        features[rows, place] = column
+    return History(replace(data, features=features), first_day, days, source, spec)
 
 
 def usable(fields: pl.DataFrame, notes: list[str] | None = None) -> pl.DataFrame:
@@ -109,16 +134,19 @@ def _refusal(parse: Callable[[bytes], Transaction], payload: bytes) -> str | Non
 
 
 def _days(fields: pl.DataFrame, spec: FeatureSpec) -> Iterator[LabelledDay]:
-    needed = sorted({*id_fields(spec), "card_id"})
     for (day,), rows in fields.group_by(pl.col("event_time_ms") // DAY_MS, maintain_order=True):
-        columns = TransactionColumns(
-            ids={field: _texts(rows, field) for field in needed},
-            event_time_ms=rows["event_time_ms"].to_numpy(),
-            amount=rows["amount"].to_numpy(),
-            numbers={name: rows[name].cast(pl.Float64).to_numpy() for name in number_fields(spec)},
-        )
         scenario = rows["scenario"].to_numpy() if "scenario" in rows else np.zeros(len(rows))
+        columns = _columns(rows, spec)
         yield LabelledDay(int(str(day)), columns, rows["is_fraud"].to_numpy(), scenario.astype(np.int8))
+
+
+def _columns(rows: pl.DataFrame, spec: FeatureSpec) -> TransactionColumns:
+    return TransactionColumns(
+        ids={field: _texts(rows, field) for field in sorted({*id_fields(spec), "card_id"})},
+        event_time_ms=rows["event_time_ms"].to_numpy(),
+        amount=rows["amount"].to_numpy(),
+        numbers={name: rows[name].cast(pl.Float64).to_numpy() for name in number_fields(spec)},
+    )
 
 
 def _texts(rows: pl.DataFrame, field: str) -> list[str]:

@@ -32,16 +32,24 @@ class LabelledDay:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Labelled payments with their features. first_day: since 1970, day 0 of `data`. days: how many. source: in words."""
+    """Labelled payments with their features. first_day: since 1970, day 0 of `data`. days: how many. source: in words.
+
+    spec: the feature spec with the values that the train cut gave its categories, where some were open.
+    """
 
     data: Dataset
     first_day: int
     days: int
     source: str
+    spec: FeatureSpec | None = None
 
 
 def simulated(settings: SimulationSettings, spec: FeatureSpec, progress: Progress = silent) -> History:
     """Every transaction of the simulation with its features. Raises TrainingError where there is none."""
+    if found := spec.open_categories:
+        raise TrainingError(
+            f"The simulation has no attributes to learn the values of {', '.join(found)} from: give payments with --data."
+        )
     days = (
         LabelledDay(settings.start_day + number, day.columns, day.is_fraud, day.scenario)
         for number, day in enumerate(generate(settings))

@@ -54,7 +54,7 @@ def fraud_settings(
     Raises FeatureSpecError, ObjectiveError or TrainingError.
     """
     settings = FraudSettings(
-        spec=load_spec(spec),
+        spec=load_spec(spec, may_learn=True),
         version=version,
         cuts=cuts,
         classifier=replace(preset(names.classifier), calibration=names.calibration),

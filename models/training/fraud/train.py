@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue, TypeAdapter
 
 from models.bundle.pack import pack_bundle, stated
-from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
+from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation, present
 from models.networks.fused import Fused, feature_errors
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
@@ -116,8 +116,8 @@ def train_fraud(
     """
     device = deterministic_torch(settings.seed)
     card = settings.card or (SIMULATED_CARD if history is None else OWN_CARD)
-    history = history or _simulated(settings, progress)
-    cuts = split(history.data, history.days, _cuts(settings, history))
+    history, settings = _with_features(history or _simulated(settings, progress), settings)
+    cuts = split(history.data, history.days, cuts_from(settings, history.first_day, history.days))
     check_enough(cuts)
 
     train, of_gan = _augmented(settings, cuts, device, progress)
@@ -164,18 +164,26 @@ def train_fraud(
     return manifest
 
 
-def _cuts(settings: FraudSettings, history: History) -> Cuts:
-    """The cuts, with the first day counted from the data's. Raises TrainingError for a date that is invalid or outside them."""
+def cuts_from(settings: FraudSettings, start_day: int, days: int) -> Cuts:
+    """The cuts, with the first day counted from the data's, `start_day`.
+
+    Raises TrainingError for a date that is invalid or outside them.
+    """
     if settings.from_date is None:
         return settings.cuts
     try:
-        first_day = (date.fromisoformat(settings.from_date) - EPOCH).days - history.first_day
+        first_day = (date.fromisoformat(settings.from_date) - EPOCH).days - start_day
     except ValueError:
         raise TrainingError(f"{settings.from_date!r} is no date: write for example 2018-07-25.") from None
-    if not 0 <= first_day < history.days:
-        first = EPOCH + timedelta(days=history.first_day)
-        raise TrainingError(f"{settings.from_date} is not among the {history.days} days from {first}: choose another.")
+    if not 0 <= first_day < days:
+        first = EPOCH + timedelta(days=start_day)
+        raise TrainingError(f"{settings.from_date} is not among the {days} days from {first}: choose another.")
     return replace(settings.cuts, first_day=first_day)
+
+
+def _with_features(history: History, settings: FraudSettings) -> tuple[History, FraudSettings]:
+    """The settings with the spec that the history's features are of: with what its train cut taught."""
+    return history, replace(settings, spec=history.spec or settings.spec)
 
 
 def _simulated(settings: FraudSettings, progress: Progress) -> History:
@@ -199,11 +207,11 @@ def _augmented(
 
 def _fit(settings: FraudSettings, cuts: Split, labelled: Dataset, device: torch.device, progress: Progress) -> Fused:
     """Both networks with everything between them and a row of raw features. labelled: what the classifier is fitted on."""
-    train, validation = cuts.train, cuts.validation
-    encoding = fit_encoding(train.legitimate)
-    standardisation = fit_standardisation(train.features)
+    train, validation, embedded = cuts.train, cuts.validation, settings.spec.embedded
+    encoding = fit_encoding(train.legitimate, values=present(train.features, embedded))
+    standardisation = fit_standardisation(train.features, embedded)
     count = settings.classifier.chosen_inputs
-    chosen = choose_features(train, validation, count, settings.seed, progress) if count else ()
+    chosen = choose_features(train, validation, count, settings.seed, progress, embedded) if count else ()
     inputs = ClassifierInputs(encoding, standardisation, chosen)
     classifier = fit_classifier(inputs, labelled, validation, settings.classifier, device, progress)
     calibration = calibrate(inputs, classifier, validation, settings.classifier.calibration)
@@ -227,7 +235,7 @@ def _evaluation(
     others: dict[str, NDArray[np.float32]] = {}
     unseen: tuple[Group, ...] = ()
     if settings.compared:
-        others = baseline_scores(cuts.train, cuts.test, settings.seed, progress)
+        others = baseline_scores(cuts.train, cuts.test, settings.seed, progress, settings.spec.embedded)
         unseen = unseen_scenarios(cuts, model, on_test, settings.classifier, budget, device, progress)
     return build_evaluation(
         cuts.test,

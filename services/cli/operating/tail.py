@@ -15,6 +15,7 @@ from services.errors import AssayError
 
 if TYPE_CHECKING:
     from schemas.topics import Topic
+    from services.privacy.sealed_attributes import OpenedAlert
     from services.privacy.sealed_decisions import Opened
 
 EXAMPLE = "Example: assay tail alerts --from-start --count 5 --json"
@@ -41,7 +42,9 @@ def tail(
     unmasked: Annotated[bool, typer.Option(help="Show whole card and applicant ids.")] = False,
     unseal: Annotated[
         bool,
-        typer.Option("--open", help="Open sealed decisions with ASSAY_SUBJECT_KEY; an erased subject's stay sealed."),
+        typer.Option(
+            "--open", help="Open sealed decisions and alerts with ASSAY_SUBJECT_KEY; an erased subject's stay sealed."
+        ),
     ] = False,
 ) -> None:
     """Show committed records until --count or Ctrl-C. Card and applicant ids are masked."""
@@ -54,25 +57,22 @@ def tail(
 
 @dataclass(frozen=True, slots=True)
 class _Show:
-    """How records are shown. open: what opens a decision."""
+    """How records are shown. open: what opens a decision or an alert."""
 
     json: bool
     unmasked: bool
-    open: "Callable[[Any], Opened] | None"
+    open: "Callable[[Any], Opened | OpenedAlert] | None"
 
 
-def _opener(topic: Output) -> "Callable[[Any], Opened]":
+def _opener(topic: Output) -> "Callable[[Any], Opened | OpenedAlert]":
+    from services.cli.people.opening import keys_to_open
+    from services.privacy.sealed_attributes import opened_alert
     from services.privacy.sealed_decisions import opened
-    from services.privacy.subject_keys import subject_keys
-    from services.settings.loading import load
-    from services.settings.privacy import SubjectSettings
 
-    if topic is not Output.DECISIONS:
-        raise AssayError(f"--open is for sealed decisions; {topic.value} are not sealed: leave it out.")
-    keys = subject_keys(load(SubjectSettings))
-    if keys is None:
-        raise AssayError("--open needs the key that seals decisions: set ASSAY_SUBJECT_KEY or ASSAY_SUBJECT_KEY_FILE.")
-    return lambda decision: opened(decision, keys)
+    if topic not in (Output.DECISIONS, Output.ALERTS):
+        raise AssayError(f"--open is for sealed decisions and alerts; {topic.value} are not sealed: leave it out.")
+    keys = keys_to_open()
+    return lambda record: opened_alert(record, keys) if topic is Output.ALERTS else opened(record, keys)
 
 
 async def _follow(topic: "Topic", show: _Show, *, from_start: bool, count: int | None) -> None:

@@ -84,11 +84,23 @@ def list_cases(
 
 
 @app.command(epilog="Example: assay cases show 3-1042 --json")
-def show(case_id: CaseId, unmasked: Unmasked = False, json: Json = False) -> None:
+def show(
+    case_id: CaseId,
+    unmasked: Unmasked = False,
+    unseal: Annotated[
+        bool,
+        typer.Option("--open", help="Open sealed attributes with ASSAY_SUBJECT_KEY; an erased subject's stay sealed."),
+    ] = False,
+    json: Json = False,
+) -> None:
     """Show one case with its alerts, reasons and history."""
     from services.cases.rules import moment
 
     case = asyncio.run(_case(case_id))
+    if unseal:
+        from services.cli.people.opening import opened
+
+        case = opened(case)
     if json:
         print_json(_fields(case, unmasked=unmasked))
         return

@@ -38,7 +38,7 @@ def gateway(context: typer.Context) -> None:
     try:
         from services.gateway.__main__ import start
     except ModuleNotFoundError as error:
-        if error.name not in ("fastapi", "uvicorn", "httptools", "starlette"):
+        if error.name not in ("fastapi", "uvicorn", "httptools", "starlette", "httpx", "jwt"):
             raise
         raise AssayError(lacking("`assay gateway` needs", error, "gateway")) from None
     main(start)
@@ -81,6 +81,9 @@ def add(
         list[str] | None, typer.Option(help="decide, read or metrics; several times. Default: decide and read.")
     ] = None,
     events_per_s: Annotated[float | None, typer.Option(min=0.001, help="More events a second are refused.")] = None,
+    product: Annotated[
+        list[str] | None, typer.Option(help="Opens the gateways of this product alone; several times.")
+    ] = None,
     file: KeysFile = None,
     json: Json = False,
 ) -> None:
@@ -96,9 +99,12 @@ def add(
         raise AssayError(f"{unknown[0]} is no scope: give decide, read or metrics.")
     scopes = tuple(name for name in SCOPES if name in (scope or ("decide", "read")))
     try:
-        key, token = make_key(client, scopes, events_per_s, wall_ms())
+        key, token = make_key(client, scopes, events_per_s, wall_ms(), tuple(product or ()))
     except codec.RejectedError:
-        raise AssayError(f"{client!r} cannot name a client: use letters, digits and . _ -, 64 at most.") from None
+        raise AssayError(
+            f"{client!r} cannot name a client, or --product no product: use letters, digits and . _ -, 64 at most; a "
+            "product is as ASSAY_PRODUCT names it."
+        ) from None
     _write(path, [*_read(path, missing_ok=True), key])
     if json:
         print_json({"id": key.id, "client": key.client, "scopes": list(key.scopes), "token": token})
@@ -111,12 +117,18 @@ def add(
 def list_(file: KeysFile = None, json: Json = False) -> None:
     """List the keys, revoked ones too."""
     keys = _read(_path(file))
+
+    def of_products(key: "ApiKey") -> str:
+        return f" of {', '.join(key.products)}" if key.products else ""
+
     if json:
         print_json([key.model_dump(mode="json", exclude={"secret_sha256"}) for key in keys])
         return
     for key in keys:
         rate = f", {key.events_per_s_max:g}/s at most" if key.events_per_s_max else ""
-        results.print(f"{key.id}  {key.client}  {', '.join(key.scopes)}{rate}{'  revoked' if key.revoked else ''}")
+        results.print(
+            f"{key.id}  {key.client}  {', '.join(key.scopes)}{of_products(key)}{rate}{'  revoked' if key.revoked else ''}"
+        )
 
 
 @keys_app.command(epilog="Example: assay gateway keys revoke 3fa92c10b7de")

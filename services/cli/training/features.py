@@ -32,7 +32,7 @@ def explain(
     from models.features.explain import key_bytes, ns_per_event, table
     from models.features.spec_file import load_spec
 
-    loaded = load_spec(spec)
+    loaded = load_spec(spec, may_learn=True)
     rows, sizes, cost_ns = table(loaded), key_bytes(loaded), round(ns_per_event(loaded))
     if json:
         print_json({"features": [asdict(row) for row in rows], "bytes_per_id": sizes, "ns_per_event": cost_ns})
@@ -60,6 +60,17 @@ def build(
     ] = None,
     source_file: reading.SourceFile = None,
     label: Annotated[str | None, typer.Option(help="Column that says which payments were frauds.")] = None,
+    learn: Annotated[
+        Path | None,
+        typer.Option(
+            help="Learn the values of open categories, and write the spec with them to this file (YAML), for "
+            "`assay bundle build`."
+        ),
+    ] = None,
+    learn_before: Annotated[
+        str | None,
+        typer.Option(help="From payments before this day (UTC), such as 2026-03-01: those your model is trained on."),
+    ] = None,
     encoding: reading.Encoding = None,
     delimiter: reading.Delimiter = None,
     decimal: reading.Decimal = None,
@@ -90,14 +101,17 @@ def build(
         import polars as pl
 
         from services.cli import tables
+        from services.cli.training import learning
     tables.check_target(target)
-    loaded = load_spec(spec)
+    learning.check(learn, learn_before)
+    loaded = load_spec(spec, may_learn=learn is not None)
     options = reading.options(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
     )
     own, told, reads = reading.source_spec(source_file, mapped), list[str](), id_fields(loaded)
     fields = tables.whole(tables.read(source, own, mapped, label, options, loaded, told), source, own)
     reading.show([], [] if json else told)
+    loaded, taught = learning.learnt_spec(fields, loaded, learn, learn_before)
     absent = [pl.lit(NO_VALUE).alias(field) for field in reads if field not in fields]
     rows = {column.name: column.to_numpy() for column in fields.with_columns(absent)}
     with Progress(console=notes, disable=json) as progress:
@@ -109,6 +123,7 @@ def build(
             processes,
             lambda done, rows: progress.update(task, completed=done, total=rows),
         )
+    features = taught(features)
     tables.write_features(target, fields, loaded.names, features, labelled=label is not None)
     if json:
         print_json({"rows": len(fields), "features": len(loaded.names), "spec": loaded.digest()})

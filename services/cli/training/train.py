@@ -168,10 +168,21 @@ def _history(
 ) -> "History":
     with needing_files():
         from models.files.payments import mapping
+        from models.training.data import train_days
         from models.training.fraud.file_history import read_history
+        from models.training.fraud.train import cuts_from
     told: list[str] = []
     history = read_history(
-        path, mapping(mapped), label, settings.spec, scenario, report, options, told, settings.source
+        path,
+        mapping(mapped),
+        label,
+        settings.spec,
+        scenario,
+        report,
+        options,
+        told,
+        settings.source,
+        lambda first_day, days: train_days(days, cuts_from(settings, first_day, days)),
     )
     reading.show([], told)
     return replace(history, source=f"{source} {history.source}") if source else history

@@ -106,9 +106,7 @@ def users_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def office(
-    kafka_bootstrap: str, users_file: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Office]:
+def office(kafka_bootstrap: str, users_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     """The console over cases of real alerts."""
     directory = tmp_path_factory.mktemp("console")
     stream = Stream(kafka_bootstrap, f"t-{directory.name}-{wall_ms()}.", directory)

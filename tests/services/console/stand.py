@@ -21,11 +21,11 @@ from services.console.model import ReadModel
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
+from services.console.server import serve
 from services.console.sessions import Sessions
 from services.console.users import Users
 from services.console.web import Gate
 from services.console.writer import Result
-from services.gateway.server import serve
 from services.observability.console_metrics import ConsoleMetrics
 from services.settings.console import ConsoleSettings
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from typing import Any
 
@@ -25,6 +26,13 @@ class Door:
     def url(self) -> str:
         """Where it serves."""
         return f"http://{self.process.address()}"
+
+    @property
+    def grpc(self) -> str:
+        """Where it serves gRPC."""
+        found = re.search(r'"grpc": "([^"]+)"', self.process.log())
+        assert found, self.process.log()[-2000:]
+        return found[1]
 
     async def ready(self) -> None:
         """Wait until it says so."""

@@ -17,7 +17,7 @@ async def door(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -
     directory: Path = tmp_path_factory.mktemp("door")
     stream = Stream(kafka_bootstrap, f"t-{uuid.uuid4().hex[:12]}.", directory)
     await stream.create()
-    made = Door(stream, ASSAY_GATEWAY_DEADLINE_MS="10000")
+    made = Door(stream, ASSAY_GATEWAY_DEADLINE_MS="10000", ASSAY_GATEWAY_GRPC_PORT="0")
     made.scorer = stream.scorer()
     made.scorer.wait_ready()
     await made.ready()

@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiokafka.consumer.group_coordinator
@@ -14,7 +15,7 @@ import aiokafka.protocol.admin
 import pytest
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.errors import GroupLoadInProgressError, KafkaConnectionError, NotCoordinatorForGroupError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -34,6 +35,50 @@ def test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_u
     assert kafka.RETRY_BACKOFF_MS == 5
     assert aiokafka.producer.sender.BACKOFF_OVERRIDE == 0.001
     assert "BACKOFF_OVERRIDE" in inspect.getsource(aiokafka.producer.sender.AddPartitionsToTxnHandler)
+
+
+def test_a_coordinator_that_is_behind_is_asked_less_and_less_often() -> None:
+    """Rule H: as patched before, each partition asked a thousand times a second, and so kept it behind."""
+    code = {"concurrent": 51, "good": 0}
+    manager = SimpleNamespace(txn_partitions=set(), partition_added=lambda _: None)
+    sender = SimpleNamespace(_txn_manager=manager, _retry_backoff=0.005)
+
+    def answered(what: str) -> float | None:
+        handler = aiokafka.producer.sender.AddPartitionsToTxnHandler(sender, [])
+        backoff_s: float | None = handler.handle_response(SimpleNamespace(errors=[("t", [(0, code[what])])]))
+        return backoff_s
+
+    waits_s = [answered("concurrent") for _ in range(9)]
+    assert waits_s == [0.001, 0.001, 0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02]
+    assert answered("good") is None
+    assert answered("concurrent") == 0.001
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_partition_is_fetched_although_records_of_another_wait_to_be_taken(apart: bool) -> None:
+    """As shipped a broker is asked for nothing meanwhile, up to 100 ms: each partition waits for the others' transactions."""
+    fetcher = SimpleNamespace(
+        _prefetch_backoff=inspect.signature(Fetcher).parameters["prefetch_backoff"].default,
+        _in_flight=set(),
+        _select_read_replica=lambda _: 1,
+        _fetch_max_wait_ms=5,
+        _fetch_min_bytes=1,
+        _fetch_max_bytes=1,
+        _max_partition_fetch_bytes=1,
+        _isolation_level=1,
+        _client_rack=None,
+        _fetcher_timeout=0.2,
+    )
+    if apart:
+        kafka.fetch_apart(SimpleNamespace(_fetcher=fetcher))
+    waiting, taken = kafka.TopicPartition("t", 0), kafka.TopicPartition("t", 1)
+    records = FetchResult(waiting, assignment=None, partition_records=None, backoff=fetcher._prefetch_backoff)
+    fetcher._records = {waiting: records}
+    state = SimpleNamespace(has_valid_position=True, paused=False, position=7)
+    assignment = SimpleNamespace(tps=[waiting, taken], state_value=lambda _: state)
+    requests, *_ = Fetcher._get_actions_per_node(fetcher, assignment)
+    asked = [partition for _, request in requests for _, partitions in request.topics for partition, *_ in partitions]
+    assert asked == ([1] if apart else [])
 
 
 def test_what_a_group_lets_us_do_is_in_the_answer_that_the_library_reads() -> None:

@@ -74,6 +74,7 @@ async def settled(stream: Stream, end: int) -> dict[str, dict[str, list[int]]]:
         await asyncio.sleep(0.3)
 
 
+@pytest.mark.slow
 async def test_profiles_hold_what_happened_and_replay_sees_what_was_seen(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ async def send(stream: Stream, start: int, end: int) -> None:
     await stream.send([json.dumps(p).encode() for p in payments], [p["card_id"].encode() for p in payments])
 
 
+@pytest.mark.slow
 async def test_scores_of_killed_and_moved_partitions_are_those_of_a_replay(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

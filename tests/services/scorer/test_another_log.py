@@ -38,6 +38,7 @@ async def commit(stream: Stream, note: OffsetNote) -> None:
     await consumer.stop()
 
 
+@pytest.mark.slow
 async def test_a_topic_made_again_under_a_running_scorer_is_said_and_scored_once_accepted(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ async def send(producer: AIOKafkaProducer, topic: str, number: int) -> None:
     await producer.send(topic, value, partition=0, timestamp_ms=time_ms)
 
 
+@pytest.mark.slow
 async def test_scores_and_decisions_of_a_back_fill_outlive_retention(tmp_path: Path) -> None:
     """As it was: outputs bore their inputs' timestamps, so retention deleted scores and 180-day decisions within minutes.
 

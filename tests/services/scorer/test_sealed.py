@@ -8,15 +8,18 @@ import pytest
 from typer.testing import CliRunner
 
 from models.bundle.keys import write_seal_key
+from models.sources.spec_file import parse_source, topic_of
 from schemas import codec
 from schemas.decision import Decision
 from services.cli.app import app
 from services.errors import AssayError
+from services.kafka.topics_admin import create_topics
 from services.monitor.evidence import RecordedDecision
 from services.privacy.sealed_decisions import opened
 from services.privacy.subject_keys import SubjectKeys, subject_keys
 from services.settings.privacy import SubjectSettings
 from tests.services.harness import Stream, payment
+from tests.services.scorer.test_source import SOURCE, bundle_of, event
 
 RECORDS = 3000
 CARDS = 40
@@ -164,8 +167,8 @@ async def test_auditors_open_what_is_sealed_and_cards_stay_masked(
         monkeypatch.delenv(name, raising=False)
     told = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--open"])
     assert "--open needs the key" in str(told.exception)
-    told = await asyncio.to_thread(CliRunner().invoke, app, ["tail", "alerts", "--open"])
-    assert "alerts are not sealed" in str(told.exception)
+    told = await asyncio.to_thread(CliRunner().invoke, app, ["tail", "scores", "--open"])
+    assert "scores are not sealed" in str(told.exception)
 
 
 async def test_a_scorer_whose_salts_cannot_be_kept_commits_nothing(stream: Stream, sealing: SubjectKeys) -> None:
@@ -183,3 +186,41 @@ async def test_a_scorer_whose_salts_cannot_be_kept_commits_nothing(stream: Strea
     assert recorded
     assert {opened(decision, sealing).was for decision in recorded} == {"opened"}
     assert (await stream.verdict()).clean
+
+
+async def test_what_is_personal_in_alerts_is_sealed_too_and_erased_with_the_subject(
+    stream: Stream, sealing: SubjectKeys, tmp_path: Path
+) -> None:
+    """The masked end stands nowhere on the topic; `assay tail alerts --open` shows it until the subject is erased."""
+    name = "payments.authorised.v2"
+    source = parse_source(
+        SOURCE.replace("show: true", "show: true, personal: true").replace(name, stream.prefix + name)
+    )
+    await create_topics(stream.kafka, stream.topics, [topic_of(source)])
+    scorer = stream.scorer(
+        ASSAY_BUNDLE=str(bundle_of(source, tmp_path / "bundle")),
+        ASSAY_ALLOW_UNSIGNED_BUNDLES="true",
+        ASSAY_BUNDLE_PUBLIC_KEYS="",
+    )
+    events = [event(i) | {"device": {"id": f"device-of-somebody-{i % 3}abc"}} for i in range(1, 600)]
+    values = [json.dumps(record).encode() for record in events]
+    await stream.send(values, [record["card"]["token"].encode() for record in events], name)
+    await stream.caught_up([scorer], name=name)
+    assert scorer.terminate() == 0
+    alerts = await stream.read("alerts")
+    assert alerts
+    assert not any(b"***" in record.value for record in alerts)
+    options = ("tail", "alerts", "--from-start", "--count", str(len(alerts)), "--json", "--open", "--unmasked")
+
+    async def ends() -> dict[str, set[str]]:
+        lines = (await asyncio.to_thread(assay, *options)).splitlines()
+        found: dict[str, set[str]] = {}
+        for one in map(json.loads, lines):
+            found.setdefault(one["card_id"], set()).update(shown["text"][-4:] for shown in one["attributes"])
+        return found
+
+    before = await ends()
+    assert {end for card in before.values() for end in card} == {"0abc", "1abc", "2abc"}
+    erased = sorted(before)[0]
+    assert sealing.erase(erased)
+    assert await ends() == before | {erased: {"aled"}}

@@ -94,6 +94,7 @@ async def one_version_after_another(shop: Shop, versions: list[int]) -> None:
                 assert before[-1][1] < told[partition, version] <= part[0][1]
 
 
+@pytest.mark.slow
 async def test_a_model_that_alerts_too_much_is_rolled_back_by_the_scorers_themselves(shop: Shop) -> None:
     """Everywhere, in time, without a person; a restart stays with the good one, though the registry still names the bad one."""
     await shop.assay("registry", "publish", str(shop.stream.directory / "v1"))

@@ -66,10 +66,13 @@ def inputs(tmp_path: Path) -> tuple[Path, Path]:
 def test_the_proposed_features_fit_the_source_and_read_what_models_may_read(
     inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each attribute in the way of its type; a text, which is for people, in none. A category of many values is met only."""
+    """Each attribute in the way of its type; a text, which is for people, in none. Categories are learnt; one of many values
+    is met, too.
+    """
     folder = tmp_path / "shop"
     assert run_main(monkeypatch, "init", str(folder), "--source", str(inputs[0]), "--sample", str(inputs[1])) == 0
-    spec = load_spec(folder / "features.yaml")
+    spec = load_spec(folder / "features.yaml", may_learn=True)
+    assert spec.open_categories == ("status", "city")
     assert misfit(spec, load_source(folder / "source.yaml")) is None
     kinds = {feature.name: feature.kind for feature in spec.features}
     assert {name: kinds.get(name) for name in ("status", "present", "risk", "since_opened", "place_speed")} == {
@@ -95,4 +98,4 @@ def test_a_folder_that_is_worked_in_is_not_written_over(
     assert "--overwrite" in capsys.readouterr().err
     assert (tmp_path / "shop/features.yaml").read_text() == "mine"
     assert run_main(monkeypatch, *given, "--overwrite") == 0
-    assert load_spec(tmp_path / "shop/features.yaml").features
+    assert load_spec(tmp_path / "shop/features.yaml", may_learn=True).features

@@ -8,6 +8,7 @@ import pytest
 
 from models.features.offline import history_features
 from models.features.spec_file import load_spec
+from tests.models.training.fraud.shop_kinds import SOURCE, write
 from tests.services.cli.test_app import run_main
 from tests.services.harness import payment
 
@@ -48,3 +49,31 @@ def test_a_payment_that_the_stream_would_refuse_is_one_sentence_with_its_row(
     assert "1 payment(s) without a usable" in (error := capsys.readouterr().err)
     assert "row 3 " in error
     assert not target.exists()
+
+
+def test_open_categories_are_learnt_from_the_days_before_and_written_for_a_model_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The spec that is written gives the same features, but the rates of the rows that the model is trained on."""
+    payments, spec, target = (tmp_path / name for name in ("payments.jsonl", "spec.yaml", "features.parquet"))
+    write(payments, days=12, per_day=60)
+    (tmp_path / "source.yaml").write_text(SOURCE)
+    spec.write_text(
+        "version: 1\nfeatures:\n"
+        "  - {name: code, kind: category, attribute: kind, learn: {count_min: 5}}\n"
+        "  - {name: rate, kind: category, attribute: kind, learn: {encode: rate, count_min: 5}}\n"
+    )
+    asked = ("features", "build", "--label=is_fraud", "--processes=1", "--source", str(tmp_path / "source.yaml"))
+    files, learn = (str(payments), str(target)), ("--learn", str(tmp_path / "learnt.yaml"))
+    assert run_main(monkeypatch, *asked, "--spec", str(spec), *files) == 2
+    assert "features build --learn" in capsys.readouterr().err
+    assert run_main(monkeypatch, *asked, "--spec", str(spec), *files, *learn) == 2
+    assert "--learn-before together" in capsys.readouterr().err
+    before = ("--learn-before", "2024-10-12")  # the ninth of twelve days
+    assert run_main(monkeypatch, *asked, "--spec", str(spec), *files, *learn, *before) == 0
+    first = pl.read_parquet(target)
+    assert run_main(monkeypatch, *asked, "--spec", str(tmp_path / "learnt.yaml"), *files) == 0
+    again = pl.read_parquet(target)
+    assert first["code"].equals(again["code"])
+    assert first["rate"][8 * 60 :].equals(again["rate"][8 * 60 :])
+    assert (first["rate"][: 8 * 60] != again["rate"][: 8 * 60]).mean() > 0.9

@@ -1,0 +1,109 @@
+{{- define "assay.image" -}}
+{{- $flavour := ternary "cuda" "cpu" (default false .service.gpu) -}}
+{{ .root.Values.image.repository }}:{{ default (printf "%s-%s" .root.Chart.AppVersion $flavour) .root.Values.image.tag }}
+{{- end }}
+
+{{- define "assay.labels" -}}
+app.kubernetes.io/name: {{ .name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end }}
+
+{{- define "assay.common" -}}
+{{ include "assay.labels" . }}
+app.kubernetes.io/part-of: assay
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
+{{- end }}
+
+{{- define "assay.tls" -}}
+{{- if has .Values.kafka.securityProtocol (list "SSL" "SASL_SSL") }}true{{ end -}}
+{{- end }}
+
+{{/* The pod of a service: .name, .service, .root, .args */}}
+{{- define "assay.pod" -}}
+serviceAccountName: {{ .name }}
+automountServiceAccountToken: false
+terminationGracePeriodSeconds: 60
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets: {{ toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  fsGroup: 10001
+  seccompProfile: {type: RuntimeDefault}
+{{- if .service.gpu }}
+nodeSelector: {nvidia.com/gpu.present: "true"}
+tolerations:
+  - {key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}
+{{- end }}
+{{- if gt (int (default 1 .service.replicas)) 1 }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: topology.kubernetes.io/zone
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector: {matchLabels: {{ include "assay.labels" . | nindent 8 }}}
+{{- end }}
+containers:
+  - name: {{ .name }}
+    image: {{ include "assay.image" . | quote }}
+    imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+    args: {{ .args | toJson }}
+    envFrom:
+      - configMapRef: {name: {{ .root.Release.Name }}-settings}
+      {{- if .service.secret }}
+      - secretRef: {name: {{ .name }}}
+      {{- end }}
+    env:
+      {{- if .service.stateGi }}
+      # static membership: a pod that comes back under its name keeps its partitions
+      - name: ASSAY_GROUP_INSTANCE_ID
+        valueFrom: {fieldRef: {fieldPath: metadata.name}}
+      {{- end }}
+      {{- if .service.gpu }}
+      # with cuda, and not auto, a pod without one refuses to start
+      - {name: ASSAY_DEVICE, value: cuda}
+      {{- end }}
+      {{- range $name, $value := .service.settings }}
+      - {name: {{ $name }}, value: {{ $value | toString | quote }}}
+      {{- end }}
+    {{- if .service.port }}
+    ports:
+      - {name: http, containerPort: {{ .service.port }}}
+    startupProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 5, failureThreshold: 60}
+    livenessProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6}
+    readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 5}
+    {{- end }}
+    resources:
+      requests: {cpu: {{ .service.resources.cpu | quote }}, memory: {{ .service.resources.memory }}}
+      limits:
+        memory: {{ .service.resources.memory }}
+        {{- if .service.gpu }}
+        nvidia.com/gpu: 1
+        {{- end }}
+    securityContext:
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities: {drop: [ALL]}
+    volumeMounts:
+      - {name: tmp, mountPath: /tmp}
+      {{- if .service.stateGi }}
+      - {name: state, mountPath: /var/lib/assay}
+      {{- end }}
+      {{- if .service.files }}
+      - {name: files, mountPath: /etc/assay/files, readOnly: true}
+      {{- end }}
+      {{- if include "assay.tls" .root }}
+      - {name: kafka-tls, mountPath: /etc/assay/kafka, readOnly: true}
+      {{- end }}
+volumes:
+  - {name: tmp, emptyDir: {sizeLimit: 1Gi}}
+  {{- if .service.files }}
+  - {name: files, secret: {secretName: {{ .name }}-files}}
+  {{- end }}
+  {{- if include "assay.tls" .root }}
+  - {name: kafka-tls, secret: {secretName: {{ .name }}-kafka}}
+  {{- end }}
+{{- end }}

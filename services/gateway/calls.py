@@ -1,0 +1,267 @@
+"""The gRPC service over what the HTTP API stands on: the same events, deadlines, access and problems."""
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import PurePath
+from typing import Any
+
+import grpc
+import msgspec
+import structlog
+from google.protobuf import duration_pb2
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_status import rpc_status
+
+from schemas.answer import Problem
+from schemas.calls import CALLS, PACKAGE, SERVICE
+from schemas.export import PROTOBUF_DIR
+from services.clock import monotonic_s
+from services.errors import AssayError
+from services.formats.protobuf_schemas import parse
+from services.gateway.access import Asking, Client, address_of, token_of
+from services.gateway.api import Gateway
+from services.gateway.keys import Scope
+from services.gateway.problems import Kind, ProblemError
+from services.settings.gateway import GatewaySettings
+
+log = structlog.get_logger(__name__)
+
+NAME = f"{PACKAGE}.{SERVICE}"
+MARGIN_SHARE, MARGIN_S_MAX = 0.1, 0.05
+"""Of the call's own deadline: so long before it the answer is sent, since after it the caller would not see the stand-in."""
+END_S_MAX = 5.0
+LOOK_INTERVAL_S = 1.0
+DOMAIN = "assay"
+OVERHEAD_BYTES = 4096
+
+CODES = {
+    Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.UNAUTHENTICATED: grpc.StatusCode.UNAUTHENTICATED,
+    Kind.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    Kind.UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Kind.METHOD: grpc.StatusCode.UNIMPLEMENTED,
+    Kind.AMBIGUOUS: grpc.StatusCode.FAILED_PRECONDITION,
+    Kind.REPEATED: grpc.StatusCode.ALREADY_EXISTS,
+    Kind.TOO_LARGE: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.MEDIA_TYPE: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    Kind.BUSY: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.RATE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Kind.FAILED: grpc.StatusCode.INTERNAL,
+    Kind.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
+}
+
+Fields = dict[str, Any]
+Context = Any
+"""grpc.aio.ServicerContext, which is untyped."""
+Ask = Callable[[Fields, Context], Awaitable[Any]]
+
+
+class Calls:
+    """The calls of the service: from a request's fields to what is answered."""
+
+    def __init__(self, gateway: Gateway, clock_s: Callable[[], float] = monotonic_s) -> None:
+        self._gateway, self._clock_s = gateway, clock_s
+
+    async def decide(self, request: Fields, context: Context) -> Any:
+        """One event. Raises ProblemError."""
+        deadline_s = self.deadline_s(request, context)
+        client = await self._client(context, "decide", deadline_s - self._clock_s())
+        self._gateway.access.meter(client, 1)
+        return await self._gateway.answer(request["event"].encode(), client.name, deadline_s)
+
+    async def decide_many(self, request: Fields, context: Context) -> Any:
+        """Several. Raises ProblemError."""
+        deadline_s = self.deadline_s(request, context)
+        client = await self._client(context, "decide", deadline_s - self._clock_s())
+        events, events_max = request["events"], self._gateway.settings.events_max
+        if not 0 < len(events) <= events_max:
+            kind = Kind.TOO_LARGE if events else Kind.MALFORMED
+            raise ProblemError(
+                kind, f"there are {len(events)} events: send 1 to {events_max} (ASSAY_GATEWAY_EVENTS_MAX)"
+            )
+        self._gateway.access.meter(client, len(events))
+        payloads = [event.encode() for event in events]
+        found = await self._gateway.answers(payloads, client.name, deadline_s)
+        return {"decided": [{"problem" if hasattr(one, "status") else "answer": one} for one in found]}
+
+    async def get_decision(self, request: Fields, context: Context) -> Any:
+        """One that was decided before. Raises ProblemError."""
+        client = await self._client(context, "read")
+        return self._gateway.remembered(request["id"], request.get("subject"), client.name)
+
+    def deadline_s(self, request: Fields, context: Context) -> float:
+        """On our clock: the earlier of the request's and the call's, as far as the settings allow."""
+        settings, now_s = self._gateway.settings, self._clock_s()
+        asked_ms, left_s = request.get("deadline_ms"), context.time_remaining()
+        if asked_ms is not None and asked_ms < 1:
+            raise ProblemError(Kind.MALFORMED, "deadline_ms is less than 1")
+        if asked_ms is None and left_s is None:
+            asked_ms = settings.deadline_ms
+        allowed_s = settings.deadline_ms_max / 1000
+        if asked_ms is not None:
+            allowed_s = min(allowed_s, asked_ms / 1000)
+        if left_s is not None:
+            allowed_s = min(allowed_s, left_s - min(MARGIN_SHARE * left_s, MARGIN_S_MAX))
+        return now_s + max(0.0, allowed_s)
+
+    async def _client(self, context: Context, scope: Scope, patience_s: float | None = None) -> Client:
+        asking = asking_of(context)
+        if patience_s is None:
+            return await self._gateway.access.client(asking, scope)
+        return await self._gateway.access.client(asking, scope, patience_s)
+
+
+def asking_of(context: Context) -> Asking:
+    """What a call says of who asks."""
+    headers = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+    names = context.auth_context().get("x509_common_name")
+    host = context.peer().partition(":")[2].rpartition(":")[0].replace("%5B", "").replace("%5D", "")
+    # no page in a browser can speak gRPC, so no host name is asked for
+    return Asking("localhost", token_of(headers), names[0].decode() if names else None, address_of(host.strip("[]")))
+
+
+class GrpcServer:
+    """Serves the calls, their reflection and health."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway, self._calls = gateway, Calls(gateway)
+        settings = gateway.settings
+        self._server = grpc.aio.server(
+            maximum_concurrent_rpcs=settings.connections_max,
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", settings.body_bytes_max + OVERHEAD_BYTES),
+                ("grpc.max_metadata_size", settings.head_bytes_max),
+                ("grpc.absolute_max_metadata_size", settings.head_bytes_max),
+            ],
+        )
+        self._health = health.aio.HealthServicer()
+        self._watching: asyncio.Task[None] | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen. Raises AssayError."""
+        settings = self._gateway.settings
+        schema = parse((PROTOBUF_DIR / "gateway.proto").read_text(encoding="utf-8"))
+        asks = {
+            "Decide": self._calls.decide,
+            "DecideMany": self._calls.decide_many,
+            "GetDecision": self._calls.get_decision,
+        }
+        handlers = {}
+        for name, _, request, answer in CALLS:
+            read = schema.named(f"{PACKAGE}.{request.__name__}").document
+            encode = schema.named(f"{PACKAGE}.{answer.__name__}").encode
+            handlers[name] = grpc.unary_unary_rpc_method_handler(self._handler(asks[name], read, encode))
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for module in (health_pb2, reflection_pb2):
+            schema.pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+        reflection.enable_server_reflection(
+            (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server, schema.pool
+        )
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address, credentials = f"{host}:{settings.grpc_port}", credentials_of(settings)
+        try:
+            if credentials is None:
+                self.port = self._server.add_insecure_port(address)
+            else:
+                self.port = self._server.add_secure_port(address, credentials)
+        except RuntimeError:
+            raise AssayError(f"{address} cannot be listened on: free it, or set ASSAY_GATEWAY_GRPC_PORT.") from None
+        await self._server.start()
+        self._watching = asyncio.create_task(self._show_health())
+
+    async def stop(self) -> None:
+        """Calls in work are finished, within a bound."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await self._health.enter_graceful_shutdown()
+        await self._server.stop(END_S_MAX)
+
+    async def _show_health(self) -> None:
+        while True:
+            good = self._gateway.ready() is True
+            status = health_pb2.HealthCheckResponse.SERVING if good else health_pb2.HealthCheckResponse.NOT_SERVING
+            for name in (health.OVERALL_HEALTH, NAME):
+                await self._health.set(name, status)
+            await asyncio.sleep(LOOK_INTERVAL_S)
+
+    def _handler(
+        self, ask: Ask, read: Callable[[bytes], Any], encode: Callable[[Fields], bytes]
+    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
+        responses = self._gateway.metrics.responses
+
+        async def handle(payload: bytes, context: Context) -> bytes:
+            try:
+                answered = encode(without_nulls(msgspec.to_builtins(await ask(_parsed(read, payload), context))))
+            except ProblemError as error:
+                problem = error
+                self._gateway.metrics.events.labels("problem").inc()
+            except Exception as error:  # a fault of ours is a problem too, named in the log and not quoted
+                place = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{PurePath(place.filename).name}:{place.lineno}"
+                log.error("gateway.request_failed", error=type(error).__name__, where=where)
+                problem = ProblemError(Kind.FAILED, "report it, with the line `gateway.request_failed` of the log")
+            else:
+                responses.labels("200").inc()
+                return answered
+            responses.labels(str(problem.kind.status)).inc()
+            status = rpc_status.to_status(status_of(problem))
+            await context.abort(status.code, status.details, status.trailing_metadata)
+            raise AssertionError("abort raises")
+
+        return handle
+
+
+def _parsed(read: Callable[[bytes], Any], payload: bytes) -> Fields:
+    try:
+        found: Fields = read(payload)
+    except Exception as error:  # whatever Protobuf's library raises for bytes that are no message
+        raise ProblemError(Kind.MALFORMED, f"the message cannot be read ({type(error).__name__})") from None
+    return found
+
+
+def without_nulls(value: Any) -> Any:
+    """A field that is null is absent."""
+    if isinstance(value, Mapping):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [without_nulls(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def status_of(problem: ProblemError) -> status_pb2.Status:
+    """A problem as gRPC has it: code, words, and the details of google.rpc that its clients read."""
+    details: Problem = problem.details()
+    metadata = {"type": details.type, "title": details.title}
+    if details.reason is not None:
+        metadata["reason"] = str(getattr(details.reason, "value", details.reason))
+    found: list[Any] = [error_details_pb2.ErrorInfo(reason=problem.kind.name, domain=DOMAIN, metadata=metadata)]
+    if details.errors:
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(field=error.field, description=error.detail)
+            for error in details.errors
+        ]
+        found.append(error_details_pb2.BadRequest(field_violations=violations))
+    if problem.retry_after_s is not None:
+        found.append(error_details_pb2.RetryInfo(retry_delay=duration_pb2.Duration(seconds=problem.retry_after_s)))
+    status = status_pb2.Status(code=CODES[problem.kind].value[0], message=problem.detail)
+    for detail in found:
+        packed = AnyMessage()
+        packed.Pack(detail)
+        status.details.append(packed)
+    return status
+
+
+def credentials_of(settings: GatewaySettings) -> Any:
+    """The same TLS as over HTTP; None without."""
+    if settings.tls_certificate_file is None:
+        return None
+    certificate = settings.tls_certificate_file.read_bytes()
+    key = settings.tls_key_file.read_bytes() if settings.tls_key_file else certificate
+    authorities = settings.tls_client_ca_file.read_bytes() if settings.tls_client_ca_file else None
+    return grpc.ssl_server_credentials([(key, certificate)], authorities, authorities is not None)

@@ -1,0 +1,168 @@
+"""One client's connection: uvicorn's protocol, which by itself bounds neither bytes nor time, held to both.
+
+What a client sends outside bodies (heads, chunk sizes, trailers) is counted; each step of a request has a time at which it is
+due.
+"""
+
+from typing import Any, NamedTuple
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from services.clock import monotonic_s
+from services.gateway.access import CERTIFICATE
+from services.observability.gateway_metrics import GatewayMetrics
+from services.settings.gateway import GatewaySettings
+
+IDLE_S_MAX = 75
+CLOSING_S_MAX = 5
+"""What a client may take to read the last bytes of a connection that is being closed."""
+CHUNK_BYTES = 16
+"""Of a chunk's own framing, which is not counted."""
+HEADERS_MAX = 100
+PIPELINED_MAX = 16
+
+STATUSES = {408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+
+
+class Limits(NamedTuple):
+    """Of one connection. request_s_max: for a whole head and body. answer_s_max: for its answer, until all of it is taken."""
+
+    head_bytes_max: int
+    request_s_max: float
+    answer_s_max: float
+
+
+def limits_of(settings: GatewaySettings) -> Limits:
+    """As the settings have them."""
+    return Limits(
+        settings.head_bytes_max, settings.request_s_max, settings.deadline_ms_max / 1000 + settings.request_s_max
+    )
+
+
+def bounded(limits: Limits, metrics: GatewayMetrics) -> type["Bounded"]:
+    """The class that uvicorn makes connections of."""
+    return type("Connection", (Bounded,), {"limits": limits, "metrics": metrics})
+
+
+class Bounded(HttpToolsProtocol):
+    """A connection. due_s: when its present step has to be over, by the monotonic clock."""
+
+    limits: Limits
+    metrics: GatewayMetrics
+    receiving = False
+    """Between a request's first byte and its last."""
+    head = True
+    framing_bytes = 0
+    refused: int | None = None
+    due_s = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        """A client that sends nothing has as long as one that sends slowly."""
+        super().connection_made(transport)
+        self.due_s = monotonic_s() + self.limits.request_s_max
+
+    def data_received(self, data: bytes) -> None:
+        """Count what is no body; close a connection on which that does not end."""
+        self.framing_bytes += len(data)
+        super().data_received(data)
+        # below zero where a request ended within these bytes: what follows it has no more room than others
+        self.framing_bytes = max(0, self.framing_bytes)
+        if self.refused is None and self.framing_bytes > self.limits.head_bytes_max:
+            self._close_with(431)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self.receiving, self.head = True, True
+        self.due_s = monotonic_s() + self.limits.request_s_max
+        super().on_message_begin()
+        self.scope[CERTIFICATE] = common_name(self.transport.get_extra_info("peercert"))  # type: ignore[literal-required]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A trailer is read and dropped."""
+        if not self.head:
+            return
+        if len(self.headers) >= HEADERS_MAX:
+            self.refused = 431
+            raise httptools.HttpParserError("too many headers")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Its head is over."""
+        self.head = False
+        if len(self.pipeline) >= PIPELINED_MAX:
+            self.refused = 431
+            raise httptools.HttpParserError("too many requests before the first is answered")
+        super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        """So many bytes more may be framing."""
+        self.framing_bytes -= CHUNK_BYTES
+
+    def on_body(self, body: bytes) -> None:
+        """Bounded by the API, which knows who sends it."""
+        self.framing_bytes -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """It is over; the next may begin."""
+        self.receiving, self.head, self.framing_bytes = False, True, 0
+        self.due_s = monotonic_s() + (IDLE_S_MAX if self.cycle.response_complete else self.limits.answer_s_max)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It is answered; one whose body is still sent keeps the time it had."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.due_s = monotonic_s() + CLOSING_S_MAX
+        elif not self.receiving:
+            taken = not self.pipeline and not self.transport.get_write_buffer_size()
+            self.due_s = monotonic_s() + (IDLE_S_MAX if taken else self.limits.answer_s_max)
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no request, or one that goes beyond the bounds."""
+        if self.refused is None:
+            self.due_s = monotonic_s() + CLOSING_S_MAX
+            super().send_400_response(msg)
+        else:
+            self._close_with(self.refused)
+
+    def close_if_overdue(self, now_s: float) -> None:
+        """Called once a second."""
+        if now_s < self.due_s:
+            return
+        if self.transport.is_closing():
+            self.transport.abort()
+        elif self.receiving:
+            self._close_with(408)
+        elif self.transport.get_write_buffer_size() or (self.cycle is not None and not self.cycle.response_complete):
+            self.metrics.connections_closed.labels("unread").inc()
+            self.transport.abort()
+        else:
+            self.metrics.connections_closed.labels("idle").inc()
+            self.due_s = now_s + CLOSING_S_MAX
+            self.transport.close()
+
+    def _close_with(self, status: int) -> None:
+        """With a status where the client would take it for this request's answer."""
+        self.refused = status
+        self.metrics.connections_closed.labels("slow" if status == 408 else "head").inc()
+        self.due_s = monotonic_s() + CLOSING_S_MAX
+        last = self.cycle
+        answering = last is not None and not last.response_complete and (self.head or last.response_started)
+        if answering or self.pipeline:
+            self.transport.abort()
+            return
+        self.transport.write(
+            b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % (status, STATUSES[status])
+        )
+        self.transport.close()
+
+
+def common_name(certificate: Any) -> str | None:
+    """Of a certificate as `ssl` shows it; None where there is none, or it has none."""
+    for part in (certificate or {}).get("subject", ()):
+        for name, value in part:
+            if name == "commonName":
+                return str(value)
+    return None

@@ -1,0 +1,116 @@
+"""The Helm chart: linted, rendered for three value files, checked against Kubernetes' schemas and our settings."""
+
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.deploy.ports import PORTS
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy" / "helm" / "assay"
+VALUES = sorted(path.name for path in (CHART / "ci").glob("*.yaml"))
+VERSION = "1.34"
+SETTINGS = set(re.findall(r"`(ASSAY_\w+)`", (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")))
+CUSTOM = {"keda.sh/v1alpha1", "monitoring.coreos.com/v1"}
+"""Kinds that Kubernetes' schemas do not hold."""
+
+Manifest = dict[str, Any]
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The real one."""
+    found = shutil.which("helm")
+    if found is None:
+        pytest.skip("helm is not installed: go install helm.sh/helm/v3/cmd/helm@v3.18.6")
+    return subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
+
+
+@cache
+def rendered(values: str) -> list[Manifest]:
+    """What `helm install` would send."""
+    done = helm("template", "assay", str(CHART), "--namespace", "assay", "--values", str(CHART / "ci" / values))
+    assert done.returncode == 0, done.stderr
+    return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+
+
+def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """Pod specs, by name of what makes them."""
+    kinds = ("StatefulSet", "Deployment", "Job")
+    return {m["metadata"]["name"]: m["spec"]["template"]["spec"] for m in manifests if m["kind"] in kinds}
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_the_chart_is_linted_and_renders_to_valid_manifests(values: str) -> None:
+    """Strictly, by Kubernetes' own schemas; each thing once."""
+    done = helm("lint", "--strict", str(CHART), "--values", str(CHART / "ci" / values))
+    assert done.returncode == 0, done.stdout
+    manifests = rendered(values)
+    for manifest in manifests:
+        if manifest["apiVersion"] not in CUSTOM:
+            kubernetes_validate.validate(manifest, VERSION, strict=True)
+    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_no_pod_may_more_than_it_needs_and_each_is_one_of_its_own(values: str) -> None:
+    """No root, no writable files but its volumes, no capability, no token, memory bounded; an account for each."""
+    manifests = rendered(values)
+    accounts = {m["metadata"]["name"] for m in manifests if m["kind"] == "ServiceAccount"}
+    for name, pod in pods(manifests).items():
+        (container,) = pod["containers"]
+        security = container["securityContext"]
+        assert pod["serviceAccountName"] == name
+        assert name in accounts
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["automountServiceAccountToken"] is False
+        assert security["readOnlyRootFilesystem"] and not security["allowPrivilegeEscalation"]  # noqa: PT018
+        assert security["capabilities"]["drop"] == ["ALL"]
+        assert container["resources"]["limits"]["memory"]
+        secrets = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
+        assert all(secret.startswith(f"{name}-") for secret in secrets)
+
+
+@pytest.mark.parametrize("values", VALUES)
+def test_every_setting_exists_and_nothing_is_the_demos(values: str) -> None:
+    """In the shared maps and in each container."""
+    manifests = rendered(values)
+    used: set[str] = set()
+    for manifest in manifests:
+        if manifest["kind"] == "ConfigMap":
+            used |= set(manifest["data"])
+    used |= {entry["name"] for pod in pods(manifests).values() for entry in pod["containers"][0].get("env") or []}
+    assert used <= SETTINGS
+    assert "demo" not in yaml.safe_dump_all(manifests)
+
+
+def test_the_services_answer_where_the_chart_asks_them() -> None:
+    """Ports of the settings' defaults, and modules that exist."""
+    services = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))["services"]
+    assert {name: services[name]["port"] for name in PORTS if name in services} == {
+        name: port for name, port in PORTS.items() if name in services
+    }
+    for name, service in services.items():
+        assert (ROOT / "services" / service.get("module", name) / "__main__.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("without", "sentence"),
+    [
+        ("kafka.bootstrap=", "Say where your brokers are"),
+        ("bundle.publicKeys=", "Say whose signatures count"),
+        ("bundle.registryUrl=", "Say whose bundle scores"),
+    ],
+)
+def test_what_only_the_user_can_say_is_asked_for(without: str, sentence: str) -> None:
+    """One sentence, and nothing is rendered."""
+    done = helm("template", "assay", str(CHART), "--values", str(CHART / "ci" / "gpu-values.yaml"), "--set", without)
+    assert done.returncode != 0
+    assert sentence in done.stderr
