@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from schemas.topics import DAY_MS, TOPICS
-from services.observability.events import EVENTS
 from services.observability.console_metrics import ConsoleMetrics
+from services.observability.events import EVENTS
 from services.observability.gateway_metrics import GatewayMetrics
 from services.observability.low_rate_metrics import CaseMetrics, MonitorMetrics
 from services.observability.metrics import Metrics, catalogue

@@ -7,16 +7,18 @@ Permission = Literal["look", "work", "decide", "overrule", "bulk", "list", "unma
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
-_VIEWER: frozenset[Permission] = frozenset({"look"})
-_ANALYST = _VIEWER | {"work", "decide"}
-_LEAD = _ANALYST | {"overrule", "bulk", "list", "unmask"}
+Permissions = frozenset[Permission]
 
-MAY: dict[Role, frozenset[Permission]] = {
+_VIEWER: Permissions = frozenset(("look",))
+_ANALYST: Permissions = frozenset(("look", "work", "decide"))
+_LEAD: Permissions = _ANALYST.union(("overrule", "bulk", "list", "unmask"))
+
+MAY: dict[Role, Permissions] = {
     "viewer": _VIEWER,
     "analyst": _ANALYST,
     "lead": _LEAD,
-    "risk-officer": _VIEWER | {"unmask", "audit"},
-    "admin": _LEAD | {"audit"},
+    "risk-officer": _VIEWER.union(("unmask", "audit")),
+    "admin": _LEAD.union(("audit",)),
 }
 """look: queue, cases, search, overview. work: take, note, escalate, snooze. decide: confirm, dismiss. overrule: decide or
 assign against another. bulk: many at once. list: put a card on a list. unmask: whole ids, for a reason. audit: who saw what."""

@@ -1,4 +1,4 @@
-"""One case service and one console on the real broker for each module, with cases to work on, and clients that are logged in."""
+"""One case service and one console on the real broker for each module, with cases to work on, and clients."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from services.console.users import make_user, write_users
 from tests.services.cases.test_stream import alert, cases, in_cases, send_alerts
 from tests.services.harness import Stream
 
-PASSWORD = "correct horse battery"
+PASSWORD = "correct horse battery"  # noqa: S105
 HOSTILE = '"><script>alert(1)</script>{{7*7}}'
 CARDS = 24
 
