@@ -194,9 +194,7 @@ class Metrics:
             "forgotten_terminal_sums", "Sums of a day that lies behind what profiles keep, not added.", []
         )
         self.forgotten_terminals = self._counter(
-            "forgotten_terminals",
-            "Sums of new terminals left out, since ASSAY_TERMINALS_MAX have a profile.",
-            [],
+            "forgotten_terminals", "Sums of new terminals left out, since ASSAY_TERMINALS_MAX have a profile.", []
         )
         self.table_lag = self._gauge(
             "table_lag_records", "Records of a followed table that are not yet in it.", ["topic"]
