@@ -1,7 +1,7 @@
 """A source of many attributes read directly, beside today's payments: `assay bench throughput --attributes 30`.
 
-Both topics hold the same simulated payments; the other one's records have the attributes too, and the model reads each. Its bundle
-is trained here, for one epoch: what a row costs does not depend on how well it is fitted. Both raise alerts by a budget.
+Both topics hold the same simulated payments; the other one's records have the attributes too, and the model reads each. Its
+bundle is trained here, for one epoch: what a row costs does not depend on how well it is fitted. Both raise alerts by a budget.
 """
 
 import asyncio
