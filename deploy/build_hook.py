@@ -15,6 +15,7 @@ SHIPPED = (
     "deploy/keys",
     "deploy/kubernetes",
     "deploy/prometheus",
+    "deploy/sources",
     "docs/benchmarks.jsonl",
 )
 

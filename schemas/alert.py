@@ -60,6 +60,9 @@ class Alert(Score):
         description="Which scores crossed their thresholds; none where a rule alone asks for a look."
     )
     reasons: Reasons = Field(description="The strongest factors first, four at most.")
+    reasons_left_out: bool = Field(
+        False, description="It came in a storm, beyond the alerts that are given reasons, so there are none."
+    )
     attributes: ShownAttributes = Field(
         (), description="Those of the event's attributes that the source spec marks `show`, where it has them."
     )

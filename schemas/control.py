@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import Digest, EventTimeMs, Group, Line, Message, Offset, Partition, Version
+from schemas.base import (
+    Digest,
+    EventTimeMs,
+    Group,
+    Line,
+    Message,
+    Offset,
+    Partition,
+    Percentile,
+    Probability,
+    Version,
+)
 
 RegistryChannel = Literal["champion", "challenger"]
 """What a registry's line has: of bundles, or of policies."""
@@ -13,7 +24,7 @@ PolicyChannel = Literal["policy", "shadow_policy"]
 POLICY_CHANNELS: dict[RegistryChannel, PolicyChannel] = {"champion": "policy", "challenger": "shadow_policy"}
 """The channel of commands about policies, by that of their registry."""
 
-Channel = Literal["champion", "challenger", "policy", "shadow_policy"]
+Channel = Literal["champion", "challenger", "policy", "shadow_policy", "thresholds"]
 
 REGISTRY_STEPS_MAX = 99_999_999
 """Steps are numbered with eight digits."""
@@ -30,6 +41,13 @@ class BundleRef(Message):
         return f"{self.name}/{self.version}"
 
 
+class MovedThresholds(Message):
+    """Thresholds that a policy's budget moves; none for one that it does not."""
+
+    probability: Probability | None = Field(None, description="From this probability on.")
+    anomaly_percentile: Percentile | None = Field(None, description="From this percentile on.")
+
+
 class Control(Message):
     """A command, or what one partition's worker answers to it. Compacted: the last of each kind and partition counts.
 
@@ -40,7 +58,7 @@ class Control(Message):
     group: Group = Field(description="Consumer group of the scorers meant, or of the one that answers.")
     channel: Channel = Field(
         description="champion: the bundle that scores. challenger: what scores beside it, unseen. policy, shadow_policy: the "
-        "same of policies; scorers before 0.2 skip these."
+        "same of policies; scorers before 0.2 skip these. thresholds: where a policy's budget moves its thresholds to."
     )
     command_id: Annotated[str, Field(min_length=1, max_length=100)] = Field(
         description="Ties answers to their command."
@@ -61,6 +79,10 @@ class Control(Message):
         "what scores, and no longer this command.",
     )
     outcome: Literal["in_force", "refused"] | None = Field(None, description="Answer: what became of the command.")
+    thresholds: MovedThresholds | None = Field(
+        None,
+        description="Of the channel thresholds: from which scores on, as long as `bundle` is the policy that decides.",
+    )
     why: Annotated[str, Field(max_length=500)] | None = Field(None, description="Reason of a rollback or a refusal.")
     source_partition: Partition | None = Field(None, description="Answer: the input partition that speaks.")
     from_offset: Offset | None = Field(

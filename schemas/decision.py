@@ -57,6 +57,7 @@ class Decision(Score):
     outcome: Outcome = Field(description="What was decided.")
     recorded_because: RecordedBecause = Field(description="Why this decision was recorded.")
     reasons: Reasons = Field((), description="For alerts: the strongest factors first.")
+    reasons_left_out: bool = Field(False, description="As the alert has it: there are none, since it came in a storm.")
     sample_share: Share = Field(1.0, description="Chance that a decision such as this is recorded; alerts always are.")
     challenger: ChallengerScore | None = Field(None, description="What the challenger said, where there is one.")
     control_share: Share = Field(

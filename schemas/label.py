@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.base import EventTimeMs, Identifier, Message
+from schemas.privacy import card_numbers_in, is_card_number
 
 Verdict = Literal["fraud", "legitimate"]
 LabelSource = Literal["chargeback", "analyst", "customer", "simulator"]
@@ -30,3 +31,13 @@ class Label(Message):
     card_id: Identifier | None = Field(None, description="Keyed pseudonym of the card, where known.")
     terminal_id: Identifier | None = Field(None, description="Id of the terminal, where known.")
     event_time_ms: EventTimeMs | None = Field(None, description="When the payment happened, where known.")
+
+
+def card_number_problem(label: Label, *, scan_ids: bool) -> str | None:
+    """Which field is, or holds, a card number, in a sentence; as payments are judged. scan_ids: the other ids, too."""
+    if label.card_id is not None and is_card_number(label.card_id):
+        return "card_id is a card number: send a keyed pseudonym"
+    for name in ("transaction_id", "terminal_id") if scan_ids else ():
+        if card_numbers_in(getattr(label, name) or ""):
+            return f"{name} holds a card number: send another id"
+    return None

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from schemas.base import Bins, Count, EventTimeMs, Message, ModelName, Number, Offset, Partition, TopicName, grow
+from schemas.budget import BudgetSums
 
 FeatureCounts = Annotated[tuple[Annotated[tuple[Count, ...], Field(max_length=1024)], ...], Field(max_length=512)]
 """Counts by bin, one list a feature."""
@@ -48,6 +49,7 @@ class ScoringMetric(Message):
     both_alerts: Count = Field(0, description="Those that champion and challenger agree to alert.")
     challenger_probability_histogram: Bins = Field((), description="As above, of the challenger's scores.")
     challenger_anomaly_percentile_histogram: Bins = Field((), description="As above, of its percentiles.")
+    budget: BudgetSums | None = Field(None, description="What the policy's budget counts, where it has one.")
 
     @model_validator(mode="after")
     def _parts_are_within_their_wholes(self) -> "ScoringMetric":

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from schemas.base import Digest, Line, Part, Percentile, Probability, Share, Version
+from schemas.budget import Budget
 from schemas.lists import ListName
 
 RULES_MAX = 500
@@ -78,6 +79,9 @@ class Policy(Part):
         (), description="Names of the lists that conditions ask with IN LIST('name')."
     )
     thresholds: PolicyThresholds = Field(PolicyThresholds(), description="Of the scores.")
+    budget: Budget | None = Field(
+        None, description="How much a day: the thresholds follow the traffic, from `thresholds` on. Default: they stay."
+    )
     actions: ScoreActions = Field(ScoreActions(), description="What the scores ask for.")
     stand_in: Action = Field("approve", description="What a caller is given whose deadline is over before the answer.")
     rules: Annotated[tuple[Rule, ...], Field(max_length=RULES_MAX)] = Field((), description="The rules.")
@@ -97,6 +101,23 @@ class Policy(Part):
         for place, name in enumerate(self.lists):
             if name in self.lists[:place]:
                 yield ("lists", place), f"{name!r} is named twice; remove one"
+        if self.budget is not None:
+            yield from self._budget_problems(self.budget)
+
+    def _budget_problems(self, budget: Budget) -> Iterator[Problem]:
+        wanted = {"reviews": "review", "challenged_good": "challenge"}.get(budget.counts)
+        for name in ("probability", "anomaly_percentile"):
+            bounds, own = getattr(budget, name), getattr(self.thresholds, name)
+            if bounds is None:
+                continue
+            asked = getattr(self.actions, name)
+            if wanted is not None and asked != wanted:
+                yield (
+                    ("budget", "counts"),
+                    f"it counts {budget.counts}, and {name} asks for {asked}; let it ask for {wanted}, or bound no {name}",
+                )
+            if own is not None and not bounds.lowest <= own <= bounds.highest:
+                yield ("budget", name), f"the threshold {own:g} is not within its bounds; move one of them"
 
     def canonical(self) -> str:
         """JSON with sorted keys, no spaces, fields at their defaults left out: equal exactly for equal policies."""

@@ -9,6 +9,8 @@ from schemas.policy import RULES_MAX, Action, Name
 
 RuleNames = Annotated[tuple[Name, ...], Field(max_length=RULES_MAX)]
 PolicyName = Annotated[str, Field(max_length=100)]
+ThresholdPair = Annotated[tuple[Percentile, ...], Field(max_length=2)]
+"""Of probability and percentile; empty where it is not said."""
 
 
 class Score(Message):
@@ -45,7 +47,11 @@ class Score(Message):
     )
     rules: RuleNames = Field((), description="Rules of the policy that hold, in its order.")
     shadow_rules: RuleNames = Field((), description="Those in shadow that hold: they have no effect.")
+    thresholds: ThresholdPair = Field(
+        (),
+        description="Where the policy has a budget: the probability and the percentile from which on it is an alert.",
+    )
 
 
-OF_POLICIES = frozenset(("policy", "action", "withheld_action", "rules", "shadow_rules"))
+OF_POLICIES = frozenset(("policy", "action", "withheld_action", "rules", "shadow_rules", "thresholds"))
 """Fields that are not written without a policy."""

@@ -8,6 +8,7 @@ from schemas.alert import Alert
 from schemas.answer import Answer
 from schemas.application import Application
 from schemas.base import Message
+from schemas.budget import BudgetState
 from schemas.case import Case, CaseAction, Mute
 from schemas.control import Control
 from schemas.credit import CreditDecision, CreditScore
@@ -100,6 +101,9 @@ MONITOR_LEDGER = Topic(
     "monitor-ledger", LedgerEntry, "transaction_id", "monitor", None, partitions="one", cleanup="compact"
 )
 MONITOR_WINDOWS = Topic("monitor-windows", DriftWindow, "model", "monitor", None, partitions="one", cleanup="compact")
+MONITOR_BUDGETS = Topic(
+    "monitor-budgets", BudgetState, "policy line", "monitor", None, partitions="one", cleanup="compact"
+)
 MONITOR = Topic("monitor", MonitorReport, "model", "monitor", 180 * DAY_MS, partitions="one")
 APPLICATIONS = Topic(
     "applications", Application, "applicant_id", "the user's systems", 32 * DAY_MS, stamped_by="producer"
@@ -137,6 +141,7 @@ TOPICS = (
     MONITOR_EVIDENCE,
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
+    MONITOR_BUDGETS,
     MONITOR,
     APPLICATIONS,
     CREDIT_SCORES,
@@ -210,13 +215,13 @@ ACCESS = (
     ),
     Access(
         "monitor",
-        reads=(MODEL_REFERENCES, MONITOR_LEDGER, MONITOR_WINDOWS),
+        reads=(MODEL_REFERENCES, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS),
         grouped=(SCORING_METRICS, DECISIONS, LABELS, MONITOR_EVIDENCE),
-        writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR),
+        writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL),
     ),
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
-    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
-    Access("operator", reads=(CONTROL, CONTROL_ANSWERS), writes=(CONTROL,)),
+    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
+    Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS), writes=(CONTROL,)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
     Access("application-producer", writes=(APPLICATIONS,)),

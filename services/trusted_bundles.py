@@ -34,6 +34,7 @@ def trust_of(settings: BundleSettings) -> Trust:
         allow_unsigned=settings.allow_unsigned_bundles,
         seal_key=functools.partial(find_seal_key, settings),
         version_min=settings.bundle_version_min,
+        policy_version_min=settings.policy_version_min,
     )
 
 

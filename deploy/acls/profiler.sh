@@ -10,4 +10,5 @@ set -eu
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-profiler --operation DescribeConfigs --topic terminal-sums
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-profiler --operation Read --topic terminal-sums
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-profiler --operation Write --topic terminal-sums
-"$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-profiler --operation Write --transactional-id assay-assay-profiler- --resource-pattern-type prefixed
+"$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-profiler --operation Write --transactional-id assay-assay-profiler-labels- --resource-pattern-type prefixed
+"$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-profiler --operation Write --transactional-id assay-assay-profiler-terminal-sums- --resource-pattern-type prefixed

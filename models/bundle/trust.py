@@ -14,13 +14,15 @@ class Trust:
     """public_keys: of those who may sign; several while one is replaced.
 
     allow_unsigned: a bundle without signature is taken; one with a signature must still be signed by a pinned key, if any is.
-    seal_key: asked for only where a bundle is sealed; raises BundleError. version_min: older ones are refused, however signed.
+    seal_key: asked for only where a bundle is sealed; raises BundleError. version_min: older ones are refused, however signed;
+    policy_version_min: the same of policies.
     """
 
     public_keys: tuple[PublicKey, ...] = ()
     allow_unsigned: bool = False
     seal_key: Callable[[], SealKey] | None = None
     version_min: int = 1
+    policy_version_min: int = 1
 
     def signer(self, files: Files) -> str | None:
         """Fingerprint of the key that signed the files; None where unsigned ones are allowed. Raises BundleError."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.features.columns import TransactionColumns
+from models.features.entities import derived
 from models.features.fold import fold, warm
+from models.features.index import table_bytes
 from models.features.layout import bucket_layout_of, id_fields, number_fields, program, ring_lengths, used_keys
 from models.features.memory import met_fields
 from models.features.memory import ring_bytes as series_bytes
@@ -68,6 +70,44 @@ def table(spec: FeatureSpec) -> list[FeatureRow]:
 def key_bytes(spec: FeatureSpec) -> dict[str, int]:
     """Bytes of one id's whole history in arrays, by key; its id included, its entry in the index (16 to 40) not."""
     return {key: WORD_BYTES * program(spec, key).row_words for key in used_keys(spec)}
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRow:
+    """What one entity takes.
+
+    hop: the number of the hop, from 1. bytes_per_id: of its history, with the id and its entry in the index. memory_mb_max: of
+    all partitions of `entity-events` together, each with as many ids as it may remember.
+    """
+
+    entity: str
+    fields: str
+    features: int
+    hop: int
+    partitions: int
+    bytes_per_id: int
+    memory_mb_max: int
+
+
+def entity_table(spec: FeatureSpec, partitions: int, ids_max: int) -> list[EntityRow]:
+    """One row for each entity that features read. partitions: of `entity-events`. ids_max: of an entity in each of them."""
+    rows = []
+    for hop, name in enumerate(spec.stages, 1):
+        stage = derived(spec, name)
+        size = key_bytes(stage)[name]
+        index_bytes = table_bytes(ids_max)
+        rows.append(
+            EntityRow(
+                entity=name,
+                fields=", ".join(spec.entities[name].fields),
+                features=len(stage.features),
+                hop=hop,
+                partitions=partitions,
+                bytes_per_id=size + index_bytes // ids_max,
+                memory_mb_max=-(-partitions * (ids_max * size + index_bytes) // 1_000_000),
+            )
+        )
+    return rows
 
 
 def ns_per_event(spec: FeatureSpec) -> float:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.features import index, kernel, memory, memory_kernel
 from models.features.capture import Capture, Part, RowCapture
 from models.features.columns import TransactionColumns
+from models.features.history_checks import plausible
 from models.features.index import FREE, NO_ID, NO_ROW, USED
 from models.features.kernel import EMPTY, FIRST_MS, HEADS, ID_WORDS, LAST_MS, SKETCH_BITS
 from models.features.layout import counted_fields, memory_of, program
@@ -211,6 +212,8 @@ class KeyHistory:
             raise FeatureStateError("The snapshot's free rows are not the empty ones; it is rebuilt from the log.")
         if events.shape != (len(rows),) or events.dtype != np.uint8:
             raise FeatureStateError("The snapshot's counts of payments do not fit; it is rebuilt from the log.")
+        if not (np.array_equal(rows[NO_ROW], self.rows[NO_ROW]) and plausible(rows, self.program, self.memory)):
+            raise FeatureStateError("The snapshot's rows are none that were written here; it is rebuilt from the log.")
         self.rows[: len(rows)] = rows
         self._events[: len(rows)] = events
         self._free[: len(free)] = free

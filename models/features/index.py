@@ -47,7 +47,12 @@ TAG_SHIFT = np.uint64(32)
 
 def table_for(cards_max: int) -> NDArray[np.uint64]:
     """An empty table, at most half full with `cards_max` cards. An entry is the id's tag (high half) and its row."""
-    return np.zeros(1 << (2 * cards_max - 1).bit_length(), dtype=np.uint64)
+    return np.zeros(table_bytes(cards_max) // 8, dtype=np.uint64)
+
+
+def table_bytes(cards_max: int) -> int:
+    """Size of such a table."""
+    return int(8 << (2 * cards_max - 1).bit_length())
 
 
 def keys_of(card_ids: Sequence[str]) -> Keys:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from models.policy.known import Column, Known
 from models.policy.lists import Lists
 from models.policy.operations import BATCH
+from schemas.control import BundleRef
 from schemas.policy import ACTIONS, Action, Policy, Rule
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Program:
 
         self.policy = policy
         self.digest = policy.digest()
+        self.ref = BundleRef(name=policy.name, version=policy.version, digest=self.digest)
         compiler = Compiler(known, policy.lists)
         self._rules = [rule for rule in policy.rules if rule.state != "off"]
         self._registers = _compiled(policy, compiler)

@@ -62,6 +62,11 @@ def open_policy(content: bytes, where: str, trust: Trust) -> SignedPolicy:
         raise BundleError(f"{where} is not a policy that this version knows ({place}: {first['msg']}).") from None
     except BundleError as error:
         raise BundleError(f"{where} is refused: {error}.", error.reason) from None
+    if policy.version < trust.policy_version_min:
+        raise BundleError(
+            f"{where} is refused: version {policy.version} is older than ASSAY_POLICY_VERSION_MIN={trust.policy_version_min}.",
+            "older",
+        )
     return SignedPolicy(policy, ref_of(policy), signer)
 
 

@@ -14,7 +14,8 @@ class SimulationSettings:
 
     radius: a customer uses the terminals nearer than this, on a square of 100 x 100. start: first day, UTC, ISO 8601.
     days: how many; None never ends. The first N days are the same whatever `days` is. drift_day: from this day on,
-    counted from 0, every customer spends DRIFT_FACTOR times as much; the days before are the same bits without it.
+    counted from 0, every customer spends DRIFT_FACTOR times as much; the days before are the same bits without it. rings:
+    also frauds of many cards at once, with a device and a payee of each payment (`rings`); the payments are the same otherwise.
     """
 
     seed: int = 0
@@ -24,6 +25,7 @@ class SimulationSettings:
     start: str = "2026-01-01"
     days: int | None = 183
     drift_day: int | None = None
+    rings: bool = False
 
     def __post_init__(self) -> None:
         if self.seed < 0:

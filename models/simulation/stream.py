@@ -1,7 +1,7 @@
 """Transactions day by day, frauds included, for as long as one likes."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.features.columns import TransactionColumns
 from models.simulation.population import Population, draw_population
+from models.simulation.rings import Rings
 from models.simulation.settings import SimulationSettings
 
 DAY_S = 86_400
@@ -30,7 +31,8 @@ class TransactionDay:
     """The n transactions of one UTC day in order of time; those of the same second in the order they were drawn.
 
     event_time_ms: int64[n]. amount: float64[n], whole cents. is_fraud: bool[n].
-    scenario: int8[n], 0 genuine, 1 large amount, 2 compromised terminal, 3 compromised customer.
+    scenario: int8[n], 0 genuine, 1 large amount, 2 compromised terminal, 3 compromised customer; with rings also 4 a device on
+    many cards, 5 a merchant in a burst, 6 a fresh payee. attributes: further ids by name, n of each; only with rings.
     """
 
     transaction_id: list[str]
@@ -40,6 +42,7 @@ class TransactionDay:
     amount: NDArray[np.float64]
     is_fraud: NDArray[np.bool_]
     scenario: NDArray[np.int8]
+    attributes: Mapping[str, list[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.transaction_id)
@@ -47,7 +50,7 @@ class TransactionDay:
     @property
     def columns(self) -> TransactionColumns:
         """What the feature fold reads."""
-        ids: dict[str, list[str]] = {"card_id": self.card_id, "terminal_id": self.terminal_id}
+        ids: dict[str, list[str]] = {"card_id": self.card_id, "terminal_id": self.terminal_id, **self.attributes}
         return TransactionColumns(ids, self.event_time_ms, self.amount)
 
 
@@ -72,10 +75,12 @@ def generate(settings: SimulationSettings) -> Iterator[TransactionDay]:
     random = np.random.default_rng(settings.seed)
     population = draw_population(settings, random)
     compromised = Compromised()
+    rings = Rings(settings.seed, population) if settings.rings else None
     made, day = 0, 0
     while settings.days is None or day < settings.days:
         customer, terminal, second, amount = _payments(population, random)
         scenario = mark_frauds(compromised, population, random, customer, terminal, amount)
+        attributes = rings.mark(customer, terminal, second, scenario) if rings is not None else {}
         amount = drifted(settings, day, amount)
         yield TransactionDay(
             transaction_id=[f"s{settings.seed}-{number:010d}" for number in range(made, made + len(customer))],
@@ -85,6 +90,7 @@ def generate(settings: SimulationSettings) -> Iterator[TransactionDay]:
             amount=amount,
             is_fraud=scenario != GENUINE,
             scenario=scenario,
+            attributes=attributes,
         )
         made += len(customer)
         day += 1

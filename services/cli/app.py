@@ -16,6 +16,7 @@ from services.cli.bundles import (
     bundle_build,
     bundle_report,
     policy,
+    policy_budget,
     policy_registry,
     registry,
     rule_hits,
@@ -69,6 +70,7 @@ policy.app.command(epilog=policy_registry.PROMOTE_EXAMPLE)(policy_registry.promo
 policy.app.command(epilog=policy_registry.ROLLBACK_EXAMPLE)(policy_registry.rollback)
 policy.app.command(epilog=policy_registry.SHADOW_EXAMPLE)(policy_registry.shadow)
 policy.app.command(epilog=policy_registry.HISTORY_EXAMPLE)(policy_registry.history)
+policy.app.command(epilog=policy_budget.EXAMPLE)(policy_budget.budget)
 app.add_typer(policy.app, name="policy")
 rules.app.command(epilog=rule_hits.EXAMPLE)(rule_hits.show)
 app.add_typer(rules.app, name="rules")

@@ -7,6 +7,9 @@ import re
 from collections.abc import Sequence
 
 from schemas.topics import (
+    ENTITY_EVENTS,
+    ENTITY_FEATURES,
+    EVENTS,
     ORIGIN_HEADER,
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
@@ -19,6 +22,9 @@ from services.engine.batches import Headers, Record
 ORIGIN = re.compile(rb"[A-Za-z0-9._-]{1,249}-[0-9]{1,10}@[0-9]{1,19}")
 """A position, as `assay-origin` has it: what is not of this form came from a stranger, and is not handed on."""
 
+WITH_ORIGIN = tuple(topic.name for topic in (EVENTS, ENTITY_EVENTS, ENTITY_FEATURES))
+"""Topics that only our own processes write, whatever their prefix: on any other, such a header is its producer's word."""
+
 POSITION = (SOURCE_TOPIC_HEADER, SOURCE_PARTITION_HEADER, SOURCE_OFFSET_HEADER, SOURCE_SPEC_HEADER)
 
 
@@ -29,7 +35,8 @@ def origin_headers(record: Record) -> Headers:
     if origin is None and all(found.get(name) is not None for name in POSITION):
         topic, partition, offset, _ = (found[name] for name in POSITION)
         origin = b"%b-%b@%b" % (topic, partition, offset)
-    return [(ORIGIN_HEADER, origin)] if origin is not None and ORIGIN.fullmatch(origin) else []
+    believed = origin is not None and record.topic.endswith(WITH_ORIGIN) and ORIGIN.fullmatch(origin)
+    return [(ORIGIN_HEADER, origin)] if origin is not None and believed else []
 
 
 def origin_timestamps_ms(records: Sequence[Record]) -> list[int]:

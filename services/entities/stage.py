@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from models.features.capture import Arrays, Capture
 from schemas.dead_letter import DeadLetterReason
 from schemas.topics import DEAD_LETTERS, ENTITY_HEADER, ENTITY_VALUES_HEADER, SOURCE_PARTITION_HEADER
+from services.clock import wall_ms
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, count_faults
+from services.engine.origin import origin_timestamps_ms
 from services.entities.chain import Chain, Passing, key_of
 from services.observability.metrics import Metrics
 from services.scorer.processor import Limits
@@ -34,9 +36,12 @@ class Folded(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """What `process` leaves to be counted: events too late to be remembered."""
+    """What `process` leaves to be counted: events too late to be remembered; and of each entity, when its events' records in
+    the source were made, ms.
+    """
 
     late: int
+    produced_ms: dict[str, NDArray[np.int64]]
 
 
 class StageProcessor:
@@ -79,13 +84,14 @@ class StageProcessor:
         late = sum(fold.late for fold in self._folds.values())
         good, events, faults, _ = self._decoder.decode(records)
         writes: list[Write] = []
+        produced_ms: dict[str, NDArray[np.int64]] = {}
         if good:
-            writes = self._passed_on(Passing(good, events, [], np.empty(0, np.int64)), faults)
+            writes = self._passed_on(Passing(good, events, [], np.empty(0, np.int64)), faults, produced_ms)
         if faults:
             faults.sort(key=lambda fault: int(fault.record.offset))
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, faults))
         late = sum(fold.late for fold in self._folds.values()) - late
-        return Result(writes, len(records), len(faults), faults, judged=Staged(late))
+        return Result(writes, len(records), len(faults), faults, judged=Staged(late, produced_ms))
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
@@ -102,6 +108,9 @@ class StageProcessor:
         count_faults(metrics, result.faults)
         if result.judged is not None:
             metrics.late.labels(label).inc(result.judged.late)
+            now_ms = wall_ms()
+            for name, produced_ms in result.judged.produced_ms.items():
+                metrics.entity_wait.observe((now_ms - produced_ms) / 1000, name)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
@@ -136,7 +145,7 @@ class StageProcessor:
                 faults.append(Fault(record, DeadLetterReason.SCHEMA, detail))
         return folded
 
-    def _passed_on(self, batch: Passing, faults: list[Fault]) -> list[Write]:
+    def _passed_on(self, batch: Passing, faults: list[Fault], produced_ms: dict[str, NDArray[np.int64]]) -> list[Write]:
         writes = []
         for stage, rows, values in self._fold(batch, faults):
             before, found = self._chain.passed[stage], [dict(batch.records[row].headers) for row in rows.tolist()]
@@ -159,6 +168,7 @@ class StageProcessor:
             )
             joined = np.concatenate([before.unpack(packed), values[good]], axis=1)
             writes.append(self._chain.onward(passing, joined, stage + 1))
+            produced_ms[self._chain.stages[stage]] = np.array(origin_timestamps_ms(passing.records), np.int64)
         return writes
 
 

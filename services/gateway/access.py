@@ -49,7 +49,7 @@ class Asking(NamedTuple):
             request.headers.get("Host", ""),
             token_of(request.headers),
             request.scope.get(CERTIFICATE),
-            address_of(request.client.host if request.client else ""),
+            request.client.host if request.client else "",
         )
 
 
@@ -125,7 +125,9 @@ class Access:
         if found is None:
             raise self._unknown(asking, scope, "send Authorization: Bearer with an API key or token that is known here")
         if scope not in found.scopes:
-            log.warning("gateway.refused", client=found.name, address=asking.address, scope=scope, status=403)
+            log.warning(
+                "gateway.refused", client=found.name, address=address_of(asking.address), scope=scope, status=403
+            )
             here = f" at product {self._product}" if self._product else ""
             raise ProblemError(
                 Kind.FORBIDDEN, f"{found.name} has no scope {scope}{here}: ask who runs the gateway for it"
@@ -134,7 +136,7 @@ class Access:
 
     @staticmethod
     def _unknown(asking: Asking, scope: Scope, detail: str) -> ProblemError:
-        log.warning("gateway.refused", client="-", address=asking.address, scope=scope, status=401)
+        log.warning("gateway.refused", client="-", address=address_of(asking.address), scope=scope, status=401)
         return ProblemError(Kind.UNAUTHENTICATED, detail)
 
     async def _known(self, asking: Asking, patience_s: float) -> Client | None:

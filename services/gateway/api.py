@@ -1,6 +1,8 @@
 """The HTTP API, and its OpenAPI document: requests to events, events to replies, replies to JSON."""
 
 import asyncio
+import functools
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +33,9 @@ from services.settings.gateway import GatewaySettings
 
 log = structlog.get_logger(__name__)
 
+EVENTS_PATH = "/v1/events"
+DEADLINE_HEADER = b"assay-deadline-ms"
+PLAIN_MS = re.compile(rb"[1-9][0-9]{0,8}")
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 OF_STATUS = {404: Kind.UNKNOWN, 405: Kind.METHOD, 413: Kind.TOO_LARGE, 415: Kind.MEDIA_TYPE}
@@ -145,7 +150,7 @@ def _verdict(score: Score) -> Verdict:
 
 def guarded(gateway: Gateway) -> "Guard":
     """The API as it is served."""
-    return Guard(application(gateway), gateway.metrics)
+    return Guard(application(gateway), gateway)
 
 
 def application(gateway: Gateway) -> FastAPI:
@@ -166,10 +171,13 @@ def application(gateway: Gateway) -> FastAPI:
 
 
 class Guard:
-    """Around the API: counts responses; a failure of ours is a problem too, named in the log and not quoted."""
+    """Around the API: counts responses; a failure of ours is a problem too, named in the log and not quoted.
 
-    def __init__(self, app: ASGIApp, metrics: GatewayMetrics) -> None:
-        self._app, self._metrics = app, metrics
+    Events are answered past FastAPI's routing, which costs more than all that is done about them; it sees what it would refuse.
+    """
+
+    def __init__(self, app: ASGIApp, gateway: Gateway) -> None:
+        self._app, self._gateway, self._metrics = app, gateway, gateway.metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -183,7 +191,15 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, receive, counted)
+            deadline_ms = _plain_deadline_ms(scope)
+            if deadline_ms is None:
+                await self._app(scope, receive, counted)
+                return
+            try:
+                response = await _decide(self._gateway, Request(scope, receive), deadline_ms)
+            except ProblemError as refused:
+                response = _respond(self._metrics, refused)
+            await response(scope, receive, counted)
         except ClientDisconnect:  # before its body was here
             return
         except Exception as error:
@@ -196,12 +212,35 @@ class Guard:
                 await response(scope, receive, counted)
 
 
+def _plain_deadline_ms(scope: Scope) -> int | None:
+    """Of a request that decides: its deadline, 0 where it names none; None for any other request, and any other header."""
+    if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != EVENTS_PATH:
+        return None
+    values = [value for name, value in scope["headers"] if name == DEADLINE_HEADER]
+    if not values:
+        return 0
+    return int(values[0]) if len(values) == 1 and PLAIN_MS.fullmatch(values[0]) else None
+
+
+async def _decide(gateway: Gateway, request: Request, deadline_ms: int) -> Response:
+    """deadline_ms: 0 where the request names none. Raises ProblemError."""
+    settings = gateway.settings
+    allowed_ms = min(deadline_ms or settings.deadline_ms, settings.deadline_ms_max)
+    deadline_s = monotonic_s() + allowed_ms / 1000
+    client = await gateway.access.client(Asking.of(request), "decide", allowed_ms / 1000)
+    body = await _body(request, settings.body_bytes_max)
+    payloads = split(body, settings.events_max)
+    gateway.access.meter(client, len(payloads or (body,)))
+    if payloads is None:
+        return Response(codec.encode(await gateway.answer(body, client.name, deadline_s)), media_type=JSON)
+    return Response(codec.encode(await gateway.answers(payloads, client.name, deadline_s)), media_type=JSON)
+
+
 def _events(app: FastAPI, gateway: Gateway) -> None:
     """What callers ask."""
-    settings = gateway.settings
 
     @app.post(
-        "/v1/events",
+        EVENTS_PATH,
         operation_id="decide",
         response_model=Answered | list[Answered | Problem],
         responses=PROBLEMS,
@@ -209,15 +248,7 @@ def _events(app: FastAPI, gateway: Gateway) -> None:
     )
     async def decide(request: Request, deadline_ms: Deadline = None) -> Response:
         """The decision on one event, or on each of a list; once it is committed, or the stand-in at the deadline."""
-        allowed_ms = min(deadline_ms or settings.deadline_ms, settings.deadline_ms_max)
-        deadline_s = monotonic_s() + allowed_ms / 1000
-        client = await gateway.access.client(Asking.of(request), "decide", allowed_ms / 1000)
-        body = await _body(request, settings.body_bytes_max)
-        payloads = split(body, settings.events_max)
-        gateway.access.meter(client, len(payloads or (body,)))
-        if payloads is None:
-            return Response(codec.encode(await gateway.answer(body, client.name, deadline_s)), media_type=JSON)
-        return Response(codec.encode(await gateway.answers(payloads, client.name, deadline_s)), media_type=JSON)
+        return await _decide(gateway, request, deadline_ms or 0)
 
     @app.get("/v1/decisions/{event_id}", operation_id="decision", response_model=Answered, responses=PROBLEMS)
     async def decision(
@@ -253,10 +284,7 @@ def _operations(app: FastAPI, gateway: Gateway) -> None:
 def _failures(app: FastAPI, gateway: Gateway) -> None:
     """Every failure as problem details."""
 
-    def respond(problem: ProblemError) -> Response:
-        gateway.metrics.events.labels("problem").inc()
-        content = codec.encode(problem.details())
-        return Response(content, problem.kind.status, headers=problem.headers, media_type=PROBLEM)
+    respond = functools.partial(_respond, gateway.metrics)
 
     @app.exception_handler(ProblemError)
     async def of_ours(_: Request, problem: ProblemError) -> Response:
@@ -274,6 +302,12 @@ def _failures(app: FastAPI, gateway: Gateway) -> None:
         response = respond(ProblemError(kind, "there are POST /v1/events, GET /v1/decisions/{id} and /openapi.json"))
         response.headers.update(error.headers or {})
         return response
+
+
+def _respond(metrics: GatewayMetrics, problem: ProblemError) -> Response:
+    metrics.events.labels("problem").inc()
+    content = codec.encode(problem.details())
+    return Response(content, problem.kind.status, headers=problem.headers, media_type=PROBLEM)
 
 
 async def _body(request: Request, bytes_max: int) -> bytes:

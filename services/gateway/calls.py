@@ -22,7 +22,7 @@ from schemas.export import PROTOBUF_DIR
 from services.clock import monotonic_s
 from services.errors import AssayError
 from services.formats.protobuf_schemas import parse
-from services.gateway.access import Asking, Client, address_of, token_of
+from services.gateway.access import Asking, Client, token_of
 from services.gateway.api import Gateway
 from services.gateway.keys import Scope
 from services.gateway.problems import Kind, ProblemError
@@ -122,7 +122,7 @@ def asking_of(context: Context) -> Asking:
     names = context.auth_context().get("x509_common_name")
     host = context.peer().partition(":")[2].rpartition(":")[0].replace("%5B", "").replace("%5D", "")
     # no page in a browser can speak gRPC, so no host name is asked for
-    return Asking("localhost", token_of(headers), names[0].decode() if names else None, address_of(host.strip("[]")))
+    return Asking("localhost", token_of(headers), names[0].decode() if names else None, host.strip("[]"))
 
 
 class GrpcServer:

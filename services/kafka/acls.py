@@ -49,7 +49,9 @@ def grants(access: Access, topic_prefix: str = "", group: str | None = None) -> 
     if access.transactional:
         # to compare the input's retention with how far the features look back
         found |= {Grant("topic", topic.full_name(topic_prefix), "DescribeConfigs") for topic in access.grouped}
-        found.add(Grant("transactional-id", f"assay-{group}-", "Write", prefixed=True))
+        # a partition's number is all that follows: a prefix that ends with the group also covers groups of like names
+        ids = (f"assay-{group}-{topic.full_name(topic_prefix)}-" for topic in access.grouped)
+        found |= {Grant("transactional-id", name, "Write", prefixed=True) for name in ids}
     return sorted(found)
 
 

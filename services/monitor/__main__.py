@@ -9,6 +9,7 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.monitor import MonitorSettings
 from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 
 
 async def start() -> None:
@@ -18,7 +19,8 @@ async def start() -> None:
     metrics = Metrics(by_topic=True)
     logs.configure(runtime, metrics)
     environment = Environment(kafka, topics, runtime, metrics)
-    await run_side(monitor_service(monitor, environment), environment)
+    scan_ids = load(ScorerSettings).card_numbers_refused_in == "ids"
+    await run_side(monitor_service(monitor, environment, scan_ids=scan_ids), environment)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ from typing import Any
 import structlog
 
 from schemas import codec
-from schemas.label import Label
+from schemas.label import Label, card_number_problem
 from schemas.metric import ScoringMetric
 from schemas.monitor import DriftReport, Evidence, MonitorReport, QualityReport
 from schemas.topics import (
+    CONTROL,
     DECISIONS,
     LABELS,
     MODEL_REFERENCES,
     MONITOR,
+    MONITOR_BUDGETS,
     MONITOR_EVIDENCE,
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
@@ -25,6 +27,7 @@ from services.engine.process import Environment
 from services.engine.tables import FollowedTable
 from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService
+from services.monitor.budget_control import BudgetControl
 from services.monitor.evidence import RecordedDecision, of_decision, of_label
 from services.monitor.ledger import Columns, Ledger, entry_problem, latest_ms
 from services.monitor.quality import by_age
@@ -45,12 +48,13 @@ READS = (
     MONITOR_EVIDENCE,
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
+    MONITOR_BUDGETS,
 )
-WRITES = (MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR)
+WRITES = (MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL)
 
 
-def monitor_service(settings: MonitorSettings, environment: Environment) -> SideService:
-    """One app, and the table of references that it looks up."""
+def monitor_service(settings: MonitorSettings, environment: Environment, *, scan_ids: bool = False) -> SideService:
+    """One app, and the table of references that it looks up. scan_ids: of labels for card numbers, as of payments."""
     references = References(environment.metrics)
     metrics = MonitorMetrics(environment.metrics.registry)
     prefix = environment.topics.topic_prefix
@@ -58,20 +62,25 @@ def monitor_service(settings: MonitorSettings, environment: Environment) -> Side
 
     def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
         app = SideApp(settings.group, environment, directory)
-        _Drift(app, settings, references, metrics)
-        _Quality(app, settings, TimeLimits(environment.runtime.event_ahead_ms_max, 0), metrics)
+        _Drift(app, settings, references, metrics, BudgetControl(app, metrics))
+        _Quality(app, settings, TimeLimits(environment.runtime.event_ahead_ms_max, 0), metrics, scan_ids=scan_ids)
         return [app]
 
     return SideService([settings.group], READS, WRITES, build, [table])
 
 
 class _Drift:
-    """Sums in, drift reports out."""
+    """Sums in, drift reports out; and the budgets, which read the same sums."""
 
     def __init__(
-        self, app: SideApp, settings: MonitorSettings, references: References, metrics: MonitorMetrics
+        self,
+        app: SideApp,
+        settings: MonitorSettings,
+        references: References,
+        metrics: MonitorMetrics,
+        budgets: BudgetControl,
     ) -> None:
-        self._app, self._references, self._metrics = app, references, metrics
+        self._app, self._references, self._metrics, self._budgets = app, references, metrics, budgets
         table = app.table(MONITOR_WINDOWS, 1, window_problem)
         self._windows = Windows(table, settings.window_records, int(settings.window_h * HOUR_MS))
         self._psi_max = settings.psi_max
@@ -81,8 +90,13 @@ class _Drift:
     async def _sums(self, event: Any) -> None:
         message = event.message
         sums = self._app.read(ScoringMetric, message)
-        window = None if sums is None else self._windows.add(sums, message.offset)
-        if sums is None or window is None:
+        if sums is not None:
+            await self._drift(sums, message)
+            await self._budgets.take(sums, message)
+
+    async def _drift(self, sums: ScoringMetric, message: Any) -> None:
+        window = self._windows.add(sums, message.offset)
+        if window is None:
             return
         self._metrics.sums.inc()
         known = self._references.get(sums.model)
@@ -116,8 +130,16 @@ class _Drift:
 class _Quality:
     """Decisions and labels to the partition where they meet; from there to reports."""
 
-    def __init__(self, app: SideApp, settings: MonitorSettings, times: TimeLimits, metrics: MonitorMetrics) -> None:
-        self._times = times
+    def __init__(
+        self,
+        app: SideApp,
+        settings: MonitorSettings,
+        times: TimeLimits,
+        metrics: MonitorMetrics,
+        *,
+        scan_ids: bool = False,
+    ) -> None:
+        self._times, self._scan_ids = times, scan_ids
         self._app, self._metrics, self._maturity_days = app, metrics, settings.maturity_days
         table = app.table(MONITOR_LEDGER, 1, partial(entry_problem, times.ahead_ms_max))
         self._ledger = Ledger(table, settings.ledger_max)
@@ -136,8 +158,12 @@ class _Quality:
     async def _label(self, event: Any) -> None:
         message = event.message
         label = self._app.read(Label, message)
-        if label is not None:
-            await self._forward(of_label(label, message.partition, message.offset), message)
+        if label is None:
+            return
+        if problem := card_number_problem(label, scan_ids=self._scan_ids):
+            self._app.skipped.record(message, problem)
+            return
+        await self._forward(of_label(label, message.partition, message.offset), message)
 
     async def _forward(self, evidence: Evidence, message: Any) -> None:
         await self._app.send(

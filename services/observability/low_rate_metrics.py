@@ -58,3 +58,12 @@ class MonitorMetrics:
         )
         self.ledger = gauge("ledger_payments", "Payments remembered for their labels.")
         self.forgotten = counter("forgotten_ledger_payments", "Payments that made room for newer ones too early.")
+        self.budget_per_day = gauge("budget_per_day", "What the policy of a line may use a day.", "line")
+        self.budget_used = gauge("budget_used", "What it has used of that today, by the payments' own time.", "line")
+        self.budget_strictness = gauge(
+            "budget_strictness",
+            "Where its thresholds are between their bounds: 0 at the lowest, 1 at the highest.",
+            "line",
+        )
+        self.budget_threshold = gauge("budget_threshold", "Where the budget has put a threshold.", "line", "score")
+        self.budget_moves = counter("budget_moves", "Commands that moved the thresholds of a line.", "line")

@@ -208,6 +208,12 @@ class Metrics:
             "From the input record's timestamp to its committed score (of intake: event).",
             LATENCY_BUCKETS_S,
         )
+        self.entity_wait = self._histogram(
+            "entity_wait_seconds",
+            "From the source record's timestamp until the values of an entity are committed, by entity.",
+            LATENCY_BUCKETS_S,
+            "entity",
+        )
         self.stage = self._histogram("stage_seconds", "Time of one batch in each stage.", STAGE_BUCKETS_S, "stage")
         self.batch = self._histogram("batch_records", "Records in a micro-batch.", BATCH_BUCKETS)
 

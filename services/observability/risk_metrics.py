@@ -22,6 +22,9 @@ class RiskMetrics:
             "outcome",
         )
         self.reasons = counter("alert_reasons", "Alerts, by the feature that is their strongest reason.", "feature")
+        self.without_reasons = counter(
+            "alerts_without_reasons", "Alerts of a storm, beyond those that are given reasons.", "partition"
+        )
         self.triggers = counter("alert_triggers", "Thresholds crossed by alerts; one alert may cross both.", "trigger")
         self.budget = Gauge(
             "assay_alert_budget_share",

@@ -14,6 +14,7 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
 from services.settings.profiler import ProfilerSettings
+from services.settings.scorer import ScorerSettings
 
 
 async def start() -> None:
@@ -22,11 +23,12 @@ async def start() -> None:
     runtime = load(RuntimeSettings).model_copy(update={"group": profiler.group, "http_port": profiler.http_port})
     metrics = Metrics(by_topic=True)
     logs.configure(runtime, metrics)
+    scan_ids = load(ScorerSettings).card_numbers_refused_in == "ids"
     letters, prefix = DeadLetterWriter(privacy_key(runtime)), topics.topic_prefix
 
     def make_processor(source: TopicPartition) -> Processor:
         if source.topic == prefix + LABELS.name:
-            return VerdictProcessor(source, prefix, runtime, profiler, letters, metrics)
+            return VerdictProcessor(source, prefix, runtime, profiler, letters, metrics, scan_ids=scan_ids)
         return MergeProcessor(source, prefix, runtime, letters, metrics)
 
     service = Service([LABELS, TERMINAL_SUMS], PROFILER_OUTPUTS, make_processor)

@@ -9,7 +9,8 @@ from aiokafka import TopicPartition
 from models.features import text_arrays
 from models.features.capture import Arrays, Capture
 from schemas import codec
-from schemas.label import Label
+from schemas.dead_letter import DeadLetterReason
+from schemas.label import Label, card_number_problem
 from schemas.terminal import TerminalSums
 from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS
 from services.engine.batches import Record, Result, Write
@@ -20,7 +21,7 @@ from services.settings.processing import RuntimeSettings
 from services.settings.profiler import ProfilerSettings
 
 DAY_MS = 86_400_000
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 
 class Fraud(NamedTuple):
@@ -41,7 +42,11 @@ class VerdictProcessor:
         profiler: ProfilerSettings,
         letters: DeadLetterWriter,
         metrics: Metrics,
+        *,
+        scan_ids: bool = False,
     ) -> None:
+        """scan_ids: for card numbers, in all ids and not in the card's alone."""
+        self._scan_ids = scan_ids
         self._prefix, self._letters, self._metrics = prefix, letters, metrics
         self._label = metrics.label(source)
         self._bytes_max, self._frauds_max = runtime.message_bytes_max, profiler.frauds_max
@@ -50,7 +55,7 @@ class VerdictProcessor:
         self._sums = codec.record_type(TerminalSums)
         self._frauds: dict[str, Fraud] = {}
         times = f"{self._times.ahead_ms_max}:{self._times.floor_ms}"
-        self.state_key = f"verdicts-{STATE_VERSION}:{self._frauds_max}:{self._bytes_max}:{times}"
+        self.state_key = f"verdicts-{STATE_VERSION}:{self._frauds_max}:{self._bytes_max}:{times}:{scan_ids:d}"
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
@@ -114,6 +119,8 @@ class VerdictProcessor:
         label = parsed(record, self._parse, self._bytes_max)
         if isinstance(label, Fault):
             return label
+        if problem := card_number_problem(label, scan_ids=self._scan_ids):
+            return Fault(record, DeadLetterReason.CARD_NUMBER, problem)
         for field, time_ms in (("event_time_ms", label.event_time_ms), ("labelled_at_ms", label.labelled_at_ms)):
             if time_ms is not None and (fault := self._times.fault(record, field, time_ms)):
                 return fault

@@ -54,6 +54,9 @@ class Emitted:
         self._lists_offset = np.zeros(max(0, end - base), np.int64)
         self._policies: dict[str, int] = {}
         self._policy = np.zeros(max(0, end - base), np.uint16)
+        self._pairs: list[tuple[float, ...]] = [()]
+        self._numbers: dict[tuple[float, ...], int] = {(): 0}
+        self._thresholds = np.zeros(max(0, end - base), np.uint32)
 
     ABSENT, OURS, FOREIGN, SEEN = 0, 1, 2, 3
 
@@ -68,8 +71,19 @@ class Emitted:
         said = NO_POLICY
         if score.policy is not None:
             self._policy[place] = self._policies.setdefault(score.policy, len(self._policies) + 1)
+            self._thresholds[place] = self._number(tuple(score.thresholds))
             said = said_mark(score.policy, score.withheld_action or score.action, score.rules, score.shadow_rules)
         self._bits[place] = [*np.array(values, np.float32).view(np.uint32), score.alert, said]
+
+    def _number(self, thresholds: tuple[float, ...]) -> int:
+        number = self._numbers.setdefault(thresholds, len(self._pairs))
+        if number == len(self._pairs):
+            self._pairs.append(thresholds)
+        return number
+
+    def thresholds(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint32], list[tuple[float, ...]]]:
+        """uint32[n]: places in the list of the thresholds that scores name, which is behind it; the first names none."""
+        return self._thresholds[offsets - self._base], self._pairs
 
     def policies(self, offsets: NDArray[np.int64]) -> list[tuple[str, NDArray[np.intp]]]:
         """The policies that decided these offsets, each with the places in `offsets` that are its."""

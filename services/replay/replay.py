@@ -11,6 +11,7 @@ from models.lists.lists import Lists
 from models.policy.program import Program
 from models.scoring.session import ModelSession
 from schemas import codec
+from schemas.control import MovedThresholds
 from schemas.manifest import Thresholds
 from schemas.score import Score
 from services.engine.batches import Record
@@ -94,23 +95,29 @@ class PolicyReplay:
         self._records, self._taken, self._table = lists, 0, ListTable()
 
     def of(
-        self, part: Part, policies: Sequence[tuple[str, NDArray[np.intp]]], known: NDArray[np.int64]
+        self,
+        part: Part,
+        policies: Sequence[tuple[str, NDArray[np.intp]]],
+        known: NDArray[np.int64],
+        moved: tuple[NDArray[np.uint32], Sequence[tuple[float, ...]]],
     ) -> tuple[NDArray[np.bool_], NDArray[np.uint32], NDArray[np.bool_]]:
         """Of each event whether there is an alert, the mark of what is said, and whether its policy is not to be had.
 
         policies: names, each with the rows that it decided; the thresholds alone decided the others. known: int64[n], the
-        offset up to which each row saw the lists.
+        offset up to which each row saw the lists. moved: the places of each row's thresholds in the list behind them.
         """
         alert, said = part.alert.copy(), np.zeros(len(part.alert), np.uint32)
         missing = np.zeros(len(part.alert), np.bool_)
-        found = [(int(known[rows[0]]), self._programs(name), name, rows) for name, rows in _cut(policies, known)]
+        numbers, pairs = moved
+        cut = _cut(policies, known, numbers.astype(np.int64))
+        found = [(int(known[rows[0]]), self._programs(name), name, rows) for name, rows in cut]
         for offset, program, name, rows in sorted(found, key=lambda one: int(one[3][0])):
             if program is None:
                 missing[rows] = True
                 continue
             lists = self._lists(offset) if program.policy.lists else None
             scores = type(part.scores)(*(column[rows] for column in part.scores))
-            thresholds = thresholds_of(program, self._thresholds)
+            thresholds = thresholds_of(program, self._thresholds, _moved(pairs[int(numbers[rows[0]])]))
             events = part.events.take(rows.tolist())
             outcomes, ruled = rule(program, events, part.features[rows], scores, thresholds, lists=lists)
             alert[rows] = outcomes.alert
@@ -128,12 +135,18 @@ class PolicyReplay:
         return self._table.lists
 
 
+def _moved(pair: tuple[float, ...]) -> MovedThresholds | None:
+    """The thresholds that a score names, where a budget moves them."""
+    return MovedThresholds(probability=pair[0], anomaly_percentile=pair[1]) if len(pair) == 2 else None
+
+
 def _cut(
-    policies: Sequence[tuple[str, NDArray[np.intp]]], known: NDArray[np.int64]
+    policies: Sequence[tuple[str, NDArray[np.intp]]], *changing: NDArray[np.int64]
 ) -> Iterator[tuple[str, NDArray[np.intp]]]:
-    """Each policy's rows, cut where the lists changed."""
+    """Each policy's rows, cut where the lists or the thresholds changed."""
     for name, rows in policies:
-        for piece in np.split(rows, np.flatnonzero(np.diff(known[rows])) + 1):
+        edges = np.any([np.diff(values[rows]) != 0 for values in changing], axis=0)
+        for piece in np.split(rows, np.flatnonzero(edges) + 1):
             yield name, piece
 
 
@@ -177,7 +190,7 @@ async def _fold(
         for part in states[partition].judge(records, np.maximum.accumulate(known)):
             wanted = period.holds(part.records)
             places = np.array([record.offset for record in part.records], np.int64)
-            decided = ledger.policies(places), ledger.lists_offsets(places)
+            decided = ledger.policies(places), ledger.lists_offsets(places), ledger.thresholds(places)
             alert, said, missing = ruling[partition].of(part, *decided)
             ledger.leave_to_policy(places[wanted & missing], comparison)
             wanted &= ~missing

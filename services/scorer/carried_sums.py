@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas import codec
+from schemas.budget import BudgetSums
 from schemas.metric import ScoringMetric
 
 FORM = 1
@@ -39,7 +40,11 @@ HISTOGRAMS_OF_CHALLENGER = ("challenger_probability_histogram", "challenger_anom
 
 
 class CarriedSums(msgspec.Struct, array_like=True, frozen=True):
-    """numbers: as NUMBERS. bins: uint16, of each feature. counts: all histograms, features last, `width` bytes each."""
+    """numbers: as NUMBERS. bins: uint16, of each feature. counts: all histograms, features last, `width` bytes each.
+
+    budget: BudgetSums in JSON, where the policy has a budget. reasons: the packed window of the breaker. Without sums numbers
+    is empty.
+    """
 
     form: int
     numbers: list[Any]
@@ -47,12 +52,21 @@ class CarriedSums(msgspec.Struct, array_like=True, frozen=True):
     bins: bytes
     width: int
     counts: bytes
+    budget: bytes = b""
+    reasons: list[Any] | None = None
 
 
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(CarriedSums).decode
 
 
-def carried(numbers: dict[str, Any], score_bins: int, bins: Counts, counts: Counts) -> str:
+def carried(
+    numbers: dict[str, Any],
+    score_bins: int,
+    bins: Counts,
+    counts: Counts,
+    budget: BudgetSums | None = None,
+    reasons: list[Any] | None = None,
+) -> str:
     """The note. counts: HISTOGRAMS, those of the challenger where there is one, then the features'."""
     width = 1 if counts.max(initial=0) < 1 << 8 else 2 if counts.max() < 1 << 16 else 8
     names = NUMBERS + OF_CHALLENGER if "challenger" in numbers else NUMBERS
@@ -63,8 +77,31 @@ def carried(numbers: dict[str, Any], score_bins: int, bins: Counts, counts: Coun
         bins.astype("<u2").tobytes(),
         width,
         counts.astype(f"<u{width}").tobytes(),
+        b"" if budget is None else codec.write(budget),
+        reasons,
     )
     return base64.b64encode(_encode(packed)).decode()
+
+
+def without_sums(reasons: list[Any]) -> str:
+    """A note of the breaker's window alone."""
+    return base64.b64encode(_encode(CarriedSums(FORM, [], 0, b"", 1, b"", b"", reasons))).decode()
+
+
+def reasons_of(note: str) -> list[Any] | None:
+    """The packed window in a note; None where there is none."""
+    try:
+        return _decode(base64.b64decode(note, validate=True)).reasons
+    except (binascii.Error, msgspec.MsgspecError, ValueError):
+        return None
+
+
+def has_sums(note: str) -> bool:
+    """Whether there is more in a note than the breaker's window."""
+    try:
+        return bool(_decode(base64.b64decode(note, validate=True)).numbers)
+    except (binascii.Error, msgspec.MsgspecError, ValueError):
+        return True
 
 
 def metric_of(note: str, topic: str, partition: int) -> tuple[int, bytes] | None:
@@ -93,5 +130,7 @@ def _fields(packed: CarriedSums) -> dict[str, Any]:
     for length in lengths:
         parts.append(tuple(counts[at : at + length]))
         at += length
-    features = {"feature_histograms": tuple(parts[len(histograms) :])}
+    features: dict[str, Any] = {"feature_histograms": tuple(parts[len(histograms) :])}
+    if packed.budget:
+        features["budget"] = codec.read(BudgetSums, packed.budget)
     return dict(zip(names, packed.numbers, strict=True)) | dict(zip(histograms, parts, strict=False)) | features

@@ -68,8 +68,11 @@ class Emitter:
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, without=OF_POLICIES)
         self._ruled_score = codec.record_type(Score, OF_POLICIES)
-        self._alert: type[Alert] = codec.record_type(Alert, OF_POLICIES | {"rule_words", "attributes"})
-        self._decision: type[Decision] = codec.record_type(Decision, OF_POLICIES | {"policy_digest", "shadow_policy"})
+        self._alert: type[Alert] = codec.record_type(
+            Alert, OF_POLICIES | {"rule_words", "attributes", "reasons_left_out"}
+        )
+        left_out = OF_POLICIES | {"policy_digest", "shadow_policy", "reasons_left_out"}
+        self._decision: type[Decision] = codec.record_type(Decision, left_out)
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
     @property
@@ -121,7 +124,7 @@ class Emitter:
             batch.outcomes.let_through.tolist(),
         )
         if batch.ruled is not None:
-            return ruled_scores(self._ruled_score, model, columns, batch.ruled)
+            return ruled_scores(self._ruled_score, model, columns, batch.ruled, batch.thresholds)
         make = self._score
         return [
             make(
@@ -195,6 +198,7 @@ class Emitter:
             at_ms=now_ms,
             by=WHO,
             bundle=answer.current_bundle,
+            thresholds=command.thresholds if answer.reason is None else None,
             outcome="in_force" if answer.reason is None else "refused",
             why=answer.reason,
             source_partition=partition,
@@ -216,6 +220,7 @@ class Emitter:
             currency=events.currencies[row],
             triggers=triggers,
             reasons=_records(batch.reasons.get(row, ())),
+            reasons_left_out=True if row in batch.without_reasons else codec.LEFT_OUT,
             attributes=self._shown.of(events, row, sealing) or codec.LEFT_OUT,
             rule_words=codec.LEFT_OUT if batch.ruled is None else batch.ruled.words(row) or codec.LEFT_OUT,
         )
@@ -241,6 +246,7 @@ class Emitter:
             outcome="alert" if score.alert else "pass",
             recorded_because=because,
             reasons=_records(batch.reasons.get(row, ())),
+            reasons_left_out=True if row in batch.without_reasons else codec.LEFT_OUT,
             sample_share=self._shares.decisions,
             control_share=self._shares.control,
             challenger=_challenger_score(batch.challenger, row),

@@ -13,7 +13,7 @@ import structlog
 from models.bundle.files import BundleError
 from models.policy.program import Program
 from models.scoring.session import ModelSession
-from schemas.control import BundleRef, Channel, Control, PolicyChannel, own_rollback_id
+from schemas.control import BundleRef, Channel, Control, MovedThresholds, PolicyChannel, own_rollback_id
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import SourceSpec
 from services.clock import wall_ms
@@ -73,7 +73,10 @@ class Models:
         self.policy: ActivePolicy | None = None
         """The policy that decides behind the scores, if there is one; and one that is evaluated without effect."""
         self.shadow_policy: ActivePolicy | None = None
-        self._bands, self._metrics, self._group = bands, metrics, group
+        self.moved: MovedThresholds | None = None
+        """Where the budget of the policy that decides has put its thresholds; None: they are the policy's own."""
+        self.group = group
+        self._bands, self._metrics = bands, metrics
         self._tally = Tally()
         self._watch: Watch | None = None
         self._command: Control | None = None
@@ -115,6 +118,8 @@ class Models:
     def set_policy(self, channel: PolicyChannel, active: ActivePolicy | None, command: Control) -> None:
         """Let a policy decide from each partition's next batch on, or evaluate it beside; None ends that."""
         if channel == "policy":
+            if active is None or self.policy is None or active.ref != self.policy.ref:
+                self.moved = None
             self.policy = active
         else:
             self.shadow_policy = active
@@ -122,6 +127,12 @@ class Models:
         log.info("policy.swapped", policy=name, channel=channel, rollback=command.rollback)
         self.answers[channel] = Acknowledgement(command, active.ref if active else None)
         self.show_policies()
+
+    def move_thresholds(self, command: Control) -> None:
+        """Put the deciding policy's thresholds where its budget has them, from each partition's next batch on."""
+        self.moved = command.thresholds
+        log.info("policy.thresholds_moved", policy=str(command.bundle), thresholds=str(command.thresholds))
+        self.answers["thresholds"] = Acknowledgement(command, command.bundle)
 
     def drop_shadow_policy(self, failed: Program, why: str) -> None:
         """A policy in shadow that fails is no longer evaluated; what decides never notices."""
@@ -182,7 +193,7 @@ class Models:
             return None
         command = Control(
             kind="command",
-            group=self._group,
+            group=self.group,
             channel="champion",
             command_id=own_rollback_id(self._command.command_id),
             at_ms=wall_ms(),

@@ -16,6 +16,7 @@ import structlog
 
 from models.bundle.files import BundleError, Refusal
 from models.bundle.registry import Registry
+from models.policy.budget import warm
 from models.policy.signed import SignedPolicy
 from schemas.control import BundleRef, Control, PolicyChannel
 from services.errors import AssayError
@@ -42,6 +43,8 @@ T = TypeVar("T")
 def policy_beside(signed: SignedPolicy, model: Model) -> ActivePolicy:
     """The policy as it reads what this model has. Raises BundleError where it reads what is not there."""
     program = compiled(signed, known_of(model.feature_spec, model.source))
+    if signed.policy.budget is not None:
+        warm(signed.policy.budget)
     return ActivePolicy(signed.ref, program, model.spec_digest, partial(policy_beside, signed))
 
 
@@ -102,10 +105,16 @@ class PolicySwapper:
         """follow_lists: reads the lists from now on; called before a policy that asks them is taken."""
         self._models, self._loader, self._metrics, self._follow_lists = models, loader, metrics, follow_lists
         self._commands: dict[PolicyChannel, Control] = {}
+        self._thresholds: Control | None = None
+        """The last command of a budget: it counts while its policy decides."""
 
     def take(self, channel: PolicyChannel, command: Control) -> None:
         """The next command."""
         self._commands[channel] = command
+
+    def take_thresholds(self, command: Control) -> None:
+        """The next command of a budget."""
+        self._thresholds = command
 
     async def begin(self, executor: Executor) -> None:
         """The last commands, unless the registry has taken a step since."""
@@ -120,6 +129,24 @@ class PolicySwapper:
         while self._commands:
             channel = next(iter(self._commands))
             await self.apply(channel, self._commands.pop(channel), executor)
+        self._move()
+
+    def _move(self) -> None:
+        """Obey the last command of a budget, where its policy decides and it is within the bounds that are signed with it."""
+        command, policy = self._thresholds, self._models.policy
+        if command is None or policy is None or command.bundle != policy.ref:
+            return
+        known = self._models.answers.get("thresholds")
+        if known is not None and known.command.command_id == command.command_id and self._models.moved is not None:
+            return
+        budget = policy.program.policy.budget
+        if budget is not None and command.thresholds is not None and budget.holds(command.thresholds):
+            self._models.move_thresholds(command)
+            return
+        self._thresholds = None
+        why = f"Thresholds {command.thresholds} are not within the bounds of the budget of {policy.ref}."
+        log.error("policy.thresholds_refused", policy=str(policy.ref), command=command.command_id, why=why)
+        self._models.answers["thresholds"] = Acknowledgement(command, policy.ref, why[:500])
 
     async def apply(self, channel: PolicyChannel, command: Control, executor: Executor) -> bool:
         """Do what a command says, or refuse it. Returns whether it is active."""

@@ -1,6 +1,7 @@
 """The scorer's part of one partition: the stages in order, and the state that belongs to them."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from models.features.layout import number_fields, stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
 from models.sources.events import Events
-from schemas.control import Channel
+from schemas.control import Channel, MovedThresholds
 from schemas.dead_letter import DeadLetterReason
 from schemas.derived import Currencies
 from schemas.source_spec import SourceSpec
@@ -32,13 +33,15 @@ from services.engine.origin import origin_timestamps_ms
 from services.engine.placement import Subjects
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
-from services.scorer.carried_sums import metric_of
+from services.scorer.budget_sums import BudgetCounter
+from services.scorer.carried_sums import has_sums, metric_of, reasons_of
 from services.scorer.emit import Emitter
 from services.scorer.entity_headers import EntityHeaders
-from services.scorer.judge import ControlGroup, Deciding, Judgement, judge, judge_challenger
+from services.scorer.judge import Breaker, ControlGroup, Deciding, Judgement, judge, judge_challenger
 from services.scorer.lists import ListTable
 from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.profiles import ProfileTable
+from services.scorer.reason_limit import REASONS_PER_MINUTE_MAX, ReasonWindow
 from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
 from services.scorer.seen import show
 from services.scorer.sums import PartialSums
@@ -61,6 +64,7 @@ class Limits:
     cards_max: int
     scan_ids: bool = False
     event_time_ms_min: int = TIME_MS_MIN
+    reasons_per_minute_max: int = REASONS_PER_MINUTE_MAX
 
     @property
     def times(self) -> TimeLimits:
@@ -81,6 +85,7 @@ class Limits:
             cards_max=scorer.cards_max,
             scan_ids=scorer.card_numbers_refused_in == "ids",
             event_time_ms_min=runtime.event_time_ms_min,
+            reasons_per_minute_max=scorer.reasons_per_minute_max,
         )
 
 
@@ -118,6 +123,7 @@ class ScoringProcessor:
         self._features = FeatureState(model.feature_spec, limits.cards_max)
         self._sums = self._fresh_sums(model)
         self._carried: Write | None = None
+        self._reasons = ReasonWindow()
         self._last: Record | None = None
         self.state_key = (
             f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicates.key}"
@@ -139,6 +145,11 @@ class ScoringProcessor:
     def carry_on(self, carried: str) -> None:
         """Sums that a former owner committed and did not write: they are in the first result."""
         topic, partition = self._source
+        with contextlib.suppress(ValueError, TypeError, IndexError):  # by a later version, or by hand
+            if (packed := reasons_of(carried)) is not None:
+                self._reasons = ReasonWindow.unpacked(packed)
+        if not has_sums(carried):
+            return
         found = metric_of(carried, topic, partition)
         if found is None:
             log.warning("sums.unreadable", topic=topic, partition=partition)
@@ -162,7 +173,7 @@ class ScoringProcessor:
         """Fold and judge records, by one model. Raises StateOutdatedError where one with other features is active."""
         started_s = monotonic_s()
         model, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
-        policies = self._models.policy, self._models.shadow_policy
+        policies = self._models.policy, self._models.shadow_policy, self._models.moved
         self._check_state(model)
         admitted = admit(self._decoder, self._duplicates, records, self._entities)
         good, faults, unselected = admitted.records, admitted.faults, admitted.unselected
@@ -172,7 +183,7 @@ class ScoringProcessor:
         batch: Scored | None = None
         if good:
             judged, beside, batch = await self._score(admitted, model, challenger, policies)
-            writes += self._sums_of_others(judged.model, beside.model if beside else None)
+            writes += self._sums_of_others(judged, beside.model if beside else None)
             self._sums.count_scores(
                 batch.features,
                 judged.scores,
@@ -181,12 +192,16 @@ class ScoringProcessor:
                 batch.amount,
                 self._features.clock_ms,
             )
+            if self._sums.budget is not None and judged.ruled is not None:
+                counted = batch.event_time_ms, batch.amount, judged.scores, judged.outcomes, judged.ruled
+                self._sums.budget.count(*counted)
             if beside is not None:
                 self._sums.count_challenger(beside.scores, beside.alert, judged.outcomes.alert)
             started_s = monotonic_s()
             writes += await self._emitter.judged(batch, now_ms)
             self._metrics.observe_stage("emit", started_s)
             closed = self._features.closed_days()
+            self._reasons = judged.window
             if closed:
                 writes.append(self._emitter.closed_days(records[-1], closed))
             if judged.model is not model:
@@ -239,7 +254,7 @@ class ScoringProcessor:
         admitted: "Admitted",
         model: Model,
         challenger: Model | None,
-        policies: tuple[ActivePolicy | None, ActivePolicy | None],
+        policies: tuple[ActivePolicy | None, ActivePolicy | None, MovedThresholds | None],
     ) -> tuple[Judgement, ChallengerScores | None, Scored]:
         started_s = monotonic_s()
         known = self._profiles
@@ -253,7 +268,8 @@ class ScoringProcessor:
         profiles_offset = known.next_offset if known else None
         folded_s = self._metrics.observe_stage("fold", started_s)
         control = ControlGroup(events.ids, self._emitter.control_share)
-        judging = judge(self._models, model, features, control, deciding)
+        breaker = Breaker(self._limits.reasons_per_minute_max, arrived_ms, self._reasons)
+        judging = judge(self._models, model, features, control, deciding, breaker)
         if challenger is None:
             judged, beside = await judging, None
         else:
@@ -280,30 +296,40 @@ class ScoringProcessor:
             shadow=judged.shadow,
             lists_offset=judged.lists_offset,
             routed=model.routed,
+            without_reasons=judged.without_reasons,
         )
         return judged, beside, scored
 
-    def _deciding(self, events: Events, policy: ActivePolicy | None, shadow: ActivePolicy | None) -> Deciding | None:
+    def _deciding(
+        self, events: Events, policy: ActivePolicy | None, shadow: ActivePolicy | None, moved: MovedThresholds | None
+    ) -> Deciding | None:
         if policy is None and shadow is None:
             return None
         lists = self._lists if self._models.asks_lists else None
-        return Deciding(events, policy.program if policy else None, shadow.program if shadow else None, lists)
+        return Deciding(events, policy.program if policy else None, shadow.program if shadow else None, lists, moved)
 
     def _check_state(self, model: Model) -> None:
         if model.spec_digest != self._spec_digest:
             raise StateOutdatedError
 
-    def _fresh_sums(self, model: Model, challenger: str | None = None) -> PartialSums:
+    def _fresh_sums(
+        self, model: Model, challenger: str | None = None, budget: BudgetCounter | None = None
+    ) -> PartialSums:
         (topic, partition), reference = self._source, model.session.bundle.reference
         self._reference = model.identity, reference, model.feature_spec.weekly
-        return PartialSums(topic, partition, model.identity.model, reference.features, monotonic_s(), challenger)
+        name, now_s = model.identity.model, monotonic_s()
+        return PartialSums(topic, partition, name, reference.features, now_s, challenger, budget)
 
-    def _sums_of_others(self, model: Model, challenger: str | None) -> list[Write]:
-        """What was counted of the models before, since sums are of one champion and one challenger."""
-        if self._sums.of(model.identity.model, challenger):
+    def _sums_of_others(self, judged: Judgement, challenger: str | None) -> list[Write]:
+        """What was counted of the models before: sums are of one champion, one challenger, and one policy with a budget."""
+        policy = judged.ruled.program.policy if judged.ruled is not None else None
+        budget = policy.budget if policy is not None else None
+        ref = judged.ruled.program.ref if judged.ruled is not None and budget is not None else None
+        if self._sums.of(judged.model.identity.model, challenger, ref):
             return []
         writes = self._due_sums(force=True)
-        self._sums = self._fresh_sums(model, challenger)
+        counter = None if ref is None or budget is None else BudgetCounter(self._models.group, ref, budget)
+        self._sums = self._fresh_sums(judged.model, challenger, counter)
         return writes
 
     def _due_answers(self, answers: Mapping[Channel, Acknowledgement], from_offset: int | None) -> list[Write]:
@@ -320,9 +346,11 @@ class ScoringProcessor:
         writes = self._due_sums(force=force)
         if self._carried is not None:
             writes, self._carried = [self._carried, *writes], None
-        carried = self._sums.carried()
+        reasons = self._reasons.packed() if self._reasons.minute >= 0 else None
+        carried = self._sums.carried(reasons)
         if len(carried) > CARRIED_MAX:  # a bundle of some hundred features
-            return writes + self._due_sums(force=True), ""
+            writes += self._due_sums(force=True)
+            carried = self._sums.carried(reasons)
         return writes, carried
 
     def _due_sums(self, *, force: bool) -> list[Write]:

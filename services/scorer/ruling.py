@@ -11,6 +11,7 @@ from models.policy.program import Batch, Program, Ruling, words_of
 from models.scoring.scores import Scores
 from models.sources.events import Events
 from schemas import codec
+from schemas.control import MovedThresholds
 from schemas.manifest import Thresholds
 from schemas.policy import Action
 from schemas.score import Score
@@ -54,9 +55,14 @@ class Ruled:
         return actions, withheld, rules, shadow_rules
 
 
-def ruled_scores(make: type[Score], model: str, columns: Sequence[Sequence[Any]], ruled: Ruled) -> list[Score]:
+def ruled_scores(
+    make: type[Score], model: str, columns: Sequence[Sequence[Any]], ruled: Ruled, thresholds: Thresholds
+) -> list[Score]:
     """Scores with what the policy says. columns: id, time, subject, the three scores, alert, late, let through."""
     policy = ruled.program.name
+    moving: Any = codec.LEFT_OUT
+    if ruled.program.policy.budget is not None:
+        moving = (thresholds.probability, thresholds.anomaly_percentile)
     return [
         make(
             transaction_id=event_id,
@@ -74,6 +80,7 @@ def ruled_scores(make: type[Score], model: str, columns: Sequence[Sequence[Any]]
             withheld_action=withheld,
             rules=rules,
             shadow_rules=shadow_rules,
+            thresholds=moving,
         )
         for (
             (event_id, time_ms, subject, probability, error, percentile, alert, late, let_through),
@@ -82,15 +89,17 @@ def ruled_scores(make: type[Score], model: str, columns: Sequence[Sequence[Any]]
     ]
 
 
-def thresholds_of(program: Program | None, of_bundle: Thresholds) -> Thresholds:
-    """Those that count: the policy's, where it has any, else the bundle's."""
+def thresholds_of(program: Program | None, of_bundle: Thresholds, moved: MovedThresholds | None = None) -> Thresholds:
+    """Those that count: those that the policy's budget moved, the policy's where it has any, else the bundle's."""
     if program is None:
         return of_bundle
-    own = program.policy.thresholds
-    if own.probability is None and own.anomaly_percentile is None:
-        return of_bundle
-    given = {name: value for name in ("probability", "anomaly_percentile") if (value := getattr(own, name)) is not None}
-    return of_bundle.model_copy(update=given)
+    given = {
+        name: value
+        for name in ("probability", "anomaly_percentile")
+        for source in (program.policy.thresholds, moved)
+        if (value := getattr(source, name, None)) is not None
+    }
+    return of_bundle.model_copy(update=given) if given else of_bundle
 
 
 def rule(

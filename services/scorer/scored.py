@@ -93,3 +93,5 @@ class Scored:
     """The records of `lists` below it were known; None where nothing reads any."""
     routed: bool = False
     """Whether intake made the records: then what is made of them names the user's own, too."""
+    without_reasons: frozenset[int] = frozenset()
+    """Rows of alerts that came in a storm, beyond the bound of reasons."""

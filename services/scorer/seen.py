@@ -29,6 +29,8 @@ def show(metrics: Metrics, label: str, batch: Scored, committed_ms: int) -> None
         risk.triggers.labels(trigger).inc(int(np.count_nonzero(crossed)))
     if batch.ruled is not None:
         _show_ruled(metrics, batch.ruled, batch.shadow)
+    if batch.without_reasons:
+        metrics.risk.without_reasons.labels(label).inc(len(batch.without_reasons))
     strongest = Counter(reasons[0].feature for reasons in batch.reasons.values() if reasons)
     for feature, alerts in strongest.items():
         risk.reasons.labels(feature).inc(alerts)

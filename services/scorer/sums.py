@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import Raw
 from numpy.typing import NDArray
 
 from models.scoring.histograms import FeatureBins
 from models.scoring.scores import Scores
 from schemas import codec
+from schemas.budget import BudgetSums
+from schemas.control import BundleRef
 from schemas.metric import ScoringMetric
 from schemas.reference import FeatureHistogram
-from services.scorer.carried_sums import carried
+from services.scorer.budget_sums import BudgetCounter
+from services.scorer.carried_sums import carried, without_sums
 from services.scorer.decide import Outcomes
 
 BINS = 20
@@ -35,13 +39,18 @@ class PartialSums:
         features: Sequence[FeatureHistogram],
         now_s: float,
         challenger: str | None = None,
+        budget: BudgetCounter | None = None,
     ) -> None:
-        """features: the reference's, in the spec's order. challenger: what scores the same payments as challenger."""
+        """features: the reference's, in the spec's order. challenger: what scores the same payments as challenger.
+
+        budget: counts for the policy's budget, where it has one.
+        """
+        self.budget = budget
         self._bins = FeatureBins(features)
         self._used = np.flatnonzero((np.arange(self._bins.empty().shape[1]) < self._bins.bins[:, None]).ravel())
         self.reference_sent = False
         self._topic, self._partition, self._model, self._challenger = topic, partition, model, challenger
-        self._metric = codec.record_type(ScoringMetric)
+        self._metric = codec.record_type(ScoringMetric, frozenset(("budget",)))
         self._reset(now_s)
 
     def _reset(self, now_s: float) -> None:
@@ -58,6 +67,8 @@ class PartialSums:
         self._challenger_counts = np.zeros(3, np.int64)
         self._challenger_probability = np.zeros(BINS, np.int64)
         self._challenger_percentile = np.zeros(BINS, np.int64)
+        if self.budget is not None:
+            self.budget.reset()
 
     def count(self, first_offset: int, last_offset: int, until_ms: int, records: int, dead_letters: int) -> None:
         """Count a batch's inputs."""
@@ -95,9 +106,10 @@ class PartialSums:
         self._challenger_probability += _histogram(scores.probability, 1.0)
         self._challenger_percentile += _histogram(scores.anomaly_percentile, 100.0)
 
-    def of(self, model: str, challenger: str | None) -> bool:
-        """Whether what is counted is of these models."""
-        return (self._model, self._challenger) == (model, challenger)
+    def of(self, model: str, challenger: str | None, policy: BundleRef | None = None) -> bool:
+        """Whether what is counted is of these models, and for the budget of this policy."""
+        counted = None if self.budget is None else self.budget.policy
+        return (self._model, self._challenger, counted) == (model, challenger, policy)
 
     @property
     def empty(self) -> bool:
@@ -108,15 +120,18 @@ class PartialSums:
         """Whether it is time to write."""
         return not self.empty and now_s - self._since_s >= INTERVAL_S
 
-    def carried(self) -> str:
-        """The sums as text for the note of a committed offset; empty without any. 5 us of a transaction's 3 ms."""
+    def carried(self, reasons: list[Any] | None = None) -> str:
+        """The sums as text for the note of a committed offset; empty without any. 5 us of a transaction's 3 ms.
+
+        reasons: the breaker's window, which goes with them.
+        """
         if self.empty:
-            return ""
+            return "" if reasons is None else without_sums(reasons)
         scores = [self._probability, self._percentile]
         if self._challenger is not None:
             scores += [self._challenger_probability, self._challenger_percentile]
         counts = np.concatenate([*scores, self._features.ravel()[self._used]])
-        return carried(self._numbers(), BINS, self._bins.bins, counts)
+        return carried(self._numbers(), BINS, self._bins.bins, counts, self._budget_sums(), reasons)
 
     def take(self, now_s: float) -> bytes:
         """The record to write; the sums start over."""
@@ -127,6 +142,7 @@ class PartialSums:
                 probability_histogram=tuple(self._probability.tolist()),
                 anomaly_percentile_histogram=tuple(self._percentile.tolist()),
                 feature_histograms=self._bins.lists(self._features),
+                budget=codec.LEFT_OUT if (budget := self._budget_sums()) is None else Raw(codec.write(budget)),
                 **self._challenger_histograms(),
                 **self._numbers(),
             )
@@ -134,6 +150,9 @@ class PartialSums:
         self.reference_sent = True
         self._reset(now_s)
         return value
+
+    def _budget_sums(self) -> BudgetSums | None:
+        return None if self.budget is None else self.budget.sums()
 
     def _numbers(self) -> dict[str, Any]:
         """All but where they are from, and the histograms."""

@@ -138,6 +138,11 @@ class Swapper:
                 self._policies.take(control.channel, control)
                 self._news.set()
             return
+        if control.channel == "thresholds":
+            if self._policies is not None:
+                self._policies.take_thresholds(control)
+                self._news.set()
+            return
         self._commands[control.channel] = control
         if control.channel == "champion":
             self._commanded = control.command_id

@@ -31,6 +31,10 @@ class BundleSettings(BaseSettings):
     bundle_version_min: Annotated[int, Field(ge=1)] = Field(
         1, description="Older versions are refused, rollbacks too: raise it when a signed bundle turns out to be bad."
     )
+    policy_version_min: Annotated[int, Field(ge=1)] = Field(
+        1,
+        description="Older versions of a policy are refused, rollbacks too: raise it when a signed policy turns out to be bad.",
+    )
     bundle_seal_key: Secret = Field(None, description="Key that opens sealed bundles: 32 bytes in base64.")
     bundle_seal_key_file: Path | None = Field(None, description="File that holds that key.")
     bundle_seal_key_command: str | None = Field(

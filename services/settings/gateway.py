@@ -109,5 +109,5 @@ class GatewaySettings(BaseSettings):
         "answer those of before count, for a day.",
     )
     connections_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        2_000, description="Connections at once, at most; one more is answered 503, or closed where TLS is on."
+        1_000, description="Connections at once, at most; one more is answered 503, or closed where TLS is on."
     )

@@ -35,8 +35,14 @@ class ScorerSettings(BaseSettings):
     )
     card_numbers_refused_in: Literal["card_id", "ids"] = Field(
         "card_id",
-        description="Where a card number makes a payment a dead letter. ids: in transaction_id and terminal_id too, which are "
-        "repeated in outputs. Not where these are plain numbers: of 16 random digits one in 23 looks like a card's.",
+        description="Where a card number makes a payment or a label a dead letter. ids: in transaction_id and terminal_id too, "
+        "which are repeated in outputs. Not where these are plain numbers: of 16 random digits one in 23 looks like a card's.",
+    )
+
+    reasons_per_minute_max: Annotated[int, Field(ge=0)] = Field(
+        3000,
+        description="Alerts of a partition and minute of the log that are given reasons. In a storm those beyond are written "
+        "and counted with `reasons_left_out`; only what is more severe than these still gets some, up to twice as many.",
     )
 
     swap_watch_records: Annotated[int, Field(ge=100)] = Field(

@@ -63,6 +63,7 @@ def payloads(
     for day in days:
         bad = (random.random(len(day)) < bad_share).tolist()
         kinds = random.integers(len(KINDS), size=len(day)).tolist()
+        attributes = _attributes(day)
         rows = zip(
             bad,
             kinds,
@@ -72,9 +73,10 @@ def payloads(
             day.terminal_id,
             day.amount.tolist(),
             day.is_fraud.tolist(),
+            attributes,
             strict=True,
         )
-        for is_bad, kind, transaction_id, event_time_ms, card_id, terminal_id, amount, is_fraud in rows:
+        for is_bad, kind, transaction_id, event_time_ms, card_id, terminal_id, amount, is_fraud, further in rows:
             while labels and labels[0][0] <= event_time_ms:
                 yield labels.popleft()[1]
             value = codec.encode(
@@ -87,7 +89,7 @@ def payloads(
                     currency=CURRENCY,
                 )
             )
-            payload = Payload(card_id.encode(), value)
+            payload = Payload(card_id.encode(), value[:-1] + further if further else value)
             if is_bad:
                 yield _spoiled(payload, KINDS[kind], good)
             else:
@@ -96,6 +98,14 @@ def payloads(
                 if is_fraud and label_delay_days is not None:
                     told_ms = event_time_ms + label_delay_days * DAY_MS
                     labels.append((told_ms, _labelled(transaction_id, card_id, terminal_id, event_time_ms, told_ms)))
+
+
+def _attributes(day: TransactionDay) -> list[bytes]:
+    """Of each payment, its attributes as the end of a JSON object; empty where the day has none."""
+    if not day.attributes:
+        return [b""] * len(day)
+    rows = zip(*day.attributes.values(), strict=True)
+    return [b"," + codec.encode(dict(zip(day.attributes, row, strict=True)))[1:] for row in rows]
 
 
 def _labelled(transaction_id: str, card_id: str, terminal_id: str, event_time_ms: int, told_ms: int) -> Payload:

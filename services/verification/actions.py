@@ -38,6 +38,7 @@ class Scored(Said, Protocol):
     probability: float
     anomaly_percentile: float
     alert: bool
+    thresholds: Sequence[float]
 
 
 def mark_of(said: Said) -> int:
@@ -66,6 +67,7 @@ class _Kind(NamedTuple):
     rules: tuple[str, ...]
     action: Action | None
     alert: bool
+    thresholds: tuple[float, ...]
 
 
 class ActionRule:
@@ -80,7 +82,8 @@ class ActionRule:
         """Scores of the input partition `name` that name a policy, by their source offsets."""
         for offset, score in zip(offsets, scores, strict=True):
             said = score.withheld_action or score.action
-            kind = _Kind(name, score.model, score.policy or "", tuple(score.rules), said, score.alert)
+            rules, thresholds = tuple(score.rules), tuple(score.thresholds)
+            kind = _Kind(name, score.model, score.policy or "", rules, said, score.alert, thresholds)
             at, values = self._scores.setdefault(kind, (array("q"), array("f")))
             at.append(offset)
             values.extend((score.probability, score.anomaly_percentile))
@@ -107,6 +110,7 @@ class ActionRule:
             for both in ((False, False), (False, True), (True, False), (True, True)):
                 if ruled(policy, kind.rules, both) != (kind.action, kind.alert):
                     wrong |= (crossed == both).all(axis=1)
+            wrong |= not within(policy, kind.thresholds)
             offsets = np.frombuffer(at, np.int64)[wrong]
             found = (
                 f"{kind.partition}@{offset}: {kind.policy} says otherwise" for offset in offsets[:EXAMPLES_MAX].tolist()
@@ -115,10 +119,28 @@ class ActionRule:
         return verdict
 
     def _bounds(self, kind: _Kind, policy: Policy | None) -> Pair | None:
+        if len(kind.thresholds) == 2:  # a budget moves them
+            return kind.thresholds[0], kind.thresholds[1]
         own = policy.thresholds if policy is not None else None
         if own is not None and own.probability is not None and own.anomaly_percentile is not None:
             return own.probability, own.anomaly_percentile
         return self._thresholds.get((kind.model, kind.policy))
+
+
+def within(policy: Policy, thresholds: Sequence[float]) -> bool:
+    """Whether the thresholds that a score names are the policy's own, or within the bounds of its budget."""
+    budget, own = policy.budget, policy.thresholds
+    if not thresholds or budget is None:
+        return not thresholds and budget is None
+    of_both = (
+        (thresholds[0], own.probability, budget.probability),
+        (thresholds[1], own.anomaly_percentile, budget.anomaly_percentile),
+    )
+    # without a threshold of its own a policy begins with the bundle's
+    return all(
+        fixed is None or value == fixed or (bounds is not None and bounds.lowest <= value <= bounds.highest)
+        for value, fixed, bounds in of_both
+    )
 
 
 def ruled(policy: Policy, held: Sequence[str], crossed: tuple[bool, bool]) -> tuple[Action | None, bool]:

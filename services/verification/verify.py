@@ -69,6 +69,7 @@ class _Judged(_Said):
     probability: float
     anomaly_percentile: float
     model: str
+    thresholds: tuple[float, ...] = ()
 
 
 class _Decided(_Said):

@@ -105,7 +105,11 @@ def system(kafka: EmbeddedKafka, delivery: str, profile: str) -> Iterator[tuple[
             scorer = stream.scorer(ASSAY_DELIVERY=delivery, ASSAY_PROFILE=profile)
             scorer.wait_ready()
             gateway = stream.service(
-                "services.gateway", ASSAY_GATEWAY_PORT="0", ASSAY_GATEWAY_PENDING_EVENTS_MAX="10000"
+                "services.gateway",
+                ASSAY_GATEWAY_PORT="0",
+                ASSAY_GATEWAY_PENDING_EVENTS_MAX="10000",
+                # an open loop has one for each request that waits: a second without an answer would be refused here
+                ASSAY_GATEWAY_CONNECTIONS_MAX="20000",
             )
             gateway.wait_ready()
             yield stream, gateway

@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -41,6 +42,7 @@ class Asking:
         self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
         self.found_ms: list[float] = []
         self.stand_ins = self.problems = 0
+        self.statuses: Counter[str] = Counter()
 
     async def one(self, payload: bytes, due_s: float) -> None:
         """Ask, and take the time since it was due."""
@@ -54,7 +56,9 @@ class Asking:
             self.problems += 1
             return
         self.found_ms.append((time.perf_counter() - due_s) * 1000)
-        self.problems += not head.startswith(b"HTTP/1.1 200")
+        status = head[9:12].decode()
+        self.statuses[status] += 1
+        self.problems += status != "200"
         self.stand_ins += b'"stand_in":true' in body
         self._free.append((reader, writer))
 
@@ -73,7 +77,7 @@ async def ask(url: str, rate: int, seconds: float, first: int, deadline_ms: int)
     await asyncio.gather(*tasks)
     p50, p99, p999 = np.percentile(asking.found_ms, (50, 99, 99.9)).round(2).tolist()
     found = {"p50_ms": p50, "p99_ms": p99, "p999_ms": p999, "stand_ins": asking.stand_ins, "problems": asking.problems}
-    print(json.dumps({**found, "answered": len(asking.found_ms)}))
+    print(json.dumps({**found, "answered": len(asking.found_ms), "statuses": asking.statuses}))
 
 
 if __name__ == "__main__":

@@ -22,12 +22,13 @@ def run(
     measure: Callable[..., Result],
     show: Callable[[Result], None],
     good: Callable[[Result], bool] = lambda result: True,
+    printed: Callable[[Result], Any] = lambda result: result,
     **options: Any,
 ) -> None:
     """Measure with the options given, print, and with --record keep it; exit status 1 where the result is not `good`.
 
-    options: name and default of each argument of `measure`. A tuple is a repeatable option, False a switch, a string one
-    of words; numbers must be above zero.
+    printed: of a result, what --json prints. options: name and default of each argument of `measure`. A tuple is a repeatable
+    option, False a switch, a string one of words; numbers must be above zero.
     """
     arguments = vars(_parser(description, options).parse_args())
     as_json, keep = arguments.pop("json"), arguments.pop("record")
@@ -40,7 +41,7 @@ def run(
         print(f"{name}: {error}", file=sys.stderr)
         sys.exit(2)
     if as_json:
-        print(json.dumps(result))
+        print(json.dumps(printed(result)))
     else:
         show(result)
     if keep:

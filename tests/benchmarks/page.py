@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.benchmarks import capacity_page, sections_models, sections_streams
+from tests.benchmarks import capacity_page, sections_entities, sections_models, sections_streams
 from tests.benchmarks.record import DOCS, RECORDS, Record, newest
 
 Section = tuple[str, Callable[[Record], list[str]]]
@@ -21,6 +21,8 @@ SECTIONS: dict[str, Section] = {
     "features": ("Features", sections_models.features),
     "models": ("Models on the CPU", sections_models.models),
     "models-cuda": ("Models on a GPU", sections_models.models),
+    "entities": ("Entities", sections_entities.entities),
+    "rings": ("What entities find", sections_entities.rings),
     "reasons": ("Reasons", sections_models.reasons),
 }
 """By the name of the record."""

@@ -12,6 +12,7 @@ import pytest
 from schemas.topics import TRANSACTIONS
 from tests.benchmarks import (
     capacity_page,
+    entities,
     features,
     latency,
     models,
@@ -22,6 +23,7 @@ from tests.benchmarks import (
     reasons,
     record,
     restart,
+    rings,
     scale,
     startup,
     swaps,
@@ -192,6 +194,29 @@ def test_the_monitor_reads_sums_and_not_payments() -> None:
     assert runs["lost"] == [0.0]
     assert 0 < runs["sums"][0] < 100
     fit_to_print("monitor", result, monitor.show)
+
+
+def test_entities_are_measured_beside_kafka_streams() -> None:
+    """None and one, 3,000 payments, one round, half a second of load; nothing is lost."""
+    result = entities.measure((1,), 200, 0.5, 3_000, 1)
+    assert entities.good(result), result
+    assert [row["entities"] for row in result["rows"]] == [0, 1]
+    for row in result["rows"]:
+        assert row["records_per_s"] > 0
+        assert row["p99_ms"] > 0
+        if peer_streams.java() is not None:
+            assert row["streams_records_per_s"] > 0
+            assert row["streams_p99_ms"] > 0
+    assert result["rows"][0]["entities_cpu_us"] == 0 < result["rows"][1]["entities_cpu_us"]
+    fit_to_print("entities", result, entities.show)
+
+
+def test_entities_find_rings_that_no_card_shows() -> None:
+    """One seed: average precision of each of the three kinds is higher with entities."""
+    result = rings.measure(1_500, 32, 1)
+    assert rings.good(result), result
+    assert [row["scenario"] for row in result["rows"]][-3:] == [4, 5, 6]
+    fit_to_print("rings", result, rings.show)
 
 
 def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:

@@ -18,6 +18,7 @@ from schemas.topics import (
     CASES,
     LISTS,
     MODEL_REFERENCES,
+    MONITOR_BUDGETS,
     MONITOR_EVIDENCE,
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
@@ -28,6 +29,7 @@ from schemas.topics import (
 )
 from services.cases.desk import Desk, Limits, Source, case_problem, mute_problem, partition_of
 from services.faust_runtime.app import why_unusable
+from services.monitor.budget import Budgets, state_problem
 from services.monitor.ledger import Ledger, entry_problem
 from services.monitor.references import References
 from services.monitor.windows import Windows, window_problem
@@ -44,6 +46,7 @@ CHECKS: dict[str, Callable[[Any], str | None]] = {
     CASE_MUTES.name: mute_problem,
     MONITOR_LEDGER.name: lambda message: entry_problem(86_400_000, message),
     MONITOR_WINDOWS.name: window_problem,
+    MONITOR_BUDGETS.name: state_problem,
 }
 
 
@@ -56,6 +59,7 @@ class Readers:
         self.desk = Desk(tables[CASES.name], tables[CASE_MUTES.name], Limits(3_600_000, 86_400_000, 86_400_000))
         self.ledger = Ledger(tables[MONITOR_LEDGER.name], 200)
         self.windows = Windows(tables[MONITOR_WINDOWS.name], 1000, 3_600_000)
+        self.budgets = Budgets(tables[MONITOR_BUDGETS.name])
         metrics = Metrics()
         self.followers = {
             MODEL_REFERENCES.name: References(metrics).apply,
@@ -81,7 +85,10 @@ class Readers:
         elif topic is MONITOR_EVIDENCE:
             self.ledger.add(codec.read(Evidence, message.value or b""))
         elif topic is SCORING_METRICS:
-            self.windows.add(codec.read(ScoringMetric, message.value or b""), message.offset)
+            sums = codec.read(ScoringMetric, message.value or b"")
+            self.windows.add(sums, message.offset)
+            if (found := self.budgets.add(sums, message.offset)) is not None:
+                self.budgets.keep(found[0])
         else:
             codec.read(topic.schema, message.value or b"")
 
@@ -94,6 +101,7 @@ class Readers:
         self.ledger.recover()
         self.ledger.columns()
         self.windows.recover()
+        self.budgets.recover()
 
 
 def fuzz_readers(inputs: int, draw: random.Random) -> tuple[int, list[str]]:

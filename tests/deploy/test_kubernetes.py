@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from schemas.topics import ACCESS
+from services.settings.entities import EntitiesSettings
 from services.settings.gateway import GatewaySettings
 from services.settings.intake import IntakeSettings
 from tests.deploy.ports import PORTS
@@ -119,6 +120,15 @@ def test_each_service_is_somebody_of_its_own(overlay: str) -> None:
     assert set(SERVICES) - principals == {"topics"}  # an administrator's; the others have their rights in deploy/acls
 
 
+def test_in_production_who_hashes_payloads_has_a_secret_and_temporary_files_have_a_bound() -> None:
+    """A Secret that is missing stops the pod, in place of hashes that anybody can compute."""
+    for name, pod in pods(rendered("production")).items():
+        (container,) = pod["containers"]
+        (secret,) = [entry["secretRef"] for entry in container["envFrom"] if "secretRef" in entry]
+        assert secret["optional"] is (name not in ("scorer", "profiler", "cases"))
+        assert [volume["emptyDir"] for volume in pod["volumes"] if "emptyDir" in volume] == [{"sizeLimit": "1Gi"}]
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_nothing_goes_out_to_just_any_address(overlay: str) -> None:
     """Names, brokers, and what a service is set up to reach, each said by whom."""
@@ -215,13 +225,16 @@ def with_component(tmp_path: Path, base: str, component: str) -> list[Manifest]:
     return manifests
 
 
-def test_the_component_of_intake_adds_its_pods_to_an_overlay(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "settings"), [("intake", IntakeSettings), ("entities", EntitiesSettings)])
+def test_a_component_of_the_engine_adds_its_pods_to_an_overlay(
+    name: str, settings: type[IntakeSettings | EntitiesSettings], tmp_path: Path
+) -> None:
     """Rendered beside the base, valid, on the port of its settings."""
-    manifests = with_component(tmp_path, "development", "intake")
-    (container,) = pods(manifests)["intake"]["containers"]
-    assert container["args"] == ["python", "-m", "services.intake"]
-    assert container["ports"][0]["containerPort"] == IntakeSettings.model_fields["http_port"].default
-    assert "profiler" not in str(one(manifests, "StatefulSet", "intake"))
+    manifests = with_component(tmp_path, "development", name)
+    (container,) = pods(manifests)[name]["containers"]
+    assert container["args"] == ["python", "-m", f"services.{name}"]
+    assert container["ports"][0]["containerPort"] == settings.model_fields["http_port"].default
+    assert "profiler" not in str(one(manifests, "StatefulSet", name))
 
 
 @pytest.mark.parametrize("base", ["development", "production"])

@@ -148,6 +148,8 @@ def test_rights_are_the_products_own(
     no_settings.setenv("ASSAY_PRODUCT", "transfers")
     assert run_main(no_settings, "acls", "scorer", "--json") == 0
     grants = json.loads(capsys.readouterr().out)
-    assert {grant["name"] for grant in grants if grant["resource"] == "transactional-id"} == {"assay-transfers.scorer-"}
+    ids = {grant["name"] for grant in grants if grant["resource"] == "transactional-id"}
+    topics = ("transactions", "events", "entity-features")
+    assert ids == {f"assay-transfers.scorer-transfers.{topic}-" for topic in topics}
     assert {grant["name"] for grant in grants if grant["resource"] == "group"} == {"transfers.scorer"}
     assert all(grant["name"].startswith("transfers.") for grant in grants if grant["resource"] == "topic")

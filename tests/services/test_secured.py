@@ -103,6 +103,8 @@ async def test_the_low_rate_services_need_theirs(secured: SecuredKafka, stream: 
 TOPICS_TRIED = {"transactions", "terminal-profiles", "scores", "labels", "terminal-sums"}
 """Every kind of use; to try each topic would show the same again."""
 
+IDS_TRIED = {"assay-GROUP-transactions-", "assay-GROUP-labels-"}
+
 NEEDED = [
     pytest.param(
         name,
@@ -113,7 +115,8 @@ NEEDED = [
     )
     for name in ("scorer", "profiler")
     for grant in grants(BY_NAME[name], "", "GROUP")
-    if grant.operation != "DescribeConfigs" and (grant.resource != "topic" or grant.name in TOPICS_TRIED)
+    if grant.operation != "DescribeConfigs"
+    and (grant.resource == "group" or grant.name in TOPICS_TRIED or grant.name in IDS_TRIED)
 ]
 
 
@@ -124,6 +127,8 @@ async def test_one_acl_too_few_is_one_sentence_that_names_it(
     """No traceback, no endless retry, nothing half done."""
     group = {"scorer": stream.group, "profiler": f"{stream.prefix}profiler"}[name]
     full_name = stream.prefix + resource_name if resource == "topic" else resource_name.replace("GROUP", group)
+    if resource == "transactional-id":
+        full_name = full_name.replace(f"-{group}-", f"-{group}-{stream.prefix}")
     missing = Grant(resource, full_name, operation, prefixed=resource == "transactional-id")  # type: ignore[arg-type]
     wanted = grants(BY_NAME[name], stream.prefix, group)
     assert missing in wanted

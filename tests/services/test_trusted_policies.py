@@ -11,7 +11,7 @@ from schemas.policy import Policy
 from schemas.registry import RegistryEvent
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
-from services.trusted_policies import deciding_policy, policies_by_name, policy_registry_of
+from services.trusted_policies import deciding_policy, policies_by_name, policy_registry_of, published_policy
 
 
 @pytest.fixture
@@ -54,6 +54,22 @@ def test_a_champion_that_was_tampered_with_is_refused_and_the_one_before_decides
     oldest.write_bytes(b"assay-bundle 1\n\n")
     with pytest.raises(BundleError, match=r"policy\.json is not as it was signed|policy\.json is missing"):
         deciding_policy(PolicySettings(), settings)
+
+
+def test_a_policy_below_the_floor_is_refused_however_it_comes(settings: BundleSettings, tmp_path: Path) -> None:
+    """From the registry, by a rollback and from a file: as bundles are."""
+    floor = settings.model_copy(update={"policy_version_min": 2})
+    found = deciding_policy(PolicySettings(), floor)
+    assert found is not None
+    assert str(found.signed.ref) == "fraud/2"
+    older = ref_of(Policy(name="fraud", version=1))
+    with pytest.raises(BundleError, match="version 1 is older than ASSAY_POLICY_VERSION_MIN=2") as refused:
+        published_policy(policy_registry_of(floor), older, floor)
+    assert refused.value.reason == "older"
+    own = tmp_path / "own.policy"
+    write_policy(own, signed(Policy(name="own", version=1), private_key(tmp_path / "release.key")))
+    with pytest.raises(BundleError, match="ASSAY_POLICY_VERSION_MIN=2"):
+        deciding_policy(PolicySettings(policy=own, policy_line="other"), floor)
 
 
 def test_a_policy_is_found_by_the_name_that_outputs_give_it(settings: BundleSettings) -> None:

@@ -5,6 +5,9 @@ from deploy.grafana.source.chart import JOBS, Board, Chart, Query, Section
 ROUTED = "a source is routed"
 """What intake's series wait for."""
 
+STAGED = "a feature reads entities"
+"""What the stages' series wait for."""
+
 
 def rate(metric: str, by: str) -> str:
     """Sum of a counter's increase a second."""
@@ -88,6 +91,24 @@ MOVING = Section(
                 Query('sum by (job) (assay_lag_records{job="assay-intake"})', "waiting {{job}}", quiet=ROUTED),
             ],
             "lag-grows",
+        ),
+        Chart(
+            "Entities: waiting and lag",
+            "short",
+            "Seconds from the source's record until the values of each entity are committed; and records that wait. "
+            "Empty where no feature reads an entity.",
+            [
+                *(
+                    Query(
+                        quantile(share, "assay_entity_wait_seconds", by="le, entity"),
+                        f"{name} {{{{entity}}}}, s",
+                        quiet=STAGED,
+                    )
+                    for share, name in ((0.5, "p50"), (0.99, "p99"))
+                ),
+                Query('sum by (job) (assay_lag_records{job="assay-entities"})', "waiting {{job}}", quiet=STAGED),
+            ],
+            "entities-are-slow",
         ),
         Chart(
             "Batch size",

@@ -27,6 +27,19 @@ ALERTS = Section(
             "stacked",
         ),
         Chart(
+            "Alerts without reasons",
+            "cps",
+            "Alerts of a storm a second, beyond those of a minute that are given reasons.",
+            [
+                Query(
+                    "sum(rate(assay_alerts_without_reasons_total[$__rate_interval]))",
+                    "without reasons",
+                    quiet="there is a storm",
+                )
+            ],
+            "alert-budget-exceeded",
+        ),
+        Chart(
             "Alerts by reason",
             "short",
             "How often each feature was the strongest reason of an alert, within the time shown.",
@@ -80,6 +93,23 @@ POLICY = Section(
             ],
             "policy",
             "bars",
+        ),
+        Chart(
+            "Budget of the day",
+            "short",
+            "What each policy line has used of its budget today, by the payments' own time, and what it may use.",
+            [
+                Query("max by (line) (assay_budget_used)", "{{line}} used", quiet="a policy has a budget"),
+                Query("max by (line) (assay_budget_per_day)", "{{line}} a day", quiet="a policy has a budget"),
+            ],
+            "budget-of-a-policy",
+        ),
+        Chart(
+            "Thresholds between their bounds",
+            "percentunit",
+            "0: as mild as the budget's bounds allow; 1: as strict.",
+            [Query("max by (line) (assay_budget_strictness)", "{{line}}", quiet="a policy has a budget")],
+            "budget-of-a-policy",
         ),
         Chart(
             "Policies",

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 
 from models.features.columns import NO_VALUE, TransactionColumns
-from models.features.layout import id_fields, number_fields
+from models.features.layout import entity_fields, id_fields, number_fields
 from models.features.learnt import cross_fitted, learnt, texts_of
 from models.files.currencies import currency_problems
 from models.files.events import read_events, usable_events
 from models.files.options import ReadOptions
 from models.files.payments import PLAIN, payloads, read
-from models.training.data import TrainingError
+from models.training.data import Dataset, TrainingError
 from models.training.fraud.history import History, LabelledDay, fold_history
 from models.training.progress import Progress, silent
 from schemas import codec
@@ -72,15 +72,21 @@ def fold_payments(
     first_day, last_day = (int(fields["event_time_ms"][row]) // DAY_MS for row in (0, -1))
     ids = max(fields[field].n_unique() for field in {*ID_FIELDS, *id_fields(spec)} if field in fields)
     days = last_day - first_day + 1
+    together = ([field for field in entity_fields(spec, name) if field in fields] for name in spec.stages)
+    entities_max = max([ids, *(fields.select(named).n_unique() for named in together if named)])
+
+    def folded(by: FeatureSpec) -> Dataset:
+        return fold_history(_days(fields, by), first_day, days, by, ids, progress, entities_max=entities_max)
+
     if not spec.open_categories:
-        return History(fold_history(_days(fields, spec), first_day, days, spec, ids, progress), first_day, days, source)
+        return History(folded(spec), first_day, days, source)
     cut = train_days(first_day, days)
     day = fields["event_time_ms"].to_numpy() // DAY_MS - first_day
     rows = (day >= cut.start) & (day < cut.stop)
     taught = fields.filter(rows)
     texts, is_fraud = texts_of(spec, _columns(taught, spec)), taught["is_fraud"].to_numpy()
     spec = learnt(spec, texts, is_fraud)
-    data = fold_history(_days(fields, spec), first_day, days, spec, ids, progress)
+    data = folded(spec)
     features = data.features.copy()
     for place, column in cross_fitted(spec, texts, is_fraud, data.card[rows]).items():
         features[rows, place] = column

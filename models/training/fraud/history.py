@@ -10,7 +10,9 @@ from models.features.columns import TransactionColumns
 from models.features.entities import EntityFolds
 from models.features.fold import fold
 from models.features.history_profiles import HistoryProfiles
+from models.features.layout import id_fields, number_fields
 from models.features.state import FeatureState
+from models.simulation.rings import ATTRIBUTES
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from models.training.data import Dataset, TrainingError, joined
@@ -45,16 +47,26 @@ class History:
 
 
 def simulated(settings: SimulationSettings, spec: FeatureSpec, progress: Progress = silent) -> History:
-    """Every transaction of the simulation with its features. Raises TrainingError where there is none."""
+    """Every transaction of the simulation with its features. Raises TrainingError for none, or where a field is lacking."""
     if found := spec.open_categories:
         raise TrainingError(
             f"The simulation has no attributes to learn the values of {', '.join(found)} from: give payments with --data."
+        )
+    given = {"card_id", "terminal_id", *(ATTRIBUTES if settings.rings else ())}
+    if lacking := sorted((id_fields(spec) | number_fields(spec)) - given):
+        raise TrainingError(
+            f"The features read {', '.join(lacking)}, which simulated payments do not have: give payments of yours with --data"
+            + ("." if settings.rings else f", or --rings for {' and '.join(ATTRIBUTES)}.")
         )
     days = (
         LabelledDay(settings.start_day + number, day.columns, day.is_fraud, day.scenario)
         for number, day in enumerate(generate(settings))
     )
-    data = fold_history(days, settings.start_day, settings.days or 0, spec, settings.customers, progress)
+    # no day brings more new ids of an entity than it has customers
+    entities_max = settings.terminals + settings.customers * (1 + (settings.days or 0))
+    data = fold_history(
+        days, settings.start_day, settings.days or 0, spec, settings.customers, progress, entities_max=entities_max
+    )
     return History(data, settings.start_day, settings.days or 0, SIMULATED)
 
 
@@ -65,13 +77,17 @@ def fold_history(
     spec: FeatureSpec,
     cards_max: int,
     progress: Progress = silent,
+    *,
+    entities_max: int | None = None,
 ) -> Dataset:
     """Days in order of time with their features. The history starts empty, as a new scorer's does.
+
+    cards_max: ids remembered of each key; entities_max: of each entity, by default as many.
 
     A day sees of its terminals what was known when it began: earlier days, and labels older than the spec's delay.
     """
     state, profiles = FeatureState(spec, cards_max=max(1, cards_max)), HistoryProfiles(spec.label_delay_days)
-    entities = EntityFolds(spec, max(1, cards_max)) if spec.stages else None
+    entities = EntityFolds(spec, max(1, entities_max or cards_max)) if spec.stages else None
     numbers: dict[str, int] = {}
     parts = []
     for day in history:

@@ -89,6 +89,8 @@ class FraudSettings:
     from_date: str | None = None
     card: ModelCard | None = None
     source: SourceSpec | None = None
+    rings: bool = False
+    """Whether the simulated payments have frauds of many cards at once."""
 
     def __post_init__(self) -> None:
         """Raises TrainingError where the source lacks what the features read."""
@@ -98,7 +100,7 @@ class FraudSettings:
 
 _SETTINGS = TypeAdapter(FraudSettings)
 
-OF_SIMULATION = ("customers", "terminals", "days")
+OF_SIMULATION = ("customers", "terminals", "days", "rings")
 """Settings that do not apply to a history read from a file."""
 
 
@@ -188,7 +190,11 @@ def _with_features(history: History, settings: FraudSettings) -> tuple[History, 
 
 def _simulated(settings: FraudSettings, progress: Progress) -> History:
     simulation = SimulationSettings(
-        seed=settings.seed, customers=settings.customers, terminals=settings.terminals, days=settings.days
+        seed=settings.seed,
+        customers=settings.customers,
+        terminals=settings.terminals,
+        days=settings.days,
+        rings=settings.rings,
     )
     return simulated(simulation, settings.spec, progress)
 
@@ -281,7 +287,9 @@ def with_epochs(settings: FraudSettings, epochs: int) -> FraudSettings:
 def recorded(settings: FraudSettings) -> dict[str, JsonValue]:
     """The settings as the manifest records them, beside what it has fields for. `restored` takes them back."""
     flat: dict[str, JsonValue] = _SETTINGS.dump_python(
-        settings, mode="json", exclude={"spec", "seed", "version", "name", "source"}
+        settings,
+        mode="json",
+        exclude={"spec", "seed", "version", "name", "source", *(() if settings.rings else ("rings",))},
     )
     return flat
 

@@ -3,7 +3,14 @@
 from models.training.results.markdown import interval, signed, table
 from schemas.evaluation import Evaluation, Group
 
-SCENARIOS = {1: "large amount", 2: "compromised terminal", 3: "compromised customer"}
+SCENARIOS = {
+    1: "large amount",
+    2: "compromised terminal",
+    3: "compromised customer",
+    4: "device on many cards",
+    5: "merchant in a burst",
+    6: "fresh payee",
+}
 FIGURES = {
     "roc_auc": "ROC AUC",
     "average_precision": "average precision",

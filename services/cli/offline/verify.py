@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from schemas.policy import Policy
     from schemas.source_spec import SourceSpec
+    from services.verification.hops import HopsVerdict
     from services.verification.verdict import Verdict
 
 EXAMPLE = "Example: assay verify --json; assay verify --product credit"
@@ -52,7 +53,9 @@ def verify(
     source: Annotated[Path | None, typer.Option(help="Source spec of the input. Default: `transactions`.")] = None,
     entities: Annotated[
         bool,
-        typer.Option("--entities", help="The scorer reads `entity-features`: its bundle's features read entities."),
+        typer.Option(
+            "--entities", help="The bundle reads entities: judge the hop to each, and the scorer behind them."
+        ),
     ] = False,
     allow_split: Annotated[
         bool,
@@ -65,10 +68,10 @@ def verify(
 ) -> None:
     """Read input and outputs back and check that each committed input was answered exactly once.
 
-    Of a source that is routed, both hops: your topic to `events`, and `events` to scores. May run beside a scorer. Alerts are
-    judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and so does
-    --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent,
-    hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
+    Of a source that is routed, the hop to `events`, too; with --entities each hop of `assay entities`. May run beside a scorer.
+    Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and
+    so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent, hanging, misjudged,
+    disagreeing or differing, or if cards (applicants) are split over partitions.
     """
     from models.sources.spec_file import load_source
     from services.verification.pipeline import CREDIT, PAYMENTS
@@ -76,19 +79,17 @@ def verify(
     credit = product is Product.CREDIT
     if credit and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
-    group = group or _group(product)
-    spec = load_source(source) if source else None
+    group, spec = group or _group(product), load_source(source) if source else None
     pipeline = CREDIT if credit else PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
-    options["policies"] = _policies()
     with progress_bar(hidden=json) as progress:
-        options["progress"] = progress
-        routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
+        options |= {"progress": progress, "policies": _policies()}
+        before = _before(spec, options, entities=entities and not credit)
         verdict = asyncio.run(_judge(group, watch, options))
     same, more = _compared(group, hidden=json) if bits else (True, {})
-    _print(routed, verdict, more, as_json=json)
-    same = same and (routed is None or routed.clean)
-    if not (verdict.clean and same and (allow_split or not verdict.split_subjects)):
+    _print(*before, verdict, more, as_json=json)
+    clean = same and all(one is None or one.clean for one in (*before, verdict))
+    if not clean or (verdict.split_subjects and not allow_split):
         raise typer.Exit(1)
 
 
@@ -116,18 +117,31 @@ def _group(product: Product) -> str:
     return load(CreditSettings).group if product is Product.CREDIT else load(RuntimeSettings).group
 
 
-def _print(routed: "Verdict | None", verdict: "Verdict", more: dict[str, int], *, as_json: bool) -> None:
+def _print(
+    routed: "Verdict | None", hops: "HopsVerdict | None", verdict: "Verdict", more: dict[str, int], *, as_json: bool
+) -> None:
     """more: counts of a replay, if it was asked for."""
     if as_json:
         old_name = {"torn": verdict.inconsistent}  # until 0.3
-        hop = {"intake": routed.as_dict()} if routed else {}
-        print_json({**verdict.as_dict(), **old_name, **hop, **more})
+        further = {"intake": routed.as_dict()} if routed else {}
+        further |= {"entities": hops.as_dict()} if hops else {}
+        print_json({**verdict.as_dict(), **old_name, **further, **more})
         return
     if routed:
         show_routed(routed)
+    if hops:
+        show_hops(hops)
     show(verdict)
     if more:
         results.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in more.items()))
+
+
+def _before(
+    spec: "SourceSpec | None", options: dict[str, Any], *, entities: bool
+) -> "tuple[Verdict | None, HopsVerdict | None]":
+    """The hops before the scorer: of intake, and of entities."""
+    routed = asyncio.run(_routed(spec, options)) if spec is not None and spec.is_routed else None
+    return routed, _hops(spec, options) if entities else None
 
 
 async def _routed(spec: "SourceSpec", options: dict[str, Any]) -> "Verdict":
@@ -137,6 +151,34 @@ async def _routed(spec: "SourceSpec", options: dict[str, Any]) -> "Verdict":
     from services.verification.pipeline import routing
 
     return await _judge(load(IntakeSettings).group, 0.0, {**options, "pipeline": routing(spec)})
+
+
+def _hops(spec: "SourceSpec | None", options: dict[str, Any]) -> "HopsVerdict":
+    """From the source over each entity to the scorer's topic; the entities are those of the bundle that scores."""
+    from models.sources.routed import in_log
+    from models.sources.spec_file import topic_of
+    from services.cli.operating.inputs import scoring_manifest
+    from services.errors import AssayError
+    from services.settings.entities import EntitiesSettings
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
+    from services.verification.hops import verify_hops
+
+    manifest = scoring_manifest()
+    if manifest is None or not manifest.feature_spec.stages:
+        raise AssayError(
+            "The bundle that scores reads no entity, or cannot be had: set ASSAY_BUNDLE, or leave --entities out."
+        )
+    source = spec or manifest.source
+    where = load(KafkaSettings), load(TopicSettings), load(EntitiesSettings).group
+    run = verify_hops(
+        *where,
+        topic_of(source),
+        manifest.feature_spec.stages,
+        in_log(source),
+        **{name: options[name] for name in ("settle_s_max", "from_first_output", "progress")},
+    )
+    return asyncio.run(run)
 
 
 async def _judge(group: str, watch_s: float, options: dict[str, Any]) -> "Verdict":
@@ -178,6 +220,19 @@ def show_routed(verdict: "Verdict") -> None:
         if count:
             results.print(f"  {count:,} {what}")
     _show_damage(verdict)
+
+
+def show_hops(hops: "HopsVerdict") -> None:
+    """What became of the source's events on their way to the scorer, as text, on stdout."""
+    found, reached = hops.verdict, ", ".join(f"{count:,} {name}" for name, count in hops.stages.items())
+    results.print(f"Entities: {found.inputs:,} events: {reached}; {found.dead_letters:,} dead letters")
+    for count, what in (
+        (found.lag, "on their way, not committed yet"),
+        (found.unjudged, "left out: retention has deleted what they became, or they lie before the first one"),
+    ):
+        if count:
+            results.print(f"  {count:,} {what}")
+    _show_damage(found)
 
 
 def show(verdict: "Verdict") -> None:

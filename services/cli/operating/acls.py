@@ -19,6 +19,7 @@ class Program(StrEnum):
 
     SCORER = "scorer"
     INTAKE = "intake"
+    ENTITIES = "entities"
     CONVERTER = "converter"
     PROFILER = "profiler"
     CREDIT = "credit"
@@ -54,10 +55,13 @@ def acls(
 
     access = next(access for access in ACCESS if access.name == program)
     if source is not None:
-        if program not in (Program.INTAKE, Program.SCORER):
-            raise typer.BadParameter("only intake and the scorer read a topic by a source spec.", param_hint="--source")
+        if program not in (Program.INTAKE, Program.SCORER, Program.ENTITIES):
+            raise typer.BadParameter(
+                "only intake, entities and the scorer read a topic by a source spec.", param_hint="--source"
+            )
         spec = load_source(source)
-        access = replace(access, grouped=(users_topic(spec) if program is Program.INTAKE else topic_of(spec),))
+        own = users_topic(spec) if program is Program.INTAKE else topic_of(spec)
+        access = replace(access, grouped=(own, *access.grouped[1:]) if program is Program.ENTITIES else (own,))
     prefix, product = load(TopicSettings).topic_prefix, load(ProductSettings).product
     if group is None and product is not None and access.grouped:
         group = group_of(product, access.name)

@@ -111,6 +111,18 @@ def answers(context: typer.Context) -> None:
     _run("answers", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench entities --rounds 1 --json")
+def entities(context: typer.Context) -> None:
+    """Throughput and committed latency with 0, 1 and 3 entities, beside the same work in Kafka Streams. Options: --rate ..."""
+    _run("entities", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench rings --rounds 1 --json")
+def rings(context: typer.Context) -> None:
+    """Average precision of each kind of fraud with the features of entities and without, trained on simulated rings."""
+    _run("rings", context.args)
+
+
 def _run(name: str, arguments: list[str]) -> None:
     from services.errors import AssayError
 

@@ -43,6 +43,13 @@ Drift = Annotated[
     int | None,
     typer.Option(min=0, help="From this simulated day on everybody spends 1.5 times as much. Default: never."),
 ]
+Rings = Annotated[
+    bool,
+    typer.Option(
+        "--rings",
+        help="Also frauds of many cards at once, and a device_id and a payee_id in each payment (docs/entities.md).",
+    ),
+]
 Generator = Annotated[
     Path,
     typer.Option(help="With --from gan: its directory, by `assay train generator`.", show_default="the demo's"),
@@ -60,6 +67,7 @@ def simulate(
     source: From = Source.RULES,
     generator: Generator = GENERATOR,
     drift: Drift = None,
+    rings: Rings = False,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON at the end, and no progress.")] = False,
 ) -> None:
     """Stream simulated payments to `transactions`, and labels to `labels`, until --duration, --count or Ctrl-C."""
@@ -75,7 +83,9 @@ def simulate(
 
     days = wall_ms() // DAY_MS - SimulationSettings(start=START).start_day
     terminals = 2 * customers  # as in the generator's source
-    settings = SimulationSettings(seed, customers, terminals, start=START, days=days, drift_day=drift)
+    settings = SimulationSettings(seed, customers, terminals, start=START, days=days, drift_day=drift, rings=rings)
+    if rings and source is Source.GAN:
+        raise typer.BadParameter("rings are the rules' own: leave out --from gan, or --rings.", param_hint="--rings")
     records = payloads(prefetched(_days(source, generator, settings)), bad_share, seed, label_delay_days)
     where = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
     show = None if json else _show

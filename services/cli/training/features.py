@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from models.features.explain import EntityRow
+    from services.cli.training.entity_costs import StageCosts
+
 app = typer.Typer(
     help="Feature specs.", no_args_is_help=True, epilog="Example: assay features explain deploy/features/fraud.yaml"
 )
@@ -26,16 +29,30 @@ def explain(
     spec: Annotated[Path, typer.Argument(help="A feature spec in YAML.")],
     json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Show each feature of SPEC: what it is, whose, over which window, how exact; and what it costs in memory and time."""
+    """Show each feature of SPEC: what it is, whose, over which window, how exact; and what it costs in memory and time.
+
+    Of each entity also its hop, its partitions and memory by ASSAY_PARTITIONS and ASSAY_ENTITIES_IDS_MAX, and the latency
+    that it adds, as `assay bench entities` measured it.
+    """
     from rich.table import Table
 
-    from models.features.explain import key_bytes, ns_per_event, table
+    from models.features.explain import entity_table, key_bytes, ns_per_event, table
     from models.features.spec_file import load_spec
+    from services.cli.training.entity_costs import stage_costs
+    from services.settings.entities import EntitiesSettings
+    from services.settings.kafka import TopicSettings
+    from services.settings.loading import load
 
     loaded = load_spec(spec, may_learn=True)
     rows, sizes, cost_ns = table(loaded), key_bytes(loaded), round(ns_per_event(loaded))
+    stages = (
+        entity_table(loaded, load(TopicSettings).partitions, load(EntitiesSettings).ids_max) if loaded.stages else []
+    )
+    costs = stage_costs() if stages else None
     if json:
-        print_json({"features": [asdict(row) for row in rows], "bytes_per_id": sizes, "ns_per_event": cost_ns})
+        found = {"features": [asdict(row) for row in rows], "bytes_per_id": sizes, "ns_per_event": cost_ns}
+        hop = None if costs is None else asdict(costs)
+        print_json({**found, **({"entities": [asdict(row) for row in stages], "hop": hop} if stages else {})})
         return
     shown = Table("feature", "what it is", "history of", "window", "resolution", "bytes")
     for row in rows:
@@ -44,6 +61,28 @@ def explain(
     for key, size in sizes.items():
         results.print(f"Each {key} takes {size} bytes; features that read the same buckets share them.")
     results.print(f"A payment takes about {cost_ns} ns of one core of this machine.")
+    if stages:
+        _show_entities(stages, costs)
+
+
+def _show_entities(stages: "list[EntityRow]", costs: "StageCosts | None") -> None:
+    from rich.table import Table
+
+    shown = Table("entity", "named by", "features", "hop", "partitions", "bytes an id", "memory at most, MB")
+    for row in stages:
+        cells = (row.features, row.hop, row.partitions, row.bytes_per_id, row.memory_mb_max)
+        shown.add_row(row.entity, row.fields, *(f"{cell:,}" for cell in cells))
+    results.print(shown)
+    results.print(
+        f"A payment makes {len(stages) + 1} hops before it is scored, each a poll and a transaction of `assay entities`. "
+        "Memory: of all partitions together, once each holds as many ids as ASSAY_ENTITIES_IDS_MAX allows."
+    )
+    if costs is not None:
+        median, late = costs.of(len(stages))
+        results.print(
+            f"They add about {median:.0f} ms to the median latency and {late:.0f} ms to its p99, "
+            f"and {costs.cpu_us:.0f} us of a core each: measured by `assay bench entities` at {costs.ran_on}."
+        )
 
 
 @app.command(

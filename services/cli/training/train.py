@@ -44,6 +44,12 @@ Scenario = Annotated[str | None, typer.Option(help="Column that numbers the kind
 From = Annotated[str | None, typer.Option("--from", help="First day of the training cut, such as 2018-07-25.")]
 Cut = Annotated[int | None, typer.Option(min=1)]
 Seed = Annotated[int | None, typer.Option(min=0, help="Seed of every random draw. Default: 1.")]
+Rings = Annotated[
+    bool,
+    typer.Option(
+        "--rings", help="Simulate frauds of many cards at once, too. --features and --source: by default those for it."
+    ),
+]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the data, at most, for each network.")]
 Version = Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")]
 LineName = Annotated[str | None, typer.Option("--name", help="Of the model line, a product's name. Default: fraud.")]
@@ -101,6 +107,7 @@ def fraud(
     seed: Seed = None,
     days: Annotated[int | None, typer.Option(min=1, help="Simulated days. Default: 60.")] = None,
     customers: Annotated[int | None, typer.Option(min=3, help="Simulated customers. Default: 5000.")] = None,
+    rings: Rings = False,
     epochs: Epochs = None,
     compared: Compared = True,
     gan: Gan = True,
@@ -118,9 +125,11 @@ def fraud(
     """
     with needing_trainer():
         from models.training.fraud import requests, train
-    own = reading.source_spec(source_file, mapped)
+    if rings and data:
+        raise TrainError("--rings is of simulated payments, and --data gives others: leave one out.")
+    own = reading.source_spec(source_file or (DEPLOY / "sources" / "rings.yaml" if rings else None), mapped)
     settings = requests.fraud_settings(
-        features or DEPLOY / "features" / "fraud.yaml",
+        features or DEPLOY / "features" / ("rings.yaml" if rings else "fraud.yaml"),
         requests.Names(classifier, vae, calibration, objective),
         cuts=requests.cuts_of(train_days, validation_days, delay_days, test_days),
         epochs=epochs,
@@ -132,6 +141,7 @@ def fraud(
             customers=customers,
             from_date=from_day,
             name=name,
+            rings=rings or None,
         ),
         version=version,
         compared=compared,

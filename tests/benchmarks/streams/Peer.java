@@ -6,6 +6,8 @@ import ai.onnxruntime.TensorInfo;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.Arrays;
 import java.util.Map;
@@ -14,15 +16,28 @@ import java.util.UUID;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.Headers;
+import org.apache.kafka.common.header.internals.RecordHeaders;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
+import org.apache.kafka.streams.kstream.KStream;
+import org.apache.kafka.streams.kstream.Repartitioned;
+import org.apache.kafka.streams.processor.api.Processor;
+import org.apache.kafka.streams.processor.api.ProcessorContext;
+import org.apache.kafka.streams.processor.api.Record;
+import org.apache.kafka.streams.state.KeyValueStore;
+import org.apache.kafka.streams.state.Stores;
 
 /**
  * A peer: Kafka Streams on the same work, record by record, exactly once, with its defaults.
  *
- * <p>BOOTSTRAP SOURCE OUT GRAPH earliest|latest COUNT: prints "ready", and records a second once COUNT were scored.
+ * <p>BOOTSTRAP SOURCE OUT GRAPH earliest|latest COUNT [ENTITY,...]: prints "ready", and records a second once COUNT were scored.
+ *
+ * <p>ENTITY: the fields that name it, joined by +. For each one the payments are repartitioned by it, its count and sum are kept in
+ * a store with a changelog, and both go on in a header; behind the last one the payments are repartitioned by card and scored.
  */
 public final class Peer {
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -42,10 +57,16 @@ public final class Peer {
     long count = Long.parseLong(arguments[5]);
 
     StreamsBuilder builder = new StreamsBuilder();
-    builder
-        .<byte[], byte[]>stream(arguments[1])
-        .mapValues(value -> scored(environment, session, width, value, count))
-        .to(arguments[2]);
+    KStream<byte[], byte[]> payments = builder.stream(arguments[1]);
+    if (arguments.length < 7) {
+      payments
+          .mapValues(value -> scored(environment, session, width, value, new RecordHeaders(), count))
+          .to(arguments[2]);
+    } else {
+      chained(builder, payments, arguments[6].split(","))
+          .<byte[], byte[]>process(() -> new Scoring(environment, session, width, count))
+          .to(arguments[2]);
+    }
 
     Properties settings = new Properties();
     settings.put(StreamsConfig.APPLICATION_ID_CONFIG, "peer-" + UUID.randomUUID());
@@ -66,9 +87,99 @@ public final class Peer {
     streams.start();
   }
 
+  /** Over each entity's partitions, then back to the cards'. */
+  private static KStream<byte[], byte[]> chained(
+      StreamsBuilder builder, KStream<byte[], byte[]> payments, String[] entities) {
+    KStream<byte[], byte[]> events =
+        payments.<byte[], byte[]>process(() -> new Stage(null, entities[0]));
+    for (int number = 0; number < entities.length; number++) {
+      String store = "entity-" + number;
+      String next = number + 1 < entities.length ? entities[number + 1] : "card_id";
+      builder.addStateStore(
+          Stores.keyValueStoreBuilder(
+              Stores.inMemoryKeyValueStore(store), Serdes.ByteArray(), Serdes.ByteArray()));
+      events =
+          events
+              .repartition(
+                  Repartitioned.with(Serdes.ByteArray(), Serdes.ByteArray()).withName("by-" + number))
+              .<byte[], byte[]>process(() -> new Stage(store, next), store);
+    }
+    return events.repartition(
+        Repartitioned.with(Serdes.ByteArray(), Serdes.ByteArray()).withName("by-card"));
+  }
+
+  /** Count and sum of one entity, where it has a store; and the key of the next one. */
+  private static final class Stage implements Processor<byte[], byte[], byte[], byte[]> {
+    private final String store;
+    private final String[] next;
+    private ProcessorContext<byte[], byte[]> context;
+    private KeyValueStore<byte[], byte[]> known;
+
+    Stage(String store, String next) {
+      this.store = store;
+      this.next = next.split("\\+");
+    }
+
+    @Override
+    public void init(ProcessorContext<byte[], byte[]> context) {
+      this.context = context;
+      known = store == null ? null : context.getStateStore(store);
+    }
+
+    @Override
+    public void process(Record<byte[], byte[]> record) {
+      try {
+        JsonNode payment = JSON.readTree(record.value());
+        if (known != null) {
+          byte[] before = known.get(record.key());
+          double count = before == null ? 1 : ByteBuffer.wrap(before).getDouble(0) + 1;
+          double sum = payment.get("amount").doubleValue();
+          sum += before == null ? 0 : ByteBuffer.wrap(before).getDouble(8);
+          known.put(record.key(), ByteBuffer.allocate(16).putDouble(count).putDouble(sum).array());
+          byte[] values = ByteBuffer.allocate(8).putFloat((float) count).putFloat((float) (sum / count)).array();
+          record.headers().add("values", values);
+        }
+        StringBuilder key = new StringBuilder();
+        for (String field : next) {
+          key.append(payment.get(field).textValue()).append('\u001f');
+        }
+        context.forward(record.withKey(key.toString().getBytes(StandardCharsets.UTF_8)));
+      } catch (java.io.IOException error) {
+        throw new IllegalStateException(error);
+      }
+    }
+  }
+
+  /** The last step, behind the entities. */
+  private static final class Scoring implements Processor<byte[], byte[], byte[], byte[]> {
+    private final OrtEnvironment environment;
+    private final OrtSession session;
+    private final int width;
+    private final long count;
+    private ProcessorContext<byte[], byte[]> context;
+
+    Scoring(OrtEnvironment environment, OrtSession session, int width, long count) {
+      this.environment = environment;
+      this.session = session;
+      this.width = width;
+      this.count = count;
+    }
+
+    @Override
+    public void init(ProcessorContext<byte[], byte[]> context) {
+      this.context = context;
+    }
+
+    @Override
+    public void process(Record<byte[], byte[]> record) {
+      byte[] score = scored(environment, session, width, record.value(), record.headers(), count);
+      context.forward(record.withValue(score).withHeaders(new RecordHeaders()));
+    }
+  }
+
   /** One payment: parsed, the lean contenders' features of its card, the graph, the score as JSON. */
   private static byte[] scored(
-      OrtEnvironment environment, OrtSession session, int width, byte[] value, long count) {
+      OrtEnvironment environment, OrtSession session, int width, byte[] value, Headers known, long count) {
     try {
       if (startedNs == 0) {
         startedNs = System.nanoTime();
@@ -84,6 +195,11 @@ public final class Peer {
       row[0] = (float) amount;
       row[1] = (float) seen[0];
       row[2] = (float) (seen[1] / seen[0]);
+      int column = 3;
+      for (Header header : known.headers("values")) {
+        row[column++] = ByteBuffer.wrap(header.value()).getFloat(0);
+        row[column++] = ByteBuffer.wrap(header.value()).getFloat(4);
+      }
       ObjectNode score = JSON.createObjectNode();
       try (OnnxTensor features = OnnxTensor.createTensor(environment, new float[][] {row});
           OrtSession.Result result = session.run(Map.of("features", features))) {

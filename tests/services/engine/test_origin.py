@@ -12,8 +12,17 @@ def test_the_position_that_intake_wrote_is_handed_on() -> None:
     """And the one that the stages of entities hand on."""
     written = dict(zip(POSITION, (b"shop.payments", b"3", b"17", b"0123456789abcdef"), strict=True))
     position = [(ORIGIN_HEADER, b"shop.payments-3@17")]
-    assert origin_headers(Record(b"{", list(written.items()))) == position
-    assert origin_headers(Record(b"{", position)) == position
+    for topic in ("events", "prod.entity-events", "entity-features"):
+        assert origin_headers(Record(b"{", list(written.items()), topic)) == position
+        assert origin_headers(Record(b"{", position, topic)) == position
+
+
+@pytest.mark.parametrize("topic", ["transactions", "shop.payments", "labels", "applications"])
+def test_a_producer_of_other_topics_names_no_origin(topic: str) -> None:
+    """It would send one who looks into a dead letter to another record."""
+    record = Record(b"{", [(ORIGIN_HEADER, b"shop.payments-3@17")], topic)
+    assert origin_headers(record) == []
+    assert ORIGIN_HEADER not in dict(headers_of(record))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +39,7 @@ def test_the_position_that_intake_wrote_is_handed_on() -> None:
 )
 def test_a_header_that_is_no_position_stops_nothing_and_goes_nowhere(headers: list[tuple[str, bytes | None]]) -> None:
     """A dead letter is made of the record all the same; its time is the record's own."""
-    record = Record(b"{", headers)
+    record = Record(b"{", headers, "events")
     assert origin_headers(record) == []
     assert ORIGIN_HEADER not in dict(headers_of(record))
     assert origin_timestamps_ms([record]) == [record.timestamp]

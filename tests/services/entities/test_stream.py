@@ -12,7 +12,8 @@ import pytest
 from schemas import codec
 from schemas.decision import Decision
 from schemas.feature_spec import FeatureSpec
-from schemas.topics import ENTITY_FEATURES
+from schemas.topics import ENTITY_FEATURES, TRANSACTIONS
+from services.verification.hops import HopsVerdict, verify_hops
 from services.verification.pipeline import PAYMENTS
 from services.verification.verify import verify
 from tests.services.cli.test_app import run_main
@@ -43,6 +44,12 @@ async def decided(stream: Stream) -> dict[str, np.ndarray]:
     return {decision.transaction_id: np.array(decision.features, np.float32) for decision in decisions}
 
 
+async def hops_of(stream: Stream, spec: FeatureSpec) -> HopsVerdict:
+    """What the oracle says of the way to the scorer."""
+    group = f"{stream.prefix}entities"
+    return await verify_hops(stream.kafka, stream.topics, group, TRANSACTIONS, spec.stages)
+
+
 async def same_bits(stream: Stream, spec: FeatureSpec, sent: list[dict[str, Any]]) -> None:
     """What was scored has the features that a file of the same payments gets."""
     found, expected = await decided(stream), file_features(spec, sent)
@@ -63,6 +70,9 @@ async def test_four_partitions_give_the_bits_of_the_file(stream: Stream, tmp_pat
         await stream.send(*values_of(payments))
         await scored(stream, len(sent), processes)
     await same_bits(stream, spec, sent)
+    hops = await hops_of(stream, spec)
+    assert hops.clean, hops
+    assert hops.stages == {"merchant": len(sent), "corridor": len(sent), ENTITY_FEATURES.name: len(sent)}
 
 
 @pytest.mark.slow
@@ -94,10 +104,19 @@ async def test_four_partitions_give_the_bits_of_the_file_across_a_kill_of_each_s
     verdict = await verify(stream.kafka, stream.topics, stream.group, PAYMENTS.of_entities())
     assert verdict.clean, verdict
     assert verdict.scores == len(sent)
+    hops = await hops_of(stream, spec)
+    assert hops.clean, hops
+    assert hops.verdict.inputs == len(sent) + ROUNDS
+    assert hops.stages == {"merchant": len(sent), "corridor": len(sent), ENTITY_FEATURES.name: len(sent)}
     dead = [json.loads(record.value)["reason"] for record in await stream.read("dead-letters")]
     assert dead == ["duplicate"] * ROUNDS
     settings = {"ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap, "ASSAY_TOPIC_PREFIX": stream.prefix}
     for name, value in {**environment, **settings}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ASSAY_ENTITIES_GROUP", f"{stream.prefix}entities")
+    assert (
+        await asyncio.to_thread(run_main, monkeypatch, "verify", "--entities", "--json", "--group", stream.group) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["entities"]["stages"]["corridor"] == len(sent)
     assert await asyncio.to_thread(run_main, monkeypatch, "replay", "--json", "--group", stream.group) == 0
     assert json.loads(capsys.readouterr().out)["compared"] == len(sent)

@@ -21,6 +21,7 @@ from schemas.topics import (
     DECISIONS,
     LABELS,
     MODEL_REFERENCES,
+    MONITOR_BUDGETS,
     MONITOR_EVIDENCE,
     MONITOR_LEDGER,
     MONITOR_WINDOWS,
@@ -43,6 +44,35 @@ CASE: dict[str, Any] = {
     "model": "m",
 }  # fmt: skip
 WINDOW = {"sums": 1, "probability": [1], "anomaly_percentile": [1], "features": [[1], []]}
+DAY: dict[str, Any] = {
+    "counted": {"day": 20_000, "payments": 1, "used": 1.0, "fixed": 0.0, "steps": [3], "weights": [1.0]},
+    "hours": [0] * 24,
+}
+BUDGET: dict[str, Any] = {
+    "sums": {
+        "group": "g",
+        "policy": {"name": "fraud", "version": 1, "digest": "0" * 64},
+        "budget": {"per_day": 5.0, "time_zone": "UTC", "probability": {"lowest": 0.1, "highest": 0.9}},
+    },
+    "days": [DAY],
+}
+SUMS: dict[str, Any] = {
+    "source_topic": "t",
+    "source_partition": 0,
+    "first_offset": 0,
+    "last_offset": 0,
+    "until_ms": 1,
+    "model": "m",
+    "records": 1,
+    "scored": 1,
+    "alerts": 0,
+    "dead_letters": 0,
+    "late": 0,
+    "amount_sum": 0.0,
+    "alert_amount_sum": 0.0,
+    "probability_histogram": [],
+    "anomaly_percentile_histogram": [],
+}
 
 KNOWN: dict[str, list[tuple[bytes, Any]]] = {
     CASES.name: [
@@ -59,6 +89,8 @@ KNOWN: dict[str, list[tuple[bytes, Any]]] = {
     MONITOR_LEDGER.name: [(b"k", {}), (b"\xff", {}), (b"k", {"told": {"verdict": "fraud", "labelled_at_ms": 4_000_000_000_000,
                           "partition": 0, "offset": 0}})],
     MONITOR_WINDOWS.name: [(b"a", WINDOW), (b"\xff", WINDOW), (b"fraud/1@cpu", {**WINDOW, "probability": []})],
+    MONITOR_BUDGETS.name: [(b"a", BUDGET), (b"\xff", BUDGET), (b"fraud", {**BUDGET, "days": [{**DAY, "hours": [1]}]})],
+    SCORING_METRICS.name: [(b"k", {**SUMS, "budget": {**BUDGET["sums"], "days": [{**DAY["counted"], "weights": []}]}})],
     LABELS.name: [
         (b"k", {"transaction_id": "t", "verdict": "fraud", "source": "analyst", "labelled_at_ms": 4_000_000_000_000}),
     ],
@@ -122,6 +154,7 @@ SERVICES: dict[str, tuple[Sequence[Topic], Topic, Callable[[str], tuple[bytes, b
             MONITOR_EVIDENCE,
             MONITOR_LEDGER,
             MONITOR_WINDOWS,
+            MONITOR_BUDGETS,
         ),
         LABELS,
         label,

@@ -12,7 +12,7 @@ from schemas import codec
 from schemas.decision import ChallengerScore
 from schemas.label import Label
 from schemas.monitor import Evidence
-from schemas.topics import MONITOR_EVIDENCE
+from schemas.topics import LABELS, MONITOR_EVIDENCE
 from services.engine.faults import TimeLimits
 from services.faust_runtime.app import SideApp
 from services.monitor.evidence import RecordedDecision, of_decision, of_label, weight
@@ -154,6 +154,30 @@ def test_figures_come_by_age_and_only_the_oldest_is_mature() -> None:
         (60, None, True, 40.0),
     ]
     assert all(report.precision == 0.0 and report.recall is None for report in found)
+
+
+async def test_a_label_with_a_card_number_becomes_no_evidence() -> None:
+    """It is named, counted and passed over; the next one is taken."""
+    app, sent = MagicMock(), []
+    app.read = lambda schema, message: SideApp.read(app, schema, message)
+
+    async def send(topic: Any, key: bytes, *_: Any, **__: Any) -> None:
+        sent.append(key)
+
+    app.send = send
+    _Quality(app, MonitorSettings(), TimeLimits(DAY_MS, 0), MagicMock(), scan_ids=True)
+    (handle,) = (call.args[1] for call in app.agent.call_args_list if call.args[0] is LABELS)
+    for transaction_id in ("a", "4111 1111 1111 1111", "b"):
+        label = Label(
+            transaction_id=transaction_id, verdict="fraud", source="analyst", labelled_at_ms=1_780_000_000_000
+        )
+        message = SimpleNamespace(
+            topic="labels", partition=0, offset=0, value=codec.write(label), timestamp=1_780_000_000.0
+        )
+        await handle(SimpleNamespace(message=message))
+    assert sent == [b"a", b"b"]
+    (skipped,) = app.skipped.record.call_args_list
+    assert "1111" not in skipped.args[1]
 
 
 async def test_evidence_of_a_far_time_moves_no_clock_and_an_implausible_record_is_skipped() -> None:

@@ -36,9 +36,10 @@ class Input:
     timestamp: int = NOW_MS
 
 
-def verdicts(frauds_max: int = 100) -> VerdictProcessor:
+def verdicts(frauds_max: int = 100, *, scan_ids: bool = False) -> VerdictProcessor:
     settings = RuntimeSettings(), ProfilerSettings(frauds_max=frauds_max)
-    return VerdictProcessor(TopicPartition("labels", 0), "", *settings, LETTERS, Metrics(by_topic=True))
+    metrics = Metrics(by_topic=True)
+    return VerdictProcessor(TopicPartition("labels", 0), "", *settings, LETTERS, metrics, scan_ids=scan_ids)
 
 
 def merge() -> MergeProcessor:
@@ -63,6 +64,21 @@ async def run(processor: Processor, values: Sequence[Any]) -> Result:
 
 def written(result: Result, topic: str) -> list[dict[str, Any]]:
     return [json.loads(value) for write in result.writes if write.topic == topic for value in write.values]
+
+
+CARD_NUMBER = "4111-1111-1111-1111"
+
+
+@pytest.mark.parametrize("field", ["card_id", "transaction_id", "terminal_id"])
+async def test_a_label_with_a_card_number_is_a_dead_letter_as_a_payment_is(field: str) -> None:
+    """The card's id always, the others where payments are scanned too: they may be plain numbers."""
+    said = [label("a"), {**label("b"), field: CARD_NUMBER}, label("c")]
+    for scan_ids, letters in ((True, 1), (False, int(field == "card_id"))):
+        result = await run(verdicts(scan_ids=scan_ids), said)
+        found = written(result, "dead-letters")
+        assert [one["reason"] for one in found] == ["card_number"] * letters
+        assert not any("1111" in json.dumps(one) for one in found)
+        assert len(written(result, "terminal-sums")) == 3 - letters
 
 
 async def test_the_latest_verdict_counts_and_takes_back_an_earlier_one() -> None:

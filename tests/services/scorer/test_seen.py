@@ -27,6 +27,7 @@ def batch() -> Any:
     """Four payments: one passes, two are alerts, of which one is let through, one passes late."""
     no, yes = False, True
     return SimpleNamespace(
+        without_reasons=frozenset(),
         records=[Record(offset) for offset in range(10, 14)],
         timestamps_ms=np.array([NOW_MS - 5, NOW_MS - 40, NOW_MS - 2, NOW_MS - 1]),
         event_time_ms=np.array([NOW_MS - 1000] * 4),

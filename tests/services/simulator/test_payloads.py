@@ -2,11 +2,15 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from models.installation import DEPLOY
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import TransactionDay, generate
+from models.sources.parser import EventParser
+from models.sources.spec_file import load_source
 from schemas import codec
 from schemas.transaction import Transaction
 from services.simulator.payloads import CARD_NUMBER, KINDS, Garbage, Payload, payloads
@@ -103,3 +107,13 @@ def test_prefetched_days_are_the_same_days() -> None:
     assert [day.transaction_id for day in prefetched(days())] == [day.transaction_id for day in days()]
     endless = generate(SimulationSettings(seed=3, customers=10, terminals=20, days=None))
     assert len(list(itertools.islice(prefetched(endless), 3))) == 3
+
+
+def test_payments_of_rings_are_read_by_the_spec_that_comes_with_them() -> None:
+    """The device and the payee of each, as ids; all else as without."""
+    source, settings = load_source(DEPLOY / "sources" / "rings.yaml"), replace(SETTINGS, rings=True)
+    generated = [row for day in generate(settings) for row in zip(*day.attributes.values(), strict=True)]
+    events = EventParser(source).batch([payload.value for payload in payloads(generate(settings))])
+    assert events is not None
+    columns = events.columns(frozenset({"device_id", "payee_id"}), None, frozenset())
+    assert list(zip(columns.ids["device_id"], columns.ids["payee_id"], strict=True)) == generated

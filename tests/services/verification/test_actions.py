@@ -36,6 +36,7 @@ class Said:
     shadow_rules: tuple[str, ...] = ()
     model: str = "fraud/1@cpu"
     policy: str | None = NAME
+    thresholds: tuple[float, ...] = ()
 
 
 SOUND = [

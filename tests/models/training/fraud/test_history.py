@@ -1,12 +1,14 @@
 """A file is the history that it holds: to the same bits as the simulation it was written from."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from models.features.spec_file import load_spec
+from models.features.offline import history_features
+from models.features.spec_file import load_spec, parse_spec
 from models.files.options import ReadOptions, TableError
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
@@ -85,3 +87,52 @@ def test_a_file_of_nothing_usable_and_a_missing_column_are_refused(payments: pl.
         read_history(path, NAMES, "LABEL", SPEC, options=UTC)
     with pytest.raises(TableError, match="no column SORT"):
         read_history(path, NAMES, "FRAUD", SPEC, "SORT", options=UTC)
+
+
+RINGS = load_spec(Path("deploy/features/rings.yaml"))
+
+
+def test_simulated_rings_have_the_entities_bits_of_a_file() -> None:
+    """Whole histories of devices, merchants and payees, of which there are more than cards: none is forgotten."""
+    simulation = replace(SIMULATION, rings=True)
+    drawn, days = simulated(simulation, RINGS).data, list(generate(simulation))
+    rows = {
+        name: np.array([value for day in days for value in day.columns.ids[name]], object)
+        for name in ("card_id", "terminal_id", "device_id", "payee_id")
+    }
+    rows["event_time_ms"] = np.concatenate([day.event_time_ms for day in days])
+    rows["amount"] = np.concatenate([day.amount for day in days])
+    rows["is_fraud"] = np.concatenate([day.is_fraud for day in days])
+    of_file = history_features(RINGS, rows, np.zeros(len(drawn), np.int64), 1)
+    np.testing.assert_array_equal(of_file.view(np.uint32), drawn.features.view(np.uint32))
+    assert len(set(rows["payee_id"])) > simulation.customers
+
+
+def test_a_file_remembers_every_pair_that_names_an_entity(tmp_path: Path) -> None:
+    """More pairs than cards or terminals: each pair is fresh once."""
+    spec = parse_spec(
+        "version: 1\nkeys: {card: card_id}\nentities: {pair: {id: [card_id, terminal_id]}}\n"
+        "features:\n  - {name: pair_age, kind: since, key: pair, event: first, at_most: 30d}\n"
+    )
+    pairs = [(card, terminal) for card in range(20) for terminal in range(20)] * 2
+    frame = pl.DataFrame(
+        {
+            "transaction_id": [f"t{number}" for number in range(len(pairs))],
+            "card_id": [f"card-{'abcdefghijklmnopqrst'[card]}" for card, _ in pairs],
+            "terminal_id": [f"terminal-{terminal}" for _, terminal in pairs],
+            "event_time_ms": [1_767_225_600_000 + 1_000 * number for number in range(len(pairs))],
+            "amount": [5.0] * len(pairs),
+            "FRAUD": [0] * len(pairs),
+        }
+    )
+    frame.write_parquet(tmp_path / "pairs.parquet")
+    ages = read_history(tmp_path / "pairs.parquet", {}, "FRAUD", spec, options=UTC).data.features[:, 0]
+    assert (ages[400:] == 400.0).all()
+
+
+def test_features_of_what_no_simulation_has_are_one_sentence() -> None:
+    """What is lacking, and what gives it."""
+    with pytest.raises(
+        TrainingError, match=r"The features read device_id, payee_id, .* or --rings for device_id and payee_id\.$"
+    ):
+        simulated(SIMULATION, RINGS)

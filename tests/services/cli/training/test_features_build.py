@@ -1,11 +1,14 @@
 """`assay features build`: a file in, its features out."""
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from models.features.entities import EntityFold
 from models.features.offline import history_features
 from models.features.spec_file import load_spec
 from tests.models.training.fraud.shop_kinds import SOURCE, write
@@ -49,6 +52,29 @@ def test_a_payment_that_the_stream_would_refuse_is_one_sentence_with_its_row(
     assert "1 payment(s) without a usable" in (error := capsys.readouterr().err)
     assert "row 3 " in error
     assert not target.exists()
+
+
+def test_explain_shows_what_each_entity_takes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its hop, partitions and memory by the settings; for a spec without entities nothing."""
+    monkeypatch.setenv("ASSAY_PARTITIONS", "12")
+    monkeypatch.setenv("ASSAY_ENTITIES_IDS_MAX", "1000")
+    assert run_main(monkeypatch, "features", "explain", "deploy/features/rings.yaml", "--json") == 0
+    device, merchant, payee = json.loads(capsys.readouterr().out)["entities"]
+    assert [row["hop"] for row in (device, merchant, payee)] == [1, 2, 3]
+    assert (device["entity"], device["fields"], device["features"], device["partitions"]) == (
+        "device",
+        "device_id",
+        3,
+        12,
+    )
+    held = EntityFold(load_spec(Path("deploy/features/rings.yaml")), "device", 1000)._state.histories["device"]
+    assert device["memory_mb_max"] == math.ceil(12 * (held.rows[1:].nbytes + held._table.nbytes) / 1e6)
+    assert run_main(monkeypatch, "features", "explain", "deploy/features/rings.yaml") == 0
+    assert "makes 4 hops before it is scored" in " ".join(capsys.readouterr().out.split())
+    assert run_main(monkeypatch, "features", "explain", "deploy/features/fraud.yaml", "--json") == 0
+    assert "entities" not in json.loads(capsys.readouterr().out)
 
 
 def test_open_categories_are_learnt_from_the_days_before_and_written_for_a_model_of_ones_own(

@@ -10,6 +10,7 @@ import pytest
 from models.bundle.load import load_bundle
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
+from models.training.fraud.train import FraudSettings, recorded, restored
 from tests.services.cli.test_app import run_main
 
 pytestmark = pytest.mark.train
@@ -86,3 +87,29 @@ def test_what_cannot_be_trained_is_one_sentence(
     assert sentence in error
     assert error.count("\n") == 1
     assert not (tmp_path / "none").exists()
+
+
+def test_rings_are_simulated_or_a_file_is_read_not_both(
+    payments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence."""
+    assert train(monkeypatch, payments, tmp_path / "out", "--rings") == 2
+    assert "--rings is of simulated payments, and --data gives others: leave one out." in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_bundle_of_simulated_rings_names_their_kinds_and_says_so_in_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Features and source are those that come with it; a bundle of other payments has no such setting."""
+    small = ["--epochs=1", "--no-compared", "--no-gan", "--json", "--days=14", "--customers=800"]
+    small += ["--validation-days=4", "--delay-days=2", "--test-days=3"]
+    assert run_main(monkeypatch, "train", "fraud", "--rings", f"--out={tmp_path / 'out'}", *small) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["training"]["settings"]["rings"] is True
+    assert set(manifest["feature_spec"]["entities"]) == {"device", "merchant", "payee"}
+    assert set(manifest["source"]["attributes"]) == {"device_id", "payee_id"}
+    assert {"scenario 4", "scenario 5", "scenario 6"} <= {row["name"] for row in manifest["evaluation"]["by_scenario"]}
+    trained = load_bundle(tmp_path / "out").manifest
+    assert restored(trained).rings
+    assert "rings" not in recorded(FraudSettings(trained.feature_spec, source=trained.source))
