@@ -68,7 +68,6 @@ def texts(values: Sequence[Any], path: str, characters: tuple[int, int]) -> list
     return [value or None for value in values] if "" in values else list(values)
 
 
-<<<<<<< HEAD
 def joined(
     columns: Sequence[Sequence[str | None]],
     paths: Sequence[str],
@@ -97,6 +96,14 @@ def joined(
     return found
 
 
+def decoded(values: Sequence[float | None]) -> NDArray[np.float64]:
+    """float64[n] of numbers or flags whose type and bounds were checked as they were read, NaN where there is none."""
+    try:
+        return np.fromiter(values, np.float64, len(values))
+    except TypeError:  # one is None
+        return np.array(values, np.float64)
+
+
 def numbers(
     values: Sequence[Any], path: str, scale: int, bounds: tuple[float, float], drop: str | None = None
 ) -> NDArray[np.float64]:
@@ -107,18 +114,6 @@ def numbers(
     if drop is not None:
         without = dict.fromkeys(map(ord, drop))
         values = [value.translate(without) if type(value) is str else value for value in values]
-=======
-def decoded(values: Sequence[float | None]) -> NDArray[np.float64]:
-    """float64[n] of numbers or flags whose type and bounds were checked as they were read, NaN where there is none."""
-    try:
-        return np.fromiter(values, np.float64, len(values))
-    except TypeError:  # one is None
-        return np.array(values, np.float64)
-
-
-def numbers(values: Sequence[Any], path: str, scale: int, bounds: tuple[float, float]) -> NDArray[np.float64]:
-    """float64[n], NaN where there is none. Texts are decimal numbers. scale: decimal places. bounds: at least, at most."""
->>>>>>> attrs
     held = [value for value in values if type(value) is str]
     if held:
         if not _OF_NUMBERS.issuperset("".join(held)) or max(map(len, held)) > NUMBER_CHARACTERS_MAX:
