@@ -70,9 +70,9 @@ def verify(
     """Read input and outputs back and check that each committed input was answered exactly once.
 
     Of a source that is routed, the hop to `events`, too; with --entities each hop of `assay entities`. May run beside a scorer.
-    Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and
-    so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent, hanging, misjudged,
-    disagreeing or differing, or if cards (applicants) are split over partitions.
+    Alerts are judged again by the thresholds on the decisions, answers of a gateway by the scores; `assay replay` compares
+    the scores themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order,
+    inconsistent, hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
     if product is Product.CREDIT and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
@@ -272,6 +272,7 @@ def show(verdict: "Verdict") -> None:
     results.print(
         f"{verdict.inputs:,} inputs: {verdict.scores:,} scores, {verdict.dead_letters:,} dead letters, "
         f"{verdict.alerts:,} alerts, {verdict.decisions:,} decisions"
+        f"{f', {verdict.answers:,} answers' if verdict.answers else ''}"
     )
     for count, what in (
         (verdict.lag, "inputs not committed yet"),
