@@ -36,6 +36,7 @@ from services.cli.running import (
     intake,
     profile,
     registry_server,
+    run,
     score,
     simulate,
 )
@@ -79,6 +80,7 @@ app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
 app.add_typer(train.app, name="train")
+app.command(epilog=run.EXAMPLE)(run.run)
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=entities.EXAMPLE)(entities.entities)
 app.command(epilog=intake.EXAMPLE)(intake.intake)

@@ -39,7 +39,12 @@ Data = Annotated[
     typer.Option(help="Labelled payments: .csv or .tsv (also .gz, .zst) or .parquet. Default: simulated ones."),
 ]
 Mapped = Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")]
-Label = Annotated[str, typer.Option(help="Column that says which payments were frauds.")]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that says which payments were frauds. Default: the source spec's `label`, else is_fraud."
+    ),
+]
 Scenario = Annotated[str | None, typer.Option(help="Column that numbers the kinds of fraud, for figures of each.")]
 From = Annotated[str | None, typer.Option("--from", help="First day of the training cut, such as 2018-07-25.")]
 Cut = Annotated[int | None, typer.Option(min=1)]
@@ -81,7 +86,7 @@ def fraud(
     data: Data = None,
     mapped: Mapped = None,
     source_file: reading.SourceFile = None,
-    label: Label = "is_fraud",
+    label: Label = None,
     scenario: Scenario = None,
     out: Out = Path("bundles/fraud"),
     features: Spec = None,
@@ -152,6 +157,7 @@ def fraud(
     )
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
+        label = label or (own.label if own is not None else None) or "is_fraud"
         history = _history(data, mapped or [], label, scenario, settings, report, options, described) if data else None
         manifest = train.train_fraud(settings, out, report, results, history)
     train_view.show(manifest, out, json)
