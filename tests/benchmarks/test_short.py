@@ -200,7 +200,7 @@ def test_the_monitor_reads_sums_and_not_payments() -> None:
 def test_entities_are_measured_beside_kafka_streams() -> None:
     """None and one, 3,000 payments, one round, half a second of load; nothing is lost."""
     result = entities.measure((1,), 200, 0.5, 3_000, 1)
-    assert entities.good(result), result
+    assert entities.good(result), result["rows"]
     assert [row["entities"] for row in result["rows"]] == [0, 1]
     for row in result["rows"]:
         assert row["records_per_s"] > 0

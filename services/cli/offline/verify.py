@@ -69,9 +69,9 @@ def verify(
     """Read input and outputs back and check that each committed input was answered exactly once.
 
     Of a source that is routed, the hop to `events`, too; with --entities each hop of `assay entities`. May run beside a scorer.
-    Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and
-    so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent, hanging, misjudged,
-    disagreeing or differing, or if cards (applicants) are split over partitions.
+    Alerts are judged again by the thresholds on the decisions, answers of a gateway by the scores; `assay replay` compares
+    the scores themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order,
+    inconsistent, hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
     from models.sources.spec_file import load_source
     from services.verification.pipeline import CREDIT, PAYMENTS
@@ -86,7 +86,7 @@ def verify(
         options |= {"progress": progress, "policies": _policies()}
         before = _before(spec, options, entities=entities and not credit)
         verdict = asyncio.run(_judge(group, watch, options))
-    same, more = _compared(group, hidden=json) if bits else (True, {})
+    same, more = _compared(group, hidden=json, entities=entities) if bits else (True, {})
     _print(*before, verdict, more, as_json=json)
     clean = same and all(one is None or one.clean for one in (*before, verdict))
     if not clean or (verdict.split_subjects and not allow_split):
@@ -197,15 +197,22 @@ async def _judge(group: str, watch_s: float, options: dict[str, Any]) -> "Verdic
     return await judge(kafka, topics, group, seen=witness.trails, **options)
 
 
-def _compared(group: str | None, *, hidden: bool) -> tuple[bool, dict[str, int]]:
-    """Whether a replay says the same, and its counts."""
+def _compared(group: str | None, *, hidden: bool, entities: bool) -> tuple[bool, dict[str, int]]:
+    """Whether a replay says the same, and its counts; of the stages too where there are entities."""
     from services.cli.offline.replay import replayed_with
+    from services.cli.offline.stages import stages_replayed
 
     with progress_bar(hidden=hidden) as progress:
         comparison = replayed_with(progress, group)[0].comparison
+        stages = asyncio.run(stages_replayed(progress)) if entities else None
     counts = comparison.as_dict()
     del counts["examples"]
-    return comparison.equal, counts
+    if stages is None:
+        return comparison.equal, counts
+    if not hidden:
+        for example in stages.examples:
+            results.print(f"    {example}")
+    return comparison.equal and stages.equal, {**counts, **stages.as_dict()}
 
 
 def show_routed(verdict: "Verdict") -> None:
@@ -240,6 +247,7 @@ def show(verdict: "Verdict") -> None:
     results.print(
         f"{verdict.inputs:,} inputs: {verdict.scores:,} scores, {verdict.dead_letters:,} dead letters, "
         f"{verdict.alerts:,} alerts, {verdict.decisions:,} decisions"
+        f"{f', {verdict.answers:,} answers' if verdict.answers else ''}"
     )
     for count, what in (
         (verdict.lag, "inputs not committed yet"),
