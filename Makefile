@@ -147,8 +147,8 @@ clean: ## remove the virtual environment, caches and local data
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-ALL_EXTRAS := cpu files formats store gateway grpc side train bench trace dev
-IMAGE_EXTRAS := formats store gateway grpc side trace
+ALL_EXTRAS := cpu files formats store gateway grpc console side train trees bench trace dev
+IMAGE_EXTRAS := formats store gateway grpc console side trace
 COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --constraint $(LOCK) $(if $(INDEX),--default-index $(INDEX))
 hashes: INDEX = $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2> /dev/null))
@@ -156,7 +156,7 @@ extras = $(foreach extra,$(1),--extra $(extra))
 
 lock: ## resolve every dependency again into deploy/locks
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/$(PIP_INSTALL) --editable '.[cpu,files,formats,store,gateway,grpc,side,train,bench,trace,dev]' >&2
+	@.venv-lock/bin/$(PIP_INSTALL) --editable '.[cpu,files,formats,store,gateway,grpc,console,side,train,trees,bench,trace,dev]' >&2
 	@{ sed '/^[^#]/,$$d' $(LOCK); .venv-lock/bin/python -m pip freeze --exclude-editable \
 		| grep -v -E '^(cuda|nvidia|triton)[a-z0-9-]*=='; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
 	@rm -rf .venv-lock

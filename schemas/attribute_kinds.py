@@ -1,8 +1,8 @@
-"""The kinds of features that read a credit application: its attributes, and simple arithmetic of them."""
+"""The kinds of features that read attributes of one event, a payment or an application, and simple arithmetic of them."""
 
 import operator
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -24,10 +24,10 @@ SAME_MAX = 3
 
 
 class AttributeFeature(BaseFeature):
-    """What every feature of an application has."""
+    """What every feature of attributes has."""
 
     missing: Number | None = Field(
-        None, description="Value where an attribute is absent or null. Without it such an application is a dead letter."
+        None, description="Value where an attribute is absent or null. Without it such an event is a dead letter."
     )
     protected: bool = Field(
         False,
@@ -45,25 +45,34 @@ class AttributeFeature(BaseFeature):
         yield from ()
 
 
-class NumberFeature(AttributeFeature):
-    """A number of the application."""
+class OneAttributeFeature(AttributeFeature):
+    """What reads one attribute. Each kind declares it behind `kind`, so that manifests keep the order of their fields."""
 
-    kind: Literal["number"] = Field(description="A number of the application.")
-    attribute: AttributeName = Field(description="Which one.")
-    at_least: Number | None = Field(
-        None, description="A smaller number is a mistake: a dead letter. Of a payment, it becomes this."
-    )
-    at_most: Number | None = Field(
-        None, description="A larger number is a mistake: a dead letter. Of a payment, it becomes this."
-    )
-    transform: Transform = Field(
-        "none", description="log1p: natural logarithm of 1 + value; needs at_least: 0 or more."
-    )
+    if TYPE_CHECKING:
+        attribute: AttributeName
 
     @property
     def attributes_read(self) -> tuple[str, ...]:
         """Names of the attributes that it needs."""
         return (self.attribute,)
+
+
+class NumberFeature(OneAttributeFeature):
+    """A number of the event."""
+
+    kind: Literal["number"] = Field(description="A number of the event.")
+    attribute: AttributeName = Field(description="Which one.")
+    at_least: Number | None = Field(
+        None,
+        description="Of an application, a smaller number is a mistake: a dead letter. Of a payment, it becomes this.",
+    )
+    at_most: Number | None = Field(
+        None,
+        description="Of an application, a larger number is a mistake: a dead letter. Of a payment, it becomes this.",
+    )
+    transform: Transform = Field(
+        "none", description="log1p: natural logarithm of 1 + value; needs at_least: 0 or more."
+    )
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Field and what is wrong with it, beyond types."""
@@ -106,10 +115,10 @@ class Learn(Part):
     )
 
 
-class CategoryFeature(AttributeFeature):
-    """A category of the application, mapped to numbers."""
+class CategoryFeature(OneAttributeFeature):
+    """A category of the event, mapped to numbers."""
 
-    kind: Literal["category"] = Field(description="A category of the application.")
+    kind: Literal["category"] = Field(description="A category of the event.")
     attribute: AttributeName = Field(description="Which one.")
     values: Annotated[dict[AttributeName, CategoryValue], Field(max_length=ATTRIBUTES_MAX)] = Field(
         {},
@@ -117,18 +126,13 @@ class CategoryFeature(AttributeFeature):
         description="Every value that is known, and its number. A whole number given as value is written without point.",
     )
     other: CategoryValue | None = Field(
-        None, description="For every value not named. Without it an application with one is a dead letter."
+        None, description="For every value not named. Without it an event with one is a dead letter."
     )
     learn: Learn | None = Field(
         None,
         exclude_if=operator.not_,
         description="In place of values, other and missing: training takes them from its training cut and writes them here.",
     )
-
-    @property
-    def attributes_read(self) -> tuple[str, ...]:
-        """Names of the attributes that it needs."""
-        return (self.attribute,)
 
     @property
     def is_open(self) -> bool:
@@ -211,16 +215,11 @@ class RatioFeature(AttributeFeature):
         return f"{above} relative to {below}"
 
 
-class FlagFeature(AttributeFeature):
-    """Yes or no, of a payment."""
+class FlagFeature(OneAttributeFeature):
+    """Yes or no."""
 
-    kind: Literal["flag"] = Field(description="1 where a flag of the payment is yes, 0 where it is no.")
+    kind: Literal["flag"] = Field(description="1 where a flag of the event is yes, 0 where it is no.")
     attribute: AttributeName = Field(description="Which one.")
-
-    @property
-    def attributes_read(self) -> tuple[str, ...]:
-        """Names of the attributes that it needs."""
-        return (self.attribute,)
 
     def value_words(self, value: float) -> str:
         """Yes and no."""
@@ -230,16 +229,11 @@ class FlagFeature(AttributeFeature):
         return self.attribute.replace("_", " ")
 
 
-class MissingFeature(AttributeFeature):
+class MissingFeature(OneAttributeFeature):
     """Whether something is not known."""
 
-    kind: Literal["missing"] = Field(description="1 where the payment lacks an attribute, 0 where it has it.")
+    kind: Literal["missing"] = Field(description="1 where the event lacks an attribute, 0 where it has it.")
     attribute: AttributeName = Field(description="Which one.")
-
-    @property
-    def attributes_read(self) -> tuple[str, ...]:
-        """Names of the attributes that it needs."""
-        return (self.attribute,)
 
     def value_words(self, value: float) -> str:
         """Yes and no."""
@@ -262,10 +256,10 @@ class BoundedFeature(AttributeFeature):
 
 
 class DifferenceFeature(BoundedFeature):
-    """One number less another, of a payment."""
+    """One number less another."""
 
-    kind: Literal["difference"] = Field(description="One number of the payment less another.")
-    attribute: AttributeName = Field(description="From which; amount is the payment's.")
+    kind: Literal["difference"] = Field(description="One number of the event less another.")
+    attribute: AttributeName = Field(description="From which; amount is a payment's.")
     minus: AttributeName = Field(description="What is subtracted.")
 
     @property
@@ -297,7 +291,7 @@ class BetweenFeature(BoundedFeature):
         return f"time from {self.start.replace('_', ' ')} to {self.end.replace('_', ' ')}"
 
 
-class NetworkFeature(AttributeFeature):
+class NetworkFeature(OneAttributeFeature):
     """What an internet address says of its network."""
 
     kind: Literal["network"] = Field(description="What an internet address of the payment says of its network.")
@@ -315,11 +309,6 @@ class NetworkFeature(AttributeFeature):
         if (self.part == "listed") != (self.networks is not None):
             yield "networks", "listed needs the name of one of the spec's networks, and private none; correct one"
 
-    @property
-    def attributes_read(self) -> tuple[str, ...]:
-        """Names of the attributes that it needs."""
-        return (self.attribute,)
-
     def value_words(self, value: float) -> str:
         """Yes and no."""
         return {1.0: "yes", 0.0: "no"}.get(value, super().value_words(value))
@@ -331,7 +320,10 @@ class NetworkFeature(AttributeFeature):
         return f"{self.attribute.replace('_', ' ')} is of {network}"
 
 
-EventFeature = FlagFeature | MissingFeature | DifferenceFeature | BetweenFeature | NetworkFeature
-"""What only payments have."""
+ApplicationFeature = (
+    NumberFeature | CategoryFeature | FlagFeature | MissingFeature | CombinedFeature | RatioFeature | DifferenceFeature
+)
+"""What payments and applications have. The order says nothing: a spec names its kinds."""
 
-ApplicationFeature = NumberFeature | CategoryFeature | CombinedFeature | RatioFeature
+EventFeature = BetweenFeature | NetworkFeature
+"""What reads times and addresses, which applications have not."""

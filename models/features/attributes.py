@@ -14,6 +14,9 @@ from schemas.attribute_kinds import (
     ApplicationFeature,
     CategoryFeature,
     CombinedFeature,
+    DifferenceFeature,
+    FlagFeature,
+    MissingFeature,
     NumberFeature,
     RatioFeature,
 )
@@ -74,6 +77,12 @@ def _reader(feature: ApplicationFeature) -> Read:
         read = partial(_category_feature, feature.attribute, numbers, feature.other.number if feature.other else None)
     elif isinstance(feature, CombinedFeature):
         read = partial(_combined_feature, feature)
+    elif isinstance(feature, FlagFeature):
+        read = partial(_flag_feature, feature.attribute)
+    elif isinstance(feature, MissingFeature):
+        return partial(_missing_feature, feature.attribute)
+    elif isinstance(feature, DifferenceFeature):
+        read = partial(_difference_feature, feature)
     else:
         read = partial(_ratio_feature, feature)
     return read if feature.missing is None else partial(_or_missing, read, feature.attributes_read, feature.missing)
@@ -118,6 +127,22 @@ def category(value: float | bool | str) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def _flag_feature(name: str, attributes: Attributes) -> float:
+    value = _number(attributes, name)
+    if value not in (0.0, 1.0):
+        raise _UnknownError(f"attribute {name} is neither yes nor no")
+    return value
+
+
+def _missing_feature(name: str, attributes: Attributes) -> float:
+    return 1.0 if attributes.get(name) is None else 0.0
+
+
+def _difference_feature(feature: DifferenceFeature, attributes: Attributes) -> float:
+    value = _number(attributes, feature.attribute) - _number(attributes, feature.minus)
+    return min(max(value, feature.at_least), feature.at_most)
 
 
 def _combined_feature(feature: CombinedFeature, attributes: Attributes) -> float:

@@ -6,7 +6,8 @@ changes a bit.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -81,7 +82,14 @@ def _inputs_of(feature: AttributeFeature) -> list[Input]:
     return [(name, "number") for name in feature.attributes_read]
 
 
-Numbered = Callable[[str], float]
+class Table(NamedTuple):
+    """Numbers by value, and that of every other value."""
+
+    named: dict[str, float]
+    other: float
+
+
+Numbered = Table | Callable[[str], float]
 """The number of a text, NaN where there is none."""
 
 
@@ -120,7 +128,7 @@ def _table(feature: CategoryFeature) -> Numbered:
     named = {name: value.number for name, value in feature.values.items()}
     other = feature.other.number if feature.other else math.nan
     named[NO_VALUE] = math.nan
-    return lambda value: named.get(value, other)
+    return Table(named, other)
 
 
 def _networks(spec: FeatureSpec, feature: NetworkFeature) -> Numbered:
@@ -163,14 +171,15 @@ def fill(inputs: Inputs, columns: TransactionColumns, matrix: NDArray[np.float32
     _run(program, given, matrix)
 
 
-def _input(
-    columns: TransactionColumns, name: str, how: str, tables: dict[str, Numbered]
-) -> NDArray[np.float64] | Sequence[float]:
+def _input(columns: TransactionColumns, name: str, how: str, tables: dict[str, Numbered]) -> NDArray[np.float64]:
     if how == "number":
         if name == AMOUNT:
             return columns.amount
         return columns.event_time_ms.astype(np.float64) if name == EVENT_TIME else columns.numbers[name]
-    return list(map(tables[how], columns.ids[name]))
+    table, texts = tables[how], columns.ids[name]
+    # no call of Python's for each value
+    found = map(table.named.get, texts, repeat(table.other)) if isinstance(table, Table) else map(table, texts)
+    return np.fromiter(found, np.float64, len(texts))
 
 
 @compiled

@@ -14,7 +14,7 @@ from models.files.flags import is_flag_column, read_flags
 from models.files.numbers import is_missing_series
 from models.files.options import ReadOptions, TableError, nearest, shown
 from models.files.table import RAGGED_WORDS, Table, read_table
-from schemas.attribute_kinds import AttributeFeature, CategoryFeature
+from schemas.attribute_kinds import AttributeFeature, CategoryFeature, MissingFeature
 from schemas.feature_spec import FeatureSpec
 
 DEFAULT, REPAID = ("default", "defaulted", "bad"), ("repaid", "paid", "good")
@@ -107,7 +107,11 @@ def _attributes(spec: FeatureSpec) -> tuple[list[str], dict[str, set[str]]]:
     for feature in features:
         if isinstance(feature, CategoryFeature):
             categories.setdefault(feature.attribute, set()).update(feature.values)
-    numbers = {n: None for f in features if not isinstance(f, CategoryFeature) for n in f.attributes_read}
+    numbers = {
+        n: None for f in features if not isinstance(f, CategoryFeature | MissingFeature) for n in f.attributes_read
+    }
+    # what is only asked whether it is there is read as it is written
+    numbers |= {f.attribute: None for f in features if isinstance(f, MissingFeature) and f.attribute not in categories}
     return list(numbers), {name: known for name, known in categories.items() if name not in numbers}
 
 

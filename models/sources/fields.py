@@ -174,8 +174,9 @@ def _text(name: str, path: str, written: str, characters: tuple[int | None, int]
     whole = written == "string" and not _in_list(path)
 
     def make(found: Values) -> Texts:
-        if whole and least:
-            return found[path]
+        if whole:
+            column = found[path]
+            return column if least or all(column) else [value or None for value in column]
         return _held(values.texts(found[path], path, (least or 0, most)), path, required)
 
     return Field(name, (Leaf(path, kind, required),), make, checked=whole)
@@ -236,11 +237,15 @@ def _number(name: str, attribute: NumberAttribute) -> Field:
     native = attribute.written == "number" and not attribute.scale
     leaf = Leaf(attribute.path, _number_kind(attribute.written, (low, high) if native else None), attribute.required)
 
+    plain = native and not _in_list(attribute.path)
+
     def make(found: Values) -> Floats:
+        if plain:
+            return values.decoded(found[attribute.path])
         column = values.numbers(found[attribute.path], attribute.path, attribute.scale, (low, high))
         return _there(column, attribute.path, attribute.required)
 
-    return Field(name, (leaf,), make, native and not _in_list(attribute.path), text=False)
+    return Field(name, (leaf,), make, plain, text=False)
 
 
 def _flag(name: str, attribute: FlagAttribute) -> Field:
@@ -250,6 +255,8 @@ def _flag(name: str, attribute: FlagAttribute) -> Field:
     plain = attribute.written == "boolean" and not _in_list(attribute.path)
 
     def make(found: Values) -> Floats:
+        if plain:
+            return values.decoded(found[attribute.path])
         column = values.flags(found[attribute.path], attribute.path, yes, no)
         return _there(column, attribute.path, attribute.required)
 

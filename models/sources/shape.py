@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 
 from schemas import codec
 from schemas.paths import Parts, parts, shown
@@ -112,6 +113,7 @@ class Values:
 
     def __init__(self, bases: Sequence[Sequence[Any]], at: dict[str, tuple[int, str | None]]) -> None:
         self._bases, self._at = bases, at
+        self._turned: dict[tuple[int, str], list[tuple[Any, ...]]] = {}
 
     def __len__(self) -> int:
         return len(self._bases[0])
@@ -122,7 +124,26 @@ class Values:
 
     def __getitem__(self, path: str) -> list[Any]:
         base, attribute = self._at[path]
-        return list(self._bases[base]) if attribute is None else _gathered(self._bases[base], attribute)
+        if attribute is None:
+            return list(self._bases[base])
+        column = self._column(base, attribute)
+        return _gathered(self._bases[base], attribute) if column is None else list(column)
+
+    def _column(self, base: int, attribute: str) -> Sequence[Any] | None:
+        """What `_gathered` finds, by turning all fields of an object into columns at once: a quarter of the time for each.
+
+        None where an object is null, or there are no rows.
+        """
+        within, _, name = attribute.rpartition(".")
+        columns = self._turned.get((base, within))
+        if columns is None:
+            objects = self._column(base, within) if within else self._bases[base]
+            try:
+                columns = list(zip(*map(astuple, objects or ()), strict=True))
+            except TypeError:  # an object that is null
+                columns = []
+            self._turned[base, within] = columns
+        return columns[int(name[1:])] if columns else None
 
 
 def _place(root: _Node, found: Parts, leaf: Leaf) -> None:

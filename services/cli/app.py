@@ -28,6 +28,7 @@ from services.cli.operating import acls, bench, capacity, doctor, held, tail, to
 from services.cli.people import cases, label, lists, monitor, privacy
 from services.cli.running import (
     broker,
+    console,
     convert,
     credit,
     entities,
@@ -88,6 +89,7 @@ app.command(epilog=convert.EXAMPLE)(convert.convert)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(console.app, name="console")
 app.command(epilog=init.EXAMPLE)(init.init)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)

@@ -106,6 +106,7 @@ def test_a_public_layout_is_trained_on_by_its_label_and_scored(
     path, (source, features) = file_of("ibm_aml", tmp_path, 4_000), specs("ibm_aml")
     bundle = str(tmp_path / "bundle")
     quick = ("--epochs", "3", "--no-compared", "--no-gan", "--out", bundle, "--json")
+    quick += ("--accept", "constant", "--accept", "logistic")  # three epochs
     assert (
         run_main(monkeypatch, "train", "fraud", "--data", str(path), "--source", source, "--features", features, *quick)
         == 0

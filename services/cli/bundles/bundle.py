@@ -31,7 +31,10 @@ Accepted = Annotated[
     typer.Option(
         "--accept",
         metavar="FAULT",
-        help="Release it in spite of: chance, constant (no better than these), figures, report (not its own). Recorded.",
+        help=(
+            "Release it in spite of: chance, constant (no better than these), logistic (far below such a regression), figures, "
+            "report (not its own). Recorded."
+        ),
     ),
 ]
 RunUntrusted = Annotated[

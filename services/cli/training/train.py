@@ -10,6 +10,7 @@ import typer
 
 from models.installation import DEPLOY, lacking
 from services.cli import reading
+from services.cli.bundles.bundle import faults_of
 from services.cli.files import needing_files
 from services.cli.training import train_view
 from services.errors import AssayError
@@ -59,7 +60,10 @@ Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the data, a
 Version = Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")]
 LineName = Annotated[str | None, typer.Option("--name", help="Of the model line, a product's name. Default: fraud.")]
 Classifier = Annotated[
-    Literal["reference", "wide"], typer.Option(help="reference: 8 chosen features -> 10 -> 1. wide: all features.")
+    Literal["reference", "wide", "xgboost", "lightgbm", "blend"],
+    typer.Option(
+        help="reference: 8 chosen features -> 10 -> 1. wide: all features. xgboost, lightgbm: trees. blend: wide and xgboost."
+    ),
 ]
 Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
@@ -73,6 +77,14 @@ Described = Annotated[
 ]
 Owner = Annotated[str | None, typer.Option(help="Who answers for the bundle.")]
 Licence = Annotated[str | None, typer.Option(help="Of the bundle.")]
+Accepted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="FAULT",
+        help="Write it in spite of: constant (no better), logistic (far below a logistic regression on the same inputs).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")]
 
 
@@ -121,6 +133,7 @@ def fraud(
     licence: Licence = None,
     version: Version = 1,
     name: LineName = None,
+    accept: Accepted = None,
     json: Json = False,
 ) -> None:
     """Train the fraud bundle on labelled payments of a file, or on simulated ones.
@@ -146,6 +159,7 @@ def fraud(
             customers=customers,
             from_date=from_day,
             name=name,
+            accepted=faults_of(accept) or None,
             rings=rings or None,
         ),
         version=version,

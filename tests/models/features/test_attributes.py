@@ -134,3 +134,19 @@ def test_a_mistake_in_a_spec_names_its_line_and_the_fix(line: str, replacement: 
     assert line in SPEC
     with pytest.raises(FeatureSpecError, match=error):
         parse_spec(SPEC.replace(line, replacement))
+
+
+def test_applications_have_the_kinds_that_payments_have() -> None:
+    """Flags, what is missing and differences, by the same words; a flag that is neither yes nor no is a sentence."""
+    made = mapping("""
+version: 1
+features:
+  - {name: owner, kind: flag, attribute: owner, missing: 0.5}
+  - {name: no_limit, kind: missing, attribute: limit}
+  - {name: left, kind: difference, attribute: limit, minus: use, at_least: 0, missing: -1}
+""")
+    assert made.row({"owner": True, "limit": 10, "use": 4}) == [1.0, 0.0, 6.0]
+    assert made.row({"owner": 0.0, "limit": 1, "use": 4}) == [0.0, 0.0, 0.0]
+    assert made.row({"use": 4}) == [0.5, 1.0, -1.0]
+    assert made.row({"owner": 2.0, "limit": 1, "use": 1}) == "attribute owner is neither yes nor no"
+    assert made.row({"owner": "yes", "limit": 1, "use": 1}) == "attribute owner is not a number up to 1e+15"

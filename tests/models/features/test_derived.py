@@ -10,6 +10,7 @@ import pytest
 
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.derived import listed, prefix
+from models.features.entities import EntityFolds
 from models.features.fold import fold, warm
 from models.features.layout import id_fields, number_fields, stream_fields
 from models.features.offline import history_features
@@ -220,3 +221,34 @@ def test_a_spec_that_derives_nothing_costs_no_step() -> None:
     assert FeatureState(spec, 1).derive is None
     columns = TransactionColumns({"card_id": ["a"]}, np.array([START_MS]), np.ones(1))
     assert fold(FeatureState(spec, 1), columns)[0].tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize("key", ["card", "address"])
+@pytest.mark.parametrize("aggregation", ["sum", "mean", "max", "std", "ratio"])
+def test_no_window_adds_or_compares_amounts_of_several_currencies_unasked(aggregation: str, key: str) -> None:
+    """Of a subject's events and of an entity's; a count asks for no currency."""
+    text = (
+        "version: 1\nkeys: {card: card_id}\nentities: {address: {id: ip}}\nCURRENCIES"
+        "windows: [{duration: 1h, buckets: 6}]\nfeatures:\n"
+        f"  - {{name: x, kind: window, key: {key}, aggregation: AGGREGATION, window: 1h}}\n"
+    )
+    asked = text.replace("AGGREGATION", aggregation)
+    assert "Feature x adds amounts up" in str(misfit(parse_spec(asked.replace("CURRENCIES", "")), SOURCE))
+    assert misfit(parse_spec(asked.replace("CURRENCIES", "currencies: {only: EUR}\n")), SOURCE) is None
+    assert misfit(parse_spec(text.replace("AGGREGATION", "count").replace("CURRENCIES", "")), SOURCE) is None
+
+
+def test_an_entitys_sum_is_in_the_specs_currency() -> None:
+    """Converted once, before any history."""
+    spec = parse_spec(
+        "version: 1\nkeys: {card: card_id}\nentities: {address: {id: ip}}\n"
+        + RATES
+        + "windows: [{duration: 1h, buckets: 6}]\n"
+        "features:\n  - {name: x, kind: window, key: address, aggregation: sum, window: 1h}\n"
+    )
+    events = EventParser(SOURCE, spec.currencies).batch(
+        [payload(place, ip="192.0.2.1", currency=code) for place, code in enumerate(("EUR", "USD", "JPY"))]
+    )
+    assert events is not None
+    columns = events.columns({"card_id", "terminal_id", "ip", "currency"}, None)
+    assert EntityFolds(spec, 10).values(columns)[:, 0].tolist() == pytest.approx([10.0, 15.0, 15.1])
