@@ -82,7 +82,7 @@ def _fact(draw: random.Random, who: int, habit: _Habits, number: int) -> Fact:
 
 def _signs(draw: random.Random) -> Iterator[bool]:
     """Two or three of the three."""
-    hidden = draw.randrange(6)
+    hidden = draw.randrange(18)
     return (place != hidden for place in range(3))
 
 
