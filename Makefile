@@ -25,7 +25,7 @@ INSTALL = $(RUN)/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo monitor test test-slow test-versions test-version coverage test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit
+.PHONY: help demo monitor test test-slow test-versions test-version coverage test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit six-commands
 .PHONY: site sign sbom audit audit-answers dashboards clean lock hashes
 
 help: ## what can be made
@@ -90,6 +90,9 @@ chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running syste
 fuzz: $(VENV)/.installed-all ## malformed payments and specs: none stops a partition, none reaches a log (INPUTS=1000000 SEED=1)
 	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
 
+six-commands: $(VENV)/.installed-all ## from assay init to alerts by the words of its README, on two streams of other shapes; a quarter of an hour
+	@$(RUN)/python -m pytest -x tests/streams/six_commands.py
+
 side-kills: $(VENV)/.installed-all ## kills the monitor with -9 again and again: every successor makes progress (KILLS=100 SEED=1)
 	@$(RUN)/python -m tests.chaos.side_kills --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
@@ -144,8 +147,8 @@ clean: ## remove the virtual environment, caches and local data
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-ALL_EXTRAS := cpu files formats store gateway grpc side train bench trace dev
-IMAGE_EXTRAS := formats store gateway grpc side trace
+ALL_EXTRAS := cpu files formats store gateway grpc console side train trees bench trace dev
+IMAGE_EXTRAS := formats store gateway grpc console side trace
 COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --constraint $(LOCK) $(if $(INDEX),--default-index $(INDEX))
 hashes: INDEX = $(or $(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2> /dev/null))
@@ -153,7 +156,7 @@ extras = $(foreach extra,$(1),--extra $(extra))
 
 lock: ## resolve every dependency again into deploy/locks
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/$(PIP_INSTALL) --editable '.[cpu,files,formats,store,gateway,grpc,side,train,bench,trace,dev]' >&2
+	@.venv-lock/bin/$(PIP_INSTALL) --editable '.[cpu,files,formats,store,gateway,grpc,console,side,train,trees,bench,trace,dev]' >&2
 	@{ sed '/^[^#]/,$$d' $(LOCK); .venv-lock/bin/python -m pip freeze --exclude-editable \
 		| grep -v -E '^(cuda|nvidia|triton)[a-z0-9-]*=='; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
 	@rm -rf .venv-lock

@@ -62,20 +62,27 @@ class CaseReason(Message):
     alerts: Count = Field(description="How many of the alerts name it.")
 
 
-CaseVerb = Literal["confirm", "dismiss", "expire", "forget", "mute", "unmute"]
+CaseVerb = Literal["confirm", "dismiss", "expire", "forget", "mute", "unmute", "assign", "escalate", "note"]
+WORK: tuple[CaseVerb, ...] = ("assign", "escalate", "note")
+"""What changes who works a case and what is written beside it; never what was decided."""
 
-HISTORY_MAX = 20
-"""Decisions that a case remembers: the newest."""
+Person = Annotated[str, Field(min_length=1, max_length=100)]
+
+HISTORY_MAX = 50
+"""Decisions and notes that a case remembers: the newest."""
 
 
 class CaseDecision(Message):
-    """One line of a case's history: what somebody, or the clock, decided or was refused."""
+    """One line of a case's history: what somebody, or the clock, decided, wrote or was refused."""
 
     action: CaseVerb = Field(description="What was to be done.")
     by: Annotated[str, Field(max_length=100)] = Field(description="Who.")
     at_ms: EventTimeMs = Field(description="Kafka timestamp of the action.")
     note: Words | None = Field(None, description="What they wrote.")
-    refused: bool = Field(False, description="A decision stood that it did not overrule: it changed nothing.")
+    refused: bool = Field(
+        False, description="A decision or another's assignment stood that it did not overrule: it changed nothing."
+    )
+    assignee: Person | None = Field(None, description="Of assign: to whom; no one where it is missing.")
     version: Version = Field(description="Version of the case that it made.")
     offset: OffsetOrNone = Field(-1, description="The action's offset on the case's partition of `case-actions`.")
 
@@ -119,8 +126,10 @@ class Case(Message):
         0, description="Version that the newest decision of an analyst made; 0 before the first."
     )
     history: Annotated[tuple[CaseDecision, ...], Field(max_length=HISTORY_MAX)] = Field(
-        (), description="Decisions, refused ones too, the oldest first; the newest 20."
+        (), description="Decisions, refused ones too, assignments and notes, the oldest first; the newest 50."
     )
+    assignee: Person | None = Field(None, description="Who works it; no one where it is missing.")
+    escalated: bool = Field(False, description="An analyst asked for a second look: it comes first in the queue.")
     taken_in_at_ms: EventTimeMs | None = Field(
         None,
         description="When the case service took in the newest alert or decision, by its own clock: expiry counts from here."
@@ -149,7 +158,10 @@ class CaseAction(Message):
         None,
         description="Version of the case that they saw. Without it the action is taken as it is: the last one counts.",
     )
-    overrule: bool = Field(False, description="Decide although another decision stands.")
+    overrule: bool = Field(
+        False, description="Decide although another decision stands; assign although another works it."
+    )
+    assignee: Person | None = Field(None, description="For assign: to whom; without it the case is released.")
 
     @model_validator(mode="after")
     def _says_of_what(self) -> "CaseAction":
@@ -161,7 +173,7 @@ class CaseAction(Message):
 
 def held_card_number(action: CaseAction) -> str | None:
     """The name of a field that holds a card number: free text, and a card's id. A terminal's may be any number."""
-    fields = {"by": action.by, "note": action.note}
+    fields = {"by": action.by, "note": action.note, "assignee": action.assignee}
     return field_with_card_number({**fields, "muted_id": action.muted_id} if action.scope == "card" else fields)
 
 

@@ -21,10 +21,11 @@ Files = Annotated[dict[FileName, Digest], Field(max_length=100)]
 Product = Literal["fraud", "credit"]
 ScoreKind = Literal["classifier", "anomaly"]
 ScoreKinds = Annotated[tuple[ScoreKind, ...], Field(min_length=1, max_length=2)]
-Fault = Literal["chance", "constant", "figures", "report"]
-"""What may speak against a bundle: no better than chance, than a constant; figures, a report that are not its own."""
+Fault = Literal["chance", "constant", "logistic", "figures", "report"]
+"""What may speak against a bundle: no better than chance, than a constant; far below a logistic regression; figures, a report
+that are not its own."""
 
-Faults = Annotated[tuple[Fault, ...], Field(max_length=4)]
+Faults = Annotated[tuple[Fault, ...], Field(max_length=5)]
 """Several of these."""
 
 

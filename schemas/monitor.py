@@ -24,7 +24,9 @@ from schemas.base import (
 )
 from schemas.label import Verdict
 from schemas.metric import FeatureCounts
+from schemas.policy import Name
 from schemas.reference import Reference
+from schemas.score import PolicyName, RuleNames
 
 FeatureNames = Annotated[tuple[FeatureName, ...], Field(max_length=512)]
 JUDGED_MAX = 1_000
@@ -47,6 +49,9 @@ class Judged(Message):
     event_time_ms: EventTimeMs = Field(description="When the payment happened.")
     probability: Probability = Field(description="Calibrated probability of fraud.")
     alert: bool = Field(description="Whether a threshold was crossed.")
+    policy: PolicyName | None = Field(None, description="The policy of which a rule holds; None where none does.")
+    rules: RuleNames = Field((), description="Its rules that are on and hold.")
+    shadow_rules: RuleNames = Field((), description="Those in shadow that hold.")
     weight: Positive = Field(
         description="How many payments it stands for: 1 / its chance to be recorded and to get a label. 0: it was blocked."
     )
@@ -150,6 +155,21 @@ class DriftReport(Message):
     challenger: ChallengerReport | None = Field(None, description="The challenger beside it, where there is one.")
 
 
+class RuleQuality(Message):
+    """What labels say of the payments of which a rule holds. Weighted as the rest."""
+
+    policy: PolicyName = Field(description="The policy, as outputs name it.")
+    rule: Name = Field(description="The rule.")
+    state: Literal["on", "shadow"] = Field(description="What it was then.")
+    hits: Positive = Field(description="Payments of which it holds, weighted.")
+    frauds: Positive = Field(description="Of them frauds, weighted.")
+    labelled: Count = Field(description="Recorded ones of them with a label, unweighted.")
+    precision: Share | None = Field(None, description="Frauds among them.")
+
+
+RULES_REPORTED_MAX = 1_000
+
+
 class QualityReport(Message):
     """What labels say of a model's payments of an age. Weighted: each recorded payment counts for those it stands for.
 
@@ -170,6 +190,9 @@ class QualityReport(Message):
     brier: Share | None = Field(None, description="Mean squared error of the probability.")
     calibration_error: Share | None = Field(
         None, description="Mean distance of predicted and observed fraud share over ten bins of probability."
+    )
+    rules: Annotated[tuple[RuleQuality, ...], Field(max_length=RULES_REPORTED_MAX)] = Field(
+        (), description="Rules that hold of some of them, the policy of the newest payment first."
     )
 
 

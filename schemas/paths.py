@@ -11,6 +11,9 @@ PARTS_MAX = 16
 
 INDEX_MAX = 999
 
+ROW = "$row"
+"""Where a file's row has its number, from 1: no path of a spec's, which cannot begin with $."""
+
 Parts = tuple[str | int, ...]
 """Names of objects' fields, and places in lists, from the outside in."""
 
@@ -23,6 +26,8 @@ def parts(path: str) -> Parts:
     >>> parts('items[0].price'), parts('["odd.name"].id')
     (('items', 0, 'price'), ('odd.name', 'id'))
     """
+    if path == ROW:
+        return (ROW,)
     found: list[str | int] = []
     at = 0
     while at < len(path):
@@ -64,7 +69,7 @@ def shown(found: Parts) -> str:
 
 def _checked(path: str) -> str:
     try:
-        parts(path)
+        parts(path if path != ROW else f"{path}.")
     except ValueError as error:
         raise PydanticCustomError("spec", "{problem}", {"problem": str(error)}) from None
     return path

@@ -6,10 +6,8 @@ and file are read by one parser made of it (`models/sources`), so that training 
 
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -17,22 +15,21 @@ from pydantic_core import PydanticCustomError
 from schemas.alert import ATTRIBUTES_SHOWN_MAX
 from schemas.base import NUMBER_MAX, Number, Part, TopicName
 from schemas.conditions import Condition
-from schemas.paths import Path, parts
+from schemas.derived import CurrencyCode
+from schemas.located import IdField, Located, Moment, OptionalIdField, Problem, TimeField, Written
+from schemas.paths import ROW, Path, parts
 from schemas.record_format import Envelope, RecordFormat
 
 AMOUNT_MAX = 1e9
 SCALE_MAX = 9
 ATTRIBUTES_MAX = 256
-TIME_CODES = {"Y", "m", "d", "H", "M", "S", "f", "z"}
-ISO_8601 = "iso8601"
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
 """Of an attribute."""
 
-Written = Literal["any", "number", "string"]
-"""In which type of JSON a value comes; any takes both."""
+Dropped = Annotated[str, Field(pattern=r"^[^0-9.+\-eE]+$", max_length=8)]
+"""Characters that are left out of numbers as text: no part of a number."""
 
-Unit = Literal["s", "ms", "us", "ns"]
 Characters = Annotated[int, Field(ge=0, le=1_000)]
 Words = Annotated[str, Field(min_length=1, max_length=200)]
 Scale = Annotated[int, Field(ge=0, le=SCALE_MAX)]
@@ -40,75 +37,11 @@ Choices = Annotated[
     tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(min_length=1, max_length=1_000)
 ]
 
-Problem = tuple[tuple[str | int, ...], str]
-"""Where (path into the spec) and what is wrong, with the fix."""
+LOCATED = ("id", "time", "subject", "counterparty")
+"""The event's fields that may be made of several paths."""
 
 OWN_NAMES = ("event_id", "event_time", "card_id", "subject", "terminal_id", "counterparty", "amount")
 """Names of the event's own fields in feature specs: no attribute may take one."""
-
-
-class IdField(Part):
-    """An id of the event: a text, or a whole number, which is read as its digits."""
-
-    path: Path = Field(description="Where it lies.")
-    written: Written = Field("any", description="In which type of JSON: string, number, or any.")
-
-
-class OptionalIdField(IdField):
-    """An id that an event may lack."""
-
-    required: bool = Field(True, description="An event without one is a dead letter.")
-
-
-class Moment(Part):
-    """How a time is written."""
-
-    unit: Unit | None = Field(None, description="Of a number since 1970 UTC.")
-    format: Annotated[str, Field(min_length=2, max_length=64)] | None = Field(
-        None, description="Of a text: iso8601, with its offset; or a pattern of %Y %m %d %H %M %S %f %z."
-    )
-    time_zone: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="IANA time zone of texts that name none: for patterns without %z."
-    )
-
-    def moment_problems(self) -> Iterator[Problem]:
-        """What is wrong beyond types."""
-        if (self.unit is None) == (self.format is None):
-            yield (), "a time needs either unit (s, ms, us, ns since 1970) or format (iso8601 or a pattern); give one"
-        elif self.format is None or self.format == ISO_8601:
-            if self.time_zone is not None:
-                yield ("time_zone",), "only patterns without %z take a time zone; remove it"
-        else:
-            yield from self._pattern_problems(self.format)
-
-    def _pattern_problems(self, pattern: str) -> Iterator[Problem]:
-        codes = re.findall(r"%(.)", pattern)
-        unknown = [code for code in codes if code not in TIME_CODES]
-        missing = [code for code in "Ymd" if code not in codes]
-        if unknown or missing or len(set(codes)) != len(codes):
-            yield (
-                ("format",),
-                f"{pattern!r} is not iso8601, nor a pattern with each of %Y %m %d and, once each, any of %H %M %S %f %z",
-            )
-        elif "z" in codes and self.time_zone is not None:
-            yield ("time_zone",), "a pattern with %z takes no time zone; remove one of them"
-        elif "z" not in codes and self.time_zone is None:
-            yield ("format",), "the pattern has no %z, so it does not say which time zone it means; add time_zone"
-        elif self.time_zone is not None:
-            try:
-                ZoneInfo(self.time_zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                yield (
-                    ("time_zone",),
-                    f"{self.time_zone!r} is not a known time zone; write an IANA name such as Europe/Paris",
-                )
-
-
-class TimeField(Moment):
-    """When the event happened."""
-
-    path: Path = Field(description="Where it lies.")
-    written: Written = Field("any", description="In which type of JSON: string, number, or any.")
 
 
 class ScaleField(Part):
@@ -127,6 +60,9 @@ class AmountField(Part):
     scale: Scale | ScaleField = Field(
         0, description="Decimal places: 2 where 1234 means 12.34; or the path of a field that says it for each event."
     )
+    drop: Dropped | None = Field(
+        None, description='Characters that are left out of amounts as text: "$," of $1,234.50.'
+    )
     sign: Literal["as_given", "reversed"] = Field(
         "as_given", description="reversed: what is given as negative is a payment, as in a ledger."
     )
@@ -143,7 +79,8 @@ class AmountField(Part):
     @property
     def plain(self) -> bool:
         """Whether the amount is the number that is given."""
-        return self.scale == 0 and self.sign == "as_given" and self.negative_where is None
+        given = self.scale == 0 and self.sign == "as_given" and self.drop is None
+        return given and self.negative_where is None
 
 
 class TextField(Part):
@@ -156,12 +93,19 @@ class TextField(Part):
     characters_max: Characters = Field(64, description="A longer one is a dead letter.")
 
 
+CurrencyName = Annotated[str, Field(min_length=1, max_length=64)]
+
+
 class CurrencyField(Part):
     """Which currency the amount is in."""
 
     path: Path | None = Field(None, description="Where its ISO 4217 code lies.")
     fixed: Annotated[str, Field(min_length=3, max_length=3)] | None = Field(
         None, description="The same for all events."
+    )
+    codes: Annotated[dict[CurrencyName, CurrencyCode], Field(min_length=1, max_length=200)] | None = Field(
+        None,
+        description="The code of each name, where the events have names: {US Dollar: USD}. Any other is a dead letter.",
     )
     written: Written = Field("any", description="In which type of JSON: string, number, or any.")
     required: bool = Field(False, description="An event without one is a dead letter.")
@@ -317,6 +261,10 @@ class SourceSpec(Part):
     select: Annotated[tuple[Condition, ...], Field(max_length=100)] = Field(
         (), description="Records for which all of these hold are events; the others are passed over, and counted."
     )
+    label: Path | None = Field(
+        None,
+        description="Where files to train on say what was fraud. A stream is read without it, and no attribute may be it.",
+    )
     event: EventFields = Field(description="Where the fields of its own lie.")
     attributes: Annotated[dict[Name, Attribute], Field(max_length=ATTRIBUTES_MAX)] = Field(
         {}, description="Every further field, by a name of yours."
@@ -332,6 +280,11 @@ class SourceSpec(Part):
         event = self.event
         for inside, problem in self.format.problems():
             yield ("format", *inside), problem
+        for name in LOCATED:
+            found = getattr(event, name)
+            if found is not None and found.ways() != 1:
+                rows = "" if name == "time" else ", or row: true"
+                yield ("event", name), f"it lies at one path, or is joined of several{rows}; give exactly one of these"
         for where, problem in event.time.moment_problems():
             yield ("event", "time", *where), problem
         if event.amount.at_least > event.amount.at_most:
@@ -344,6 +297,13 @@ class SourceSpec(Part):
                 yield ("event", name, "characters_min"), "characters_min is above characters_max; exchange them"
         for name, attribute in self.attributes.items():
             yield from self._attribute_problems(name, attribute)
+        if self.label is not None and self.label in (path for _, path in self.located()):
+            yield (
+                ("label",),
+                f"{self.label} is read as a field, too, and no model may read what it is to find; remove that field",
+            )
+        if event.currency is not None and event.currency.codes is not None and event.currency.path is None:
+            yield ("event", "currency", "codes"), "a currency that is fixed has a code already; remove codes"
         if len([name for name, attribute in self.attributes.items() if attribute.show]) > ATTRIBUTES_SHOWN_MAX:
             yield ("attributes",), f"more than {ATTRIBUTES_SHOWN_MAX} attributes have show; leave it off the others"
         yield from self._path_problems()
@@ -388,6 +348,11 @@ class SourceSpec(Part):
         return self.format.type == "json" and self.envelope == "none"
 
     @property
+    def of_rows(self) -> bool:
+        """Whether it takes numbers of rows as ids, so that only a file can be read by it."""
+        return any(getattr(getattr(self.event, name), "row", False) for name in LOCATED)
+
+    @property
     def is_routed(self) -> bool:
         """Whether intake is between the topic and the scorer, which reads nothing but plain JSON."""
         return self.routed or not self.is_json
@@ -396,7 +361,9 @@ class SourceSpec(Part):
         """Each field's place in the spec, and the path that it reads."""
         for name in EventFields.model_fields:
             field = getattr(self.event, name)
-            if field is not None and field.path is not None:
+            if isinstance(field, Located):
+                yield from ((("event", name), path) for path in field.paths if path != ROW)
+            elif field is not None and field.path is not None:
                 yield ("event", name), field.path
         if isinstance(self.event.amount.scale, ScaleField):
             yield ("event", "amount", "scale"), self.event.amount.scale.path

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from schemas.topics import DAY_MS, TOPICS
+from services.observability.console_metrics import ConsoleMetrics
 from services.observability.events import EVENTS
 from services.observability.gateway_metrics import GatewayMetrics
 from services.observability.low_rate_metrics import CaseMetrics, MonitorMetrics
@@ -59,6 +60,7 @@ def metrics_page() -> str:
             *catalogue(CaseMetrics(metrics.registry)),
             *catalogue(MonitorMetrics(metrics.registry)),
             *catalogue(GatewayMetrics(metrics.registry)),
+            *catalogue(ConsoleMetrics(metrics.registry)),
         ]
     )
     lines += [f"| `{name}` | {kind} | {labels} | {meaning} |" for name, kind, labels, meaning in rows]

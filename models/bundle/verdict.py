@@ -16,6 +16,12 @@ from schemas.manifest import Fault, Manifest
 NORMAL_95 = 1.96
 CHANCE = 0.5
 
+LOGISTIC = "logistic_average_precision"
+"""The figure of a logistic regression on the same inputs and cuts, where the trainer fitted one."""
+
+LOGISTIC_MARGIN = 0.1
+"""Part of what the logistic regression is above a guess, in average precision, that a model may be below it."""
+
 _NOT_STATED = {"files", "statement", "accepted", "owner", "licence", "permitted_use"}
 """Fields that the statement leaves out: what it is kept in, and what may be written by hand before a signature."""
 
@@ -44,6 +50,11 @@ def report_mark(digest: str) -> str:
     return f'<meta name="assay-statement" content="{digest}">'
 
 
+def unfit(manifest: Manifest) -> list[Objection]:
+    """What speaks against writing a bundle at all: no better than a constant, or far below a logistic regression."""
+    return [objection for objection in _of_figures(manifest) if objection.fault in ("constant", "logistic")]
+
+
 def objections(bundle: Bundle) -> list[Objection]:
     """What speaks against releasing a bundle; nothing for a sound one."""
     return [*_of_figures(bundle.manifest), *_of_belonging(bundle)]
@@ -64,7 +75,7 @@ def check_release(bundle: Bundle, accepted: Sequence[Fault]) -> tuple[Fault, ...
 
 
 def _of_figures(manifest: Manifest) -> list[Objection]:
-    """Against chance, and against a constant."""
+    """Against chance, a constant, and a logistic regression."""
     figures, found = manifest.metrics, []
     base = figures.get("fraud_share", figures.get("default_share"))
     needed = ("roc_auc", "average_precision", "brier")
@@ -84,6 +95,13 @@ def _of_figures(manifest: Manifest) -> list[Objection]:
                 "constant", f"its Brier score of {brier:.5f} is not below {base * (1.0 - base):.5f}, that of a constant"
             )
         )
+    logistic = figures.get(LOGISTIC, 0.0)
+    if logistic > base and precision - base < (1.0 - LOGISTIC_MARGIN) * (logistic - base):
+        why = (
+            f"its average precision of {precision:.3f} is below {logistic:.3f}, that of a logistic regression on the same "
+            f"inputs, by more than {LOGISTIC_MARGIN:.0%} of what the latter is above a guess"
+        )
+        found.append(Objection("logistic", why))
     return found
 
 

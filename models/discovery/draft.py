@@ -74,6 +74,8 @@ class Draft:
     attributes: dict[str, Guess | Question] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     label: str | None = None
+    routed: str | None = None
+    """Why intake has to be between the topic and the scorer; None where the scorer may read it, or where it is a file."""
 
     @property
     def questions(self) -> list[Question]:

@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 from polars.exceptions import PolarsError
 
-from models.discovery.sample import Record, Sample
+from models.discovery.sample import Record, Sample, sampled
 from models.files.events import is_lines, line_records
 from models.files.options import ReadOptions, TableError
 from models.files.table import read_table
@@ -68,14 +68,14 @@ def sample_file(path: Path, options: ReadOptions, records_max: int) -> Sample:
     with some_of(path) as (short, notes):
         if is_lines(short):
             lines = line_records(short, None, None)
-            chosen = lines[:: max(1, -(-len(lines) // records_max))]
+            chosen = [lines[place] for place in sampled(len(lines), records_max)]
             records = [Record(record["payload"], f"line {record['line']}") for record in chosen]
             return Sample(str(path), records, notes=notes)
         if short.suffix == ".parquet":
             return Sample(str(path), list(_parquet(short, records_max)), table=True, notes=notes)
         table = read_table(short, options, list)
-        step = max(1, -(-len(table.frame) // records_max))
-        rows, lines_of = table.frame.gather_every(step), table.lines.gather_every(step)
+        places = list(sampled(len(table.frame), records_max))
+        rows, lines_of = table.frame[places], table.lines[places]
         records = [
             Record(_encode(_filled(row)), f"line {line}")
             for row, line in zip(rows.iter_rows(named=True), lines_of, strict=True)

@@ -31,9 +31,11 @@ def infer(sample: Sample, answers: Answers, place: Place | None = None) -> Draft
     draft.about = [*_about(sample, records), *sample.notes, *notes]
     draft.select = select
     draft.event = own_fields(seen)
+    subject = draft.event["subject"]
+    if isinstance(subject, Guess) and (sample.format, sample.envelope) == ("json", "none"):
+        draft.routed = seen.keys.split(kept[subject.fields["path"]])
     taken = {str(value) for part in draft.event.values() for value in _paths(part)}
-    labels = [path for path, column in columns.items() if is_label(column)]
-    draft.label = answers.label or (labels[0] if len(labels) == 1 else None)
+    draft.label = answers.label or _label(columns)
     draft.attributes, draft.left_out = attributes_of(seen, taken, answers.label)
     draft.splits = [
         Guess({"path": column.path, "in": [column.counts.most_common(1)[0][0]]}, [values_words(column)])
@@ -41,6 +43,20 @@ def infer(sample: Sample, answers: Answers, place: Place | None = None) -> Draft
         if column.showable and vocabulary.SPLIT & set(column.words)
     ]
     return draft
+
+
+def label_in(sample: Sample, label: str | None) -> str:
+    """The field that says what a payment turned out to be: the one given, or the one that seems to. Raises DiscoveryError."""
+    columns, _ = columns_of(objects(sample))
+    found = named(columns, label, "label").path if label is not None else _label(columns)
+    if found is None:
+        raise DiscoveryError(f"No one field of {sample.name} seems to say what was fraud: name it with --label.")
+    return found
+
+
+def _label(columns: dict[str, Column]) -> str | None:
+    labels = [path for path, column in columns.items() if is_label(column)]
+    return labels[0] if len(labels) == 1 else None
 
 
 def topic_name(sample: Sample) -> str:
@@ -109,4 +125,4 @@ def _without(column: Column, gone: set[int]) -> Column:
     return Column(column.path, [value for _, value in kept], [row for row, _ in kept], column.records - len(gone))
 
 
-__all__ = ["Answers", "DiscoveryError", "Draft", "infer", "topic_name"]
+__all__ = ["Answers", "DiscoveryError", "Draft", "infer", "label_in", "topic_name"]

@@ -39,6 +39,18 @@ class Keys:
         again = [found for found in seen.values() if len(found) > 1]
         return sum(len(set(found)) == 1 for found in again), len(again)
 
+    def split(self, column: Column) -> str | None:
+        """Why a scorer cannot read the topic itself; None where it can, or where no keys say it."""
+        if not self.partitions or self.place is None:
+            return None
+        off = len(column.as_text) - self.placed(column)
+        if not off:
+            return None
+        return (
+            f"{off:,} of {len(column.as_text):,} records lie on another partition than the hash of {column.path} gives, so "
+            "intake brings each subject's together"
+        )
+
     def words(self, column: Column) -> list[str]:
         """What a topic's keys say of this field; nothing for a file."""
         if not self.partitions:

@@ -12,7 +12,7 @@ from models.discovery.columns import Column
 from models.discovery.sample import DiscoveryError
 from models.sources.values import ToMs, to_ms
 from schemas.codec import SchemaError
-from schemas.source_spec import ISO_8601, Moment, Unit
+from schemas.located import ISO_8601, Moment, Unit
 from schemas.times import EVENT_TIME_MS_MAX, TIME_MS_MIN
 
 READ_SHARE = 0.98

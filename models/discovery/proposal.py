@@ -20,9 +20,10 @@ from schemas.source_spec import (
 WINDOWS = (("10m", 10), ("1h", 12), ("24h", 12), ("7d", 7), ("30d", 30))
 """Durations and buckets. 7d and 30d have buckets of a day both, so they share their memory."""
 
-VALUES_MAX = 20
-"""A category of more is also something that a subject meets for the first time."""
+MET_VALUES_MIN = 4
+"""A category of so many is also something that a subject meets for the first time."""
 
+NAME_CHARACTERS_MAX = 64
 KEY = "subject"
 OWN_CATEGORIES = ("country", "channel", "mcc")
 BETWEEN_S_MAX = 315_576_000
@@ -42,6 +43,7 @@ def proposed_features(source: SourceSpec, seen: Seen) -> str:
         "allowed_lateness: 5m",
         f"keys: {{{KEY}: card_id}}  # card_id is the source spec's subject",
         *_currencies(source, seen),
+        *_networks(source),
         "",
         "windows:",
         *(f"  - {{duration: {duration}, buckets: {buckets}}}" for duration, buckets in WINDOWS),
@@ -62,6 +64,22 @@ def _currencies(source: SourceSpec, seen: Seen) -> Iterator[str]:
     yield f"currencies: {{only: {commonest}}}  # events in another currency become dead letters{rates}"
 
 
+def _networks(source: SourceSpec) -> list[str]:
+    """An id of the network of each address: a phone's address changes all the time, its network hardly ever."""
+    addresses = [name for name, attribute in source.attributes.items() if isinstance(attribute, IpAttribute)]
+    made = {_network(name): {"kind": "prefix", "attribute": name} for name in addresses if _has_network(name, source)}
+    return ["derived:", *(f"  {name}: {flow(fields)}" for name, fields in made.items())] if made else []
+
+
+def _network(name: str) -> str:
+    return f"{name}_network"
+
+
+def _has_network(name: str, source: SourceSpec) -> bool:
+    """Whether its network can have a name of its own."""
+    return _network(name) not in source.attributes and len(_network(name)) <= NAME_CHARACTERS_MAX
+
+
 def _features(source: SourceSpec, seen: Seen) -> Iterator[dict[str, Any]]:
     yield {"name": "amount", "kind": "field", "field": "amount"}
     for part in ("hour", "is_weekend", "is_night"):
@@ -78,10 +96,10 @@ def _features(source: SourceSpec, seen: Seen) -> Iterator[dict[str, Any]]:
         if field is not None:
             yield from _met(name, name, lacking=not field.required)
     for name, attribute in source.attributes.items():
-        yield from _of_attribute(name, attribute, seen)
+        yield from _of_attribute(name, attribute, source, seen)
 
 
-def _of_attribute(name: str, attribute: BaseAttribute, seen: Seen) -> Iterator[dict[str, Any]]:
+def _of_attribute(name: str, attribute: BaseAttribute, source: SourceSpec, seen: Seen) -> Iterator[dict[str, Any]]:
     lacking = not attribute.required
     missing = {"missing": 0} if lacking else {}
     if isinstance(attribute, NumberAttribute):
@@ -103,7 +121,8 @@ def _of_attribute(name: str, attribute: BaseAttribute, seen: Seen) -> Iterator[d
             yield {"name": f"{name}_{part}", "kind": "place", "key": KEY, "attribute": name, "part": part}
     elif isinstance(attribute, IpAttribute):
         yield {"name": f"{name}_private", "kind": "network", "attribute": name, "part": "private", **missing}
-        yield from _met(name, name, lacking=lacking)
+        of = _network(name) if _has_network(name, source) else name
+        yield from _met(of, of, lacking=lacking)
     elif isinstance(attribute, IdAttribute):
         yield from _met(name, name, lacking=lacking)
 
@@ -119,5 +138,5 @@ def _met(name: str, of: str, *, lacking: bool) -> Iterator[dict[str, Any]]:
 def _has_many_values(attribute: CategoryAttribute, seen: Sequence[Any]) -> bool:
     """Whether a subject may meet one for the first time: a merchant's kind rather than a card's."""
     if attribute.values is not None:
-        return len(attribute.values) > VALUES_MAX
-    return len({value for value in seen if value is not None}) > VALUES_MAX
+        return len(attribute.values) >= MET_VALUES_MIN
+    return len({value for value in seen if value is not None}) >= MET_VALUES_MIN

@@ -76,7 +76,11 @@ def _subject(seen: Seen) -> Guess | Question:
                 "pseudonyms --help`."
             )
         return Guess({"path": column.path}, [described(column), *seen.keys.words(column), "as you said"])
-    found = [column for column in ids(seen) if vocabulary.SUBJECT & column.all_words and _repeats(column)]
+    found = [
+        column
+        for column in ids(seen)
+        if vocabulary.SUBJECT & column.all_words and _repeats(column) and not column.is_ip
+    ]
     found = [column for column in found if not vocabulary.NO_PARTY & set(column.words)]
     if len(found) == 1:
         return Guess({"path": found[0].path}, [described(found[0]), *seen.keys.words(found[0])])

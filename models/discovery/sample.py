@@ -1,6 +1,7 @@
 """A sample of a topic or a file: records as the parser takes them, with their keys and partitions where they have any."""
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,13 @@ class Sample:
     def of_topic(self) -> bool:
         """Whether it has keys and partitions."""
         return self.partitions > 0
+
+
+def sampled(records: int, records_max: int) -> Sequence[int]:
+    """Places of a sample, in order; the same for the same numbers. Even steps could miss a rhythm of the records."""
+    if records <= records_max:
+        return range(records)
+    return sorted(random.Random(records).sample(range(records), records_max))
 
 
 def objects(sample: Sample) -> list[dict[str, Any] | None]:

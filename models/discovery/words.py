@@ -5,19 +5,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from schemas.conditions import Condition
+from schemas.located import Moment
 from schemas.source_spec import (
     AmountField,
     BaseAttribute,
     CategoryAttribute,
     FlagAttribute,
     GeoAttribute,
-    Moment,
     NumberAttribute,
     ScaleField,
     SourceSpec,
 )
 
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_UNITS |= {"min": "minutes", "h": "hours", "d": "days"}
 _BOUNDS = {"above": "above", "at_least": "at least", "below": "below", "at_most": "at most"}
 _TYPES = {
     "number": "a number",
@@ -44,20 +45,30 @@ def _sentences(source: SourceSpec) -> Iterator[str]:
         yield f"A record is an event where {held}; every other one is passed over and counted."
     else:
         yield "Every record is an event; one that is not as below is a dead letter."
-    yield f"An event's id is {event.id.path}; a repeated one is a dead letter."
-    yield f"It happened at {event.time.path}, {_moment(event.time)}."
-    yield f"Its subject, whose history comes first and which keys the topic, is {event.subject.path}."
+    yield f"An event's id is {event.id.where}; a repeated one is a dead letter."
+    yield f"It happened at {event.time.where}, {_moment(event.time)}."
+    yield f"Its subject, whose history comes first and which keys the topic, is {event.subject.where}."
     if event.counterparty is not None:
         may = "" if event.counterparty.required else ", which an event may lack"
-        yield f"The other side is {event.counterparty.path}{may}."
+        yield f"The other side is {event.counterparty.where}{may}."
     yield f"Its amount is {event.amount.path}, {_amount(event.amount)}."
     if event.currency is not None:
-        yield f"Its currency is {event.currency.fixed or event.currency.path}{', always' if event.currency.fixed else ''}."
+        currency = event.currency
+        coded = (
+            f", by name: {', '.join(f'{name} is {code}' for name, code in currency.codes.items())}"
+            if currency.codes
+            else ""
+        )
+        yield f"Its currency is {currency.fixed or currency.path}{', always' if currency.fixed else coded}."
     for name in ("mcc", "country", "channel"):
         if (field := getattr(event, name)) is not None:
             yield f"Its {name} is {field.path}."
     for name, attribute in source.attributes.items():
         yield f"Attribute {name}: {_attribute(attribute)}, at {' and '.join(attribute.paths)}{_further(attribute)}."
+    if source.label is not None:
+        yield f"In a file to train on, {source.label} says what was fraud; nothing else reads it."
+    if source.of_rows:
+        yield "Ids are numbers of rows, so only files can be read by it, no topic."
     yield "What no path names is not read."
 
 
@@ -101,7 +112,7 @@ def _constant(value: Any) -> str:
 
 def _moment(moment: Moment) -> str:
     if moment.unit is not None:
-        return f"in {_UNITS[moment.unit]} since 1970"
+        return f"in {_UNITS[moment.unit]} since {moment.start or 1970}"
     if moment.time_zone is None:
         return f"written as {moment.format} with its offset"
     return f"written as {moment.format} in the local time of {moment.time_zone}"
@@ -113,6 +124,8 @@ def _amount(amount: AmountField) -> str:
         words.append(f"in minor units, with as many decimal places as {amount.scale.path} says")
     else:
         words.append("as it is" if not amount.scale else f"in minor units: 1234 is {1234 / 10**amount.scale:g}")
+    if amount.drop is not None:
+        words.append(f"without any of {amount.drop}")
     if amount.sign == "reversed":
         words.append("with its sign reversed: what is given as negative is a payment")
     if amount.negative_where is not None:

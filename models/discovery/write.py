@@ -25,6 +25,7 @@ def yaml_of(draft: Draft) -> str:
         f"topic: {scalar(draft.topic)}",
         f"format: {draft.format}",
         *_envelope(draft),
+        *([f"# {draft.routed}", "routed: true"] if draft.routed else []),
         "",
         *_select(draft),
         "",

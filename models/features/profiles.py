@@ -137,6 +137,10 @@ class TerminalProfiles:
         self._sums = np.concatenate([np.zeros((1, 2, PROFILE_DAYS), np.int32), sums.astype(np.int32)])
         self._last_day = np.concatenate([[np.int64(NEVER)], last_day.astype(np.int64)])
 
+    def trim(self) -> None:
+        """Forget terminals that no feature can see any more, although there is room."""
+        self._make_room(0)
+
     def _row(self, terminal_id: str) -> int:
         """The terminal's row, a new one where it has none. There must be room."""
         row = self._rows.get(terminal_id)

@@ -24,7 +24,7 @@ from models.sources.events import Events
 from models.sources.parser import EventParser
 from schemas import codec
 from schemas.conditions import Condition
-from schemas.paths import parts
+from schemas.paths import ROW, parts
 from schemas.privacy import is_card_number
 from schemas.source_spec import FlagAttribute, SourceSpec
 
@@ -68,7 +68,21 @@ def records_of(
 ) -> list[dict[str, Any]]:
     """Each row as the record that the stream would carry (`payload`), with its `row` from 0, `line` from 1, `problem` (why it
     is none), `label` and `scenario`. Raises TableError."""
-    return line_records(path, label, scenario) if is_lines(path) else _rows(path, source, label, scenario, options)
+    lines = is_lines(path)
+    records = line_records(path, label, scenario) if lines else _rows(path, source, label, scenario, options)
+    if source.of_rows:
+        for record in records:
+            record["payload"] = _with_row(record["payload"], record["row"] + 1)
+    return records
+
+
+def _with_row(payload: bytes, number: int) -> bytes:
+    """The record with the number of its row, after whatever it says itself."""
+    head = payload.rstrip()
+    if not head.endswith(b"}"):  # no object: the parser says so
+        return payload
+    comma = b"" if head[:-1].rstrip().endswith(b"{") else b","
+    return head[:-1] + comma + f'"{ROW}":{number}}}'.encode()
 
 
 def _judged(parser: EventParser, records: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
@@ -233,7 +247,7 @@ def _column(name: str, header: Sequence[str]) -> str | None:
     if name in header:
         return name
     first = str(parts(name)[0])
-    return first if first in header and len(parts(name)) > 1 else None
+    return first if first in header else None
 
 
 def _put(record: Any, name: str, value: Any) -> None:
@@ -282,8 +296,8 @@ def _forms(source: SourceSpec) -> dict[str, str]:
     }
     forms = {**{path: "any" for condition in source.conditions() for path in condition.paths()}, **forms}
     for field in source.fields():
-        for path in (field.latitude, field.longitude) if hasattr(field, "latitude") else (field.path,):
-            if path is not None:
+        for path in getattr(field, "paths", None) or (getattr(field, "path", None),):
+            if path is not None and path != ROW:
                 plain = isinstance(field, FlagAttribute) and field.yes is None and field.written == "any"
                 forms[path] = "boolean" if plain else getattr(field, "written", "number")
     return forms
@@ -300,10 +314,10 @@ def _constants(condition: Condition) -> Iterator[tuple[str, Any]]:
 
 def _required(source: SourceSpec) -> list[str]:
     event = source.event
-    paths = [event.id.path, event.time.path, event.subject.path, event.amount.path]
-    paths += [event.counterparty.path] if event.counterparty and event.counterparty.required else []
+    paths = [*event.id.paths, *event.time.paths, *event.subject.paths, event.amount.path]
+    paths += event.counterparty.paths if event.counterparty and event.counterparty.required else []
     paths += [path for attribute in source.attributes.values() if attribute.required for path in attribute.paths]
-    return paths
+    return [path for path in paths if path != ROW]
 
 
 def usable_events(fields: pl.DataFrame) -> pl.Series:

@@ -87,8 +87,11 @@ def read_table(path: Path, options: ReadOptions, choose: Choose) -> Table:
     with opened(path, options) as table:
         wanted = list(dict.fromkeys(choose(table.columns)))
         for name in wanted:
-            if table.columns.count(name) > 1:
-                raise TableError(f"{path} has {table.columns.count(name)} columns named {name}: rename all but one.")
+            count = table.repeated.get(name, 1)
+            if count > 1 and not any(f"{name} {number}" in wanted for number in range(2, count + 1)):
+                raise TableError(
+                    f"{path} has {count} columns named {name}: rename all but one, or let a source spec read `{name} 2`, too."
+                )
         return _text(table, options, wanted)
 
 

@@ -5,6 +5,7 @@ import csv
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -54,8 +55,21 @@ class PlainLines(NamedTuple):
     lines: list[str]
 
 
+def _numbered(names: list[str]) -> tuple[list[str], dict[str, int]]:
+    """Each name once, and how many columns had one of several."""
+    counts, seen, found = Counter(names), Counter[str](), []
+    for name in names:
+        seen[name] += 1
+        again = f"{name} {seen[name]}"
+        found.append(again if name and seen[name] > 1 and again not in counts else name)
+    return found, {name: count for name, count in counts.items() if name and count > 1}
+
+
 class TextTable:
-    """A header and rows of text. columns: names, spaces around them removed. Raises TableError."""
+    """A header and rows of text. columns: names, spaces around them removed. Raises TableError.
+
+    repeated: names of several columns, and of how many; the second is called `NAME 2`, the third `NAME 3`.
+    """
 
     def __init__(self, path: Path, lines: IO[str], options: ReadOptions, encoding: str) -> None:
         self.path, self.encoding = path, encoding
@@ -80,6 +94,7 @@ class TextTable:
             raise TableError(
                 f"{path} begins with a comment (line {self._before + 1}): remove the lines above the column names."
             )
+        self.columns, self.repeated = _numbered(self.columns)
 
     @property
     def header_line(self) -> int:

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from models.networks.classifier import Classifier
 from models.networks.encoding import ClassifierInputs, Encoding, Standardisation
+from models.networks.logit import Logit, Mix
+from models.networks.trees import Trees
 from models.networks.vae import Vae
 
 
@@ -70,15 +72,18 @@ class Fused(nn.Module):
         self,
         encoding: Encoding,
         standardisation: Standardisation,
-        classifier: Classifier,
+        classifier: Classifier | None,
         calibration: Calibration | CalibrationCurve,
         vae: Vae,
         curve: PercentileCurve,
         chosen: tuple[int, ...] = (),
+        trees: Trees | None = None,
+        mix: Mix | None = None,
     ) -> None:
         super().__init__()
         self.inputs = ClassifierInputs(encoding, standardisation, chosen)
         self.classifier = classifier
+        self.logit = Logit(self.inputs, classifier, trees, mix)
         self.calibration = Curve(calibration) if isinstance(calibration, CalibrationCurve) else calibration
         self.vae = vae
         errors, percentiles = (torch.tensor(v, dtype=torch.float32) for v in (curve.errors, curve.percentiles))
@@ -95,7 +100,7 @@ class Fused(nn.Module):
         passed = ((error[:, None] - self.error_knots) * self.inverse_error_step).clamp(0.0, 1.0)
         percentile = (passed @ self.percentile_step).clamp(0.0, 100.0)
         return Outputs(
-            self._probability(self.classifier(self.inputs(features))),
+            self._probability(self.logit(features)),
             error,
             percentile,
             squared_errors @ self.bin_share,

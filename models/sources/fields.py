@@ -1,6 +1,6 @@
 """Each field of a source spec as the types that msgspec reads it by, and the column that its values become."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from models.sources import values
 from models.sources.shape import Leaf, Values
 from schemas.derived import Currencies
-from schemas.paths import parts
+from schemas.located import IdField, Located, OptionalIdField, TimeField
+from schemas.paths import ROW, parts
 from schemas.source_spec import (
     SCALE_MAX,
     AmountField,
@@ -22,15 +23,12 @@ from schemas.source_spec import (
     FlagAttribute,
     GeoAttribute,
     IdAttribute,
-    IdField,
     IpAttribute,
     NumberAttribute,
-    OptionalIdField,
     ScaleField,
     TextAttribute,
     TextField,
     TimeAttribute,
-    TimeField,
 )
 
 ID_CHARACTERS = (1, 64)
@@ -63,6 +61,11 @@ class Field:
 def id_field(name: str, field: IdField) -> Field:
     """An id of the event."""
     required = not isinstance(field, OptionalIdField) or field.required
+    if field.row:
+        return Field(name, (Leaf(ROW, int, True),), lambda found: list(map(str, found[ROW])), checked=True)
+    if field.join is not None:
+        return _joined(name, field, ID_CHARACTERS[1], field.separator, required)
+    assert field.path is not None
     return _text(name, field.path, field.written, ID_CHARACTERS if required else (0, ID_CHARACTERS[1]), required)
 
 
@@ -73,10 +76,14 @@ def text_field(name: str, field: TextField) -> Field:
 
 def currency_field(field: CurrencyField, currencies: Currencies | None = None) -> Field:
     """The currency's code. currencies: any other is refused."""
+    codes = field.codes
     if field.path is None:
         return Field("currency", (), lambda found: [field.fixed] * len(found), checked=True)
     path = field.path
-    plain = _text("currency", path, field.written, CURRENCY_CHARACTERS, field.required)
+    if codes is None:
+        plain = _text("currency", path, field.written, CURRENCY_CHARACTERS, field.required)
+    else:
+        plain = _coded(_text("currency", path, field.written, (int(field.required), 64), field.required), path, codes)
     if currencies is None:
         return plain
     known = frozenset([*currencies.codes, *([None] if currencies.missing else [])])
@@ -93,14 +100,28 @@ def currency_field(field: CurrencyField, currencies: Currencies | None = None) -
 
 def time_field(field: TimeField) -> Field:
     """When the event happened: int64[n], ms since 1970 UTC."""
-    convert = values.to_ms(field, field.path)
-    plain = field.unit == "ms" and field.written == "number" and not _in_list(field.path)
+    if field.join is not None:
+        return _joined_time(field)
+    assert field.path is not None
+    path, convert = field.path, values.to_ms(field, field.path)
+    plain = field.unit == "ms" and field.start is None and field.written == "number" and not _in_list(path)
 
     def make(found: Values) -> NDArray[np.int64]:
-        given = found[field.path]
-        return np.array(given if plain else _present(convert(given), field.path), np.int64)
+        given = found[path]
+        return np.array(given if plain else _present(convert(given), path), np.int64)
 
-    return Field("time", (Leaf(field.path, values.time_kind(field, field.written), True),), make, plain, text=False)
+    return Field("time", (Leaf(path, values.time_kind(field, field.written), True),), make, plain, text=False)
+
+
+def _joined_time(field: TimeField) -> Field:
+    """A time in several places, such as a date and a time of day."""
+    parts = _joined("time", field, values.TIME_CHARACTERS_MAX, " ", required=True)
+    convert = values.to_ms(field, field.where)
+
+    def make(found: Values) -> NDArray[np.int64]:
+        return np.array(_present(convert(parts.make(found)), field.where), np.int64)
+
+    return replace(parts, make=make, text=False)
 
 
 def amount_field(field: AmountField) -> Field:
@@ -115,7 +136,7 @@ def amount_field(field: AmountField) -> Field:
         if native:
             return np.array(found[field.path], np.float64)
         scale = field.scale if isinstance(field.scale, int) else 0
-        amounts = values.numbers(found[field.path], field.path, scale, (-np.inf, np.inf))
+        amounts = values.numbers(found[field.path], field.path, scale, (-np.inf, np.inf), field.drop)
         if isinstance(field.scale, ScaleField):
             amounts = (
                 amounts
@@ -159,6 +180,30 @@ def _text(name: str, path: str, written: str, characters: tuple[int | None, int]
         return _held(values.texts(found[path], path, (least or 0, most)), path, required)
 
     return Field(name, (Leaf(path, kind, required),), make, checked=whole)
+
+
+def _joined(name: str, field: Located, characters_max: int, separator: str, required: bool) -> Field:
+    """A text of several."""
+    paths, kinds = field.paths, {"string": str, "number": INTEGER, "any": str | INTEGER}
+
+    def make(found: Values) -> Texts:
+        columns = [values.texts(found[path], path, (0, characters_max)) for path in paths]
+        return values.joined(columns, paths, separator, characters_max, required=required)
+
+    leaves = tuple(Leaf(path, kinds[field.written], required) for path in paths)
+    return Field(name, leaves, make, checked=False)
+
+
+def _coded(plain: Field, path: str, codes: Mapping[str, str]) -> Field:
+    """Names as the codes that stand for them."""
+
+    def make(found: Values) -> Texts:
+        try:
+            return [None if value is None else codes[value] for value in plain.make(found)]
+        except KeyError:
+            raise values.refused("Expected one of the currencies that the source spec names", path) from None
+
+    return replace(plain, make=make, checked=False)
 
 
 def _category(name: str, attribute: CategoryAttribute) -> Field:

@@ -20,12 +20,12 @@ from models.sources.values import check_bounds
 from schemas import codec
 from schemas.conditions import Condition
 from schemas.derived import Currencies
+from schemas.located import Located, Moment
 from schemas.source_spec import (
     AmountField,
     EventFields,
     FlagAttribute,
     GeoAttribute,
-    Moment,
     NumberAttribute,
     SourceSpec,
 )
@@ -154,7 +154,7 @@ def with_types(source: SourceSpec, seen: Callable[[str], Any]) -> SourceSpec:
     """The spec with one type of JSON wherever it takes any: that of the value seen at a path, else the usual one."""
 
     def pinned(field: Any) -> Any:
-        if getattr(field, "written", None) != "any":
+        if getattr(field, "written", None) != "any" or (isinstance(field, Located) and field.path is None):
             return field
         path = field.latitude if isinstance(field, GeoAttribute) else field.path
         found = seen(path) if path else None

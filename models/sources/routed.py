@@ -14,6 +14,7 @@ import numpy as np
 from models.sources.events import Events
 from models.sources.parser import EventParser
 from schemas import codec
+from schemas.located import IdField, OptionalIdField, TimeField
 from schemas.source_spec import (
     AmountField,
     Attribute,
@@ -21,12 +22,9 @@ from schemas.source_spec import (
     EventFields,
     FlagAttribute,
     GeoAttribute,
-    IdField,
     NumberAttribute,
-    OptionalIdField,
     SourceSpec,
     TimeAttribute,
-    TimeField,
 )
 from schemas.topics import EVENTS
 
@@ -76,7 +74,7 @@ def _flat(name: str, attribute: Attribute) -> Attribute:
     elif isinstance(attribute, FlagAttribute):
         changes |= {"written": "boolean", "yes": None, "no": None}
     elif isinstance(attribute, TimeAttribute):
-        changes |= {"written": "number", "unit": "ms", "format": None, "time_zone": None}
+        changes |= {"written": "number", "unit": "ms", "start": None, "format": None, "time_zone": None}
     return attribute.model_copy(update=changes)
 
 

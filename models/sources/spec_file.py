@@ -60,7 +60,15 @@ def topic_of(source: SourceSpec | None) -> Topic:
 
 
 def users_topic(source: SourceSpec | None) -> Topic:
-    """The topic that holds the user's own records: what intake reads, or the scorer itself; named whole."""
+    """The topic that holds the user's own records: what intake reads, or the scorer itself; named whole.
+
+    Raises SourceSpecError where only a file can be read by the spec.
+    """
+    if source is not None and source.of_rows:
+        raise SourceSpecError(
+            f"The source spec of {source.topic} takes the number of a row as an id, which only a file has: name a field of the "
+            "records in place of `row: true`, or score files with `assay batch`."
+        )
     return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic, users=True)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.codec import SchemaError
-from schemas.source_spec import ISO_8601, Moment
+from schemas.located import ISO_8601, Moment
 from schemas.times import EVENT_TIME_MS_MAX, UNITS_MS, unit_of
 
 NUMBER_CHARACTERS_MAX = 40
@@ -25,7 +25,16 @@ ADDRESSES_MAX = 65_536
 """Remembered: to look at one again costs a third of judging it."""
 
 _OF_NUMBERS = frozenset("0123456789+-.eE")
-_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_WORDS = {
+    "s": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+    "min": "minutes",
+    "h": "hours",
+    "d": "days",
+}
+_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PER_MS = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
@@ -59,6 +68,34 @@ def texts(values: Sequence[Any], path: str, characters: tuple[int, int]) -> list
     return [value or None for value in values] if "" in values else list(values)
 
 
+def joined(
+    columns: Sequence[Sequence[str | None]],
+    paths: Sequence[str],
+    separator: str,
+    characters_max: int,
+    *,
+    required: bool,
+) -> list[str | None]:
+    """The texts of several columns as one: all of them, or none. Only the last may hold what separates them."""
+    found: list[str | None] = []
+    for row in zip(*columns, strict=True):
+        missing = next((place for place, part in enumerate(row) if part is None), None)
+        if missing is not None:
+            if required or any(row):
+                raise refused("Expected a text", paths[missing])
+            found.append(None)
+            continue
+        parts = [str(part) for part in row]
+        for part, path in zip(parts[:-1], paths, strict=False):
+            if separator in part:
+                raise refused(f"Expected a text without {separator!r}, which separates the parts,", path)
+        text = separator.join(parts)
+        if len(text) > characters_max:
+            raise refused(f"Expected at most {characters_max} characters in all", paths[0])
+        found.append(text)
+    return found
+
+
 def decoded(values: Sequence[float | None]) -> NDArray[np.float64]:
     """float64[n] of numbers or flags whose type and bounds were checked as they were read, NaN where there is none."""
     try:
@@ -67,8 +104,16 @@ def decoded(values: Sequence[float | None]) -> NDArray[np.float64]:
         return np.array(values, np.float64)
 
 
-def numbers(values: Sequence[Any], path: str, scale: int, bounds: tuple[float, float]) -> NDArray[np.float64]:
-    """float64[n], NaN where there is none. Texts are decimal numbers. scale: decimal places. bounds: at least, at most."""
+def numbers(
+    values: Sequence[Any], path: str, scale: int, bounds: tuple[float, float], drop: str | None = None
+) -> NDArray[np.float64]:
+    """float64[n], NaN where there is none. Texts are decimal numbers. scale: decimal places. bounds: at least, at most.
+
+    drop: characters of texts that are left out.
+    """
+    if drop is not None:
+        without = dict.fromkeys(map(ord, drop))
+        values = [value.translate(without) if type(value) is str else value for value in values]
     held = [value for value in values if type(value) is str]
     if held:
         if not _OF_NUMBERS.issuperset("".join(held)) or max(map(len, held)) > NUMBER_CHARACTERS_MAX:
@@ -130,7 +175,8 @@ def _is_address(text: str) -> bool:
 
 def to_ms(moment: Moment, path: str) -> ToMs:
     """What makes ms since 1970 UTC of values that are written as `moment` says."""
-    read = _of_unit(moment.unit) if moment.unit else _of_text(str(moment.format), moment.time_zone)
+    start_ms = 0 if moment.start is None else _since_1970_ms(_iso(moment.start))
+    read = _of_unit(moment.unit, start_ms) if moment.unit else _of_text(str(moment.format), moment.time_zone)
     words = _WORDS.get(moment.unit or "", "")
 
     def convert(values: Sequence[Any]) -> list[int | None]:
@@ -142,7 +188,8 @@ def to_ms(moment: Moment, path: str) -> ToMs:
             ) from None
         held = [ms for ms in found if ms is not None]
         if held and not 0 <= min(held) <= max(held) <= EVENT_TIME_MS_MAX:
-            raise refused(f"Expected a time from 1970 to 2100{_hint(values, moment.unit)}", path)
+            hint = _hint(values, moment.unit) if moment.start is None else f", counted from {moment.start},"
+            raise refused(f"Expected a time from 1970 to 2100{hint}", path)
         return found
 
     return convert
@@ -160,15 +207,15 @@ def _hint(values: Sequence[Any], unit: str | None) -> str:
     return ""
 
 
-def _of_unit(unit: str) -> Callable[[Sequence[Any]], list[int | None]]:
+def _of_unit(unit: str, start_ms: int) -> Callable[[Sequence[Any]], list[int | None]]:
     def read(values: Sequence[Any]) -> list[int | None]:
         kinds = set(map(type, values))
         if str in kinds:
             values = [_number(value) if type(value) is str else value for value in values]
             kinds = set(map(type, values))
-        if unit == "ms" and kinds == {int}:
+        if unit == "ms" and kinds == {int} and not start_ms:
             return list(values)
-        return [None if value is None else _ms(value, unit) for value in values]
+        return [None if value is None else start_ms + _ms(value, unit) for value in values]
 
     return read
 
@@ -183,8 +230,9 @@ def _number(text: str) -> int | float | None:
 
 def time_kind(moment: Moment, written: str) -> Any:
     """The type of msgspec's in which a time comes. Seconds may have a fraction."""
-    number: Any = Annotated[int, msgspec.Meta(ge=0, le=EVENT_TIME_MS_MAX)] if moment.unit == "ms" else int
-    if moment.unit == "s":
+    plain = moment.unit == "ms" and moment.start is None
+    number: Any = Annotated[int, msgspec.Meta(ge=0, le=EVENT_TIME_MS_MAX)] if plain else int
+    if moment.unit in _MS:
         number = int | float
     text = Annotated[str, msgspec.Meta(max_length=TIME_CHARACTERS_MAX)]
     if moment.unit is None:
@@ -193,8 +241,8 @@ def time_kind(moment: Moment, written: str) -> Any:
 
 
 def _ms(value: int | float, unit: str) -> int:
-    if unit == "s":
-        return value * 1_000 if isinstance(value, int) else round(value * 1_000)
+    if unit in _MS:
+        return value * _MS[unit] if isinstance(value, int) else round(value * _MS[unit])
     return int(value // _PER_MS[unit])
 
 

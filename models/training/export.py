@@ -5,6 +5,7 @@ calibration folded into the classifier's last one, the encoding four elementwise
 """
 
 import copy
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,9 +16,12 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from models.bundle.graph import INPUT, OPERATORS, OUTPUTS
+from models.bundle.graph_trees import DOMAIN, OPERATOR, VERSION
+from models.networks.classifier import Classifier
 from models.networks.encoding import DEVIATIONS_MAX
 from models.networks.fused import Calibration, Fused
 from models.scoring.golden import TOLERANCE as GOLDEN_TOLERANCE
+from models.training.export_trees import attributes_of
 
 OPSET = 18
 IR_VERSION = 9
@@ -42,9 +46,10 @@ class Graph:
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
 
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: int) -> str:
+    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add a node with one output, and return the output's name."""
-        self.nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
+        domain = DOMAIN if operator == OPERATOR else None
+        self.nodes.append(helper.make_node(operator, inputs, [output], output, domain=domain, **attributes))
         return output
 
     def linear(self, layer: nn.Linear, inputs: str, output: str, slope: float = 1.0, intercept: float = 0.0) -> str:
@@ -75,9 +80,10 @@ def export(model: Fused, name: str) -> bytes:
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape) for output, shape in shapes.items()],
         graph.weights,
     )
-    proto = helper.make_model(
-        body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="assay"
-    )
+    sets = [helper.make_opsetid("", OPSET)]
+    if model.logit.trees is not None:
+        sets.append(helper.make_opsetid(DOMAIN, VERSION))
+    proto = helper.make_model(body, opset_imports=sets, ir_version=IR_VERSION, producer_name="assay")
     onnx.checker.check_model(proto, full_check=True)
     if strangers := {node.op_type for node in graph.nodes} - OPERATORS:
         raise ExportError(f"Operators off the allow-list in the exported graph: {sorted(strangers)}.")
@@ -101,6 +107,13 @@ def _encoding(graph: Graph, model: Fused) -> str:
 
 
 def _classifier(graph: Graph, model: Fused, encoded: str) -> None:
+    hidden = _hidden(graph, model, model.classifier, encoded) if model.classifier is not None else ""
+    column = _probability(graph, model, hidden)
+    graph.node("Squeeze", [column, graph.weight("axis", np.array([1]))], "probability")
+
+
+def _hidden(graph: Graph, model: Fused, classifier: Classifier, encoded: str) -> str:
+    """The network up to its last layer."""
     standardise = model.inputs.standardise
     centred = graph.node("Sub", [INPUT, graph.weight("mean", standardise.mean)], "centred")
     scaled = graph.node("Mul", [centred, graph.weight("inverse_deviation", standardise.inverse_deviation)], "scaled")
@@ -112,19 +125,31 @@ def _classifier(graph: Graph, model: Fused, encoded: str) -> None:
         inputs = graph.node("Gather", [standardised, chosen], "classifier.inputs", axis=1)
     else:
         inputs = graph.node("Concat", [encoded, standardised], "classifier.inputs", axis=1)
-    hidden = graph.relu_stack(model.classifier.hidden, inputs, "classifier")
-    column = _probability(graph, model, hidden)
-    graph.node("Squeeze", [column, graph.weight("axis", np.array([1]))], "probability")
+    return graph.relu_stack(classifier.hidden, inputs, "classifier")
+
+
+def _logit(graph: Graph, model: Fused, hidden: str, slope: float = 1.0, intercept: float = 0.0) -> str:
+    """slope * logit + intercept as a column; both are folded into the last layer's weights and the leaves'."""
+    network, trees, mix = model.classifier, model.logit.trees, model.logit.mix
+    shift = slope * mix.intercept + intercept
+    if network is None:
+        assert trees is not None, "a classifier has a network or trees"
+        return graph.node(OPERATOR, [INPUT], "logit", **attributes_of(trees.lists, slope * mix.trees, shift))
+    if trees is None:
+        return graph.linear(network.output, hidden, "logit", slope * mix.network, shift)
+    of_network = graph.linear(network.output, hidden, "logit", slope * mix.network, shift)
+    of_trees = graph.node(OPERATOR, [INPUT], "trees", **attributes_of(trees.lists, slope * mix.trees, 0.0))
+    return graph.node("Add", [of_network, of_trees], "logit.sum")
 
 
 def _probability(graph: Graph, model: Fused, hidden: str) -> str:
     """The calibrated probability as a column: a sigmoid, or the isotonic curve in its place."""
-    output, calibration = model.classifier.output, model.calibration
+    calibration = model.calibration
     if isinstance(calibration, Calibration):
-        logit = graph.linear(output, hidden, "logit", calibration.slope, calibration.intercept)
+        logit = _logit(graph, model, hidden, calibration.slope, calibration.intercept)
         return graph.node("Sigmoid", [logit], "probability.column")
     above = graph.node(
-        "Sub", [graph.linear(output, hidden, "logit"), graph.weight("logit.knot", calibration.knots)], "logit.above"
+        "Sub", [_logit(graph, model, hidden), graph.weight("logit.knot", calibration.knots)], "logit.above"
     )
     linear = graph.node("Mul", [above, graph.weight("logit.inverse_step", calibration.inverse_step)], "logit.linear")
     passed = graph.node("Clip", [linear, "zero", "one"], "logit.passed")
@@ -188,7 +213,7 @@ def check_agreement(model: Fused, content: bytes, features: NDArray[np.float32])
 
 
 def in_double(content: bytes) -> bytes:
-    """The same graph with weights, inputs and outputs of float64."""
+    """The same graph with weights, inputs and outputs of float64; trees compare and sum in float32, as they are served."""
     proto = onnx.load_from_string(content)
     for place, weight in enumerate(proto.graph.initializer):
         if weight.data_type == TensorProto.FLOAT:
@@ -196,6 +221,13 @@ def in_double(content: bytes) -> bytes:
             proto.graph.initializer[place].CopyFrom(wide)
     for value in (*proto.graph.input, *proto.graph.output):
         value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    for place in reversed([at for at, node in enumerate(proto.graph.node) if node.op_type == OPERATOR]):
+        trees = proto.graph.node[place]
+        cast = helper.make_node("Cast", [trees.input[0]], [f"{trees.output[0]}.float"], to=TensorProto.FLOAT)
+        back = helper.make_node("Cast", [f"{trees.output[0]}.sum"], [trees.output[0]], to=TensorProto.DOUBLE)
+        trees.input[0], trees.output[0] = cast.output[0], back.input[0]
+        proto.graph.node.insert(place + 1, back)
+        proto.graph.node.insert(place, cast)
     wide_content: bytes = proto.SerializeToString(deterministic=True)
     return wide_content
 

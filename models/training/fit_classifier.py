@@ -1,21 +1,27 @@
 """Fits the classifier on the training cut, stops at the best average precision, and calibrates it, both on validation."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from torch.nn import functional
 
 from models.networks.classifier import REFERENCE, Classifier, ClassifierShape
 from models.networks.encoding import ClassifierInputs
 from models.networks.fused import Calibration, CalibrationCurve
+from models.networks.logit import Logit, Mix
 from models.training.calibration import Method, fit_calibration
 from models.training.data import Dataset
 from models.training.devices import mixed_precision
+from models.training.fit_trees import TreeSettings, fit_trees
 from models.training.progress import Progress
+
+ROWS = 8192
+"""Asked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,7 @@ class ClassifierSettings:
     positive_weight: how much a fraud weighs in the loss. 1 is best on the simulator: average precision is what stops the
     fit, and the thresholds come from the alert budget, so the imbalance needs no other weight (docs/decisions).
     chosen_inputs: so many features are selected and read alone, standardised (`feature_choice`); 0 reads all, encoded too.
+    network, trees: what there is of each; where there are both, the mean of their calibrated logits.
     """
 
     hidden: tuple[int, ...] = (64, 32)
@@ -37,19 +44,47 @@ class ClassifierSettings:
     weight_decay: float = 0.0
     chosen_inputs: int = 0
     calibration: Method = "platt"
+    network: bool = True
+    trees: TreeSettings | None = None
 
 
 WIDE = ClassifierSettings(dropout=0.3, weight_decay=0.1)
 """The default of `fraud`: all features, and regularised, since a week holds few frauds (docs/decisions)."""
 
-Preset = Literal["reference", "wide"]
+Preset = Literal["reference", "wide", "xgboost", "lightgbm", "blend"]
 
 
 def preset(name: Preset) -> ClassifierSettings:
     """A network by name: `reference` is 8 -> 10 ReLU -> 1 sigmoid over 8 chosen features."""
-    if name == "wide":
-        return WIDE
+    match name:
+        case "wide":
+            return WIDE
+        case "blend":
+            return replace(WIDE, trees=TreeSettings())
+        case "xgboost" | "lightgbm":
+            return replace(WIDE, network=False, trees=TreeSettings(name))
     return ClassifierSettings(hidden=REFERENCE.hidden, chosen_inputs=REFERENCE.inputs, epochs=40)
+
+
+def fit_logit(
+    inputs: ClassifierInputs,
+    train: Dataset,
+    validation: Dataset,
+    settings: ClassifierSettings,
+    seed: int,
+    device: torch.device,
+    progress: Progress,
+) -> Logit:
+    """Network, trees, or the mean of both, each calibrated on `validation` first: logits of either are of one scale."""
+    network = fit_classifier(inputs, train, validation, settings, device, progress) if settings.network else None
+    trees = fit_trees(train, settings.trees, seed, progress) if settings.trees else None
+    if network is None or trees is None:
+        return Logit(inputs, network, trees).eval()
+    of_network = calibrate(Logit(inputs, network), validation)
+    of_trees = calibrate(Logit(inputs, None, trees), validation)
+    assert isinstance(of_network, Calibration) and isinstance(of_trees, Calibration), "Platt's"  # noqa: PT018
+    mix = Mix(of_network.slope / 2, of_trees.slope / 2, (of_network.intercept + of_trees.intercept) / 2)
+    return Logit(inputs, network, trees, mix).eval()
 
 
 def fit_classifier(
@@ -103,10 +138,12 @@ def fit_classifier(
     return classifier.cpu()
 
 
-def calibrate(
-    inputs: ClassifierInputs, classifier: Classifier, validation: Dataset, method: Method = "platt"
-) -> Calibration | CalibrationCurve:
+def calibrate(logit: Logit, validation: Dataset, method: Method = "platt") -> Calibration | CalibrationCurve:
     """The classifier's calibration on `validation`."""
+    return fit_calibration(logits_of(logit, validation.features).astype(np.float64), validation.is_fraud, method)
+
+
+def logits_of(logit: Logit, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """float32[n] of float32[n, F]."""
     with torch.no_grad():
-        logits = classifier(inputs(torch.from_numpy(validation.features))).numpy().astype(np.float64)
-    return fit_calibration(logits, validation.is_fraud, method)
+        return np.concatenate([logit(rows).numpy() for rows in torch.from_numpy(features).split(ROWS)])

@@ -10,6 +10,7 @@ from schemas.base import COUNT_MAX
 from schemas.case import (
     ALERTS_MAX,
     HISTORY_MAX,
+    WORK,
     Case,
     CaseAction,
     CaseAlert,
@@ -86,11 +87,16 @@ def joined(case: Case, alert: Alert, source: Source) -> Case:
 
 
 def decided(case: Case, action: CaseAction, source: Source) -> Case:
-    """The case after confirm, dismiss or expire. What is not open, or changed since the clock looked, does not expire."""
+    """The case after confirm, dismiss, expire, or work on it.
+
+    What is not open, or changed since the clock looked, does not expire.
+    """
     if action.action == "expire" and (case.state != "open" or action.case_version not in (None, case.version)):
         return _changed(case, {"action_offset": source.offset})
     if refusal(case, action) is not None:
         return _refused(case, action, source)
+    if action.action in WORK:
+        return _worked(case, action, source)
     state = DECIDED[action.action]
     version = case.version + 1
     changes = {
@@ -115,6 +121,20 @@ def _refused(case: Case, action: CaseAction, source: Source) -> Case:
     return _changed(case, {"version": case.version + 1, "action_offset": source.offset, "history": history})
 
 
+def _worked(case: Case, action: CaseAction, source: Source) -> Case:
+    """The case with another assignee, a mark or a note: its state and its waiting time do not change."""
+    changes: dict[str, Any] = {
+        "version": case.version + 1,
+        "action_offset": source.offset,
+        "history": _history(case, action, source, refused=False),
+    }
+    if action.action == "assign":
+        changes["assignee"] = action.assignee
+    elif action.action == "escalate":
+        changes["escalated"] = True
+    return _changed(case, changes)
+
+
 def _history(case: Case, action: CaseAction, source: Source, *, refused: bool) -> tuple[CaseDecision, ...]:
     fields = {
         "action": action.action,
@@ -122,6 +142,7 @@ def _history(case: Case, action: CaseAction, source: Source, *, refused: bool) -
         "at_ms": source.timestamp_ms,
         "note": action.note,
         "refused": refused,
+        "assignee": action.assignee,
         "version": case.version + 1,
         "offset": source.offset,
     }

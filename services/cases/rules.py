@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
-from schemas.case import Case, CaseAction, MuteScope
+from schemas.case import WORK, Case, CaseAction, MuteScope
 
 NEAR_MAX = 3
 
@@ -15,8 +15,11 @@ def refusal(case: Case, action: CaseAction) -> str | None:
     """Who decided otherwise, and when, where an analyst's decision is in effect that the action does not overrule.
 
     In effect: while the case is confirmed or dismissed, and against an analyst who saw only an earlier version of it. An action
-    without a version is taken as it is: earlier versions of Assay write none.
+    without a version is taken as it is: earlier versions of Assay write none. A case that another works is not assigned.
     """
+    if action.action == "assign":
+        taken = case.assignee not in (None, action.by, action.assignee) and not action.overrule
+        return f"assigned to {case.assignee}" if taken else None
     if action.action not in ("confirm", "dismiss") or action.case_version is None or action.overrule:
         return None
     if case.state in ("confirmed", "dismissed") or case.decided_version > action.case_version:
@@ -37,6 +40,11 @@ def standing(case: Case) -> str:
 def is_refusal(case: Case) -> bool:
     """Whether this record of the case says only that a decision was refused."""
     return bool(case.history) and case.history[-1].refused and case.history[-1].version == case.version
+
+
+def is_work(case: Case) -> bool:
+    """Whether this record says only that a case was assigned, escalated or written about."""
+    return bool(case.history) and case.history[-1].action in WORK and case.history[-1].version == case.version
 
 
 def waited_ms(case: Case, now_ms: int) -> int:

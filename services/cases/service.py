@@ -15,7 +15,7 @@ from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS
 from services.cases.desk import Desk, Limits, case_problem, mute_problem, partition_of
 from services.cases.grouping import Source
 from services.cases.listing import Listing
-from services.cases.rules import is_refusal
+from services.cases.rules import is_refusal, is_work
 from services.cases.webhook import Webhook, is_usable, worth_telling
 from services.clock import wall_ms
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
@@ -164,7 +164,7 @@ class _Maker(_Agents):
             await self._app.send(LISTS, entry_key(entry), codec.write(entry), source=message)
 
     def _changed(self, case: Case) -> None:
-        self._cases.changes.labels("refused" if is_refusal(case) else case.change).inc()
+        self._cases.changes.labels("refused" if is_refusal(case) else "work" if is_work(case) else case.change).inc()
 
     async def _tick(self) -> None:
         self._cases.open_cases.set(self._desk.open_cases)

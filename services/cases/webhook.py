@@ -11,7 +11,7 @@ import structlog
 from yarl import URL
 
 from schemas.case import Case
-from services.cases.rules import is_refusal
+from services.cases.rules import is_refusal, is_work
 from services.clock import wall_ms
 
 log = structlog.get_logger(__name__)
@@ -42,8 +42,8 @@ def is_usable(url: str) -> bool:
 
 
 def worth_telling(case: Case) -> bool:
-    """A case that opens, opens again, or is decided; not each of its alerts, nor a decision that was refused."""
-    return case.change != "alert" and not is_refusal(case)
+    """A case that opens, opens again, or is decided; not each of its alerts, nor what was refused, nor who works it."""
+    return case.change != "alert" and not is_refusal(case) and not is_work(case)
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from services.cli.operating import acls, bench, capacity, doctor, held, tail, to
 from services.cli.people import cases, label, lists, monitor, privacy
 from services.cli.running import (
     broker,
+    console,
     convert,
     credit,
     entities,
@@ -35,6 +36,7 @@ from services.cli.running import (
     intake,
     profile,
     registry_server,
+    run,
     score,
     simulate,
 )
@@ -78,6 +80,7 @@ app.command(epilog=simulate.EXAMPLE)(simulate.simulate)
 train.app.command(epilog=train_credit.EXAMPLE)(train_credit.credit)
 train.app.command(epilog=train_generator.EXAMPLE)(train_generator.generator)
 app.add_typer(train.app, name="train")
+app.command(epilog=run.EXAMPLE)(run.run)
 app.command(epilog=score.EXAMPLE)(score.score)
 app.command(epilog=entities.EXAMPLE)(entities.entities)
 app.command(epilog=intake.EXAMPLE)(intake.intake)
@@ -86,6 +89,7 @@ app.command(epilog=convert.EXAMPLE)(convert.convert)
 credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
 app.add_typer(gateway.app, name="gateway")
+app.add_typer(console.app, name="console")
 app.command(epilog=init.EXAMPLE)(init.init)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)

@@ -54,12 +54,12 @@ class Decoder:
         spec = source or default_source()
         self._parser = EventParser(spec, currencies)
         event = spec.event
-        self._time_path = event.time.path
-        self._subject_path = event.subject.path
-        others = {"id": event.id.path, **({"counterparty": event.counterparty.path} if event.counterparty else {})}
+        self._time_path = event.time.where
+        self._subject_path = event.subject.where
+        others = {"id": event.id.where, **({"counterparty": event.counterparty.where} if event.counterparty else {})}
         others |= {name: spec.attributes[name].paths[0] for name in self._parser.texts}
         self._scanned = others
-        self._printable = {"id": event.id.path, "subject": event.subject.path, **others}
+        self._printable = {"id": event.id.where, "subject": event.subject.where, **others}
         """Columns of ids, and the path of each: what must hold no control character, and what may be asked for cards."""
 
     def decode(self, records: Sequence[Record]) -> Decoded:

@@ -39,7 +39,7 @@ async def start(*, only_stages: bool = False) -> None:
     logs.configure(runtime, metrics)
     scorer = load(ScorerSettings)
     limits, letters = Limits.of(runtime, scorer), DeadLetterWriter(privacy_key(runtime))
-    chain, source = _chain(scorer, topics.topic_prefix, entities.ids_max)
+    chain, source = scoring_chain(scorer, topics.topic_prefix, entities.ids_max)
     for name in chain.stages:
         warm(derived(chain.spec, name))
     warm_duplicates()
@@ -53,7 +53,7 @@ async def start(*, only_stages: bool = False) -> None:
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 
-def _chain(scorer: ScorerSettings, prefix: str, ids_max: int) -> tuple[Chain, Topic]:
+def scoring_chain(scorer: ScorerSettings, prefix: str, ids_max: int) -> tuple[Chain, Topic]:
     """Of the bundle that scores, and the topic of its events. Raises AssayError where it reads no entity."""
     try:
         found = scoring_bundle(scorer, load(BundleSettings))

@@ -37,6 +37,10 @@ END_S_MAX = 5.0
 LOOK_INTERVAL_S = 1.0
 DOMAIN = "assay"
 OVERHEAD_BYTES = 4096
+HANDSHAKE_MS_MAX = 10_000
+IDLE_MS_MAX = 75_000
+AGE_MS_MAX = 300_000
+"""A client is asked to connect again, which its library does unseen."""
 
 CODES = {
     Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
@@ -125,6 +129,20 @@ def asking_of(context: Context) -> Asking:
     return Asking("localhost", token_of(headers), names[0].decode() if names else None, host.strip("[]"))
 
 
+def bounds(settings: GatewaySettings) -> list[tuple[str, int]]:
+    """What a client may hold. A call whose message never comes holds its place until its connection is as old as may be."""
+    return [
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_receive_message_length", settings.body_bytes_max + OVERHEAD_BYTES),
+        ("grpc.max_metadata_size", settings.head_bytes_max),
+        ("grpc.absolute_max_metadata_size", settings.head_bytes_max),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS_MAX),
+        ("grpc.max_connection_idle_ms", IDLE_MS_MAX),
+        ("grpc.max_connection_age_ms", AGE_MS_MAX),
+        ("grpc.max_connection_age_grace_ms", settings.deadline_ms_max + round(settings.request_s_max * 1000)),
+    ]
+
+
 class GrpcServer:
     """Serves the calls, their reflection and health."""
 
@@ -133,12 +151,7 @@ class GrpcServer:
         settings = gateway.settings
         self._server = grpc.aio.server(
             maximum_concurrent_rpcs=settings.connections_max,
-            options=[
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", settings.body_bytes_max + OVERHEAD_BYTES),
-                ("grpc.max_metadata_size", settings.head_bytes_max),
-                ("grpc.absolute_max_metadata_size", settings.head_bytes_max),
-            ],
+            options=bounds(settings),
         )
         self._health = health.aio.HealthServicer()
         self._watching: asyncio.Task[None] | None = None

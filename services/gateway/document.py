@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from schemas.located import Located
 from schemas.paths import parts
 from schemas.source_spec import SourceSpec
 
@@ -42,9 +43,9 @@ def event_schema(source: SourceSpec) -> dict[str, Any]:
     root: dict[str, Any] = {"description": f"One event of {source.topic}, as its source spec reads it."}
     required_of_event = {"id", "time", "subject", "amount"}
     for name, field in source.event:
-        if field is not None and getattr(field, "path", None):
-            needed = name in required_of_event or bool(getattr(field, "required", False))
-            _put(root, field.path, _leaf(field, f"The event's {name}."), needed)
+        needed = name in required_of_event or bool(getattr(field, "required", False))
+        for path in field.paths if isinstance(field, Located) else filter(None, [getattr(field, "path", None)]):
+            _put(root, path, _leaf(field, f"The event's {name}."), needed)
     for name, attribute in source.attributes.items():
         for path in attribute.paths:
             _put(root, path, _leaf(attribute, attribute.description or name), attribute.required)

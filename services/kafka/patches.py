@@ -25,27 +25,6 @@ TLS_FAREWELL_S_MAX = 0.5
 aiokafka.producer.sender.BACKOFF_OVERRIDE = 0.001
 """H: the wait while the coordinator finishes the last transaction, 20 ms as shipped. Guarded by a test."""
 
-RETRIES_AT_ONCE, BACKOFF_S_MAX = 3, 0.02
-
-
-def _wait_longer_each_time(handle: Callable[..., Any]) -> Callable[..., Any]:
-    def handled(handler: Any, response: Any) -> Any:
-        backoff_s, sender = handle(handler, response), handler._sender
-        if backoff_s is None:
-            sender.concurrent_retries = 0
-        elif backoff_s == aiokafka.producer.sender.BACKOFF_OVERRIDE:
-            retries = sender.concurrent_retries = getattr(sender, "concurrent_retries", 0) + 1
-            return min(backoff_s * 2 ** max(0, retries - RETRIES_AT_ONCE), BACKOFF_S_MAX)
-        return backoff_s
-
-    return handled
-
-
-aiokafka.producer.sender.AddPartitionsToTxnHandler.handle_response = _wait_longer_each_time(
-    aiokafka.producer.sender.AddPartitionsToTxnHandler.handle_response
-)
-"""H: a coordinator that is behind is not asked a thousand times a second by each partition, which would keep it behind."""
-
 aiokafka.protocol.admin.DescribeGroupsRequest_v3.RESPONSE_TYPE = aiokafka.protocol.admin.DescribeGroupsResponse_v3
 """As shipped it is version 2, whose answer stops before our rights. Guarded by a test."""
 

@@ -1,9 +1,12 @@
 """Decisions and labels as evidence: what the ledger keeps of them, and how much each counts. Pure."""
 
+from typing import Any
+
 from schemas.base import EventTimeMs, Identifier, Message, Probability, Share
 from schemas.decision import ChallengerScore
 from schemas.label import Label
 from schemas.monitor import Evidence, Judged, LabelEvidence
+from schemas.score import PolicyName, RuleNames
 
 
 class RecordedDecision(Message):
@@ -18,6 +21,9 @@ class RecordedDecision(Message):
     sample_share: Share = 1.0
     control_share: Share = 0.0
     challenger: ChallengerScore | None = None
+    policy: PolicyName | None = None
+    rules: RuleNames = ()
+    shadow_rules: RuleNames = ()
 
 
 def weight(decision: RecordedDecision) -> float:
@@ -38,6 +44,10 @@ def of_decision(decision: RecordedDecision) -> list[Evidence]:
     Both weigh the same: whether a decision is recorded and seen to its end does not depend on the challenger.
     """
     said = [(decision.model, decision.probability, decision.alert)]
+    rules, shadow_rules = decision.rules, decision.shadow_rules
+    ruled: dict[str, Any] = (
+        {"policy": decision.policy, "rules": rules, "shadow_rules": shadow_rules} if rules or shadow_rules else {}
+    )
     if decision.challenger is not None:
         challenger = decision.challenger
         said.append((challenger.model, challenger.probability, challenger.alert))
@@ -50,6 +60,7 @@ def of_decision(decision: RecordedDecision) -> list[Evidence]:
                 probability=probability,
                 alert=alert,
                 weight=weight(decision),
+                **(ruled if model == decision.model else {}),  # once a payment, not for the challenger again
             ),
         )
         for model, probability, alert in said

@@ -38,7 +38,7 @@ def entry_problem(ahead_ms_max: int, message: Any) -> str | None:
 class Columns:
     """n scores of payments, parallel arrays: event_time_ms int64, probability and weight float64, the others bool.
 
-    labelled: a label is known. fraud: it says fraud.
+    labelled: a label is known. fraud: it says fraud. ruled: of which rules hold, or None: objects, policy and both names.
     """
 
     event_time_ms: NDArray[np.int64]
@@ -47,6 +47,7 @@ class Columns:
     alert: NDArray[np.bool_]
     labelled: NDArray[np.bool_]
     fraud: NDArray[np.bool_]
+    ruled: NDArray[np.object_]
 
     def __len__(self) -> int:
         return len(self.event_time_ms)
@@ -121,7 +122,16 @@ def _columns(rows: Sequence[tuple[Judged, LabelEvidence | None]]) -> Columns:
         alert=np.array([judged.alert for judged, _ in rows], np.bool_),
         labelled=np.array([told is not None for _, told in rows], np.bool_),
         fraud=np.array([told is not None and told.verdict == "fraud" for _, told in rows], np.bool_),
+        ruled=_ruled([judged for judged, _ in rows]),
     )
+
+
+def _ruled(judged: Sequence[Judged]) -> NDArray[np.object_]:
+    found = np.empty(len(judged), np.object_)
+    for row, one in enumerate(judged):
+        if one.policy is not None:
+            found[row] = one.policy, one.rules, one.shadow_rules
+    return found
 
 
 def _judged(before: LedgerEntry, judged: Judged | None) -> tuple[Judged, ...]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.monitor import QualityReport
+from schemas.monitor import RULES_REPORTED_MAX, QualityReport, RuleQuality
 from services.monitor.ledger import DAY_MS, Columns
 
 AGES_DAYS = (0, 7, 30)
@@ -48,6 +49,37 @@ def figures(columns: Columns, age_days_min: int, age_days_max: int | None) -> Qu
         average_precision=average_precision(columns.probability, fraud, weight),
         brier=_mean((columns.probability - fraud) ** 2, weight),
         calibration_error=calibration_error(columns.probability, fraud, weight),
+        rules=rule_figures(columns),
+    )
+
+
+def rule_figures(columns: Columns) -> tuple[RuleQuality, ...]:
+    """Of each rule that holds of some payment, by policy; the policy of the newest payment first."""
+    newest: dict[str, int] = {}
+    sums: dict[tuple[str, str, Literal["on", "shadow"]], list[float]] = {}
+    for row in np.flatnonzero(columns.ruled).tolist():
+        policy, rules, shadow_rules = columns.ruled[row]
+        newest[policy] = max(newest.get(policy, 0), int(columns.event_time_ms[row]))
+        weight, fraud = float(columns.weight[row]), bool(columns.fraud[row])
+        held: list[tuple[str, Literal["on", "shadow"]]] = [(name, "on") for name in rules]
+        held += [(name, "shadow") for name in shadow_rules]
+        for name, state in held:
+            found = sums.setdefault((policy, name, state), [0.0, 0.0, 0.0])
+            found[0] += weight
+            found[1] += weight * fraud
+            found[2] += bool(columns.labelled[row])
+    ordered = sorted(sums, key=lambda key: (-newest[key[0]], key))[:RULES_REPORTED_MAX]
+    return tuple(
+        RuleQuality(
+            policy=policy,
+            rule=rule,
+            state=state,
+            hits=sums[policy, rule, state][0],
+            frauds=sums[policy, rule, state][1],
+            labelled=int(sums[policy, rule, state][2]),
+            precision=sums[policy, rule, state][1] / hits if (hits := sums[policy, rule, state][0]) else None,
+        )
+        for policy, rule, state in ordered
     )
 
 

@@ -193,6 +193,7 @@ class _Quality:
         message, self._newest = self._newest, None
         if message is None:
             return
+        self._metrics.rule_precision.clear()  # rules of a policy that decides no longer
         for model, columns in self._ledger.columns().items():
             try:
                 await self._report_model(model, columns, message)
@@ -211,3 +212,9 @@ class _Quality:
             if value is not None:
                 age = f"{quality.age_days_min}-{quality.age_days_max or ''}"
                 self._metrics.quality.labels(model, age, figure).set(value)
+        if not quality.rules:
+            return
+        age, newest = f"{quality.age_days_min}-{quality.age_days_max or ''}", quality.rules[0].policy
+        for rule in quality.rules:
+            if rule.policy == newest and rule.precision is not None:
+                self._metrics.rule_precision.labels(rule.rule, rule.state, age).set(rule.precision)

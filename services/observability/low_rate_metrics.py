@@ -58,6 +58,13 @@ class MonitorMetrics:
         )
         self.ledger = gauge("ledger_payments", "Payments remembered for their labels.")
         self.forgotten = counter("forgotten_ledger_payments", "Payments that made room for newer ones too early.")
+        self.rule_precision = gauge(
+            "rule_precision",
+            "Of the payments of which a rule holds the share that labels found to be fraud, by their age in days.",
+            "rule",
+            "state",
+            "age_days",
+        )
         self.budget_per_day = gauge("budget_per_day", "What the policy of a line may use a day.", "line")
         self.budget_used = gauge("budget_used", "What it has used of that today, by the payments' own time.", "line")
         self.budget_strictness = gauge(

@@ -158,6 +158,11 @@ class Metrics:
             "snapshot_timestamp_seconds", "When the newest snapshot was saved, Unix time.", partition
         )
         self.snapshot_bytes = self._gauge("snapshot_bytes", "Size of the newest snapshot.", partition)
+        self.forgotten_terminals = self._counter(
+            "forgotten_terminals",
+            "Sums of new terminals left out, since ASSAY_TERMINALS_MAX have a profile.",
+            [],
+        )
         self.state_keys = self._gauge("state_cards", "Ids in the state: cards, or the profiler's terminals.", partition)
 
     def _process(self) -> None:

@@ -23,13 +23,14 @@ async def start() -> None:
     runtime = load(RuntimeSettings).model_copy(update={"group": profiler.group, "http_port": profiler.http_port})
     metrics = Metrics(by_topic=True)
     logs.configure(runtime, metrics)
-    scan_ids = load(ScorerSettings).card_numbers_refused_in == "ids"
+    scorer = load(ScorerSettings)
+    scan_ids = scorer.card_numbers_refused_in == "ids"
     letters, prefix = DeadLetterWriter(privacy_key(runtime)), topics.topic_prefix
 
     def make_processor(source: TopicPartition) -> Processor:
         if source.topic == prefix + LABELS.name:
             return VerdictProcessor(source, prefix, runtime, profiler, letters, metrics, scan_ids=scan_ids)
-        return MergeProcessor(source, prefix, runtime, letters, metrics)
+        return MergeProcessor(source, prefix, runtime, letters, metrics, scorer.terminals_max)
 
     service = Service([LABELS, TERMINAL_SUMS], PROFILER_OUTPUTS, make_processor)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))

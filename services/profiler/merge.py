@@ -22,7 +22,10 @@ from services.settings.processing import RuntimeSettings
 INTERVAL_S = 1.0
 """A day ends in every partition at about the same time: to wait a little writes each terminal once."""
 
-STATE_VERSION = 1
+STATE_VERSION = 2
+
+TERMINALS_MAX = 1_000_000
+"""By default: some 630 bytes each."""
 
 COUNT_MAX = 1_000_000
 """Payments at one terminal within a part of a day: profiles are arrays of 32 bits, and no terminal comes near."""
@@ -36,8 +39,16 @@ class MergeProcessor:
     """
 
     def __init__(
-        self, source: TopicPartition, prefix: str, runtime: RuntimeSettings, letters: DeadLetterWriter, metrics: Metrics
+        self,
+        source: TopicPartition,
+        prefix: str,
+        runtime: RuntimeSettings,
+        letters: DeadLetterWriter,
+        metrics: Metrics,
+        terminals_max: int = TERMINALS_MAX,
     ) -> None:
+        """terminals_max: with a profile; scorers have no more, since they read what is written here."""
+        self._terminals_max, self._trimmed_day = terminals_max, 0
         self._prefix, self._letters, self._metrics = prefix, letters, metrics
         self._label = metrics.label(source)
         self._bytes_max = runtime.message_bytes_max
@@ -48,12 +59,13 @@ class MergeProcessor:
         self._changed: dict[str, None] = {}
         self._last: Record | None = None
         self._written_s = monotonic_s()
-        self.state_key = f"merge-{STATE_VERSION}:{self._bytes_max}:{self._times.ahead_ms_max}"
+        self.state_key = f"merge-{STATE_VERSION}:{self._bytes_max}:{self._times.ahead_ms_max}:{terminals_max}"
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
         profiles, changed = TerminalProfiles(), arrays["changed"]
         profiles.load(arrays)
+        (self._trimmed_day,) = arrays["trimmed_day"].astype(np.int64).tolist()
         if len(changed) != len(profiles):
             raise ValueError("the marks of what changed do not fit")
         self._profiles = profiles
@@ -61,10 +73,11 @@ class MergeProcessor:
 
     def snapshot(self) -> Capture:
         """The profiles, and which of them are still to be written."""
-        terminals, changed = list(self._profiles), self._changed.copy()
+        terminals, changed, trimmed_day = list(self._profiles), self._changed.copy(), self._trimmed_day
 
         def marks() -> Arrays:
-            return {"changed": np.array([terminal in changed for terminal in terminals], np.bool_)}
+            marks = np.array([terminal in changed for terminal in terminals], np.bool_)
+            return {"changed": marks, "trimmed_day": np.array([trimmed_day], np.int64)}
 
         return Capture.joined([self._profiles.capture(), Capture.of(marks)])
 
@@ -110,10 +123,29 @@ class MergeProcessor:
         # written by us, so the timestamp is not the payer's
         if fault := self._times.fault(record, "day", sums.day * DAY_MS):
             return fault
-        forgotten = self._profiles.add(sums.day, sums.terminal_ids, sums.payments, sums.frauds)
-        self._metrics.forgotten_sums.inc(forgotten)
-        self._changed.update(dict.fromkeys(sums.terminal_ids))
+        rows = list(zip(sums.terminal_ids, sums.payments, sums.frauds, strict=True))
+        if refused := self._beyond(sums.terminal_ids, sums.day):
+            self._metrics.forgotten_terminals.inc(len(refused))
+            rows = [row for row in rows if row[0] not in refused]
+        if not rows:
+            return None
+        terminals, payments, frauds = zip(*rows, strict=True)
+        self._metrics.forgotten_sums.inc(self._profiles.add(sums.day, terminals, payments, frauds))
+        self._changed.update(dict.fromkeys(terminals))
         return None
+
+    def _beyond(self, terminal_ids: Sequence[str], day: int) -> set[str]:
+        """New terminals for which there is no room. Refused, not taken in for another: all who read profiles stay agreed."""
+        if len(self._profiles) + len(terminal_ids) <= self._terminals_max:
+            return set()
+        new = [one for one in dict.fromkeys(terminal_ids) if one not in self._profiles]
+        if (
+            len(self._profiles) + len(new) > self._terminals_max and day > self._trimmed_day
+        ):  # a scan of all, once a day
+            self._profiles.trim()
+            self._trimmed_day = day
+            new = [one for one in dict.fromkeys(terminal_ids) if one not in self._profiles]
+        return set(new[max(0, self._terminals_max - len(self._profiles)) :])
 
     def _written(self) -> Write:
         """Everything that changed, under the position of the last sums added."""

@@ -76,6 +76,7 @@ class Models:
         self.moved: MovedThresholds | None = None
         """Where the budget of the policy that decides has put its thresholds; None: they are the policy's own."""
         self.group = group
+        self._rules: set[tuple[str, str]] = set()
         self._bands, self._metrics = bands, metrics
         self._tally = Tally()
         self._watch: Watch | None = None
@@ -237,6 +238,17 @@ class Models:
         for channel, active in (("policy", self.policy), ("shadow_policy", self.shadow_policy)):
             if active is not None:
                 self._metrics.risk.policy.labels(active.program.name, channel).set(1)
+        self._show_rules()
+
+    def _show_rules(self) -> None:
+        """A count for each rule of the policy that decides, from 0 on: one that never holds is seen to."""
+        rules = self.policy.program.rules if self.policy is not None else ()
+        now: set[tuple[str, str]] = {(rule.name, rule.state) for rule in rules}
+        for labels in self._rules - now:
+            self._metrics.risk.rule_hits.remove(*labels)
+        for labels in now:
+            self._metrics.risk.rule_hits.labels(*labels)
+        self._rules = now
 
 
 def _fitted(active: ActivePolicy | None, model: Model) -> ActivePolicy | None:

@@ -37,6 +37,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
     from services.settings import (
         bundles,
         cases,
+        console,
         converter,
         credit,
         entities,
@@ -70,6 +71,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         converter.OutputSettings,
         converter.ConverterSettings,
         cases.CasesSettings,
+        console.ConsoleSettings,
         monitor.MonitorSettings,
         privacy.PseudonymSettings,
         privacy.SubjectSettings,

@@ -25,6 +25,11 @@ class ScorerSettings(BaseSettings):
         description="Cards remembered in each partition. Beyond it the longest idle (by event time) are forgotten, those of "
         "one or two payments first, down to an eighth of the room.",
     )
+    terminals_max: Annotated[int, Field(ge=1_000)] = Field(
+        1_000_000,
+        description="Terminals that the profiler keeps profiles of, some 630 bytes each, in each scorer, too. Beyond it new "
+        "ones have none until others were idle for 60 days.",
+    )
     decision_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of the transactions without alert whose decision is recorded too."
     )

@@ -16,6 +16,7 @@ SECTIONS: dict[str, Section] = {
     "restart": ("Restart", sections_streams.restart),
     "startup": ("Start", sections_streams.startup),
     "swaps": ("Model swaps", sections_streams.swaps),
+    "policy": ("Policy", sections_streams.policy),
     "monitor": ("Monitor overhead", sections_streams.monitor),
     "observability": ("Observability overhead", sections_streams.observability),
     "features": ("Features", sections_models.features),

@@ -147,6 +147,24 @@ def swaps(record: Record) -> list[str]:
     ]
 
 
+def policy(record: Record) -> list[str]:
+    """With and without, and batches alone."""
+    figures = record.figures
+    rows = [
+        (name, f"{figures[f'records_per_s{key}']:,}", f"{figures[f'p99_ms{key}']:.1f}")
+        for name, key in (("with the policy", ""), ("without", "_without"))
+    ]
+    batches = [(name.split("_")[1], f"{figures[name]:.3f}") for name in figures if name.startswith("batch_")]
+    return [
+        f"`assay bench policy`: {figures['rules']} rules, {figures['lists']} lists with {figures['entries']:,} entries in all, scorers with and",
+        f"without them in turn. Latency at {figures['rate']:,}/s, from due to committed score.",
+        "",
+        *table(("", "records/s", "p99, ms"), rows),
+        "",
+        *table(("rows of a batch", "rules alone, ms"), batches),
+    ]
+
+
 def monitor(record: Record) -> list[str]:
     """By rate."""
     figures = record.figures

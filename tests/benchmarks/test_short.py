@@ -20,6 +20,7 @@ from tests.benchmarks import (
     observability,
     page,
     peer_streams,
+    policy,
     reasons,
     record,
     restart,
@@ -199,7 +200,7 @@ def test_the_monitor_reads_sums_and_not_payments() -> None:
 def test_entities_are_measured_beside_kafka_streams() -> None:
     """None and one, 3,000 payments, one round, half a second of load; nothing is lost."""
     result = entities.measure((1,), 200, 0.5, 3_000, 1)
-    assert entities.good(result), result
+    assert entities.good(result), result["rows"]
     assert [row["entities"] for row in result["rows"]] == [0, 1]
     for row in result["rows"]:
         assert row["records_per_s"] > 0
@@ -234,3 +235,11 @@ def test_the_pages_are_what_was_recorded() -> None:
     """docs/benchmarks.md and docs/capacity.md are made of docs/benchmarks.jsonl: `python -m tests.benchmarks.page`."""
     for name, content in page.pages().items():
         assert (record.DOCS / name).read_text(encoding="utf-8") == content, name
+
+
+def test_a_policy_is_measured_with_the_real_scorers_in_one_run_with_and_without_it() -> None:
+    """Rules and lists on batches alone, then throughput and p99 of both; no figure of a shared machine is judged."""
+    result = policy.measure(rules=20, lists=2, entries_each=1_000, rate=500, seconds=2.0, records=10_000, rounds=1)
+    assert {"rules", "records_per_s", "records_per_s_without", "p99_ms", "p99_ms_without"} <= result.keys()
+    assert min(result[key] for key in ("records_per_s", "records_per_s_without", "p99_ms", "p99_ms_without")) > 0
+    fit_to_print("policy", result, policy.show)

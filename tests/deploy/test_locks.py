@@ -74,5 +74,5 @@ def test_the_makefile_installs_by_hash_alone() -> None:
     loose = [call for call in calls if "--require-hashes" not in call and "--no-index" not in call]
     assert len(calls) >= 6
     assert [call.split()[1:3] for call in loose] == [
-        ["--editable", "'.[cpu,files,formats,store,gateway,grpc,side,train,bench,trace,dev]'"]
+        ["--editable", "'.[cpu,files,formats,store,gateway,grpc,console,side,train,trees,bench,trace,dev]'"]
     ]

@@ -31,6 +31,7 @@ SIMULATED = SimulationSettings(seed=5, customers=200, terminals=150, days=30)
 BEFORE_DAYS = 24
 LABEL_DELAY_DAYS = 2
 SMALL = ["--epochs=2", "--no-compared", "--no-gan", "--version=2", "--train-days=9", "--validation-days=5"]
+SMALL += ["--accept=constant", "--accept=logistic"]
 CUTS = ["--delay-days=3", "--test-days=4", "--from=2026-01-02"]
 
 
@@ -120,7 +121,9 @@ async def test_the_loop_closes_from_the_stream_to_the_next_champion(shop: Shop) 
     await shop.assay("train", "fraud", f"--data={path}", *SMALL, *CUTS, f"--out={out}")
     signed(out)
     # 14 days and two epochs make no good model, which is not what is shown here
-    await shop.assay("registry", "publish", str(out), "--accept", "chance", "--accept", "constant")
+    await shop.assay(
+        "registry", "publish", str(out), "--accept", "chance", "--accept", "constant", "--accept", "logistic"
+    )
     await shop.assay("registry", "promote", "fraud/2", "--challenger")
     await pay(shop, made[places[count] :], scorer)
 

@@ -329,10 +329,11 @@ STATE = Section(
         Chart(
             "What the profiler leaves out",
             "cps",
-            "Frauds without terminal or time, and sums of days that lie too far back.",
+            "Frauds without terminal or time, sums of days that lie too far back, and terminals beyond the room.",
             [
                 Query("sum(rate(assay_unplaced_labels_total[$__rate_interval]))", "frauds not placed"),
                 Query("sum(rate(assay_forgotten_terminal_sums_total[$__rate_interval]))", "sums too old"),
+                Query("sum(rate(assay_forgotten_terminals_total[$__rate_interval]))", "terminals beyond the room"),
             ],
             "table-too-old",
         ),

@@ -95,6 +95,19 @@ POLICY = Section(
             "bars",
         ),
         Chart(
+            "Precision of rules",
+            "percentunit",
+            "Of the payments of which a rule holds the share that labels found to be fraud. Young ones have few labels yet.",
+            [
+                Query(
+                    "max by (rule, state, age_days) (assay_rule_precision)",
+                    "{{rule}} ({{state}}), {{age_days}} days",
+                    quiet="payments of which a rule holds have labels",
+                )
+            ],
+            "rules-of-no-use",
+        ),
+        Chart(
             "Budget of the day",
             "short",
             "What each policy line has used of its budget today, by the payments' own time, and what it may use.",

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from pydantic import JsonValue, TypeAdapter
 
 from models.bundle.pack import pack_bundle, stated
+from models.bundle.verdict import LOGISTIC
 from models.features.attributes import AttributeMapping
 from models.files.applications import Applications
 from models.networks.classifier import REFERENCE
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.networks.fused import Fused, feature_errors
+from models.networks.logit import Logit
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.training.card import ModelCard
@@ -29,6 +31,7 @@ from models.training.devices import deterministic_torch
 from models.training.export import check_agreement, export
 from models.training.fit_classifier import ClassifierSettings, calibrate, fit_classifier
 from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, reconstruction_errors
+from models.training.floor import check_floor, logistic_precision
 from models.training.model_report.inputs import CREDIT
 from models.training.model_report.of_bundle import bundle_report
 from models.training.progress import Progress, silent
@@ -44,7 +47,7 @@ from models.training.thresholds import (
 )
 from schemas.attribute_kinds import AttributeFeature
 from schemas.feature_spec import FeatureSpec
-from schemas.manifest import Manifest, Thresholds, TrainingRun
+from schemas.manifest import Fault, Manifest, Thresholds, TrainingRun
 from schemas.reference import Reference
 
 BACKGROUND_ROWS = 16
@@ -112,6 +115,8 @@ class CreditSettings:
     vae: VaeSettings = CREDIT_VAE
     objective: Objective = field(default_factory=lambda: COSTS)
     refer_share: float = 0.01
+    accepted: tuple[Fault, ...] = ()
+    """Faults that the bundle is written in spite of: see `models.training.floor`."""
 
 
 _SETTINGS = TypeAdapter(CreditSettings)
@@ -157,7 +162,6 @@ def train_credit(
     check_agreement(model, graph, cuts.test.features)
 
     on_validation = model_scores(model, cuts.validation.features)
-    on_test = model_scores(model, cuts.test.features)
     thresholds = credit_thresholds(on_validation, cuts.validation.is_fraud, settings)
     on_test = model_scores(model, cuts.test.features)
     manifest = Manifest(
@@ -173,9 +177,11 @@ def train_credit(
         training=_run(
             settings, f"{source.words} {refused:,} applications were refused by the feature spec.", data, cuts
         ),
-        metrics=credit_metrics(cuts.test.is_fraud, on_test, thresholds),
+        metrics=credit_metrics(cuts.test.is_fraud, on_test, thresholds)
+        | {LOGISTIC: logistic_precision(cuts.train, cuts.test)},
         files={},
     )
+    check_floor(manifest, settings.accepted)
     reference = _reference(settings, cuts, on_validation, thresholds)
     manifest = stated(manifest, graph, reference)
     report = bundle_report(manifest, graph, reference, model, partial(model_scores, model), cuts.test, CREDIT)
@@ -236,7 +242,7 @@ def _fit(settings: CreditSettings, cuts: Split, device: torch.device, progress: 
     chosen = tuple(range(settings.classifier.chosen_inputs))
     inputs = ClassifierInputs(encoding, standardisation, chosen)
     classifier = fit_classifier(inputs, train, validation, sized(settings.classifier, len(train)), device, progress)
-    calibration = calibrate(inputs, classifier, validation, settings.classifier.calibration)
+    calibration = calibrate(Logit(inputs, classifier), validation, settings.classifier.calibration)
     vae = fit_vae(encoding, train.legitimate, validation.legitimate, settings.vae, device, progress)
     errors = reconstruction_errors(vae, inputs.encode(torch.from_numpy(validation.legitimate)))
     curve = fit_percentiles(errors.numpy())

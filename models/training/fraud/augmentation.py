@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation, present
 from models.training.data import Dataset, Split
-from models.training.fit_classifier import ClassifierSettings, fit_classifier
+from models.training.fit_classifier import ClassifierSettings, fit_logit, logits_of
 from models.training.generator.fit_gan import GanSettings
 from models.training.generator.gate import Fit, GateSettings, Score, gate_cuts, judge, with_frauds
 from models.training.generator.quality import quality
@@ -83,15 +84,9 @@ def _fits(
         fitted += 1
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(seed)
-            network = fit_classifier(inputs, train, stop, settings, device, _named(f"gate's fit {fitted}", progress))
+            logit = fit_logit(inputs, train, stop, settings, seed, device, _named(f"gate's fit {fitted}", progress))
 
-        def score(features: NDArray[np.float32]) -> NDArray[np.float32]:
-            with torch.no_grad():
-                return np.concatenate(
-                    [network(inputs(part)).numpy() for part in torch.from_numpy(features).split(8192)]
-                )
-
-        return score
+        return partial(logits_of, logit)
 
     return fit
 

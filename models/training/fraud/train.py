@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue, TypeAdapter
 
 from models.bundle.pack import pack_bundle, stated
+from models.bundle.verdict import LOGISTIC
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation, present
 from models.networks.fused import Fused, feature_errors
 from models.scoring.golden import golden_of
@@ -24,8 +25,9 @@ from models.training.code_version import code_version
 from models.training.data import Cuts, Dataset, Split, TrainingError, check_enough, split
 from models.training.devices import deterministic_torch
 from models.training.export import check_agreement, export
-from models.training.fit_classifier import WIDE, ClassifierSettings, calibrate, fit_classifier
+from models.training.fit_classifier import WIDE, ClassifierSettings, calibrate, fit_logit
 from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, reconstruction_errors
+from models.training.floor import check_floor, logistic_precision
 from models.training.fraud.augmentation import AugmentationSettings, augmented
 from models.training.fraud.evaluation import evaluate
 from models.training.fraud.feature_choice import choose_features
@@ -42,7 +44,7 @@ from models.training.results.tables import SCENARIOS
 from models.training.thresholds import AlertBudget, Objective, choose_thresholds
 from schemas.evaluation import Evaluation, Group
 from schemas.feature_spec import FeatureSpec
-from schemas.manifest import Manifest, Thresholds, TrainingRun
+from schemas.manifest import Fault, Manifest, Thresholds, TrainingRun
 from schemas.source_spec import SourceSpec
 
 DAY_MS = 24 * 3600 * 1000
@@ -89,6 +91,8 @@ class FraudSettings:
     from_date: str | None = None
     card: ModelCard | None = None
     source: SourceSpec | None = None
+    accepted: tuple[Fault, ...] = ()
+    """Faults that the bundle is written in spite of: see `models.training.floor`."""
     rings: bool = False
     """Whether the simulated payments have frauds of many cards at once."""
 
@@ -148,16 +152,16 @@ def train_fraud(
         source=settings.source,
         thresholds=thresholds,
         training=_run(settings, history, cuts),
-        metrics=evaluate(cuts.test, on_test, thresholds) | of_gan,
+        metrics=_metrics(settings, cuts, model, on_test, thresholds) | of_gan,
         evaluation=_evaluation(settings, history, cuts, model, on_test, thresholds, device, progress),
         files={},
     )
+    check_floor(manifest, settings.accepted)
     legitimate = cuts.validation.legitimate
     reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
     held_out = carried((cuts.validation, on_validation), (cuts.test, on_test), history.first_day)
     manifest = stated(manifest, graph, reference, held_out)
-    # the simulator's kinds of fraud have names; those of other data are numbers to us
-    kinds = SCENARIOS if history.source == SIMULATED else {}
+    kinds = SCENARIOS if history.source == SIMULATED else {}  # those of other data are numbers to us
     report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, kinds)
     golden = golden_of(cuts.test.features, on_test, partial(feature_errors, model))
     pack_bundle(out, manifest, graph, reference, report, golden, held_out)
@@ -219,12 +223,21 @@ def _fit(settings: FraudSettings, cuts: Split, labelled: Dataset, device: torch.
     count = settings.classifier.chosen_inputs
     chosen = choose_features(train, validation, count, settings.seed, progress, embedded) if count else ()
     inputs = ClassifierInputs(encoding, standardisation, chosen)
-    classifier = fit_classifier(inputs, labelled, validation, settings.classifier, device, progress)
-    calibration = calibrate(inputs, classifier, validation, settings.classifier.calibration)
+    logit = fit_logit(inputs, labelled, validation, settings.classifier, settings.seed, device, progress)
+    calibration = calibrate(logit, validation, settings.classifier.calibration)
     vae = fit_vae(encoding, train.legitimate, validation.legitimate, settings.vae, device, progress)
     legitimate_errors = reconstruction_errors(vae, inputs.encode(torch.from_numpy(validation.legitimate)))
     curve = fit_percentiles(legitimate_errors.numpy())
-    return Fused(encoding, standardisation, classifier, calibration, vae, curve, chosen).eval()
+    network, trees, mix = logit.network, logit.trees, logit.mix
+    return Fused(encoding, standardisation, network, calibration, vae, curve, chosen, trees, mix).eval()
+
+
+def _metrics(
+    settings: FraudSettings, cuts: Split, model: Fused, on_test: Scores, thresholds: Thresholds
+) -> dict[str, float]:
+    """The bundle's figures, and the one that it is held against."""
+    logistic = logistic_precision(cuts.train, cuts.test, model.inputs.chosen.tolist(), settings.spec.embedded)
+    return evaluate(cuts.test, on_test, thresholds) | {LOGISTIC: logistic}
 
 
 def _evaluation(
@@ -242,7 +255,7 @@ def _evaluation(
     unseen: tuple[Group, ...] = ()
     if settings.compared:
         others = baseline_scores(cuts.train, cuts.test, settings.seed, progress, settings.spec.embedded)
-        unseen = unseen_scenarios(cuts, model, on_test, settings.classifier, budget, device, progress)
+        unseen = unseen_scenarios(cuts, model, on_test, settings.classifier, settings.seed, budget, device, progress)
     return build_evaluation(
         cuts.test,
         on_test,
@@ -265,9 +278,14 @@ def _run(settings: FraudSettings, history: History, cuts: Split) -> TrainingRun:
         test_records=len(cuts.test),
         seed=settings.seed,
         settings={name: v for name, v in recorded(settings).items() if simulation or name not in OF_SIMULATION},
-        libraries={name: version(name) for name in ("numpy", "onnx", "scikit-learn", "torch")},
+        libraries={name: version(name) for name in _libraries(settings.classifier)},
         code=code_version(),
     )
+
+
+def _libraries(classifier: ClassifierSettings) -> tuple[str, ...]:
+    trees = (classifier.trees.library,) if classifier.trees else ()
+    return ("numpy", "onnx", "scikit-learn", "torch", *trees)
 
 
 def _scores(model: Fused, features: NDArray[np.float32]) -> Scores:

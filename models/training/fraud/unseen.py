@@ -8,7 +8,7 @@ import torch
 from models.networks.fused import Fused
 from models.scoring.scores import Scores
 from models.training.data import Dataset, Split
-from models.training.fit_classifier import ClassifierSettings, fit_classifier
+from models.training.fit_classifier import ClassifierSettings, fit_logit, logits_of
 from models.training.fraud.tables import by_scenario
 from models.training.progress import Progress
 from models.training.thresholds import AlertBudget
@@ -23,6 +23,7 @@ def unseen_scenarios(
     model: Fused,
     scores: Scores,
     settings: ClassifierSettings,
+    seed: int,
     budget: AlertBudget,
     device: torch.device,
     progress: Progress,
@@ -37,11 +38,9 @@ def unseen_scenarios(
         train, validation = (_without(part, scenario) for part in (cuts.train, cuts.validation))
         if min(train.is_fraud.sum(), validation.is_fraud.sum(), (cuts.test.scenario == scenario).sum()) == 0:
             continue
-        classifier = fit_classifier(
-            model.inputs, train, validation, settings, device, _renamed(progress, f"without scenario {scenario}")
-        )
-        with torch.no_grad():
-            logits = classifier(model.inputs(torch.from_numpy(cuts.test.features))).numpy()
+        named = _renamed(progress, f"without scenario {scenario}")
+        logit = fit_logit(model.inputs, train, validation, settings, seed, device, named)
+        logits = logits_of(logit, cuts.test.features)
         groups.append(by_scenario(cuts.test, scores._replace(probability=logits), budget, scenario))
     return tuple(groups)
 

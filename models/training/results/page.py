@@ -5,6 +5,7 @@ from pathlib import Path
 from models.training.handbook.figures import HandbookFigures, read_figures
 from models.training.handbook.page import handbook_section
 from models.training.results.gan import gan_section
+from models.training.results.shortfalls import shortfalls
 from models.training.results.tables import SCENARIOS, evaluation_sections
 from schemas.manifest import Manifest
 
@@ -27,6 +28,7 @@ def results_page(manifest: Manifest, handbook: HandbookFigures | None = None) ->
         f"{thresholds.objective}.",
         f"- Libraries: {', '.join(f'{name} {version}' for name, version in sorted(run.libraries.items()))}.",
         "",
+        *shortfalls(manifest),
         "## Ranking and calibration",
         "",
         "| | classifier | reconstruction error |",

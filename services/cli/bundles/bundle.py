@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.output import notes, print_json, results, shown
+from services.errors import AssayError
 
 if TYPE_CHECKING:
     from models.bundle.files import Files
@@ -30,7 +31,10 @@ Accepted = Annotated[
     typer.Option(
         "--accept",
         metavar="FAULT",
-        help="Release it in spite of: chance, constant (no better than these), figures, report (not its own). Recorded.",
+        help=(
+            "Release it in spite of: chance, constant (no better than these), logistic (far below such a regression), figures, "
+            "report (not its own). Recorded."
+        ),
     ),
 ]
 RunUntrusted = Annotated[
@@ -64,7 +68,10 @@ def keygen(
 @app.command(epilog="Example: assay bundle sign bundles/fraud --key keys/release.key")
 def sign(
     bundle: Annotated[Path, typer.Argument(help="Bundle directory.")],
-    key: Annotated[Path, typer.Option(help="Private key in PEM; ASSAY_KEY_PASSWORD opens it.")],
+    key: Annotated[Path | None, typer.Option(help="Private key in PEM; ASSAY_KEY_PASSWORD opens it.")] = None,
+    new_key: Annotated[
+        Path | None, typer.Option(help="In place of a key: make a pair first, as `assay bundle keygen` does.")
+    ] = None,
     accept: Accepted = None,
     json: Json = False,
 ) -> None:
@@ -73,20 +80,28 @@ def sign(
     Refuses one that is not better than chance, or whose figures or report are not its own; --accept names what is meant.
     """
     from models.bundle.files import SIGNATURE
-    from models.bundle.keys import fingerprint, private_key
+    from models.bundle.keys import fingerprint, private_key, write_key_pair
     from models.bundle.load import parse_bundle
     from models.bundle.pack import with_manifest, write_files
     from models.bundle.signing import sign as signature
     from models.bundle.trust import ANYBODY
     from models.bundle.verdict import check_release
 
+    if (key is None) == (new_key is None):
+        raise AssayError("A bundle is signed with one key: give --key KEY, or --new-key NAME to make a pair.")
+    if new_key is not None and new_key.with_name(f"{new_key.name}.key").exists():
+        raise AssayError(f"{new_key}.key is there already: sign with it, --key {new_key}.key.")
     files = _directory(bundle)
     checked = parse_bundle(files, f"Bundle {bundle}", ANYBODY)
-    secret = private_key(key, os.environ.get(PASSWORD))
+    secret = None if key is None else private_key(key, os.environ.get(PASSWORD))
     accepted = check_release(checked, faults_of(accept)) or None
     if accepted != checked.manifest.accepted:
         files = with_manifest(files, checked.manifest.model_copy(update={"accepted": accepted}))
         checked = parse_bundle(files, f"Bundle {bundle}", ANYBODY)
+    if secret is None:  # only now, so that a bundle that is refused leaves no key behind
+        assert new_key is not None
+        write_key_pair(new_key, os.environ.get(PASSWORD))
+        secret = private_key(new_key.with_name(f"{new_key.name}.key"), os.environ.get(PASSWORD))
     write_files(bundle, {**files, SIGNATURE: signature(files, secret, bundle.resolve().name)})
     signed = {"bundle": _name(checked), "digest": checked.digest, "signed_by": fingerprint(secret.public_key())}
     tell(signed | ({"accepted": list(accepted)} if accepted else {}), json)

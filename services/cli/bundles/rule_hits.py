@@ -9,6 +9,9 @@ from services.cli.bundles.policy import Json
 from services.cli.output import print_json, results, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from schemas.monitor import RuleQuality
     from schemas.policy import Policy
 
 EXAMPLE = "Example: assay rules show --records 100000 --json"
@@ -32,6 +35,9 @@ def show(records: Records = 100_000, policy: Named = None, json: Json = False) -
     if counted.policy is None:
         raise AssayError("No score names a policy: set ASSAY_POLICY or promote one, and let payments come.")
     rows = counted.rows(_content(counted.policy))
+    judged = asyncio.run(precision_of_rules())
+    for row in rows:
+        row.update(found_of(judged, counted.policy, row["rule"], row["state"]))
     if json:
         print_json({"policy": counted.policy, "scores": counted.scores, "rules": rows})
         return
@@ -88,6 +94,56 @@ class Hits:
         if top and top[0][1] == self.hits[name]:
             return f"never without {top[0][0]}"
         return None
+
+
+def found_of(judged: "dict[tuple[str, str, str], RuleQuality]", policy: str, rule: str, state: str) -> dict[str, Any]:
+    """What labels say of a rule: of this policy's payments, else of those of the newest policy that has the rule."""
+    found = judged.get((policy, rule, state))
+    if found is None:
+        found = next((one for one in judged.values() if one.rule == rule), None)
+    if found is None:
+        return {"frauds": None, "labelled": 0, "precision": None, "precision_of": None}
+    return {
+        "frauds": round(found.frauds, 2),
+        "labelled": found.labelled,
+        "precision": None if found.precision is None else round(found.precision, 4),
+        "precision_of": f"{found.policy.partition('@')[0]} ({found.state})",
+    }
+
+
+async def precision_of_rules() -> "dict[tuple[str, str, str], RuleQuality]":
+    """What the monitor's newest reports say, by policy, rule and state, over all ages; the newest policy first."""
+    from schemas import codec
+    from schemas.monitor import MonitorReport
+    from schemas.topics import MONITOR
+    from services.cli.sending import records, usable
+
+    newest: dict[str, list[MonitorReport]] = {}
+    async for record in records(MONITOR):
+        report = usable(record, lambda record: codec.read(MonitorReport, record.value or b""))
+        if report is None or report.quality is None:
+            continue
+        held = newest.setdefault(report.model, [])
+        if held and held[0].at_ms != report.at_ms:
+            held.clear()  # the ages of one model are reported together
+        held.append(report)
+    return added(
+        one for reports in newest.values() for report in reports if report.quality for one in report.quality.rules
+    )
+
+
+def added(found: "Iterable[RuleQuality]") -> "dict[tuple[str, str, str], RuleQuality]":
+    """Sums over ages and models."""
+    sums: dict[tuple[str, str, str], RuleQuality] = {}
+    for one in found:
+        key = one.policy, one.rule, one.state
+        before = sums.get(key)
+        hits, frauds, labelled = one.hits, one.frauds, one.labelled
+        if before is not None:
+            hits, frauds, labelled = hits + before.hits, frauds + before.frauds, labelled + before.labelled
+        more = {"hits": hits, "frauds": frauds, "labelled": labelled}
+        sums[key] = one.model_copy(update={**more, "precision": frauds / hits if hits else None})
+    return sums
 
 
 def _content(name: str) -> "Policy | None":
@@ -147,10 +203,14 @@ async def _read(counted: Hits, records: int, wanted: str | None) -> None:
 def _print(counted: Hits, rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    table = Table("rule", "state", "hits", "share", "alone", "most often beside", "")
+    table = Table("rule", "state", "hits", "share", "alone", "most often beside", "labels", "of them fraud", "")
     for row in rows:
         beside = ", ".join(f"{name} ({hits:,})" for name, hits in row["most_often_beside"].items())
         counts = (f"{row['hits']:,}", f"{row['share']:.3%}", f"{row['alone']:,}")
-        table.add_row(*map(shown, (row["rule"], row["state"], *counts, beside, row["finding"] or "")))
+        said = "" if row["precision"] is None else f"{row['precision']:.1%}, {row['precision_of']}"
+        of_labels = f"{row['labelled']:,}", said
+        table.add_row(*map(shown, (row["rule"], row["state"], *counts, beside, *of_labels, row["finding"] or "")))
     results.print(table)
-    results.print(f"{counted.scores:,} scores of {counted.policy}.")
+    results.print(
+        f"{counted.scores:,} scores of {counted.policy}. Labels: of recorded decisions, as the monitor has them."
+    )

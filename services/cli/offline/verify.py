@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from services.cli.offline.read_back import progress_bar
-from services.cli.output import print_json, results
+from services.cli.output import notes, print_json, results
 from services.cli.products import Product
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from schemas.policy import Policy
     from schemas.source_spec import SourceSpec
     from services.verification.hops import HopsVerdict
+    from services.verification.pipeline import Pipeline
     from services.verification.verdict import Verdict
 
 EXAMPLE = "Example: assay verify --json; assay verify --product credit"
@@ -50,7 +51,7 @@ def verify(
             "--bits", help="Then fold and score everything again, as `assay replay` does, and compare every bit."
         ),
     ] = False,
-    source: Annotated[Path | None, typer.Option(help="Source spec of the input. Default: `transactions`.")] = None,
+    source: Annotated[Path | None, typer.Option(help="Source spec. Default: that of the bundle that scores.")] = None,
     entities: Annotated[
         bool,
         typer.Option(
@@ -69,28 +70,52 @@ def verify(
     """Read input and outputs back and check that each committed input was answered exactly once.
 
     Of a source that is routed, the hop to `events`, too; with --entities each hop of `assay entities`. May run beside a scorer.
-    Alerts are judged again by the thresholds on the decisions; `assay replay` compares the scores themselves, bit for bit, and
-    so does --bits. Exits with 1 if anything is missing, duplicate, out of order, inconsistent, hanging, misjudged,
-    disagreeing or differing, or if cards (applicants) are split over partitions.
+    Alerts are judged again by the thresholds on the decisions, answers of a gateway by the scores; `assay replay` compares
+    the scores themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order,
+    inconsistent, hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
-    from models.sources.spec_file import load_source
-    from services.verification.pipeline import CREDIT, PAYMENTS
-
-    credit = product is Product.CREDIT
-    if credit and bits:
+    if product is Product.CREDIT and bits:
         raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
-    group, spec = group or _group(product), load_source(source) if source else None
-    pipeline = CREDIT if credit else PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
+    group = group or _group(product)
+    pipeline, spec, entities = _pipeline(product, source, entities=entities, hidden=json)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
         options |= {"progress": progress, "policies": _policies()}
-        before = _before(spec, options, entities=entities and not credit)
+        before = _before(spec, options, entities=entities)
         verdict = asyncio.run(_judge(group, watch, options))
-    same, more = _compared(group, hidden=json) if bits else (True, {})
+    same, more = _compared(group, hidden=json, entities=entities) if bits else (True, {})
     _print(*before, verdict, more, as_json=json)
     clean = same and all(one is None or one.clean for one in (*before, verdict))
     if not clean or (verdict.split_subjects and not allow_split):
         raise typer.Exit(1)
+
+
+def _pipeline(
+    product: Product, source: Path | None, *, entities: bool, hidden: bool
+) -> "tuple[Pipeline, SourceSpec | None, bool]":
+    """What is judged, the source spec of the user's topic, if any, and whether entities are between. Raises SourceSpecError."""
+    from services.verification.pipeline import CREDIT, PAYMENTS
+
+    if product is Product.CREDIT:
+        return CREDIT, None, False
+    spec, entities = _input(source, entities=entities)
+    found = PAYMENTS.of_entities() if entities else PAYMENTS.reading(spec)
+    if not hidden:
+        notes.print(f"The input is {found.source.name}{'' if spec is None else f', made of {spec.topic}'}.")
+    return found, spec, entities
+
+
+def _input(given: Path | None, *, entities: bool) -> "tuple[SourceSpec | None, bool]":
+    """The source spec of the input, and whether the scorer reads it behind the stages of entities. Raises SourceSpecError."""
+    from models.sources.spec_file import load_source
+    from services.cli.operating.inputs import scoring_manifest
+
+    if given is not None:
+        return load_source(given), entities
+    manifest = scoring_manifest()
+    if manifest is None:
+        return None, entities
+    return manifest.source, entities or bool(manifest.feature_spec.stages)
 
 
 def _policies() -> "Callable[[str], Policy | None]":
@@ -197,15 +222,22 @@ async def _judge(group: str, watch_s: float, options: dict[str, Any]) -> "Verdic
     return await judge(kafka, topics, group, seen=witness.trails, **options)
 
 
-def _compared(group: str | None, *, hidden: bool) -> tuple[bool, dict[str, int]]:
-    """Whether a replay says the same, and its counts."""
+def _compared(group: str | None, *, hidden: bool, entities: bool) -> tuple[bool, dict[str, int]]:
+    """Whether a replay says the same, and its counts; of the stages too where there are entities."""
     from services.cli.offline.replay import replayed_with
+    from services.cli.offline.stages import stages_replayed
 
     with progress_bar(hidden=hidden) as progress:
         comparison = replayed_with(progress, group)[0].comparison
+        stages = asyncio.run(stages_replayed(progress)) if entities else None
     counts = comparison.as_dict()
     del counts["examples"]
-    return comparison.equal, counts
+    if stages is None:
+        return comparison.equal, counts
+    if not hidden:
+        for example in stages.examples:
+            results.print(f"    {example}")
+    return comparison.equal and stages.equal, {**counts, **stages.as_dict()}
 
 
 def show_routed(verdict: "Verdict") -> None:
@@ -240,6 +272,7 @@ def show(verdict: "Verdict") -> None:
     results.print(
         f"{verdict.inputs:,} inputs: {verdict.scores:,} scores, {verdict.dead_letters:,} dead letters, "
         f"{verdict.alerts:,} alerts, {verdict.decisions:,} decisions"
+        f"{f', {verdict.answers:,} answers' if verdict.answers else ''}"
     )
     for count, what in (
         (verdict.lag, "inputs not committed yet"),

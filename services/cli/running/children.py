@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+POLL_S = 0.1
 PR_SET_PDEATHSIG = 1  # prctl(2)
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 PARENT_GONE = 'read -r _; kill -TERM "$0" 2>/dev/null'
@@ -104,3 +106,30 @@ class Child:
             log.seek(max(0, self.log_file.stat().st_size - 4096))
             lines = log.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+
+def run_until_asked(starting: Iterable[Child], drain_s: float) -> tuple[Child | None, list[int]]:
+    """Run children, started one by one, until Ctrl-C, SIGTERM, or the first that ends; then end all of them.
+
+    drain_s: how long they may take to end. The one that ended unasked, if any, and every status.
+    """
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: asked.append(number))
+    children: list[Child] = []
+    failed: Child | None = None
+    try:
+        children.extend(starting)
+        while not asked and failed is None:
+            time.sleep(POLL_S)
+            failed = next((child for child in children if child.status is not None), None)
+    finally:
+        statuses = _end(children, drain_s)
+    return failed, statuses
+
+
+def _end(children: Sequence[Child], timeout_s: float) -> list[int]:
+    for child in children:
+        child.ask_to_end()
+    deadline_s = time.monotonic() + timeout_s
+    return [child.end(max(0.0, deadline_s - time.monotonic())) for child in children]

@@ -1,15 +1,13 @@
 """`assay score`: runs scorer processes until asked to stop."""
 
 import os
-import signal
 import sys
-import time
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from services.cli.running.children import Child
+from services.cli.running.children import Child, run_until_asked
 
 
 class Profile(StrEnum):
@@ -21,7 +19,6 @@ class Profile(StrEnum):
 
 EXAMPLE = "Example: ASSAY_KAFKA_BOOTSTRAP=broker:9092 assay score --processes 4"
 COMMAND = (sys.executable, "-m", "services.scorer")
-POLL_S = 0.1
 MARGIN_S = 5.0
 """How much longer than its own drain a scorer may take to end."""
 
@@ -44,20 +41,17 @@ def score(
     if profile is not None:
         os.environ["ASSAY_PROFILE"] = profile.value
     runtime = load(RuntimeSettings)
-    asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: asked.append(number))
-    children: list[Child] = []
-    failed: Child | None = None
-    try:
-        for index in range(processes):
-            environment = _environment(index, processes, runtime.http_port, runtime.group_instance_id)
-            children.append(Child.start(f"scorer {index}", COMMAND, environment))
-        while not asked and failed is None:
-            time.sleep(POLL_S)
-            failed = next((child for child in children if child.status is not None), None)
-    finally:
-        statuses = _end(children, runtime.drain_timeout_s + MARGIN_S)
+    failed, statuses = run_until_asked(
+        (
+            Child.start(
+                f"scorer {index}",
+                COMMAND,
+                _environment(index, processes, runtime.http_port, runtime.group_instance_id),
+            )
+            for index in range(processes)
+        ),
+        runtime.drain_timeout_s + MARGIN_S,
+    )
     if failed is not None:
         raise typer.Exit(failed.status or 1)
     raise typer.Exit(max(statuses, default=0))
@@ -71,10 +65,3 @@ def _environment(index: int, processes: int, http_port: int, instance_id: str | 
         if instance_id is not None:
             environment["ASSAY_GROUP_INSTANCE_ID"] = f"{instance_id}-{index}"
     return environment
-
-
-def _end(children: list[Child], timeout_s: float) -> list[int]:
-    for child in children:
-        child.ask_to_end()
-    deadline_s = time.monotonic() + timeout_s
-    return [child.end(max(0.0, deadline_s - time.monotonic())) for child in children]

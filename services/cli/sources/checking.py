@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from models.discovery.moments import moment_words
+from models.discovery.sample import sampled
 from models.sources.events import Events
-from models.sources.spec_file import load_source
+from models.sources.spec_file import load_source, users_topic
 from schemas.source_spec import SourceSpec
 from services.cli.files import needing_files
 from services.cli.masking import masked
@@ -52,18 +53,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Whether the subject's records lie together. keyed: records whose key is the subject."""
+    """Whether the subject's records lie together. keyed: records whose key is the subject. routed: the spec says so."""
 
     events: int
     partitions: int
     placed: int
     keyed: int
     as_it_is: bool = True
+    routed: bool = False
 
     @property
     def way(self) -> Literal["direct", "routed"]:
         """How a scorer gets at them."""
-        return "direct" if self.as_it_is and self.placed == self.events else "routed"
+        return "direct" if self.as_it_is and self.placed == self.events and not self.routed else "routed"
 
     def words(self, subject: str) -> str:
         """The way, and why."""
@@ -77,11 +79,19 @@ class Placement:
                 f"routed: the records are no plain JSON, which is all that a scorer reads itself; {self.placed:,} of "
                 f"{self.events:,} events lie where the hash of their {subject} puts them."
             )
+        if self.routed:
+            apart = self.events - self.placed
+            why = (
+                f"{apart:,} of {self.events:,} events lie on another partition than the hash of their {subject} gives, and"
+                if apart
+                else f"all {self.events:,} events lie where the hash of their {subject} puts them, but"
+            )
+            return f"routed, as the spec says: {why} `assay intake` brings each subject's together."
         keyed = f"the record's key is {subject} in {self.keyed:,} of {self.events:,}"
         return (
             f"routed: {self.events - self.placed:,} of {self.events:,} events lie on another partition than the hash of their "
             f"{subject} gives ({keyed}), so a scorer that read the topic itself would split histories; key the records by "
-            f"{subject} with Kafka's default partitioner, or run `assay intake`."
+            f"{subject} with Kafka's default partitioner, or write `routed: true` into the spec and run `assay intake`."
         )
 
 
@@ -124,11 +134,12 @@ def looked_at(
             from models.files.options import ReadOptions
         with some_of(Path(name)) as (short, _):
             found = records_of(short, source, None, None, options or ReadOptions())
-        found = found[:: max(1, -(-len(found) // records_max))]
+        found = [found[place] for place in sampled(len(found), records_max)]
         problems = [record["problem"] for record in found]
         records: Sequence[Any] = [Payload(row, record["payload"]) for row, record in enumerate(found)]
         places = [f"line {record['line']}" for record in found]
         return source, _judged(source, name, records, places, problems, 0)
+    users_topic(source)  # raises where only a file can be read by the spec
     records, partitions = asyncio.run(topic_records(load(KafkaSettings), name, records_max))
     places = [f"{record.partition}/{record.offset}" for record in records]
     read = asyncio.run(forms.events(records, forms.Form.of(source), name))
@@ -169,7 +180,7 @@ def _judged(
             kept.append(record)
             rows.append(Row(place, "event", fields=_fields(source, found.events)))
     ids = [str(row.fields["id"]) for row in rows if row.what == "event"]
-    placement = _placement(rows, kept, partitions, source.is_json) if partitions and kept else None
+    placement = _placement(source, rows, kept, partitions) if partitions and kept else None
     return Looked(name, rows, placement, len(ids) - len(set(ids)))
 
 
@@ -189,12 +200,12 @@ def _value(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
 
 
-def _placement(rows: Sequence[Row], records: Sequence[Any], partitions: int, as_it_is: bool) -> Placement:
+def _placement(source: SourceSpec, rows: Sequence[Row], records: Sequence[Any], partitions: int) -> Placement:
     subjects = [str(row.fields["subject"]) for row in rows if row.what == "event"]
     belongs = Subjects.of(subjects).partitions(partitions).tolist()
     placed = sum(record.partition == place for record, place in zip(records, belongs, strict=True))
     keyed = sum(record.key == subject.encode() for record, subject in zip(records, subjects, strict=True))
-    return Placement(len(records), partitions, placed, keyed, as_it_is)
+    return Placement(len(records), partitions, placed, keyed, source.is_json, source.routed)
 
 
 def chosen(rows: Sequence[Row], number: int) -> list[Row]:
@@ -225,7 +236,7 @@ def as_json(source: SourceSpec, looked: Looked, number: int, *, unmasked: bool) 
         "faults": dict(looked.reasons.most_common(REASONS_SHOWN_MAX)),
         "repeated_ids": looked.repeated_ids,
         "way": None if looked.placement is None else looked.placement.way,
-        "why": None if looked.placement is None else looked.placement.words(source.event.subject.path),
+        "why": None if looked.placement is None else looked.placement.words(source.event.subject.where),
         "records": [
             {"where": row.where, "what": row.what, "why": row.why or None, "fields": _shown(row.fields, hidden)}
             for row in chosen(looked.rows, number)
@@ -265,7 +276,7 @@ def show(source: SourceSpec, looked: Looked, number: int, *, unmasked: bool) -> 
     if looked.repeated_ids:
         results.print(f"{looked.repeated_ids:,} events repeat the id of another: a stream makes dead letters of them.")
     if looked.placement is not None:
-        results.print(looked.placement.words(source.event.subject.path))
+        results.print(looked.placement.words(source.event.subject.where))
 
 
 def _cell(value: Any) -> str:

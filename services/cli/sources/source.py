@@ -95,7 +95,7 @@ def infer(
         amount_sign, refunds, currency, label, topic,
     )  # fmt: skip
     check_out(out, overwrite=overwrite)
-    draft = drafted(given, answers, records, _options(encoding, delimiter), form, envelope)
+    draft = drafted(given, answers, records, read_options(encoding, delimiter), form, envelope)
     write(draft, out)
     if json:
         print_json(as_json(draft, out))
@@ -123,7 +123,8 @@ def drafted(
     return inferred(sample_of(given, options, records, form, envelope), answers, place)
 
 
-def _options(encoding: str | None, delimiter: str | None) -> "ReadOptions | None":
+def read_options(encoding: str | None, delimiter: str | None) -> "ReadOptions | None":
+    """What was said of a file's text, if anything."""
     if encoding is None and delimiter is None:
         return None
     return reading.options(encoding, delimiter, None, None, None, None, None, None)
@@ -202,7 +203,7 @@ def check(
     """
     from services.cli.sources import checking
 
-    source, looked = checking.looked_at(spec, given, records, _options(encoding, delimiter))
+    source, looked = checking.looked_at(spec, given, records, read_options(encoding, delimiter))
     if json:
         print_json(checking.as_json(source, looked, rows, unmasked=unmasked))
     else:

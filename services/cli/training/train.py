@@ -10,6 +10,7 @@ import typer
 
 from models.installation import DEPLOY, lacking
 from services.cli import reading
+from services.cli.bundles.bundle import faults_of
 from services.cli.files import needing_files
 from services.cli.training import train_view
 from services.errors import AssayError
@@ -39,7 +40,12 @@ Data = Annotated[
     typer.Option(help="Labelled payments: .csv or .tsv (also .gz, .zst) or .parquet. Default: simulated ones."),
 ]
 Mapped = Annotated[list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")]
-Label = Annotated[str, typer.Option(help="Column that says which payments were frauds.")]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        help="Column that says which payments were frauds. Default: the source spec's `label`, else is_fraud."
+    ),
+]
 Scenario = Annotated[str | None, typer.Option(help="Column that numbers the kinds of fraud, for figures of each.")]
 From = Annotated[str | None, typer.Option("--from", help="First day of the training cut, such as 2018-07-25.")]
 Cut = Annotated[int | None, typer.Option(min=1)]
@@ -54,7 +60,10 @@ Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the data, a
 Version = Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")]
 LineName = Annotated[str | None, typer.Option("--name", help="Of the model line, a product's name. Default: fraud.")]
 Classifier = Annotated[
-    Literal["reference", "wide"], typer.Option(help="reference: 8 chosen features -> 10 -> 1. wide: all features.")
+    Literal["reference", "wide", "xgboost", "lightgbm", "blend"],
+    typer.Option(
+        help="reference: 8 chosen features -> 10 -> 1. wide: all features. xgboost, lightgbm: trees. blend: wide and xgboost."
+    ),
 ]
 Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
@@ -68,6 +77,14 @@ Described = Annotated[
 ]
 Owner = Annotated[str | None, typer.Option(help="Who answers for the bundle.")]
 Licence = Annotated[str | None, typer.Option(help="Of the bundle.")]
+Accepted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        metavar="FAULT",
+        help="Write it in spite of: constant (no better), logistic (far below a logistic regression on the same inputs).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")]
 
 
@@ -81,7 +98,7 @@ def fraud(
     data: Data = None,
     mapped: Mapped = None,
     source_file: reading.SourceFile = None,
-    label: Label = "is_fraud",
+    label: Label = None,
     scenario: Scenario = None,
     out: Out = Path("bundles/fraud"),
     features: Spec = None,
@@ -116,6 +133,7 @@ def fraud(
     licence: Licence = None,
     version: Version = 1,
     name: LineName = None,
+    accept: Accepted = None,
     json: Json = False,
 ) -> None:
     """Train the fraud bundle on labelled payments of a file, or on simulated ones.
@@ -141,6 +159,7 @@ def fraud(
             customers=customers,
             from_date=from_day,
             name=name,
+            accepted=faults_of(accept) or None,
             rings=rings or None,
         ),
         version=version,
@@ -152,6 +171,7 @@ def fraud(
     )
     with train_view.bars(quiet=json) as shown:
         report = train_view.reporter(shown)
+        label = label or (own.label if own is not None else None) or "is_fraud"
         history = _history(data, mapped or [], label, scenario, settings, report, options, described) if data else None
         manifest = train.train_fraud(settings, out, report, results, history)
     train_view.show(manifest, out, json)

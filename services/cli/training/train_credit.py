@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from models.installation import DEPLOY, lacking
+from models.installation import DEPLOY
 from services.cli import reading
+from services.cli.bundles.bundle import faults_of
 from services.cli.files import needing_files
 from services.cli.output import print_json, results
 from services.cli.training import train_view
+from services.cli.training.train import Accepted, needing_trainer
 from services.errors import AssayError
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ def credit(
     source: Annotated[str | None, typer.Option(help="The data in words, with their licence, for the manifest.")] = None,
     owner: Annotated[str | None, typer.Option(help="Who answers for the bundle.")] = None,
     licence: Annotated[str | None, typer.Option(help="Of the bundle.")] = None,
+    accept: Accepted = None,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")] = False,
 ) -> None:
     """Train the credit bundle: classifier of default, autoencoder of those who repaid, thresholds, one ONNX graph.
@@ -84,11 +87,9 @@ def credit(
     """
     from models.features.spec_file import load_spec
 
-    try:
+    with needing_trainer():
         from models.training.credit.train import CreditSettings, network, train_credit
         from models.training.thresholds import parse_objective
-    except ModuleNotFoundError as error:
-        raise AssayError(lacking("Training needs", error, "train")) from None
     spec = load_spec(features)
     options = reading.options(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
@@ -104,6 +105,7 @@ def credit(
         **network(classifier, epochs),
         objective=parse_objective(objective),
         refer_share=refer_share,
+        accepted=faults_of(accept),
     )
     with train_view.bars(quiet=json) as shown:
         about = _source(source or in_words, owner, licence, own=data is not None)

@@ -45,9 +45,11 @@ def test_the_committed_bundles_may_be_released(product: str) -> None:
         ({}, []),
         ({"roc_auc": 0.506}, ["chance"]),
         ({"roc_auc": 0.3}, ["chance"]),
-        ({"average_precision": 0.0001}, ["chance"]),
+        ({"average_precision": 0.0001, "logistic_average_precision": 0.0}, ["chance"]),
         ({"brier": 0.5}, ["constant"]),
         ({"roc_auc": 0.506, "brier": 0.5}, ["chance", "constant"]),
+        ({"average_precision": 0.567, "logistic_average_precision": 0.606}, []),
+        ({"average_precision": 0.5, "logistic_average_precision": 0.606}, ["logistic"]),
     ],
 )
 def test_no_better_than_chance_or_a_constant_speaks_against_it(

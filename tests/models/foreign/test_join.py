@@ -1,5 +1,6 @@
 """Models of other libraries in our graph: what they say there is what their own library says."""
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,19 @@ def test_a_bundle_says_what_the_models_own_library_says_in_any_batch(kind: str) 
         parts = [session.run(rows[start : start + size]) for start in range(0, len(rows), size)]
         for name in Scores._fields:
             assert np.concatenate([getattr(p, name) for p in parts]).tobytes() == getattr(whole, name).tobytes()
+
+
+def test_catboosts_own_export_says_what_catboost_says() -> None:
+    """A file of CatBoost 1.2.10 (8 trees, `save_model(format="onnx")`) and what its `predict_proba` said of 64 rows.
+
+    The library itself is not installed for the tests: it needs six others.
+    """
+    here = Path(__file__).parent
+    rows = np.random.default_rng(1).gamma(1.0, 50.0, size=(2000, F)).astype(np.float32)[:64]
+    said = np.array(json.loads((here / "catboost.json").read_text()))
+    found = session_of(graph_of((here / "catboost.onnx").read_bytes())).run(rows).probability
+    assert np.abs(found - said).max() <= 1e-6
+    assert np.ptp(said) > 0.9
 
 
 def test_without_an_autoencoder_nothing_is_unusual() -> None:

@@ -13,6 +13,12 @@ from schemas import codec
 from schemas.decision import Decision
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import ENTITY_FEATURES, TRANSACTIONS
+from services.entities.chain import Chain
+from services.entities.replayed import StagesComparison, replay_stages
+from services.kafka.client import reader
+from services.scorer.processor import Limits
+from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 from services.verification.hops import HopsVerdict, verify_hops
 from services.verification.pipeline import PAYMENTS
 from services.verification.verify import verify
@@ -50,6 +56,19 @@ async def hops_of(stream: Stream, spec: FeatureSpec) -> HopsVerdict:
     return await verify_hops(stream.kafka, stream.topics, group, TRANSACTIONS, spec.stages)
 
 
+async def stages_again(stream: Stream, spec: FeatureSpec, ids_max: int) -> StagesComparison:
+    """What a replay of the stages finds."""
+    chain = Chain(spec, None, stream.prefix, ids_max)
+    limits = Limits.of(RuntimeSettings(), ScorerSettings())
+    consumer = reader(stream.kafka)
+    await consumer.start()
+    try:
+        group = f"{stream.prefix}entities"
+        return await replay_stages(consumer, stream.kafka, stream.topics, group, chain, limits)
+    finally:
+        await consumer.stop()
+
+
 async def same_bits(stream: Stream, spec: FeatureSpec, sent: list[dict[str, Any]]) -> None:
     """What was scored has the features that a file of the same payments gets."""
     found, expected = await decided(stream), file_features(spec, sent)
@@ -70,6 +89,9 @@ async def test_four_partitions_give_the_bits_of_the_file(stream: Stream, tmp_pat
         await stream.send(*values_of(payments))
         await scored(stream, len(sent), processes)
     await same_bits(stream, spec, sent)
+    same = await stages_again(stream, spec, ids_max=1_000)
+    assert (same.compared, same.equal) == (2 * len(sent), True), same
+    assert (await stages_again(stream, spec, ids_max=1)).differing > 0  # which forgets what the stages remembered
     hops = await hops_of(stream, spec)
     assert hops.clean, hops
     assert hops.stages == {"merchant": len(sent), "corridor": len(sent), ENTITY_FEATURES.name: len(sent)}
@@ -114,9 +136,10 @@ async def test_four_partitions_give_the_bits_of_the_file_across_a_kill_of_each_s
     for name, value in {**environment, **settings}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ASSAY_ENTITIES_GROUP", f"{stream.prefix}entities")
-    assert (
-        await asyncio.to_thread(run_main, monkeypatch, "verify", "--entities", "--json", "--group", stream.group) == 0
-    )
-    assert json.loads(capsys.readouterr().out)["entities"]["stages"]["corridor"] == len(sent)
+    judge = ("verify", "--entities", "--bits", "--json", "--group", stream.group)
+    assert await asyncio.to_thread(run_main, monkeypatch, *judge) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["entities"]["stages"]["corridor"] == len(sent)
+    assert (found["stages_compared"], found["stages_differing"], found["differing"]) == (2 * len(sent), 0, 0)
     assert await asyncio.to_thread(run_main, monkeypatch, "replay", "--json", "--group", stream.group) == 0
     assert json.loads(capsys.readouterr().out)["compared"] == len(sent)

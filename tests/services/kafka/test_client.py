@@ -37,23 +37,6 @@ def test_the_wait_between_transactions_is_cut_in_the_constant_that_the_library_u
     assert "BACKOFF_OVERRIDE" in inspect.getsource(aiokafka.producer.sender.AddPartitionsToTxnHandler)
 
 
-def test_a_coordinator_that_is_behind_is_asked_less_and_less_often() -> None:
-    """Rule H: as patched before, each partition asked a thousand times a second, and so kept it behind."""
-    code = {"concurrent": 51, "good": 0}
-    manager = SimpleNamespace(txn_partitions=set(), partition_added=lambda _: None)
-    sender = SimpleNamespace(_txn_manager=manager, _retry_backoff=0.005)
-
-    def answered(what: str) -> float | None:
-        handler = aiokafka.producer.sender.AddPartitionsToTxnHandler(sender, [])
-        backoff_s: float | None = handler.handle_response(SimpleNamespace(errors=[("t", [(0, code[what])])]))
-        return backoff_s
-
-    waits_s = [answered("concurrent") for _ in range(9)]
-    assert waits_s == [0.001, 0.001, 0.001, 0.002, 0.004, 0.008, 0.016, 0.02, 0.02]
-    assert answered("good") is None
-    assert answered("concurrent") == 0.001
-
-
 @pytest.mark.parametrize("apart", [False, True])
 def test_a_partition_is_fetched_although_records_of_another_wait_to_be_taken(apart: bool) -> None:
     """As shipped a broker is asked for nothing meanwhile, up to 100 ms: each partition waits for the others' transactions."""

@@ -199,3 +199,48 @@ async def test_evidence_of_a_far_time_moves_no_clock_and_an_implausible_record_i
     await evidence("implausible", now_ms, now_ms * 1.0)  # Faust keeps seconds
     await evidence("b", now_ms + 1, now_ms / 1000)
     assert sorted(table) == [b"a", b"b"]
+
+
+def test_each_rules_precision_is_what_labels_say_of_the_payments_of_which_it_holds() -> None:
+    """On and in shadow apart, weighted as the rest; the policy of the newest payment comes first."""
+    ledger, one, two = Ledger({}, 1000), "fraud/1@0123456789ab", "fraud/2@0123456789ab"
+    for i, (policy, rules, shadow) in enumerate(
+        [(one, ("large",), ()), (one, ("large", "night"), ()), (two, (), ("large",)), (two, ("night",), ())]
+    ):
+        ledger.add(scored(i, 0.9, policy=policy, rules=rules, shadow_rules=shadow))
+    ledger.add(scored(4, 0.1, policy=two, rules=(), shadow_rules=("large",), sample_share=0.1))
+    ledger.add(scored(5, 0.1, policy=two))
+    for i, verdict in ((0, "fraud"), (1, "legitimate"), (2, "fraud"), (3, "legitimate")):
+        ledger.add(told(i, verdict))
+    columns = ledger.columns()["m"]
+    ledger.recover()
+    assert (columns.ruled == ledger.columns()["m"].ruled).all(), "it comes back from the topic"
+    found = figures(columns, 0, None).rules
+    assert [(rule.policy, rule.rule, rule.state) for rule in found] == [
+        (two, "large", "shadow"),
+        (two, "night", "on"),
+        (one, "large", "on"),
+        (one, "night", "on"),
+    ]
+    assert [(rule.hits, rule.frauds, rule.labelled) for rule in found] == [
+        (11.0, 1.0, 1),
+        (1.0, 0.0, 1),
+        (2.0, 1.0, 2),
+        (1.0, 0.0, 1),
+    ]
+    assert [rule.precision for rule in found] == [pytest.approx(1 / 11), 0.0, 0.5, 0.0]
+
+
+def test_what_rules_hold_is_counted_once_a_payment_also_beside_a_challenger() -> None:
+    """The challenger's score of the same payment says nothing of the policy."""
+    decision = RecordedDecision(
+        transaction_id="t",
+        event_time_ms=1,
+        probability=0.5,
+        alert=True,
+        model="m",
+        policy="fraud/1@0123456789ab",
+        rules=("large",),
+        challenger=ChallengerScore(model="n", probability=0.1, anomaly_percentile=1.0, alert=False),
+    )
+    assert [evidence.judged.rules for evidence in of_decision(decision) if evidence.judged] == [("large",), ()]

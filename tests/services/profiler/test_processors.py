@@ -42,8 +42,9 @@ def verdicts(frauds_max: int = 100, *, scan_ids: bool = False) -> VerdictProcess
     return VerdictProcessor(TopicPartition("labels", 0), "", *settings, LETTERS, metrics, scan_ids=scan_ids)
 
 
-def merge() -> MergeProcessor:
-    return MergeProcessor(TopicPartition("terminal-sums", 0), "", RuntimeSettings(), LETTERS, Metrics(by_topic=True))
+def merge(terminals_max: int = 1_000_000) -> MergeProcessor:
+    settings = RuntimeSettings(), LETTERS, Metrics(by_topic=True)
+    return MergeProcessor(TopicPartition("terminal-sums", 0), "", *settings, terminals_max)
 
 
 def label(transaction_id: str, verdict: str = "fraud", **fields: Any) -> dict[str, Any]:
@@ -64,6 +65,32 @@ async def run(processor: Processor, values: Sequence[Any]) -> Result:
 
 def written(result: Result, topic: str) -> list[dict[str, Any]]:
     return [json.loads(value) for write in result.writes if write.topic == topic for value in write.values]
+
+
+def one_each(day: int, *terminals: str) -> dict[str, Any]:
+    """A payment at each of these terminals."""
+    count = len(terminals)
+    return {"day": day, "terminal_ids": terminals, "payments": [1] * count, "frauds": [0] * count}
+
+
+async def test_beyond_the_room_new_terminals_have_no_profile_until_others_were_idle_for_long() -> None:
+    """Who invents terminals without end costs no more memory, here and in scorers; known ones go on, and so after a restart."""
+    full = merge(terminals_max=3)
+    flood = [one_each(19_900, f"x{number}", "known") for number in range(50)]
+    result = await run(full, [one_each(19_900, "known", "other"), *flood])
+    full._written_s = -1e9
+    flushed = full.flush()
+    assert result.faults == []
+    assert flushed is not None
+    profiles = {one["terminal_id"]: one["payments"] for one in written(flushed, "terminal-profiles")}
+    assert profiles == {"known": [51], "other": [1], "x0": [1]}
+    assert full._metrics.forgotten_terminals._value.get() == 49
+    later = [one_each(19_999, "known"), one_each(20_000, "new")]
+    restarted = merge(terminals_max=3)
+    restarted.restore(full.snapshot().arrays())
+    for processor in (full, restarted):
+        await run(processor, later)
+        assert list(processor._profiles) == ["known", "new"]
 
 
 CARD_NUMBER = "4111-1111-1111-1111"

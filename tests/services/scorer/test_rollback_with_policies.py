@@ -26,7 +26,7 @@ OLD, NEW = model(1, "a"), model(2, "b")
 
 def fits(beside: Any) -> ActivePolicy:
     """A policy that any model can serve, compiled for one."""
-    program: Any = SimpleNamespace(name="fraud/1", policy=SimpleNamespace(lists=()))
+    program: Any = SimpleNamespace(name="fraud/1", policy=SimpleNamespace(lists=()), rules=())
     return ActivePolicy(beside.bundle, program, beside.spec_digest, fits)
 
 
@@ -51,7 +51,7 @@ def command(channel: Any) -> Control:
 
 def policy(beside: Callable[[Any], ActivePolicy]) -> ActivePolicy:
     """Compiled for the new champion."""
-    program: Any = SimpleNamespace(name="fraud/2", policy=SimpleNamespace(lists=()))
+    program: Any = SimpleNamespace(name="fraud/2", policy=SimpleNamespace(lists=()), rules=())
     return ActivePolicy(NEW.bundle, program, NEW.spec_digest, beside)
 
 
@@ -70,3 +70,22 @@ def test_a_deciding_policy_that_does_not_fit_keeps_the_new_champion_and_its_own_
     assert models.roll_back(NEW, "it fails") is None
     assert models.policy is not None
     assert (models.champion, models.policy.spec_digest) == (NEW, "b")
+
+
+def test_a_rule_that_never_held_is_counted_0_and_one_that_is_gone_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that an alarm can tell a rule without hits from one that is not there."""
+    monkeypatch.setattr(live, "show_budget", lambda *_: None)
+    metrics = Metrics()
+    models = Models(OLD, Bands(1000, 2.0, 2.0), metrics, "g")
+
+    def hits(rule: str) -> float | None:
+        return metrics.registry.get_sample_value("assay_rule_hits_total", {"rule": rule, "state": "on"})
+
+    for names in (("large", "night"), ("night",)):
+        active = policy(fits)
+        active.program.rules = tuple(SimpleNamespace(name=name, state="on") for name in names)  # type: ignore[misc]
+        models.set_policy("policy", active, command("policy"))
+        metrics.risk.rule_hits.labels("night", "on").inc()
+        assert [hits("large"), hits("night")] == ([0.0, 1.0] if len(names) == 2 else [None, 2.0])
+    models.set_policy("policy", None, command("policy"))
+    assert hits("night") is None

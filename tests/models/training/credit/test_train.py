@@ -32,7 +32,7 @@ pytestmark = pytest.mark.train
 
 SPEC = load_spec(Path("deploy/features/credit-taiwan.yaml"))
 SOURCE = CreditSource("Simulated.", PUBLIC_CARD, 1_700_000_000_000)
-SMALL = CreditSettings(spec=SPEC, seed=5, version=3, **network("reference", epochs=4))
+SMALL = CreditSettings(spec=SPEC, seed=5, version=3, **network("reference", epochs=4), accepted=("logistic",))
 COMMITTED = load_bundle(Path("deploy/bundles/credit"))
 
 
@@ -109,6 +109,14 @@ def test_applications_that_the_spec_refuses_are_counted_and_too_few_are_refused(
     spoiled = [{**row, "LIMIT_BAL": None} for row in batch.attributes]
     with pytest.raises(TrainingError, match="200 were refused: attribute LIMIT_BAL is missing"):
         train_credit(SMALL, Applications(spoiled, batch.defaulted), SOURCE, tmp_path / "bundle")
+
+
+def test_a_bundle_below_a_constant_or_far_below_a_logistic_regression_is_not_written(tmp_path: Path) -> None:
+    """A network that never took a step, on the same eight inputs."""
+    untrained = replace(SMALL, classifier=replace(SMALL.classifier, learning_rate=0.0), accepted=())
+    with pytest.raises(TrainingError, match=r"logistic regression on the same inputs.*--accept .*logistic\.$"):
+        train_credit(untrained, simulated(), SOURCE, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
 
 
 RANDOM = np.random.default_rng(1)

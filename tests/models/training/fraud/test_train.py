@@ -9,16 +9,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from models.bundle.graph import has_trees
 from models.bundle.load import Bundle, load_bundle
+from models.bundle.verdict import objections
 from models.features.spec_file import load_spec
 from models.networks.classifier import Classifier, ClassifierShape
 from models.networks.encoding import fit_encoding, fit_standardisation
 from models.networks.fused import Calibration, CalibrationCurve, Fused
 from models.networks.vae import Vae
+from models.scoring.golden import check_golden
+from models.scoring.session import ModelSession
 from models.training.baselines import FOREST, LOGISTIC, XGBOOST
 from models.training.data import Cuts, TrainingError
 from models.training.export import TOLERANCE, ExportError, check_agreement, export, largest_difference
-from models.training.fit_classifier import preset
+from models.training.fit_classifier import Preset, preset
 from models.training.fit_vae import fit_percentiles
 from models.training.fraud.tables import ANOMALY, OURS
 from models.training.fraud.train import FraudSettings, restored, train_fraud, with_epochs
@@ -41,6 +45,7 @@ SMALL = with_epochs(
         cuts=Cuts(validation_days=5, delay_days=3, test_days=4),
         compared=False,
         gan=None,
+        accepted=("constant", "logistic"),  # three epochs on a small town
     ),
     3,
 )
@@ -80,6 +85,19 @@ def test_training_reports_its_progress(tmp_path: Path) -> None:
     assert {("classifier", 1, 3), ("autoencoder", 3, 3)} <= set(seen)
 
 
+@pytest.mark.parametrize("name", ["xgboost", "blend"])
+def test_trees_train_a_bundle_on_the_same_cuts_byte_for_byte_again(tmp_path: Path, name: Preset) -> None:
+    """Alone and beside the network, with the autoencoder, the report and what was never shown; a scorer's session takes it."""
+    settings = replace(SMALL, classifier=replace(preset(name), epochs=2), compared=name == "blend")
+    bundle = train(settings, tmp_path / "bundle")
+    assert train(settings, tmp_path / "again").digest == bundle.digest
+    assert restored(bundle.manifest) == settings
+    assert "xgboost" in bundle.manifest.training.libraries
+    assert bundle.manifest.has_anomaly
+    assert has_trees(bundle.model)
+    check_golden(ModelSession(bundle, "cpu"))
+
+
 @pytest.mark.slow
 def test_training_again_with_the_committed_settings_gives_the_recorded_metrics(tmp_path: Path) -> None:
     """Within 0.03: another processor rounds otherwise, and training amplifies it. On the same one they are equal."""
@@ -115,6 +133,17 @@ def test_the_committed_results_page_is_the_committed_bundles() -> None:
     assert Path("docs/results.md").read_text(encoding="utf-8") == page
 
 
+def test_what_falls_short_of_another_model_stands_before_every_table() -> None:
+    """Of the committed bundle, by name; nothing where the intervals hold 0."""
+    page = results_page(COMMITTED.manifest)
+    assert page.index("## What falls short") < page.index("## Ranking and calibration")
+    assert "average precision 0.567, XGBoost 0.639: difference -0.072" in page
+    evaluation = COMMITTED.manifest.evaluation
+    assert evaluation is not None
+    alone = evaluation.model_copy(update={"models": evaluation.models[:2]})
+    assert "falls short" not in results_page(COMMITTED.manifest.model_copy(update={"evaluation": alone}))
+
+
 def test_a_compared_bundle_records_baselines_and_what_was_never_shown(tmp_path: Path) -> None:
     """Every model on the same cut with intervals, every day, and each kind of fraud left out once."""
     evaluation = train(replace(SMALL, compared=True), tmp_path / "bundle").manifest.evaluation
@@ -136,6 +165,21 @@ def test_the_reference_classifier_is_eight_ten_one_and_exports(tmp_path: Path) -
     hidden = [shapes[f"{part}.{layer}.weight"] for part in ("encoder", "decoder") for layer in range(3)]
     assert hidden == [[100, 256], [256, 128], [128, 64], [32, 64], [64, 128], [128, 256]]
     assert (shapes["latent.weight"], shapes["reconstruction.logit.weight"]) == ([64, 32], [256, 100])
+
+
+def test_a_bundle_far_below_a_logistic_regression_is_not_written_unless_that_is_accepted(tmp_path: Path) -> None:
+    """A network that never took a step; the sentence names what is wrong and the option."""
+    untrained = replace(SMALL, classifier=replace(SMALL.classifier, learning_rate=0.0), accepted=())
+    with pytest.raises(
+        TrainingError, match=r"logistic regression on the same inputs.* --accept .*logistic\.$"
+    ) as refused:
+        train_fraud(untrained, tmp_path / "bundle")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "bundle").exists()
+    bundle = train(replace(untrained, accepted=("constant", "logistic")), tmp_path / "bundle")
+    figures = bundle.manifest.metrics
+    assert figures["average_precision"] < figures["logistic_average_precision"]
+    assert "logistic" in [objection.fault for objection in objections(bundle)]
 
 
 def test_too_few_days_are_refused_before_anything_is_trained(tmp_path: Path) -> None:

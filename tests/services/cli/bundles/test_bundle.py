@@ -47,6 +47,19 @@ def test_keygen_sign_verify_and_a_changed_byte(
     assert "left alone" in capsys.readouterr().err
 
 
+def test_a_first_signature_makes_its_key_pair_and_a_second_one_takes_it(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key that is there is never replaced, and one of the two ways has to be given."""
+    signed = assay("sign", bundle, "--new-key", tmp_path / "release")
+    assert assay("verify", bundle, "--key", tmp_path / "release.pub")["digest"] == signed["digest"]
+    assert run_main(monkeypatch, "bundle", "sign", str(bundle), "--new-key", str(tmp_path / "release")) == 2
+    assert "--key" in capsys.readouterr().err
+    assert run_main(monkeypatch, "bundle", "sign", str(bundle)) == 2
+    assert "--new-key NAME" in capsys.readouterr().err
+    assert assay("sign", bundle, "--key", tmp_path / "release.key")["signed_by"] == signed["signed_by"]
+
+
 @pytest.mark.parametrize("way", ["file", "environment", "command"])
 def test_seal_and_open_with_the_key_from_anywhere(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from services.cli.bundles.rule_hits import Hits
+from schemas.monitor import RuleQuality
+from services.cli.bundles.rule_hits import Hits, added, found_of
 from tests.services.cli.test_app import run_main
 
 ROOT = Path(__file__).parents[4]
@@ -85,3 +86,20 @@ def test_a_rule_that_never_holds_or_holds_of_most_is_said_to() -> None:
     rows = {row["rule"]: row for row in hits.rows(None)}
     assert (rows["wide"]["hits"], rows["wide"]["alone"], rows["wide"]["finding"]) == (8, 6, "holds of most payments")
     assert (rows["inner"]["most_often_beside"], rows["inner"]["finding"]) == ({"wide": 2}, "never without wide")
+
+
+def test_a_rules_precision_is_of_its_policys_payments_else_of_the_newest_that_had_it() -> None:
+    """Summed over ages and models; a version that was just promoted says whose figures it shows."""
+    one, two = "fraud/1@0123456789ab", "fraud/2@0123456789ab"
+
+    def of(policy: str, state: str, hits: float, frauds: float) -> RuleQuality:
+        fields = {"policy": policy, "rule": "large", "state": state, "hits": hits, "frauds": frauds, "labelled": 1}
+        return RuleQuality.model_validate(fields)
+
+    judged = added([of(two, "shadow", 3.0, 1.0), of(one, "on", 4.0, 4.0), of(two, "shadow", 1.0, 1.0)])
+    found = found_of(judged, two, "large", "shadow")
+    assert (found["precision"], found["labelled"], found["precision_of"]) == (0.5, 2, "fraud/2 (shadow)")
+    assert found_of(judged, one, "large", "on")["precision"] == 1.0
+    promoted = found_of(judged, "fraud/3@0123456789ab", "large", "on")
+    assert (promoted["precision"], promoted["precision_of"]) == (0.5, "fraud/2 (shadow)")
+    assert found_of(judged, two, "other", "on")["precision"] is None

@@ -227,6 +227,7 @@ def test_applications_with_words_for_nothing_are_trained_on_and_judged(
     (tmp_path / "in.csv").write_text("\n".join([header, *rows]))
     train = ["--label=SeriousDlqin2yrs", f"--features={tmp_path / 'spec.yaml'}", "--classifier=wide", "--epochs=1"]
     train += [f"--data={tmp_path / 'in.csv'}", f"--out={tmp_path / 'b'}", "--owner=Example Bank", "--json"]
+    train += ["--accept=constant", "--accept=logistic"]  # one epoch on 400 rows
     assert run_main(monkeypatch, "train", "credit", *train) == 0
     assert '"owner":"Example Bank"' in capsys.readouterr().out.replace('": "', '":"')
     rows[0] = rows[0].rsplit(",", 1)[0] + ",Car"

@@ -21,7 +21,8 @@ def test_train_credit_without_data_trains_on_simulated_applications(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And prints the manifest of what it packed."""
-    assert run_main(monkeypatch, "train", "credit", "--out", str(tmp_path / "bundle"), "--epochs", "1", "--json") == 0
+    small = ["--out", str(tmp_path / "bundle"), "--epochs", "1", "--json", "--accept", "logistic"]
+    assert run_main(monkeypatch, "train", "credit", *small) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["product"] == "credit"
     assert load_bundle(tmp_path / "bundle").manifest.training.data.startswith("Simulated applications")

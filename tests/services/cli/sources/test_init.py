@@ -1,14 +1,19 @@
 """`assay init`: a folder from a source spec, whose features fit it and are computed."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from models.features.spec_file import load_spec
 from models.sources.fits import misfit
 from models.sources.spec_file import load_source
+from services.cli.app import app
 from tests.services.cli.test_app import run_main
+from tests.streams import wallets
+from tests.streams.behaviour import facts
 
 SPEC = """
 version: 1
@@ -79,7 +84,9 @@ def test_the_proposed_features_fit_the_source_and_read_what_models_may_read(
         "status": "category", "present": "flag", "risk": "number", "since_opened": "between", "place_speed": "place",
     }  # fmt: skip
     assert {name for name, kind in kinds.items() if kind == "novelty"} == {
-        f"{way}" for name in ("counterparty", "city", "device", "address") for way in (f"new_{name}", f"{name}_met")
+        f"{way}"
+        for name in ("counterparty", "city", "device", "address_network")
+        for way in (f"new_{name}", f"{name}_met")
     }
     assert not any("note" in name for name in kinds)
     assert spec.currencies is not None
@@ -99,3 +106,61 @@ def test_a_folder_that_is_worked_in_is_not_written_over(
     assert (tmp_path / "shop/features.yaml").read_text() == "mine"
     assert run_main(monkeypatch, *given, "--overwrite") == 0
     assert load_spec(tmp_path / "shop/features.yaml", may_learn=True).features
+
+
+@pytest.fixture
+def transfers(tmp_path: Path) -> Path:
+    """A file of labelled transfers, both of whose sides are wallets."""
+    path = tmp_path / "transfers.jsonl"
+    found = wallets.records(facts(1, subjects=30, rounds=20), labelled=True)
+    path.write_bytes(b"".join(value + b"\n" for _, value in found))
+    return path
+
+
+def test_what_is_ambiguous_is_asked_and_no_folder_is_made_until_it_is_answered(
+    transfers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which wallet is the subject. The file is the labelled one, too: its label and its days are in the commands."""
+    folder = tmp_path / "shop"
+    assert run_main(monkeypatch, "init", str(folder), "--from", str(transfers)) == 1
+    assert "--subject wallet" in capsys.readouterr().err
+    assert not folder.exists()
+    assert run_main(monkeypatch, "init", str(folder), "--from", str(transfers), *wallets.ANSWERS) == 0
+    readme, source = (folder / "README.md").read_text(), load_source(folder / "source.yaml")
+    assert "--data ../transfers.jsonl" in readme
+    assert "--label reported_fraud --validation-days 3 --delay-days 1 --test-days 3" in readme
+    assert (source.event.subject.path, source.event.amount.scale, source.event.amount.at_least) == ("wallet", 2, -1e9)
+    names = set(load_spec(folder / "features.yaml", may_learn=True).names)
+    assert {"new_client_ip_network", "new_bank_country", "bank_country", "new_handset"} <= names
+
+
+def test_every_command_of_the_readme_is_one_with_these_options(
+    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By each command's own `--help`; the slow tests type them."""
+    folder = tmp_path / "shop"
+    given = ("init", str(folder), "--source", str(inputs[0]), "--sample", str(inputs[1]), "--label", "fraud")
+    assert run_main(monkeypatch, *given) == 0
+    lines = re.findall(r"^ {4,}(?:\w+=\S+ )*assay (.+)$", (folder / "README.md").read_text(), re.MULTILINE)
+    assert len(lines) == 10
+    for line in lines:
+        words = [word for word in line.split()[:2] if re.fullmatch(r"[a-z]+", word)]
+        words = words[:1] if words[0] in ("run", "tail", "verify", "batch") else words
+        page = CliRunner(env={"COLUMNS": "200", "TERM": "dumb"}).invoke(app, [*words, "--help"])
+        assert page.exit_code == 0, line
+        assert all(option in page.output for option in re.findall(r" (--[a-z-]+)", line)), line
+
+
+def test_a_folder_is_made_of_a_stream_or_of_a_spec(
+    inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not of both, nor of neither; and a label that the file has not is named."""
+    folder = str(tmp_path / "shop")
+    assert run_main(monkeypatch, "init", folder) == 2
+    assert run_main(monkeypatch, "init", folder, "--from", str(inputs[1]), "--source", str(inputs[0])) == 2
+    assert capsys.readouterr().err.count("give one of them") == 2
+    given = ("--source", str(inputs[0]), "--sample", str(inputs[1]), "--labelled", str(inputs[1]))
+    assert run_main(monkeypatch, "init", folder, *given) == 2
+    assert "name it with --label" in " ".join(capsys.readouterr().err.split())
+    assert run_main(monkeypatch, "init", folder, *given, "--label", "fraud") == 2
+    assert "--label fraud" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from tests.services.cli.test_app import run_main
 
 pytestmark = pytest.mark.train
 
-SIGNING = ["--accept=chance", "--accept=constant"]
+SIGNING = ["--accept=chance", "--accept=constant", "--accept=logistic"]
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         compared=False,
         gan=False,
     )
+    settings = replace(settings, accepted=("constant", "logistic"))  # two epochs on 200 cards
     train_fraud(settings, out)
     return out
 

@@ -42,6 +42,7 @@ def payments(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(monkeypatch: pytest.MonkeyPatch, payments: Path, out: Path, *options: str) -> int:
     """Exit status of a small training on the file."""
     small = ["--epochs=2", "--no-compared", "--no-gan", "--json", f"--out={out}"]
+    small += ["--accept=constant", "--accept=logistic"]
     return run_main(monkeypatch, "train", "fraud", f"--data={payments}", *NAMES, *CUTS, *small, *options)
 
 
@@ -103,6 +104,7 @@ def test_a_bundle_of_simulated_rings_names_their_kinds_and_says_so_in_its_settin
 ) -> None:
     """Features and source are those that come with it; a bundle of other payments has no such setting."""
     small = ["--epochs=1", "--no-compared", "--no-gan", "--json", "--days=14", "--customers=800"]
+    small += ["--accept=constant", "--accept=logistic"]
     small += ["--validation-days=4", "--delay-days=2", "--test-days=3"]
     assert run_main(monkeypatch, "train", "fraud", "--rings", f"--out={tmp_path / 'out'}", *small) == 0
     manifest = json.loads(capsys.readouterr().out)

@@ -1,0 +1,90 @@
+"""python -m services.console: wiring only. Settings come from the environment (docs/settings.md)."""
+
+import asyncio
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from services.clock import wall_ms
+from services.console.app import application
+from services.console.follower import ModelFollower
+from services.console.model import ReadModel
+from services.console.pages import environment
+from services.console.queries import Queries
+from services.console.routes import TABLE, Desk
+from services.console.server import check, listen, serve
+from services.console.sessions import Sessions
+from services.console.users import UserFileError, Users
+from services.console.web import Gate
+from services.console.writer import ActionWriter
+from services.engine.process import main, stop_on_signals
+from services.errors import AssayError, start_sentence
+from services.observability import logs
+from services.observability.console_metrics import ConsoleMetrics
+from services.observability.metrics import Metrics
+from services.settings.console import ConsoleSettings
+from services.settings.kafka import KafkaSettings, TopicSettings
+from services.settings.loading import load
+from services.settings.processing import RuntimeSettings
+
+log = structlog.get_logger(__name__)
+
+WATCH_S = 1.0
+
+
+async def start(*, rebuild: bool = False) -> None:
+    """Read settings, serve pages until asked to stop. Raises AssayError."""
+    kafka, topics, runtime = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
+    settings = load(ConsoleSettings)
+    metrics = Metrics()
+    logs.configure(runtime, metrics)
+    shown = ConsoleMetrics(metrics.registry)
+    check(settings)
+    users = _users(settings)
+    model = ReadModel(settings.database_url.get_secret_value() if settings.database_url else None)
+    queries = Queries(model)
+    stop = stop_on_signals()
+    follower = ModelFollower(kafka, topics, model, shown)
+    writer = ActionWriter(kafka, runtime, topics, follower, queries, shown, settings.wait_s)
+    gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60))
+    desk = Desk(settings, queries, writer, users, environment())
+    listening = listen(settings)
+    try:
+        await writer.start()
+        await follower.start(rebuild=rebuild)
+        watching = asyncio.create_task(_watch(follower, gate, shown, stop))
+        host, port = listening.getsockname()[:2]
+        log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
+        app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready)
+        await serve(app, listening, settings, stop)
+        watching.cancel()
+    except KafkaError as error:
+        raise AssayError(start_sentence(error, kafka.bootstrap)) from error
+    finally:
+        listening.close()
+        await follower.stop()
+        await writer.stop()
+    if why := follower.ended:
+        raise AssayError(why)
+    log.info("process.stopped")
+
+
+def _users(settings: ConsoleSettings) -> Users:
+    try:
+        return Users(settings.users_file)
+    except UserFileError as error:
+        raise AssayError(f"ASSAY_CONSOLE_USERS_FILE: {error}") from None
+
+
+async def _watch(follower: ModelFollower, gate: Gate, metrics: ConsoleMetrics, stop: asyncio.Event) -> None:
+    """Once a second: show what is, end with what we follow."""
+    while not stop.is_set():
+        await asyncio.sleep(WATCH_S)
+        metrics.sessions.set(len(gate.sessions))
+        if (why := follower.ended) is not None:
+            log.error("process.background_ended", why=why)
+            stop.set()
+
+
+if __name__ == "__main__":
+    main(start)

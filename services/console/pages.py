@@ -1,0 +1,126 @@
+"""What a page shows: records in words and numbers for people, ids masked. HTML is the templates' alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from schemas.case import Case, CaseDecision
+from services.cases.rules import VERBS
+from services.clock import wall_ms
+from services.console.model import severity
+from services.console.timeline import Payment
+from services.text import masked
+
+HOUR_MS = 3600 * 1000
+HERE = Path(__file__).parent
+SEVERITIES = {3: "high", 2: "medium", 1: "low"}
+TRIGGERS = {"probability": "likely fraud", "anomaly_percentile": "unusual"}
+DONE = {**VERBS, "expire": "expired", "assign": "assigned", "escalate": "escalated", "note": "noted"}
+
+
+def environment() -> Environment:
+    """The templates: everything is escaped, nothing undefined is passed over."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "money": money,
+        "moment": moment,
+        "stamp": stamp,
+        "span": span,
+        "masked": masked,
+        "percent": percent,
+    }
+    made.globals |= {"severities": SEVERITIES, "triggers": TRIGGERS, "done": DONE}
+    return made
+
+
+def money(amount: float) -> str:
+    """1,234.50; without cents from a hundred thousand on."""
+    return f"{amount:,.0f}" if abs(amount) >= 100_000 else f"{amount:,.2f}"
+
+
+def percent(share: float) -> str:
+    """97%; one decimal near the ends, where it matters."""
+    value = share * 100
+    return f"{value:.1f}%" if 0 < value < 1 or 99 < value < 100 else f"{value:.0f}%"
+
+
+def moment(at_ms: int) -> str:
+    """For people, to the minute."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%d %b %Y, %H:%M}"
+
+
+def stamp(at_ms: int) -> str:
+    """For machines: the datetime of <time>."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def span(length_ms: int) -> str:
+    """3 d 4 h, 5 h 10 min, 12 min: two units at most."""
+    minutes = max(0, length_ms) // 60_000
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days:
+        return f"{days} d {hours} h" if days < 7 else f"{days} d"
+    return f"{hours} h {minutes % 60:02d} min" if hours else f"{minutes} min"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A case in a list. overdue: 2 beyond the time that is asked for, 1 near it."""
+
+    case: Case
+    severity: int
+    waits_ms: int
+    overdue: int
+
+    @property
+    def why(self) -> str:
+        """The strongest reason."""
+        return self.case.reasons[0].text if self.case.reasons else ""
+
+
+def rows(cases: Sequence[Case], sla_h: float) -> list[Row]:
+    """As lists show them."""
+    now_ms = wall_ms()
+    return [_row(case, now_ms, sla_h * HOUR_MS) for case in cases]
+
+
+def _row(case: Case, now_ms: int, sla_ms: float) -> Row:
+    waits_ms = now_ms - case.opened_at_ms
+    overdue = 0 if case.state != "open" else 2 if waits_ms > sla_ms else 1 if waits_ms > sla_ms * 0.75 else 0
+    return Row(case, severity(case), waits_ms, overdue)
+
+
+def happened(case: Case) -> list[CaseDecision]:
+    """The history, the newest first."""
+    return list(reversed(case.history))
+
+
+def payments(cases: Sequence[Case]) -> list[Payment]:
+    """The alerted payments of a card's cases, the oldest first."""
+    found = {alert.transaction_id: alert for case in cases for alert in case.listed}
+    ordered = sorted(found.values(), key=lambda alert: (alert.event_time_ms, alert.transaction_id))
+    return [
+        Payment(one.event_time_ms, one.amount, one.probability, one.anomaly_percentile, one.terminal_id)
+        for one in ordered
+    ]
+
+
+def currencies(case: Case) -> str:
+    """The one currency of its alerts; empty where there are several or none, for which no sum can be named."""
+    found = {alert.currency for alert in case.listed if alert.currency}
+    return found.pop() if len(found) == 1 else ""
+
+
+def shown_case(case: Case, whole: bool) -> dict[str, Any]:
+    """The fields that every page of a case shows. whole: its ids are not masked."""
+    return {"card": case.card_id if whole else masked(case.card_id), "currency": currencies(case), "is_whole": whole}

@@ -1,0 +1,47 @@
+// Keys, and nothing else: every page works without this file.
+"use strict";
+(() => {
+  let here = -1;
+  const rows = () => [...document.querySelectorAll("[data-row]")];
+  const move = (by) => {
+    const all = rows();
+    if (!all.length) return;
+    here = Math.max(0, Math.min(all.length - 1, here + by));
+    all.forEach((row, i) => row.classList.toggle("here", i === here));
+    const link = all[here].querySelector("a");
+    link.focus({ preventScroll: true });
+    all[here].scrollIntoView({ block: "nearest" });
+  };
+  const press = (selector) => { const one = document.querySelector(selector); if (one) one.click(); return Boolean(one); };
+  const focus = (selector) => { const one = document.querySelector(selector); if (one) one.focus(); return Boolean(one); };
+  const keys = {
+    j: () => move(1), k: () => move(-1),
+    "/": () => focus("#q"), n: () => press("#next"), q: () => press(".bar a[data-key=q]"),
+    c: () => focus("button[data-key=c]"), d: () => focus("button[data-key=d]"),
+    t: () => press("button[data-key=t]"), e: () => press("button[data-key=e]"), m: () => focus("#note"),
+    x: () => { const row = rows()[here]; const box = row && row.querySelector("input[type=checkbox]"); if (box) box.click(); },
+    u: () => press("#undo"),
+    r: () => { location.assign(location.pathname + location.search.replace(/[?&]did=[^&]*/, "")); },
+    "?": () => document.getElementById("help")?.showModal(),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
+    if (event.key === "Escape" && typing) { typing.blur(); return; }
+    if (typing || document.querySelector("dialog[open]") || !Object.hasOwn(keys, event.key)) return;
+    event.preventDefault();
+    keys[event.key]();
+  });
+  document.addEventListener("submit", (event) => {
+    // one click, one action: a second one while the first is on its way does nothing
+    if (event.target.dataset.sent) { event.preventDefault(); return; }
+    if (event.target.method === "post") event.target.dataset.sent = "1";
+  });
+  window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
+  document.documentElement.classList.add("js");
+  document.addEventListener("DOMContentLoaded", () => {
+    document.getElementById("help-open")?.addEventListener("click", () => document.getElementById("help").showModal());
+    document.getElementById("conflict")?.focus();
+    document.querySelectorAll(".filters select").forEach((one) => one.addEventListener("change", () => one.form.requestSubmit()));
+  });
+})();

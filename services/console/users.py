@@ -1,0 +1,118 @@
+"""Local users: a file of names, roles and argon2id hashes, read again when it changes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from pydantic import Field
+
+from models import durable
+from schemas import codec
+from schemas.base import EventTimeMs, Message
+from services.console.roles import Role
+
+FILE_BYTES_MAX = 4 << 20
+MODE = 0o600
+PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX = 12, 256
+
+UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$", max_length=64)]
+
+_HASHER = PasswordHasher()
+_NO_ONE = _HASHER.hash("no one has this password")
+
+
+class UserFileError(ValueError):
+    """The file cannot be used. Its words name the file, never a hash."""
+
+
+class User(Message):
+    """Someone who may log in."""
+
+    name: UserName = Field(description="As it stands in the log beside what they do.")
+    role: Role = Field(description="What they may do.")
+    password_hash: Annotated[str, Field(max_length=500)] = Field(description="argon2id.")
+    created_ms: EventTimeMs = Field(0, description="When, ms since 1970 UTC.")
+
+
+class UserFile(Message):
+    """All of them."""
+
+    users: tuple[User, ...] = ()
+
+
+def read_users(path: Path, *, missing_ok: bool = False) -> tuple[User, ...]:
+    """Raises UserFileError."""
+    try:
+        with path.open("rb") as file:
+            payload = file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        if missing_ok:
+            return ()
+        raise UserFileError(f"{path} does not exist: `assay console users add NAME --role ROLE` makes it.") from None
+    except OSError as error:
+        raise UserFileError(f"{path} cannot be read ({error.strerror}): check its owner and mode.") from None
+    try:
+        if len(payload) > FILE_BYTES_MAX:
+            raise codec.SchemaError("it is larger than 4 MiB")
+        return codec.read(UserFile, payload).users
+    except codec.RejectedError as error:
+        raise UserFileError(f"{path} is no file of users ({error}): correct it, or make another.") from None
+
+
+def write_users(path: Path, users: Iterable[User]) -> None:
+    """Whole or not at all, for its owner alone. Raises UserFileError."""
+    content = UserFile(users=tuple(users)).model_dump_json(indent=2).encode() + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_file(path, lambda file: file.write(content) and None, MODE)
+    except OSError as error:
+        raise UserFileError(f"{path} cannot be written ({error.strerror}): check the folder.") from None
+
+
+def make_user(name: str, role: str, password: str, now_ms: int) -> User:
+    """Raises codec.SchemaError, UserFileError for a password that is too short."""
+    if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
+        raise UserFileError(f"A password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters: choose another.")
+    fields = {"name": name, "role": role, "password_hash": _HASHER.hash(password), "created_ms": now_ms}
+    return codec.checked(User, fields)
+
+
+class Users:
+    """Those of the file, by name. A file that cannot be read any more leaves those of before."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises UserFileError."""
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+        self._by_name: dict[str, User] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take over what has changed. Raises UserFileError."""
+        try:
+            found = self._path.stat()
+        except OSError:
+            found = None
+        seen = (found.st_mtime_ns, found.st_ino) if found else None
+        if seen is None or seen != self._seen:
+            users = read_users(self._path)
+            self._seen, self._by_name = seen, {user.name: user for user in users}
+
+    def of(self, name: str) -> User | None:
+        """The user as the file has them now."""
+        return self._by_name.get(name)
+
+    def names(self) -> list[str]:
+        """Of those who may work cases, for assigning."""
+        return sorted(name for name, user in self._by_name.items() if user.role in ("analyst", "lead", "admin"))
+
+    def verified(self, name: str, password: str) -> User | None:
+        """The user, where the password is theirs. Takes as long for a name that no one has. Blocks for some 50 ms."""
+        user = self._by_name.get(name)
+        try:
+            _HASHER.verify(user.password_hash if user else _NO_ONE, password[:PASSWORD_CHARS_MAX])
+        except (VerificationError, InvalidHashError):
+            return None
+        return user

@@ -1,0 +1,217 @@
+"""Between a request and its handler: hosts, sessions, roles, tokens, headers. Nothing reaches a handler past it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.console.roles import Permission, may
+from services.console.sessions import Session, Sessions, Throttle, same
+from services.console.users import User, UserFileError, Users
+from services.observability.console_metrics import ConsoleMetrics
+from services.settings.console import ConsoleSettings
+
+log = structlog.get_logger(__name__)
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+)
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+FIELDS_MAX = 2_000
+
+
+class RefusedError(Exception):
+    """A request that is answered with a page that says why not."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status, self.words = status, words
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that may be answered: who asks, and what the form holds."""
+
+    request: Request
+    user: User
+    session: Session
+    form: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        """A field of the form, without spaces around it; empty where it is missing."""
+        return self.form.get(name, [""])[0].strip()
+
+    def number(self, name: str) -> int | None:
+        """A whole number of the form. Raises RefusedError."""
+        text = self.text(name)
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise RefusedError(400, f"The field {name} is no number.")
+        return int(text)
+
+    def may(self, permission: Permission) -> bool:
+        """Whether they may do it."""
+        return may(self.user.role, permission)
+
+
+Handler = Callable[[Asked], Awaitable[Response]]
+
+
+@dataclass(slots=True)
+class Gate:
+    """Who may pass."""
+
+    settings: ConsoleSettings
+    users: Users
+    metrics: ConsoleMetrics
+    sessions: Sessions
+    throttle: Throttle = field(default_factory=Throttle)
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach it by TLS."""
+        return self.settings.behind_tls or self.settings.tls_certificate_file is not None
+
+    @property
+    def cookie(self) -> str:
+        """Its name: the prefix makes browsers refuse one that another host or plain HTTP set."""
+        return "__Host-assay" if self.secure else "assay"
+
+    def guarded(self, permission: Permission, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """The handler behind session, role and, for what changes something, token."""
+
+        async def handle(request: Request) -> Response:
+            session, user = self._who(request)
+            if session is None or user is None:
+                self.metrics.denied.labels("session").inc()
+                return self._to_login(request)
+            form: Mapping[str, list[str]] = {}
+            if request.method == "POST":
+                form = await read_form(request)
+                token = request.headers.get("x-csrf-token") or form.get("csrf", [""])[0]
+                if not same(token, session.csrf) or not same_origin(request):
+                    self.metrics.denied.labels("token").inc()
+                    raise RefusedError(403, "This form is not of your session: load the page again.")
+            if not may(user.role, permission):
+                self.metrics.denied.labels("role").inc()
+                log.warning("console.denied", user=user.name, role=user.role, permission=permission)
+                raise RefusedError(403, f"Your role ({user.role}) may not do this.")
+            return await handler(Asked(request, user, session, form))
+
+        return handle
+
+    def _who(self, request: Request) -> tuple[Session | None, User | None]:
+        session = self.sessions.of(request.cookies.get(self.cookie))
+        if session is None:
+            return None, None
+        try:
+            self.users.refresh()
+        except UserFileError as error:
+            log.error("console.users_unread", why=str(error))
+        user = self.users.of(session.user)
+        if user is None:
+            self.sessions.end_of(session.user)
+        return session, user
+
+    def _to_login(self, request: Request) -> Response:
+        if request.headers.get("hx-request"):
+            return Response(status_code=401, headers={"HX-Redirect": "/login"})
+        return RedirectResponse("/login", 303)
+
+    async def login(self, name: str, password: str) -> str | None:
+        """A new session's token; None where name and password do not belong together. Raises RefusedError."""
+        if self.throttle.is_shut(name):
+            self.metrics.logins.labels("throttled").inc()
+            raise RefusedError(429, "Too many wrong passwords: wait five minutes.")
+        user = await asyncio.to_thread(self.users.verified, name, password)
+        if user is None:
+            self.throttle.failed(name)
+            self.metrics.logins.labels("refused").inc()
+            log.warning("console.login_refused")
+            return None
+        self.throttle.succeeded(name)
+        self.metrics.logins.labels("accepted").inc()
+        log.info("console.login", user=user.name, role=user.role)
+        return self.sessions.begin(user.name)
+
+    def give(self, response: Response, token: str) -> Response:
+        """The response with the session's cookie."""
+        response.set_cookie(self.cookie, token, httponly=True, secure=self.secure, samesite="strict", path="/")
+        return response
+
+
+async def read_form(request: Request) -> Mapping[str, list[str]]:
+    """The fields of a form, as browsers send it. Raises RefusedError."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip()
+    if kind != "application/x-www-form-urlencoded":
+        raise RefusedError(415, "Only forms are taken.")
+    try:
+        return parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX)
+    except ValueError:
+        raise RefusedError(400, "The form cannot be read.") from None
+
+
+def same_origin(request: Request) -> bool:
+    """Whether the browser says that the request is of our own page; old ones say nothing, and the token alone counts."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+
+class Shell:
+    """ASGI: bounds on hosts and bodies before the application, headers on every response after it."""
+
+    def __init__(self, app: ASGIApp, settings: ConsoleSettings, metrics: ConsoleMetrics) -> None:
+        own = tuple(name.strip().lower() for name in settings.hostnames.split(",") if name.strip())
+        self._hosts = {*LOOPBACK, settings.host.lower(), *own}
+        self._app, self._settings, self._metrics = app, settings, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        fields = dict(scope["headers"])
+        hardened = self._hardened(scope, send)
+        if _host(fields.get(b"host", b"").decode("latin-1")) not in self._hosts:
+            self._metrics.denied.labels("host").inc()
+            await Response("This console is not served under that name.", 421)(scope, receive, hardened)
+            return
+        declared = fields.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > self._settings.body_bytes_max or b"transfer-encoding" in fields:
+            await Response("The request is too large.", 413)(scope, receive, hardened)
+            return
+        await self._app(scope, receive, hardened)
+
+    def _hardened(self, scope: Scope, send: Send) -> Send:
+        static = scope["path"].startswith("/static/")
+
+        async def hardened(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._metrics.responses.labels(str(message["status"])).inc()
+                keep = b"private, max-age=3600" if static else b"no-store"
+                message["headers"] = [*message["headers"], *HEADERS, (b"cache-control", keep)]
+            await send(message)
+
+        return hardened
+
+
+def _host(field_text: str) -> str:
+    """Without the port."""
+    host = field_text.strip().lower()
+    return host.rpartition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]

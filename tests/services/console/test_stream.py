@@ -1,0 +1,100 @@
+"""The console on the real broker: two analysts at one queue, a conflict, and the database made again of the topics."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from schemas import codec
+from schemas.lists import ListEntry
+from schemas.topics import LABELS, LISTS
+from services.console.model import POSITIONS, ReadModel
+from tests.services.console.conftest import Office, wait
+
+pytestmark = pytest.mark.slow
+
+
+def test_two_analysts_who_take_the_next_case_get_two_cases(office: Office) -> None:
+    """Each is the other's assignee of nothing; both are assigned on the topic."""
+    ana, ben = office.client("ana"), office.client("ben")
+    places = [one.submit("/next").headers["location"] for one in (ana, ben, ana)]
+    ids = [re.search(r"/cases/([0-9-]+)\?did=take", place)[1] for place in places]  # type: ignore[index]
+    assert len(set(ids)) == 3
+    assert [office.cases()[case_id].assignee for case_id in ids] == ["ana", "ben", "ana"]
+    taken = ben.submit(f"/cases/{ids[0]}/work", action="take")
+    assert taken.status_code == 409
+    assert "being worked by ana" in taken.text
+
+
+def test_a_decision_against_one_that_stands_is_shown_and_changes_nothing(office: Office) -> None:
+    """Ben decides on a page that he loaded before ana decided: his note is kept in the form, and labels are ana's alone."""
+    ana, ben, case_id = office.client("ana"), office.client("ben"), office.open_case()
+    version = re.search(r'name="version" value="(\d+)"', ben.get(f"/cases/{case_id}").text)[1]  # type: ignore[index]
+    done = ana.submit(f"/cases/{case_id}/decide", action="confirm", version=version, note="called")
+    assert done.headers["location"] == f"/cases/{case_id}?did=confirm"
+    refused = ben.submit(f"/cases/{case_id}/decide", action="dismiss", version=version, note="a regular")
+    assert refused.status_code == 409
+    assert "confirmed by ana" in refused.text
+    assert ">a regular</textarea>" in refused.text
+    case = office.cases()[case_id]
+    assert [(line.action, line.by, line.refused) for line in case.history] == [
+        ("confirm", "ana", False),
+        ("dismiss", "ben", True),
+    ]
+    labels = {json.loads(r.value)["verdict"] for r in read(office, LABELS.name) if case.card_id.encode() in r.value}
+    assert labels == {"fraud"}
+    lead = office.client("lead")
+    lead.submit(f"/cases/{case_id}/decide", action="dismiss", overrule="1", version=str(case.version))
+    assert office.cases()[case_id].state == "dismissed"
+
+
+def test_a_note_an_escalation_a_snooze_and_a_list_entry_reach_their_topics(office: Office) -> None:
+    """As the command line would have written them."""
+    lead, case_id = office.client("lead"), office.open_case()
+    lead.submit(f"/cases/{case_id}/work", action="note", note="no answer")
+    lead.submit(f"/cases/{case_id}/work", action="escalate", note="")
+    lead.submit(f"/cases/{case_id}/snooze", action="mute", hours="24")
+    lead.submit(f"/cases/{case_id}/list", list_name="stolen", reason="called", days="30", purpose="deny")
+    case = office.cases()[case_id]
+    assert (case.state, case.escalated, [line.note for line in case.history]) == ("open", True, ["no answer", None])
+    entry = codec.read(ListEntry, read(office, LISTS.name)[-1].value)
+    assert (entry.value, entry.by, entry.source) == (case.card_id, "lead", f"console, case {case_id}")
+    wait(office.console, lambda: "is snoozed until" in lead.get(f"/cases/{case_id}").text)
+
+
+def test_a_card_number_in_a_note_is_refused_before_anything_is_written(office: Office) -> None:
+    """The sentence names the field; the case has no history."""
+    ana, case_id = office.client("ana"), office.open_case()
+    answer = ana.submit(f"/cases/{case_id}/work", action="note", note="paid with 4111 1111 1111 1111")
+    assert (answer.status_code, "holds a card number" in answer.text) == (422, True)
+    assert office.cases()[case_id].history == ()
+
+
+def test_the_database_is_filled_on_from_where_it_stopped_and_from_nothing_where_it_is_of_another_log(
+    office: Office,
+) -> None:
+    """A second console on the same file shows what the first did; a topic id that is not the log's throws it away."""
+    before = rows(office.client("ana").get("/queue").text)
+    for spoil in (False, True):
+        office.console.terminate()
+        if spoil:
+            model = ReadModel(f"sqlite:///{office.stream.directory}/console.db")
+            with model.engine.begin() as connection:
+                connection.execute(sa.update(POSITIONS).values(topic_id="former"))
+        office.restart()
+        assert ("console.rebuilding" in office.console.log()) == spoil
+        assert rows(office.client("ana").get("/queue").text) == before
+
+
+def rows(page: str) -> list[str]:
+    """The cases of a page, in order."""
+    return re.findall(r'<td class="id"><a href="/cases/([0-9-]+)"', page)
+
+
+def read(office: Office, topic: str) -> list[Any]:
+    """What a topic holds."""
+    import asyncio
+
+    return asyncio.run(office.stream.read(topic))
