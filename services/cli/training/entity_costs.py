@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from models.installation import SHIPPED
@@ -23,10 +24,10 @@ class StageCosts:
         return self.added_ms_p50 * (entities + 1), self.added_ms_p99 * (entities + 1)
 
 
-def stage_costs() -> StageCosts | None:
-    """From the record with the most entities; None where nothing is recorded."""
+def stage_costs(figures: Path = FIGURES) -> StageCosts | None:
+    """From the newest record, by its row of the most entities; None where nothing is recorded."""
     try:
-        records = [json.loads(line) for line in FIGURES.read_text(encoding="utf-8").splitlines() if line.strip()]
+        records = [json.loads(line) for line in figures.read_text(encoding="utf-8").splitlines() if line.strip()]
         found = [record for record in records if record["name"] == "entities"]
         return _costs(found[-1]) if found else None
     except (OSError, ValueError, KeyError, TypeError):

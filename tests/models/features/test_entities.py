@@ -1,6 +1,7 @@
 """Entities: one history over the whole stream, with the bits of the fold that subjects have."""
 
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from models.features.entity_values import EntityValues
 from models.features.fold import fold
 from models.features.history import FeatureStateError
 from models.features.offline import columns_read, history_features
-from models.features.spec_file import FeatureSpecError, parse_spec
+from models.features.spec_file import FeatureSpecError, load_spec, parse_spec
 from models.features.state import FeatureState
 
 TEXT = """
@@ -160,3 +161,13 @@ features: [{name: spent, kind: window, key: network, aggregation: sum, window: 1
     given = {"event_time_ms": columns.event_time_ms, "amount": columns.amount, **texts}
     found = history_features(spec, given, np.zeros(3, np.int64), 2)
     assert found[:, 0].tolist() == [10.0, 15.0, 7.0]
+
+
+def test_a_key_that_would_see_its_partition_alone_is_refused_with_the_fix(tmp_path: Path) -> None:
+    """In a new spec: by the line, and the words that make an entity of it."""
+    spec = tmp_path / "features.yaml"
+    spec.write_text(TEXT.replace("keys: {card: card_id}", "keys: {card: card_id, terminal: terminal_id}"))
+    with pytest.raises(
+        FeatureSpecError, match=r"line 3.*write it under entities: \{terminal: \{id: terminal_id\}\}, and remove"
+    ):
+        load_spec(spec)

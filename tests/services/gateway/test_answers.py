@@ -4,6 +4,7 @@ import asyncio
 import json
 from typing import Any
 
+import grpc
 import jsonschema
 import pytest
 
@@ -14,6 +15,7 @@ from schemas.topics import ANSWERS, REQUEST_HEADER, SCORES, TRANSACTIONS
 from services.kafka.client import plain_producer
 from services.settings.processing import RuntimeSettings
 from tests.services.gateway.asking import Door
+from tests.services.gateway.calling import Caller
 from tests.services.harness import ROOT, payment
 
 pytestmark = [pytest.mark.broker, pytest.mark.asyncio(loop_scope="module")]
@@ -194,6 +196,40 @@ async def test_probes_and_metrics_are_there(door: Door) -> None:
     """As every service has them."""
     assert [(await door.get(path)).status_code for path in ("/livez", "/readyz", "/v2")] == [200, 200, 404]
     assert door.process.metric("assay_gateway_events_total", outcome="decided") > 0
+
+
+async def test_an_event_gets_one_decision_over_grpc_and_over_http(door: Door) -> None:
+    """Asked over gRPC, repeated over HTTP, and looked up: one score, to the bit, and one place in the log."""
+    event = payment(60, transaction_id="tx-over-grpc", card="card-over-grpc")
+
+    def ask() -> list[dict[str, Any]]:
+        with grpc.insecure_channel(door.grpc) as channel:
+            caller, request = Caller(channel), {"event": json.dumps(event)}
+            first = caller.ask("Decide", {**request, "deadline_ms": 10_000}, timeout=60)
+            return [
+                first,
+                caller.ask("Decide", request, timeout=60),
+                caller.ask("GetDecision", {"id": event["transaction_id"]}),
+            ]
+
+    first, again, found = await asyncio.to_thread(ask)
+    over_http = (await door.post(event)).json()
+    assert not first["stand_in"]
+    assert not first["repeated"]
+    assert again == found == {**first, "repeated": True}
+    assert over_http["repeated"]
+    assert over_http["decision"] == first["decision"]
+    assert over_http["score"]["probability"] == first["score"]["probability"]
+    assert over_http["score"]["reconstruction_error"] == first["score"]["reconstruction_error"]
+    assert over_http["position"]["offset"] == int(first["position"]["offset"])
+    assert door.process.metric("assay_gateway_stage_seconds_count", stage="commit") > 0
+
+
+async def test_verification_finds_nothing_wrong_with_all_these_answers(door: Door) -> None:
+    """Decisions, repetitions and refusals."""
+    verdict = await door.stream.verdict()
+    assert verdict.clean, verdict.examples
+    assert verdict.answers > 0
 
 
 async def test_a_strangers_record_on_answers_is_counted_and_the_next_are_read(door: Door) -> None:

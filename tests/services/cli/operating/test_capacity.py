@@ -99,3 +99,23 @@ def test_without_figures_it_says_what_to_do(tmp_path: Path, content: str | None,
     done = CliRunner().invoke(app, ["capacity", "--rate", "1", "--figures", str(file)])
     assert isinstance(done.exception, AssayError)
     assert sentence in str(done.exception)
+
+
+def test_the_stages_of_entities_are_planned_from_their_own_record(tmp_path: Path) -> None:
+    """20 us a hop of three, at 50,000/s: 3 cores, five processes at 60 %. Without a record a sentence."""
+    file, bare = tmp_path / "benchmarks.jsonl", tmp_path / "bare.jsonl"
+    rows = [
+        {"entities": 0, "p50_ms": 10.0, "p99_ms": 20.0, "entities_cpu_us": 0.0},
+        {"entities": 3, "p50_ms": 30.0, "p99_ms": 60.0, "entities_cpu_us": 80.0},
+    ]
+    scale = {"name": "scale", "figures": {"points": points()}}
+    stages = {"name": "entities", "date": "2026-11-29", "machine": {"cpus": 2}, "figures": {"rate": 1000, "rows": rows}}
+    bare.write_text(json.dumps(scale))
+    file.write_text(f"{json.dumps(scale)}\n{json.dumps(stages)}\n")
+    command = ["capacity", "--rate", "50000", "--entities", "2", "--json", "--figures"]
+    answer = json.loads(CliRunner().invoke(app, [*command, str(file)]).output)
+    assert (answer["entities_cores"], answer["entities_processes"]) == (3.0, 5)
+    assert (answer["entities_added_ms_p50"], answer["entities_added_ms_p99"]) == (15.0, 30.0)
+    refused = CliRunner().invoke(app, [*command, str(bare)])
+    assert isinstance(refused.exception, AssayError)
+    assert "holds no record of entities: make one with `assay bench entities --record`" in str(refused.exception)
