@@ -321,8 +321,7 @@ MUTATIONS = (
         "services/engine/hold_rule.py",
         "        if not result.faults or batch[0].offset < self._let_through_below:\n",
         "        if not result.faults or self._let_through_below:\n",
-        "tests/services/scorer/test_standing_still.py::"
-        "test_a_held_partition_is_shown_and_decided_about_on_the_running_process",
+        f"{RUNTIME}/test_hold_rule.py::test_what_is_let_through_ends_at_the_offset_that_was_named",
     ),
     Mutation(
         "I",
