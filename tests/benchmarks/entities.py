@@ -79,9 +79,8 @@ def bundle_of(directory: Path, number: int) -> dict[str, str]:
 def fill(stream: Stream, loads: Loads, records: int) -> None:
     """So many payments at once, in a process of their own."""
     load = loads.next(0, records)
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.generator", *load.arguments()], cwd=ROOT, check=False
-    )
+    command_line = [sys.executable, "-m", "tests.benchmarks.generator", *load.arguments()]
+    done = subprocess.run(command_line, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)  # --json prints one line
     if done.returncode:
         raise SystemExit("the generator failed; its own words are above")
 
