@@ -26,6 +26,7 @@ class Program(StrEnum):
     CASES = "cases"
     MONITOR = "monitor"
     GATEWAY = "gateway"
+    CONSOLE = "console"
     ANALYST = "analyst"
     OPERATOR = "operator"
     PAYMENT_PRODUCER = "payment-producer"
