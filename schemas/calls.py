@@ -15,7 +15,7 @@ class DecideRequest(Message):
     """One event."""
 
     event: Event = Field(description="The event as JSON, as the source spec of the bundle reads it.")
-    deadline_ms: Annotated[int, Field(ge=1)] | None = Field(
+    deadline_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = Field(
         None, description="Answer within so many ms. The call's own deadline counts too, the earlier of the two."
     )
 
@@ -24,7 +24,7 @@ class DecideManyRequest(Message):
     """Several events."""
 
     events: Annotated[tuple[Event, ...], Field(max_length=10_000)] = Field(description="Each as JSON.")
-    deadline_ms: Annotated[int, Field(ge=1)] | None = Field(None, description="As of one event.")
+    deadline_ms: Annotated[int, Field(ge=1, le=3_600_000)] | None = Field(None, description="As of one event.")
 
 
 class Decided(Message):

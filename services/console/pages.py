@@ -121,6 +121,6 @@ def currencies(case: Case) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def shown_case(case: Case, whole: bool) -> dict[str, Any]:
-    """The fields that every page of a case shows. whole: its ids are not masked."""
-    return {"card": case.card_id if whole else masked(case.card_id), "currency": currencies(case), "is_whole": whole}
+def shown_case(case: Case) -> dict[str, Any]:
+    """The fields that every page of a case shows, its ids masked."""
+    return {"card": masked(case.card_id), "currency": currencies(case)}

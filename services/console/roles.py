@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 Role = Literal["viewer", "analyst", "lead", "risk-officer", "admin"]
-Permission = Literal["look", "work", "decide", "overrule", "bulk", "list", "unmask", "audit"]
+Permission = Literal["look", "work", "decide", "overrule", "list"]
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
@@ -11,17 +11,17 @@ Permissions = frozenset[Permission]
 
 _VIEWER: Permissions = frozenset(("look",))
 _ANALYST: Permissions = frozenset(("look", "work", "decide"))
-_LEAD: Permissions = _ANALYST.union(("overrule", "bulk", "list", "unmask"))
+_LEAD: Permissions = _ANALYST.union(("overrule", "list"))
 
 MAY: dict[Role, Permissions] = {
     "viewer": _VIEWER,
     "analyst": _ANALYST,
     "lead": _LEAD,
-    "risk-officer": _VIEWER.union(("unmask", "audit")),
-    "admin": _LEAD.union(("audit",)),
+    "risk-officer": _VIEWER,
+    "admin": _LEAD,
 }
-"""look: queue, cases, search, overview. work: take, note, escalate, snooze. decide: confirm, dismiss. overrule: decide or
-assign against another. bulk: many at once. list: put a card on a list. unmask: whole ids, for a reason. audit: who saw what."""
+"""look: queue, cases, search. work: take, note, escalate, snooze. decide: confirm, dismiss. overrule: decide or
+assign against another. list: put a card on a list. An admin is a lead: users are kept by `assay console users`."""
 
 
 def may(role: Role, permission: Permission) -> bool:

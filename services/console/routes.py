@@ -151,7 +151,7 @@ async def _page(desk: Desk, asked: Asked, case: Case, status: int = 200, **value
     )
     now_ms = wall_ms()
     shown: dict[str, Any] = {
-        **pages.shown_case(case, case.case_id in asked.session.unmasked and asked.may("unmask")),
+        **pages.shown_case(case),
         "case": case,
         "row": pages.rows([case], desk.settings.sla_h)[0],
         "history": pages.happened(case),
@@ -302,11 +302,7 @@ FLASHES = {
     "snooze": "Snoozed: alerts of this card make no cases until then.",
     "unmute": "Alerts of this card make cases again.",
     "list": "Written to the list.",
-    "unmask": "Shown whole until you log out. It is in the audit trail.",
     "none": "No case waits that is not someone's.",
-    "bulk": "Held for a moment, then written.",
-    "undo": "Undone: nothing was written.",
-    "late": "Too late: it was written already.",
     "written": "Written, but the case service has not taken it in yet: reload in a moment, and check that it runs.",
 }
 

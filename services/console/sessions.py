@@ -5,7 +5,7 @@ import hmac
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from services.clock import monotonic_s
 
@@ -23,7 +23,6 @@ class Session:
     csrf: str
     began_s: float
     seen_s: float
-    unmasked: set[str] = field(default_factory=set)
     """Cases whose ids they may see whole, for a reason that they gave."""
 
 

@@ -55,12 +55,6 @@ class ConsoleSettings(BaseSettings):
         10.0,
         description="A page waits so long for what the case service makes of an action, then says that it is written.",
     )
-    undo_s: Annotated[float, Field(ge=0, le=60)] = Field(
-        8.0, description="What is done to many cases at once is written after so long, and can be undone until then."
-    )
-    grafana_url: str | None = Field(
-        None, description="Where Grafana is, for the links of the overview; without it none."
-    )
     body_bytes_max: Annotated[int, Field(ge=1024, le=8 << 20)] = Field(
         256 << 10, description="A larger request is refused (413)."
     )

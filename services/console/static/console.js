@@ -19,8 +19,6 @@
     "/": () => focus("#q"), n: () => press("#next"), q: () => press(".bar a[data-key=q]"),
     c: () => focus("button[data-key=c]"), d: () => focus("button[data-key=d]"),
     t: () => press("button[data-key=t]"), e: () => press("button[data-key=e]"), m: () => focus("#note"),
-    x: () => { const row = rows()[here]; const box = row && row.querySelector("input[type=checkbox]"); if (box) box.click(); },
-    u: () => press("#undo"),
     r: () => { location.assign(location.pathname + location.search.replace(/[?&]did=[^&]*/, "")); },
     "?": () => document.getElementById("help")?.showModal(),
   };

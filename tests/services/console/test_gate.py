@@ -19,7 +19,6 @@ FORMS = {
     "work": {"action": "note", "note": "seen"},
     "snooze": {"action": "mute", "hours": "24"},
     "list": {"list_name": "stolen", "reason": "called"},
-    "unmask": {"reason": "called"},
 }
 
 
