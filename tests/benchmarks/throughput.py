@@ -89,6 +89,7 @@ def assay(stream: Stream, records: int, **environment: str) -> float:
                 first = now_s, done
             if first is not None and done >= records:
                 rate = (done - first[1]) / (now_s - first[0])
+                notes.print(f"{rate:,.0f} a second, {scorer.metric('assay_alerts_total') / done:.2%} alerts")
                 break
             time.sleep(0.1)
         if scorer.terminate() != 0:

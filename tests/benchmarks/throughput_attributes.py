@@ -45,7 +45,8 @@ def kinds(attributes: int) -> dict[str, str]:
 def source(stream: Stream, attributes: int) -> SourceSpec:
     """Assay's own, on a topic of its own, with the attributes."""
     own = (ROOT / "models" / "sources" / "transactions.yaml").read_text(encoding="utf-8")
-    text = own.replace("topic: transactions", f"topic: {stream.prefix}{NAME}")
+    lines = own.replace("topic: transactions", f"topic: {stream.prefix}{NAME}").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("  currency:"))  # the payments name none
     lines = [f"  {name}: {{type: {kind}, path: {name}}}" for name, kind in kinds(attributes).items()]
     return parse_source("\n".join([text.rstrip(), "attributes:", *lines, ""]))
 
@@ -82,7 +83,13 @@ def bundle(stream: Stream, attributes: int) -> Path:
     history = (_taught(place, day, attributes, random) for place, day in enumerate(generate(TAUGHT)))
     data = fold_history(history, TAUGHT.start_day, days, features, TAUGHT.customers)
     settings = FraudSettings(
-        spec=features, source=source(stream, attributes), cuts=CUTS, compared=False, gan=None, seed=1
+        spec=features,
+        source=source(stream, attributes),
+        cuts=CUTS,
+        compared=False,
+        gan=None,
+        seed=1,
+        accepted=("logistic",),
     )
     out = stream.directory / "attributes-bundle"
     train_fraud(with_epochs(settings, 1), out, history=History(data, TAUGHT.start_day, days, "Made for a benchmark."))
