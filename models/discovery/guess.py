@@ -45,13 +45,18 @@ def infer(sample: Sample, answers: Answers, place: Place | None = None) -> Draft
     return draft
 
 
-def label_in(sample: Sample, label: str | None) -> str:
-    """The field that says what a payment turned out to be: the one given, or the one that seems to. Raises DiscoveryError."""
-    columns, _ = columns_of(objects(sample))
+def label_in(sample: Sample, label: str | None) -> tuple[str, float]:
+    """The field that says what a payment turned out to be, and the share of frauds, its rarer value. Raises DiscoveryError.
+
+    label: the field, where it is given; else the one that seems to.
+    """
+    records = objects(sample)
+    columns, _ = columns_of(records)
     found = named(columns, label, "label").path if label is not None else _label(columns)
     if found is None:
         raise DiscoveryError(f"No one field of {sample.name} seems to say what was fraud: name it with --label.")
-    return found
+    counts = columns[found].counts
+    return found, min(counts.values()) / len(records) if len(counts) > 1 else 0.0
 
 
 def _label(columns: dict[str, Column]) -> str | None:

@@ -26,6 +26,8 @@ LABELLED = "labelled.jsonl"
 DAY_MS = 86_400_000
 DAYS_WHOLE_MIN = 40
 """A history of fewer days is cut into shorter parts than `assay train` takes by default."""
+BUDGET_SHARE = 0.005
+"""Of the payments: alerts that `assay train fraud` aims at by default."""
 
 
 def init(
@@ -173,9 +175,9 @@ def _make(
             (Path(directory) / name).write_bytes(found)
         spec, looked = looked_at(Path(directory) / SOURCE, sample, records, options)
         events = _events(looked)
-        past = None
+        past, fraud_share = None, 0.0
         if labelled is not None:
-            label = _label(labelled, label, options)
+            label, fraud_share = _label(labelled, label, options)
             same = sample == str(labelled)
             past = looked if same else looked_at(Path(directory) / SOURCE, str(labelled), records, options)[1]
     seen = {name: [event[name] for event in events] for name in events[0]}
@@ -186,7 +188,7 @@ def _make(
     content |= {
         FEATURES: proposed.encode(),
         README: readme.text(
-            folder.name or folder.resolve().name, spec, data, label or "is_fraud", _cuts(past)
+            folder.name or folder.resolve().name, spec, data, label or "is_fraud", _cuts(past) + _budget(fraud_share)
         ).encode(),
     }
     _write(folder, content)
@@ -216,15 +218,15 @@ def _events(looked: "Looked") -> list[dict[str, object]]:
     return events
 
 
-def _label(labelled: Path, label: str | None, options: "ReadOptions | None") -> str:
-    """The labelled file's field that says what was fraud. Raises DiscoveryError, TableError."""
+def _label(labelled: Path, label: str | None, options: "ReadOptions | None") -> tuple[str, float]:
+    """The labelled file's field that says what was fraud, and the share of frauds. Raises DiscoveryError, TableError."""
     from services.cli.files import needing_files
 
     with needing_files():
         from models.discovery.files import sample_file
         from models.discovery.guess import label_in
         from models.files.options import ReadOptions
-    return label_in(sample_file(labelled, options or ReadOptions(), 1_000), label)
+    return label_in(sample_file(labelled, options or ReadOptions(), 4_000), label)
 
 
 def _cuts(past: "Looked | None") -> str:
@@ -235,6 +237,11 @@ def _cuts(past: "Looked | None") -> str:
         return ""
     part = max(1, days // 6)
     return f" --validation-days {part} --delay-days {max(1, part // 2)} --test-days {part}"
+
+
+def _budget(fraud_share: float) -> str:
+    """As many alerts as the history has frauds, where that is more than training takes by default; as an option."""
+    return f" --objective budget:{float(f'{fraud_share:.1g}'):g}" if fraud_share > BUDGET_SHARE else ""
 
 
 def _write(folder: Path, content: dict[str, bytes]) -> None:

@@ -16,7 +16,8 @@ def text(title: str, spec: SourceSpec, data: str, label: str, cuts: str) -> str:
 From `{spec.topic}` to alerts. The first command was `assay init`; run the next five in this folder. Kafka is where
 `ASSAY_KAFKA_BOOTSTRAP` says{_registry(spec)}. `assay COMMAND --help` says more of each.
 
-1. Train on `{data}`, labelled events of the topic's layout; `{label}` says what was fraud.
+1. Train on `{data}`, labelled events of the topic's layout; `{label}` says what was fraud. `--objective` sets how many
+   alerts to expect, as a share of the payments.
 
        assay train fraud --data {quote(data)} {train}
 
