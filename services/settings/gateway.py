@@ -90,7 +90,7 @@ class GatewaySettings(BaseSettings):
     )
     oidc_audience: str | None = Field(None, description="What tokens must be made for (`aud`). Needed with an issuer.")
     oidc_jwks_url: str | None = Field(
-        None, description="Where the issuer's keys (JWKS) are, in place of its discovery document."
+        None, repr=False, description="Where the issuer's keys (JWKS) are, in place of its discovery document."
     )
     oidc_algorithms: Annotated[str, Field(pattern=f"^({ALGORITHM})(,({ALGORITHM}))*$")] = Field(
         "RS256,ES256", description="Signatures that are taken, comma separated; none with a shared secret."

@@ -87,9 +87,10 @@ def poisoned(i: int) -> list[bytes]:
 
 
 def labels() -> list[bytes]:
-    """Verdicts with card numbers where they do not belong."""
+    """Verdicts with card numbers where they do not belong, behind a good one."""
     good = {"transaction_id": "tx-000000001", "verdict": "fraud", "source": "customer", "labelled_at_ms": BASE_TIME_MS}
     spoiled: list[dict[str, Any]] = [
+        {"transaction_id": "tx-000000002", "event_time_ms": BASE_TIME_MS, "terminal_id": "terminal-002"},
         {"card_id": VISA, "event_time_ms": BASE_TIME_MS, "terminal_id": "terminal-001"},
         {"verdict": VISA},
         {"source": MASTERCARD},

@@ -141,7 +141,7 @@ def test_sign_and_publish_refuse_until_they_are_told_and_record_it(
     assert "--accept chance" in capsys.readouterr().err
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == before
     assert run_main(monkeypatch, *sign, "--accept", "luck") == 2
-    assert "names no fault: there are chance, constant, figures, report" in capsys.readouterr().err
+    assert "names no fault: there are chance, constant, logistic, figures, report" in capsys.readouterr().err
 
     monkeypatch.setenv("ASSAY_REGISTRY_URL", str(tmp_path / "registry"))
     monkeypatch.setenv("ASSAY_BUNDLE_PUBLIC_KEYS", f"{key}.pub")

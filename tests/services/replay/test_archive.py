@@ -101,7 +101,9 @@ async def test_an_archive_of_the_first_version_reads_as_one_without_lists(tmp_pa
 async def test_an_archive_of_events_says_where_the_users_own_records_lie(tmp_path: Path) -> None:
     """By the headers that intake wrote; an input without them has no row."""
     headers = [*source_headers("own", 3, 17, 1), (SOURCE_SPEC_HEADER, b"0" * 16)]
-    event = SimpleNamespace(partition=1, offset=4, timestamp=1, key=b"k", value=b"{}", headers=headers)
+    event = SimpleNamespace(
+        topic="t.events", partition=1, offset=4, timestamp=1, key=b"k", value=b"{}", headers=headers
+    )
 
     class Routed(FixedLog):
         async def inputs(self, progress: Progress | None) -> AsyncIterator[tuple[int, list[Record]]]:
