@@ -20,8 +20,12 @@ from models.bundle.keys import public_pem
 from models.policy.policy_file import parse_policy
 from models.policy.signed import signed as signed_policy
 from models.policy.signed import write_policy
+from services.clock import wall_ms
+from services.console.users import make_user, write_users
 from tests.models.bundle.making import signed, signing_key, version_of
 from tests.observability.prometheus import WAIT_S_MAX, Prometheus
+from tests.services.console.conftest import PASSWORD, Client
+from tests.services.entities.making import bundle_of_entities, environment_of
 from tests.services.harness import ROOT, Scorer, Stream, payment
 
 RATE = 200
@@ -34,8 +38,13 @@ name: fraud
 version: 1
 rules:
   - {name: paid, words: anything is paid, condition: amount > 0, action: challenge, owner: a test}
+budget:
+  counts: alerts
+  per_day: 100000
+  time_zone: UTC
+  probability: {lowest: 0.66, highest: 0.67}
 """
-"""A rule that holds and asks for no alert."""
+"""A rule that holds and asks for no alert; a budget that moves the threshold next to the bundle's, so alerts stay as many."""
 
 
 class Collector:
@@ -98,6 +107,30 @@ class Caller:
         self._thread.join()
 
 
+class Clerk:
+    """An analyst who takes the next case from the console, again and again."""
+
+    def __init__(self, console: Scorer) -> None:
+        console.wait_ready()
+        self._stopped = threading.Event()
+        self._client = Client(base_url=f"http://{console.address()}", timeout=30)
+        assert self._client.login("ana").status_code == 303
+        self._csrf = self._client.csrf
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while not self._stopped.wait(1):
+            with suppress(httpx.HTTPError):
+                self._client.post("/next", data={"csrf": self._csrf})
+
+    def close(self) -> None:
+        """Take no more."""
+        self._stopped.set()
+        self._thread.join()
+        self._client.close()
+
+
 @dataclass
 class Live:
     """What runs."""
@@ -108,6 +141,7 @@ class Live:
     services: dict[str, list[Scorer]]
     load: "subprocess.Popen[bytes]"
     caller: "Caller"
+    clerk: "Clerk"
     answered: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -136,6 +170,7 @@ class Live:
     def close(self) -> None:
         """End everything."""
         self.caller.close()
+        self.clerk.close()
         self.load.kill()
         self.load.wait()
         self.stream.close()
@@ -158,8 +193,9 @@ def start(bootstrap: str, prefix: str, directory: Path, ca_file: Path) -> Live:
         prometheus = Prometheus(directory, addresses)
         stack.callback(prometheus.close)
         release(stream, bundles, 2, "--challenger")
+        clerk = Clerk(services["assay-console"][0])
         caller = Caller(services["assay-gateway"][0])
-        running = Live(stream, prometheus, collector, services, simulator(stream), caller)
+        running = Live(stream, prometheus, collector, services, simulator(stream), caller, clerk)
         stack.pop_all()
     return running
 
@@ -176,14 +212,27 @@ def started(stream: Stream, collector: Collector, environment: dict[str, str]) -
         "ASSAY_CASES_WEBHOOK_URL": f"{collector.endpoint}/cases",
         "ASSAY_CASES_WEBHOOK_SECRET": "a webhook secret",
     }
+    entities = environment_of(bundle_of_entities(stream.directory / "entities"))
+    users = stream.directory / "users.json"
+    write_users(users, [make_user("ana", "analyst", PASSWORD, wall_ms())])
+    console = {
+        "ASSAY_CONSOLE_PORT": "0",
+        "ASSAY_CONSOLE_USERS_FILE": str(users),
+        "ASSAY_CONSOLE_DATABASE_URL": f"sqlite:///{stream.directory}/console.db",
+    }
+    deciding = {"ASSAY_REASONS_PER_MINUTE_MAX": "2"}  # so that any load is a storm
     policy = stream.directory / "fraud-1.policy"
     write_policy(policy, signed_policy(parse_policy(POLICY), signing_key()))
     return {
-        "assay-scorer": [stream.scorer(**environment, **tracing, ASSAY_POLICY=str(policy))],
+        "assay-scorer": [stream.scorer(**environment, **tracing, **deciding, ASSAY_POLICY=str(policy))],
+        "assay-entities": [
+            stream.entities(**entities)
+        ],  # beside a scorer whose bundle reads none: nothing waits for it
         "assay-profiler": [stream.service("services.profiler")],
         "assay-cases": [stream.service("services.cases", **webhook)],
         "assay-gateway": [stream.service("services.gateway", **environment, ASSAY_GATEWAY_PORT="0")],
         "assay-monitor": [stream.service("services.monitor", **watching)],
+        "assay-console": [stream.service("services.console", **console)],
     }
 
 

@@ -9,6 +9,10 @@ STAGED = "a feature reads entities"
 """What the stages' series wait for."""
 
 
+CONSOLED = "people use the console"
+"""What the console's series wait for."""
+
+
 def rate(metric: str, by: str) -> str:
     """Sum of a counter's increase a second."""
     return f"sum by ({by}) (rate({metric}{{{JOBS}}}[$__rate_interval]))"
@@ -414,10 +418,62 @@ GATEWAY = Section(
     ],
 )
 
+CONSOLE = Section(
+    "Console",
+    [
+        Chart(
+            "Actions of people",
+            "cps",
+            "Written to `case-actions`, by kind.",
+            [Query(rate("assay_console_actions_total", "action"), "{{action}}", quiet=CONSOLED)],
+            "console",
+            "stacked",
+        ),
+        Chart(
+            "Console: records behind",
+            "short",
+            "Records that its pages do not show yet, and such as it could not take in, a second.",
+            [
+                Query(
+                    f"max by (job, instance) (assay_console_lag_records{{{JOBS}}})",
+                    "behind {{instance}}",
+                    quiet=CONSOLED,
+                ),
+                Query(rate("assay_console_refused_records_total", "job"), "not taken in {{job}}", quiet=CONSOLED),
+            ],
+            "console",
+        ),
+        Chart(
+            "Responses and open sessions",
+            "short",
+            "Responses a second, by HTTP status; sessions that are open.",
+            [
+                Query(rate("assay_console_responses_total", "status"), "{{status}}", quiet=CONSOLED),
+                Query(
+                    f"sum by (job, instance) (assay_console_sessions{{{JOBS}}})",
+                    "sessions {{instance}}",
+                    quiet=CONSOLED,
+                ),
+            ],
+            "console",
+        ),
+        Chart(
+            "Logins and refusals",
+            "cps",
+            "Logins by outcome; requests refused: a role without the right, no token or session, another host name.",
+            [
+                Query(rate("assay_console_logins_total", "outcome"), "login {{outcome}}", quiet=CONSOLED),
+                Query(rate("assay_console_denied_requests_total", "cause"), "refused: {{cause}}", quiet=CONSOLED),
+            ],
+            "console",
+        ),
+    ],
+)
+
 OPERATIONS = Board(
     "assay-operations",
     "Assay / Operations",
     "Is everything moving, how fast, and what goes wrong.",
-    [NOW, MOVING, LATENCY, FAULTS, STATE, GATEWAY],
+    [NOW, MOVING, LATENCY, FAULTS, STATE, GATEWAY, CONSOLE],
     by_job=True,
 )

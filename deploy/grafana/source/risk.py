@@ -125,6 +125,31 @@ POLICY = Section(
             "budget-of-a-policy",
         ),
         Chart(
+            "Thresholds that the budget has put",
+            "none",
+            "Where the monitor's last command put each threshold: a probability up to 1, a percentile up to 100.",
+            [
+                Query(
+                    "max by (line, score) (assay_budget_threshold)", "{{line}} {{score}}", quiet="a policy has a budget"
+                )
+            ],
+            "budget-of-a-policy",
+        ),
+        Chart(
+            "Moves of the thresholds",
+            "none",
+            "Commands of the monitor within the time shown. None while a budget is spent unevenly: does it run?",
+            [
+                Query(
+                    "sum by (line) (increase(assay_budget_moves_total[$__range]))",
+                    "{{line}}",
+                    quiet="a policy has a budget",
+                )
+            ],
+            "budget-of-a-policy",
+            "bars",
+        ),
+        Chart(
             "Policies",
             "none",
             "Processes by the policy that decides in them, and by the one in shadow.",
