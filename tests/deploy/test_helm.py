@@ -29,6 +29,8 @@ def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     found = shutil.which("helm")
     if found is None:
         pytest.skip("helm is not installed: go install helm.sh/helm/v3/cmd/helm@v3.18.6")
+    if arguments[0] == "template":  # else as on a cluster of helm's own default, which is years old
+        arguments = (*arguments, "--kube-version", VERSION)
     return subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
 
 

@@ -44,7 +44,8 @@ topologySpreadConstraints:
   - maxSkew: 1
     topologyKey: topology.kubernetes.io/zone
     whenUnsatisfiable: ScheduleAnyway
-    labelSelector: {matchLabels: {{ include "assay.labels" . | nindent 8 }}}
+    labelSelector:
+      matchLabels: {{ include "assay.labels" . | nindent 8 }}
 {{- end }}
 containers:
   - name: {{ .name }}
