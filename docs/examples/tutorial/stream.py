@@ -1,7 +1,7 @@
 """A made-up stream for the tutorial: wallets that pay merchants, some of them from a fraudster's devices.
 
     python stream.py history.jsonl --days 24                       # labelled, to train on
-    python stream.py --to wallet.payments --days 1 --seed 2        # sent to a topic, keyed by merchant, without labels
+    python stream.py --to wallet.payments --days 10 --seed 2       # sent to a topic, keyed by merchant, without labels
 
 Nothing is odd about a fraud's amount. It shows where it comes from: a device that many wallets share, and an unusual country.
 """
