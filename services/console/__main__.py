@@ -12,7 +12,7 @@ from services.console.model import ReadModel
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
-from services.console.server import check, listen, serve
+from services.console.server import check, serve
 from services.console.sessions import Sessions
 from services.console.users import UserFileError, Users
 from services.console.web import Gate
@@ -26,6 +26,7 @@ from services.settings.console import ConsoleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
+from services.web import listen
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,7 @@ async def start(*, rebuild: bool = False) -> None:
     writer = ActionWriter(kafka, runtime, topics, follower, queries, shown, settings.wait_s)
     gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60))
     desk = Desk(settings, queries, writer, users, environment())
-    listening = listen(settings)
+    listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
         await writer.start()
         await follower.start(rebuild=rebuild)

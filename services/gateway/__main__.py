@@ -20,7 +20,7 @@ from services.gateway.access import Access
 from services.gateway.api import Gateway, guarded
 from services.gateway.events import EventReader
 from services.gateway.log import AnswerFollower, EventWriter
-from services.gateway.server import check_tls, listen, serve
+from services.gateway.server import serve
 from services.gateway.waiting import WaitingRoom
 from services.kafka.topics_admin import describe_topics
 from services.observability import logs
@@ -34,6 +34,7 @@ from services.settings.processing import RuntimeSettings
 from services.settings.product import ProductSettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import advice, scoring_bundle
+from services.web import check_tls, listen
 
 if TYPE_CHECKING:
     from services.gateway.calls import GrpcServer
@@ -52,7 +53,7 @@ async def start() -> None:
     logs.configure(runtime, metrics)
     shown = GatewayMetrics(metrics.registry)
     access = Access(settings, load(ProductSettings).product)
-    check_tls(settings)
+    check_tls(settings, "ASSAY_GATEWAY_")
     stop = stop_on_signals()
     source = source_in_force()
     partitions = await _partitions(kafka, topics, source)
@@ -61,7 +62,7 @@ async def start() -> None:
     room = WaitingRoom(settings, writer, shown, monotonic_s)
     take = functools.partial(each, ANSWERS, take=room.take, metrics=metrics)
     follower = AnswerFollower(kafka, topics.topic_prefix, partitions, settings, take, shown)
-    listening = listen(settings)
+    listening = listen(settings, "ASSAY_GATEWAY_", backlog=1024)
     gateway = Gateway(
         settings,
         source or default_source(),

@@ -3,22 +3,19 @@
 import asyncio
 import contextlib
 import socket
-import ssl
-from collections.abc import Iterator
 from typing import Any
 
 import structlog
 import uvicorn
 
+from services import web
 from services.clock import monotonic_s
-from services.errors import AssayError, SettingsError
 from services.gateway.connections import IDLE_S_MAX, Bounded, bounded, limits_of
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 
 log = structlog.get_logger(__name__)
 
-END_S_MAX = 5
 HANDSHAKE_S_MAX = 10
 DESCRIPTORS_RETRY_S = 1.0
 TICKS_A_SECOND = 10
@@ -26,8 +23,8 @@ TICKS_A_SECOND = 10
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-class Server(uvicorn.Server):
-    """As uvicorn has it, but for whom it accepts and how long, and without its signal handlers: the process drains as ours do.
+class Server(web.Server):
+    """As uvicorn has it, but for whom it accepts and how long.
 
     uvicorn counts a connection once its TLS handshake is over; here it counts from its first byte.
     """
@@ -103,66 +100,10 @@ class Server(uvicorn.Server):
         protocol: asyncio.Protocol = make(config=self.config, server_state=self.server_state, app_state={})
         return protocol
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """None."""
-        yield
-
-
-def check_tls(settings: GatewaySettings) -> None:
-    """Raises SettingsError where the TLS files cannot be used."""
-    if settings.tls_certificate_file is None:
-        if settings.tls_client_ca_file is not None or settings.tls_key_file is not None:
-            raise SettingsError("ASSAY_GATEWAY_TLS_* need a certificate: set ASSAY_GATEWAY_TLS_CERTIFICATE_FILE.")
-        return
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
-        if settings.tls_client_ca_file is not None:
-            context.load_verify_locations(settings.tls_client_ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsError(
-            f"ASSAY_GATEWAY_TLS_* cannot be used ({error.strerror}): check that key and certificate belong together."
-        ) from None
-
-
-def listen(settings: GatewaySettings) -> socket.socket:
-    """A listening socket. Raises AssayError."""
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return socket.create_server((settings.host, settings.port), family=family, backlog=1024)
-    except OSError as error:
-        raise AssayError(
-            f"{settings.host}:{settings.port} cannot be listened on ({error.strerror}): free it, or set ASSAY_GATEWAY_PORT "
-            "(0 takes a free one)."
-        ) from None
-
 
 async def serve(
     app: Any, listening: socket.socket, settings: GatewaySettings, metrics: GatewayMetrics, stop: asyncio.Event
 ) -> None:
     """Serve until `stop`; requests in work are finished, within a bound."""
-    config = uvicorn.Config(
-        app,
-        http=bounded(limits_of(settings), metrics),
-        loop="none",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=IDLE_S_MAX,
-        timeout_graceful_shutdown=END_S_MAX,
-        ssl_certfile=settings.tls_certificate_file,
-        ssl_keyfile=settings.tls_key_file,
-        ssl_ca_certs=str(settings.tls_client_ca_file) if settings.tls_client_ca_file else None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if settings.tls_client_ca_file else ssl.CERT_NONE,
-    )
-    server = Server(config, settings.connections_max, metrics)
-    serving = asyncio.create_task(server.serve([listening]))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    server.should_exit = True
-    await serving
+    config = web.config_of(app, settings, http=bounded(limits_of(settings), metrics), timeout_keep_alive=IDLE_S_MAX)
+    await web.serve_until(Server(config, settings.connections_max, metrics), listening, stop)

@@ -13,11 +13,12 @@ from services.gateway.access import Access
 from services.gateway.api import Gateway, guarded
 from services.gateway.calls import GrpcServer
 from services.gateway.events import Event, EventReader
-from services.gateway.server import check_tls, listen, serve
+from services.gateway.server import serve
 from services.gateway.waiting import WaitingRoom
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 from services.settings.processing import RuntimeSettings
+from services.web import check_tls, listen
 
 PARTITIONS = 4
 
@@ -52,8 +53,8 @@ def gateway_of(settings: GatewaySettings, written: Written, product: str | None 
 @asynccontextmanager
 async def served(settings: GatewaySettings, written: Written) -> AsyncIterator[int]:
     """Its port, while it serves over HTTP."""
-    check_tls(settings)
-    listening, stop = listen(settings), asyncio.Event()
+    check_tls(settings, "ASSAY_GATEWAY_")
+    listening, stop = listen(settings, "ASSAY_GATEWAY_", backlog=1024), asyncio.Event()
     gateway = gateway_of(settings, written)
     serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, stop))
     try:

@@ -15,9 +15,10 @@ from prometheus_client import CollectorRegistry
 
 from services.gateway import server
 from services.gateway.connections import HEADERS_MAX
-from services.gateway.server import listen, serve
+from services.gateway.server import serve
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
+from services.web import listen
 from tests.services.harness import WAIT_S_MAX
 from tests.services.secured import Authority
 
@@ -85,7 +86,11 @@ class Served:
 async def serving(**settings: Any) -> AsyncIterator[Served]:
     """The server alone, without a gateway behind it."""
     made = GatewaySettings(port=0, **settings)
-    listening, stop, metrics = listen(made), asyncio.Event(), GatewayMetrics(CollectorRegistry())
+    listening, stop, metrics = (
+        listen(made, "ASSAY_GATEWAY_", backlog=1024),
+        asyncio.Event(),
+        GatewayMetrics(CollectorRegistry()),
+    )
     app = App()
     task = asyncio.create_task(serve(app, listening, made, metrics, stop))
     served = Served(listening.getsockname(), metrics)
