@@ -14,7 +14,7 @@ class HoldRule:
 
     def __init__(self, settings: RuntimeSettings) -> None:
         self._settings = settings
-        self._let_through_below = 0
+        self.let_through_below = 0
         self._start_over()
 
     def _start_over(self) -> None:
@@ -23,7 +23,7 @@ class HoldRule:
 
     def let_through(self, below: int) -> None:
         """Dead letters of the offsets below hold nothing: an operator's decision."""
-        self._let_through_below = below
+        self.let_through_below = below
         self._start_over()
 
     def why(self, result: Result, blamed: str | None, batch: Sequence[Record]) -> str | None:
@@ -31,7 +31,7 @@ class HoldRule:
 
         blamed: what a stage raises on the batch's one record, if it does.
         """
-        if not result.faults or batch[0].offset < self._let_through_below:
+        if not result.faults or batch[0].offset < self.let_through_below:
             return None
         if blamed is not None and self._unscorable_in_a_row >= IN_A_ROW_MAX:
             return f"a stage raises {blamed} on more than {IN_A_ROW_MAX} records in a row, so it is not the records"

@@ -113,7 +113,6 @@ class PartitionWorker:
         self._polling = Polling(source, dependencies.consumer, dependencies.pacer, dependencies.settings)
         self._hold_rule = HoldRule(dependencies.settings)
         self._suspects = Suspects()
-        self._let_through_below = 0
         self._decided = asyncio.Event()
         self._failures = 0
         self._saver = SnapshotSaver(
@@ -150,7 +149,7 @@ class PartitionWorker:
         """An operator's decision about the held partition. False where it is not held there, or not any more."""
         if self.held is None or self.held.first_offset != decision.first_offset:
             return False
-        self._let_through_below = decision.let_through_below or 0
+        self._hold_rule.let_through(decision.let_through_below or 0)
         self._decided.set()
         return True
 
@@ -383,8 +382,7 @@ class PartitionWorker:
         finally:
             self.held = None
             self._dependencies.metrics.held.labels(self._label).set(0)
-        self._log.info("partition.decided", let_through_below=self._let_through_below)
-        self._hold_rule.let_through(self._let_through_below)
+        self._log.info("partition.decided", let_through_below=self._hold_rule.let_through_below)
         self._suspects.forgive()
 
     async def _pass_markers(self) -> None:

@@ -319,8 +319,8 @@ MUTATIONS = (
         "F",
         "what an operator lets through has no end",
         "services/engine/hold_rule.py",
-        "        if not result.faults or batch[0].offset < self._let_through_below:\n",
-        "        if not result.faults or self._let_through_below:\n",
+        "        if not result.faults or batch[0].offset < self.let_through_below:\n",
+        "        if not result.faults or self.let_through_below:\n",
         f"{RUNTIME}/test_hold_rule.py::test_what_is_let_through_ends_at_the_offset_that_was_named",
     ),
     Mutation(
