@@ -7,7 +7,6 @@ outputs name the one that decided.
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -24,6 +23,7 @@ from schemas.base import (
     Probability,
 )
 from schemas.control import BundleRef, MovedThresholds
+from schemas.times import time_zone_problem
 
 STEPS = 400
 """Thresholds between the bounds, each a little stricter than the one before."""
@@ -73,10 +73,8 @@ class Budget(Part):
         return self
 
     def _problems(self) -> Iterator[str]:
-        try:
-            ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            yield f"{self.time_zone!r} is not a known time zone; write an IANA name such as Europe/Paris"
+        if problem := time_zone_problem(self.time_zone):
+            yield problem
         if self.probability is None and self.anomaly_percentile is None:
             yield "it bounds no threshold; give probability or anomaly_percentile with lowest and highest"
         for name, bounds in (("probability", self.probability), ("anomaly_percentile", self.anomaly_percentile)):

@@ -8,7 +8,6 @@ import json
 import operator
 from collections.abc import Iterator
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -37,6 +36,7 @@ from schemas.feature_kinds import (
     WindowFeature,
     duration_ms,
 )
+from schemas.times import time_zone_problem
 
 PROFILE_DAYS = 60
 """So many days of each terminal are kept: a label delay and the longest window behind it must fit."""
@@ -141,13 +141,8 @@ class FeatureSpec(Part):
         return self
 
     def _problems(self) -> Iterator[Problem]:
-        try:
-            ZoneInfo(self.time_zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            yield (
-                ("time_zone",),
-                f"{self.time_zone!r} is not a known time zone; write an IANA name such as Europe/Paris",
-            )
+        if problem := time_zone_problem(self.time_zone):
+            yield ("time_zone",), problem
         for key, field in self.keys.items():
             if field in ("amount", "event_time"):
                 yield ("keys", key), f"{field} names no one; write {', '.join(ID_FIELDS)} or an id of the source spec"

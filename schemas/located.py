@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field
 
 from schemas.base import Part
 from schemas.paths import ROW, Path
+from schemas.times import time_zone_problem
 
 TIME_CODES = {"Y", "m", "d", "H", "M", "S", "f", "z"}
 ISO_8601 = "iso8601"
@@ -125,14 +125,8 @@ class Moment(Part):
             yield ("time_zone",), "a pattern with %z takes no time zone; remove one of them"
         elif "z" not in codes and self.time_zone is None:
             yield ("format",), "the pattern has no %z, so it does not say which time zone it means; add time_zone"
-        elif self.time_zone is not None:
-            try:
-                ZoneInfo(self.time_zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                yield (
-                    ("time_zone",),
-                    f"{self.time_zone!r} is not a known time zone; write an IANA name such as Europe/Paris",
-                )
+        elif self.time_zone is not None and (problem := time_zone_problem(self.time_zone)):
+            yield ("time_zone",), problem
 
 
 def _has_zone(text: str) -> bool:

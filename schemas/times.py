@@ -2,6 +2,7 @@
 
 import json
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EVENT_TIME_MS_MAX = 4_102_444_800_000
 """2100-01-01. No field of a message holds a later time."""
@@ -22,6 +23,15 @@ UNITS_MS: Final = {
     "nanoseconds": 1e-6,
 }
 """How many milliseconds a unit has."""
+
+
+def time_zone_problem(name: str) -> str | None:
+    """Why it names no time zone that is known here; None where it does."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return f"{name!r} is not a known time zone; write an IANA name such as Europe/Paris"
+    return None
 
 
 def unit_of(value: float) -> str | None:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from models.discovery.columns import Column
 from models.discovery.sample import DiscoveryError
 from models.sources.values import ToMs, to_ms
 from schemas.codec import SchemaError
 from schemas.located import ISO_8601, Moment, Unit
-from schemas.times import EVENT_TIME_MS_MAX, TIME_MS_MIN
+from schemas.times import EVENT_TIME_MS_MAX, TIME_MS_MIN, time_zone_problem
 
 READ_SHARE = 0.98
 """A way in which fewer of the values can be read is none."""
@@ -150,8 +149,5 @@ def _converter(unit: Unit | None, form: str | None, time_zone: str | None) -> To
 
 def check_zone(time_zone: str | None) -> None:
     """Raises DiscoveryError where it is none."""
-    try:
-        if time_zone is not None:
-            ZoneInfo(time_zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise DiscoveryError(f"--time-zone {time_zone} is not known: give for instance UTC or Europe/Paris.") from None
+    if time_zone is not None and time_zone_problem(time_zone):
+        raise DiscoveryError(f"--time-zone {time_zone} is not known: give for instance UTC or Europe/Paris.")

@@ -200,6 +200,20 @@ def mute_problem(message: Any) -> str | None:
     return None if fits else "its key is not its partition, scope and id"
 
 
+def case_of(message: Any) -> Case:
+    """A record of `cases`. Raises RejectedError where the case service would not take it either."""
+    if problem := case_problem(message):
+        raise codec.SchemaError(problem)
+    return codec.read(Case, message.value)
+
+
+def mute_of(message: Any) -> Mute:
+    """A record of `case-mutes`. Raises RejectedError, as `case_of` does."""
+    if problem := mute_problem(message):
+        raise codec.SchemaError(problem)
+    return codec.read(Mute, message.value)
+
+
 def mute_key(partition: int, scope: MuteScope, muted_id: str) -> bytes:
     """Each partition has its own entry: a terminal's alerts are on all of them."""
     return f"{partition}:{scope}:{muted_id}".encode()

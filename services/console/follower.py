@@ -11,9 +11,8 @@ from aiokafka.errors import KafkaError
 
 from schemas import codec
 from schemas.case import Case, Mute
-from schemas.monitor import MonitorReport
-from schemas.topics import CASE_MUTES, CASES, MONITOR, Topic
-from services.cases.desk import case_problem, mute_problem
+from schemas.topics import CASE_MUTES, CASES, Topic
+from services.cases.desk import case_of, mute_of
 from services.clock import monotonic_s, wall_ms
 from services.console.model import Position, ReadModel
 from services.engine.tables import Follower
@@ -32,7 +31,7 @@ RECORDS_MAX = 5000
 AWAY_MS_MAX = 12 * 3600 * 1000
 """Brokers keep the records that delete a key for a day: after a longer absence some could be missed."""
 
-READS = (CASES, CASE_MUTES, MONITOR)
+READS = (CASES, CASE_MUTES)
 
 
 @dataclass(slots=True)
@@ -41,31 +40,14 @@ class Batch:
 
     cases: dict[str, Case | None] = field(default_factory=dict)
     mutes: dict[str, Mute | None] = field(default_factory=dict)
-    reports: dict[tuple[str, str], bytes | None] = field(default_factory=dict)
 
     def add(self, topic: Topic, record: Any) -> None:
         """Raises RejectedError for a record that the case service would not take either."""
+        key = record.key.decode()
         if topic is CASES:
-            key = record.key.decode()
-            self.cases[key] = _read_case(record) if record.value else None
-        elif topic is CASE_MUTES:
-            key = record.key.decode()
-            self.mutes[key] = _read_mute(record) if record.value else None
-        elif record.value:
-            report = codec.read(MonitorReport, record.value)
-            self.reports[report.kind, report.model] = record.value
-
-
-def _read_case(record: Any) -> Case:
-    if problem := case_problem(record):
-        raise codec.SchemaError(problem)
-    return codec.read(Case, record.value)
-
-
-def _read_mute(record: Any) -> Mute:
-    if problem := mute_problem(record):
-        raise codec.SchemaError(problem)
-    return codec.read(Mute, record.value)
+            self.cases[key] = case_of(record) if record.value else None
+        else:
+            self.mutes[key] = mute_of(record) if record.value else None
 
 
 class ModelFollower(Follower):
@@ -156,7 +138,7 @@ class ModelFollower(Follower):
             Position(source.topic, source.partition, self._ids.get(source.topic, ""), await self._position(source))
             for source in self._consumer.assignment()
         ]
-        await asyncio.to_thread(self._model.take, batch.cases, batch.mutes, batch.reports, positions, wall_ms())
+        await asyncio.to_thread(self._model.take, batch.cases, batch.mutes, positions, wall_ms())
         if fetched:
             async with self.changed:
                 self.changed.notify_all()

@@ -16,7 +16,7 @@ from schemas.case import Case, Mute
 from services.errors import AssayError
 from services.text import masked
 
-VERSION = 1
+VERSION = 2
 """Of the tables: a database of another version is made again."""
 
 DEFAULT_FILE = Path(".assay/console.db")
@@ -69,14 +69,6 @@ MUTES = sa.Table(
     sa.Column("note", sa.Text),
     sa.Index("by_muted", "muted_id"),
 )
-REPORTS = sa.Table(
-    "reports",
-    TABLES,
-    sa.Column("kind", sa.String(30), primary_key=True),
-    sa.Column("name", sa.String(256), primary_key=True),
-    sa.Column("document", sa.LargeBinary, nullable=False),
-)
-"""The newest monitor report of a kind and model, and the newest control record of a group and channel."""
 POSITIONS = sa.Table(
     "positions",
     TABLES,
@@ -171,7 +163,6 @@ class ReadModel:
         self,
         cases: Mapping[str, Case | None],
         mutes: Mapping[str, Mute | None],
-        reports: Mapping[tuple[str, str], bytes | None],
         positions: Sequence[Position],
         now_ms: int,
     ) -> None:
@@ -182,10 +173,6 @@ class ReadModel:
             rows = [{"record_key": key, **mute.model_dump(mode="python")} for key, mute in mutes.items() if mute]
             if rows:
                 connection.execute(sa.insert(MUTES), rows)
-            for (kind, name), document in reports.items():
-                connection.execute(sa.delete(REPORTS).where(REPORTS.c.kind == kind, REPORTS.c.name == name))
-                if document is not None:
-                    connection.execute(sa.insert(REPORTS).values(kind=kind, name=name, document=document))
             for one in positions:
                 same = (POSITIONS.c.topic == one.topic, POSITIONS.c.partition_number == one.partition)
                 connection.execute(sa.delete(POSITIONS).where(*same))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from schemas import codec
 from schemas.case import Case, Mute
 from services.clock import monotonic_s
-from services.console.model import CASES, MUTES, REPORTS, TERMS, ReadModel, attribute_term
+from services.console.model import CASES, MUTES, TERMS, ReadModel, attribute_term
 
 FOUND_MAX = 50
 LINKED_MAX = 6
@@ -137,12 +137,6 @@ class Queries:
             rows = connection.execute(query).mappings().all()
         once = {(row["scope"], row["muted_id"]): row for row in rows}
         return [codec.checked(Mute, {name: row[name] for name in Mute.model_fields}) for row in once.values()]
-
-    def reports(self, kind: str) -> list[bytes]:
-        """The newest documents of a kind, as the topic has them."""
-        query = sa.select(REPORTS.c.document).where(REPORTS.c.kind == kind).order_by(REPORTS.c.name)
-        with self.model.engine.connect() as connection:
-            return list(connection.execute(query).scalars())
 
     def counts(self, overdue_before_ms: int) -> Counts:
         """Of the open cases, some seconds old at most: counting a million takes a while."""

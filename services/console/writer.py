@@ -2,12 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas import codec
+from schemas.base import Message
 from schemas.case import Case, CaseAction, held_card_number
 from schemas.lists import ListEntry, entry_key, entry_problem
 from schemas.topics import CASE_ACTIONS, LISTS
@@ -20,6 +21,8 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.processing import RuntimeSettings
 
 END_S = 5.0
+
+M = TypeVar("M", bound=Message)
 
 
 class UnusableError(ValueError):
@@ -40,10 +43,7 @@ class Result:
 
 def usable_action(fields: dict[str, Any]) -> CaseAction:
     """Raises UnusableError where the case service would not take it."""
-    try:
-        action = codec.checked(CaseAction, fields)
-    except codec.SchemaError as error:
-        raise UnusableError(f"This cannot be taken ({error}).") from None
+    action = _checked(CaseAction, fields)
     if name := held_card_number(action):
         raise UnusableError(f"The {name} holds a card number: leave it out.")
     return action
@@ -51,13 +51,17 @@ def usable_action(fields: dict[str, Any]) -> CaseAction:
 
 def usable_entry(fields: dict[str, Any]) -> ListEntry:
     """Raises UnusableError where the table of lists would not take it."""
-    try:
-        entry = codec.checked(ListEntry, fields)
-    except codec.SchemaError as error:
-        raise UnusableError(f"This cannot be taken ({error}).") from None
+    entry = _checked(ListEntry, fields)
     if problem := entry_problem(entry):
         raise UnusableError(f"This cannot be taken: {problem}.")
     return entry
+
+
+def _checked(kind: type[M], fields: dict[str, Any]) -> M:
+    try:
+        return codec.checked(kind, fields)
+    except codec.SchemaError as error:
+        raise UnusableError(f"This cannot be taken ({error}).") from None
 
 
 class ActionWriter:

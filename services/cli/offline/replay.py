@@ -14,12 +14,15 @@ from services.cli.offline.read_back import progress_bar
 from services.cli.output import print_json, results
 
 if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer
+
     from models.policy.program import Program
     from models.scoring.session import ModelSession
     from schemas.topics import Topic
     from services.replay.log import Log
     from services.replay.replay import Period, Programs, Replayed
     from services.scorer.processor import Limits
+    from services.settings.kafka import KafkaSettings
     from services.verification.read import Progress
 
 EXAMPLE = "Example: assay replay --from 2026-11-01 --to 2026-11-02T12:00"
@@ -141,20 +144,28 @@ def _programs(session: "ModelSession") -> "Programs":
 @asynccontextmanager
 async def topics_log(group: str, source: "Topic | None" = None) -> "AsyncIterator[Log]":
     """The topics as a log; what Kafka refuses is one sentence. source: what the scorer reads; by default `transactions`."""
-    from aiokafka.errors import KafkaError
-
     from schemas.topics import TRANSACTIONS
-    from services.errors import AssayError
-    from services.kafka.client import reader
     from services.replay.log import KafkaLog
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
     kafka = load(KafkaSettings)
+    async with reading(kafka) as consumer:
+        yield KafkaLog(kafka, load(TopicSettings), group, consumer, source or TRANSACTIONS)
+
+
+@asynccontextmanager
+async def reading(kafka: "KafkaSettings") -> "AsyncIterator[AIOKafkaConsumer]":
+    """A reader of what is committed, started; what Kafka refuses meanwhile is one sentence. Raises AssayError."""
+    from aiokafka.errors import KafkaError
+
+    from services.errors import AssayError
+    from services.kafka.client import reader
+
     consumer = reader(kafka)
     try:
         await consumer.start()
-        yield KafkaLog(kafka, load(TopicSettings), group, consumer, source or TRANSACTIONS)
+        yield consumer
     except KafkaError as error:
         raise AssayError(
             f"Kafka at {kafka.bootstrap} cannot be read ({type(error).__name__}): check ASSAY_KAFKA_BOOTSTRAP."

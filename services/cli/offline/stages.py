@@ -9,12 +9,9 @@ if TYPE_CHECKING:
 
 async def stages_replayed(progress: "Progress") -> "StagesComparison":
     """What each stage would send on, beside what it sent. Raises AssayError."""
-    from aiokafka.errors import KafkaError
-
+    from services.cli.offline.replay import reading
     from services.entities.__main__ import scoring_chain
     from services.entities.replayed import replay_stages
-    from services.errors import AssayError
-    from services.kafka.client import reader
     from services.scorer.processor import Limits
     from services.settings.entities import EntitiesSettings
     from services.settings.kafka import KafkaSettings, TopicSettings
@@ -25,13 +22,6 @@ async def stages_replayed(progress: "Progress") -> "StagesComparison":
     kafka, topics, entities = load(KafkaSettings), load(TopicSettings), load(EntitiesSettings)
     scorer = load(ScorerSettings)
     chain, _ = scoring_chain(scorer, topics.topic_prefix, entities.ids_max)
-    limits, consumer = Limits.of(load(RuntimeSettings), scorer), reader(kafka)
-    try:
-        await consumer.start()
+    limits = Limits.of(load(RuntimeSettings), scorer)
+    async with reading(kafka) as consumer:
         return await replay_stages(consumer, kafka, topics, entities.group, chain, limits, progress)
-    except KafkaError as error:
-        raise AssayError(
-            f"Kafka at {kafka.bootstrap} cannot be read ({type(error).__name__}): check ASSAY_KAFKA_BOOTSTRAP."
-        ) from None
-    finally:
-        await consumer.stop()

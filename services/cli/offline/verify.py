@@ -245,12 +245,10 @@ def show_routed(verdict: "Verdict") -> None:
     results.print(
         f"Intake: {verdict.inputs:,} records that are meant: {verdict.scores:,} events, {verdict.dead_letters:,} dead letters"
     )
-    for count, what in (
+    _show_counts(
         (verdict.lag, "not committed yet"),
         (verdict.unjudged, "left out: retention has deleted events"),
-    ):
-        if count:
-            results.print(f"  {count:,} {what}")
+    )
     _show_damage(verdict)
 
 
@@ -258,12 +256,10 @@ def show_hops(hops: "HopsVerdict") -> None:
     """What became of the source's events on their way to the scorer, as text, on stdout."""
     found, reached = hops.verdict, ", ".join(f"{count:,} {name}" for name, count in hops.stages.items())
     results.print(f"Entities: {found.inputs:,} events: {reached}; {found.dead_letters:,} dead letters")
-    for count, what in (
+    _show_counts(
         (found.lag, "on their way, not committed yet"),
         (found.unjudged, "left out: retention has deleted what they became, or they lie before the first one"),
-    ):
-        if count:
-            results.print(f"  {count:,} {what}")
+    )
     _show_damage(found)
 
 
@@ -274,15 +270,13 @@ def show(verdict: "Verdict") -> None:
         f"{verdict.alerts:,} alerts, {verdict.decisions:,} decisions"
         f"{f', {verdict.answers:,} answers' if verdict.answers else ''}"
     )
-    for count, what in (
+    _show_counts(
         (verdict.lag, "inputs not committed yet"),
         (verdict.unjudged, "inputs left out: retention has deleted their outputs, or they lie before the first one"),
         (verdict.uncounted, "inputs on no scoring metric yet"),
         (verdict.former, "outputs of a former log that had the input's name, left out"),
         (verdict.unruled, "scores of a model that no decision names the thresholds of"),
-    ):
-        if count:
-            results.print(f"  {count:,} {what}")
+    )
     _show_damage(verdict)
     results.print(
         "Exactly once: nothing missing, duplicate, out of order, inconsistent, hanging or misjudged."
@@ -295,6 +289,12 @@ def show(verdict: "Verdict") -> None:
             f"{verdict.split_subjects / verdict.subjects:.1%}, lie on more than one partition, so their scores miss a part of "
             "their history: docs/runbooks.md, Records misplaced."
         )
+
+
+def _show_counts(*found: tuple[int, str]) -> None:
+    for count, what in found:
+        if count:
+            results.print(f"  {count:,} {what}")
 
 
 def _show_damage(verdict: "Verdict") -> None:

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 from schemas import codec
 from schemas.case import Case, CaseAction, Mute, held_card_number
 from schemas.topics import CASE_ACTIONS, CASE_MUTES, CASES
-from services.cases.desk import case_problem, mute_problem, partition_of
+from services.cases.desk import case_of, mute_of, partition_of
 from services.cli.sending import newest, partitions_of, sending, usable
 from services.errors import AssayError
 from services.kafka.client import TopicPartition, reader
@@ -20,26 +20,13 @@ POLL_MS = 200
 
 async def all_cases() -> dict[str, Case]:
     """The newest record of every case. Raises AssayError."""
-    return {case.case_id: case for case in (await newest(CASES, _case_of)).values()}
+    return {case.case_id: case for case in (await newest(CASES, case_of)).values()}
 
 
 async def all_mutes() -> list[Mute]:
     """Every mute once, though each partition has it. Raises AssayError."""
-    once = {(mute.scope, mute.muted_id): mute for mute in (await newest(CASE_MUTES, _mute_of)).values()}
+    once = {(mute.scope, mute.muted_id): mute for mute in (await newest(CASE_MUTES, mute_of)).values()}
     return [once[key] for key in sorted(once)]
-
-
-def _case_of(record: Any) -> Case:
-    """Raises RejectedError where the case service would not take it either."""
-    if problem := case_problem(record):
-        raise codec.SchemaError(problem)
-    return codec.read(Case, record.value)
-
-
-def _mute_of(record: Any) -> Mute:
-    if problem := mute_problem(record):
-        raise codec.SchemaError(problem)
-    return codec.read(Mute, record.value)
 
 
 def usable_action(fields: dict[str, Any]) -> CaseAction:
@@ -93,6 +80,6 @@ async def _answer(consumer: Any, case_id: str, offset: int) -> tuple[Case, bool]
                     continue
                 if not record.value:
                     raise AssayError(f"Case {case_id} was forgotten before the decision reached it.")
-                case = usable(record, _case_of)
+                case = usable(record, case_of)
                 if case is not None and case.action_offset >= offset:
                     return case, any(line.offset == offset and line.refused for line in case.history)

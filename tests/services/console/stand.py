@@ -55,14 +55,14 @@ class LocalWriter:
         case = self.queries.case(action.case_id or "")
         assert case is not None
         after = decided(case, action, Source(0, next(self.offsets), wall_ms(), wall_ms()))
-        self.model.take({after.case_id: after}, {}, {}, [], wall_ms())
+        self.model.take({after.case_id: after}, {}, [], wall_ms())
         return Result(after, after.history[-1].refused)
 
     async def mute(self, action: CaseAction) -> None:
         """On or off."""
         fields = action.model_dump(include={"scope", "muted_id", "until_ms", "by", "note"})
         mute = Mute(**fields) if action.action == "mute" else None
-        self.model.take({}, {f"0:{action.scope}:{action.muted_id}": mute}, {}, [], wall_ms())
+        self.model.take({}, {f"0:{action.scope}:{action.muted_id}": mute}, [], wall_ms())
 
     async def enter(self, entry: ListEntry) -> None:
         """Kept for the test to see."""
@@ -84,7 +84,7 @@ def running(directory: Path, users_file: Path, cases: Sequence[Case], **settings
     """The console on a free port of this machine."""
     chosen = ConsoleSettings(port=0, users_file=users_file, **settings)
     model = ReadModel(f"sqlite:///{directory}/console.db")
-    model.take({case.case_id: case for case in cases}, {}, {}, [], wall_ms())
+    model.take({case.case_id: case for case in cases}, {}, [], wall_ms())
     queries, registry = Queries(model), CollectorRegistry()
     writer = LocalWriter(model, queries)
     metrics = ConsoleMetrics(registry)

@@ -22,7 +22,7 @@ CARD = "card-pseudonym-0001"
 def filled(directory: Path, cases: list[Case]) -> Queries:
     """A database of these."""
     model = ReadModel(f"sqlite:///{directory}/console.db")
-    model.take({case.case_id: case for case in cases}, {}, {}, [Position("cases", 0, "id", 7)], 5)
+    model.take({case.case_id: case for case in cases}, {}, [Position("cases", 0, "id", 7)], 5)
     return Queries(model)
 
 
@@ -78,7 +78,7 @@ def test_a_case_is_found_by_each_of_its_ids_and_no_longer_by_those_it_lost(tmp_p
     assert case in queries.search(masked(CARD))
     assert len(queries.search("terminal-1")) == 2
     assert queries.search("terminal") == []
-    queries.model.take({case.case_id: None}, {}, {}, [], 6)
+    queries.model.take({case.case_id: None}, {}, [], 6)
     assert queries.search("d-1") == []
     assert queries.case(case.case_id) is None
 
@@ -106,7 +106,7 @@ def test_positions_are_written_with_what_they_stand_for_or_not_at_all(tmp_path: 
     queries = filled(tmp_path, some(1))
     bad: Any = {"0-9": object()}
     with pytest.raises(AttributeError):
-        queries.model.take(bad, {}, {}, [Position("cases", 0, "id", 99)], 9)
+        queries.model.take(bad, {}, [Position("cases", 0, "id", 99)], 9)
     assert queries.model.positions() == ([Position("cases", 0, "id", 7)], 5)
     assert queries.case("0-0") is not None
 
@@ -125,9 +125,9 @@ def test_mutes_come_and_go(tmp_path: Path) -> None:
     """Each partition has one; a page shows it once."""
     queries = filled(tmp_path, some(1))
     mute = Mute(scope="card", muted_id=CARD, until_ms=None, by="ana", note="fair")
-    queries.model.take({}, {f"{n}:card:{CARD}": mute for n in range(4)}, {}, [], 6)
+    queries.model.take({}, {f"{n}:card:{CARD}": mute for n in range(4)}, [], 6)
     assert queries.mutes([CARD]) == [mute]
-    queries.model.take({}, {f"{n}:card:{CARD}": None for n in range(4)}, {}, [], 7)
+    queries.model.take({}, {f"{n}:card:{CARD}": None for n in range(4)}, [], 7)
     assert queries.mutes([CARD]) == []
 
 
