@@ -23,6 +23,7 @@ SKIPS = {
     "browser": "A browser is needed",
     "jdk": "install a JDK",
     "linux": "Linux",
+    "previous": "set PREVIOUS_ASSAY",
 }
 """Why a test may be skipped, by what is missing where it runs: a part of the skip's reason."""
 
