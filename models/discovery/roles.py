@@ -68,7 +68,8 @@ def _id(seen: Seen) -> Guess | Question:
         words = "several fields are different in every record; which one is the event's id?"
         return Question("id", words, options("id", best or found, described))
     words = "no field is different in every record; which one is the event's id, or which ones together?"
-    some = sorted(ids(seen), key=lambda column: -len(column.counts))
+    some = [column for column in ids(seen) if not column.is_ip and not vocabulary.AMOUNT & column.all_words]
+    some.sort(key=lambda column: -len(column.counts))
     return Question("id", words, [*_pairs(some), *options("id", some[:3], described)])
 
 
