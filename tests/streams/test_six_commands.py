@@ -170,7 +170,9 @@ def of_plain_fields(folder: Folder) -> float:
     (folder.path / "plain.yaml").write_text(json.dumps(spec))
     folder.sh("assay init plain --source shop/plain.yaml --labelled history.jsonl --sample history.jsonl", inside=False)
     plain = replace(folder, path=folder.path.parent / "plain")
-    quick = " --epochs 4 --no-compared --no-gan --accept constant --accept logistic"  # there is next to nothing to be found
+    quick = (
+        " --epochs 4 --no-compared --no-gan --accept constant --accept logistic"  # there is next to nothing to be found
+    )
     plain.sh(plain.commands()["train fraud"] + quick)
     plain.sh("ASSAY_ALLOW_UNSIGNED_BUNDLES=true assay batch --bundle bundle ../live.jsonl scores.parquet")
     found = batch_scores(plain.path / "scores.parquet")
