@@ -194,7 +194,7 @@ def _input(columns: TransactionColumns, name: str, how: str, tables: dict[str, N
     if len(texts) < 2:  # of one, `itemgetter` gives no tuple
         return np.array([table[text] for text in texts], np.float64)
     found = np.empty(len(texts), np.float64)
-    struct.pack_into(f"{len(texts)}d", found, 0, *itemgetter(*texts)(table))  # no call of Python's for each value
+    struct.pack_into(f"{len(texts)}d", found.data, 0, *itemgetter(*texts)(table))  # no call of Python's for each value
     return found
 
 
