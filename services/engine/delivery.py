@@ -79,8 +79,8 @@ class _Producing:
         self._producer, self._started_s, self._records = producer, monotonic_s(), 0
         await asyncio.wait_for(producer.start(), self._runtime.transaction_timeout_s + self._runtime.request_timeout_s)
 
-    async def _send(self, producer: AIOKafkaProducer, writes: Sequence[Write]) -> None:
-        """A: every batch is acknowledged before this returns; the client's own commit would not notice a failed one."""
+    async def _begin_sends(self, producer: AIOKafkaProducer, writes: Sequence[Write]) -> list[asyncio.Future[Any]]:
+        """Hand everything to the client: what its acknowledgements will be."""
         acknowledgements: list[asyncio.Future[Any]] = []
         for write in writes:
             # outputs stay on the input's partition: order within a card, and one owner for each output partition
@@ -95,6 +95,10 @@ class _Producing:
                     acknowledgements.append(acknowledgement)
                     failpoint("between_sends")
             self._records += len(write.values)
+        return acknowledgements
+
+    async def _await_sends(self, acknowledgements: list[asyncio.Future[Any]]) -> None:
+        """A: every batch is acknowledged before this returns; the client's own commit would not notice a failed one."""
         async with asyncio.timeout(self._runtime.request_timeout_s):
             await asyncio.gather(*acknowledgements)
         failpoint("after_sends")
@@ -143,11 +147,20 @@ class ExactlyOnce(_Producing):
         # not `wait_for`: each would be a task, and each task waits for its turn on a busy loop
         async with asyncio.timeout(timeout_s):
             await producer.begin_transaction()
-        await self._send(producer, [write for write in writes if write.values])
-        async with asyncio.timeout(timeout_s):
-            await producer.send_offsets_to_transaction(
+        acknowledgements = await self._begin_sends(producer, [write for write in writes if write.values])
+        # beside the sends, which saves their time: neither counts before the commit, and that comes after both
+        offsets = asyncio.ensure_future(
+            producer.send_offsets_to_transaction(
                 {self._source: OffsetAndMetadata(next_offset, metadata)}, self._runtime.group
             )
+        )
+        offsets.add_done_callback(connections.retrieve)
+        try:
+            await self._await_sends(acknowledgements)
+            async with asyncio.timeout(timeout_s):
+                await offsets
+        finally:
+            offsets.cancel()
         failpoint("after_offsets")
         if not owned():
             raise RevokedError
@@ -188,7 +201,7 @@ class AtLeastOnce(_Producing):
     ) -> None:
         """Send, wait for every acknowledgement, commit the offset."""
         assert self._producer is not None, "deliver before start"
-        await self._send(self._producer, [write for write in writes if write.values])
+        await self._await_sends(await self._begin_sends(self._producer, [write for write in writes if write.values]))
         if not owned():
             raise RevokedError
         async with asyncio.timeout(self._runtime.request_timeout_s):
