@@ -5,7 +5,8 @@ The letters are the rules of ARCHITECTURE.md, "Exactly once".
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -148,19 +149,14 @@ class ExactlyOnce(_Producing):
         async with asyncio.timeout(timeout_s):
             await producer.begin_transaction()
         acknowledgements = await self._begin_sends(producer, [write for write in writes if write.values])
-        # beside the sends, which saves their time: neither counts before the commit, and that comes after both
-        offsets = asyncio.ensure_future(
-            producer.send_offsets_to_transaction(
-                {self._source: OffsetAndMetadata(next_offset, metadata)}, self._runtime.group
-            )
-        )
-        offsets.add_done_callback(connections.retrieve)
-        try:
+        offsets = {self._source: OffsetAndMetadata(next_offset, metadata)}
+        send_offsets = partial(producer.send_offsets_to_transaction, offsets, self._runtime.group)
+        if self._runtime.profile == "latency":
+            await self._await_both(acknowledgements, send_offsets)
+        else:
             await self._await_sends(acknowledgements)
             async with asyncio.timeout(timeout_s):
-                await offsets
-        finally:
-            offsets.cancel()
+                await send_offsets()
         failpoint("after_offsets")
         if not owned():
             raise RevokedError
@@ -168,6 +164,19 @@ class ExactlyOnce(_Producing):
         async with asyncio.timeout(timeout_s):
             await producer.commit_transaction()
         failpoint("after_commit")
+
+    async def _await_both(
+        self, acknowledgements: list[asyncio.Future[Any]], send_offsets: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Offsets beside the sends: neither is anything before the commit, and that comes after both (A)."""
+        sending = asyncio.ensure_future(send_offsets())
+        sending.add_done_callback(connections.retrieve)
+        try:
+            await self._await_sends(acknowledgements)
+            async with asyncio.timeout(self._runtime.request_timeout_s):
+                await sending
+        finally:
+            sending.cancel()
 
     async def discard(self) -> None:
         """Close, aborting what is open so that readers need not wait for the broker to time it out."""

@@ -93,7 +93,8 @@ async def test_a_request_that_waited_in_its_socket_is_answered_by_when_it_came(s
 
 def test_connections_that_come_at_once_are_accepted_in_a_few_turns_of_the_loop() -> None:
     """One in each turn would keep the last of them waiting, unread, for as many turns: on a busy loop that is seconds."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as it is served; asyncio's own loop has no turns here
+    # as it is served; asyncio's own loop accepts without a turn
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(many_at_once())
 
 
