@@ -1,8 +1,8 @@
 """A scorer that knows as many cards as it keeps, beside one with few: `assay bench throughput --cards 250000`, a partition.
 
-Each contender has topics of its own. Every card pays once; then payments of those cards are drained as fast as it goes, and offered at
-a steady rate. Snapshots are saved every few seconds all the while, so what copying and saving a large state costs is in the
-figures.
+Each contender has topics of its own. Every card pays once; then payments of those cards are drained as fast as it goes, and
+offered at a steady rate. Snapshots are saved every few seconds all the while: what copying and saving a large state costs is
+counted.
 """
 
 import asyncio
