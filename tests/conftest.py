@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> Iterator[str]:
     """Address of an embedded Kafka, started when the first test asks for it and shared by all."""
-    with EmbeddedKafka() as kafka:
+    with EmbeddedKafka(quick=True) as kafka:
         yield kafka.bootstrap
 
 
