@@ -47,8 +47,8 @@ MODULE, MODEL = "services.monitor", "fraud/1@cpu"
 class Takeover:
     """How a successor went on, in seconds since its start; None: it did not come to that.
 
-    started_s: imports done, topics and rights checked. running_s: Faust runs. ready_s: /readyz says yes. working_s: the first record is
-    taken in. payments: in its ledger then, which it has read back.
+    started_s: imports done, topics and rights checked. running_s: Faust runs. ready_s: /readyz says yes. working_s: the first
+    record is taken in. payments: in its ledger then, which it has read back.
     """
 
     started_s: float | None = None
@@ -99,8 +99,8 @@ class Outcome:
         """For a person who waits."""
         found = self.summary()
         return (
-            f"{self.kills} of {of} kills, {self.stalls} successors stood still, first record after {found['takeover_s_median']} s "
-            f"(median), {found['takeover_s_max']} s (longest)"
+            f"{self.kills} of {of} kills, {self.stalls} successors stood still, first record after "
+            f"{found['takeover_s_median']} s (median), {found['takeover_s_max']} s (longest)"
         )
 
     def verdict(self) -> list[str]:
