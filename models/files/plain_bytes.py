@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 BLOCK_BYTES = 32 << 20
-NEWLINE, RETURN, QUOTE, SPACE = 10, 13, 34, 32
+TAB, NEWLINE, RETURN, SPACE, QUOTE = 9, 10, 13, 32, 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +93,12 @@ def split_columns(
 
 def _plain_ends(content: bytes, letters: NDArray[np.uint8], rows: int) -> bool:
     """Whether lines end in one way alone, and nothing else is a control character but tabs."""
-    returns = content.count(b"\r")
+    # `in` looks for a byte ten times faster than `count` counts it
+    returns = _count(letters == RETURN) if b"\r" in content else 0
+    tabs = _count(letters == TAB) if b"\t" in content else 0
     if returns and (returns != rows or content.count(b"\r\n") != returns):
         return False
-    return _count(letters < SPACE) == rows + returns + content.count(b"\t")
+    return _count(letters < SPACE) == rows + returns + tabs
 
 
 def _spaced(content: bytes, mark: bytes) -> bool:
