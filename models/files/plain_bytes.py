@@ -13,6 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
+from models.files.text import LINE_BYTES_MAX
+
 BLOCK_BYTES = 32 << 20
 TAB, NEWLINE, RETURN, SPACE, QUOTE = 9, 10, 13, 32, 34
 
@@ -27,7 +29,7 @@ class ByteBlock:
 
 
 def byte_blocks(raw: io.BufferedReader, lines_before: int) -> Iterator[ByteBlock | None]:
-    """The file from the line after `lines_before` on, cut between lines; None, and no more, at a line that fills a block."""
+    """The file from the line after `lines_before` on, cut between lines; None, and no more, at a line that is too long."""
     for _ in range(lines_before):
         raw.readline()
     buffer = bytearray(BLOCK_BYTES)  # the same for each block: fresh memory costs more than copying
@@ -42,8 +44,10 @@ def byte_blocks(raw: io.BufferedReader, lines_before: int) -> Iterator[ByteBlock
             buffer[: held - end] = buffer[end:held]
             held -= end
         if held == len(buffer):
-            yield None
-            return
+            if held > LINE_BYTES_MAX:
+                yield None
+                return
+            buffer.extend(bytes(held))
     if held:
         yield _block(first, bytes(memoryview(buffer)[:held]) + b"\n")
 
@@ -64,7 +68,7 @@ def split_columns(
     if len(mark) != 1 or width == 1:  # an empty line and an empty cell are the same in one column
         return None
     letters, quoted = np.frombuffer(content, np.uint8), b'"' in content
-    if not _plain_ends(content, letters, block.rows):
+    if not _plain_ends(content, letters, block.rows) or _may_have_long_line(content):
         return None
     if not quoted and _count(letters == mark[0]) != block.rows * (width - 1):
         return None
@@ -89,6 +93,12 @@ def split_columns(
         return None
     frame = frame.select(pl.col(f"f{header.index(name)}").alias(name) for name in wanted)
     return frame, quoted or not content.isascii() or _spaced(content, mark)
+
+
+def _may_have_long_line(content: bytes) -> bool:
+    """Whether a line may be longer than LINE_BYTES_MAX: one that is leaves a half of that without an end."""
+    step = LINE_BYTES_MAX // 2
+    return any(content.find(b"\n", at, at + step) < 0 for at in range(0, len(content) - step + 1, step))
 
 
 def _plain_ends(content: bytes, letters: NDArray[np.uint8], rows: int) -> bool:
