@@ -127,8 +127,8 @@ def _quickly(table: TextTable, wanted: Sequence[str]) -> tuple[pl.DataFrame, lis
     frames, spaced = [], dict[str, None]()
     with unpacked(table.path) as raw:
         for block in byte_blocks(raw, table.header_line):
-            found = split_columns(block, table.delimiter, table.columns, wanted) if block else None
-            if found is None:
+            found = None if block is None else split_columns(block, table.delimiter, table.columns, wanted)
+            if block is None or found is None:
                 return None
             frame, maybe_spaced = found
             if maybe_spaced:
