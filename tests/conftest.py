@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from services.broker import EmbeddedKafka, EmbeddedRegistry
 from tests.services.harness import BUNDLES, Stream
 
 for name, value in BUNDLES.items():
     os.environ.setdefault(name, value)
+settings.register_profile("any machine", deadline=None)  # how long an example takes says nothing on a busy one
+settings.load_profile("any machine")
 
 
 SKIPS = {
