@@ -11,7 +11,7 @@ from models.features.columns import NO_VALUE
 from models.features.learnt import cross_fitted, learnt
 from models.training.credit.data import credit_dataset, stratified_split
 from models.training.data import Dataset
-from schemas.attribute_kinds import CategoryFeature, CategoryValue
+from schemas.feature_kinds.event import CategoryFeature, CategoryValue
 from schemas.feature_spec import FeatureSpec
 
 ANYTHING = CategoryValue(number=0.0)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.scoring.scores import Scores
 from models.scoring.tree_reasons import LeafBoxes
-from schemas.feature_kinds import number_words
+from schemas.feature_kinds.base import number_words
 from schemas.manifest import Manifest, Thresholds
 from schemas.reference import Reference
 

@@ -17,7 +17,7 @@ from models.simulation.applications import drawn
 from models.training.credit.learning import taught
 from models.training.credit.train import PUBLIC_CARD, CreditSettings, CreditSource, chosen_names, network, train_credit
 from models.training.data import TrainingError
-from schemas.attribute_kinds import CategoryFeature
+from schemas.feature_kinds.event import CategoryFeature
 from schemas.feature_spec import FeatureSpec
 
 pytestmark = pytest.mark.train
