@@ -7,6 +7,7 @@ from aiokafka.errors import KafkaError
 
 from services.clock import wall_ms
 from services.console.app import application
+from services.console.audit import AuditTrail, Doing, newest
 from services.console.follower import ModelFollower
 from services.console.model import ReadModel
 from services.console.pages import environment
@@ -16,15 +17,18 @@ from services.console.server import check, serve
 from services.console.sessions import Sessions
 from services.console.users import UserFileError, Users
 from services.console.web import Gate
-from services.console.writer import ActionWriter
+from services.console.writer import ActionWriter, UnwrittenError
 from services.engine.process import main, stop_on_signals
 from services.errors import AssayError, start_sentence
 from services.observability import logs
 from services.observability.console_metrics import ConsoleMetrics
 from services.observability.metrics import Metrics
+from services.privacy.subject_keys import subject_keys
+from services.settings.audit import AuditSettings, audit_key
 from services.settings.console import ConsoleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
+from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.web import listen
 
@@ -47,11 +51,14 @@ async def start(*, rebuild: bool = False) -> None:
     stop = stop_on_signals()
     follower = ModelFollower(kafka, topics, model, shown)
     writer = ActionWriter(kafka, runtime, topics, follower, queries, shown, settings.wait_s)
-    gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60))
-    desk = Desk(settings, queries, writer, users, environment())
+    trail = AuditTrail(writer.note, audit_key(load(AuditSettings)), None)
+    gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60), trail)
+    desk = Desk(settings, queries, writer, users, environment(), subject_keys(load(SubjectSettings)))
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
+        trail.last = await newest(kafka, topics)
         await writer.start()
+        await trail.noted(Doing("", "", "start"), "done")
         await follower.start(rebuild=rebuild)
         watching = asyncio.create_task(_watch(follower, gate, shown, stop))
         host, port = listening.getsockname()[:2]
@@ -61,6 +68,10 @@ async def start(*, rebuild: bool = False) -> None:
         watching.cancel()
     except KafkaError as error:
         raise AssayError(start_sentence(error, kafka.bootstrap)) from error
+    except UnwrittenError as error:
+        raise AssayError(
+            f"The audit trail cannot be written ({error}): check the rights (`assay acls console`)."
+        ) from None
     finally:
         listening.close()
         await follower.stop()

@@ -108,7 +108,7 @@ class _Doors:
         session = self._gate.sessions.of(token)
         form = await read_form(request)
         if session is not None and same(form.get("csrf", [""])[0], session.csrf) and same_origin(request):
-            self._gate.sessions.end(token)
+            await self._gate.end(session, token)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(self._gate.cookie, path="/")
         return response

@@ -23,7 +23,6 @@ class Session:
     csrf: str
     began_s: float
     seen_s: float
-    """Cases whose ids they may see whole, for a reason that they gave."""
 
 
 class Sessions:

@@ -11,7 +11,7 @@ from schemas import codec
 from schemas.base import Message
 from schemas.case import Case, CaseAction, held_card_number
 from schemas.lists import ListEntry, entry_key, entry_problem
-from schemas.topics import CASE_ACTIONS, LISTS
+from schemas.topics import AUDIT, CASE_ACTIONS, LISTS
 from services.cases.desk import partition_of
 from services.console.follower import ModelFollower
 from services.console.queries import Queries
@@ -106,6 +106,10 @@ class ActionWriter:
     async def enter(self, entry: ListEntry) -> None:
         """Put something on a list. Raises UnwrittenError."""
         await self._write(LISTS.full_name(self._prefix), entry_key(entry), codec.write(entry), None)
+
+    async def note(self, key: bytes, value: bytes) -> int:
+        """A record of the audit trail; its offset. Raises UnwrittenError."""
+        return int((await self._write(AUDIT.full_name(self._prefix), key, value, 0)).offset)
 
     async def _send(self, action: CaseAction, partition: int) -> int:
         sent = await self._write(CASE_ACTIONS.full_name(self._prefix), None, codec.write(action), partition)

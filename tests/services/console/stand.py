@@ -15,8 +15,10 @@ from prometheus_client import CollectorRegistry
 from schemas.case import Case, CaseAction, Mute
 from schemas.lists import ListEntry
 from services.cases.grouping import Source, decided, joined, opened
+from services.cases.rules import SecondPerson
 from services.clock import wall_ms
 from services.console.app import application
+from services.console.audit import AuditTrail
 from services.console.model import ReadModel
 from services.console.pages import environment
 from services.console.queries import Queries
@@ -25,7 +27,7 @@ from services.console.server import serve
 from services.console.sessions import Sessions
 from services.console.users import Users
 from services.console.web import Gate
-from services.console.writer import Result
+from services.console.writer import Result, UnwrittenError
 from services.observability.console_metrics import ConsoleMetrics
 from services.settings.console import ConsoleSettings
 
@@ -49,12 +51,24 @@ class LocalWriter:
     queries: Queries
     offsets: Any = field(default_factory=count)
     entries: list[ListEntry] = field(default_factory=list)
+    noted: list[tuple[bytes, bytes]] = field(default_factory=list)
+    second: SecondPerson | None = None
+    broken: bool = False
+    """Whether Kafka takes no audit record."""
+
+    async def note(self, key: bytes, value: bytes) -> int:
+        """The audit trail, as its topic would hold it."""
+        if self.broken:
+            raise UnwrittenError("KafkaTimeoutError")
+        self.noted.append((key, value))
+        return len(self.noted) - 1
 
     async def act(self, action: CaseAction) -> Result:
         """The case after it."""
         case = self.queries.case(action.case_id or "")
         assert case is not None
-        after = decided(case, action, Source(0, next(self.offsets), wall_ms(), wall_ms()))
+        source = Source(0, next(self.offsets), wall_ms(), wall_ms())
+        after = decided(case, action, source, self.second)
         self.model.take({after.case_id: after}, {}, [], wall_ms())
         return Result(after, after.history[-1].refused)
 
@@ -89,7 +103,7 @@ def running(directory: Path, users_file: Path, cases: Sequence[Case], **settings
     writer = LocalWriter(model, queries)
     metrics = ConsoleMetrics(registry)
     users = Users(users_file)
-    gate = Gate(chosen, users, metrics, Sessions(36_000, 3_600))
+    gate = Gate(chosen, users, metrics, Sessions(36_000, 3_600), AuditTrail(writer.note, None, None))
     desk = Desk(chosen, queries, writer, users, environment())  # type: ignore[arg-type]
     app = application(desk, gate, TABLE, registry, lambda: True)
     listening = socket.create_server(("127.0.0.1", 0))

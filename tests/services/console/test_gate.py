@@ -19,6 +19,8 @@ FORMS = {
     "work": {"action": "note", "note": "seen"},
     "snooze": {"action": "mute", "hours": "24"},
     "list": {"list_name": "stolen", "reason": "called"},
+    "unmask": {"reason": "the bank calls"},
+    "approve": {"action": "approve", "request": "5"},
 }
 
 
