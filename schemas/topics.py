@@ -7,6 +7,7 @@ from typing import Literal
 from schemas.alert import Alert
 from schemas.answer import Answer
 from schemas.application import Application
+from schemas.approval import ApprovalRecord
 from schemas.audit import AuditEntry
 from schemas.base import Message
 from schemas.budget import BudgetState
@@ -122,6 +123,10 @@ ANSWERS = Topic("answers", Answer, "transaction_id", "scorer", DAY_MS)
 repetition's answer lies behind the decision, and a partition without an owner holds back no other's answers."""
 AUDIT = Topic("audit", AuditEntry, "chain", "console", 800 * DAY_MS, partitions="one")
 """What people did, asked for and were refused on the console's pages; kept as decisions on credit are."""
+APPROVALS = Topic(
+    "approvals", ApprovalRecord, "request", "operators, analysts, console", 800 * DAY_MS, partitions="one"
+)
+"""Requests for changes that need a second person, and what others said to them."""
 
 TOPICS = (
     TRANSACTIONS,
@@ -153,6 +158,7 @@ TOPICS = (
     CONTROL_ANSWERS,
     ANSWERS,
     AUDIT,
+    APPROVALS,
 )
 SCORER_OUTPUTS = (
     SCORES,
@@ -224,10 +230,14 @@ ACCESS = (
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL),
     ),
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
-    Access("console", reads=(CASES, CASE_MUTES, AUDIT), writes=(CASE_ACTIONS, LISTS, AUDIT)),
-    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
-    Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS), writes=(CONTROL,)),
-    Access("auditor", reads=(AUDIT,)),
+    Access("console", reads=(CASES, CASE_MUTES, AUDIT, APPROVALS), writes=(CASE_ACTIONS, LISTS, AUDIT, APPROVALS)),
+    Access(
+        "analyst",
+        reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS, APPROVALS),
+        writes=(CASE_ACTIONS, LABELS, LISTS, APPROVALS),
+    ),
+    Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS, APPROVALS), writes=(CONTROL, APPROVALS)),
+    Access("auditor", reads=(AUDIT, APPROVALS)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
     Access("application-producer", writes=(APPLICATIONS,)),

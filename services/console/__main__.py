@@ -10,6 +10,7 @@ from services.console.app import application
 from services.console.audit import AuditTrail, Doing, newest
 from services.console.follower import ModelFollower
 from services.console.model import ReadModel
+from services.console.oidc import Provider
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
@@ -28,8 +29,10 @@ from services.settings.audit import AuditSettings, audit_key
 from services.settings.console import ConsoleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
+from services.settings.persons import PersonsSettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
+from services.trusted_persons import needs_second
 from services.web import listen
 
 log = structlog.get_logger(__name__)
@@ -45,7 +48,7 @@ async def start(*, rebuild: bool = False) -> None:
     logs.configure(runtime, metrics)
     shown = ConsoleMetrics(metrics.registry)
     check(settings)
-    users = _users(settings)
+    provider, users = Provider(settings) if settings.oidc_issuer else None, _users(settings)
     model = ReadModel(settings.database_url.get_secret_value() if settings.database_url else None)
     queries = Queries(model)
     stop = stop_on_signals()
@@ -53,7 +56,8 @@ async def start(*, rebuild: bool = False) -> None:
     writer = ActionWriter(kafka, runtime, topics, follower, queries, shown, settings.wait_s)
     trail = AuditTrail(writer.note, audit_key(load(AuditSettings)), None)
     gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60), trail)
-    desk = Desk(settings, queries, writer, users, environment(), subject_keys(load(SubjectSettings)))
+    request_h = load(PersonsSettings).request_h if needs_second("list") else None
+    desk = Desk(settings, queries, writer, users, environment(), subject_keys(load(SubjectSettings)), request_h)
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
         trail.last = await newest(kafka, topics)
@@ -63,7 +67,7 @@ async def start(*, rebuild: bool = False) -> None:
         watching = asyncio.create_task(_watch(follower, gate, shown, stop))
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
-        app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready)
+        app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready, provider)
         await serve(app, listening, settings, stop)
         watching.cancel()
     except KafkaError as error:
@@ -83,7 +87,7 @@ async def start(*, rebuild: bool = False) -> None:
 
 def _users(settings: ConsoleSettings) -> Users:
     try:
-        return Users(settings.users_file)
+        return Users(settings.users_file, missing_ok=settings.oidc_issuer is not None)
     except UserFileError as error:
         raise AssayError(f"ASSAY_CONSOLE_USERS_FILE: {error}") from None
 

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from schemas.case import Case
 from services.cases.rules import standing, waiting
 from services.clock import wall_ms
-from services.console import pages, second_person, unmasking
+from services.console import approving, pages, second_person, unmasking
 from services.console.model import SEVERE
 from services.console.queries import STATES, Filter, Queries
 from services.console.roles import Permission
@@ -51,6 +51,8 @@ class Desk:
     templates: Environment
     subject_keys: SubjectKeys | None = None
     """What opens sealed attributes for those who may see them."""
+    request_h: float | None = None
+    """So long a list entry waits for a second person; None: it needs none."""
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def render(self, name: str, asked: Asked | None, status: int = 200, **values: Any) -> HTMLResponse:
@@ -296,6 +298,8 @@ async def enter(desk: Desk, asked: Asked) -> Response:
         entry = usable_entry(fields)
     except UnusableError as error:
         return await _page(desk, asked, case, 422, problem=str(error))
+    if desk.request_h is not None:
+        return await approving.ask_for(desk, asked, case, entry, desk.request_h)
     await desk.writer.enter(entry)
     return RedirectResponse(f"/cases/{case.case_id}?did=list", 303)
 
@@ -313,6 +317,7 @@ FLASHES = {
     "list": "Written to the list.",
     "none": "No case waits that is not someone's.",
     "asked": "Asked for. It takes effect once a second person approves it.",
+    "asked-list": "Asked for. It comes onto the list once a second person approves it (Approvals).",
     "approve": "Approved: the decision is made.",
     "reject": "Rejected: the case is as it was.",
     "withdraw": "Taken back.",
@@ -338,6 +343,8 @@ TABLE: tuple[Route, ...] = (
     Route("POST", "/cases/{case_id}/list", "list", enter),
     Route("POST", "/cases/{case_id}/approve", "approve", second_person.answer),
     Route("POST", "/cases/{case_id}/withdraw", "decide", second_person.withdraw),
+    Route("GET", "/approvals", "look", approving.show),
+    Route("POST", "/approvals/{request_id}", "approve", approving.answered),
     Route("GET", "/cases/{case_id}/unmask", "unmask", unmasking.ask),
     Route("POST", "/cases/{case_id}/unmask", "unmask", unmasking.unmask),
 )

@@ -156,7 +156,7 @@ class Gate:
             self.users.refresh()
         except UserFileError as error:
             log.error("console.users_unread", why=str(error))
-        user = self.users.of(session.user)
+        user = self.users.external(session.user) if session.external else self.users.of(session.user)
         if user is None:
             self.sessions.end_of(session.user)
         return session, user
@@ -181,26 +181,40 @@ class Gate:
         self.throttle.succeeded(name)
         return await self.begin(user)
 
-    async def begin(self, user: User) -> str:
+    async def begin(self, user: User, *, external: bool = False) -> str:
         """A session of someone who has shown who they are; its token. Raises UnwrittenError."""
-        await self.trail.noted(Doing(user.name, user.role, "sign-in"), "done")
+        how = "by the identity provider" if external else ""
+        await self.trail.noted(Doing(user.name, user.role, "sign-in", details=how), "done")
         self.metrics.logins.labels("accepted").inc()
         log.info("console.login", user=user.name, role=user.role)
-        return self.sessions.begin(user.name)
+        return self.sessions.begin(user.name, external=external)
+
+    async def begin_external(self, user: User) -> str:
+        """The same for whom an identity provider signed in. Raises RefusedError, UnwrittenError."""
+        if not self.users.signed_in(user):
+            await self.refused_external()
+            raise RefusedError(403, "A local user has your name: who runs this console has to give one of you another.")
+        return await self.begin(user, external=True)
+
+    async def refused_external(self) -> None:
+        """Whoever came back from the identity provider is not signed in. Raises UnwrittenError."""
+        self.metrics.logins.labels("refused").inc()
+        log.warning("console.login_refused")
+        await self._note_wrong_password("", "by the identity provider")
 
     async def end(self, session: Session, token: str | None) -> None:
         """Log out. Raises UnwrittenError, and the session is over all the same."""
         self.sessions.end(token)
-        user = self.users.of(session.user)
+        user = self.users.external(session.user) if session.external else self.users.of(session.user)
         await self.trail.noted(Doing(session.user, user.role if user else "", "sign-out"), "done")
 
-    async def _note_wrong_password(self, name: str) -> None:
+    async def _note_wrong_password(self, name: str, how: str = "") -> None:
         """What was typed as a name is noted where it is one: some type their password there."""
         user = self.users.of(name)
         known = user.name if user else ""
         if not self.noted.is_shut(known):
             self.noted.failed(known)
-            await self.trail.noted(Doing(known, user.role if user else "", "sign-in"), "refused", 401)
+            await self.trail.noted(Doing(known, user.role if user else "", "sign-in", details=how), "refused", 401)
 
     def give(self, response: Response, token: str) -> Response:
         """The response with the session's cookie."""

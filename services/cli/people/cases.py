@@ -110,7 +110,8 @@ def show(
     results.print(f"{case.case_id} {case.state}: card {shown(card)}, {case.alerts:,} alerts, {case.amount:,.2f} in all")
     results.print(f"  at risk {case.priority:,.2f}, scored by {shown(case.model)}, version {case.version}")
     for line in case.history:
-        outcome = f"{line.action} by {line.by} at {moment(line.at_ms)}{', refused' if line.refused else ', asked for' if line.asked else ''}"
+        became = ", refused" if line.refused else ", asked for" if line.asked else ""
+        outcome = f"{line.action} by {line.by} at {moment(line.at_ms)}{became}"
         outcome += f", approved by {line.approved_by}" if line.approved_by else ""
         results.print(shown(f"  {outcome}{f': {line.note}' if line.note else ''}"))
     if case.decided_by and not case.history:  # of an earlier version

@@ -12,14 +12,18 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from schemas import codec
+from schemas.approval import ApprovalRecord
 from schemas.case import Case, CaseAction, Mute
 from schemas.lists import ListEntry
+from services.approvals import Request, approved_entries, requests_of
 from services.cases.grouping import Source, decided, joined, opened
 from services.cases.rules import SecondPerson
 from services.clock import wall_ms
 from services.console.app import application
 from services.console.audit import AuditTrail
 from services.console.model import ReadModel
+from services.console.oidc import Provider
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
@@ -51,6 +55,7 @@ class LocalWriter:
     queries: Queries
     offsets: Any = field(default_factory=count)
     entries: list[ListEntry] = field(default_factory=list)
+    records: list[ApprovalRecord] = field(default_factory=list)
     noted: list[tuple[bytes, bytes]] = field(default_factory=list)
     second: SecondPerson | None = None
     broken: bool = False
@@ -62,6 +67,18 @@ class LocalWriter:
             raise UnwrittenError("KafkaTimeoutError")
         self.noted.append((key, value))
         return len(self.noted) - 1
+
+    async def request(self, record: ApprovalRecord) -> None:
+        """Kept, as the topic keeps it."""
+        self.records.append(record)
+
+    async def requests(self) -> dict[str, Request]:
+        """What the records make."""
+        return requests_of(self.records)
+
+    async def carry_out(self, request: Request) -> None:
+        """The entries, as the list gets them."""
+        self.entries += [codec.read(ListEntry, value) for _, value in approved_entries(request)]
 
     async def act(self, action: CaseAction) -> Result:
         """The case after it."""
@@ -105,7 +122,8 @@ def running(directory: Path, users_file: Path, cases: Sequence[Case], **settings
     users = Users(users_file)
     gate = Gate(chosen, users, metrics, Sessions(36_000, 3_600), AuditTrail(writer.note, None, None))
     desk = Desk(chosen, queries, writer, users, environment())  # type: ignore[arg-type]
-    app = application(desk, gate, TABLE, registry, lambda: True)
+    provider = Provider(chosen) if chosen.oidc_issuer else None
+    app = application(desk, gate, TABLE, registry, lambda: True, provider)
     listening = socket.create_server(("127.0.0.1", 0))
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(app, listening, chosen, stop),))

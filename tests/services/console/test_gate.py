@@ -21,6 +21,7 @@ FORMS = {
     "list": {"list_name": "stolen", "reason": "called"},
     "unmask": {"reason": "the bank calls"},
     "approve": {"action": "approve", "request": "5"},
+    "{request_id}": {"action": "reject"},
 }
 
 
