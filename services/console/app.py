@@ -127,7 +127,7 @@ class _Doors:
         return response
 
     async def from_provider(self, request: Request) -> Response:
-        """A new session for whom the identity provider signed in. The page leads on: a strict cookie follows no link of others."""
+        """A new session for whom the provider signed in. Its page leads on: a strict cookie follows no others' link."""
         if self._provider is None:
             raise HTTPException(404)
         try:

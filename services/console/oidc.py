@@ -1,4 +1,4 @@
-"""Sign-in by an OpenID provider: authorization code flow with PKCE (RFC 7636), a nonce, and an ID token that is checked here."""
+"""Sign-in at an OpenID provider: code flow with PKCE (RFC 7636), a nonce, and an ID token that is checked here."""
 
 import hashlib
 import secrets
@@ -105,7 +105,7 @@ class Provider:
         return AsyncOAuth2Client(
             client_id=self._settings.oidc_client_id,
             client_secret=secret.get_secret_value() if secret else None,
-            token_endpoint_auth_method="client_secret_basic" if secret else "none",  # noqa: S106
+            token_endpoint_auth_method="client_secret_basic" if secret else "none",
             scope=self._settings.oidc_scopes,
             redirect_uri=redirect,
             code_challenge_method="S256",
