@@ -34,7 +34,7 @@ class AuditEntry(Message):
         -1, description="Of the first of a chain: where that record lies; -1 where the topic was empty."
     )
     at_ms: EventTimeMs = Field(description="Wall-clock time, ms since 1970 UTC.")
-    by: Annotated[str, Field(max_length=100)] = Field(description="Who; empty where nobody was known.")
+    by: Annotated[str, Field(max_length=100)] = Field(description="Who; empty where no one was known.")
     role: RoleName = Field(description="Their role then.")
     action: Annotated[str, Field(max_length=60)] = Field(
         description="What: sign-in, sign-out, unmask, decide and so on."

@@ -15,7 +15,7 @@ PersonName = Annotated[str, Field(min_length=1, max_length=100)]
 """As it stands in the log beside what they do."""
 
 RoleName = Annotated[str, Field(max_length=20)]
-"""A role as a record has it; empty where nobody was known."""
+"""A role as a record has it; empty where no one was known."""
 
 Fingerprint = Digest
 """SHA-256 of a public key's PEM."""

@@ -1,7 +1,7 @@
 """Requests for changes that need a second person: what is on `approvals`, and what may be made of it.
 
 Pure but for `read_requests`. A request is open until another rejects it, it is carried out, or its time is over; approvals of
-whoever asked, and of anything but what was asked for, count for nothing.
+who asked, and of anything but what was asked for, count for nothing.
 """
 
 import hashlib

@@ -88,7 +88,8 @@ class Provider:
             raise SettingsError(
                 "ASSAY_CONSOLE_OIDC_ISSUER is not an https:// address: keys and tokens must come over TLS."
             )
-        self._issuer, self._settings, self._clock_s = settings.oidc_issuer, settings, clock_s
+        self._issuer, self._client_id = settings.oidc_issuer, settings.oidc_client_id
+        self._settings, self._clock_s = settings, clock_s
         self._roles = roles_of(settings.oidc_roles)
         try:
             ca_file = settings.oidc_ca_file
@@ -103,7 +104,7 @@ class Provider:
     def _client(self, redirect: str) -> AsyncOAuth2Client:
         secret = self._settings.oidc_client_secret
         return AsyncOAuth2Client(
-            client_id=self._settings.oidc_client_id,
+            client_id=self._client_id,
             client_secret=secret.get_secret_value() if secret else None,
             token_endpoint_auth_method="client_secret_basic" if secret else "none",
             scope=self._settings.oidc_scopes,
@@ -172,13 +173,13 @@ class Provider:
             now=wall_ms() // 1000,
             leeway=LEEWAY_S,
             iss={"essential": True, "value": self._issuer},
-            aud={"essential": True, "value": self._settings.oidc_client_id},
+            aud={"essential": True, "value": self._client_id},
             exp={"essential": True},
             nonce={"essential": True, "value": nonce},
         )
         registry.validate(decoded.claims)
-        party = decoded.claims.get("azp", self._settings.oidc_client_id)
-        if party != self._settings.oidc_client_id:
+        party = decoded.claims.get("azp", self._client_id)
+        if party != self._client_id:
             raise ValueError("of another client")
         return decoded.claims
 

@@ -197,7 +197,7 @@ class Gate:
         return await self.begin(user, external=True)
 
     async def refused_external(self) -> None:
-        """Whoever came back from the identity provider is not signed in. Raises UnwrittenError."""
+        """Who came back from the identity provider is not signed in. Raises UnwrittenError."""
         self.metrics.logins.labels("refused").inc()
         log.warning("console.login_refused")
         await self._note_wrong_password("", "by the identity provider")

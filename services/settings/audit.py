@@ -16,7 +16,7 @@ class AuditSettings(BaseSettings):
     key: KeySecret = Field(
         None,
         description="Key of the seals on the console's audit records (HMAC-SHA-256), by which `assay verify --audit` checks. "
-        "Without one, who may write the topic can write a trail anew. 16 bytes or more.",
+        "Without one, who may write the topic can replace the trail. 16 bytes or more.",
     )
     key_file: Path | None = Field(None, description="File that holds that key.")
     key_command: str | None = Field(None, repr=False, description="Command that prints that key, run without a shell.")

@@ -70,7 +70,7 @@ def allowed(subject: "Subject", request: str | None, steps: int, **said: Any) ->
 def asked_for(
     subject: "Subject", keep_h: float, entries: Any = (), **said: Any
 ) -> "tuple[ApprovalRecord, PersonSignature | None]":
-    """A request of whoever runs this process, signed where they have a key. Raises AssayError."""
+    """A request of who runs this process, signed where they have a key. Raises AssayError."""
     from services.approvals import new_request
 
     by, key = person()

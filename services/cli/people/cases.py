@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -267,7 +267,8 @@ def _decide(
     from services.errors import AssayError
 
     now = asyncio.run(_case(case_id))  # a case that does not exist is reported here, not lost on a topic
-    fields = {"action": verb, "case_id": case_id, "by": by or getpass.getuser(), "note": note, "overrule": overrule}
+    who = by or getpass.getuser()
+    fields: dict[str, Any] = {"action": verb, "case_id": case_id, "by": who, "note": note, "overrule": overrule}
     if verb in SECOND:
         if now.pending is None:
             raise AssayError(

@@ -84,7 +84,7 @@ def event(action: Any, bundle: BundleRef, step: SignedStep | None = None) -> Reg
 
 
 def test_two_persons_who_may_are_enough_and_nothing_less_is(rule: StepRule) -> None:
-    """Not one twice, not a lead, not a stranger, not under another's name; not nobody."""
+    """Not one twice, not a lead, not a stranger, not under another's name; not no one."""
     assert rule.check_command(command(signed("rosa", "aron")), NOW_MS).bundle == NEW
     once = signed("rosa")
     twice = once.model_copy(update={"signatures": once.signatures * 2})
@@ -121,7 +121,7 @@ def test_a_signature_is_of_one_command_alone(rule: StepRule, changes: dict[str, 
 def test_what_was_signed_may_be_taken_back_and_is_over_by_the_brokers_clock(rule: StepRule) -> None:
     """To what was there before, of nothing else; a command that is written later is refused."""
     step = signed("rosa", "aron")
-    rule.check_command(command(step, bundle=OLD, replaces=NEW, rollback=True, refold=True), NOW_MS)
+    rule.check_command(command(step, bundle=OLD, replaces=NEW, rollback=True), NOW_MS)
     rule.check_command(command(step), NOW_MS + HOUR_MS - 1)
     with pytest.raises(BundleError, match="over"):
         rule.check_command(command(step), NOW_MS + HOUR_MS)

@@ -173,13 +173,13 @@ def test_a_whole_trail_is_clean_also_where_retention_has_deleted_its_beginning()
 
 @pytest.mark.parametrize("gone", range(7))
 def test_every_record_that_is_removed_is_named_whichever_it_is(gone: int) -> None:
-    """By the offsets, and without them by the chain: of a topic that was written anew without it, too."""
+    """By the offsets, and without them by the chain: of a topic that was made again without it, too."""
     records = filled()
     left = [record for record in records if record[0] != gone]
     (*_, sentence) = found = damage(left)
     assert f"offsets {gone} to {gone} are not there" in found
-    anew = [(offset, key, value) for offset, (_, key, value) in enumerate(left)]
-    assert damage(anew), sentence
+    again = [(offset, key, value) for offset, (_, key, value) in enumerate(left)]
+    assert damage(again), sentence
 
 
 @pytest.mark.parametrize("number", range(8))

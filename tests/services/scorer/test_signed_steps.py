@@ -111,7 +111,7 @@ async def test_a_scorer_obeys_what_two_persons_signed_and_nothing_that_is_forged
     signed = SignedStep.model_validate_json(json.dumps(last["signed"]))
     said = json.loads(signed.statement)
     repeated = await shop.command(
-        bundle=first, replaces=second, rollback=True, refold=True, registry_steps=said["registry_steps"], signed=signed
+        bundle=first, replaces=second, rollback=True, registry_steps=said["registry_steps"], signed=signed
     )
     assert (repeated.outcome, "repeated" in (repeated.why or "")) == ("refused", True)
     assert [one.by for one in signed.signatures] == ["rosa", "aron"]
