@@ -41,7 +41,6 @@ def allowed(subject: "Subject", request: str | None, steps: int, **said: Any) ->
     from services.trusted_persons import needs_second, step_rule
 
     rule, second = step_rule(), needs_second(subject)
-    said = {**said, "subject": subject}
     if rule is None and not second:
         if request is not None:
             raise AssayError(
@@ -49,7 +48,7 @@ def allowed(subject: "Subject", request: str | None, steps: int, **said: Any) ->
             )
         return Allowed(None, steps)
     if request is not None:
-        found = _approved(request, said)
+        found = _approved(request, {**said, "subject": subject})
         signed = found.signed()
         if rule is not None:
             rule.statement(signed)
@@ -75,7 +74,6 @@ def asked_for(
 
     by, key = person()
     said = {**said, "why": said.get("why") or ""}
-    said.pop("subject", None)
     made = new_request(by, subject, keep_h, entries, **said)
     signature = signed_by(key, made.statement or "", by)
     return made.model_copy(update={"signature": signature}), signature

@@ -3,6 +3,7 @@
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -62,7 +63,7 @@ def url() -> Iterator[str]:
                 subprocess.run(["sleep", "0.1"], check=True)
             yield f"postgresql+psycopg://console@127.0.0.1:{port}/postgres"
         finally:
-            running.terminate()
+            running.send_signal(signal.SIGINT)  # SIGTERM would wait for whom our pools still hold
             running.wait(30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
