@@ -367,6 +367,24 @@ GATEWAY = Section(
             "gateway",
         ),
         Chart(
+            "Answers past their deadline",
+            "cps",
+            "Events answered more than 50 ms after their deadline, counted from when the request came; and in seconds how late "
+            "the event loop comes to what is due, 99th percentile: where it is late, requests wait unread.",
+            [
+                Query(
+                    f"sum by (job, instance) (rate(assay_gateway_late_events_total{{{JOBS}}}[$__rate_interval]))",
+                    "late {{instance}}",
+                ),
+                Query(
+                    f"histogram_quantile(0.99, sum by (le, instance) "
+                    f"(rate(assay_gateway_loop_lag_seconds_bucket{{{JOBS}}}[$__rate_interval])))",
+                    "loop, s {{instance}}",
+                ),
+            ],
+            "gateway",
+        ),
+        Chart(
             "Where an event's time goes",
             "s",
             "99th percentile. write: to the brokers' acknowledgement. score: to when the scorer writes the answer. commit: its "
@@ -383,8 +401,10 @@ GATEWAY = Section(
         Chart(
             "Events that wait",
             "short",
-            "Events that wait for their score, and records of `answers` that are not read yet.",
+            "Events that wait for their score, records of `answers` that are not read yet, and partitions on which events wait "
+            "for scores that do not come.",
             [
+                Query(f"sum by (job, instance) (assay_gateway_stalled{{{JOBS}}})", "stalled partitions {{instance}}"),
                 Query(f"sum by (job, instance) (assay_gateway_pending_events{{{JOBS}}})", "waiting {{instance}}"),
                 Query(f"sum by (job, instance) (assay_gateway_answers_lag_records{{{JOBS}}})", "not read {{instance}}"),
             ],
