@@ -38,17 +38,19 @@ monitor: $(VENV)/.installed-all ## the demo with Prometheus and Grafana over it,
 	@$(RUN)/assay demo --dashboards --rate $(RATE) --duration $(if $(filter file,$(origin DURATION)),600,$(DURATION))
 
 WORKERS ?= 2
+# A file stays on one worker, with its broker; the longest come first (tests/conftest.py).
+IN_PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.installed-all ## the tests, on WORKERS processes with a Kafka each; `make test-slow` has the rest
-	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	@$(RUN)/python -m pytest $(IN_PARALLEL) -m "not slow"
 
 test-slow: $(VENV)/.installed-all ## what takes long, on WORKERS processes; then the fault suite and short benchmarks, one after another
-	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "slow and not alone"
+	@$(RUN)/python -m pytest $(IN_PARALLEL) -m "slow and not alone"
 	@$(RUN)/python -m pytest -m "slow and alone"
 
 COVERED ?= not broker and not slow and not train
 coverage: $(VENV)/.installed-all ## lines and branches that the tests reach (COVERED="not slow" asks the ones with a broker too)
 	@rm -rf .coverage && mkdir .coverage
-	@$(RUN)/python -m coverage run -m pytest -n $(WORKERS) --dist loadfile -m "$(COVERED)" && $(RUN)/python -m coverage combine --quiet && $(RUN)/python -m coverage report
+	@$(RUN)/python -m coverage run -m pytest $(IN_PARALLEL) -m "$(COVERED)" && $(RUN)/python -m coverage combine --quiet && $(RUN)/python -m coverage report
 
 test-versions: ## the tests without a broker on every Python from 3.11 to 3.13 that is installed here
 	@for version in 3.11 3.12 3.13; do \
@@ -57,7 +59,7 @@ test-versions: ## the tests without a broker on every Python from 3.11 to 3.13 t
 	done
 
 test-version: $(VENV)/.installed-all
-	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not broker and not slow and not train"
+	@$(RUN)/python -m pytest $(IN_PARALLEL) -m "not broker and not slow and not train"
 
 check: $(VENV)/.installed-all ## style, types, import contracts, the shape of the code: within a minute
 	@$(RUN)/ruff check

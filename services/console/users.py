@@ -13,6 +13,7 @@ from models import durable
 from schemas import codec
 from schemas.base import EventTimeMs, Message
 from services.console.roles import Role
+from services.reread import Reread
 
 FILE_BYTES_MAX = 4 << 20
 MODE = 0o600
@@ -86,26 +87,16 @@ class Users:
 
     def __init__(self, path: Path, *, missing_ok: bool = False) -> None:
         """missing_ok: an identity provider has others. Raises UserFileError."""
-        self._path, self._missing_ok = path, missing_ok
         self._external: OrderedDict[str, User] = OrderedDict()
-        self._seen: tuple[int, int] | None = None
-        self._by_name: dict[str, User] = {}
-        self.refresh()
+        self._file = Reread(path, lambda path: {user.name: user for user in read_users(path, missing_ok=missing_ok)})
 
     def refresh(self) -> None:
         """Take over what has changed. Raises UserFileError."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            found = None
-        seen = (found.st_mtime_ns, found.st_ino) if found else None
-        if seen is None or seen != self._seen:
-            users = read_users(self._path, missing_ok=self._missing_ok)
-            self._seen, self._by_name = seen, {user.name: user for user in users}
+        self._file.refresh()
 
     def of(self, name: str) -> User | None:
         """The user as the file has them now."""
-        return self._by_name.get(name)
+        return self._file.value.get(name)
 
     def external(self, name: str) -> User | None:
         """Whom an identity provider signed in under that name, with the role of then."""
@@ -113,7 +104,7 @@ class Users:
 
     def signed_in(self, user: User) -> bool:
         """Take over whom an identity provider signed in; not where a local user has the name."""
-        if user.name.casefold() in {name.casefold() for name in self._by_name}:
+        if user.name.casefold() in {name.casefold() for name in self._file.value}:
             return False
         self._external[user.name] = user
         self._external.move_to_end(user.name)
@@ -123,12 +114,12 @@ class Users:
 
     def names(self) -> list[str]:
         """Of those who may work cases, for assigning: local ones, and who has signed in since the start."""
-        both = {**self._external, **self._by_name}
+        both = {**self._external, **self._file.value}
         return sorted(name for name, user in both.items() if user.role in ("analyst", "lead", "admin"))
 
     def verified(self, name: str, password: str) -> User | None:
         """The user, where the password is theirs. Takes as long for a name that no one has. Blocks for some 50 ms."""
-        user = self._by_name.get(name)
+        user = self._file.value.get(name)
         try:
             _HASHER.verify(user.password_hash if user else _NO_ONE, password[:PASSWORD_CHARS_MAX])
         except (VerificationError, InvalidHashError):

@@ -28,6 +28,7 @@ from schemas.topics import SCORES, source_timestamp_ms
 from services.broker import EmbeddedKafka
 from services.kafka.client import reader
 from services.observability.gateway_metrics import STAGES
+from tests.benchmarks.place import SESSION
 from tests.services.harness import ROOT, Scorer, Stream
 
 RATES = (200, 1_000, 2_000)
@@ -102,7 +103,7 @@ def plain_service() -> Iterator[str]:
 def system(kafka: EmbeddedKafka, delivery: str, profile: str) -> Iterator[tuple[Stream, Scorer]]:
     """A scorer and a gateway on topics of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        stream = Stream(kafka.bootstrap, f"b-{uuid.uuid4().hex[:8]}.", Path(folder))
+        stream = Stream(kafka.bootstrap, f"b-{uuid.uuid4().hex[:8]}.", Path(folder), environment=dict(SESSION))
         asyncio.run(stream.create())
         try:
             scorer = stream.scorer(ASSAY_DELIVERY=delivery, ASSAY_PROFILE=profile, ASSAY_SNAPSHOT_INTERVAL_S="10")

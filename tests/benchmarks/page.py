@@ -10,6 +10,7 @@ Section = tuple[str, Callable[[Record], list[str]]]
 
 SECTIONS: dict[str, Section] = {
     "throughput": ("Throughput", sections_streams.throughput),
+    "full-state": ("A full state", sections_streams.full_state),
     "latency": ("Latency", sections_streams.latency),
     "intake": ("The routed way", sections_streams.intake),
     "scale": ("Scale", capacity_page.scale),

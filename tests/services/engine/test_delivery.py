@@ -263,7 +263,7 @@ async def test_a_producer_is_worn_out_by_age_and_by_count(scene: Scene, monkeypa
 @pytest.mark.broker
 async def test_a_delivery_without_coordinator_is_discarded_within_a_bound(topic_prefix: str, tmp_path: Path) -> None:
     """Closing the client waits for a coordinator that may not come back: the partition could not start again meanwhile."""
-    kafka = EmbeddedKafka(heap_mb=256)
+    kafka = EmbeddedKafka(heap_mb=256, quick=True)
     await asyncio.to_thread(kafka.start)
     try:
         scene = await made(Stream(kafka.bootstrap, topic_prefix, tmp_path))

@@ -111,7 +111,7 @@ async def test_every_answer_is_the_committed_decision_whatever_is_killed(stream:
 
 async def test_every_answer_is_the_committed_decision_whatever_broker_is_killed(tmp_path: Path) -> None:
     """Three brokers, two in-sync replicas needed; each is killed once and comes back, while callers go on."""
-    with EmbeddedKafka(nodes=3, heap_mb=256) as kafka:
+    with EmbeddedKafka(nodes=3, heap_mb=256, quick=True) as kafka:
         stream = Stream(kafka.bootstrap, f"t-{uuid.uuid4().hex[:12]}.", tmp_path, replication=3)
         await stream.create()
         try:
