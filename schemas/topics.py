@@ -230,7 +230,11 @@ ACCESS = (
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL),
     ),
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
-    Access("console", reads=(CASES, CASE_MUTES, AUDIT, APPROVALS), writes=(CASE_ACTIONS, LISTS, AUDIT, APPROVALS)),
+    Access(
+        "console",
+        reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, AUDIT, APPROVALS),
+        writes=(CASE_ACTIONS, LISTS, AUDIT, APPROVALS),
+    ),
     Access(
         "analyst",
         reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS, APPROVALS),

@@ -8,9 +8,11 @@ from aiokafka.errors import KafkaError
 from services.clock import wall_ms
 from services.console.app import application
 from services.console.audit import AuditTrail, Doing, newest
+from services.console.bulk import Bulk
 from services.console.follower import ModelFollower
 from services.console.model import ReadModel
 from services.console.oidc import Provider
+from services.console.overview import Overview
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
@@ -26,12 +28,15 @@ from services.observability.console_metrics import ConsoleMetrics
 from services.observability.metrics import Metrics
 from services.privacy.subject_keys import subject_keys
 from services.settings.audit import AuditSettings, audit_key
+from services.settings.bundles import BundleSettings
 from services.settings.console import ConsoleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.persons import PersonsSettings
+from services.settings.policy import PolicySettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 from services.trusted_persons import needs_second
 from services.web import listen
 
@@ -56,20 +61,25 @@ async def start(*, rebuild: bool = False) -> None:
     writer = ActionWriter(kafka, runtime, topics, follower, queries, shown, settings.wait_s)
     trail = AuditTrail(writer.note, audit_key(load(AuditSettings)), None)
     gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60), trail)
+    bulk = Bulk(model, queries, writer, settings.undo_s)
+    overview = Overview(queries, settings, load(BundleSettings), load(PolicySettings), load(ScorerSettings))
     request_h = load(PersonsSettings).request_h if needs_second("list") else None
-    desk = Desk(settings, queries, writer, users, environment(), subject_keys(load(SubjectSettings)), request_h)
+    keys = subject_keys(load(SubjectSettings))
+    desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h)
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
         trail.last = await newest(kafka, topics)
         await writer.start()
         await trail.noted(Doing("", "", "start"), "done")
         await follower.start(rebuild=rebuild)
+        await bulk.start()
         watching = asyncio.create_task(_watch(follower, gate, shown, stop))
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
         app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready, provider)
         await serve(app, listening, settings, stop)
         watching.cancel()
+        await bulk.finish()
     except KafkaError as error:
         raise AssayError(start_sentence(error, kafka.bootstrap)) from error
     except UnwrittenError as error:
