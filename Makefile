@@ -4,6 +4,7 @@ PYTHON ?= python3
 DURATION ?= 60
 RATE ?= 2000
 JSON ?=
+KEEP ?=
 DATA ?=
 KEY ?= .assay/keys/demo
 MINUTES ?=
@@ -31,8 +32,8 @@ MAKEFLAGS += --no-print-directory
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, then a check (DURATION=60 RATE=2000 JSON=1)
-	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json)
+demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, cases on a page, then a check (DURATION=60 RATE=2000 JSON=1 KEEP=1)
+	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json) $(if $(filter-out 0,$(KEEP)),--keep)
 
 monitor: $(VENV)/.installed-all ## the demo with Prometheus and Grafana over it, where they are installed (DURATION=600)
 	@$(RUN)/assay demo --dashboards --rate $(RATE) --duration $(if $(filter file,$(origin DURATION)),600,$(DURATION))
@@ -169,7 +170,7 @@ hashes: ## the versions of deploy/locks/constraints.txt with the SHA-256 of each
 	@.venv-lock/bin/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS)/tools.txt >&2
 	@printf 'hatchling\neditables\n' | $(COMPILE) - --output-file $(LOCKS)/build.txt > /dev/null
 	@printf 'pip-audit\ncyclonedx-bom\nuv\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt > /dev/null
-	@$(COMPILE) pyproject.toml --extra cpu --output-file $(LOCKS)/demo.txt > /dev/null
+	@$(COMPILE) pyproject.toml $(call extras,cpu console side) --output-file $(LOCKS)/demo.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,cpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,gpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image-gpu.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,$(ALL_EXTRAS)) --output-file $(LOCKS)/all.txt > /dev/null

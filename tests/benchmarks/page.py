@@ -26,6 +26,7 @@ SECTIONS: dict[str, Section] = {
     "entities": ("Entities", sections_entities.entities),
     "rings": ("What entities find", sections_entities.rings),
     "reasons": ("Reasons", sections_models.reasons),
+    "console": ("Console", sections_streams.console),
 }
 """By the name of the record."""
 

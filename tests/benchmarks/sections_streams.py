@@ -227,3 +227,16 @@ def observability(record: Record) -> list[str]:
         f"time; with traces {figures['cost_share_traced']:.1%}",
         f"and {figures['cpu_cost_share_traced']:.1%}.",
     ]
+
+
+def console(record: Record) -> list[str]:
+    """By kind of request."""
+    figures = record.figures
+    rows = [(name, f"{one['p50_ms']:.1f}", f"{one['p95_ms']:.1f}") for name, one in figures["kinds"].items()]
+    return [
+        f"`assay bench console`: {figures['cases']:,} cases on the log; the console made its database (SQLite) of them in "
+        f"{figures['rebuild_s']:,.1f} s, {figures['rebuild_cases_per_s']:,} a second. Then one",
+        f"client asked each kind of page {figures['requests']:,} times in turn. Queue and search are to stay below 200 ms.",
+        "",
+        *table(("request", "p50, ms", "p95, ms"), rows),
+    ]

@@ -12,6 +12,7 @@ import pytest
 from schemas.topics import TRANSACTIONS
 from tests.benchmarks import (
     capacity_page,
+    console,
     entities,
     features,
     full_state,
@@ -260,3 +261,18 @@ def test_a_policy_is_measured_with_the_real_scorers_in_one_run_with_and_without_
     assert {"rules", "records_per_s", "records_per_s_without", "p99_ms", "p99_ms_without"} <= result.keys()
     assert min(result[key] for key in ("records_per_s", "records_per_s_without", "p99_ms", "p99_ms_without")) > 0
     fit_to_print("policy", result, policy.show)
+
+
+def test_the_console_is_filled_and_asked() -> None:
+    """3,000 cases, five requests of each kind."""
+    result = console.measure(3_000, 5)
+    assert result["cases"] == 3_000
+    assert all(0 < one["p50_ms"] <= one["p95_ms"] for one in result["kinds"].values())
+    assert {name.partition(",")[0] for name in result["kinds"]} == {
+        "queue",
+        "queue of no one",
+        "live",
+        "search",
+        "case",
+    }
+    fit_to_print("console", result, console.show)

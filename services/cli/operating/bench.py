@@ -124,6 +124,12 @@ def rings(context: typer.Context) -> None:
     _run("rings", context.args)
 
 
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench console --cases 100000 --json")
+def console(context: typer.Context) -> None:
+    """A million cases: the console's database made of the log, then p95 of queue, search and case. Options: --cases ..."""
+    _run("console", context.args)
+
+
 def _run(name: str, arguments: list[str]) -> None:
     from services.errors import AssayError
 
