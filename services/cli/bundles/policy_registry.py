@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.bundles.allowing import RequestOption, allowed
 from services.cli.bundles.bundle import tell
-from services.cli.bundles.steps import Group, Json, Offline, Wait, Why, change, order, parsed, step, usable
+from services.cli.bundles.steps import Group, Json, Offline, Wait, Why, change, order, parsed, signers, step, usable
 from services.cli.output import notes, print_json, results, shown
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def promote(
     wait: Wait = 60.0,
     offline: Offline = False,
     group: Group = None,
+    request: RequestOption = None,
     json: Json = False,
 ) -> None:
     """Ask the running scorers to decide by a published policy, and record it once every partition does.
@@ -77,11 +79,20 @@ def promote(
 
     registry = _registry()
     wanted, history = registry.published(*parsed(policy)), registry.history()
-    promoted = step("promote", wanted, "champion", why)
-    if promotion(history, promoted) is None:
+    if promotion(history, step("promote", wanted, "champion", why)) is None:
         notes.print(f"{wanted} decides already; the command is sent to the scorers again.")
-    asked = order("policy", wanted, why, len(history), holder(history, wanted.name, "champion"))
-    change(asked, lambda: registry.promote(promoted), wait, offline, group, json)
+    before = holder(history, wanted.name, "champion")
+    said = {
+        "action": "promote",
+        "line": wanted.name,
+        "channel": "champion",
+        "bundle": wanted,
+        "before": before,
+        "why": why,
+    }
+    by = allowed("policy", request, len(history), **said)
+    promoted = step("promote", wanted, "champion", why, by.signed)
+    change(order("policy", wanted, why, by, before), lambda: registry.promote(promoted), wait, offline, group, json, by)
 
 
 @in_our_words()
@@ -91,6 +102,7 @@ def rollback(
     wait: Wait = 60.0,
     offline: Offline = False,
     group: Group = None,
+    request: RequestOption = None,
     json: Json = False,
 ) -> None:
     """Go back to the policy that decided before, and record it once every partition has."""
@@ -99,13 +111,16 @@ def rollback(
     registry, name = _registry(), line or _line()
     history = registry.history()
     now, target = holder(history, name, "champion"), rolled_back_to(history, name)
+    said = {"action": "rollback", "line": name, "channel": "champion", "bundle": target, "before": now, "why": why}
+    by = allowed("policy", request, len(history), **said)
     change(
-        order("policy", target, why, len(history), now, replaces=now, rollback=True),
-        lambda: registry.rollback(name, lambda before: step("rollback", before, "champion", why)),
+        order("policy", target, why, by, now, replaces=now, rollback=True),
+        lambda: registry.rollback(name, lambda before: step("rollback", before, "champion", why, by.signed)),
         wait,
         offline,
         group,
         json,
+        by,
     )
 
 
@@ -117,6 +132,7 @@ def shadow(
     wait: Wait = 60.0,
     offline: Offline = False,
     group: Group = None,
+    request: RequestOption = None,
     json: Json = False,
 ) -> None:
     """Evaluate a published policy beside the one that decides, without effect: what it says is on the decisions."""
@@ -127,20 +143,18 @@ def shadow(
         raise AssayError("Name the policy to evaluate in shadow, such as fraud/4, or end it with --off.")
     registry = _registry()
     history = registry.history()
-    if policy is None:
-        name = _line()
-        change(
-            order("shadow_policy", None, why, len(history), holder(history, name, "challenger")),
-            lambda: registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why)),
-            wait,
-            offline,
-            group,
-            json,
-        )
-        return
-    wanted = registry.published(*parsed(policy))
-    asked = order("shadow_policy", wanted, why, len(history), holder(history, wanted.name, "challenger"))
-    change(asked, lambda: registry.promote(step("promote", wanted, "challenger", why)), wait, offline, group, json)
+    name = _line() if policy is None else parsed(policy)[0]
+    wanted, before = registry.published(*parsed(policy)) if policy else None, holder(history, name, "challenger")
+    said = {"line": name, "channel": "challenger", "bundle": wanted, "before": before, "why": why}
+    by = allowed("policy", request, len(history), action="promote" if wanted else "withdraw", **said)
+    asked = order("shadow_policy", wanted, why, by, before)
+
+    def record() -> object:
+        if wanted is not None:
+            return registry.promote(step("promote", wanted, "challenger", why, by.signed))
+        return registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why, by.signed))
+
+    change(asked, record, wait, offline, group, json, by)
 
 
 def history(line: PolicyLine = None, json: Json = False) -> None:
@@ -156,11 +170,12 @@ def history(line: PolicyLine = None, json: Json = False) -> None:
         now = {"deciding": deciding and str(deciding), "shadow": beside and str(beside)}
         print_json({**now, "steps": [event.model_dump(exclude_none=True) for event in steps]})
         return
-    table = Table("when, UTC", "step", "policy", "digest", "by", "why")
+    table = Table("when, UTC", "step", "policy", "digest", "by", "signed by", "why")
     for event in steps:
         when = datetime.fromtimestamp(event.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         what = f"{event.action} (shadow)" if event.channel == "challenger" else event.action
-        table.add_row(*map(shown, (when, what, str(event.bundle), event.bundle.digest[:12], event.by, event.why or "")))
+        cells = (when, what, str(event.bundle), event.bundle.digest[:12], event.by, signers(event), event.why or "")
+        table.add_row(*map(shown, cells))
     results.print(table)
     results.print(f"deciding: {deciding or 'none'}, in shadow: {beside or 'none'}")
 
