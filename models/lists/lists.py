@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,12 +121,11 @@ class Lists:
         values: of a column of text, None where there is none; or of numbers, NaN where there is none. An unknown list holds
         nothing. A column that several rules look up is hashed once, where they pass the same object.
         """
-        found = np.zeros(len(event_time_ms), np.bool_)
-        for field_name in (column_name, ANY_FIELD):
-            fields = self._fields.get((list_name, field_name))
-            if fields is not None:
-                found |= self._column(column_name, values).on(fields, event_time_ms)
-        return found
+        asked = (self._fields.get((list_name, field_name)) for field_name in (column_name, ANY_FIELD))
+        found = [self._column(column_name, values).on(fields, event_time_ms) for fields in asked if fields is not None]
+        if len(found) == 1:
+            return found[0]
+        return found[0] | found[1] if found else np.zeros(len(event_time_ms), np.bool_)
 
     def _column(self, name: str, values: Values) -> "_Column":
         column = self._columns.get(name)
@@ -147,17 +146,23 @@ class _Column:
             texts = [_number_text(number) for number in self.numbers.tolist()]
         else:
             texts = values.tolist() if isinstance(values, np.ndarray) else list(values)
-        self._missing = np.fromiter((text is None for text in texts), np.bool_, len(texts)) if None in texts else None
-        self._texts: list[str] = ["" if text is None else text for text in texts]
+        self._missing: NDArray[np.bool_] | None = None
+        if not all(texts):  # far sooner found than whether some are missing, and seldom so
+            missing = np.fromiter((text is None for text in texts), np.bool_, len(texts))
+            self._missing = missing if missing.any() else None
+        self._texts: Sequence[str] = (
+            [text or "" for text in texts] if self._missing is not None else cast(list[str], texts)
+        )
         self._hashes: Hashes | None = None
 
     def on(self, fields: Fields, times_ms: Times) -> NDArray[np.bool_]:
         """bool[n]: whether each is on the list."""
-        found = np.zeros(len(times_ms), np.bool_)
         if len(fields.texts):
             if self._hashes is None:
                 self._hashes = hashes_of(self._texts)
-            found |= fields.texts.contains(self._texts, self._hashes, times_ms)
+            found = fields.texts.contains(self._texts, self._hashes, times_ms)
+        else:
+            found = np.zeros(len(times_ms), np.bool_)
         if len(fields.ranges) and self.numbers is not None:
             found |= fields.ranges.contains(self.numbers, times_ms)
         if len(fields.networks) and self.numbers is None:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
+
 Hashes = NDArray[np.uint64]
 Times = NDArray[np.int64]
 Rows = NDArray[np.intp]
@@ -32,7 +34,28 @@ _WORD = 2**64 - 1
 
 def hashes_of(texts: Iterable[str]) -> Hashes:
     """The first hash of each text."""
-    return np.array(list(map(hash, texts)), np.int64).view(np.uint64)
+    return np.fromiter(map(hash, texts), np.int64).view(np.uint64)
+
+
+@compiled
+def _candidates(hashes, joined_bits, joined_shift, recent_bits, recent_shift):  # type: ignore[no-untyped-def]
+    """Rows that may be among the joined entries, and rows that may be among the changes: one pass for both filters."""
+    joined, recent = np.empty(hashes.shape[0], np.int64), np.empty(hashes.shape[0], np.int64)
+    found = changed = 0
+    for row in range(hashes.shape[0]):
+        place = hashes[row] >> joined_shift
+        if (np.uint64(joined_bits[place >> np.uint64(3)]) >> (place & np.uint64(7))) & np.uint64(1) != np.uint64(0):
+            joined[found] = row
+            found += 1
+        if recent_bits[hashes[row] >> recent_shift]:
+            recent[changed] = row
+            changed += 1
+    return joined[:found], recent[:changed]
+
+
+def warm() -> None:
+    """Compile what is compiled, before the first look-up does."""
+    TextSet().contains([""], hashes_of([""]), np.zeros(1, np.int64))
 
 
 class TextSet:
@@ -79,34 +102,29 @@ class TextSet:
     def contains(self, texts: Sequence[str], hashes: Hashes, times_ms: Times) -> NDArray[np.bool_]:
         """bool[n]: whether each text is in the set and not expired at its time. hashes: of the texts."""
         found = np.zeros(len(hashes), np.bool_)
-        rows = self._passing(hashes)
-        if len(rows):
+        shifts = np.uint64(64 - self._filter_bits), np.uint64(64 - self._recent_bits)
+        rows, changed = _candidates(hashes, self._filter, shifts[0], self._recent_filter, shifts[1])
+        if len(rows) and len(self._first):
             places = np.minimum(self._first.searchsorted(hashes[rows]), len(self._first) - 1)
             same = self._first[places] == hashes[rows]
             rows, places = rows[same], places[same]
         if len(rows):
             second = hashes_of([texts[row] + _MARK for row in rows.tolist()])
             found[rows] = (self._second[places] == second) & (self._expires_ms[places] > times_ms[rows])
-        if self._recent or self._twins:
-            self._look_at_recent(texts, hashes, times_ms, found)
+        if len(changed):
+            self._look_at_changes(changed, texts, hashes, times_ms, found)
         return found
 
-    def _look_at_recent(self, texts: Sequence[str], hashes: Hashes, times_ms: Times, found: NDArray[np.bool_]) -> None:
-        places = (hashes >> np.uint64(64 - self._recent_bits)).astype(np.int64)
-        for row in np.flatnonzero(self._recent_filter[places]).tolist():
+    def _look_at_changes(
+        self, rows: Rows, texts: Sequence[str], hashes: Hashes, times_ms: Times, found: NDArray[np.bool_]
+    ) -> None:
+        for row in rows.tolist():
             first, second = int(hashes[row]), hash(texts[row] + _MARK) & _WORD
             held = self._recent.get(first)
             if held is not None and held[0] == second:
                 found[row] = held[1] > times_ms[row]
             elif (first, second) in self._twins:
                 found[row] = self._twins[first, second] > times_ms[row]
-
-    def _passing(self, hashes: Hashes) -> Rows:
-        """Rows that may be among the joined ones."""
-        if not len(self._first):
-            return np.zeros(0, np.intp)
-        places = (hashes >> np.uint64(64 - self._filter_bits)).astype(np.int64)
-        return np.flatnonzero((self._filter[places >> 3] >> (places & 7).astype(np.uint8)) & np.uint8(1))
 
     def _join(self) -> None:
         """The changes become part of the arrays."""

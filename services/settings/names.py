@@ -67,6 +67,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         intake.IntakeSettings,
         profiler.ProfilerSettings,
         credit.CreditSettings,
+        policy.CreditPolicySettings,
         gateway.GatewaySettings,
         converter.OutputSettings,
         converter.ConverterSettings,

@@ -10,12 +10,15 @@ import typer
 from services.cli.bundles.bundle import tell
 from services.cli.bundles.steps import Group, Json, Offline, Wait, Why, change, order, parsed, step, usable
 from services.cli.output import notes, print_json, results, shown
+from services.cli.products import OfProduct, Product, policy_settings
 
 if TYPE_CHECKING:
     from models.bundle.registry import Registry
 
 Published = Annotated[str, typer.Argument(metavar="POLICY", help="NAME/VERSION: fraud/3.")]
-PolicyLine = Annotated[str | None, typer.Argument(help="Policy line. Default: ASSAY_POLICY_LINE.")]
+PolicyLine = Annotated[
+    str | None, typer.Argument(help="Policy line. Default: ASSAY_POLICY_LINE, or ASSAY_CREDIT_POLICY_LINE.")
+]
 
 PUBLISH_EXAMPLE = "Example: ASSAY_REGISTRY_URL=s3://bank/models assay policy publish fraud-3.policy"
 PROMOTE_EXAMPLE = "Example: assay policy promote fraud/3 --why 'new rule on devices'"
@@ -42,9 +45,11 @@ def in_our_words() -> Iterator[None]:
 def publish(
     policy: Annotated[Path, typer.Argument(metavar="POLICY", help="File of `assay policy sign`.")],
     why: Why = None,
+    product: OfProduct = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Verify a signed policy as a scorer would, and add it. Versions of a line only grow; the same again changes nothing."""
+    from models.bundle.files import BundleError
     from models.policy.signed import read_policy
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
@@ -53,7 +58,10 @@ def publish(
 
     settings = load(BundleSettings)
     signed = read_policy(policy, trust_of(settings))
-    registry = _registry()
+    registry, judges = _registry(product), policy_settings(product).judges
+    if signed.policy.judges != judges:
+        other = Product.CREDIT if product is Product.FRAUD else Product.FRAUD
+        raise BundleError(f"{signed.ref} judges {signed.policy.judges}: publish it with --product {other}.", "features")
 
     counts = usable(lambda published: published_policy(registry, published, settings), "it cannot decide")
     added = registry.publish(policy.read_bytes(), step("publish", signed.ref, None, why), counts)
@@ -67,6 +75,7 @@ def promote(
     wait: Wait = 60.0,
     offline: Offline = False,
     group: Group = None,
+    product: OfProduct = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Ask the running scorers to decide by a published policy, and record it once every partition does.
@@ -75,13 +84,13 @@ def promote(
     """
     from models.bundle.registry import holder, promotion
 
-    registry = _registry()
+    registry = _registry(product)
     wanted, history = registry.published(*parsed(policy)), registry.history()
     promoted = step("promote", wanted, "champion", why)
     if promotion(history, promoted) is None:
         notes.print(f"{wanted} decides already; the command is sent to the scorers again.")
     asked = order("policy", wanted, why, len(history), holder(history, wanted.name, "champion"))
-    change(asked, lambda: registry.promote(promoted), wait, offline, group, json)
+    change(asked, lambda: registry.promote(promoted), wait, offline, group, json, product)
 
 
 @in_our_words()
@@ -91,12 +100,13 @@ def rollback(
     wait: Wait = 60.0,
     offline: Offline = False,
     group: Group = None,
+    product: OfProduct = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Go back to the policy that decided before, and record it once every partition has."""
     from models.bundle.registry import holder, rolled_back_to
 
-    registry, name = _registry(), line or _line()
+    registry, name = _registry(product), line or _line(product)
     history = registry.history()
     now, target = holder(history, name, "champion"), rolled_back_to(history, name)
     change(
@@ -106,6 +116,7 @@ def rollback(
         offline,
         group,
         json,
+        product,
     )
 
 
@@ -117,6 +128,7 @@ def shadow(
     wait: Wait = 60.0,
     offline: Offline = False,
     group: Group = None,
+    product: OfProduct = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Evaluate a published policy beside the one that decides, without effect: what it says is on the decisions."""
@@ -125,10 +137,10 @@ def shadow(
 
     if off == (policy is not None):
         raise AssayError("Name the policy to evaluate in shadow, such as fraud/4, or end it with --off.")
-    registry = _registry()
+    registry = _registry(product)
     history = registry.history()
     if policy is None:
-        name = _line()
+        name = _line(product)
         change(
             order("shadow_policy", None, why, len(history), holder(history, name, "challenger")),
             lambda: registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why)),
@@ -136,20 +148,23 @@ def shadow(
             offline,
             group,
             json,
+            product,
         )
         return
     wanted = registry.published(*parsed(policy))
     asked = order("shadow_policy", wanted, why, len(history), holder(history, wanted.name, "challenger"))
-    change(asked, lambda: registry.promote(step("promote", wanted, "challenger", why)), wait, offline, group, json)
+    change(
+        asked, lambda: registry.promote(step("promote", wanted, "challenger", why)), wait, offline, group, json, product
+    )
 
 
-def history(line: PolicyLine = None, json: Json = False) -> None:
+def history(line: PolicyLine = None, product: OfProduct = Product.FRAUD, json: Json = False) -> None:
     """Show every step, which policy decides, and which is in shadow."""
     from datetime import UTC, datetime
 
     from rich.table import Table
 
-    registry, name = _registry(), line or _line()
+    registry, name = _registry(product), line or _line(product)
     steps = [event for event in registry.history() if event.bundle.name == name]
     deciding, beside = registry.holds(name, "champion"), registry.holds(name, "challenger")
     if json:
@@ -165,16 +180,15 @@ def history(line: PolicyLine = None, json: Json = False) -> None:
     results.print(f"deciding: {deciding or 'none'}, in shadow: {beside or 'none'}")
 
 
-def _registry() -> "Registry":
+def _registry(product: Product) -> "Registry":
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
     from services.trusted_policies import policy_registry_of
 
-    return policy_registry_of(load(BundleSettings))
+    return policy_registry_of(load(BundleSettings), policy_settings(product))
 
 
-def _line() -> str:
+def _line(product: Product) -> str:
     from services.settings.loading import load
-    from services.settings.policy import PolicySettings
 
-    return load(PolicySettings).policy_line
+    return load(policy_settings(product)).policy_line
