@@ -103,15 +103,28 @@ def rollback(
     product: OfProduct = Product.FRAUD,
     json: Json = False,
 ) -> None:
-    """Go back to the policy that decided before, and record it once every partition has."""
-    from models.bundle.registry import holder, rolled_back_to
+    """Go back to the policy that decided before, and record it once every partition has.
+
+    Where none did, it is the one of ASSAY_POLICY (ASSAY_CREDIT_POLICY) again, and without one thresholds alone decide.
+    """
+    from models.bundle.registry import holder, previous
+    from services.errors import AssayError
 
     registry, name = _registry(product), line or _line(product)
     history = registry.history()
-    now, target = holder(history, name, "champion"), rolled_back_to(history, name)
+    now, target = holder(history, name, "champion"), previous(history, name)
+    if now is None:
+        raise AssayError(f"No policy of {name} decides by the registry, so there is nothing to take back.")
+
+    def record() -> None:
+        if target is None:
+            registry.withdraw(name, lambda held: step("withdraw", held, "champion", why), "champion")
+        else:
+            registry.rollback(name, lambda before: step("rollback", before, "champion", why))
+
     change(
         order("policy", target, why, len(history), now, replaces=now, rollback=True),
-        lambda: registry.rollback(name, lambda before: step("rollback", before, "champion", why)),
+        record,
         wait,
         offline,
         group,
