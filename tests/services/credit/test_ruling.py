@@ -11,14 +11,13 @@ from models.policy.policy_file import PolicyError, compile_policy, parse_policy
 from models.policy.program import Program
 from models.scoring.scores import Scores
 from schemas.application import Application
-from schemas.manifest import Thresholds
 from services.credit.ruling import Decided, decide
 from services.trusted_policies import known_of, known_to
 from services.verification.outcomes import by_policy
 from tests.services.harness import ROOT
 
 BUNDLE = load_bundle(ROOT / "deploy/bundles/credit", ANYBODY)
-BOUNDS = Thresholds(probability=0.3, anomaly_percentile=99.0)
+BOUNDS = BUNDLE.manifest.thresholds.model_copy(update={"probability": 0.3, "anomaly_percentile": 99.0})
 TEXT = (ROOT / "docs/examples/credit_policy.yaml").read_text()
 
 
