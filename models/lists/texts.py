@@ -28,6 +28,7 @@ RECENT_SHARE = 64
 FILTER_BITS_MIN, FILTER_BITS_MAX = 12, 28
 FILTER_BITS_PER_ENTRY = 16
 RECENT_BITS_MIN, RECENT_BITS_MAX = 16, 20
+NO_CHANGES = np.zeros(0, np.bool_)
 _MARK = "\x00"
 _WORD = 2**64 - 1
 
@@ -47,7 +48,7 @@ def _candidates(hashes, joined_bits, joined_shift, recent_bits, recent_shift):  
         if (np.uint64(joined_bits[place >> np.uint64(3)]) >> (place & np.uint64(7))) & np.uint64(1) != np.uint64(0):
             joined[found] = row
             found += 1
-        if recent_bits[hashes[row] >> recent_shift]:
+        if recent_bits.shape[0] and recent_bits[hashes[row] >> recent_shift]:
             recent[changed] = row
             changed += 1
     return joined[:found], recent[:changed]
@@ -103,7 +104,8 @@ class TextSet:
         """bool[n]: whether each text is in the set and not expired at its time. hashes: of the texts."""
         found = np.zeros(len(hashes), np.bool_)
         shifts = np.uint64(64 - self._filter_bits), np.uint64(64 - self._recent_bits)
-        rows, changed = _candidates(hashes, self._filter, shifts[0], self._recent_filter, shifts[1])
+        recent = self._recent_filter if self._recent or self._twins else NO_CHANGES
+        rows, changed = _candidates(hashes, self._filter, shifts[0], recent, shifts[1])
         if len(rows) and len(self._first):
             places = np.minimum(self._first.searchsorted(hashes[rows]), len(self._first) - 1)
             same = self._first[places] == hashes[rows]

@@ -135,9 +135,10 @@ def _actions(numbers: NDArray[np.int8]) -> pl.Series:
 
 def _names(held: Mapping[int, tuple[str, ...]], rows: int) -> pl.Series:
     """A list a row; of rows in which no rule holds, an empty one."""
+    found: dict[tuple[str, ...], int] = {(): 0}  # few sets of rules hold together, of many payments
     places = np.zeros(rows, np.int64)
-    places[list(held)] = np.arange(1, len(held) + 1)
-    return pl.Series([[], *map(list, held.values())], dtype=pl.List(pl.String)).gather(places)
+    places[list(held)] = [found.setdefault(names, len(found)) for names in held.values()]
+    return pl.Series([list(names) for names in found], dtype=pl.List(pl.String)).gather(places)
 
 
 class Then:
