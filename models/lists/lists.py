@@ -1,6 +1,6 @@
 """All lists: by name and field, values, prefixes and ranges; asked by a policy's rules for a batch (`models.policy.Lists`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.lists.spans import Networks, NumberRanges
-from models.lists.texts import GONE_MS, NEVER_MS, Hashes, TextSet, Times, hashes_of
+from models.lists.texts import GONE_MS, NEVER_MS, Filter, Hashes, Rows, TextSet, Times, hashes_of
 from schemas.lists import ANY_FIELD, ListEntry
 
 Values = Sequence[str | None] | NDArray[Any]
+
+NO_ROWS: Rows = np.zeros(0, np.intp)
 
 LISTS_MAX = 1_000
 """Lists and fields together: each has arrays of its own, from 64 KiB on."""
@@ -47,6 +49,9 @@ class Lists:
         self._fields: dict[tuple[str, str], Fields] = {}
         self._entries = 0
         self._columns: dict[str, _Column] = {}
+        self._filters: dict[str, Filter] = {}
+        """By field, of the values of all its lists: most payments' values are on none, and end there."""
+        self._changes = 0
 
     def __len__(self) -> int:
         """How many entries, those taken back lately among them."""
@@ -55,7 +60,8 @@ class Lists:
     @property
     def bytes(self) -> int:
         """Of the values' arrays."""
-        return sum(fields.texts.bytes for fields in self._fields.values())
+        filters = sum(one.bytes for one in self._filters.values())
+        return filters + sum(fields.texts.bytes for fields in self._fields.values())
 
     @property
     def names(self) -> set[str]:
@@ -84,6 +90,7 @@ class Lists:
             before = len(held)
             held.put_many(texts, expires_ms)
             self._entries += len(held) - before
+            self._filtered(group[1], texts)
         return True
 
     def remove(self, list_name: str, field_name: str, kind: str, value: str) -> None:
@@ -104,10 +111,21 @@ class Lists:
             before = len(fields.texts)
             fields.texts.put(value, expires_ms)
             self._entries += len(fields.texts) - before
+            self._filtered(field_name, [value])
         elif kind == "network":
             fields.networks.put(value, expires_ms)
         else:
             fields.ranges.put(value, expires_ms)
+
+    def _filtered(self, field_name: str, texts: Sequence[str]) -> None:
+        """The field's filter lets these texts pass."""
+        self._changes += 1
+        held = self._filters.get(field_name)
+        if held is not None:
+            held.add(hashes_of(texts))
+        if held is None or held.full:
+            sets = [fields.texts.hashes for (_, name), fields in self._fields.items() if name == field_name]
+            self._filters[field_name] = Filter(np.concatenate(sets))
 
     def _check_room(self, fields: Fields, kind: str) -> None:
         if kind == "value" and self._entries >= ENTRIES_MAX:
@@ -121,8 +139,13 @@ class Lists:
         values: of a column of text, None where there is none; or of numbers, NaN where there is none. An unknown list holds
         nothing. A column that several rules look up is hashed once, where they pass the same object.
         """
-        asked = (self._fields.get((list_name, field_name)) for field_name in (column_name, ANY_FIELD))
-        found = [self._column(column_name, values).on(fields, event_time_ms) for fields in asked if fields is not None]
+        found = []
+        for field_name in (column_name, ANY_FIELD):
+            fields = self._fields.get((list_name, field_name))
+            if fields is not None:
+                column = self._column(column_name, values)
+                rows = column.passing(field_name, self._filters, self._changes) if len(fields.texts) else NO_ROWS
+                found.append(column.on(fields, event_time_ms, rows))
         if len(found) == 1:
             return found[0]
         return found[0] | found[1] if found else np.zeros(len(event_time_ms), np.bool_)
@@ -154,15 +177,28 @@ class _Column:
             [text or "" for text in texts] if self._missing is not None else cast(list[str], texts)
         )
         self._hashes: Hashes | None = None
+        self._passing: dict[str, tuple[int, Rows]] = {}
 
-    def on(self, fields: Fields, times_ms: Times) -> NDArray[np.bool_]:
-        """bool[n]: whether each is on the list."""
-        if len(fields.texts):
-            if self._hashes is None:
-                self._hashes = hashes_of(self._texts)
-            found = fields.texts.contains(self._texts, self._hashes, times_ms)
-        else:
-            found = np.zeros(len(times_ms), np.bool_)
+    @property
+    def hashes(self) -> Hashes:
+        """Of the texts."""
+        if self._hashes is None:
+            self._hashes = hashes_of(self._texts)
+        return self._hashes
+
+    def passing(self, field_name: str, filters: Mapping[str, Filter], changes: int) -> Rows:
+        """Rows whose value may be on some list of a field. changes: of all lists, so far."""
+        known = self._passing.get(field_name)
+        if known is None or known[0] != changes:
+            known = self._passing[field_name] = changes, filters[field_name].passing(self.hashes)
+        return known[1]
+
+    def on(self, fields: Fields, times_ms: Times, rows: Rows) -> NDArray[np.bool_]:
+        """bool[n]: whether each is on the list. rows: those whose value may be."""
+        found = np.zeros(len(times_ms), np.bool_)
+        if len(rows):
+            texts = [self._texts[row] for row in rows.tolist()]
+            found[rows] = fields.texts.contains(texts, self.hashes[rows], times_ms[rows])
         if len(fields.ranges) and self.numbers is not None:
             found |= fields.ranges.contains(self.numbers, times_ms)
         if len(fields.networks) and self.numbers is None:

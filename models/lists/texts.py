@@ -54,8 +54,56 @@ def _candidates(hashes, joined_bits, joined_shift, recent_bits, recent_shift):  
     return joined[:found], recent[:changed]
 
 
+@compiled
+def _passing(hashes, bits, shift):  # type: ignore[no-untyped-def]
+    """Rows whose bit is set."""
+    rows, found = np.empty(hashes.shape[0], np.int64), 0
+    for row in range(hashes.shape[0]):
+        place = hashes[row] >> shift
+        if (np.uint64(bits[place >> np.uint64(3)]) >> (place & np.uint64(7))) & np.uint64(1) != np.uint64(0):
+            rows[found] = row
+            found += 1
+    return rows[:found]
+
+
+def _set_bits(bits: NDArray[np.uint8], places: NDArray[np.int64]) -> None:
+    np.bitwise_or.at(bits, places >> 3, (1 << (places & 7)).astype(np.uint8))
+
+
+class Filter:
+    """One bit or more for each text of several sets: what has none is in none of them. Texts are added, never taken out."""
+
+    def __init__(self, hashes: Hashes) -> None:
+        wanted = (2 * len(hashes) * FILTER_BITS_PER_ENTRY).bit_length()
+        self._bits = min(max(wanted, FILTER_BITS_MIN), FILTER_BITS_MAX)
+        self._room = (1 << self._bits) // FILTER_BITS_PER_ENTRY if self._bits < FILTER_BITS_MAX else _WORD
+        self._array = np.zeros(1 << (self._bits - 3), np.uint8)
+        self.add(hashes)
+
+    @property
+    def bytes(self) -> int:
+        """Of its array."""
+        return self._array.nbytes
+
+    @property
+    def full(self) -> bool:
+        """Whether so much was added that one made anew would find less in vain."""
+        return self._room < 0
+
+    def add(self, hashes: Hashes) -> None:
+        """More of them."""
+        self._room -= len(hashes)
+        _set_bits(self._array, (hashes >> np.uint64(64 - self._bits)).astype(np.int64))
+
+    def passing(self, hashes: Hashes) -> Rows:
+        """Rows that may be in one of the sets."""
+        found: Rows = _passing(hashes, self._array, np.uint64(64 - self._bits))
+        return found
+
+
 def warm() -> None:
     """Compile what is compiled, before the first look-up does."""
+    Filter(hashes_of([""])).passing(hashes_of([""]))
     TextSet().contains([""], hashes_of([""]), np.zeros(1, np.int64))
 
 
@@ -79,6 +127,12 @@ class TextSet:
         """Of the arrays."""
         arrays = (self._first, self._second, self._expires_ms, self._filter, self._recent_filter)
         return sum(array.nbytes for array in arrays)
+
+    @property
+    def hashes(self) -> Hashes:
+        """The first hash of each."""
+        changes = [*self._recent, *(first for first, _ in self._twins)]
+        return np.concatenate([self._first, np.array(changes, np.uint64)])
 
     def put(self, text: str, expires_ms: int) -> None:
         """Add a text, or change its expiry; GONE_MS takes it back."""

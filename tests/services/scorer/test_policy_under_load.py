@@ -19,9 +19,9 @@ from schemas.topics import CONTROL_ANSWERS, SCORES, SOURCE_OFFSET_HEADER
 from tests.services.cli.test_app import run_main
 from tests.services.harness import ROOT, Stream, payment
 
-LOAD_S, SWAP_S, KILL_S = 40.0, 2.0, 7.0
+LOAD_S, SWAP_S, KILL_S = 35.0, 2.0, 11.0
 RATE, TICK_S = 800, 0.25
-VERSIONS = 19
+VERSIONS = 17
 
 TEXT = """
 name: fraud
@@ -134,7 +134,7 @@ async def test_each_decision_names_its_policy_and_a_replay_finds_its_action_bit_
     named = {score["policy"] for _, _, score in scores}
     whole = {f"fraud/{v}@{policy_of(v).digest()[:12]}" for v in range(1, VERSIONS + 1)}
     assert named <= whole
-    assert len(named) >= version // 2, "most swaps were in time to decide something"
+    assert len(named) >= version // 3, "not all: while a scorer is missed, its partitions wait"
     answers = [codec.read(Control, r.value or b"") for r in await stream.read(CONTROL_ANSWERS.name)]
     last = {
         (a.source_partition, a.from_offset): a for a in answers if a.channel == "policy" and a.from_offset is not None
