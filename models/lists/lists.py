@@ -18,7 +18,7 @@ NO_ROWS: Rows = np.zeros(0, np.intp)
 LISTS_MAX = 1_000
 """Lists and fields together: each has arrays of its own, from 64 KiB on."""
 ENTRIES_MAX = 10_000_000
-"""In all lists together, about 26 bytes each; one more is refused."""
+"""In all lists together, about 30 bytes each; one more is refused."""
 
 SPANS_MAX = 100_000
 """Prefixes and ranges of a list and field: a change makes all their pieces again."""

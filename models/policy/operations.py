@@ -28,7 +28,7 @@ BYTE_MAX = 255
 
 EMPTY = np.zeros(0, np.bool_)
 
-COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+COMPARE: dict[str, Callable[..., Any]] = {
     "=": np.equal,
     "<": np.less,
     "<=": np.less_equal,

@@ -130,7 +130,7 @@ class Program:
             # what crosses a threshold gets its score's action, not what is done otherwise
             asked = np.maximum(np.where(by_probability, probability, 0), np.where(by_anomaly, anomaly, 0))
             action = np.where(crossed, asked, action).astype(np.int8)
-        hit: Truth = held.any(axis=1)
+        hit: Truth = np.asarray(held.any(axis=1))
         if not hit.any():
             nothing = np.zeros(len(batch), np.bool_)
             return Ruling(action, nothing, nothing)

@@ -85,7 +85,7 @@ class OutcomeRule:
         for kind, count in self._counts.items():
             if kind.policy is None:
                 same = of_model.setdefault(kind.model, kind.thresholds) == kind.thresholds
-                found = by_scores(kind.crossed)
+                found: CreditOutcome | None = by_scores(kind.crossed)
             else:
                 if kind.policy not in held:
                     held[kind.policy] = self._policies(kind.policy)

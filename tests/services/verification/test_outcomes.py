@@ -15,7 +15,7 @@ POLICY = parse_policy((ROOT / "docs/examples/credit_policy.yaml").read_text())
 NAME = "credit/1@0123456789ab"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Said:
     """What a decision says."""
 
