@@ -87,7 +87,7 @@ class Filter:
 
     @property
     def full(self) -> bool:
-        """Whether so much was added that one made anew would find less in vain."""
+        """Whether so much was added that a new one would find less in vain."""
         return self._room < 0
 
     def add(self, hashes: Hashes) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.deploy.typed import typed
 from tests.services.harness import ROOT
 
-TUTORIAL_S_MAX, FIRST_RULE_S_MAX = 1200.0, 400.0
+TUTORIAL_S_MAX, FIRST_RULE_S_MAX = 1200.0, 900.0
 
 
 @pytest.mark.slow

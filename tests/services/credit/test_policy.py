@@ -31,6 +31,47 @@ def policy_of(version: int, **changes: Any) -> Policy:
     return parse_policy(TEXT).model_copy(update={"version": version, **changes})
 
 
+STRICTER = policy_of(2, thresholds=policy_of(1).thresholds.model_copy(update={"probability": 0.1}))
+BROKEN = policy_of(3, rules=(policy_of(1).rules[0].model_copy(update={"condition": "INCOME < 1000"}),))
+
+
+def environment(stream: Stream, url: str, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the commands."""
+    variables = {
+        "ASSAY_REGISTRY_URL": url,
+        "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
+        "ASSAY_TOPIC_PREFIX": stream.prefix,
+        "ASSAY_PARTITIONS": str(stream.partitions),
+        "ASSAY_CREDIT_GROUP": group,
+        "ASSAY_CREDIT_BUNDLE": str(ROOT / "deploy/bundles/credit"),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+async def check_outputs(stream: Stream, ids: list[str]) -> None:
+    """Each slice of applications was decided by its policy, and whom it refused has reasons. ids: in order."""
+    scores = {
+        s.application_id: s for s in (codec.read(CreditScore, r.value) for r in await stream.read(CREDIT_SCORES.name))
+    }
+    one, two = (f"credit/{p.version}@{p.digest()[:12]}" for p in (policy_of(1), STRICTER))
+    named = [{scores[i].policy for i in ids[start : start + SLICE]} for start in range(0, 7 * SLICE, SLICE)]
+    assert named == [{None}, {one}, {one}, {one}, {two}, {two}, {one}]
+    decisions = [codec.read(CreditDecision, r.value) for r in await stream.read(CREDIT_DECISIONS.name)]
+    beside = Counter(d.shadow_policy.policy for d in decisions if d.shadow_policy is not None)
+    assert beside[two] >= 2 * SLICE
+    late = [d for d in decisions if "months_late" in d.rules]
+    assert late
+    assert all("Delinquent past or present credit obligations" in d.adverse_actions for d in late)
+    assert all(d.adverse_actions or d.reasons for d in decisions if d.outcome != "approve")
+    assert not any(d.adverse_actions or d.reasons for d in decisions if d.outcome == "approve")
+    assert all(len(d.adverse_actions) + len(d.reasons) <= 4 for d in decisions)
+    assert {r.topic for r in await stream.read(CREDIT_CONTROL_ANSWERS.name)} == {
+        f"{stream.prefix}credit-control-answers"
+    }
+    assert not await stream.read("control-answers"), "the two products have nothing in common here"
+
+
 @pytest.fixture
 def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PrivateKey:
     """A key that is pinned beside the demo's."""
@@ -49,29 +90,15 @@ async def test_a_policy_of_credit_lives_as_one_of_payments_does_and_every_outcom
 ) -> None:
     """None, promoted, the next in shadow, killed, promoted, a bad one refused, rolled back; then verify and replay judge."""
     url, group = str(tmp_path / "registry"), f"{stream.prefix}credit"
-    variables = {
-        "ASSAY_REGISTRY_URL": url,
-        "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
-        "ASSAY_TOPIC_PREFIX": stream.prefix,
-        "ASSAY_PARTITIONS": str(stream.partitions),
-        "ASSAY_CREDIT_GROUP": group,
-        "ASSAY_CREDIT_BUNDLE": str(ROOT / "deploy/bundles/credit"),
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    environment(stream, url, group, monkeypatch)
 
     async def assay(*words: str) -> tuple[int, Any]:
         status = await asyncio.to_thread(run_main, monkeypatch, *words, "--product", "credit", "--json")
-        out = capsys.readouterr().out
-        return status, json.loads(out) if out else None
+        return status, json.loads(capsys.readouterr().out or "null")
 
-    stricter = policy_of(2, thresholds=policy_of(1).thresholds.model_copy(update={"probability": 0.1}))
-    first = policy_of(1).rules[0]
-    broken = policy_of(3, rules=(first.model_copy(update={"condition": "INCOME < 1000"}),))
-    for policy in (policy_of(1), stricter, broken):
+    for policy in (policy_of(1), STRICTER, BROKEN):
         write_policy(tmp_path / f"{policy.version}.policy", signed(policy, key))
-        status, _ = await assay("policy", "publish", str(tmp_path / f"{policy.version}.policy"))
-        assert status == 0
+        assert (await assay("policy", "publish", str(tmp_path / f"{policy.version}.policy")))[0] == 0
 
     batch = [*application_payloads([drawn(7 * SLICE, seed=5, start_ms=BASE_TIME_MS)])]
     sent = iter(range(0, 7 * SLICE, SLICE))
@@ -104,27 +131,7 @@ async def test_a_policy_of_credit_lives_as_one_of_payments_does_and_every_outcom
     assert service.metric("assay_rule_hits_total", rule="months_late") > 0
     assert service.terminate() == 0
 
-    scores = {
-        s.application_id: s for s in (codec.read(CreditScore, r.value) for r in await stream.read(CREDIT_SCORES.name))
-    }
-    ids = [json.loads(payload.value)["application_id"] for payload in batch]
-    one, two = (f"credit/{p.version}@{p.digest()[:12]}" for p in (policy_of(1), stricter))
-    named = [{scores[i].policy for i in ids[start : start + SLICE]} for start in range(0, 7 * SLICE, SLICE)]
-    assert named == [{None}, {one}, {one}, {one}, {two}, {two}, {one}]
-    decisions = [codec.read(CreditDecision, r.value) for r in await stream.read(CREDIT_DECISIONS.name)]
-    beside = Counter(d.shadow_policy.policy for d in decisions if d.shadow_policy is not None)
-    assert beside[two] >= 2 * SLICE
-    late = [d for d in decisions if "months_late" in d.rules]
-    assert late
-    assert all("Delinquent past or present credit obligations" in d.adverse_actions for d in late)
-    assert all(d.adverse_actions or d.reasons for d in decisions if d.outcome != "approve")
-    assert not any(d.adverse_actions or d.reasons for d in decisions if d.outcome == "approve")
-    assert all(len(d.adverse_actions) + len(d.reasons) <= 4 for d in decisions)
-    assert {r.topic for r in await stream.read(CREDIT_CONTROL_ANSWERS.name)} == {
-        f"{stream.prefix}credit-control-answers"
-    }
-    assert not await stream.read("control-answers"), "the two products have nothing in common here"
-
+    await check_outputs(stream, [json.loads(payload.value)["application_id"] for payload in batch])
     status, found = await assay("verify", "--bits")
     assert (status, found["misjudged"], found["unruled"], found["inconsistent"]) == (0, 0, 0, 0), found
     assert (found["compared"], found["differing"], found["other_policy"]) == (7 * SLICE, 0, 0), found

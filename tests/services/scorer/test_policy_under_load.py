@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from schemas.policy import Policy
 from schemas.topics import CONTROL_ANSWERS, SCORES, SOURCE_OFFSET_HEADER
 from tests.services.cli.test_app import run_main
 from tests.services.harness import ROOT, Stream, payment
+
+Assay = Callable[..., Awaitable[tuple[int, Any]]]
+"""A command: its status and its JSON."""
 
 LOAD_S, SWAP_S, KILL_S = 35.0, 2.0, 11.0
 RATE, TICK_S = 800, 0.25
@@ -79,14 +83,11 @@ async def kill(stream: Stream, settings: dict[str, str]) -> int:
     return kills
 
 
-@pytest.mark.slow
-@pytest.mark.alone
-async def test_each_decision_names_its_policy_and_a_replay_finds_its_action_bit_for_bit(
-    stream: Stream, key: PrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nothing lost or twice, no action but its policy's, and each partition's policy is the one that it acknowledged."""
+def environment(stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Of the commands; and the settings of the scorers."""
+    registry = str(tmp_path / "registry")
     variables = {
-        "ASSAY_REGISTRY_URL": str(tmp_path / "registry"),
+        "ASSAY_REGISTRY_URL": registry,
         "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
         "ASSAY_TOPIC_PREFIX": stream.prefix,
         "ASSAY_PARTITIONS": str(stream.partitions),
@@ -94,19 +95,44 @@ async def test_each_decision_names_its_policy_and_a_replay_finds_its_action_bit_
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    return {"ASSAY_REGISTRY_URL": registry, "ASSAY_CONTROL_SHARE": "0.1"}
 
-    async def assay(*words: str) -> tuple[int, Any]:
-        status = await asyncio.to_thread(run_main, monkeypatch, *words, "--json")
-        out = capsys.readouterr().out
-        return status, json.loads(out) if out else None
 
+async def publish(assay: Assay, key: PrivateKey, tmp_path: Path) -> None:
+    """The demo's bundle and every version; the first one decides."""
     assert (await assay("registry", "publish", str(ROOT / "deploy/bundles/fraud")))[0] == 0
     assert (await assay("registry", "promote", "fraud/1", "--offline"))[0] == 0
     for version in range(1, VERSIONS + 1):
         write_policy(tmp_path / "next.policy", signed(policy_of(version), key))
         assert (await assay("policy", "publish", str(tmp_path / "next.policy")))[0] == 0
     assert (await assay("policy", "promote", "fraud/1", "--offline"))[0] == 0
-    settings = {"ASSAY_REGISTRY_URL": variables["ASSAY_REGISTRY_URL"], "ASSAY_CONTROL_SHARE": "0.1"}
+
+
+def check_acknowledged(answers: list[Control], scores: list[tuple[int, int, Any]]) -> None:
+    """The first payment of a policy is the one that its partition acknowledges. scores: partition, offset, score."""
+    last = {
+        (a.source_partition, a.from_offset): a for a in answers if a.channel == "policy" and a.from_offset is not None
+    }
+    for (partition, offset), answer in last.items():
+        first = min((at, score["policy"]) for on, at, score in scores if on == partition and at >= offset)
+        assert answer.bundle is not None
+        assert first[1].startswith(f"{answer.bundle}@")
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+async def test_each_decision_names_its_policy_and_a_replay_finds_its_action_bit_for_bit(
+    stream: Stream, key: PrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing lost or twice, no action but its policy's, and each partition's policy is the one that it acknowledged."""
+    settings = environment(stream, tmp_path, monkeypatch)
+
+    async def assay(*words: str) -> tuple[int, Any]:
+        status = await asyncio.to_thread(run_main, monkeypatch, *words, "--json")
+        out = capsys.readouterr().out
+        return status, json.loads(out) if out else None
+
+    await publish(assay, key, tmp_path)
     for scorer in (stream.scorer(**settings), stream.scorer(**settings)):
         await asyncio.to_thread(scorer.wait_ready)
 
@@ -135,14 +161,7 @@ async def test_each_decision_names_its_policy_and_a_replay_finds_its_action_bit_
     whole = {f"fraud/{v}@{policy_of(v).digest()[:12]}" for v in range(1, VERSIONS + 1)}
     assert named <= whole
     assert len(named) >= version // 3, "not all: while a scorer is missed, its partitions wait"
-    answers = [codec.read(Control, r.value or b"") for r in await stream.read(CONTROL_ANSWERS.name)]
-    last = {
-        (a.source_partition, a.from_offset): a for a in answers if a.channel == "policy" and a.from_offset is not None
-    }
-    for (partition, offset), answer in last.items():
-        first = min((at, score["policy"]) for on, at, score in scores if on == partition and at >= offset)
-        assert answer.bundle is not None
-        assert first[1].startswith(f"{answer.bundle}@"), "the first payment of a policy is the one that acknowledges it"
+    check_acknowledged([codec.read(Control, r.value or b"") for r in await stream.read(CONTROL_ANSWERS.name)], scores)
 
     status, found = await assay("verify", "--bits")
     assert (status, found["scores"], found["misjudged"], found["unruled"]) == (0, sent, 0, 0), found
