@@ -229,7 +229,7 @@ ACCESS = (
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL),
     ),
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
-    Access("console", reads=(CASES, CASE_MUTES), writes=(CASE_ACTIONS, LISTS)),
+    Access("console", reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS), writes=(CASE_ACTIONS, LISTS)),
     Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS), writes=(CONTROL,)),
     Access("credit-operator", reads=(CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS), writes=(CREDIT_CONTROL,)),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.compiled import compiled
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.derived import PRIVATE, listed
-from schemas.attribute_kinds import (
+from schemas.feature_kinds.event import (
     AttributeFeature,
     BetweenFeature,
     BoundedFeature,

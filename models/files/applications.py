@@ -14,7 +14,7 @@ from models.files.flags import is_flag_column, read_flags
 from models.files.numbers import is_missing_series
 from models.files.options import ReadOptions, TableError, nearest, shown
 from models.files.table import RAGGED_WORDS, Table, read_table
-from schemas.attribute_kinds import AttributeFeature, CategoryFeature, MissingFeature
+from schemas.feature_kinds.event import AttributeFeature, CategoryFeature, MissingFeature
 from schemas.feature_spec import FeatureSpec
 from schemas.policy import AttributeType
 

@@ -7,8 +7,10 @@ from aiokafka.errors import KafkaError
 
 from services.clock import wall_ms
 from services.console.app import application
+from services.console.bulk import Bulk
 from services.console.follower import ModelFollower
 from services.console.model import ReadModel
+from services.console.overview import Overview
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
@@ -22,10 +24,13 @@ from services.errors import AssayError, start_sentence
 from services.observability import logs
 from services.observability.console_metrics import ConsoleMetrics
 from services.observability.metrics import Metrics
+from services.settings.bundles import BundleSettings
 from services.settings.console import ConsoleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
+from services.settings.policy import PolicySettings
 from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
 from services.web import listen
 
 log = structlog.get_logger(__name__)
@@ -48,17 +53,21 @@ async def start(*, rebuild: bool = False) -> None:
     follower = ModelFollower(kafka, topics, model, shown)
     writer = ActionWriter(kafka, runtime, topics, follower, queries, shown, settings.wait_s)
     gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60))
-    desk = Desk(settings, queries, writer, users, environment())
+    bulk = Bulk(model, queries, writer, settings.undo_s)
+    overview = Overview(queries, settings, load(BundleSettings), load(PolicySettings), load(ScorerSettings))
+    desk = Desk(settings, queries, writer, users, environment(), bulk, overview)
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
         await writer.start()
         await follower.start(rebuild=rebuild)
+        await bulk.start()
         watching = asyncio.create_task(_watch(follower, gate, shown, stop))
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
         app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready)
         await serve(app, listening, settings, stop)
         watching.cancel()
+        await bulk.finish()
     except KafkaError as error:
         raise AssayError(start_sentence(error, kafka.bootstrap)) from error
     finally:

@@ -12,6 +12,7 @@ from models import durable
 from schemas import codec
 from schemas.base import EventTimeMs, Message
 from services.console.roles import Role
+from services.reread import Reread
 
 FILE_BYTES_MAX = 4 << 20
 MODE = 0o600
@@ -84,33 +85,23 @@ class Users:
 
     def __init__(self, path: Path) -> None:
         """Raises UserFileError."""
-        self._path = path
-        self._seen: tuple[int, int] | None = None
-        self._by_name: dict[str, User] = {}
-        self.refresh()
+        self._file = Reread(path, lambda path: {user.name: user for user in read_users(path)})
 
     def refresh(self) -> None:
         """Take over what has changed. Raises UserFileError."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            found = None
-        seen = (found.st_mtime_ns, found.st_ino) if found else None
-        if seen is None or seen != self._seen:
-            users = read_users(self._path)
-            self._seen, self._by_name = seen, {user.name: user for user in users}
+        self._file.refresh()
 
     def of(self, name: str) -> User | None:
         """The user as the file has them now."""
-        return self._by_name.get(name)
+        return self._file.value.get(name)
 
     def names(self) -> list[str]:
         """Of those who may work cases, for assigning."""
-        return sorted(name for name, user in self._by_name.items() if user.role in ("analyst", "lead", "admin"))
+        return sorted(name for name, user in self._file.value.items() if user.role in ("analyst", "lead", "admin"))
 
     def verified(self, name: str, password: str) -> User | None:
         """The user, where the password is theirs. Takes as long for a name that no one has. Blocks for some 50 ms."""
-        user = self._by_name.get(name)
+        user = self._file.value.get(name)
         try:
             _HASHER.verify(user.password_hash if user else _NO_ONE, password[:PASSWORD_CHARS_MAX])
         except (VerificationError, InvalidHashError):

@@ -205,7 +205,10 @@ class Shell:
             if message["type"] == "http.response.start":
                 self._metrics.responses.labels(str(message["status"])).inc()
                 keep = b"private, max-age=3600" if static else b"no-store"
-                message["headers"] = [*message["headers"], *HEADERS, (b"cache-control", keep)]
+                given = [*message["headers"]]  # of a page in a sandbox: a policy of its own, which is stricter
+                own = {name for name, _ in given}
+                added = [header for header in HEADERS if header[0] not in own]
+                message["headers"] = [*given, *added, (b"cache-control", keep)]
             await send(message)
 
         return hardened

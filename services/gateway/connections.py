@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.clock import monotonic_s
 from services.gateway.access import CERTIFICATE
+from services.gateway.lag import LoopLag
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 
@@ -20,6 +21,8 @@ CLOSING_S_MAX = 5
 CHUNK_BYTES = 16
 """Of a chunk's own framing, which is not counted."""
 HEADERS_MAX = 100
+ARRIVED = "arrived_s"
+"""In a request's scope: when its first bytes were here at the latest, by the monotonic clock."""
 PIPELINED_MAX = 16
 
 STATUSES = {408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
@@ -40,9 +43,9 @@ def limits_of(settings: GatewaySettings) -> Limits:
     )
 
 
-def bounded(limits: Limits, metrics: GatewayMetrics) -> type["Bounded"]:
+def bounded(limits: Limits, metrics: GatewayMetrics, lag: LoopLag) -> type["Bounded"]:
     """The class that uvicorn makes connections of."""
-    return type("Connection", (Bounded,), {"limits": limits, "metrics": metrics})
+    return type("Connection", (Bounded,), {"limits": limits, "metrics": metrics, "lag": lag})
 
 
 class Bounded(HttpToolsProtocol):
@@ -50,6 +53,7 @@ class Bounded(HttpToolsProtocol):
 
     limits: Limits
     metrics: GatewayMetrics
+    lag: LoopLag
     receiving = False
     """Between a request's first byte and its last."""
     head = True
@@ -74,8 +78,10 @@ class Bounded(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self.receiving, self.head = True, True
-        self.due_s = monotonic_s() + self.limits.request_s_max
+        now_s = monotonic_s()
+        self.due_s = now_s + self.limits.request_s_max
         super().on_message_begin()
+        self.scope[ARRIVED] = now_s - self.lag.behind_s()  # type: ignore[literal-required]
         self.scope[CERTIFICATE] = common_name(self.transport.get_extra_info("peercert"))  # type: ignore[literal-required]
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -71,7 +71,7 @@ class Emitter:
         self._alert: type[Alert] = codec.record_type(
             Alert, OF_POLICIES | {"rule_words", "attributes", "reasons_left_out"}
         )
-        left_out = OF_POLICIES | {"policy_digest", "shadow_policy", "reasons_left_out"}
+        left_out = OF_POLICIES | {"policy_digest", "shadow_policy", "reasons_left_out", "amount"}
         self._decision: type[Decision] = codec.record_type(Decision, left_out)
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
@@ -247,6 +247,7 @@ class Emitter:
             challenger=_challenger_score(batch.challenger, row),
             shadow_policy=codec.LEFT_OUT if batch.shadow is None else _shadow_ruling(batch.shadow, row),
             policy_digest=codec.LEFT_OUT if batch.ruled is None else batch.ruled.program.digest,
+            amount=float(batch.amount[row]) if self._subjects is None else codec.LEFT_OUT,
         )
         if self._subjects is not None:
             fields = sealed(fields, subjects[score.card_id], self._subjects.master_id)

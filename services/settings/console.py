@@ -51,6 +51,15 @@ class ConsoleSettings(BaseSettings):
         4.0,
         description="An open case should be decided so soon after its first alert; the queue marks those that wait longer.",
     )
+    undo_s: Annotated[float, Field(ge=0, le=120)] = Field(
+        10.0, description="An action on many cases at once can be taken back for so long; then it is written."
+    )
+    pages_dir: Path | None = Field(
+        None, description="Folder of pages that `assay what-if --page` wrote: the overview lists them and shows them."
+    )
+    grafana_url: str | None = Field(
+        None, description="Where Grafana with Assay's dashboards is; the overview links to it. Without it, no links."
+    )
     wait_s: Annotated[float, Field(gt=0, le=60)] = Field(
         10.0,
         description="A page waits so long for what the case service makes of an action, then says that it is written.",

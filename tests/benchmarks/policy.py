@@ -38,7 +38,7 @@ from services.settings.processing import RuntimeSettings
 from services.trusted_policies import known_to
 from tests.benchmarks import command, throughput
 from tests.benchmarks.latency import BROKER_WARM_S, Loads, assay, of_limit, prepare, rated
-from tests.benchmarks.place import broker, place
+from tests.benchmarks.place import SESSION, broker, place
 from tests.benchmarks.record import interleaved, surroundings
 from tests.services.harness import ROOT, Stream
 
@@ -181,7 +181,7 @@ def latencies(
         of_limit(stream, loads, (rate,), BROKER_WARM_S)
 
         def run(environment: dict[str, str]) -> float:
-            stream.environment = environment
+            stream.environment = SESSION | environment
             runs = assay(stream, "exactly_once", lambda pid: rated(stream, loads, SCORES.name, (rate,), seconds, pid))
             return float(runs[rate]["p99_ms"])
 

@@ -45,7 +45,7 @@ from models.training.thresholds import (
     RecallFloor,
     choose_thresholds,
 )
-from schemas.attribute_kinds import AttributeFeature
+from schemas.feature_kinds.event import AttributeFeature
 from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Fault, Manifest, Thresholds, TrainingRun
 from schemas.reference import Reference

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.scoring.scores import Scores
-from schemas.feature_kinds import number_words
+from schemas.feature_kinds.base import number_words
 from schemas.manifest import Manifest, Thresholds
 from schemas.reference import Reference
 

@@ -17,7 +17,9 @@ from schemas.lists import ListEntry
 from services.cases.grouping import Source, decided, joined, opened
 from services.clock import wall_ms
 from services.console.app import application
-from services.console.model import ReadModel
+from services.console.bulk import Bulk
+from services.console.model import Finding, ReadModel
+from services.console.overview import Overview
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
@@ -27,7 +29,10 @@ from services.console.users import Users
 from services.console.web import Gate
 from services.console.writer import Result
 from services.observability.console_metrics import ConsoleMetrics
+from services.settings.bundles import BundleSettings
 from services.settings.console import ConsoleSettings
+from services.settings.policy import PolicySettings
+from services.settings.scorer import ScorerSettings
 
 HOUR_MS = 3_600_000
 
@@ -80,21 +85,36 @@ class Stand:
 
 
 @contextmanager
-def running(directory: Path, users_file: Path, cases: Sequence[Case], **settings: Any) -> Iterator[Stand]:
-    """The console on a free port of this machine."""
+def running(
+    directory: Path,
+    users_file: Path,
+    cases: Sequence[Case],
+    findings: Sequence[Finding] = (),
+    bundles: BundleSettings | None = None,
+    **settings: Any,
+) -> Iterator[Stand]:
+    """The console on a free port of this machine. bundles: where the registry is."""
     chosen = ConsoleSettings(port=0, users_file=users_file, **settings)
     model = ReadModel(f"sqlite:///{directory}/console.db")
-    model.take({case.case_id: case for case in cases}, {}, [], wall_ms())
+    model.take({case.case_id: case for case in cases}, {}, [], wall_ms(), findings)
     queries, registry = Queries(model), CollectorRegistry()
     writer = LocalWriter(model, queries)
     metrics = ConsoleMetrics(registry)
     users = Users(users_file)
     gate = Gate(chosen, users, metrics, Sessions(36_000, 3_600))
-    desk = Desk(chosen, queries, writer, users, environment())  # type: ignore[arg-type]
+    bulk = Bulk(model, queries, writer, chosen.undo_s)
+    overview = Overview(queries, chosen, bundles or BundleSettings(), PolicySettings(), ScorerSettings())
+    desk = Desk(chosen, queries, writer, users, environment(), bulk, overview)  # type: ignore[arg-type]
     app = application(desk, gate, TABLE, registry, lambda: True)
     listening = socket.create_server(("127.0.0.1", 0))
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(app, listening, chosen, stop),))
+
+    async def work() -> None:
+        await bulk.start()
+        await serve(app, listening, chosen, stop)
+        await bulk.finish()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(work(),))
     thread.start()
     try:
         yield Stand(f"http://127.0.0.1:{listening.getsockname()[1]}", desk, gate, writer)

@@ -1,5 +1,6 @@
 """The console on the real broker: two analysts at one queue, a conflict, and the database made again of the topics."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -11,6 +12,7 @@ from schemas import codec
 from schemas.lists import ListEntry
 from schemas.topics import LABELS, LISTS
 from services.console.model import POSITIONS, ReadModel
+from tests.services.console.browsing import chromium, needs_chromium, person
 from tests.services.console.conftest import Office, wait
 
 pytestmark = pytest.mark.slow
@@ -95,6 +97,49 @@ def rows(page: str) -> list[str]:
 
 def read(office: Office, topic: str) -> list[Any]:
     """What a topic holds."""
-    import asyncio
-
     return asyncio.run(office.stream.read(topic))
+
+
+def test_a_batch_is_written_when_its_time_is_over_and_one_that_is_undone_never(office: Office) -> None:
+    """On the topics: three decisions with labels, none of the other three."""
+    ana = office.client("ana")
+    untouched = [one for one in office.cases().values() if one.state == "open" and not one.history][:6]
+    done, undone = untouched[:3], untouched[3:]
+    for chosen in (done, undone):
+        cases = [f"{one.case_id}~{one.version}" for one in chosen]
+        answer = ana.submit("/bulk", action="dismiss", case=cases, note="a test of the terminal")
+        batch = re.search(r"batch=([\w-]+)", answer.headers["location"])[1]  # type: ignore[index]
+        if chosen is undone:
+            ana.submit(f"/bulk/{batch}/undo")
+        else:
+            wait(office.console, lambda batch=batch: "3 of 3 cases dismissed" in ana.get(f"/bulk/{batch}").text)
+    after = office.cases()
+    assert {after[one.case_id].state for one in done} == {"dismissed"}
+    assert {after[one.case_id].version for one in undone} == {one.version for one in undone}
+    labelled = {json.loads(record.value)["transaction_id"] for record in read(office, LABELS.name)}
+    assert {alert.transaction_id for one in done for alert in one.listed} <= labelled
+    assert not {alert.transaction_id for one in undone for alert in one.listed} & labelled
+
+
+@needs_chromium
+@pytest.mark.asyncio(loop_scope="function")
+async def test_two_analysts_at_once_in_two_browsers_get_two_cases_and_see_each_other(office: Office) -> None:
+    """On the real topics: both press at the same moment; ben then looks at ana's case, and is told of her decision."""
+    async with (
+        chromium() as browser,
+        person(browser, office.url, "ana") as ana,
+        person(browser, office.url, "ben") as ben,
+    ):
+        await asyncio.gather(ana.press("n"), ben.press("n"))
+        for one in (ana, ben):
+            await one.page.wait_for_url("**did=take")
+        paths = [one.page.url.partition("?")[0] for one in (ana, ben)]
+        assert paths[0] != paths[1]
+        case_id = paths[0].rpartition("/")[2]
+        await ben.go(f"/cases/{case_id}")
+        assert "with ana" in await ben.text()
+        await ana.press("d", "Enter")
+        await ana.page.wait_for_url("**did=dismiss")
+        await ben.page.wait_for_selector("text=This case has changed: dismissed by ana", timeout=20_000)
+    found = await asyncio.to_thread(office.cases)
+    assert (found[case_id].state, found[case_id].decided_by) == ("dismissed", "ana")

@@ -1,4 +1,4 @@
-"""The kinds of features that read attributes of one event, a payment or an application, and simple arithmetic of them."""
+"""Kinds that read one event, a payment or an application: its fields and attributes, and simple arithmetic of them."""
 
 import operator
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from schemas.base import Number, Part
-from schemas.feature_kinds import BaseFeature, Transform, number_words, seconds_words
+from schemas.feature_kinds.base import BaseFeature, Transform, TransformedFeature, number_words, seconds_words
 
 ATTRIBUTES_MAX = 256
 """Attributes of one application, at most."""
@@ -21,6 +21,41 @@ Total = Literal["mean", "sum", "max", "min"]
 
 SAME_MAX = 3
 """Values with one number that are named; more are only counted."""
+
+_CALENDAR_WORDS = {
+    "hour": "local time of day",
+    "is_night": "at night (local time before 07:00)",
+    "is_weekend": "on a Saturday or Sunday (local time)",
+}
+
+
+class FieldFeature(TransformedFeature):
+    """A number of the payment itself."""
+
+    kind: Literal["field"] = Field(description="A number of the payment itself.")
+    field: Literal["amount"] = Field(description="Which one.")
+
+    def _derived_words(self) -> str:
+        return self.field
+
+
+class CalendarFeature(BaseFeature):
+    """What the local clock and calendar said."""
+
+    kind: Literal["calendar"] = Field(description="Local clock and calendar.")
+    part: Literal["hour", "is_night", "is_weekend"] = Field(
+        description="hour: 0 to 24 with fractions; is_night: 1 from 00:00 to 06:59:59; is_weekend: 1 on Saturday and Sunday."
+    )
+
+    def value_words(self, value: float) -> str:
+        """A time of day, or yes and no."""
+        if self.part != "hour":
+            return "yes" if value else "no"
+        hour, minute = divmod(int(value * 60), 60)
+        return f"{hour:02d}:{minute:02d}"
+
+    def _derived_words(self) -> str:
+        return _CALENDAR_WORDS[self.part]
 
 
 class AttributeFeature(BaseFeature):
@@ -323,7 +358,6 @@ class NetworkFeature(OneAttributeFeature):
 ApplicationFeature = (
     NumberFeature | CategoryFeature | FlagFeature | MissingFeature | CombinedFeature | RatioFeature | DifferenceFeature
 )
-"""What payments and applications have. The order says nothing: a spec names its kinds."""
+"""What applications have, too. The order says nothing: a spec names its kinds."""
 
-EventFeature = BetweenFeature | NetworkFeature
-"""What reads times and addresses, which applications have not."""
+EventFeature = FieldFeature | CalendarFeature | ApplicationFeature | BetweenFeature | NetworkFeature
