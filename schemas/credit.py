@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.alert import Reasons
-from schemas.attribute_kinds import ATTRIBUTES_MAX, AttributeName
 from schemas.base import (
     DecisionId,
     Digest,
@@ -18,6 +17,7 @@ from schemas.base import (
     Positive,
     Probability,
 )
+from schemas.feature_kinds.event import ATTRIBUTES_MAX, AttributeName
 from schemas.policy import Action, Words
 from schemas.score import PolicyName, RuleNames
 

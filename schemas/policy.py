@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.attribute_kinds import ATTRIBUTES_MAX, AttributeName
 from schemas.base import Digest, Line, Part, Percentile, Probability, Share, Version
 from schemas.budget import Budget
+from schemas.feature_kinds.event import ATTRIBUTES_MAX, AttributeName
 from schemas.lists import ListName
 
 RULES_MAX = 500

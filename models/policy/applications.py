@@ -13,7 +13,7 @@ from models.features.attributes import NUMBER_MAX, Value, category
 from models.policy.known import SCORES, Column, Kind, Known
 from models.policy.program import Program
 from schemas.application import Application
-from schemas.attribute_kinds import CategoryFeature, FlagFeature, MissingFeature
+from schemas.feature_kinds.event import CategoryFeature, FlagFeature, MissingFeature
 from schemas.feature_spec import FeatureSpec
 from schemas.policy import Policy
 
