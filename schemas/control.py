@@ -16,6 +16,7 @@ from schemas.base import (
     Probability,
     Version,
 )
+from schemas.person import SignedStep
 
 RegistryChannel = Literal["champion", "challenger"]
 """What a registry's line has: of bundles, or of policies."""
@@ -84,6 +85,7 @@ class Control(Message):
         description="Of the channel thresholds: from which scores on, as long as `bundle` is the policy that decides.",
     )
     why: Annotated[str, Field(max_length=500)] | None = Field(None, description="Reason of a rollback or a refusal.")
+    signed: SignedStep | None = Field(None, description="Command: the step as persons signed it.")
     source_partition: Partition | None = Field(None, description="Answer: the input partition that speaks.")
     from_offset: Offset | None = Field(
         None, description="Answer: it holds from this input offset on; none where the worker has met no input yet."

@@ -7,6 +7,8 @@ from typing import Literal
 from schemas.alert import Alert
 from schemas.answer import Answer
 from schemas.application import Application
+from schemas.approval import ApprovalRecord
+from schemas.audit import AuditEntry
 from schemas.base import Message
 from schemas.budget import BudgetState
 from schemas.case import Case, CaseAction, Mute
@@ -126,6 +128,12 @@ CREDIT_CONTROL_ANSWERS = Topic(
 ANSWERS = Topic("answers", Answer, "transaction_id", "scorer", DAY_MS)
 """To events whose records ask for one; without a key where the event was refused. On the event's own partition, so that a
 repetition's answer lies behind the decision, and a partition without an owner holds back no other's answers."""
+AUDIT = Topic("audit", AuditEntry, "chain", "console", 800 * DAY_MS, partitions="one")
+"""What people did, asked for and were refused on the console's pages; kept as decisions on credit are."""
+APPROVALS = Topic(
+    "approvals", ApprovalRecord, "request", "operators, analysts, console", 800 * DAY_MS, partitions="one"
+)
+"""Requests for changes that need a second person, and what others said to them."""
 
 TOPICS = (
     TRANSACTIONS,
@@ -158,6 +166,8 @@ TOPICS = (
     CREDIT_CONTROL,
     CREDIT_CONTROL_ANSWERS,
     ANSWERS,
+    AUDIT,
+    APPROVALS,
 )
 SCORER_OUTPUTS = (
     SCORES,
@@ -229,10 +239,19 @@ ACCESS = (
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL),
     ),
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
-    Access("console", reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS), writes=(CASE_ACTIONS, LISTS)),
-    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
-    Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS), writes=(CONTROL,)),
+    Access(
+        "console",
+        reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, AUDIT, APPROVALS),
+        writes=(CASE_ACTIONS, LISTS, AUDIT, APPROVALS),
+    ),
+    Access(
+        "analyst",
+        reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS, APPROVALS),
+        writes=(CASE_ACTIONS, LABELS, LISTS, APPROVALS),
+    ),
+    Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS, APPROVALS), writes=(CONTROL, APPROVALS)),
     Access("credit-operator", reads=(CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS), writes=(CREDIT_CONTROL,)),
+    Access("auditor", reads=(AUDIT, APPROVALS)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
     Access("application-producer", writes=(APPLICATIONS,)),
@@ -251,8 +270,8 @@ ACCESS = (
         ),
     ),
 )
-"""analyst: who decides cases. operator: who promotes bundles and policies. The producers: your systems that send payments,
-labels and applications, a login each. consumer: those that read what was found."""
+"""analyst: who decides cases. operator: who promotes bundles and policies. auditor: who checks what people did. The producers:
+your systems that send payments, labels and applications, a login each. consumer: those that read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

@@ -21,6 +21,7 @@ from services.settings.bundles import BundleSettings
 from services.settings.scorer import ScorerSettings
 from services.settings.secrets import SecretError, find_secret, shown_url
 from services.storage import SHARED, open_storage
+from services.trusted_persons import step_check
 
 T = TypeVar("T")
 
@@ -216,4 +217,5 @@ def registry_part(settings: BundleSettings, content: str, history: str) -> Regis
         open_storage(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED)
         for part in (content, history)
     )
-    return Registry(stored, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")
+    check = step_check("policy" if content == "policies" else "bundle")
+    return Registry(stored, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}", check)

@@ -26,6 +26,7 @@ SKIPS = {
     "prometheus": "apt-get install prometheus",
     "browser": "A browser is needed",
     "jdk": "install a JDK",
+    "postgresql": "PostgreSQL is not installed",
     "linux": "Linux",
 }
 """Why a test may be skipped, by what is missing where it runs: a part of the skip's reason."""

@@ -7,7 +7,7 @@ for nothing. Pure: the caller's `Shelf` knows where the files are.
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol
 
 from pydantic import ValidationError
@@ -25,6 +25,9 @@ HOLE_STEPS_MAX = 1000
 
 Decide = Callable[[list[RegistryEvent]], RegistryEvent | None]
 """The next step after those that were taken; None where nothing is left to do. Raises BundleError where it may not be taken."""
+
+StepCheck = Callable[[RegistryEvent, int, Sequence[RegistryEvent]], None]
+"""A step, its place, and those before it. Raises BundleError where it may not count."""
 
 
 class Shelf(Protocol):
@@ -47,14 +50,34 @@ class UnreachableRegistryError(BundleError):
 class Registry:
     """Bundles by digest, and the history. Steps are read once; of one process and one thread."""
 
-    def __init__(self, bundles: Shelf, events: Shelf, url: str = "the registry") -> None:
-        """url: what error messages call it."""
-        self._bundles, self._events, self._url = bundles, events, url
+    def __init__(
+        self, bundles: Shelf, events: Shelf, url: str = "the registry", check: "StepCheck | None" = None
+    ) -> None:
+        """url: what error messages call it. check: raises BundleError for a step that may not count."""
+        self._bundles, self._events, self._url, self._check = bundles, events, url, check
         self._read: dict[int, RegistryEvent] = {}
+        self._refused: dict[int, tuple[RegistryEvent, BundleError]] = {}
 
     def history(self) -> list[RegistryEvent]:
-        """Every step so far, in order. Raises BundleError where one cannot be read."""
-        return [self._step(number) for number in self._numbers()]
+        """Every step so far, in order; void where it may not count. Raises BundleError where one cannot be read."""
+        return self._counted(self._numbers())
+
+    def refused(self) -> list[tuple[RegistryEvent, BundleError]]:
+        """The steps that may not count, and why."""
+        return list(self._refused.values())
+
+    def _counted(self, numbers: Sequence[int]) -> list[RegistryEvent]:
+        counted: list[RegistryEvent] = []
+        for number in numbers:
+            event = self._step(number)
+            try:
+                if self._check is not None:
+                    self._check(event, len(counted), counted)
+            except BundleError as error:
+                self._refused[number] = event, error
+                event = event.model_copy(update={"action": "void", "channel": None})
+            counted.append(event)
+        return counted
 
     def _numbers(self) -> list[int]:
         """Numbers of the steps that count. Raises UnreachableRegistryError."""
@@ -167,7 +190,7 @@ class Registry:
     def _append(self, decide: Decide) -> RegistryEvent | None:
         for _ in range(TRIES_MAX):
             numbers = self._numbers()
-            step = decide([self._step(number) for number in numbers])
+            step = decide(self._counted(numbers))
             if step is None:
                 return None
             try:

@@ -20,7 +20,15 @@ HOUR_MS = 3600 * 1000
 HERE = Path(__file__).parent
 SEVERITIES = {3: "high", 2: "medium", 1: "low"}
 TRIGGERS = {"probability": "likely fraud", "anomaly_percentile": "unusual"}
-DONE = {**VERBS, "expire": "expired", "assign": "assigned", "escalate": "escalated", "note": "noted"}
+DONE = {
+    **VERBS,
+    "approve": "approved",
+    "reject": "rejected",
+    "expire": "expired",
+    "assign": "assigned",
+    "escalate": "escalated",
+    "note": "noted",
+}
 
 BUDGET_WORDS = {"alerts": "alerts", "reviews": "reviews", "challenged_good": "good money challenged,"}
 CHANNEL_WORDS = {

@@ -10,9 +10,9 @@ from jinja2 import Environment
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from schemas.case import Case
-from services.cases.rules import standing
+from services.cases.rules import standing, waiting
 from services.clock import wall_ms
-from services.console import bulk_pages, overview_pages, pages
+from services.console import approving, bulk_pages, overview_pages, pages, second_person, unmasking
 from services.console.bulk import Bulk
 from services.console.model import SEVERE
 from services.console.overview import Overview
@@ -22,6 +22,7 @@ from services.console.timeline import timeline
 from services.console.users import Users
 from services.console.web import Asked, Handler, RefusedError
 from services.console.writer import ActionWriter, Result, UnusableError, usable_action, usable_entry
+from services.privacy.subject_keys import SubjectKeys
 from services.settings.console import ConsoleSettings
 
 HOUR_MS = 3600 * 1000
@@ -52,6 +53,10 @@ class Desk:
     templates: Environment
     bulk: Bulk
     overview: Overview
+    subject_keys: SubjectKeys | None = None
+    """What opens sealed attributes for those who may see them."""
+    request_h: float | None = None
+    """So long a list entry waits for a second person; None: it needs none."""
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def render(self, name: str, asked: Asked | None, status: int = 200, **values: Any) -> HTMLResponse:
@@ -216,7 +221,7 @@ async def decide(desk: Desk, asked: Asked) -> Response:
     overrule = bool(asked.text("overrule"))
     if overrule and not asked.may("overrule"):
         raise RefusedError(403, f"Your role ({asked.user.role}) may not overrule a decision.")
-    return await _act(desk, asked, {"action": verb, "overrule": overrule}, f"{verb}")
+    return await act(desk, asked, {"action": verb, "overrule": overrule}, f"{verb}")
 
 
 async def work(desk: Desk, asked: Asked) -> Response:
@@ -234,10 +239,11 @@ async def work(desk: Desk, asked: Asked) -> Response:
         raise RefusedError(400, "A note needs words.")
     elif verb not in ("escalate", "note"):
         raise RefusedError(400, "There is no such action.")
-    return await _act(desk, asked, fields, verb)
+    return await act(desk, asked, fields, verb)
 
 
-async def _act(desk: Desk, asked: Asked, fields: dict[str, Any], did: str) -> Response:
+async def act(desk: Desk, asked: Asked, fields: dict[str, Any], did: str) -> Response:
+    """Write an action on the case of the path, and show what came of it: done, asked for, or refused."""
     case = await desk.case(asked)
     seen, note = asked.number("version"), asked.text("note") or None
     try:
@@ -248,7 +254,8 @@ async def _act(desk: Desk, asked: Asked, fields: dict[str, Any], did: str) -> Re
     result = await desk.writer.act(action)
     if result.refused:
         return await _conflict(desk, asked, result, did, note)
-    query = urlencode({"did": did if result.case else "written"})
+    waits = result.case is not None and did in ("confirm", "dismiss") and result.case.pending is not None
+    query = urlencode({"did": "asked" if waits else did if result.case else "written"})
     return RedirectResponse(f"/cases/{case.case_id}?{query}", 303)
 
 
@@ -256,7 +263,11 @@ async def _conflict(desk: Desk, asked: Asked, result: Result, did: str, note: st
     """The case as it is, what was wanted, and what stands against it."""
     assert result.case is not None
     case = result.case
-    stands = standing(case) if did in ("confirm", "dismiss") else f"being worked by {case.assignee}"
+    stands = f"being worked by {case.assignee}"
+    if did in ("confirm", "dismiss"):
+        stands = standing(case) if case.pending is None else waiting(case)
+    elif did in ("approve", "reject", "withdraw"):
+        stands = "no longer waiting for it" if case.pending is None else waiting(case)
     conflict = {"did": did, "stands": stands}
     return await _page(desk, asked, case, 409, conflict=conflict, draft={"note": note or ""})
 
@@ -322,6 +333,8 @@ async def enter(desk: Desk, asked: Asked) -> Response:
         )
     except UnusableError as error:
         return await _page(desk, asked, case, 422, problem=str(error))
+    if desk.request_h is not None:
+        return await approving.ask_for(desk, asked, case, entry, desk.request_h)
     await desk.writer.enter(entry)
     return RedirectResponse(f"/cases/{case.case_id}?did=list", 303)
 
@@ -338,6 +351,11 @@ FLASHES = {
     "unmute": "Alerts of this card make cases again.",
     "list": "Written to the list.",
     "none": "No case waits that is not someone's.",
+    "asked": "Asked for. It takes effect once a second person approves it.",
+    "asked-list": "Asked for. It comes onto the list once a second person approves it (Approvals).",
+    "approve": "Approved: the decision is made.",
+    "reject": "Rejected: the case is as it was.",
+    "withdraw": "Taken back.",
     "unchosen": "No case was chosen that can be changed: tick some first.",
     "written": "Written, but the case service has not taken it in yet: reload in a moment, and check that it runs.",
 }
@@ -363,6 +381,12 @@ TABLE: tuple[Route, ...] = (
     Route("POST", "/cases/{case_id}/work", "work", work),
     Route("POST", "/cases/{case_id}/snooze", "work", snooze),
     Route("POST", "/cases/{case_id}/list", "list", enter),
+    Route("POST", "/cases/{case_id}/approve", "approve", second_person.answer),
+    Route("POST", "/cases/{case_id}/withdraw", "decide", second_person.withdraw),
+    Route("GET", "/approvals", "look", approving.show),
+    Route("POST", "/approvals/{request_id}", "approve", approving.answered),
+    Route("GET", "/cases/{case_id}/unmask", "unmask", unmasking.ask),
+    Route("POST", "/cases/{case_id}/unmask", "unmask", unmasking.unmask),
     Route("GET", "/overview", "oversee", overview_pages.show),
     Route("GET", "/overview/report", "oversee", overview_pages.report),
     Route("GET", "/overview/pages/{name}", "oversee", overview_pages.page),

@@ -1,5 +1,6 @@
-"""Local users: a file of names, roles and argon2id hashes, read again when it changes."""
+"""Users: a file of local ones with argon2id hashes, read again when it changes; and whom an identity provider signed in."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from services.reread import Reread
 
 FILE_BYTES_MAX = 4 << 20
 MODE = 0o600
+EXTERNAL_MAX = 10_000
 PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX = 12, 256
 
 UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$", max_length=64)]
@@ -83,9 +85,10 @@ def make_user(name: str, role: str, password: str, now_ms: int) -> User:
 class Users:
     """Those of the file, by name. A file that cannot be read any more leaves those of before."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises UserFileError."""
-        self._file = Reread(path, lambda path: {user.name: user for user in read_users(path)})
+    def __init__(self, path: Path, *, missing_ok: bool = False) -> None:
+        """missing_ok: an identity provider has others. Raises UserFileError."""
+        self._external: OrderedDict[str, User] = OrderedDict()
+        self._file = Reread(path, lambda path: {user.name: user for user in read_users(path, missing_ok=missing_ok)})
 
     def refresh(self) -> None:
         """Take over what has changed. Raises UserFileError."""
@@ -95,9 +98,24 @@ class Users:
         """The user as the file has them now."""
         return self._file.value.get(name)
 
+    def external(self, name: str) -> User | None:
+        """Whom an identity provider signed in under that name, with the role of then."""
+        return self._external.get(name)
+
+    def signed_in(self, user: User) -> bool:
+        """Take over whom an identity provider signed in; not where a local user has the name."""
+        if user.name.casefold() in {name.casefold() for name in self._file.value}:
+            return False
+        self._external[user.name] = user
+        self._external.move_to_end(user.name)
+        if len(self._external) > EXTERNAL_MAX:
+            self._external.popitem(last=False)
+        return True
+
     def names(self) -> list[str]:
-        """Of those who may work cases, for assigning."""
-        return sorted(name for name, user in self._file.value.items() if user.role in ("analyst", "lead", "admin"))
+        """Of those who may work cases, for assigning: local ones, and who has signed in since the start."""
+        both = {**self._external, **self._file.value}
+        return sorted(name for name, user in both.items() if user.role in ("analyst", "lead", "admin"))
 
     def verified(self, name: str, password: str) -> User | None:
         """The user, where the password is theirs. Takes as long for a name that no one has. Blocks for some 50 ms."""

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.clock import monotonic_s
 from services.gateway.access import CERTIFICATE
-from services.gateway.lag import LoopLag
+from services.gateway.lag import TICK_S, LoopLag
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 
@@ -59,12 +59,15 @@ class Bounded(HttpToolsProtocol):
     head = True
     framing_bytes = 0
     refused: int | None = None
-    due_s = 0.0
+    due_s = made_s = 0.0
+    came_s: float | None = None
+    """When the connection came, until its first request is here: what came with it waited for its being accepted, too."""
 
     def connection_made(self, transport: Any) -> None:
         """A client that sends nothing has as long as one that sends slowly."""
         super().connection_made(transport)
-        self.due_s = monotonic_s() + self.limits.request_s_max
+        self.made_s = monotonic_s()
+        self.due_s = self.made_s + self.limits.request_s_max
 
     def data_received(self, data: bytes) -> None:
         """Count what is no body; close a connection on which that does not end."""
@@ -81,8 +84,16 @@ class Bounded(HttpToolsProtocol):
         now_s = monotonic_s()
         self.due_s = now_s + self.limits.request_s_max
         super().on_message_begin()
-        self.scope[ARRIVED] = now_s - self.lag.behind_s()  # type: ignore[literal-required]
+        self.scope[ARRIVED] = self._arrived_s(now_s)  # type: ignore[literal-required]
         self.scope[CERTIFICATE] = common_name(self.transport.get_extra_info("peercert"))  # type: ignore[literal-required]
+
+    def _arrived_s(self, now_s: float) -> float:
+        """When the request that begins was here at the latest."""
+        behind_s, came_s = self.lag.behind_s(), self.came_s
+        self.came_s = None
+        if came_s is not None and now_s - self.made_s <= behind_s + TICK_S:
+            return min(came_s, now_s - behind_s)
+        return now_s - behind_s
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A trailer is read and dropped."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from functools import partial
 from typing import Any
 
 import structlog
@@ -32,9 +33,9 @@ class Server(web.Server):
     uvicorn counts a connection once its TLS handshake is over; here it counts from its first byte.
     """
 
-    def __init__(self, config: uvicorn.Config, connections_max: int, metrics: GatewayMetrics) -> None:
+    def __init__(self, config: uvicorn.Config, connections_max: int, metrics: GatewayMetrics, lag: LoopLag) -> None:
         super().__init__(config)
-        self._connections_max, self._metrics = connections_max, metrics
+        self._connections_max, self._metrics, self._lag = connections_max, metrics, lag
         self._accepting: asyncio.Task[None] | None = None
         self._shaking: set[asyncio.Task[None]] = set()
 
@@ -86,7 +87,7 @@ class Server(web.Server):
             self._refuse(client)
             return
         client.setblocking(False)
-        task = asyncio.create_task(self._connect(client))
+        task = asyncio.create_task(self._connect(client, monotonic_s() - self._lag.behind_s()))
         self._shaking.add(task)
         task.add_done_callback(self._shaking.discard)
 
@@ -97,18 +98,23 @@ class Server(web.Server):
                 client.setblocking(False)
                 client.send(FULL)
 
-    async def _connect(self, client: socket.socket) -> None:
+    async def _connect(self, client: socket.socket, came_s: float) -> None:
         context = self.config.ssl
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol, client, ssl=context, ssl_handshake_timeout=HANDSHAKE_S_MAX if context else None
+                partial(self._protocol, came_s),
+                client,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_S_MAX if context else None,
             )
         except OSError:  # the handshake failed, took too long, or the client is gone
             self._metrics.connections_closed.labels("handshake").inc()
 
-    def _protocol(self) -> asyncio.Protocol:
+    def _protocol(self, came_s: float) -> asyncio.Protocol:
         make: Any = self.config.http_protocol_class
-        protocol: asyncio.Protocol = make(config=self.config, server_state=self.server_state, app_state={})
+        protocol: Bounded = make(config=self.config, server_state=self.server_state, app_state={})
+        if self.config.ssl is None:  # behind a handshake no request can have come with it
+            protocol.came_s = came_s
         return protocol
 
 
@@ -125,6 +131,6 @@ async def serve(
     config = web.config_of(app, settings, http=connection, timeout_keep_alive=IDLE_S_MAX)
     following = asyncio.create_task(lag.follow())
     try:
-        await web.serve_until(Server(config, settings.connections_max, metrics), listening, stop)
+        await web.serve_until(Server(config, settings.connections_max, metrics, lag), listening, stop)
     finally:
         following.cancel()

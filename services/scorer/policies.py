@@ -23,6 +23,7 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.scored import Acknowledgement
+from services.scorer.signed_commands import CommandGuard
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
 from services.trusted_policies import (
@@ -98,8 +99,13 @@ class PolicySwapper:
         loader: PolicyLoader,
         metrics: Metrics,
         follow_lists: Callable[[], Awaitable[None]],
+        guard: CommandGuard | None = None,
     ) -> None:
-        """follow_lists: reads the lists from now on; called before a policy that asks them is taken."""
+        """follow_lists: reads the lists from now on; called before a policy that asks them is taken.
+
+        guard: judges commands by their signatures.
+        """
+        self._guard = guard
         self._models, self._loader, self._metrics, self._follow_lists = models, loader, metrics, follow_lists
         self._commands: dict[PolicyChannel, Control] = {}
         self._thresholds: Control | None = None
@@ -151,6 +157,8 @@ class PolicySwapper:
         if known is not None and known.command.command_id == command.command_id:
             return known.reason is None
         try:
+            if self._guard is not None:
+                await _in(executor, partial(self._guard.check, command))
             now = self._models.policy
             check_order(channel, command, None if now is None else now.ref)
             active: ActivePolicy | None = None

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control, command_key
+from schemas.person import SignedStep
 from schemas.topics import (
     APPLICATIONS,
     CONTROL,
@@ -66,6 +67,7 @@ class ControlCommand:
     refold: bool = False
     why: str | None = None
     registry_steps: int | None = None
+    signed: SignedStep | None = None
     before: BundleRef | None = None
     """What the registry has in the channel, to go back to."""
 
@@ -144,6 +146,7 @@ async def command(
         refold=order.refold,
         why=order.why,
         registry_steps=order.registry_steps,
+        signed=order.signed,
     )
     # to the champion without a bundle: there is nothing to go back to, so the command is deleted
     value = codec.write(control) if order.bundle or order.channel != "champion" else None

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.bundles.allowing import RequestOption, allowed
 from services.cli.bundles.bundle import tell
-from services.cli.bundles.steps import Group, Json, Offline, Wait, Why, change, order, parsed, step, usable
+from services.cli.bundles.steps import Group, Json, Offline, Wait, Why, change, order, parsed, signers, step, usable
 from services.cli.output import notes, print_json, results, shown
 from services.cli.products import OfProduct, Product, policy_settings
 
@@ -76,6 +77,7 @@ def promote(
     offline: Offline = False,
     group: Group = None,
     product: OfProduct = Product.FRAUD,
+    request: RequestOption = None,
     json: Json = False,
 ) -> None:
     """Ask the running scorers to decide by a published policy, and record it once every partition does.
@@ -86,11 +88,29 @@ def promote(
 
     registry = _registry(product)
     wanted, history = registry.published(*parsed(policy)), registry.history()
-    promoted = step("promote", wanted, "champion", why)
-    if promotion(history, promoted) is None:
+    if promotion(history, step("promote", wanted, "champion", why)) is None:
         notes.print(f"{wanted} decides already; the command is sent to the scorers again.")
-    asked = order("policy", wanted, why, len(history), holder(history, wanted.name, "champion"))
-    change(asked, lambda: registry.promote(promoted), wait, offline, group, json, product)
+    before = holder(history, wanted.name, "champion")
+    said = {
+        "action": "promote",
+        "line": wanted.name,
+        "channel": "champion",
+        "bundle": wanted,
+        "before": before,
+        "why": why,
+    }
+    by = allowed("policy", request, len(history), **said)
+    promoted = step("promote", wanted, "champion", why, by.signed)
+    change(
+        order("policy", wanted, why, by, before),
+        lambda: registry.promote(promoted),
+        wait,
+        offline,
+        group,
+        json,
+        by,
+        product,
+    )
 
 
 @in_our_words()
@@ -101,6 +121,7 @@ def rollback(
     offline: Offline = False,
     group: Group = None,
     product: OfProduct = Product.FRAUD,
+    request: RequestOption = None,
     json: Json = False,
 ) -> None:
     """Go back to the policy that decided before, and record it once every partition has.
@@ -115,20 +136,23 @@ def rollback(
     now, target = holder(history, name, "champion"), previous(history, name)
     if now is None:
         raise AssayError(f"No policy of {name} decides by the registry, so there is nothing to take back.")
+    said = {"action": "rollback" if target else "withdraw", "line": name, "channel": "champion"}
+    by = allowed("policy", request, len(history), **said, bundle=target, before=now, why=why)
 
     def record() -> None:
         if target is None:
-            registry.withdraw(name, lambda held: step("withdraw", held, "champion", why), "champion")
+            registry.withdraw(name, lambda held: step("withdraw", held, "champion", why, by.signed), "champion")
         else:
-            registry.rollback(name, lambda before: step("rollback", before, "champion", why))
+            registry.rollback(name, lambda before: step("rollback", before, "champion", why, by.signed))
 
     change(
-        order("policy", target, why, len(history), now, replaces=now, rollback=True),
+        order("policy", target, why, by, now, replaces=now, rollback=True),
         record,
         wait,
         offline,
         group,
         json,
+        by,
         product,
     )
 
@@ -142,6 +166,7 @@ def shadow(
     offline: Offline = False,
     group: Group = None,
     product: OfProduct = Product.FRAUD,
+    request: RequestOption = None,
     json: Json = False,
 ) -> None:
     """Evaluate a published policy beside the one that decides, without effect: what it says is on the decisions."""
@@ -152,23 +177,18 @@ def shadow(
         raise AssayError("Name the policy to evaluate in shadow, such as fraud/4, or end it with --off.")
     registry = _registry(product)
     history = registry.history()
-    if policy is None:
-        name = _line(product)
-        change(
-            order("shadow_policy", None, why, len(history), holder(history, name, "challenger")),
-            lambda: registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why)),
-            wait,
-            offline,
-            group,
-            json,
-            product,
-        )
-        return
-    wanted = registry.published(*parsed(policy))
-    asked = order("shadow_policy", wanted, why, len(history), holder(history, wanted.name, "challenger"))
-    change(
-        asked, lambda: registry.promote(step("promote", wanted, "challenger", why)), wait, offline, group, json, product
-    )
+    name = _line(product) if policy is None else parsed(policy)[0]
+    wanted, before = registry.published(*parsed(policy)) if policy else None, holder(history, name, "challenger")
+    said = {"line": name, "channel": "challenger", "bundle": wanted, "before": before, "why": why}
+    by = allowed("policy", request, len(history), action="promote" if wanted else "withdraw", **said)
+    asked = order("shadow_policy", wanted, why, by, before)
+
+    def record() -> object:
+        if wanted is not None:
+            return registry.promote(step("promote", wanted, "challenger", why, by.signed))
+        return registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why, by.signed))
+
+    change(asked, record, wait, offline, group, json, by, product)
 
 
 def history(line: PolicyLine = None, product: OfProduct = Product.FRAUD, json: Json = False) -> None:
@@ -184,11 +204,12 @@ def history(line: PolicyLine = None, product: OfProduct = Product.FRAUD, json: J
         now = {"deciding": deciding and str(deciding), "shadow": beside and str(beside)}
         print_json({**now, "steps": [event.model_dump(exclude_none=True) for event in steps]})
         return
-    table = Table("when, UTC", "step", "policy", "digest", "by", "why")
+    table = Table("when, UTC", "step", "policy", "digest", "by", "signed by", "why")
     for event in steps:
         when = datetime.fromtimestamp(event.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         what = f"{event.action} (shadow)" if event.channel == "challenger" else event.action
-        table.add_row(*map(shown, (when, what, str(event.bundle), event.bundle.digest[:12], event.by, event.why or "")))
+        cells = (when, what, str(event.bundle), event.bundle.digest[:12], event.by, signers(event), event.why or "")
+        table.add_row(*map(shown, cells))
     results.print(table)
     results.print(f"deciding: {deciding or 'none'}, in shadow: {beside or 'none'}")
 

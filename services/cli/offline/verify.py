@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from services.verification.pipeline import Pipeline
     from services.verification.verdict import Verdict
 
-EXAMPLE = "Example: assay verify --json; assay verify --product credit"
+EXAMPLE = "Example: assay verify --json; assay verify --product credit; assay verify --audit"
 
 DAMAGE = {
     "missing": "inputs without score or dead letter",
@@ -65,6 +65,15 @@ def verify(
             help="Exit with 0 although cards are split over partitions, for example after some were added.",
         ),
     ] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Instead: whether the console's audit trail has a gap, or a changed record.")
+    ] = False,
+    audit_heads: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --audit: file of the trail's newest records. Compared with, then written: keep it elsewhere."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Read input and outputs back and check that each committed input was answered exactly once.
@@ -74,6 +83,13 @@ def verify(
     compares the scores themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of
     order, inconsistent, hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
+    if audit or audit_heads:
+        from services.cli.offline.audit_check import check
+
+        if not audit:
+            raise typer.BadParameter("it belongs to --audit.", param_hint="--audit-heads")
+        check(audit_heads, json=json)
+        return
     group = group or _group(product)
     pipeline, spec, entities = _pipeline(product, source, entities=entities, hidden=json)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}

@@ -26,6 +26,9 @@ FORMS = {
     "work": {"action": "note", "note": "seen"},
     "snooze": {"action": "mute", "hours": "24"},
     "list": {"list_name": "stolen", "reason": "called"},
+    "unmask": {"reason": "the bank calls"},
+    "approve": {"action": "approve", "request": "5"},
+    "{request_id}": {"action": "reject"},
     "bulk": {"action": "dismiss", "case": "0-50~1"},
 }
 

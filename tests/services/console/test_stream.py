@@ -3,14 +3,18 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from schemas import codec
+from schemas.audit import AuditEntry
 from schemas.lists import ListEntry
-from schemas.topics import LABELS, LISTS
+from schemas.topics import AUDIT, LABELS, LISTS
+from services.cli.app import app
 from services.console.model import POSITIONS, ReadModel
 from tests.services.console.browsing import chromium, needs_chromium, person
 from tests.services.console.conftest import Office, wait
@@ -88,6 +92,35 @@ def test_the_database_is_filled_on_from_where_it_stopped_and_from_nothing_where_
         office.restart()
         assert ("console.rebuilding" in office.console.log()) == spoil
         assert rows(office.client("ana").get("/queue").text) == before
+
+
+def test_what_people_did_is_a_whole_trail_on_the_topic_over_restarts_and_for_the_command_that_checks_it(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every chain is tied to the one before; a head that is not there any more is named, and ends the command with 1."""
+    lead, case_id = office.client("lead"), office.open_case()
+    assert lead.submit(f"/cases/{case_id}/unmask", reason="the bank calls").status_code == 200
+    office.console.terminate()
+    office.restart()
+    office.client("ana")
+    entries = [codec.read(AuditEntry, record.value) for record in read(office, AUDIT.name)]
+    done = [(e.by, e.action, e.outcome, e.reason) for e in entries if e.action == "unmask"]
+    assert done == [("lead", "unmask", outcome, "the bank calls") for outcome in ("asked", "done")]
+    starts = [e for e in entries if e.action == "start"]
+    assert len(starts) >= 2
+    assert all(e.before is not None for e in starts[1:])
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", office.stream.bootstrap)
+    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", office.stream.prefix)
+    command = ["verify", "--audit", "--audit-heads", str(tmp_path / "heads.json"), "--json"]
+    for _ in range(2):
+        found = CliRunner().invoke(app, command)
+        assert found.exit_code == 0, found.output
+    verdict = json.loads(found.stdout)
+    assert (verdict["records"], verdict["damaged"], len(verdict["heads"])) == (len(entries), 0, len(starts))
+    heads = json.loads((tmp_path / "heads.json").read_text())
+    (tmp_path / "heads.json").write_text(json.dumps(heads | {"0" * 16: [3, 10**6, "0" * 64]}))
+    lost = CliRunner().invoke(app, command)
+    assert (lost.exit_code, "is not there any more" in lost.stdout) == (1, True)
 
 
 def rows(page: str) -> list[str]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import time
+from typing import Any
 
 import pytest
 import uvloop
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from services.clock import monotonic_s
 from services.gateway.api import guarded
 from services.gateway.lag import TICK_S, TOLERATED_S, LoopLag
-from services.gateway.server import serve
+from services.gateway.server import Server, serve
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 from services.web import listen
@@ -61,6 +62,32 @@ def test_a_late_loop_begins_earlier_and_forgets_it() -> None:
     for _ in range(200):
         lag.tick(due_s=clock.now_s)
     assert lag.margin_s() == 0.0
+
+
+async def test_a_request_that_came_with_its_connection_waited_for_being_accepted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Accepting takes turns of the loop: here none of them is late, and together they are."""
+    connect = Server._connect
+
+    async def slowly(*arguments: Any) -> None:
+        await asyncio.sleep(STALL_S)
+        await connect(*arguments)
+
+    monkeypatch.setattr(Server, "_connect", slowly)
+    settings, written = GatewaySettings(port=0, deadline_ms=200), Written()
+    listening, stop = listen(settings, "ASSAY_GATEWAY_", backlog=16), asyncio.Event()
+    gateway = gateway_of(settings, written)
+    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, gateway.lag, stop))
+    try:
+        client = await Stamped.open(*listening.getsockname())
+        answer = await client.ask(posted("/v1/events", json.dumps(payment(1)).encode(), 200))
+        assert b'"stand_in":true' in answer.body
+        assert gateway.metrics.late._value.get() == 1
+    finally:
+        stop.set()
+        await serving
+        listening.close()
 
 
 @pytest.mark.parametrize("stalls", [False, True])

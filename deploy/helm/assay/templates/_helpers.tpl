@@ -79,9 +79,9 @@ containers:
       {{- with .service.grpcPort }}
       - {name: grpc, containerPort: {{ . }}}
       {{- end }}
-    startupProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 5, failureThreshold: 60}
-    livenessProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6}
-    readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 5}
+    startupProbe: {httpGet: {path: /livez, port: http{{ if .service.tls }}, scheme: HTTPS{{ end }}}, periodSeconds: 5, failureThreshold: 60}
+    livenessProbe: {httpGet: {path: /livez, port: http{{ if .service.tls }}, scheme: HTTPS{{ end }}}, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6}
+    readinessProbe: {httpGet: {path: /readyz, port: http{{ if .service.tls }}, scheme: HTTPS{{ end }}}, periodSeconds: 5, timeoutSeconds: 5}
     {{- end }}
     resources:
       requests: {cpu: {{ .service.resources.cpu | quote }}, memory: {{ .service.resources.memory }}}
