@@ -93,8 +93,8 @@ chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running syste
 fuzz: $(VENV)/.installed-all ## malformed payments and specs: none stops a partition, none reaches a log (INPUTS=1000000 SEED=1)
 	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
 
-six-commands: $(VENV)/.installed-all ## from assay init to alerts by the words of its README, on two streams of other shapes; a quarter of an hour
-	@$(RUN)/python -m pytest -x tests/streams/six_commands.py
+six-commands: $(VENV)/.installed-all ## from assay init to alerts by the words of its README, on two streams of other shapes
+	@$(RUN)/python -m pytest -x tests/streams/test_six_commands.py
 
 side-kills: $(VENV)/.installed-all ## kills the monitor with -9 again and again: every successor makes progress (KILLS=100 SEED=1)
 	@$(RUN)/python -m tests.chaos.side_kills --kills $(KILLS) $(if $(SEED),--seed $(SEED))

@@ -139,7 +139,7 @@ class Learn(Part):
     encode: Literal["embedding", "frequency", "rate"] = Field(
         "embedding",
         description="embedding: each value has weights of its own in the network; frequency: its share of the training cut; "
-        "rate: its share of frauds there, drawn towards the share of all by `smoothing`.",
+        "rate: its share of frauds, or of defaults, there, drawn towards the share of all by `smoothing`.",
     )
     values_max: Annotated[int, Field(ge=1, le=200)] = Field(50, description="So many values are named, the commonest.")
     count_min: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
@@ -147,6 +147,11 @@ class Learn(Part):
     )
     smoothing: Annotated[float, Field(ge=0.0, le=1e6)] = Field(
         50.0, description="rate: as if so many more events of the value had the rate of all."
+    )
+    outcome: Literal["frauds", "defaults"] = Field(
+        "frauds",
+        exclude_if=lambda outcome: outcome == "frauds",
+        description="What a rate is of, in words; training on applications writes defaults.",
     )
 
 
@@ -200,7 +205,7 @@ class CategoryFeature(OneAttributeFeature):
 
     def _measured_words(self, value: float) -> str:
         names = [name for name, one in self.values.items() if _same(value, one.number)]
-        what = "frauds" if self.learn and self.learn.encode == "rate" else "of all"
+        what = self.learn.outcome if self.learn and self.learn.encode == "rate" else "of all"
         share = f"{number_words(100 * value)} % {what}"
         return f"{' or '.join(names)} ({share})" if 0 < len(names) <= SAME_MAX else share
 
