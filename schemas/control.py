@@ -105,3 +105,30 @@ def command_key(group: Group, channel: Channel) -> bytes:
 def acknowledgement_key(group: Group, channel: Channel, partition: int) -> bytes:
     """The key of a partition's answer on the topic."""
     return f"{group}:{channel}:{partition}".encode()
+
+
+def acknowledgement_of(
+    command: Control,
+    holds: BundleRef | None,
+    by: str,
+    at_ms: int,
+    *,
+    why: str | None,
+    partition: int,
+    from_offset: int | None,
+) -> Control:
+    """A partition's answer to a command. holds: what the channel has now. why: of a refusal."""
+    return Control(
+        kind="acknowledgement",
+        group=command.group,
+        channel=command.channel,
+        command_id=command.command_id,
+        at_ms=at_ms,
+        by=by,
+        bundle=holds,
+        thresholds=command.thresholds if why is None else None,
+        outcome="in_force" if why is None else "refused",
+        why=why,
+        source_partition=partition,
+        from_offset=from_offset,
+    )

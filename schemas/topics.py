@@ -118,6 +118,13 @@ CONTROL_ANSWERS = Topic(
     "control-answers", Control, "group, channel, partition", "scorer", None, partitions="one", cleanup="compact"
 )
 """Apart from the commands, so that who may answer cannot command, and who may command cannot answer."""
+CREDIT_CONTROL = Topic(
+    "credit-control", Control, "group, channel", "assay policy", None, partitions="one", cleanup="compact"
+)
+CREDIT_CONTROL_ANSWERS = Topic(
+    "credit-control-answers", Control, "group, channel, partition", "credit", None, partitions="one", cleanup="compact"
+)
+"""Apart from those of payments: who may change what is decided about payments cannot change what is about applications."""
 ANSWERS = Topic("answers", Answer, "transaction_id", "scorer", DAY_MS)
 """To events whose records ask for one; without a key where the event was refused. On the event's own partition, so that a
 repetition's answer lies behind the decision, and a partition without an owner holds back no other's answers."""
@@ -156,6 +163,8 @@ TOPICS = (
     CREDIT_DECISIONS,
     CONTROL,
     CONTROL_ANSWERS,
+    CREDIT_CONTROL,
+    CREDIT_CONTROL_ANSWERS,
     ANSWERS,
     AUDIT,
     APPROVALS,
@@ -184,7 +193,7 @@ def typed_copy(topic: Topic, form: Literal["avro", "protobuf"]) -> Topic:
 
 
 TYPED_COPIES = tuple(typed_copy(topic, form) for form in ("avro", "protobuf") for topic in CONVERTED)
-CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
+CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS, CREDIT_CONTROL_ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +224,7 @@ ACCESS = (
     Access("intake", grouped=(TRANSACTIONS,), writes=INTAKE_OUTPUTS, transactional=True),
     Access("converter", grouped=CONVERTED, writes=(*TYPED_COPIES, DEAD_LETTERS), transactional=True),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
-    Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
+    Access("credit", reads=(CREDIT_CONTROL,), grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
     Access(
         "cases",
         reads=(CASE_MUTES,),
@@ -241,6 +250,7 @@ ACCESS = (
         writes=(CASE_ACTIONS, LABELS, LISTS, APPROVALS),
     ),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS, APPROVALS), writes=(CONTROL, APPROVALS)),
+    Access("credit-operator", reads=(CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS), writes=(CREDIT_CONTROL,)),
     Access("auditor", reads=(AUDIT, APPROVALS)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
@@ -260,8 +270,8 @@ ACCESS = (
         ),
     ),
 )
-"""analyst: who decides cases. operator: who promotes bundles. auditor: who checks what people did. The producers: your systems
-that send payments, labels and applications, a login each. consumer: those that read what was found."""
+"""analyst: who decides cases. operator: who promotes bundles and policies. auditor: who checks what people did. The producers:
+your systems that send payments, labels and applications, a login each. consumer: those that read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

@@ -133,9 +133,9 @@ def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Pat
     if settings.registry_url is not None:
         registry, url = registry_of(settings), f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}"
         history = registry.history()
-        if not history:
+        if not history and not registry_part(settings, "policies", "policy-events").history():
             raise BundleError(
-                f"{url} holds no registry: correct it, or publish a bundle there with `assay registry publish`.",
+                f"{url} holds no registry: correct it, or publish a bundle there with `assay registry publish`, or a policy.",
                 "unreadable",
             )
         held = champions(history, settings.registry_line)

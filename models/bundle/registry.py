@@ -171,11 +171,18 @@ class Registry:
         assert step is not None, "a rollback always takes a step"
         return step
 
-    def withdraw(self, name: str, make: Callable[[BundleRef], RegistryEvent]) -> RegistryEvent | None:
-        """Empty `challenger`. None where it is empty. make: the step, from the bundle that held it."""
+    def withdraw(
+        self, name: str, make: Callable[[BundleRef], RegistryEvent], channel: Channel = "challenger"
+    ) -> RegistryEvent | None:
+        """Empty a channel; `champion` where nothing was there before. None where it is empty. Raises BundleError.
+
+        make: the step, from the bundle that held it.
+        """
 
         def decide(history: list[RegistryEvent]) -> RegistryEvent | None:
-            now = holder(history, name, "challenger")
+            now = holder(history, name, channel)
+            if channel == "champion" and (before := previous(history, name)) is not None:
+                raise BundleError(f"{before} was champion of {name} before: use `assay registry rollback`.")
             return None if now is None else make(now)
 
         return self._append(decide)
@@ -252,6 +259,8 @@ def champions(history: list[RegistryEvent], name: str) -> list[BundleRef]:
                 )
         elif event.action == "promote":
             held.append(event.bundle)
+        elif event.action == "withdraw":  # the first of all was taken back
+            held.clear()
     return held[::-1]
 
 

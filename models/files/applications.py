@@ -16,9 +16,11 @@ from models.files.options import ReadOptions, TableError, nearest, shown
 from models.files.table import RAGGED_WORDS, Table, read_table
 from schemas.feature_kinds.event import AttributeFeature, CategoryFeature, MissingFeature
 from schemas.feature_spec import FeatureSpec
+from schemas.policy import AttributeType
 
 DEFAULT, REPAID = ("default", "defaulted", "bad"), ("repaid", "paid", "good")
 PLAIN = ReadOptions()
+NO_MORE: Mapping[str, AttributeType] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,23 @@ def read(
     spec: FeatureSpec,
     label: str | None = None,
     options: ReadOptions = PLAIN,
+    more: Mapping[str, AttributeType] = NO_MORE,
 ) -> Applications:
     """The attributes that the spec reads of every row of the file, in its order. names: attribute -> column, where it has
     another name.
 
     An attribute that only categories read is text as written. `NA` and its like are a category where the spec names them, and
-    else nothing. label: the column that says who defaulted, as 1, true, yes, default or bad and their opposites. Raises
-    TableError, also where a column is absent that `options.without` does not name.
+    else nothing. label: the column that says who defaulted, as 1, true, yes, default or bad and their opposites. more:
+    further attributes, which a policy reads, and their types. Raises TableError, also where a column is absent that
+    `options.without` does not name.
     """
     numbers, categories, open_names = _attributes(spec)
+    for name, kind in more.items():
+        if name not in numbers and name not in categories:
+            if kind == "text":
+                categories[name] = set()
+            else:
+                numbers.append(name)
     columns: dict[str, str] = {}
 
     def choose(header: Sequence[str]) -> list[str]:

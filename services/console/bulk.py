@@ -17,7 +17,7 @@ import structlog
 
 from schemas import codec
 from schemas.case import Case, CaseAction
-from services.cases.rules import standing
+from services.cases.rules import standing, waiting
 from services.clock import wall_ms
 from services.console.model import WAITING, ReadModel
 from services.console.queries import Queries
@@ -171,7 +171,7 @@ class Bulk:
         result = await self._writer.act(action)
         if result.case is None:
             batch.not_done.append(NotDone(action.case_id, "written, not taken in yet"))
-        elif result.refused:
+        elif result.refused or (action.action in ("confirm", "dismiss") and result.case.pending is not None):
             batch.not_done.append(NotDone(action.case_id, why_not(result.case, action)))
         else:
             batch.done.append(action.case_id)
@@ -179,7 +179,9 @@ class Bulk:
 
 def why_not(case: Case, action: CaseAction) -> str:
     """What stands against it."""
-    return standing(case) if action.action in ("confirm", "dismiss") else f"being worked by {case.assignee}"
+    if action.action not in ("confirm", "dismiss"):
+        return f"being worked by {case.assignee}"
+    return standing(case) if case.pending is None else waiting(case)
 
 
 def _was_written(case: Case, action: CaseAction) -> bool:

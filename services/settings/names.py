@@ -69,6 +69,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         intake.IntakeSettings,
         profiler.ProfilerSettings,
         credit.CreditSettings,
+        policy.CreditPolicySettings,
         gateway.GatewaySettings,
         converter.OutputSettings,
         converter.ConverterSettings,

@@ -318,7 +318,7 @@ STATE = Section(
             [
                 Query("sum(rate(assay_unplaced_labels_total[$__rate_interval]))", "frauds not placed"),
                 Query("sum(rate(assay_forgotten_terminal_sums_total[$__rate_interval]))", "sums too old"),
-                Query("sum(rate(assay_forgotten_terminals_total[$__rate_interval]))", "terminals beyond the room"),
+                Query(rate("assay_forgotten_terminals_total", "kind"), "terminals forgotten: {{kind}}"),
             ],
             "table-too-old",
         ),

@@ -32,7 +32,7 @@ def taught(
     usable, problems = credit_dataset(_taking_anything(spec), attributes, defaulted)
     train = stratified_split(usable, seed).train
     kept = np.delete(np.arange(len(attributes)), list(problems))[train.card]
-    texts = {
+    texts: dict[int, Sequence[str]] = {
         place: [_text(attributes[row].get(feature.attribute)) for row in kept.tolist()]
         for place, feature in enumerate(spec.features)
         if isinstance(feature, CategoryFeature) and feature.learn is not None

@@ -10,6 +10,7 @@ import typer
 
 from services.cli.bundles.bundle import tell
 from services.cli.output import notes, print_json, results
+from services.cli.products import Product
 
 if TYPE_CHECKING:
     from schemas.control import BundleRef, Channel, RegistryChannel
@@ -26,7 +27,9 @@ Wait = Annotated[
     ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Change the registry only; no command to running scorers.")]
-Group = Annotated[str | None, typer.Option(help="Consumer group of the scorers. Default: ASSAY_GROUP.")]
+Group = Annotated[
+    str | None, typer.Option(help="Consumer group of the scorers. Default: ASSAY_GROUP, or ASSAY_CREDIT_GROUP.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
 
@@ -38,14 +41,15 @@ def change(
     group: str | None,
     json: bool,
     by: "Allowed",
+    product: Product = Product.FRAUD,
 ) -> None:
     """Ask the scorers, record what they agree to, and say what came of it. Raises Exit(1) where it was taken back.
 
     by: what allows it, and whose request is then done.
     """
     from services.cli.bundles.allowing import finish
+    from services.cli.bundles.commanding import PRODUCTS, show_answers
     from services.cli.bundles.commanding import change as command
-    from services.cli.bundles.commanding import show_answers
 
     bundle = str(asked.bundle) if asked.bundle else None
     if offline:
@@ -53,7 +57,7 @@ def change(
         finish(by)
         tell({"channel": asked.channel, "bundle": bundle}, json)
         return
-    done = asyncio.run(command(asked, group or default_group(), who(), wait_s, record))
+    done = asyncio.run(command(asked, group or default_group(product), who(), wait_s, record, PRODUCTS[product]))
     refused = len(done.refused)
     if json:
         partitions = {"partitions": done.partitions, "answered": len(done.answers), "refused": refused}
@@ -132,9 +136,14 @@ def step(
     )
 
 
-def default_group() -> str:
+def default_group(product: Product = Product.FRAUD) -> str:
     """The scorers' consumer group, as the settings have it."""
     from services.settings.loading import load
+
+    if product is Product.CREDIT:
+        from services.settings.credit import CreditSettings
+
+        return load(CreditSettings).group
     from services.settings.processing import RuntimeSettings
 
     return load(RuntimeSettings).group

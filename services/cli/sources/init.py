@@ -16,6 +16,7 @@ from services.errors import AssayError
 if TYPE_CHECKING:
     from models.discovery.draft import Answers
     from models.files.options import ReadOptions
+    from schemas.record_format import Envelope
     from schemas.source_spec import SourceSpec
     from services.cli.sources.checking import Looked
 
@@ -118,7 +119,7 @@ def _spec_text(
     records: int,
     options: "ReadOptions | None",
     form: str | None,
-    envelope: str | None,
+    envelope: "Envelope | None",
 ) -> str:
     """The source spec: the one given, or the one that the topic or file shows. Raises Exit(1) where a question is open."""
     from dataclasses import replace
