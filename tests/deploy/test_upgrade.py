@@ -81,7 +81,9 @@ class Version:
 
 @pytest.mark.slow
 @pytest.mark.alone
-@pytest.mark.skipif(not PREVIOUS, reason="set PREVIOUS_ASSAY to the folder of an earlier version's checkout with its .venv")
+@pytest.mark.skipif(
+    not PREVIOUS, reason="set PREVIOUS_ASSAY to the folder of an earlier version's checkout with its .venv"
+)
 def test_an_earlier_version_is_upgraded_and_taken_back(kafka_bootstrap: str, topic_prefix: str, tmp_path: Path) -> None:
     """Every payment is scored once over both changes, and this version finds every bit of what the earlier one scored."""
     common = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")} | {
