@@ -5,6 +5,7 @@ Only a scorer of a routed source looks: a record that its producer keyed for us 
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from schemas.topics import (
     ENTITY_EVENTS,
@@ -28,6 +29,27 @@ WITH_ORIGIN = tuple(topic.name for topic in (EVENTS, ENTITY_EVENTS, ENTITY_FEATU
 POSITION = (SOURCE_TOPIC_HEADER, SOURCE_PARTITION_HEADER, SOURCE_OFFSET_HEADER, SOURCE_SPEC_HEADER)
 
 
+PASSED_ON = (ENTITY_EVENTS.name, ENTITY_FEATURES.name)
+
+
+class Position(NamedTuple):
+    """Where a record lies."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+def position_of_event(record: Record) -> Position:
+    """Where the event's own record lies: the source's, where stages of entities passed it on; else this one."""
+    if record.topic.endswith(PASSED_ON):
+        found = dict(record.headers)
+        topic, partition, offset = (found.get(name) or b"" for name in POSITION[:3])
+        if topic and _is_number(partition, 9) and _is_number(offset, 18):
+            return Position(topic.decode(errors="replace"), int(partition), int(offset))
+    return Position(record.topic, record.partition, record.offset)
+
+
 def origin_headers(record: Record) -> Headers:
     """What is handed on: the position of the user's record. Nothing where intake did not make the record."""
     found = dict(getattr(record, "headers", ()))
@@ -42,6 +64,10 @@ def origin_headers(record: Record) -> Headers:
 def origin_timestamps_ms(records: Sequence[Record]) -> list[int]:
     """When the users' records were produced, from which latency counts; the record's own time where no header says."""
     return [_timestamp_ms(record) for record in records]
+
+
+def _is_number(text: bytes, digits_max: int) -> bool:
+    return text.isdigit() and len(text) <= digits_max
 
 
 def _timestamp_ms(record: Record) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
 from schemas.dead_letter import DeadLetterReason
-from schemas.topics import DEAD_LETTERS, ENTITY_HEADER, ENTITY_VALUES_HEADER, SOURCE_PARTITION_HEADER
+from schemas.topics import ENTITY_HEADER, ENTITY_VALUES_HEADER, SOURCE_PARTITION_HEADER
 from services.clock import wall_ms
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
@@ -21,6 +21,7 @@ from services.engine.faults import Fault, count_faults
 from services.engine.origin import origin_timestamps_ms
 from services.entities.chain import Chain, Passing, key_of
 from services.observability.metrics import Metrics
+from services.scorer.answers import AnswerWriter, refusals
 from services.scorer.processor import Limits
 
 STATE_VERSION = 1
@@ -58,6 +59,7 @@ class StageProcessor:
     ) -> None:
         self._source, self._prefix, self._chain = source, prefix, chain
         self._letters, self._metrics, self._label = letters, metrics, metrics.label(source)
+        self._answers = AnswerWriter(prefix)
         self._decoder = limits.decoder(chain.source, chain.spec.currencies)
         self._folds = {name: chain.fold(name) for name in chain.stages}
         self.state_key = f"entities-{STATE_VERSION}:{chain.digest}:{chain.ids_max}"
@@ -89,7 +91,7 @@ class StageProcessor:
             writes = self._passed_on(Passing(good, events, [], np.empty(0, np.int64)), faults, produced_ms)
         if faults:
             faults.sort(key=lambda fault: int(fault.record.offset))
-            writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, faults))
+            writes += refusals(self._prefix, self._letters, self._answers, faults)
         late = sum(fold.late for fold in self._folds.values()) - late
         return Result(writes, len(records), len(faults), faults, judged=Staged(late, produced_ms))
 
@@ -97,7 +99,7 @@ class StageProcessor:
         """A dead letter for one record on which a stage raises."""
         if folded:
             self.absorb([fault.record])
-        return self._letters.refusal(self._prefix + DEAD_LETTERS.name, fault)
+        return Result(refusals(self._prefix, self._letters, self._answers, [fault]), 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""

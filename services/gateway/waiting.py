@@ -53,14 +53,26 @@ class Waiting:
     done: asyncio.Future[Reply]
     position: Position | None = None
     writing: asyncio.Task[None] | None = field(default=None)
+    repetition: ProblemError | None = None
+    """It is a repetition, refused as one, and waits for the decision on what it repeats."""
 
 
 class WaitingRoom:
     """What a gateway has asked for and not been answered, and what it remembers."""
 
     def __init__(
-        self, settings: GatewaySettings, write: Write, metrics: GatewayMetrics, clock_s: Callable[[], float]
+        self,
+        settings: GatewaySettings,
+        write: Write,
+        metrics: GatewayMetrics,
+        clock_s: Callable[[], float],
+        *,
+        staged: bool = False,
     ) -> None:
+        """staged: stages of entities are between the input and the scorer. They refuse a repetition while the event's first
+        record may still be on its way to its score.
+        """
+        self._staged = staged
         self._settings, self._write, self._metrics, self._clock_s = settings, write, metrics, clock_s
         self.memory = Memory(settings.memory_events_max)
         self._waiting: dict[Place, Waiting] = {}
@@ -73,7 +85,7 @@ class WaitingRoom:
     @property
     def stalled(self) -> bool:
         """Whether events wait longer than they should: no scorer works, or none that answers."""
-        oldest = next(iter(self._waiting.values()), None)
+        oldest = next((waiting for waiting in self._waiting.values() if waiting.repetition is None), None)
         return oldest is not None and self._clock_s() - oldest.since_s > self._settings.stalled_s
 
     async def ask(self, event: Event, deadline_s: float) -> Reply:
@@ -155,7 +167,7 @@ class WaitingRoom:
         if waiting is not None:
             self._metrics.stage.observe((record.timestamp - waiting.event.timestamp_ms) / 1000, "score")
             self._metrics.stage.observe((wall_ms() - record.timestamp) / 1000, "commit")
-            _resolve(waiting, record.value, repeated=False)
+            _resolve(waiting, record.value, repeated=waiting.repetition is not None)
 
     def _take_refusal(self, record: Record) -> None:
         request = next((value for name, value in record.headers if name == REQUEST_HEADER), b"").decode()
@@ -167,11 +179,17 @@ class WaitingRoom:
         known = self.memory.get(waiting.event.place) if reason is DeadLetterReason.DUPLICATE else None
         if known is not None:  # decided before: by this partition, so its answer lies before this one
             _resolve(waiting, known, repeated=True)
+        elif reason is DeadLetterReason.DUPLICATE and self._staged:
+            waiting.repetition = refusal(reason, answer.detail or reason.value)
         else:
             _fail(waiting.done, refusal(reason, answer.detail or reason.value))
 
     def sweep(self) -> None:
         """Give up events whose answers did not come: one that comes later is still remembered."""
+        due_s = self._clock_s() - self._settings.stalled_s
+        for waiting in list(self._waiting.values()):  # what it repeats was decided before we remember
+            if waiting.repetition is not None and waiting.since_s < due_s:
+                _fail(waiting.done, waiting.repetition)
         due_s = self._clock_s() - self._settings.pending_s_max
         for waiting in [waiting for waiting in self._waiting.values() if waiting.since_s < due_s]:
             self._metrics.abandoned.inc()
