@@ -15,6 +15,7 @@ from schemas.topics import (
     ENTITY_EVENTS,
     ENTITY_FEATURES,
     ENTITY_HEADER,
+    ENTITY_LABEL_HEADER,
     ENTITY_VALUES_HEADER,
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
@@ -109,7 +110,8 @@ class _Stages:
         """A chunk of one partition, in its order. last: of the topic behind the last entity."""
         for record in records:
             headers = dict(record.headers)
-            if last or headers.get(ENTITY_HEADER, b"").decode(errors="replace") in self._chain.stages[1:]:
+            named = headers.get(ENTITY_HEADER, b"").decode(errors="replace")
+            if last or (named in self._chain.stages[1:] and ENTITY_LABEL_HEADER not in headers):
                 self._match(self._sent, self._computed, headers, record.key, record.value)
         if tp not in self._processors:
             return

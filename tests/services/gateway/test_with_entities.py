@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from schemas import codec
 from schemas.answer import Answer, Position
+from schemas.dead_letter import DeadLetterReason
 from schemas.score import Score
 from schemas.topics import ANSWERS, ENTITY_FEATURES, REQUEST_HEADER, SCORES, TRANSACTIONS
 from services.gateway.events import Event, Place
@@ -143,7 +144,12 @@ async def _repetition() -> None:
 
     def refusal_of(request: str) -> Any:
         answer = Answer(
-            request=request, source_topic="t", source_partition=0, source_offset=7, refused="duplicate", detail="again"
+            request=request,
+            source_topic="t",
+            source_partition=0,
+            source_offset=7,
+            refused=DeadLetterReason.DUPLICATE,
+            detail="again",
         )
         headers = [(REQUEST_HEADER, request.encode())]
         return SimpleNamespace(key=None, partition=0, value=codec.write(answer), headers=headers)
