@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.base import EventTimeMs, Identifier, Message
-from schemas.feature_kinds import IdField
+from schemas.feature_kinds.base import IdField
 from schemas.privacy import card_numbers_in, is_card_number
 
 Verdict = Literal["fraud", "legitimate"]

@@ -17,7 +17,8 @@ from models.features.capture import Arrays, Capture
 from models.features.columns import TransactionColumns
 from models.features.history import FeatureStateError, KeyHistory
 from models.features.layout import program
-from schemas.feature_kinds import UNIT_MS, LabelsFeature, WindowFeature, duration_ms
+from schemas.feature_kinds.base import UNIT_MS, duration_ms
+from schemas.feature_kinds.history import Aggregation, LabelsFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec
 
 ID, SUBJECT = "labelled__", "card_id"
@@ -151,11 +152,15 @@ def _specs(spec: FeatureSpec, name: str) -> tuple[FeatureSpec, FeatureSpec, Feat
     width = max(window.bucket_ms for window in windows)
     delay_ms = max(duration_ms(feature.label_delay) for feature in features) + width
     longest_ms = max(window.duration_ms for window in windows)
+    counted_by: tuple[tuple[str, Aggregation, str | None], ...] = (
+        ("payments", "count", None),
+        ("subjects", "distinct", SUBJECT),
+    )
     counted = [
         WindowFeature(
             name=f"{what}_{number}", kind="window", key=ID, aggregation=aggregation, window=window.duration, of=of
         )
-        for what, aggregation, of in (("payments", "count", None), ("subjects", "distinct", SUBJECT))
+        for what, aggregation, of in counted_by
         for number, window in enumerate(windows)
     ]
 

@@ -11,6 +11,7 @@ from schemas.topics import ENTITIES_OUTPUTS, ENTITY_EVENTS, LABELS, Topic
 from services.engine.batches import Processor
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
+from services.engine.origin import Origins
 from services.engine.process import Environment, Service, main, run_processor
 from services.entities.chain import Chain
 from services.entities.labels import LabelProcessor
@@ -40,18 +41,21 @@ async def start(*, only_stages: bool = False) -> None:
     metrics = Metrics(by_topic=True)
     logs.configure(runtime, metrics)
     scorer = load(ScorerSettings)
-    limits, letters = Limits.of(runtime, scorer), DeadLetterWriter(privacy_key(runtime))
+    limits = Limits.of(runtime, scorer)
     chain, source = scoring_chain(scorer, topics.topic_prefix, entities.ids_max)
+    origins = Origins.of([source, ENTITY_EVENTS], topics.topic_prefix)
+    letters = DeadLetterWriter(privacy_key(runtime), origins)
     for name in chain.stages:
         warm(derived(chain.spec, name))
     warm_duplicates()
 
     def make_processor(partition: TopicPartition) -> Processor:
+        parts = partition, topics.topic_prefix, chain, limits
         if partition.topic == topics.topic_prefix + LABELS.name:
-            frauds_max = load(ProfilerSettings).frauds_max
-            return LabelProcessor(partition, topics.topic_prefix, chain, limits, frauds_max, letters, metrics)
-        made = StageProcessor if partition.topic == topics.topic_prefix + ENTITY_EVENTS.name else RoutingProcessor
-        return made(partition, topics.topic_prefix, chain, limits, letters, metrics)
+            return LabelProcessor(*parts, load(ProfilerSettings).frauds_max, letters, metrics)
+        if partition.topic == topics.topic_prefix + ENTITY_EVENTS.name:
+            return StageProcessor(*parts, letters, metrics)
+        return RoutingProcessor(*parts, letters, metrics, origins)
 
     before = [source, *([LABELS] if chain.spec.labelled else [])]
     sources = [ENTITY_EVENTS] if only_stages else [*before, ENTITY_EVENTS]

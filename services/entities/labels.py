@@ -109,7 +109,7 @@ class LabelProcessor:
     async def process(self, records: Sequence[Record]) -> Result:
         """Frauds, and frauds taken back, to each entity; a label that repeats the last verdict changes nothing."""
         keys: list[str] = []
-        values: list[bytes] = []
+        values: list[bytes | None] = []
         headers: list[Headers] = []
         stamps: list[int] = []
         faults: list[Fault] = []
@@ -129,9 +129,10 @@ class LabelProcessor:
                     own: Headers = [(ENTITY_HEADER, name.encode()), (ENTITY_LABEL_HEADER, verdict.encode())]
                     headers.append([*own, *headers_of(record)])
                     stamps.append(record.timestamp)
-        owners, content = Subjects.of(keys), [key.encode() for key in keys]
+        owners = Subjects.of(keys)
+        content: list[bytes | None] = [key.encode() for key in keys]
         topic = self._prefix + ENTITY_EVENTS.name
-        writes = [Write(topic, [*content], values, headers, stamps, owners.partitions)] if keys else []
+        writes = [Write(topic, content, values, headers, stamps, owners.partitions)] if keys else []
         if faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, faults))
         return Result(writes, len(records), len(faults), faults, judged=unplaced)

@@ -110,7 +110,7 @@ class _Stages:
         """A chunk of one partition, in its order. last: of the topic behind the last entity."""
         for record in records:
             headers = dict(record.headers)
-            named = headers.get(ENTITY_HEADER, b"").decode(errors="replace")
+            named = (headers.get(ENTITY_HEADER) or b"").decode(errors="replace")
             if last or (named in self._chain.stages[1:] and ENTITY_LABEL_HEADER not in headers):
                 self._match(self._sent, self._computed, headers, record.key, record.value)
         if tp not in self._processors:
@@ -143,7 +143,7 @@ class _Stages:
         value: bytes | None,
     ) -> None:
         name = (
-            headers.get(ENTITY_HEADER, b"").decode(errors="replace"),
+            (headers.get(ENTITY_HEADER) or b"").decode(errors="replace"),
             headers.get(SOURCE_PARTITION_HEADER, b""),
             headers.get(SOURCE_OFFSET_HEADER, b""),
         )

@@ -17,6 +17,7 @@ from models.features.capture import Arrays, Capture
 from models.sources.events import Events
 from schemas.dead_letter import DeadLetterReason
 from schemas.topics import (
+    ENTITY_EVENTS,
     ENTITY_HEADER,
     ENTITY_VALUES_HEADER,
     SOURCE_PARTITION_HEADER,
@@ -26,7 +27,7 @@ from services.clock import wall_ms
 from services.engine.batches import Headers, Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, count_faults
-from services.engine.origin import origin_timestamps_ms
+from services.engine.origin import Origins, origin_timestamps_ms
 from services.entities.chain import Chain, Passing, key_of
 from services.entities.labels import is_verdict, verdict_of
 from services.observability.metrics import Metrics
@@ -82,7 +83,7 @@ class StageProcessor:
     ) -> None:
         self._source, self._prefix, self._chain = source, prefix, chain
         self._letters, self._metrics, self._label = letters, metrics, metrics.label(source)
-        self._answers = AnswerWriter(prefix)
+        self._answers = AnswerWriter(prefix, Origins.of([ENTITY_EVENTS], prefix))
         self._decoder = limits.decoder(chain.source, chain.spec.currencies)
         self._stage_of = {name.encode(): stage for stage, name in enumerate(chain.stages)}
         self._folds = {name: chain.fold(name) for name in chain.stages}

@@ -20,6 +20,7 @@ from services.errors import AssayError, start_sentence
 from services.gateway.access import Access
 from services.gateway.api import Gateway, guarded
 from services.gateway.events import EventReader
+from services.gateway.lag import LoopLag
 from services.gateway.log import AnswerFollower, EventWriter
 from services.gateway.server import serve
 from services.gateway.waiting import WaitingRoom
@@ -61,15 +62,17 @@ async def start() -> None:
     partitions = await _partitions(kafka, topics, source, staged=staged)
     name = topic_of(source).full_name(topics.topic_prefix)
     writer = EventWriter(kafka, runtime, name)
-    room = WaitingRoom(settings, writer, shown, monotonic_s, staged=staged)
+    lag = LoopLag(shown, monotonic_s)
+    room = WaitingRoom(settings, writer, shown, monotonic_s, lag.margin_s, staged=staged)
     take = functools.partial(each, ANSWERS, take=room.take, metrics=metrics)
     follower = AnswerFollower(kafka, topics.topic_prefix, partitions, settings, take, shown)
-    listening = listen(settings, "ASSAY_GATEWAY_", backlog=1024)
+    listening = listen(settings, "ASSAY_GATEWAY_", backlog=4096)
     gateway = Gateway(
         settings,
         source or default_source(),
         EventReader(source, runtime, partitions, wall_ms),
         room,
+        lag,
         shown,
         metrics.registry,
         partitions,
@@ -91,7 +94,7 @@ async def start() -> None:
             topic=name,
             remembered=len(room.memory),
         )
-        await serve(guarded(gateway), listening, settings, shown, stop)
+        await serve(guarded(gateway), listening, settings, shown, lag, stop)
         if calls:
             await calls.stop()
         for task in filter(None, (watching, tokens)):
@@ -166,7 +169,7 @@ async def _watch(
     """Once a second: give up what waits too long, show what is, end with what we follow."""
     while not stop.is_set():
         await asyncio.sleep(SWEEP_S)
-        metrics.stalled.set(room.stalled)
+        metrics.stalled.set(len(room.stalled_partitions()))
         metrics.remembered.set(len(room.memory))
         room.sweep()
         metrics.keys_age.set(access.tokens.age_s if access.tokens else 0.0)

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.clock import monotonic_s
 from services.gateway.access import CERTIFICATE
+from services.gateway.lag import TICK_S, LoopLag
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 
@@ -20,6 +21,8 @@ CLOSING_S_MAX = 5
 CHUNK_BYTES = 16
 """Of a chunk's own framing, which is not counted."""
 HEADERS_MAX = 100
+ARRIVED = "arrived_s"
+"""In a request's scope: when its first bytes were here at the latest, by the monotonic clock."""
 PIPELINED_MAX = 16
 
 STATUSES = {408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
@@ -40,9 +43,9 @@ def limits_of(settings: GatewaySettings) -> Limits:
     )
 
 
-def bounded(limits: Limits, metrics: GatewayMetrics) -> type["Bounded"]:
+def bounded(limits: Limits, metrics: GatewayMetrics, lag: LoopLag) -> type["Bounded"]:
     """The class that uvicorn makes connections of."""
-    return type("Connection", (Bounded,), {"limits": limits, "metrics": metrics})
+    return type("Connection", (Bounded,), {"limits": limits, "metrics": metrics, "lag": lag})
 
 
 class Bounded(HttpToolsProtocol):
@@ -50,17 +53,21 @@ class Bounded(HttpToolsProtocol):
 
     limits: Limits
     metrics: GatewayMetrics
+    lag: LoopLag
     receiving = False
     """Between a request's first byte and its last."""
     head = True
     framing_bytes = 0
     refused: int | None = None
-    due_s = 0.0
+    due_s = made_s = 0.0
+    came_s: float | None = None
+    """When the connection came, until its first request is here: what came with it waited for its being accepted, too."""
 
     def connection_made(self, transport: Any) -> None:
         """A client that sends nothing has as long as one that sends slowly."""
         super().connection_made(transport)
-        self.due_s = monotonic_s() + self.limits.request_s_max
+        self.made_s = monotonic_s()
+        self.due_s = self.made_s + self.limits.request_s_max
 
     def data_received(self, data: bytes) -> None:
         """Count what is no body; close a connection on which that does not end."""
@@ -74,9 +81,19 @@ class Bounded(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self.receiving, self.head = True, True
-        self.due_s = monotonic_s() + self.limits.request_s_max
+        now_s = monotonic_s()
+        self.due_s = now_s + self.limits.request_s_max
         super().on_message_begin()
+        self.scope[ARRIVED] = self._arrived_s(now_s)  # type: ignore[literal-required]
         self.scope[CERTIFICATE] = common_name(self.transport.get_extra_info("peercert"))  # type: ignore[literal-required]
+
+    def _arrived_s(self, now_s: float) -> float:
+        """When the request that begins was here at the latest."""
+        behind_s, came_s = self.lag.behind_s(), self.came_s
+        self.came_s = None
+        if came_s is not None and now_s - self.made_s <= behind_s + TICK_S:
+            return min(came_s, now_s - behind_s)
+        return now_s - behind_s
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A trailer is read and dropped."""

@@ -15,6 +15,10 @@ class ConsoleMetrics:
         self.logins = counter("logins", "Logins, by outcome: accepted, refused, throttled.", "outcome")
         self.denied = counter("denied_requests", "Requests refused, by cause: role, token, session, host.", "cause")
         self.refused = counter("refused_records", "Records that the read model could not take in.")
+        self.unaudited = counter(
+            "unaudited",
+            "Actions in the audit trail whose outcome could not be written there; that they were asked for is.",
+        )
         self.sessions = Gauge("assay_console_sessions", "Sessions that are open.", registry=registry)
         self.lag = Gauge(
             "assay_console_lag_records", "Records that the read model has not taken in yet.", registry=registry

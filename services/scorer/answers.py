@@ -13,7 +13,7 @@ from schemas.topics import ANSWERS, DEAD_LETTERS, REQUEST_HEADER
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
-from services.engine.origin import position_of_event
+from services.engine.origin import NO_ORIGINS, Origins
 from services.scorer.scored import Scored
 
 REQUEST = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -37,8 +37,9 @@ def requests(records: Sequence[Record]) -> dict[int, bytes]:
 class AnswerWriter:
     """Encodes answers."""
 
-    def __init__(self, prefix: str) -> None:
-        self._topic = prefix + ANSWERS.name
+    def __init__(self, prefix: str, origins: Origins = NO_ORIGINS) -> None:
+        """origins: of the input."""
+        self._origins, self._topic = origins, prefix + ANSWERS.name
         self._answer: type[Answer] = codec.record_type(Answer)
 
     def decided(
@@ -47,7 +48,7 @@ class AnswerWriter:
         """To events that are scored. scores, headers: as they are written to `scores`, one a row of the batch."""
         write, alert = Write(self._topic), batch.outcomes.alert
         for row, request in asked.items():
-            at = position_of_event(batch.records[row])
+            at = self._origins.event(batch.records[row])
             answer = self._answer(
                 request=request.decode(),
                 source_topic=at.topic,
@@ -67,7 +68,7 @@ class AnswerWriter:
         write, origins = Write(self._topic), []
         for place, request in asked.items():
             fault = faults[place]
-            at = position_of_event(fault.record)
+            at = self._origins.event(fault.record)
             origins.append(at.partition)
             answer = self._answer(
                 request=request.decode(),
@@ -77,7 +78,8 @@ class AnswerWriter:
                 refused=fault.reason,
                 detail=fault.detail,
             )
-            write.append(None, codec.encode(answer), [*headers_of(fault.record), (REQUEST_HEADER, request)])
+            answers_to = headers_of(fault.record, self._origins)
+            write.append(None, codec.encode(answer), [*answers_to, (REQUEST_HEADER, request)])
         write.places = lambda number: np.array(origins, np.int64) % number
         return write
 

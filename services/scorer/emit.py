@@ -11,7 +11,7 @@ from models.features.columns import NO_VALUE
 from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
-from schemas.control import Control, acknowledgement_key, command_key
+from schemas.control import acknowledgement_key, acknowledgement_of, command_key
 from schemas.decision import ChallengerScore, Decision, RecordedBecause, ShadowRuling
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
@@ -31,7 +31,7 @@ from schemas.topics import (
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
-from services.engine.origin import origin_headers
+from services.engine.origin import NO_ORIGINS, Origins
 from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
@@ -58,11 +58,14 @@ class Emitter:
         dead_letters: DeadLetterWriter,
         subjects: SubjectKeys | None = None,
         source: SourceSpec | None = None,
+        origins: Origins = NO_ORIGINS,
     ) -> None:
-        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown."""
-        self._shown = AlertAttributes(source)
+        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown. origins: of what is
+        read.
+        """
+        self._shown, self._origins = AlertAttributes(source), origins
         self._prefix, self._subjects = prefix, subjects
-        self._answers = AnswerWriter(prefix)
+        self._answers = AnswerWriter(prefix, origins)
         self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, without=OF_POLICIES)
@@ -70,7 +73,7 @@ class Emitter:
         self._alert: type[Alert] = codec.record_type(
             Alert, OF_POLICIES | {"rule_words", "attributes", "reasons_left_out"}
         )
-        left_out = OF_POLICIES | {"policy_digest", "shadow_policy", "reasons_left_out"}
+        left_out = OF_POLICIES | {"policy_digest", "shadow_policy", "reasons_left_out", "amount"}
         self._decision: type[Decision] = codec.record_type(Decision, left_out)
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
@@ -88,7 +91,9 @@ class Emitter:
             first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset, batch.lists_offset
         )
         if batch.routed:
-            headers = [[*own, *origin_headers(record)] for own, record in zip(headers, batch.records, strict=True)]
+            headers = [
+                [*own, *self._origins.headers(record)] for own, record in zip(headers, batch.records, strict=True)
+            ]
         subjects = batch.events.subjects
         keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
         records = self._scores(batch)
@@ -155,7 +160,7 @@ class Emitter:
     def closed_days(self, source: Record, closed: Sequence[DaySums]) -> Write:
         """Payments of each terminal on days that are over, under the position of the input that ended them."""
         write = Write(self._prefix + TERMINAL_SUMS.name)
-        headers = headers_of(source)
+        headers = headers_of(source, self._origins)
         for sums in closed:
             payments = {terminal: count for terminal, count in sums.payments.items() if terminal != NO_VALUE}
             terminals, counts = tuple(payments), tuple(payments.values())
@@ -177,7 +182,7 @@ class Emitter:
         told = ModelReference(
             model=identity.model, bundle_digest=identity.bundle_digest, reference=reference, weekly=weekly
         )
-        headers = headers_of(source)
+        headers = headers_of(source, self._origins)
         write.append(identity.model.encode(), codec.write(told), headers)
         return write
 
@@ -187,18 +192,13 @@ class Emitter:
         write = Write(self._prefix + CONTROL_ANSWERS.name)
         if answer.self_initiated:
             write.append(command_key(command.group, command.channel), codec.write(command), [])
-        acknowledgement = Control(
-            kind="acknowledgement",
-            group=command.group,
-            channel=command.channel,
-            command_id=command.command_id,
-            at_ms=now_ms,
-            by=WHO,
-            bundle=answer.current_bundle,
-            thresholds=command.thresholds if answer.reason is None else None,
-            outcome="in_force" if answer.reason is None else "refused",
+        acknowledgement = acknowledgement_of(
+            command,
+            answer.current_bundle,
+            WHO,
+            now_ms,
             why=answer.reason,
-            source_partition=partition,
+            partition=partition,
             from_offset=from_offset,
         )
         key = acknowledgement_key(command.group, command.channel, partition)
@@ -249,6 +249,7 @@ class Emitter:
             challenger=_challenger_score(batch.challenger, row),
             shadow_policy=codec.LEFT_OUT if batch.shadow is None else _shadow_ruling(batch.shadow, row),
             policy_digest=codec.LEFT_OUT if batch.ruled is None else batch.ruled.program.digest,
+            amount=float(batch.amount[row]) if self._subjects is None else codec.LEFT_OUT,
         )
         if self._subjects is not None:
             fields = sealed(fields, subjects[score.card_id], self._subjects.master_id)

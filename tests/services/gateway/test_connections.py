@@ -13,8 +13,10 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.clock import monotonic_s
 from services.gateway import server
 from services.gateway.connections import HEADERS_MAX
+from services.gateway.lag import LoopLag
 from services.gateway.server import serve
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
@@ -92,7 +94,7 @@ async def serving(**settings: Any) -> AsyncIterator[Served]:
         GatewayMetrics(CollectorRegistry()),
     )
     app = App()
-    task = asyncio.create_task(serve(app, listening, made, metrics, stop))
+    task = asyncio.create_task(serve(app, listening, made, metrics, LoopLag(metrics, monotonic_s), stop))
     served = Served(listening.getsockname(), metrics)
     try:
         yield served
