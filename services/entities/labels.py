@@ -16,6 +16,7 @@ from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.entities import entity_ids
 from models.features.layout import entity_fields
 from schemas import codec
+from schemas.base import EVENT_TIME_MS_MAX
 from schemas.dead_letter import DeadLetterReason
 from schemas.label import Label, Verdict, card_number_problem
 from schemas.topics import DEAD_LETTERS, ENTITY_EVENTS, ENTITY_HEADER, ENTITY_LABEL_HEADER, SOURCE_PARTITION_HEADER
@@ -204,6 +205,8 @@ def verdict_of(record: Record) -> VerdictAbout | None:
     try:
         time_ms, verdict, subject = (record.value or b"").split(b" ", 2)
         if verdict not in (b"fraud", b"legitimate") or SOURCE_PARTITION_HEADER not in dict(record.headers):
+            return None
+        if not (time_ms.isdigit() and int(time_ms) <= EVENT_TIME_MS_MAX):
             return None
         return VerdictAbout(int(time_ms), subject.decode(), verdict == b"fraud")
     except ValueError:

@@ -208,12 +208,11 @@ class WaitingRoom:
 
     def sweep(self) -> None:
         """Give up events whose answers did not come: one that comes later is still remembered."""
-        due_s = self._clock_s() - self._settings.stalled_s
-        for waiting in list(self._by_request.values()):  # what it repeats was decided before we remember
-            if waiting.repetition is not None and waiting.since_s < due_s:
-                _fail(waiting.done, waiting.repetition)
         due_s = self._clock_s() - self._settings.pending_s_max
         for waiting in [waiting for waiting in self._by_request.values() if waiting.since_s < due_s]:
+            if waiting.repetition is not None:  # what it repeats was decided before we remember
+                _fail(waiting.done, waiting.repetition)
+                continue
             self._metrics.abandoned.inc()
             if waiting.writing is not None:
                 waiting.writing.cancel()

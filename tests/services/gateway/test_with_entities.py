@@ -30,7 +30,7 @@ from services.verification.pipeline import PAYMENTS
 from services.verification.verify import verify
 from tests.services.entities.making import bundle_of_entities, environment_of, spec_of_entities
 from tests.services.gateway.asking import Door
-from tests.services.gateway.test_kills import Callers
+from tests.services.gateway.test_kills import WAIT_S_MAX, Callers
 from tests.services.harness import Stream, payment
 
 EVENTS, KILLS, CALLERS = 400, 5, 8
@@ -93,7 +93,10 @@ async def test_the_answer_is_the_committed_score_with_the_events_own_place(stage
 async def test_every_answer_is_the_committed_decision_whatever_stage_is_killed(stream: Stream, tmp_path: Path) -> None:
     """Callers that repeat what was not answered; stages, scorers and gateways that are killed and started again."""
     stream.environment |= environment_of(bundle_of_entities(tmp_path / "bundle"))
+    stream.environment["ASSAY_GATEWAY_PENDING_S_MAX"] = str(WAIT_S_MAX)  # longer than a process takes to start again
     scorer, stages, callers = stream.scorer(), [stream.entities(), stream.entities()], Callers([Door(stream)])
+    for process in (scorer, *stages):
+        process.wait_ready()
     await callers.doors[0].ready()
     asking = asyncio.gather(*(callers.run(list(range(EVENTS))[caller::CALLERS]) for caller in range(CALLERS)))
     for kill, victim in zip(range(KILLS), itertools.cycle(("stage", "gateway", "stage", "scorer")), strict=False):
@@ -109,7 +112,7 @@ async def test_every_answer_is_the_committed_decision_whatever_stage_is_killed(s
             fresh = Door(stream)
             await fresh.ready()
             callers.doors[0] = fresh
-    await asyncio.wait_for(asking, 240)
+    await asyncio.wait_for(asking, WAIT_S_MAX)
     committed: dict[str, Score] = {}
     for record in await stream.read(SCORES.name):
         score = codec.read(Score, record.value)
@@ -126,7 +129,7 @@ async def test_every_answer_is_the_committed_decision_whatever_stage_is_killed(s
 
 
 def test_a_repetition_that_a_stage_refuses_waits_for_the_decision_that_is_on_its_way() -> None:
-    """As long as a gateway waits for a score; then it says that it was decided before. It is no sign of missing scorers."""
+    """As long as any event waits; then it says that it was decided before. It is no sign of missing scorers."""
     asyncio.run(_repetition())
 
 
@@ -138,7 +141,7 @@ async def _repetition() -> None:
         return Position(topic="transactions", partition=0, offset=7)
 
     asked: list[str] = []
-    settings = GatewaySettings(stalled_s=5.0)
+    settings = GatewaySettings(stalled_s=5.0, pending_s_max=30.0)
     room = WaitingRoom(settings, write, GatewayMetrics(CollectorRegistry()), lambda: now_s, staged=True)
     event = Event(Place(0, "a"), "card", 1, b"{}", 1, "client")
 
@@ -171,8 +174,12 @@ async def _repetition() -> None:
     while len(asked) < 2:  # noqa: ASYNC110
         await asyncio.sleep(0)
     room.take(refusal_of(asked[1]))
-    now_s = 6.0
-    assert not room.stalled
+    now_s = 29.0
+    room.sweep()
+    await asyncio.sleep(0)
+    assert not asking.done()
+    assert not room.stalled_partitions()
+    now_s = 31.0
     room.sweep()
     with pytest.raises(ProblemError, match="not remembered here"):
         await asking
