@@ -6,7 +6,6 @@ the payment's id, so all of them are on one partition and their order is the sam
 is imported late was said late. As of a moment, the last of those said by then counts (`labelled_at_ms`).
 """
 
-import operator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -21,7 +20,6 @@ LabelSource = Literal["chargeback", "analyst", "customer", "simulator"]
 
 LABEL_AGE_DAYS_MAX = 180
 """Chargebacks come up to half a year after the payment; what waits for labels waits so long."""
-
 
 IDS_MAX = 16
 
@@ -38,7 +36,6 @@ class Label(Message):
     event_time_ms: EventTimeMs | None = Field(None, description="When the payment happened, where known.")
     ids: Annotated[dict[IdField, Identifier], Field(max_length=IDS_MAX)] = Field(
         {},
-        exclude_if=operator.not_,
         description="Further ids of the payment by the event's own names, where known: device_id, payee_id. Features that read "
         "labels of an entity need those that name it.",
     )
