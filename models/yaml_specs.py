@@ -23,6 +23,11 @@ FIXES = {
 }
 
 
+CHARACTERS_MAX = 4 << 20
+VALUES_MAX = 200_000
+"""With each alias counted as what it stands for: a few lines of aliases could be more values than there is memory for."""
+
+
 class Loader(yaml.SafeLoader):
     """YAML as 1.2 has it: NO and on are texts, 12:30 and 2026-01-01 too, 010 is ten."""
 
@@ -69,8 +74,12 @@ def parse_yaml(
     in_file: the place in the file of what pydantic locates. levels: how many a spec has, in words.
     check: what is wrong with a new spec although it is one: where, and what, with the fix.
     """
+    if len(text) > CHARACTERS_MAX:
+        raise error(f"{source}: it has {len(text):,} characters; a spec has {CHARACTERS_MAX:,} at most.")
     try:
         root = yaml.compose(text, Loader=Loader)
+        if root is not None and _values(root) > VALUES_MAX:
+            raise error(f"{source}: its aliases make more than {VALUES_MAX:,} values; write fewer.")
         content = yaml.load(text, Loader=Loader)  # noqa: S506  (a SafeLoader)
     except yaml.MarkedYAMLError as found:
         line = found.problem_mark.line + 1 if found.problem_mark else 1
@@ -79,6 +88,12 @@ def parse_yaml(
         raise error(f"{source}: not YAML ({found}); write it as UTF-8 text.") from None
     except RecursionError:
         raise error(f"{source}: nested too deeply; a spec has {levels} levels.") from None
+    except error:
+        raise
+    except (KeyError, AttributeError, TypeError) as found:  # of the library, over a tag that its value does not fit
+        raise error(
+            f"{source}: a tag (!!) and its value do not fit together ({type(found).__name__}); leave out the tag."
+        ) from None
     except ValueError as found:
         raise error(f"{source}: a value that cannot be read ({found}); correct it.") from None
     try:
@@ -91,6 +106,27 @@ def parse_yaml(
     for path, problem in check(made):
         raise error(f"{source}, line {_locate(root, path)[0]}: {problem}.")
     return made
+
+
+def _values(root: yaml.Node) -> int:
+    """How many values a document has where its aliases are written out. Raises RecursionError where one contains itself."""
+    known: dict[int, int] = {}
+    open_ones: set[int] = set()
+
+    def count(node: yaml.Node) -> int:
+        if id(node) in known:
+            return known[id(node)]
+        if isinstance(node, yaml.ScalarNode):
+            return 1
+        if id(node) in open_ones:
+            raise RecursionError
+        open_ones.add(id(node))
+        pairs = node.value if isinstance(node, yaml.MappingNode) else [(one,) for one in node.value]
+        known[id(node)] = 1 + sum(count(one) for pair in pairs for one in pair)
+        open_ones.remove(id(node))
+        return known[id(node)]
+
+    return count(root)
 
 
 def _sentence(

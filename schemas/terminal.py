@@ -38,7 +38,9 @@ SignedByDay = Annotated[tuple[SignedCount, ...], Field(max_length=DAYS_MAX)]
 
 
 class TerminalProfile(Message):
-    """All that the scorer's profile features need of one terminal. A newer record of the same key replaces it."""
+    """All that the scorer's profile features need of one terminal. A newer record of the same key replaces it, one without a
+    value ends it.
+    """
 
     terminal_id: Identifier = Field(description="Which terminal.")
     last_day: Day = Field(description="UTC day since 1970-01-01 of the last entries.")

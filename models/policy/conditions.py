@@ -4,6 +4,7 @@ An error knows its place in the text, so that its writer sees the word that is m
 """
 
 import functools
+import logging
 import math
 from collections.abc import Iterator
 
@@ -12,6 +13,9 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 
 from models.policy.known import GROUPS, Column, Kind, Known
+
+logging.getLogger("sqlglot").setLevel(logging.ERROR)
+"""It warns in a condition's own words of what it cannot read; what is wrong with a condition is ours to say."""
 
 DEPTH_MAX = 32
 """Expressions within each other; AND and OR of many conditions count as one level."""

@@ -26,7 +26,7 @@ from services.settings.console import ConsoleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
-from services.web import listen
+from services.web.server import listen
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +57,7 @@ async def start(*, rebuild: bool = False) -> None:
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
         app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready)
-        await serve(app, listening, settings, stop)
+        await serve(app, listening, settings, shown, stop)
         watching.cancel()
     except KafkaError as error:
         raise AssayError(start_sentence(error, kafka.bootstrap)) from error

@@ -125,7 +125,7 @@ async def live(desk: Desk, asked: Asked) -> Response:
     """The numbers above the queue, asked for every few seconds. Rows stay where they are until someone asks for others."""
     counts = await asyncio.to_thread(desk.queries.counts, desk.overdue_before_ms)
     seen = asked.request.query_params.get("seen", "")
-    is_new = seen.isdigit() and int(seen) < counts.waiting
+    is_new = seen.isascii() and seen.isdigit() and len(seen) < 10 and int(seen) < counts.waiting
     return desk.render("live.html", asked, counts=counts, seen=seen, more=counts.waiting - int(seen) if is_new else 0)
 
 

@@ -48,8 +48,8 @@ class Emitter:
         headers = position_headers(first.topic, first.partition, offsets, [record.timestamp for record in records])
         keys: list[bytes | None] = [a.applicant_id.encode() for a in judged.admitted.applications]
         fields = self._fields(judged)
-        scores = [codec.encode(self._score(**common)) for common in fields]
-        decisions = [
+        scores: list[bytes | None] = [codec.encode(self._score(**common)) for common in fields]
+        decisions: list[bytes | None] = [
             codec.encode(self._decision(**common, **self._record(judged, row, decided_at_ms)))
             for row, common in enumerate(fields)
         ]

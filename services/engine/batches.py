@@ -30,14 +30,14 @@ class Write:
 
     topic: str
     keys: list[bytes | None] = field(default_factory=list)
-    values: list[bytes] = field(default_factory=list)
+    values: list[bytes | None] = field(default_factory=list)
     headers: list[Headers] = field(default_factory=list)
     timestamps_ms: list[int] | None = None
     places: Callable[[int], NDArray[np.int64]] | None = None
     partition: int | None = None
 
-    def append(self, key: bytes | None, value: bytes, headers: Headers) -> None:
-        """One record more."""
+    def append(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
+        """One record more. value: None ends what a compacted topic has of its key."""
         self.keys.append(key)
         self.values.append(value)
         self.headers.append(headers)

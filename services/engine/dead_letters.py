@@ -9,6 +9,7 @@ from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.privacy import PrivacyKey
 from services.engine.batches import Record, Result, Write
 from services.engine.faults import Fault, headers_of
+from services.engine.origin import NO_ORIGINS, Origins
 from services.settings.processing import RuntimeSettings
 
 CAP_RECORDS_MIN = 100
@@ -25,8 +26,9 @@ def privacy_key(runtime: RuntimeSettings) -> PrivacyKey:
 class DeadLetterWriter:
     """Makes dead letters."""
 
-    def __init__(self, key: PrivacyKey) -> None:
-        self._key = key
+    def __init__(self, key: PrivacyKey, origins: Origins = NO_ORIGINS) -> None:
+        """origins: of the topics that are read."""
+        self._key, self._origins = key, origins
         self._letter = codec.record_type(DeadLetter)
 
     def encode(self, source: Record, reason: DeadLetterReason, detail: str) -> bytes:
@@ -50,7 +52,7 @@ class DeadLetterWriter:
         write = Write(topic)
         for fault in faults:
             source = fault.record
-            write.append(None, self.encode(source, fault.reason, fault.detail), headers_of(source))
+            write.append(None, self.encode(source, fault.reason, fault.detail), headers_of(source, self._origins))
         return write
 
     def refusal(self, topic: str, fault: Fault) -> Result:

@@ -112,7 +112,7 @@ def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
             batches.append(producer.create_batch())
             append = batches[-1].append
             if append(timestamp=stamp_ms, key=key, value=value, headers=headers) is None:
-                raise ValueError(f"a record of {len(value)} bytes for {write.topic} is larger than a batch")
+                raise ValueError(f"a record of {len(value or b'')} bytes for {write.topic} is larger than a batch")
     return batches
 
 

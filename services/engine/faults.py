@@ -10,7 +10,7 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.times import looks_like, record_time_problem, time_in
 from schemas.topics import source_headers
 from services.engine.batches import Headers, Record
-from services.engine.origin import origin_headers
+from services.engine.origin import NO_ORIGINS, Origins
 from services.kafka.record_batches import Unreadable
 from services.observability.metrics import Metrics
 
@@ -109,10 +109,10 @@ def sound_timestamp_ms(record: Any) -> int | None:
     return None if record_time_problem(timestamp) else timestamp
 
 
-def headers_of(source: Record) -> Headers:
+def headers_of(source: Record, origins: Origins = NO_ORIGINS) -> Headers:
     """What ties an output record to the input record it comes from, and to the user's own where intake is between."""
     own = source_headers(source.topic, source.partition, source.offset, sound_timestamp_ms(source))
-    return [*own, *origin_headers(source)]
+    return [*own, *origins.headers(source)]
 
 
 def _unit(payload: bytes, refusal: str) -> str:

@@ -1,10 +1,12 @@
 """Where the user's own record lies that an event on `events` was made of: in its headers, and in those of what it becomes.
 
-Only a scorer of a routed source looks: a record that its producer keyed for us is its own origin.
+Only who reads a topic that our own processes write looks, and by that topic's whole name: a record that its producer keyed for
+us is its own origin, whatever its headers say.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from schemas.topics import (
     ENTITY_EVENTS,
@@ -16,27 +18,51 @@ from schemas.topics import (
     SOURCE_SPEC_HEADER,
     SOURCE_TIMESTAMP_HEADER,
     SOURCE_TOPIC_HEADER,
+    Topic,
 )
 from services.engine.batches import Headers, Record
 
 ORIGIN = re.compile(rb"[A-Za-z0-9._-]{1,249}-[0-9]{1,10}@[0-9]{1,19}")
 """A position, as `assay-origin` has it: what is not of this form came from a stranger, and is not handed on."""
 
-WITH_ORIGIN = tuple(topic.name for topic in (EVENTS, ENTITY_EVENTS, ENTITY_FEATURES))
-"""Topics that only our own processes write, whatever their prefix: on any other, such a header is its producer's word."""
+HANDED_ON = frozenset({ENTITY_EVENTS.name, ENTITY_FEATURES.name})
 
 POSITION = (SOURCE_TOPIC_HEADER, SOURCE_PARTITION_HEADER, SOURCE_OFFSET_HEADER, SOURCE_SPEC_HEADER)
 
 
-def origin_headers(record: Record) -> Headers:
-    """What is handed on: the position of the user's record. Nothing where intake did not make the record."""
-    found = dict(getattr(record, "headers", ()))
-    origin = found.get(ORIGIN_HEADER)  # handed on by the stages of entities
-    if origin is None and all(found.get(name) is not None for name in POSITION):
-        topic, partition, offset, _ = (found[name] for name in POSITION)
-        origin = b"%b-%b@%b" % (topic, partition, offset)
-    believed = origin is not None and record.topic.endswith(WITH_ORIGIN) and ORIGIN.fullmatch(origin)
-    return [(ORIGIN_HEADER, origin)] if origin is not None and believed else []
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Where records name their origin. positions: full names of topics whose records intake wrote, with the position of the
+    user's in their source headers. handed_on: of those whose records `assay entities` wrote, with the origin as it found it.
+    """
+
+    positions: frozenset[str] = frozenset()
+    handed_on: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, reads: Iterable[Topic], prefix: str) -> "Origins":
+        """For a process that reads these topics: of the user's own none is believed, whatever its name."""
+        ours = [topic for topic in reads if not topic.users]
+        return cls(
+            frozenset(topic.full_name(prefix) for topic in ours if topic.name == EVENTS.name),
+            frozenset(topic.full_name(prefix) for topic in ours if topic.name in HANDED_ON),
+        )
+
+    def headers(self, record: Record) -> Headers:
+        """What is handed on: the position of the user's record. Nothing where none of ours wrote it."""
+        origin = None
+        if record.topic in self.positions:
+            found = dict(record.headers)
+            if all(found.get(name) is not None for name in POSITION):
+                topic, partition, offset, _ = (found[name] for name in POSITION)
+                origin = b"%b-%b@%b" % (topic, partition, offset)
+        elif record.topic in self.handed_on:
+            origin = dict(record.headers).get(ORIGIN_HEADER)
+        return [(ORIGIN_HEADER, origin)] if origin is not None and ORIGIN.fullmatch(origin) else []
+
+
+NO_ORIGINS = Origins()
+"""Of a process whose input is written by its user, or by those that hand no origin on."""
 
 
 def origin_timestamps_ms(records: Sequence[Record]) -> list[int]:

@@ -11,6 +11,7 @@ from schemas.topics import ENTITIES_OUTPUTS, ENTITY_EVENTS, Topic
 from services.engine.batches import Processor
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
+from services.engine.origin import Origins
 from services.engine.process import Environment, Service, main, run_processor
 from services.entities.chain import Chain
 from services.entities.routing import RoutingProcessor
@@ -38,15 +39,19 @@ async def start(*, only_stages: bool = False) -> None:
     metrics = Metrics(by_topic=True)
     logs.configure(runtime, metrics)
     scorer = load(ScorerSettings)
-    limits, letters = Limits.of(runtime, scorer), DeadLetterWriter(privacy_key(runtime))
+    limits = Limits.of(runtime, scorer)
     chain, source = scoring_chain(scorer, topics.topic_prefix, entities.ids_max)
+    origins = Origins.of([source, ENTITY_EVENTS], topics.topic_prefix)
+    letters = DeadLetterWriter(privacy_key(runtime), origins)
     for name in chain.stages:
         warm(derived(chain.spec, name))
     warm_duplicates()
 
     def make_processor(partition: TopicPartition) -> Processor:
-        made = StageProcessor if partition.topic == topics.topic_prefix + ENTITY_EVENTS.name else RoutingProcessor
-        return made(partition, topics.topic_prefix, chain, limits, letters, metrics)
+        parts = partition, topics.topic_prefix, chain, limits, letters, metrics
+        if partition.topic == topics.topic_prefix + ENTITY_EVENTS.name:
+            return StageProcessor(*parts)
+        return RoutingProcessor(*parts, origins)
 
     sources = [ENTITY_EVENTS] if only_stages else [source, ENTITY_EVENTS]
     service = Service(sources, ENTITIES_OUTPUTS, make_processor)

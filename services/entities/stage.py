@@ -117,7 +117,7 @@ class StageProcessor:
 
     def _fold(self, batch: Passing, faults: list[Fault]) -> list[Folded]:
         """The values of each entity, stage by stage. Records of no entity of ours become faults, and are not folded."""
-        names = [dict(record.headers).get(ENTITY_HEADER, b"").decode(errors="replace") for record in batch.records]
+        names = [(dict(record.headers).get(ENTITY_HEADER) or b"").decode(errors="replace") for record in batch.records]
         folded = []
         for stage, name in enumerate(self._chain.stages):
             rows = [row for row, named in enumerate(names) if named == name]

@@ -34,7 +34,7 @@ from services.settings.processing import RuntimeSettings
 from services.settings.product import ProductSettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import advice, scoring_bundle
-from services.web import check_tls, listen
+from services.web.server import check_tls, clients_of, listen
 
 if TYPE_CHECKING:
     from services.gateway.calls import GrpcServer
@@ -54,6 +54,7 @@ async def start() -> None:
     shown = GatewayMetrics(metrics.registry)
     access = Access(settings, load(ProductSettings).product)
     check_tls(settings, "ASSAY_GATEWAY_")
+    clients_of(settings, "ASSAY_GATEWAY_")
     stop = stop_on_signals()
     source = source_in_force()
     partitions = await _partitions(kafka, topics, source)

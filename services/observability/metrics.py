@@ -160,8 +160,9 @@ class Metrics:
         self.snapshot_bytes = self._gauge("snapshot_bytes", "Size of the newest snapshot.", partition)
         self.forgotten_terminals = self._counter(
             "forgotten_terminals",
-            "Sums of new terminals left out, since ASSAY_TERMINALS_MAX have a profile.",
-            [],
+            "Terminals that made room for others, since ASSAY_TERMINALS_MAX have a profile: fresh (of few payments or of one "
+            "day), established.",
+            ["kind"],
         )
         self.state_keys = self._gauge("state_cards", "Ids in the state: cards, or the profiler's terminals.", partition)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from aiokafka import TopicPartition
 
+from models.features import text_arrays
 from models.features.capture import Arrays, Capture
 from models.features.profiles import TerminalProfiles
 from models.features.terminal_days import DAY_MS
@@ -22,10 +23,13 @@ from services.settings.processing import RuntimeSettings
 INTERVAL_S = 1.0
 """A day ends in every partition at about the same time: to wait a little writes each terminal once."""
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 TERMINALS_MAX = 1_000_000
 """By default: some 630 bytes each."""
+
+PART_FORGOTTEN, PART_FRESH = 64, 8
+"""Where the room is full, one in 64 makes way at a time; fresh ones do while they fill an eighth of it (decision 143)."""
 
 COUNT_MAX = 1_000_000
 """Payments at one terminal within a part of a day: profiles are arrays of 32 bits, and no terminal comes near."""
@@ -51,6 +55,9 @@ class MergeProcessor:
         self._terminals_max, self._trimmed_day = terminals_max, 0
         self._prefix, self._letters, self._metrics = prefix, letters, metrics
         self._label = metrics.label(source)
+        self._forgotten = metrics.forgotten_terminals
+        for kind in ("fresh", "established"):
+            self._forgotten.labels(kind)
         self._bytes_max = runtime.message_bytes_max
         self._times = TimeLimits(runtime.event_ahead_ms_max, 0)
         self._parse = codec.decoder(TerminalSums)
@@ -66,10 +73,12 @@ class MergeProcessor:
         profiles, changed = TerminalProfiles(), arrays["changed"]
         profiles.load(arrays)
         (self._trimmed_day,) = arrays["trimmed_day"].astype(np.int64).tolist()
+        gone = text_arrays.unpack(arrays["gone_text"], arrays["gone_end"])
         if len(changed) != len(profiles):
             raise ValueError("the marks of what changed do not fit")
         self._profiles = profiles
         self._changed = {terminal: None for terminal, mark in zip(profiles, changed.tolist(), strict=True) if mark}
+        self._changed.update(dict.fromkeys(gone))
 
     def snapshot(self) -> Capture:
         """The profiles, and which of them are still to be written."""
@@ -77,7 +86,13 @@ class MergeProcessor:
 
         def marks() -> Arrays:
             marks = np.array([terminal in changed for terminal in terminals], np.bool_)
-            return {"changed": marks, "trimmed_day": np.array([trimmed_day], np.int64)}
+            text, ends = text_arrays.pack(sorted(changed.keys() - set(terminals)))
+            return {
+                "changed": marks,
+                "trimmed_day": np.array([trimmed_day], np.int64),
+                "gone_text": text,
+                "gone_end": ends,
+            }
 
         return Capture.joined([self._profiles.capture(), Capture.of(marks)])
 
@@ -123,29 +138,35 @@ class MergeProcessor:
         # written by us, so the timestamp is not the payer's
         if fault := self._times.fault(record, "day", sums.day * DAY_MS):
             return fault
-        rows = list(zip(sums.terminal_ids, sums.payments, sums.frauds, strict=True))
-        if refused := self._beyond(sums.terminal_ids, sums.day):
-            self._metrics.forgotten_terminals.inc(len(refused))
-            rows = [row for row in rows if row[0] not in refused]
-        if not rows:
-            return None
-        terminals, payments, frauds = zip(*rows, strict=True)
-        self._metrics.forgotten_sums.inc(self._profiles.add(sums.day, terminals, payments, frauds))
-        self._changed.update(dict.fromkeys(terminals))
+        full = len(self._profiles) + len(sums.terminal_ids) > self._terminals_max
+        # where the room is full a few at a time, so that new ones make way for each other before an established one does
+        step = max(1, self._terminals_max // PART_FORGOTTEN) if full else len(sums.terminal_ids) or 1
+        for start in range(0, len(sums.terminal_ids), step):
+            part = slice(start, start + step)
+            terminals = sums.terminal_ids[part]
+            if full:
+                self._make_room(terminals, sums.day)
+            self._metrics.forgotten_sums.inc(
+                self._profiles.add(sums.day, terminals, sums.payments[part], sums.frauds[part])
+            )
+            self._changed.update(dict.fromkeys(terminals))
         return None
 
-    def _beyond(self, terminal_ids: Sequence[str], day: int) -> set[str]:
-        """New terminals for which there is no room. Refused, not taken in for another: all who read profiles stay agreed."""
-        if len(self._profiles) + len(terminal_ids) <= self._terminals_max:
-            return set()
-        new = [one for one in dict.fromkeys(terminal_ids) if one not in self._profiles]
-        if (
-            len(self._profiles) + len(new) > self._terminals_max and day > self._trimmed_day
-        ):  # a scan of all, once a day
-            self._profiles.trim()
+    def _make_room(self, terminal_ids: Sequence[str], day: int) -> None:
+        """For the new ones among them. What is forgotten for them is written as such, so that scorers forget it, too."""
+        if self._lacks_room(terminal_ids) and day > self._trimmed_day:  # a scan of all, once a day
+            self._changed.update(dict.fromkeys(self._profiles.trim()))
             self._trimmed_day = day
-            new = [one for one in dict.fromkeys(terminal_ids) if one not in self._profiles]
-        return set(new[max(0, self._terminals_max - len(self._profiles)) :])
+        while self._lacks_room(terminal_ids):
+            part, fresh_min = self._terminals_max // PART_FORGOTTEN, self._terminals_max // PART_FRESH
+            fresh, established = self._profiles.forget(max(1, part), max(1, fresh_min))
+            self._forgotten.labels("fresh").inc(len(fresh))
+            self._forgotten.labels("established").inc(len(established))
+            self._changed.update(dict.fromkeys([*fresh, *established]))
+
+    def _lacks_room(self, terminal_ids: Sequence[str]) -> bool:
+        new = {one for one in terminal_ids if one not in self._profiles}
+        return 0 < self._terminals_max - len(new) < len(self._profiles)
 
     def _written(self) -> Write:
         """Everything that changed, under the position of the last sums added."""
@@ -153,8 +174,10 @@ class MergeProcessor:
         source = self._last
         if source is not None:
             headers = headers_of(source)
-            # one that made room for others since is older than anything that looks at profiles
-            for terminal_id in filter(self._profiles.__contains__, self._changed):
+            for terminal_id in self._changed:
+                if terminal_id not in self._profiles:
+                    write.append(terminal_id.encode(), None, headers)
+                    continue
                 last_day, payments, frauds = self._profiles.profile(terminal_id)
                 value = self._profile(
                     terminal_id=terminal_id, last_day=last_day, payments=tuple(payments), frauds=tuple(frauds)

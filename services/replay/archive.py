@@ -16,7 +16,7 @@ from polars.exceptions import PolarsError
 from models import durable
 from schemas.topics import ENTITY_VALUES_HEADER
 from services.engine.batches import Record
-from services.engine.origin import origin_headers
+from services.engine.origin import NO_ORIGINS, Origins
 from services.errors import AssayError
 from services.replay.log import EmittedScore, Log, Spans
 from services.verification.read import Progress, Span
@@ -91,26 +91,28 @@ class _Folder:
             self._rows, self._files = [], self._files + 1
 
 
-async def write_archive(log: Log, path: Path, progress: Progress | None = None) -> dict[str, int]:
+async def write_archive(
+    log: Log, path: Path, progress: Progress | None = None, origins: Origins = NO_ORIGINS
+) -> dict[str, int]:
     """Everything that a replay of `log` reads, into the new directory `path`; returns the records by folder.
 
-    `archive.json` is written last: a directory without it is not an archive. Raises ArchiveError.
+    `archive.json` is written last: a directory without it is not an archive. origins: of the input. Raises ArchiveError.
     """
     try:
         spans = await log.spans()
         _make(path)
         scores, inputs = _Folder(path / SCORES, SCORE), _Folder(path / INPUTS, INPUT)
-        origins = _Folder(path / ORIGINS, ORIGIN)
+        kept = _Folder(path / ORIGINS, ORIGIN)
         profiles, lists = _Folder(path / PROFILES, RECORD), _Folder(path / LISTS, RECORD)
         async for emitted in log.scores(progress):
             scores.add(emitted)
         async for _, records in log.inputs(progress):
             inputs.add([(*_row(record), _entity_values(record)) for record in records])
-            origins.add([row for record in records if (row := _origin(record))])
+            kept.add([row for record in records if (row := _origin(record, origins))])
         profiles.add([_row(record) for record in await log.profiles()])
         lists.add([_row(record) for record in await log.lists()])
         folders = {INPUTS: inputs, SCORES: scores, PROFILES: profiles, LISTS: lists}
-        for folder in (*folders.values(), origins):
+        for folder in (*folders.values(), kept):
             folder.close()
         about = {
             "format_version": FORMAT_VERSION,
@@ -141,9 +143,9 @@ def _entity_values(record: Record) -> bytes | None:
     return dict(record.headers).get(ENTITY_VALUES_HEADER)
 
 
-def _origin(record: Record) -> tuple[Any, ...] | None:
+def _origin(record: Record, origins: Origins) -> tuple[Any, ...] | None:
     """Where the user's own record lies that an event was made of; None where intake made none."""
-    found = origin_headers(record)
+    found = origins.headers(record)
     return (record.partition, record.offset, found[0][1].decode("utf-8", "replace")) if found else None
 
 

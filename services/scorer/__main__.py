@@ -12,6 +12,7 @@ from models.sources.spec_file import scorer_input
 from schemas.topics import CONTROL, CONTROL_ANSWERS, LISTS, SCORER_OUTPUTS, TERMINAL_PROFILES, Topic
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
+from services.engine.origin import Origins
 from services.engine.process import Environment, Service, main, run_processor
 from services.engine.tables import ConditionalTable, FollowedTable
 from services.errors import AssayError
@@ -59,12 +60,13 @@ async def start() -> None:
     await _check_log(kafka, topics, source, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)
     shares = Shares(scorer.decision_share, scorer.control_share)
-    letters = DeadLetterWriter(privacy_key(runtime))
+    origins = Origins.of([source], topics.topic_prefix)
+    letters = DeadLetterWriter(privacy_key(runtime), origins)
     subjects = subject_keys(load(SubjectSettings))
     metrics.sealed.set(subjects is not None)
     if subjects is not None:
         log.info("privacy.decisions_sealed", key_id=subjects.master_id)
-    emitter = Emitter(topics.topic_prefix, shares, letters, subjects, model.source)
+    emitter = Emitter(topics.topic_prefix, shares, letters, subjects, model.source, origins)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
     policy_loader = PolicyLoader(load(PolicySettings), bundles)

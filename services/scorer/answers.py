@@ -10,6 +10,7 @@ from schemas.score import Score
 from schemas.topics import ANSWERS, REQUEST_HEADER
 from services.engine.batches import Headers, Record, Write
 from services.engine.faults import Fault, headers_of
+from services.engine.origin import NO_ORIGINS, Origins
 from services.scorer.scored import Scored
 
 REQUEST = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -33,8 +34,9 @@ def requests(records: Sequence[Record]) -> dict[int, bytes]:
 class AnswerWriter:
     """Encodes answers."""
 
-    def __init__(self, prefix: str) -> None:
-        self._topic = prefix + ANSWERS.name
+    def __init__(self, prefix: str, origins: Origins = NO_ORIGINS) -> None:
+        """origins: of the input."""
+        self._origins, self._topic = origins, prefix + ANSWERS.name
         self._answer: type[Answer] = codec.record_type(Answer)
 
     def decided(
@@ -72,5 +74,5 @@ class AnswerWriter:
                 refused=fault.reason,
                 detail=fault.detail,
             )
-            write.append(None, codec.encode(answer), [*headers_of(record), (REQUEST_HEADER, request)])
+            write.append(None, codec.encode(answer), [*headers_of(record, self._origins), (REQUEST_HEADER, request)])
         return write

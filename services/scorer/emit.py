@@ -32,7 +32,7 @@ from schemas.topics import (
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
-from services.engine.origin import origin_headers
+from services.engine.origin import NO_ORIGINS, Origins
 from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
@@ -59,11 +59,14 @@ class Emitter:
         dead_letters: DeadLetterWriter,
         subjects: SubjectKeys | None = None,
         source: SourceSpec | None = None,
+        origins: Origins = NO_ORIGINS,
     ) -> None:
-        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown."""
-        self._shown = AlertAttributes(source)
+        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown. origins: of what is
+        read.
+        """
+        self._shown, self._origins = AlertAttributes(source), origins
         self._prefix, self._subjects = prefix, subjects
-        self._answers = AnswerWriter(prefix)
+        self._answers = AnswerWriter(prefix, origins)
         self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, without=OF_POLICIES)
@@ -89,7 +92,9 @@ class Emitter:
             first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset, batch.lists_offset
         )
         if batch.routed:
-            headers = [[*own, *origin_headers(record)] for own, record in zip(headers, batch.records, strict=True)]
+            headers = [
+                [*own, *self._origins.headers(record)] for own, record in zip(headers, batch.records, strict=True)
+            ]
         subjects = batch.events.subjects
         keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
         records = self._scores(batch)
@@ -158,7 +163,7 @@ class Emitter:
     def closed_days(self, source: Record, closed: Sequence[DaySums]) -> Write:
         """Payments of each terminal on days that are over, under the position of the input that ended them."""
         write = Write(self._prefix + TERMINAL_SUMS.name)
-        headers = headers_of(source)
+        headers = headers_of(source, self._origins)
         for sums in closed:
             payments = {terminal: count for terminal, count in sums.payments.items() if terminal != NO_VALUE}
             terminals, counts = tuple(payments), tuple(payments.values())
@@ -180,7 +185,7 @@ class Emitter:
         told = ModelReference(
             model=identity.model, bundle_digest=identity.bundle_digest, reference=reference, weekly=weekly
         )
-        headers = headers_of(source)
+        headers = headers_of(source, self._origins)
         write.append(identity.model.encode(), codec.write(told), headers)
         return write
 

@@ -28,5 +28,8 @@ class ProfileTable:
             self.next_offset = records[-1].offset + 1
 
     def _take(self, record: Record) -> None:
+        if record.value is None and record.key:  # it made room for others
+            self.profiles.remove(record.key.decode())
+            return
         profile = _decode(record.value or b"")
         self.profiles.put(profile.terminal_id, Profile(profile.last_day, list(profile.payments), list(profile.frauds)))

@@ -27,8 +27,8 @@ class ScorerSettings(BaseSettings):
     )
     terminals_max: Annotated[int, Field(ge=1_000)] = Field(
         1_000_000,
-        description="Terminals that the profiler keeps profiles of, some 630 bytes each, in each scorer, too. Beyond it new "
-        "ones have none until others were idle for 60 days.",
+        description="Terminals that the profiler keeps profiles of, some 630 bytes each, in each scorer, too. Beyond it those "
+        "of the fewest payments are forgotten, down to an eighth of the room; then the longest idle of the others.",
     )
     decision_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.01, description="Share of the transactions without alert whose decision is recorded too."

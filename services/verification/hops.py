@@ -173,7 +173,7 @@ class _Hops:
     def _enter(self, tp: TopicPartition, record: Any, headers: dict[str, bytes], source: int | None) -> None:
         where, name = (
             f"{tp.topic}-{tp.partition}@{record.offset}",
-            headers.get(ENTITY_HEADER, b"").decode(errors="replace"),
+            (headers.get(ENTITY_HEADER) or b"").decode(errors="replace"),
         )
         if source is None:
             return  # of another source, or of a stranger: a dead letter of the stage, and judged there

@@ -28,6 +28,7 @@ from models.features.spec_file import FeatureSpecError, parse_spec
 from schemas.topics import DEAD_LETTERS, SCORES, SOURCE_OFFSET_HEADER, TOPICS
 from services.engine.duplicates import WindowLimits
 from tests.chaos.fuzz_batches import TIMESTAMPS_MS, fuzz_batches
+from tests.chaos.fuzz_edges import DOCUMENT_SHARE, fuzz_edges
 from tests.chaos.fuzz_readers import fuzz_readers
 from tests.models.bundle import graphs
 from tests.services.documents import SECRET
@@ -128,6 +129,8 @@ class Findings:
     graphs_accepted: int = 0
     specs: int = 0
     specs_refused: int = 0
+    edges: Counter[str] = field(default_factory=Counter)
+    edges_refused: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
@@ -180,6 +183,8 @@ def fuzz(inputs: int, seed: int) -> Findings:
         findings.problems += problems
         for _ in range(int(inputs * GRAPH_SHARE)):
             _walk_graph(graphs.spoiled(draw), findings)
+        findings.edges, findings.edges_refused, problems = fuzz_edges(int(inputs * DOCUMENT_SHARE), draw)
+        findings.problems += problems
         for text in _specs(int(inputs * SPEC_SHARE), draw):
             _read_spec(text, findings)
     findings.problems += [f"logged: {line[:200]}" for line in listener.lines]

@@ -3,17 +3,21 @@
 import contextlib
 import json
 import random
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.features.spec_file import FeatureSpecError, parse_spec
+from models.policy.policy_file import PolicyError, parse_policy
+from models.sources.spec_file import SourceSpecError, parse_source
 from schemas.times import TIME_MS_MIN
 from schemas.topics import TOPICS
 from services.engine.decode import Decoder
 from services.engine.faults import TimeLimits
 from tests.chaos.fuzz import SECRET, SHARD_INPUTS, fuzz, shards, spoiled
+from tests.chaos.fuzz_edges import KINDS
 from tests.services.engine.test_decode import record
 from tests.services.harness import Stream
 
@@ -44,6 +48,28 @@ def test_any_text_is_a_spec_or_refused_in_a_sentence(text: str) -> None:
         parse_spec(text)
 
 
+@pytest.mark.parametrize(
+    "parse", [(parse_spec, FeatureSpecError), (parse_source, SourceSpecError), (parse_policy, PolicyError)]
+)
+@pytest.mark.parametrize(
+    "tag", ["!!bool x", "!!timestamp x", "!!int x", "!!float x", "!!binary x", "!foo x", "!!map x", "!!seq x"]
+)
+def test_a_tag_that_its_value_does_not_fit_is_refused_in_a_sentence(parse: Any, tag: str) -> None:
+    """The library raises whatever its constructors happen to."""
+    read, error = parse
+    for text in (f"a: {tag}", f"{tag}: 1", f"- {tag}"):
+        with pytest.raises(error):
+            read(text)
+
+
+def test_aliases_that_stand_for_more_values_than_there_is_memory_are_refused_at_once() -> None:
+    """Nine lines for a thousand million."""
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 9)]
+    with pytest.raises(FeatureSpecError, match="its aliases make more than 200,000 values; write fewer"):
+        parse_spec("\n".join(lines))
+
+
 CIRCLES = ["&a [*a]", "a: &a [1]\nb: *a\n"]
 DEEP = ["[" * 5000, "{a: " * 3000, "- " * 5000]
 ODD = ["\u0085", "\x00", "2001-13-45", "2001-01-01: 1", f"version: {'9' * 5000}"]
@@ -63,6 +89,11 @@ def test_thousands_of_spoiled_payments_and_specs_are_answered_once_and_told_to_n
     assert (findings.graphs, findings.records) == (10_000, 10_000 * len(TOPICS))
     assert 0.1 < findings.records_refused / findings.records < 0.9
     assert findings.graphs_accepted > 100
+    assert findings.edges.keys() == KINDS.keys()
+    assert all(
+        findings.edges_refused[name] < findings.edges[name] for name in ("document", "asked", "converted", "condition")
+    )
+    assert findings.edges_refused["document"] > 0
     assert findings.scores > 1000
     assert findings.dead_letters > 1000
     assert set(findings.reasons) >= {"empty", "undecodable", "schema", "too_deep", "card_number", "duplicate"}

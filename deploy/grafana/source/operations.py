@@ -333,11 +333,11 @@ STATE = Section(
         Chart(
             "What the profiler leaves out",
             "cps",
-            "Frauds without terminal or time, sums of days that lie too far back, and terminals beyond the room.",
+            "Frauds without terminal or time, sums of days that lie too far back, and terminals that made room for others.",
             [
                 Query("sum(rate(assay_unplaced_labels_total[$__rate_interval]))", "frauds not placed"),
                 Query("sum(rate(assay_forgotten_terminal_sums_total[$__rate_interval]))", "sums too old"),
-                Query("sum(rate(assay_forgotten_terminals_total[$__rate_interval]))", "terminals beyond the room"),
+                Query(rate("assay_forgotten_terminals_total", "kind"), "terminals forgotten: {{kind}}"),
             ],
             "table-too-old",
         ),
@@ -460,10 +460,12 @@ CONSOLE = Section(
         Chart(
             "Logins and refusals",
             "cps",
-            "Logins by outcome; requests refused: a role without the right, no token or session, another host name.",
+            "Logins by outcome; requests refused: a role without the right, no token or session, another host name; "
+            "connections closed.",
             [
                 Query(rate("assay_console_logins_total", "outcome"), "login {{outcome}}", quiet=CONSOLED),
                 Query(rate("assay_console_denied_requests_total", "cause"), "refused: {{cause}}", quiet=CONSOLED),
+                Query(rate("assay_console_connections_closed_total", "cause"), "closed: {{cause}}", quiet=CONSOLED),
             ],
             "console",
         ),

@@ -101,9 +101,14 @@ async def _archive(group: str, directory: Path, progress: "Progress") -> dict[st
     with needing_files():
         from services.replay.archive import write_archive
     from services.cli.operating.inputs import scoring_input
+    from services.engine.origin import Origins
+    from services.settings.kafka import TopicSettings
+    from services.settings.loading import load
 
-    async with topics_log(group, scoring_input()) as log:
-        return await write_archive(log, directory, progress)
+    source = scoring_input()
+    origins = Origins.of([source], load(TopicSettings).topic_prefix)
+    async with topics_log(group, source) as log:
+        return await write_archive(log, directory, progress, origins)
 
 
 async def _replay(

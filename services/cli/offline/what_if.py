@@ -227,9 +227,11 @@ def _costs(text: str | None) -> "Costs":
     if text is None or "=" in text:
         return Costs(**_numbers(text, dict.fromkeys(COST_NAMES, 1e12), "--costs"))
     try:
-        given = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
-        pairs = ",".join(f"{name}={value}" for name, value in given.items())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError):
+        given = yaml.safe_load(Path(text).read_text(encoding="utf-8")).items()
+        pairs = ",".join(f"{name}={value}" for name, value in given if isinstance(value, int | float | str))
+        if pairs.count("=") != len(given):
+            raise ValueError
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, yaml.YAMLError, AttributeError):
         raise AssayError(f"--costs {text} is neither NAME=NUMBER nor a YAML file of {', '.join(COST_NAMES)}.") from None
     return Costs(**_numbers(pairs, dict.fromkeys(COST_NAMES, 1e12), f"--costs {text}"))
 

@@ -2,6 +2,7 @@
 
 from shlex import quote
 
+from models.discovery.write import printable
 from schemas.source_spec import SourceSpec
 
 ENVIRONMENT = "ASSAY_BUNDLE=bundle ASSAY_BUNDLE_PUBLIC_KEYS=release.pub"
@@ -11,13 +12,14 @@ def text(title: str, spec: SourceSpec, data: str, label: str, cuts: str) -> str:
     """data: the labelled file, from the folder. cuts: further options of training. Its indented lines are commands."""
     beside = "intake, which brings each subject's events together, and the scorer" if spec.is_routed else "the scorer"
     train = f"--source source.yaml --features features.yaml --label {quote(label)}{cuts} --out bundle"
+    title, shown_data, shown_label = printable(title), printable(data), printable(label)
     return f"""# {title}
 
 From `{spec.topic}` to alerts. The first command was `assay init`; run the next five in this folder. Kafka is where
 `ASSAY_KAFKA_BOOTSTRAP` says{_registry(spec)}. `assay COMMAND --help` says more of each.
 
-1. Train on `{data}`, labelled events of the topic's layout; `{label}` says what was fraud. `--objective` sets how many
-   alerts to expect, as a share of the payments.
+1. Train on `{shown_data}`, labelled events of the topic's layout; `{shown_label}` says what was fraud.
+   `--objective` sets how many alerts to expect, as a share of the payments.
 
        assay train fraud --data {quote(data)} {train}
 

@@ -112,6 +112,113 @@ def test_a_tag_of_more_than_32_bits_is_refused(bit: int) -> None:
         check_graph(rest + varint(7 << 3 | 2) + varint(len(graph)) + graph, 3)
 
 
+def odd(field: int, wire: int) -> bytes:
+    """A field's tag in five bytes, the fifth with a bit for which 32 have no room, which some readers cut off."""
+    low = varint(field << 3 | wire, 4)
+    return low[:4] + b"\x10" if len(low) == 5 else bytes([low[0] | 0x80, 0x80, 0x80, 0x80, 0x10])
+
+
+def delimited(tag: bytes, content: bytes) -> bytes:
+    """A field of bytes."""
+    return tag + varint(len(content)) + content
+
+
+def rebuilt(
+    node: Callable[[int, bytes], bytes] = lambda place, content: content,
+    weight: Callable[[int, bytes], bytes] = lambda place, content: content,
+    first: bytes = b"",
+) -> bytes:
+    """The committed graph, byte for byte but for what is done to its nodes and weights. first: before its nodes."""
+    model = onnx.load_from_string(GOOD)
+    nodes = [node(place, one.SerializeToString()) for place, one in enumerate(model.graph.node)]
+    weights = [weight(place, one.SerializeToString()) for place, one in enumerate(model.graph.initializer)]
+    rest = onnx.GraphProto()
+    rest.CopyFrom(model.graph)
+    rest.ClearField("node")
+    rest.ClearField("initializer")
+    graph = first + b"".join(delimited(varint(1 << 3 | 2), one) for one in nodes)
+    graph += b"".join(delimited(varint(5 << 3 | 2), one) for one in weights) + rest.SerializeToString()
+    model.ClearField("graph")
+    return bytes(model.SerializeToString()) + delimited(varint(7 << 3 | 2), graph)
+
+
+def elsewhere(location: str, tag: Callable[[int, int], bytes]) -> Callable[[int, bytes], bytes]:
+    """Has the first weight's data in a file, under the tags given."""
+    entry = onnx.StringStringEntryProto(key="location", value=location).SerializeToString()
+
+    def edit(place: int, content: bytes) -> bytes:
+        found = TensorProto.FromString(content)
+        found.ClearField("raw_data")
+        moved = delimited(tag(13, 2), entry) + tag(14, 0) + b"\x01"
+        return bytes(found.SerializeToString()) + moved if place == 0 else content
+
+    return edit
+
+
+def plain(field: int, wire: int) -> bytes:
+    """A field's tag as it should be."""
+    return varint(field << 3 | wire)
+
+
+def loop() -> bytes:
+    """A node that goes round two million times."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["c"], ["co"])],
+        "b",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+        ],
+        [helper.make_tensor_value_info("co", TensorProto.BOOL, [])],
+    )
+    return bytes(helper.make_node("Loop", ["N", "C"], ["looped"], body=body).SerializeToString())
+
+
+FILES = ("secret.bin", "/etc/hostname", "../secret.bin")
+HIDDEN: dict[str, Callable[[], bytes]] = {
+    "an operator": lambda: rebuilt(lambda place, node: node + delimited(odd(4, 2), b"Exp") if place == 0 else node),
+    "a domain": lambda: rebuilt(lambda place, node: node + delimited(odd(7, 2), b"evil") if place == 0 else node),
+    "an attribute": lambda: rebuilt(
+        lambda place, node: node + delimited(odd(5, 2), b"\x0a\x01a") if place == 0 else node
+    ),
+    "a node": lambda: rebuilt(
+        first=delimited(odd(1, 2), helper.make_node("NoSuchOp", ["features"], ["z"]).SerializeToString())
+    ),
+    "a loop": lambda: rebuilt(first=delimited(odd(1, 2), loop())),
+    **{f"a weight in {name}": lambda name=name: rebuilt(weight=elsewhere(name, odd)) for name in FILES},  # type: ignore[misc]
+    "a further weight": lambda: rebuilt(first=delimited(odd(5, 2), TensorProto(name="leak").SerializeToString())),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_nothing_is_hidden_behind_a_tag_of_too_many_bits(name: str) -> None:
+    """At any level of the committed graph, which is accepted where nothing is done to it."""
+    check_graph(rebuilt(), FEATURES)
+    with pytest.raises(GraphError, match=r"a number that none can have|shortest form"):
+        check_graph(HIDDEN[name](), FEATURES)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_weights_of_a_file_are_refused_by_their_honest_tags_too(name: str) -> None:
+    """Wherever the file lies."""
+    with pytest.raises(GraphError, match="outside the file"):
+        check_graph(rebuilt(weight=elsewhere(name, plain)), FEATURES)
+
+
+def test_a_graph_of_allowed_operators_that_doubles_its_memory_is_refused() -> None:
+    """Eighteen of Concat ask for 2^18 times a weight when they are loaded."""
+
+    def doubled(model: onnx.ModelProto) -> None:
+        model.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [1000], [0.5] * 1000))
+        nodes = [helper.make_node("Concat", [f"d{i - 1}" if i else "w"] * 2, [f"d{i}"], axis=0) for i in range(18)]
+        nodes += [*model.graph.node]
+        model.graph.ClearField("node")
+        model.graph.node.extend(nodes)
+
+    with pytest.raises(GraphError):
+        check_graph(edited(doubled), FEATURES)
+
+
 @pytest.mark.parametrize(
     ("tail", "because"),
     [

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import yaml
 
 from models.discovery.draft import Answers, Draft, Guess, Question
 from models.discovery.guess import infer
@@ -276,3 +277,19 @@ def test_every_question_can_be_answered_by_one_of_its_options() -> None:
         }
     assert not draft(records, **given).questions
     assert read(draft(records, **given), records) == 300
+
+
+def test_names_and_values_of_records_add_no_line_to_the_spec() -> None:
+    """Their writer chooses them: a line break in one is text of a comment."""
+    given = {
+        "note\nrouted: true": lambda i: ["a\nformat: avro", "b"][i % 2],
+        "type": lambda i: ["auth\nevil: 1", "x\u2028y: 1"][i % 2],
+        "\x1b[2J": "\x7f\u202e",
+    }
+    text = yaml_of(infer(sample(events(**given)), Answers()))
+    found = yaml.safe_load(text)
+    assert found.keys() == {"version", "topic", "format", "select", "event", "attributes"}
+    assert (found["format"], found["topic"], list(found["attributes"])) == ("json", "payments", ["type"])
+    assert "auth\\u000aevil: 1 150, x\\u2028y: 1 150" in text
+    assert text.replace("\n", "").isprintable()
+    parse_source(text)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from models.features.columns import TransactionColumns
 from models.features.fold import fold
 from models.features.history import FeatureStateError
-from models.features.profiles import ROWS_FIRST, Profile, TerminalProfiles
+from models.features.profiles import ROWS_FIRST, Forgotten, Profile, TerminalProfiles
 from models.features.spec_file import parse_spec
 from models.features.state import FeatureState
 from models.features.terminal_days import DAY_MS
@@ -79,6 +79,52 @@ def test_a_profile_taken_over_says_the_same(sums: list[tuple[str, int, int, int]
         said = filled(profiles, *"abcd", day=day).tobytes()
         assert filled(taken, *"abcd", day=day).tobytes() == said
         assert filled(restored, *"abcd", day=day).tobytes() == said
+
+
+@given(st.lists(st.tuples(SUMS, st.sampled_from(["", "", *"abcd"])), max_size=60))
+@settings(deadline=None, max_examples=50)
+def test_a_terminal_that_is_removed_leaves_nothing_behind(steps: list[tuple[tuple[str, int, int, int], str]]) -> None:
+    """Its row is another's from then on; the others keep their order, in snapshots too."""
+    profiles, kept = TerminalProfiles(), dict[str, list[tuple[int, int, int]]]()
+    for (terminal, day, paid, fraudulent), removed in steps:
+        profiles.add(day, [terminal], [paid], [fraudulent])
+        kept.setdefault(terminal, []).append((day, paid, fraudulent))
+        profiles.remove(removed)
+        kept.pop(removed, None)
+    alone, restored = TerminalProfiles(), TerminalProfiles()
+    for terminal, sums in kept.items():
+        for day, paid, fraudulent in sums:
+            alone.add(day, [terminal], [paid], [fraudulent])
+    restored.load(profiles.to_arrays())
+    for found in (profiles, restored):
+        assert list(found) == list(alone)
+        assert [found.profile(terminal) for terminal in found] == [alone.profile(terminal) for terminal in alone]
+        assert filled(found, *"abcd").tobytes() == filled(alone, *"abcd").tobytes()
+    profiles.trim()
+    assert {terminal: profiles.profile(terminal) for terminal in profiles}.items() <= {
+        terminal: alone.profile(terminal) for terminal in alone
+    }.items()
+
+
+def test_the_least_worth_make_room_and_the_same_ones_every_time() -> None:
+    """Of those that came once the fewest payments first, then the longest idle; else of the others the longest idle."""
+    profiles = TerminalProfiles()
+    for day, terminals in (
+        (TODAY - 9, "ab"),
+        (TODAY - 8, "abcd"),
+        (TODAY - 7, "ab"),
+        (TODAY - 7, "efg"),
+        (TODAY - 6, "a"),
+    ):
+        profiles.add(day, list(terminals), [1] * len(terminals), [0] * len(terminals))
+    profiles.add(TODAY - 7, ["e"], [5], [0])
+    again = TerminalProfiles()
+    again.load(profiles.to_arrays())
+    for found in (profiles, again):
+        assert found.forget(2, fresh_min=2) == Forgotten(["c", "d"], [])
+        assert found.forget(1, fresh_min=4) == Forgotten([], ["b"])
+        assert found.forget(2, fresh_min=1) == Forgotten(["f", "g"], [])
+        assert list(found) == ["a", "e"]
 
 
 def test_a_day_older_than_what_is_kept_is_refused() -> None:

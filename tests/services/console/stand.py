@@ -94,7 +94,7 @@ def running(directory: Path, users_file: Path, cases: Sequence[Case], **settings
     app = application(desk, gate, TABLE, registry, lambda: True)
     listening = socket.create_server(("127.0.0.1", 0))
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(app, listening, chosen, stop),))
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(app, listening, chosen, metrics, stop),))
     thread.start()
     try:
         yield Stand(f"http://127.0.0.1:{listening.getsockname()[1]}", desk, gate, writer)

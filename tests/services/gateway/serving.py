@@ -18,7 +18,7 @@ from services.gateway.waiting import WaitingRoom
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 from services.settings.processing import RuntimeSettings
-from services.web import check_tls, listen
+from services.web.server import check_tls, listen
 
 PARTITIONS = 4
 

@@ -1,9 +1,11 @@
 """The profiler's two halves without Kafka: verdicts become sums, sums become profiles, and a restart changes nothing."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from services.engine.dead_letters import DeadLetterWriter
 from services.observability.metrics import Metrics
 from services.profiler.merge import MergeProcessor
 from services.profiler.verdicts import VerdictProcessor
+from services.scorer.profiles import ProfileTable
 from services.settings.processing import RuntimeSettings
 from services.settings.profiler import ProfilerSettings
 
@@ -67,30 +70,98 @@ def written(result: Result, topic: str) -> list[dict[str, Any]]:
     return [json.loads(value) for write in result.writes if write.topic == topic for value in write.values]
 
 
-def one_each(day: int, *terminals: str) -> dict[str, Any]:
-    """A payment at each of these terminals."""
-    count = len(terminals)
-    return {"day": day, "terminal_ids": terminals, "payments": [1] * count, "frauds": [0] * count}
+def parts(day: int, payments: int, *terminals: str) -> list[dict[str, Any]]:
+    """As many payments at each of these terminals, as a partition's sums have them."""
+    return [
+        {"day": day, "terminal_ids": part, "payments": [payments] * len(part), "frauds": [0] * len(part)}
+        for start in range(0, len(terminals), SUMS_MAX)
+        if (part := terminals[start : start + SUMS_MAX])
+    ]
 
 
-async def test_beyond_the_room_new_terminals_have_no_profile_until_others_were_idle_for_long() -> None:
-    """Who invents terminals without end costs no more memory, here and in scorers; known ones go on, and so after a restart."""
-    full = merge(terminals_max=3)
-    flood = [one_each(19_900, f"x{number}", "known") for number in range(50)]
-    result = await run(full, [one_each(19_900, "known", "other"), *flood])
-    full._written_s = -1e9
-    flushed = full.flush()
-    assert result.faults == []
-    assert flushed is not None
-    profiles = {one["terminal_id"]: one["payments"] for one in written(flushed, "terminal-profiles")}
-    assert profiles == {"known": [51], "other": [1], "x0": [1]}
-    assert full._metrics.forgotten_terminals._value.get() == 49
-    later = [one_each(19_999, "known"), one_each(20_000, "new")]
-    restarted = merge(terminals_max=3)
-    restarted.restore(full.snapshot().arrays())
-    for processor in (full, restarted):
-        await run(processor, later)
-        assert list(processor._profiles) == ["known", "new"]
+def flushed(processor: MergeProcessor) -> dict[str, dict[str, Any] | None]:
+    """What is written of each terminal; on a slow machine, too, nothing of it is written before."""
+    result = processor.flush(force=True)
+    assert result is not None
+    processor._written_s = math.inf
+    (write,) = result.writes
+    return {
+        (key or b"").decode(): value and json.loads(value) for key, value in zip(write.keys, write.values, strict=True)
+    }
+
+
+def reader(*results: dict[str, dict[str, Any] | None]) -> ProfileTable:
+    """A scorer's table that read it."""
+    table = ProfileTable()
+    rows = [(key, value) for written in results for key, value in written.items()]
+    table.apply(
+        [
+            SimpleNamespace(key=key.encode(), value=value and json.dumps(value).encode(), offset=offset, partition=0)
+            for offset, (key, value) in enumerate(rows)
+        ]
+    )
+    return table
+
+
+async def test_a_flood_of_invented_terminals_neither_pushes_out_real_ones_nor_keeps_them_out() -> None:
+    """Real ones come back on another day, or have more payments from the first day on; scorers hold the same terminals."""
+    full = merge(terminals_max=1_000)
+    full._written_s = math.inf
+    known = [f"known-{number}" for number in range(500)]
+    await run(full, [*parts(19_900, 2, *known), *parts(19_901, 1, *known)])
+    before = flushed(full)
+    new, day = [f"new-{number}" for number in range(50)], 19_902
+    invented = [f"x{number}" for number in range(20_000)]
+    await run(full, [*parts(day, 1, *invented[:10_000]), *parts(day, 4, *new), *parts(day, 1, *invented[10_000:])])
+    assert len(full._profiles) <= 1_000
+    assert {*known, *new} <= set(full._profiles)
+    table = reader(before, flushed(full))
+    assert set(table.profiles) == set(full._profiles)
+    assert table.profiles.profile("new-1").payments == [4]
+    kinds = {kind: full._metrics.forgotten_terminals.labels(kind)._value.get() for kind in ("fresh", "established")}
+    assert kinds == {"fresh": 20_000 + 500 + 50 - len(full._profiles), "established": 0}
+
+
+async def test_who_takes_the_place_of_a_real_terminal_pays_three_times_on_two_days_and_is_seen() -> None:
+    """Then those that were idle the longest go, and the metric says that established ones did."""
+    full = merge(terminals_max=1_000)
+    known = [f"known-{number}" for number in range(900)]
+    await run(full, [*parts(19_900, 2, *known), *parts(19_901, 1, *known)])
+    await run(full, parts(19_902, 1, *known[450:]))
+    for bought in ([f"x{number}" for number in range(at, at + 100)] for at in (0, 100, 200)):
+        await run(full, [*parts(19_902, 2, *bought), *parts(19_903, 1, *bought)])
+    assert set(known[450:]) <= set(full._profiles)
+    assert set(known) - set(full._profiles) != set()
+    assert full._metrics.forgotten_terminals.labels("established")._value.get() > 0
+
+
+async def test_what_is_forgotten_is_the_same_after_a_restart_and_is_written_once() -> None:
+    """From a snapshot in the middle, from the log alone, and without any: the same profiles, the same records."""
+    values = [*parts(19_900, 2, "a", "b", "c"), *parts(19_901, 1, "a", "b")]
+    later = [*parts(19_902, 1, "x", "y"), *parts(19_903, 1, "z", "a"), *parts(19_999, 1, "new")]
+    running, restored, absorbed = merge(terminals_max=4), merge(terminals_max=4), merge(terminals_max=4)
+    running._written_s = math.inf
+    await run(running, values)
+    restored.restore(running.snapshot().arrays())
+    restored.absorb(inputs(later))
+    absorbed.absorb(inputs([*values, *later]))
+    await run(running, later)
+    again = merge(terminals_max=4)
+    again.restore(running.snapshot().arrays())
+    again._last = running._last
+    found = [flushed(one) for one in (running, restored, absorbed, again)]
+    assert {name for name, value in found[0].items() if value is None} == {"x", "y", "z"}
+    assert list(running._profiles) == ["a", "b", "c", "new"]
+    assert found[1] == found[2] == found[3] == found[0]
+    assert [list(one._profiles) for one in (restored, absorbed, again)] == [list(running._profiles)] * 3
+
+
+async def test_a_terminal_that_a_person_reported_a_fraud_of_is_kept_as_established() -> None:
+    """Its payments may be on the way still."""
+    full = merge(terminals_max=8)
+    reported = {"day": 19_900, "terminal_ids": ["reported"], "payments": [0], "frauds": [1]}
+    await run(full, [reported, *parts(19_901, 1, *[f"x{number}" for number in range(100)])])
+    assert "reported" in full._profiles
 
 
 CARD_NUMBER = "4111-1111-1111-1111"
@@ -186,16 +257,16 @@ async def test_profiles_are_the_sum_of_all_parts() -> None:
     assert processor.flush(force=True) is None
 
 
-async def test_a_terminal_that_made_room_before_it_was_written_is_left_out() -> None:
+async def test_a_terminal_that_made_room_before_it_was_written_is_ended() -> None:
     """Older than any feature looks: no one misses it, and the rest is written."""
     processor = merge()
     many = {f"t{number}": (1, 0) for number in range(3000)}
     parts = [dict(islice(many.items(), start, start + SUMS_MAX)) for start in range(0, len(many), SUMS_MAX)]
     result = await run(processor, [sums(10, old=(1, 0)), *(sums(10 + 2 * PROFILE_DAYS, **part) for part in parts)])
-    flushed = processor.flush(force=True)
-    assert flushed is not None
     assert result.dead_letters == 0
-    assert {one["terminal_id"] for one in written(flushed, "terminal-profiles")} == set(many)
+    found = flushed(processor)
+    assert found.pop("old") is None
+    assert {one["terminal_id"] for one in found.values() if one} == found.keys() == set(many)
 
 
 async def test_what_may_not_have_been_written_is_written_after_a_restart() -> None:

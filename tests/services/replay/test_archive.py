@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from schemas.topics import SOURCE_SPEC_HEADER, source_headers
+from schemas.topics import EVENTS, SOURCE_SPEC_HEADER, source_headers
 from services.engine.batches import Record
+from services.engine.origin import Origins
 from services.replay import archive
 from services.replay.archive import ArchivedRecord, ArchiveError, ArchiveLog, write_archive
 from services.replay.log import EmittedScore, Spans
@@ -109,6 +110,6 @@ async def test_an_archive_of_events_says_where_the_users_own_records_lie(tmp_pat
         async def inputs(self, progress: Progress | None) -> AsyncIterator[tuple[int, list[Record]]]:
             yield 1, [event, RECORDS[1]]
 
-    assert (await write_archive(Routed(), tmp_path / "a"))["transactions"] == 2
+    assert (await write_archive(Routed(), tmp_path / "a", None, Origins.of([EVENTS], "t.")))["transactions"] == 2
     (file,) = (tmp_path / "a" / "origins").iterdir()
     assert pl.read_parquet(file).rows() == [(1, 4, "own-3@17")]

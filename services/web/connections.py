@@ -4,15 +4,17 @@ What a client sends outside bodies (heads, chunk sizes, trailers) is counted; ea
 due.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.clock import monotonic_s
-from services.gateway.access import CERTIFICATE
-from services.observability.gateway_metrics import GatewayMetrics
-from services.settings.gateway import GatewaySettings
+from services.web.clients import Place
+
+CERTIFICATE = "client_certificate"
+"""In a request's scope: the name in the client's certificate, which the TLS layer has verified."""
 
 IDLE_S_MAX = 75
 CLOSING_S_MAX = 5
@@ -33,23 +35,17 @@ class Limits(NamedTuple):
     answer_s_max: float
 
 
-def limits_of(settings: GatewaySettings) -> Limits:
-    """As the settings have them."""
-    return Limits(
-        settings.head_bytes_max, settings.request_s_max, settings.deadline_ms_max / 1000 + settings.request_s_max
-    )
-
-
-def bounded(limits: Limits, metrics: GatewayMetrics) -> type["Bounded"]:
-    """The class that uvicorn makes connections of."""
-    return type("Connection", (Bounded,), {"limits": limits, "metrics": metrics})
+def bounded(limits: Limits, closed: Callable[[str], None]) -> type["Bounded"]:
+    """The class that uvicorn makes connections of. closed: told why one is."""
+    return type("Connection", (Bounded,), {"limits": limits, "closed": staticmethod(closed)})
 
 
 class Bounded(HttpToolsProtocol):
     """A connection. due_s: when its present step has to be over, by the monotonic clock."""
 
     limits: Limits
-    metrics: GatewayMetrics
+    closed: Callable[[str], None]
+    place: Place | None = None
     receiving = False
     """Between a request's first byte and its last."""
     head = True
@@ -61,6 +57,12 @@ class Bounded(HttpToolsProtocol):
         """A client that sends nothing has as long as one that sends slowly."""
         super().connection_made(transport)
         self.due_s = monotonic_s() + self.limits.request_s_max
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Its place is another's."""
+        if self.place is not None:
+            self.place.leave()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Count what is no body; close a connection on which that does not end."""
@@ -136,17 +138,17 @@ class Bounded(HttpToolsProtocol):
         elif self.receiving:
             self._close_with(408)
         elif self.transport.get_write_buffer_size() or (self.cycle is not None and not self.cycle.response_complete):
-            self.metrics.connections_closed.labels("unread").inc()
+            self.closed("unread")
             self.transport.abort()
         else:
-            self.metrics.connections_closed.labels("idle").inc()
+            self.closed("idle")
             self.due_s = now_s + CLOSING_S_MAX
             self.transport.close()
 
     def _close_with(self, status: int) -> None:
         """With a status where the client would take it for this request's answer."""
         self.refused = status
-        self.metrics.connections_closed.labels("slow" if status == 408 else "head").inc()
+        self.closed("slow" if status == 408 else "head")
         self.due_s = monotonic_s() + CLOSING_S_MAX
         last = self.cycle
         answering = last is not None and not last.response_complete and (self.head or last.response_started)
