@@ -4,6 +4,7 @@ PYTHON ?= python3
 DURATION ?= 60
 RATE ?= 2000
 JSON ?=
+KEEP ?=
 DATA ?=
 KEY ?= .assay/keys/demo
 MINUTES ?=
@@ -31,24 +32,26 @@ MAKEFLAGS += --no-print-directory
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
-demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, then a check (DURATION=60 RATE=2000 JSON=1)
-	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json)
+demo: $(VENV)/.installed-demo ## see it work: Kafka, traffic, scores, alerts, cases on a page, then a check (DURATION=60 RATE=2000 JSON=1 KEEP=1)
+	@$(RUN)/assay demo --duration $(DURATION) --rate $(RATE) $(if $(filter-out 0,$(JSON)),--json) $(if $(filter-out 0,$(KEEP)),--keep)
 
 monitor: $(VENV)/.installed-all ## the demo with Prometheus and Grafana over it, where they are installed (DURATION=600)
 	@$(RUN)/assay demo --dashboards --rate $(RATE) --duration $(if $(filter file,$(origin DURATION)),600,$(DURATION))
 
 WORKERS ?= 2
+# A file stays on one worker, with its broker; the longest come first (tests/conftest.py).
+IN_PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.installed-all ## the tests, on WORKERS processes with a Kafka each; `make test-slow` has the rest
-	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	@$(RUN)/python -m pytest $(IN_PARALLEL) -m "not slow"
 
 test-slow: $(VENV)/.installed-all ## what takes long, on WORKERS processes; then the fault suite and short benchmarks, one after another
-	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "slow and not alone"
+	@$(RUN)/python -m pytest $(IN_PARALLEL) -m "slow and not alone"
 	@$(RUN)/python -m pytest -m "slow and alone"
 
 COVERED ?= not broker and not slow and not train
 coverage: $(VENV)/.installed-all ## lines and branches that the tests reach (COVERED="not slow" asks the ones with a broker too)
 	@rm -rf .coverage && mkdir .coverage
-	@$(RUN)/python -m coverage run -m pytest -n $(WORKERS) --dist loadfile -m "$(COVERED)" && $(RUN)/python -m coverage combine --quiet && $(RUN)/python -m coverage report
+	@$(RUN)/python -m coverage run -m pytest $(IN_PARALLEL) -m "$(COVERED)" && $(RUN)/python -m coverage combine --quiet && $(RUN)/python -m coverage report
 
 test-versions: ## the tests without a broker on every Python from 3.11 to 3.13 that is installed here
 	@for version in 3.11 3.12 3.13; do \
@@ -57,7 +60,7 @@ test-versions: ## the tests without a broker on every Python from 3.11 to 3.13 t
 	done
 
 test-version: $(VENV)/.installed-all
-	@$(RUN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not broker and not slow and not train"
+	@$(RUN)/python -m pytest $(IN_PARALLEL) -m "not broker and not slow and not train"
 
 check: $(VENV)/.installed-all ## style, types, import contracts, the shape of the code: within a minute
 	@$(RUN)/ruff check
@@ -90,8 +93,8 @@ chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running syste
 fuzz: $(VENV)/.installed-all ## malformed payments and specs: none stops a partition, none reaches a log (INPUTS=1000000 SEED=1)
 	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
 
-six-commands: $(VENV)/.installed-all ## from assay init to alerts by the words of its README, on two streams of other shapes; a quarter of an hour
-	@$(RUN)/python -m pytest -x tests/streams/six_commands.py
+six-commands: $(VENV)/.installed-all ## from assay init to alerts by the words of its README, on two streams of other shapes
+	@$(RUN)/python -m pytest -x tests/streams/test_six_commands.py
 
 side-kills: $(VENV)/.installed-all ## kills the monitor with -9 again and again: every successor makes progress (KILLS=100 SEED=1)
 	@$(RUN)/python -m tests.chaos.side_kills --kills $(KILLS) $(if $(SEED),--seed $(SEED))
@@ -167,7 +170,7 @@ hashes: ## the versions of deploy/locks/constraints.txt with the SHA-256 of each
 	@.venv-lock/bin/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS)/tools.txt >&2
 	@printf 'hatchling\neditables\n' | $(COMPILE) - --output-file $(LOCKS)/build.txt > /dev/null
 	@printf 'pip-audit\ncyclonedx-bom\nuv\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt > /dev/null
-	@$(COMPILE) pyproject.toml --extra cpu --output-file $(LOCKS)/demo.txt > /dev/null
+	@$(COMPILE) pyproject.toml $(call extras,cpu console side) --output-file $(LOCKS)/demo.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,cpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,gpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image-gpu.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,$(ALL_EXTRAS)) --output-file $(LOCKS)/all.txt > /dev/null

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.attribute_kinds import ATTRIBUTES_MAX, AttributeName
 from schemas.base import EventTimeMs, Message, Number, RawIdentifier
+from schemas.feature_kinds.event import ATTRIBUTES_MAX, AttributeName
 
 AttributeValue = Number | bool | Annotated[str, Field(max_length=200)] | None
 """A number, yes or no, or a category. Null says that it is not known."""

@@ -62,7 +62,10 @@ class CaseReason(Message):
     alerts: Count = Field(description="How many of the alerts name it.")
 
 
-CaseVerb = Literal["confirm", "dismiss", "expire", "forget", "mute", "unmute", "assign", "escalate", "note"]
+CaseVerb = Literal[
+    "confirm", "dismiss", "expire", "forget", "mute", "unmute", "assign", "escalate", "note", "approve", "reject"
+]
+Decided = Literal["confirm", "dismiss"]
 WORK: tuple[CaseVerb, ...] = ("assign", "escalate", "note")
 """What changes who works a case and what is written beside it; never what was decided."""
 
@@ -83,8 +86,25 @@ class CaseDecision(Message):
         False, description="A decision or another's assignment stood that it did not overrule: it changed nothing."
     )
     assignee: Person | None = Field(None, description="Of assign: to whom; no one where it is missing.")
+    asked: bool = Field(
+        False, description="Of confirm, dismiss: it waits for a second person, and has changed nothing yet."
+    )
+    approved_by: Person | None = Field(
+        None, description="Of confirm, dismiss: the second person, where one was needed."
+    )
     version: Version = Field(description="Version of the case that it made.")
     offset: OffsetOrNone = Field(-1, description="The action's offset on the case's partition of `case-actions`.")
+
+
+class PendingDecision(Message):
+    """A decision that waits for a second person."""
+
+    action: Decided = Field(description="What is to be decided.")
+    by: Person = Field(description="Who asks. Another one has to approve.")
+    at_ms: EventTimeMs = Field(description="Kafka timestamp of the action that asked.")
+    expires_at_ms: EventTimeMs = Field(description="An approval at this time or later changes nothing.")
+    note: Words | None = Field(None, description="What they wrote.")
+    offset: OffsetOrNone = Field(description="Offset of the action that asked, by which an approval names it.")
 
 
 CaseReasons = Annotated[tuple[CaseReason, ...], Field(max_length=REASONS_MAX)]
@@ -128,6 +148,10 @@ class Case(Message):
     history: Annotated[tuple[CaseDecision, ...], Field(max_length=HISTORY_MAX)] = Field(
         (), description="Decisions, refused ones too, assignments and notes, the oldest first; the newest 50."
     )
+    pending: PendingDecision | None = Field(
+        None, description="A decision that waits for a second person; the state is as it was before."
+    )
+    approved_by: Person | None = Field(None, description="The second person of the decision, where one was needed.")
     assignee: Person | None = Field(None, description="Who works it; no one where it is missing.")
     escalated: bool = Field(False, description="An analyst asked for a second look: it comes first in the queue.")
     taken_in_at_ms: EventTimeMs | None = Field(
@@ -162,6 +186,9 @@ class CaseAction(Message):
         False, description="Decide although another decision stands; assign although another works it."
     )
     assignee: Person | None = Field(None, description="For assign: to whom; without it the case is released.")
+    request_offset: OffsetOrNone | None = Field(
+        None, description="For approve, reject: offset of the action that asked. Without it, whatever waits is meant."
+    )
 
     @model_validator(mode="after")
     def _says_of_what(self) -> "CaseAction":

@@ -16,6 +16,7 @@ from schemas.base import (
     Probability,
     Version,
 )
+from schemas.person import SignedStep
 
 RegistryChannel = Literal["champion", "challenger"]
 """What a registry's line has: of bundles, or of policies."""
@@ -84,6 +85,7 @@ class Control(Message):
         description="Of the channel thresholds: from which scores on, as long as `bundle` is the policy that decides.",
     )
     why: Annotated[str, Field(max_length=500)] | None = Field(None, description="Reason of a rollback or a refusal.")
+    signed: SignedStep | None = Field(None, description="Command: the step as persons signed it.")
     source_partition: Partition | None = Field(None, description="Answer: the input partition that speaks.")
     from_offset: Offset | None = Field(
         None, description="Answer: it holds from this input offset on; none where the worker has met no input yet."
@@ -103,3 +105,30 @@ def command_key(group: Group, channel: Channel) -> bytes:
 def acknowledgement_key(group: Group, channel: Channel, partition: int) -> bytes:
     """The key of a partition's answer on the topic."""
     return f"{group}:{channel}:{partition}".encode()
+
+
+def acknowledgement_of(
+    command: Control,
+    holds: BundleRef | None,
+    by: str,
+    at_ms: int,
+    *,
+    why: str | None,
+    partition: int,
+    from_offset: int | None,
+) -> Control:
+    """A partition's answer to a command. holds: what the channel has now. why: of a refusal."""
+    return Control(
+        kind="acknowledgement",
+        group=command.group,
+        channel=command.channel,
+        command_id=command.command_id,
+        at_ms=at_ms,
+        by=by,
+        bundle=holds,
+        thresholds=command.thresholds if why is None else None,
+        outcome="in_force" if why is None else "refused",
+        why=why,
+        source_partition=partition,
+        from_offset=from_offset,
+    )

@@ -1,6 +1,6 @@
 """What Assay says of each credit application: on `credit-scores`, and in full on `credit-decisions`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -17,9 +17,20 @@ from schemas.base import (
     Positive,
     Probability,
 )
+from schemas.feature_kinds.event import ATTRIBUTES_MAX, AttributeName
+from schemas.policy import Action, Words
+from schemas.score import PolicyName, RuleNames
 
 CreditOutcome = Literal["approve", "decline", "refer"]
 """refer: a person should look, since the model has seen hardly anything like it."""
+
+OUTCOMES: dict[Action, CreditOutcome] = {"approve": "approve", "review": "refer", "decline": "decline"}
+"""What a policy's actions are called here; none of them is a challenge."""
+
+ADVERSE_ACTIONS_MAX = 4
+"""12 CFR 1002.9, comment 9(b)(2)-1: more than four reasons are of little help to an applicant."""
+
+UnreadAttributes = Annotated[tuple[AttributeName, ...], Field(max_length=ATTRIBUTES_MAX)]
 
 
 class CreditScore(Message):
@@ -36,15 +47,39 @@ class CreditScore(Message):
         description="Share of applications repaid in full with a smaller reconstruction error, in percent."
     )
     outcome: CreditOutcome = Field(
-        description="decline: the probability reached its threshold; refer: it did not, but the anomaly percentile did."
+        description="decline: the probability reached its threshold; refer: it did not, but the anomaly percentile did. With a "
+        "policy: what its rules and the scores ask for, the most severe."
     )
     model: ModelName = Field(description="Bundle name, version and execution provider that scored it: credit/1@cpu.")
+    policy: PolicyName | None = Field(
+        None,
+        description="Policy that decided, with the first digits of its digest: credit/3@0123456789ab. None: there is none.",
+    )
+    rules: RuleNames = Field((), description="Rules of the policy that hold, in its order.")
+    shadow_rules: RuleNames = Field((), description="Those in shadow that hold: they have no effect.")
+    unread_attributes: UnreadAttributes = Field(
+        (),
+        description="Attributes that the policy's conditions read and that are of another type than it says: they count as "
+        "missing, and the application is referred at least.",
+    )
+
+
+OF_CREDIT_POLICIES = frozenset(("policy", "rules", "shadow_rules", "unread_attributes"))
+"""Fields that are not written without a policy."""
+
+
+class ShadowOutcome(Message):
+    """What the policy in shadow said of the same application."""
+
+    policy: PolicyName = Field(description="Its name, version and first digits of its digest.")
+    outcome: CreditOutcome = Field(description="What it would have decided.")
+    rules: RuleNames = Field((), description="Its rules that hold.")
 
 
 class CreditDecision(CreditScore):
     """The record of one decision, kept for every application (EU AI Act art. 12 and annex III 5(b); ECOA, 12 CFR 1002.9).
 
-    It is what the model says. Who decides otherwise records that in their own system, under `decision_id`.
+    It is what model and policy say. Who decides otherwise records that in their own system, under `decision_id`.
     """
 
     decision_id: DecisionId = Field(description="Source topic, partition and offset: applications-3-1042.")
@@ -58,3 +93,12 @@ class CreditDecision(CreditScore):
         description="If declined or referred: the specific principal reasons, strongest first, four at most, from the factors "
         "scored. Shapley values of the score against approved applicants.",
     )
+    adverse_actions: Annotated[tuple[Words, ...], Field(max_length=ADVERSE_ACTIONS_MAX)] = Field(
+        (),
+        description="In words for the applicant, the most severe first: why rules of the policy asked for this outcome. They "
+        "come before `reasons`; four in all.",
+    )
+    policy_digest: Digest | None = Field(
+        None, description="SHA-256 of the policy's canonical form, where there is one."
+    )
+    shadow_policy: ShadowOutcome | None = Field(None, description="What the policy in shadow said, where there is one.")

@@ -13,6 +13,7 @@ from schemas.base import (
     Identifier,
     Message,
     ModelName,
+    Number,
     Percentile,
     Probability,
     Share,
@@ -71,6 +72,9 @@ class Decision(Score):
         None,
         description="Where decisions are sealed per subject: card_id, features and reasons, encrypted; then card_id is a keyed "
         "hash of the card's, and the other two are empty.",
+    )
+    amount: Number | None = Field(
+        None, description="Amount in the currency's main unit, for figures in money. Not where decisions are sealed."
     )
 
 

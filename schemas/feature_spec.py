@@ -12,36 +12,31 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from schemas.attribute_kinds import (
+from schemas.base import Part
+from schemas.derived import Currencies, DerivedId, Networks, NetworksFile
+from schemas.feature_kinds.base import ID_FIELDS, UNIT_MS, Duration, IdField, Name, duration_ms
+from schemas.feature_kinds.event import (
     ApplicationFeature,
     AttributeFeature,
+    CalendarFeature,
     CategoryFeature,
     EventFeature,
     NetworkFeature,
 )
-from schemas.base import Part
-from schemas.derived import Currencies, DerivedId, Networks, NetworksFile
-from schemas.feature_kinds import (
-    ID_FIELDS,
-    UNIT_MS,
-    CalendarFeature,
-    Duration,
-    IdField,
-    Name,
+from schemas.feature_kinds.history import (
+    HistoryFeature,
     NoveltyFeature,
-    PaymentFeature,
     PlaceFeature,
     ProfileFeature,
     SinceFeature,
     WindowFeature,
-    duration_ms,
 )
 from schemas.times import time_zone_problem
 
 PROFILE_DAYS = 60
 """So many days of each terminal are kept: a label delay and the longest window behind it must fit."""
 
-Feature = Annotated[PaymentFeature | ApplicationFeature | EventFeature, Field(discriminator="kind")]
+Feature = Annotated[EventFeature | HistoryFeature, Field(discriminator="kind")]
 
 KEYED = (SinceFeature, WindowFeature, NoveltyFeature, PlaceFeature)
 """Kinds that read a key's history."""

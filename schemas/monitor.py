@@ -55,6 +55,7 @@ class Judged(Message):
     weight: Positive = Field(
         description="How many payments it stands for: 1 / its chance to be recorded and to get a label. 0: it was blocked."
     )
+    amount: Number | None = Field(None, description="Amount in the currency's main unit; none where it is not known.")
 
 
 class LabelEvidence(Message):
@@ -191,6 +192,12 @@ class QualityReport(Message):
     calibration_error: Share | None = Field(
         None, description="Mean distance of predicted and observed fraud share over ten bins of probability."
     )
+    money_caught: Number | None = Field(
+        None,
+        description="Amounts of frauds that alerted, weighted; none where no amount is known. Refunds count nothing.",
+    )
+    money_missed: Number | None = Field(None, description="Amounts of frauds that did not.")
+    money_stopped: Number | None = Field(None, description="Amounts of alerts that were no fraud.")
     rules: Annotated[tuple[RuleQuality, ...], Field(max_length=RULES_REPORTED_MAX)] = Field(
         (), description="Rules that hold of some of them, the policy of the newest payment first."
     )

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from schemas.base import Digest, Line, Part, Percentile, Probability, Share, Version
 from schemas.budget import Budget
+from schemas.feature_kinds.event import ATTRIBUTES_MAX, AttributeName
 from schemas.lists import ListName
 
 RULES_MAX = 500
@@ -27,6 +28,8 @@ ACTIONS: tuple[Action, ...] = ("approve", "challenge", "review", "decline")
 
 Severity = Literal["low", "medium", "high", "critical"]
 RuleState = Literal["on", "shadow", "off"]
+Judges = Literal["payments", "applications"]
+AttributeType = Literal["number", "text", "boolean"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
 """Of a rule."""
 
@@ -49,6 +52,10 @@ class Rule(Part):
         1.0, description="Share of the events that it is applied to, chosen by the event's id and the rule's name."
     )
     state: RuleState = Field("on", description="on; shadow: written down where it holds, without effect; off.")
+    adverse_action: Words | None = Field(
+        None,
+        description="Of applications: the reason that an applicant is given where it declines or reviews. Needed there.",
+    )
 
 
 class PolicyThresholds(Part):
@@ -72,8 +79,17 @@ class Policy(Part):
     format_version: Literal[1] = Field(1, description="Version of this format.")
     name: Line = Field(description="Name of the policy line.")
     version: Version = Field(description="Grows with each release of the line.")
+    judges: Judges = Field(
+        "payments",
+        description="payments; applications: for credit, then an action of review refers to a person, and none is challenged.",
+    )
     description: Annotated[str, Field(max_length=1_000)] = Field(
         "", description="What is new in it, or what it is for."
+    )
+    attributes: Annotated[dict[AttributeName, AttributeType], Field(max_length=ATTRIBUTES_MAX)] = Field(
+        {},
+        description="Of applications: what type an attribute has that conditions read and the bundle does not, or not so. "
+        "number, text or boolean.",
     )
     lists: Annotated[tuple[ListName, ...], Field(max_length=LISTS_MAX)] = Field(
         (), description="Names of the lists that conditions ask with IN LIST('name')."
@@ -103,6 +119,37 @@ class Policy(Part):
                 yield ("lists", place), f"{name!r} is named twice; remove one"
         if self.budget is not None:
             yield from self._budget_problems(self.budget)
+        yield from self._problems_of_applications() if self.judges == "applications" else self._problems_of_payments()
+
+    def _problems_of_payments(self) -> Iterator[Problem]:
+        if self.attributes:
+            yield ("attributes",), "attributes of payments have their types in the source spec; remove them here"
+        for place, rule in enumerate(self.rules):
+            if rule.adverse_action is not None:
+                yield ("rules", place, "adverse_action"), "payments have no adverse action; remove it"
+
+    def _problems_of_applications(self) -> Iterator[Problem]:
+        """Lists and budgets are those of payments, and a refusal needs its reason (ECOA, 12 CFR 1002.9(b)(2))."""
+        for name, given in (("lists", self.lists), ("budget", self.budget), ("stand_in", self.stand_in != "approve")):
+            if given:
+                yield (name,), f"a policy of applications has no {name}; remove it"
+        for name in ("probability", "anomaly_percentile"):
+            if getattr(self.actions, name) == "challenge":
+                yield ("actions", name), "an application is approved, reviewed or declined; choose one of these"
+        if self.actions.otherwise != "approve":
+            yield (
+                ("actions", "otherwise"),
+                "what no score and no rule is against has no reason against it; let it approve",
+            )
+        for place, rule in enumerate(self.rules):
+            if rule.action == "challenge":
+                yield (
+                    ("rules", place, "action"),
+                    "an application is approved, reviewed or declined; choose one of these",
+                )
+            elif (rule.action == "approve") is (rule.adverse_action is not None):
+                what = "is not told why; remove it" if rule.action == "approve" else "is to be told why; give the words"
+                yield ("rules", place, "adverse_action"), f"whom the rule would {rule.action} {what}"
 
     def _budget_problems(self, budget: Budget) -> Iterator[Problem]:
         wanted = {"reviews": "review", "challenged_good": "challenge"}.get(budget.counts)

@@ -7,12 +7,15 @@ from pydantic import Field
 from schemas.base import EventTimeMs, Message
 from schemas.control import BundleRef, RegistryChannel
 from schemas.manifest import Faults
+from schemas.person import SignedStep
 
 
 class RegistryEvent(Message):
     """One step. Its number is its file's name; the channels are what the steps add up to."""
 
-    action: Literal["publish", "promote", "rollback", "withdraw"] = Field(description="What was done.")
+    action: Literal["publish", "promote", "rollback", "withdraw", "void"] = Field(
+        description="What was done. void: never written; what a step that too few persons signed is read as."
+    )
     bundle: BundleRef = Field(description="Which bundle was published, or holds the channel now, or held it until now.")
     channel: RegistryChannel | None = Field(None, description="Which channel it is about; none for a publication.")
     at_ms: EventTimeMs = Field(description="Wall-clock time, ms since 1970 UTC.")
@@ -21,3 +24,4 @@ class RegistryEvent(Message):
     accepted: Faults | None = Field(
         None, description="What spoke against the bundle and was accepted by name when it was published."
     )
+    signed: SignedStep | None = Field(None, description="The step as persons signed it.")

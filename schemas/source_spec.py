@@ -57,8 +57,10 @@ class AmountField(Part):
     written: Written = Field(
         "any", description="In which type of JSON: string (a decimal number as text), number, or any."
     )
-    scale: Scale | ScaleField = Field(
-        0, description="Decimal places: 2 where 1234 means 12.34; or the path of a field that says it for each event."
+    scale: Scale | Literal["currency"] | ScaleField = Field(
+        0,
+        description="Decimal places: 2 where 1234 means 12.34; currency: those of the event's currency by ISO 4217, 2 of EUR, "
+        "0 of JPY, 3 of KWD; or the path of a field that says it for each event.",
     )
     drop: Dropped | None = Field(
         None, description='Characters that are left out of amounts as text: "$," of $1,234.50.'
@@ -291,6 +293,8 @@ class SourceSpec(Part):
             yield ("event", "amount", "at_least"), "at_least is above at_most; exchange them"
         if event.currency is not None and (event.currency.path is None) == (event.currency.fixed is None):
             yield ("event", "currency"), "a currency is either fixed or has a path; give one"
+        if event.amount.scale == "currency" and event.currency is None:
+            yield ("event", "amount", "scale"), "scale: currency needs the event's currency; add it, or give a number"
         for name in ("mcc", "country", "channel"):
             field = getattr(event, name)
             if field is not None and (field.characters_min or 0) > field.characters_max:

@@ -7,6 +7,8 @@ from typing import Literal
 from schemas.alert import Alert
 from schemas.answer import Answer
 from schemas.application import Application
+from schemas.approval import ApprovalRecord
+from schemas.audit import AuditEntry
 from schemas.base import Message
 from schemas.budget import BudgetState
 from schemas.case import Case, CaseAction, Mute
@@ -116,9 +118,22 @@ CONTROL_ANSWERS = Topic(
     "control-answers", Control, "group, channel, partition", "scorer", None, partitions="one", cleanup="compact"
 )
 """Apart from the commands, so that who may answer cannot command, and who may command cannot answer."""
+CREDIT_CONTROL = Topic(
+    "credit-control", Control, "group, channel", "assay policy", None, partitions="one", cleanup="compact"
+)
+CREDIT_CONTROL_ANSWERS = Topic(
+    "credit-control-answers", Control, "group, channel, partition", "credit", None, partitions="one", cleanup="compact"
+)
+"""Apart from those of payments: who may change what is decided about payments cannot change what is about applications."""
 ANSWERS = Topic("answers", Answer, "transaction_id", "scorer", DAY_MS)
 """To events whose records ask for one; without a key where the event was refused. On the event's own partition, so that a
 repetition's answer lies behind the decision, and a partition without an owner holds back no other's answers."""
+AUDIT = Topic("audit", AuditEntry, "chain", "console", 800 * DAY_MS, partitions="one")
+"""What people did, asked for and were refused on the console's pages; kept as decisions on credit are."""
+APPROVALS = Topic(
+    "approvals", ApprovalRecord, "request", "operators, analysts, console", 800 * DAY_MS, partitions="one"
+)
+"""Requests for changes that need a second person, and what others said to them."""
 
 TOPICS = (
     TRANSACTIONS,
@@ -148,7 +163,11 @@ TOPICS = (
     CREDIT_DECISIONS,
     CONTROL,
     CONTROL_ANSWERS,
+    CREDIT_CONTROL,
+    CREDIT_CONTROL_ANSWERS,
     ANSWERS,
+    AUDIT,
+    APPROVALS,
 )
 SCORER_OUTPUTS = (
     SCORES,
@@ -174,7 +193,7 @@ def typed_copy(topic: Topic, form: Literal["avro", "protobuf"]) -> Topic:
 
 
 TYPED_COPIES = tuple(typed_copy(topic, form) for form in ("avro", "protobuf") for topic in CONVERTED)
-CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS)
+CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS, CREDIT_CONTROL_ANSWERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +224,7 @@ ACCESS = (
     Access("intake", grouped=(TRANSACTIONS,), writes=INTAKE_OUTPUTS, transactional=True),
     Access("converter", grouped=CONVERTED, writes=(*TYPED_COPIES, DEAD_LETTERS), transactional=True),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
-    Access("credit", grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
+    Access("credit", reads=(CREDIT_CONTROL,), grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
     Access(
         "cases",
         reads=(CASE_MUTES,),
@@ -220,9 +239,19 @@ ACCESS = (
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL),
     ),
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
-    Access("console", reads=(CASES, CASE_MUTES), writes=(CASE_ACTIONS, LISTS)),
-    Access("analyst", reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS), writes=(CASE_ACTIONS, LABELS, LISTS)),
-    Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS), writes=(CONTROL,)),
+    Access(
+        "console",
+        reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, AUDIT, APPROVALS),
+        writes=(CASE_ACTIONS, LISTS, AUDIT, APPROVALS),
+    ),
+    Access(
+        "analyst",
+        reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS, APPROVALS),
+        writes=(CASE_ACTIONS, LABELS, LISTS, APPROVALS),
+    ),
+    Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS, APPROVALS), writes=(CONTROL, APPROVALS)),
+    Access("credit-operator", reads=(CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS), writes=(CREDIT_CONTROL,)),
+    Access("auditor", reads=(AUDIT, APPROVALS)),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
     Access("application-producer", writes=(APPLICATIONS,)),
@@ -241,8 +270,8 @@ ACCESS = (
         ),
     ),
 )
-"""analyst: who decides cases. operator: who promotes bundles. The producers: your systems that send payments, labels
-and applications, a login each. consumer: those that read what was found."""
+"""analyst: who decides cases. operator: who promotes bundles and policies. auditor: who checks what people did. The producers:
+your systems that send payments, labels and applications, a login each. consumer: those that read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

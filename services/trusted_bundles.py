@@ -21,6 +21,7 @@ from services.settings.bundles import BundleSettings
 from services.settings.scorer import ScorerSettings
 from services.settings.secrets import SecretError, find_secret, shown_url
 from services.storage import SHARED, open_storage
+from services.trusted_persons import step_check
 
 T = TypeVar("T")
 
@@ -132,9 +133,9 @@ def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Pat
     if settings.registry_url is not None:
         registry, url = registry_of(settings), f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}"
         history = registry.history()
-        if not history:
+        if not history and not registry_part(settings, "policies", "policy-events").history():
             raise BundleError(
-                f"{url} holds no registry: correct it, or publish a bundle there with `assay registry publish`.",
+                f"{url} holds no registry: correct it, or publish a bundle there with `assay registry publish`, or a policy.",
                 "unreadable",
             )
         held = champions(history, settings.registry_line)
@@ -216,4 +217,5 @@ def registry_part(settings: BundleSettings, content: str, history: str) -> Regis
         open_storage(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED)
         for part in (content, history)
     )
-    return Registry(stored, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}")
+    check = step_check("policy" if content == "policies" else "bundle")
+    return Registry(stored, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}", check)

@@ -8,13 +8,15 @@ from pathlib import Path
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle
 from models.bundle.registry import Registry, UnreachableRegistryError, champions
+from models.policy.applications import known_attributes
 from models.policy.known import Known, known_columns
 from models.policy.policy_file import PolicyError, compile_policy
 from models.policy.program import Program
 from models.policy.signed import SignedPolicy, open_policy, read_policy
 from models.sources.spec_file import default_source
-from schemas.control import BundleRef
+from schemas.control import BundleRef, Control, PolicyChannel
 from schemas.feature_spec import FeatureSpec
+from schemas.policy import Policy
 from schemas.source_spec import SourceSpec
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
@@ -30,9 +32,12 @@ class FoundPolicy:
     refused: tuple[tuple[BundleRef, BundleError], ...] = ()
 
 
-def policy_registry_of(settings: BundleSettings) -> Registry:
-    """The registry's part for policies: beside the bundles, with a history of its own. Raises AssayError where none is set."""
-    return registry_part(settings, "policies", "policy-events")
+def policy_registry_of(settings: BundleSettings, policies: type[PolicySettings] = PolicySettings) -> Registry:
+    """The registry's part for policies: beside the bundles, with a history of its own. Raises AssayError where none is set.
+
+    policies: whose; those of applications lie apart from those of payments.
+    """
+    return registry_part(settings, *policies.folders)
 
 
 def deciding_policy(
@@ -47,13 +52,14 @@ def deciding_policy(
         if option is not None:
             return FoundPolicy(read_policy(option, trust), f"as --policy={option} has it")
         if bundles.registry_url is not None:
-            registry = policy_registry_of(bundles)
+            registry = policy_registry_of(bundles, type(settings))
             held = champions(registry.history(), settings.policy_line)
             if held:
                 opened = partial(published_policy, registry, bundles=bundles)
                 return FoundPolicy(*soundest(held, opened, f"champion of {settings.policy_line} in the registry"))
         if settings.policy is not None:
-            return FoundPolicy(read_policy(settings.policy, trust), f"as ASSAY_POLICY={settings.policy} has it")
+            name = f"{settings.model_config.get('env_prefix')}POLICY"
+            return FoundPolicy(read_policy(settings.policy, trust), f"as {name}={settings.policy} has it")
     except BundleError as error:
         raise BundleError(f"{error}{advice(error)}".replace("bundle sign", "policy sign"), error.reason) from None
     return None
@@ -66,7 +72,7 @@ def shadow_policy(settings: PolicySettings, bundles: BundleSettings) -> FoundPol
     """
     if bundles.registry_url is None:
         return None
-    registry = policy_registry_of(bundles)
+    registry = policy_registry_of(bundles, type(settings))
     held = registry.holds(settings.policy_line, "challenger")
     if held is None:
         return None
@@ -86,9 +92,31 @@ def known_of(spec: FeatureSpec, source: SourceSpec | None) -> Known:
     return known_columns(source or default_source(), spec)
 
 
-def known_to(bundle: Bundle) -> Known:
-    """What a policy beside this bundle may read."""
+def known_to(bundle: Bundle, policy: Policy | None = None) -> Known:
+    """What a policy beside this bundle may read. policy: which; those of applications say the types of what they read."""
+    if bundle.manifest.product == "credit":
+        beside = policy or Policy(name="none", version=1, judges="applications")
+        return known_attributes(bundle.manifest.feature_spec, beside)
     return known_of(bundle.manifest.feature_spec, bundle.manifest.source)
+
+
+def check_order(channel: PolicyChannel, command: Control, now: BundleRef | None) -> None:
+    """A command's policy is of the line that decides, and never older than that, unless it is meant. Raises BundleError."""
+    wanted = command.bundle
+    if wanted is None or now is None:
+        return
+    if wanted.name != now.name:
+        raise BundleError(f"{wanted} is of another line than {now}, which decides.", "features")
+    if channel == "policy" and not command.rollback and wanted != now and wanted.version <= now.version:
+        raise BundleError(f"{wanted} is not newer than {now}, which decides: roll back, if that is meant.", "older")
+
+
+def champion_since(settings: PolicySettings, bundles: BundleSettings, steps: int) -> bool:
+    """Whether one of the registry's steps behind the first `steps` is about the policy that decides. Raises BundleError."""
+    if bundles.registry_url is None:
+        return False
+    behind = policy_registry_of(bundles, type(settings)).history()[steps:]
+    return any(event.bundle.name == settings.policy_line and event.channel == "champion" for event in behind)
 
 
 def compiled(signed: SignedPolicy, known: Known) -> Program:
@@ -102,7 +130,7 @@ def compiled(signed: SignedPolicy, known: Known) -> Program:
 def policies_by_name(settings: PolicySettings, bundles: BundleSettings) -> Callable[[str], SignedPolicy | None]:
     """What finds the policies that outputs name: those published in the registry, and ASSAY_POLICY. Each is read once."""
     made: dict[str, SignedPolicy | None] = {}
-    registry = policy_registry_of(bundles) if bundles.registry_url is not None else None
+    registry = policy_registry_of(bundles, type(settings)) if bundles.registry_url is not None else None
     published = (
         {f"{e.bundle}@{e.bundle.digest[:12]}": e.bundle for e in registry.history() if e.action == "publish"}
         if registry is not None

@@ -2,16 +2,20 @@
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from services.broker import EmbeddedKafka, EmbeddedRegistry
 from tests.services.harness import BUNDLES, Stream
 
 for name, value in BUNDLES.items():
     os.environ.setdefault(name, value)
+settings.register_profile("any machine", deadline=None)  # how long an example takes says nothing on a busy one
+settings.load_profile("any machine")
 
 
 SKIPS = {
@@ -22,6 +26,7 @@ SKIPS = {
     "prometheus": "apt-get install prometheus",
     "browser": "A browser is needed",
     "jdk": "install a JDK",
+    "postgresql": "PostgreSQL is not installed",
     "linux": "Linux",
 }
 """Why a test may be skipped, by what is missing where it runs: a part of the skip's reason."""
@@ -45,20 +50,31 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+HEAVY_MARKERS, HEAVY = ("broker", "train"), 100
+"""Tests that take as long as so many others."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs the broker, so that `-m "not broker"` runs without Java, and what wants the machine for itself."""
+    """Mark what needs the broker, so that `-m "not broker"` runs without Java, and what wants the machine for itself.
+
+    The longest files come first, so that no worker is left alone with one at the end.
+    """
     for item in items:
         if {"chaos", "benchmarks"} & set(item.path.relative_to(item.config.rootpath).parts):
             item.add_marker("slow")
             item.add_marker("alone")
         if {"kafka_bootstrap", "schema_registry"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("broker")
+    weights = Counter[Path]()
+    for item in items:
+        weights[item.path] += HEAVY if set(HEAVY_MARKERS) & {mark.name for mark in item.iter_markers()} else 1
+    items.sort(key=lambda item: (-weights[item.path], str(item.path)))  # files whole, each in its own order
 
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> Iterator[str]:
     """Address of an embedded Kafka, started when the first test asks for it and shared by all."""
-    with EmbeddedKafka() as kafka:
+    with EmbeddedKafka(quick=True) as kafka:
         yield kafka.bootstrap
 
 

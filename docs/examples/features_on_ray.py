@@ -17,7 +17,7 @@ import ray
 
 from models.features.offline import partition_features, terminal_features
 from models.features.spec_file import load_spec
-from schemas.feature_kinds import ProfileFeature
+from schemas.feature_kinds.history import ProfileFeature
 from schemas.feature_spec import FeatureSpec
 
 GROUPS = 64

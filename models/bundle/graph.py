@@ -117,6 +117,26 @@ def has_trees(content: bytes) -> bool:
     return any(found.text(1) == DOMAIN for found in read(_SETS_ALONE, content).messages(8))
 
 
+def trees_alone(content: bytes) -> Lists | None:
+    """The lists of the trees through which alone a row decides its probability; None where there are none such.
+
+    content: a graph that was walked. One ensemble that reads the input as it is, and behind it nothing that does: then the
+    probability is a function of the one number that the trees answer.
+    """
+    if not has_trees(content):
+        return None
+    nodes = [_node(node) for node in read(MODEL_KIND, content).messages(7)[0].messages(1)]
+    made = {node.outputs[0]: node for node in nodes}
+    names, open_names = set[str](), [OUTPUTS[0]]
+    while open_names:
+        name = open_names.pop()
+        if name in made and name not in names:
+            names.add(name)
+            open_names += made[name].inputs
+    readers = [made[name] for name in names if INPUT in made[name].inputs]
+    return readers[0].lists if len(readers) == 1 and readers[0].operator == OPERATOR else None
+
+
 def check_graph(content: bytes, features: int, entry: str = INPUT, outputs: Sequence[str] = OUTPUTS) -> bytes:
     """The graph as it was walked, written again: what an ONNX library may be given. Raises GraphError.
 

@@ -7,7 +7,7 @@ for nothing. Pure: the caller's `Shelf` knows where the files are.
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol
 
 from pydantic import ValidationError
@@ -25,6 +25,9 @@ HOLE_STEPS_MAX = 1000
 
 Decide = Callable[[list[RegistryEvent]], RegistryEvent | None]
 """The next step after those that were taken; None where nothing is left to do. Raises BundleError where it may not be taken."""
+
+StepCheck = Callable[[RegistryEvent, int, Sequence[RegistryEvent]], None]
+"""A step, its place, and those before it. Raises BundleError where it may not count."""
 
 
 class Shelf(Protocol):
@@ -47,14 +50,34 @@ class UnreachableRegistryError(BundleError):
 class Registry:
     """Bundles by digest, and the history. Steps are read once; of one process and one thread."""
 
-    def __init__(self, bundles: Shelf, events: Shelf, url: str = "the registry") -> None:
-        """url: what error messages call it."""
-        self._bundles, self._events, self._url = bundles, events, url
+    def __init__(
+        self, bundles: Shelf, events: Shelf, url: str = "the registry", check: "StepCheck | None" = None
+    ) -> None:
+        """url: what error messages call it. check: raises BundleError for a step that may not count."""
+        self._bundles, self._events, self._url, self._check = bundles, events, url, check
         self._read: dict[int, RegistryEvent] = {}
+        self._refused: dict[int, tuple[RegistryEvent, BundleError]] = {}
 
     def history(self) -> list[RegistryEvent]:
-        """Every step so far, in order. Raises BundleError where one cannot be read."""
-        return [self._step(number) for number in self._numbers()]
+        """Every step so far, in order; void where it may not count. Raises BundleError where one cannot be read."""
+        return self._counted(self._numbers())
+
+    def refused(self) -> list[tuple[RegistryEvent, BundleError]]:
+        """The steps that may not count, and why."""
+        return list(self._refused.values())
+
+    def _counted(self, numbers: Sequence[int]) -> list[RegistryEvent]:
+        counted: list[RegistryEvent] = []
+        for number in numbers:
+            event = self._step(number)
+            try:
+                if self._check is not None:
+                    self._check(event, len(counted), counted)
+            except BundleError as error:
+                self._refused[number] = event, error
+                event = event.model_copy(update={"action": "void", "channel": None})
+            counted.append(event)
+        return counted
 
     def _numbers(self) -> list[int]:
         """Numbers of the steps that count. Raises UnreachableRegistryError."""
@@ -148,11 +171,18 @@ class Registry:
         assert step is not None, "a rollback always takes a step"
         return step
 
-    def withdraw(self, name: str, make: Callable[[BundleRef], RegistryEvent]) -> RegistryEvent | None:
-        """Empty `challenger`. None where it is empty. make: the step, from the bundle that held it."""
+    def withdraw(
+        self, name: str, make: Callable[[BundleRef], RegistryEvent], channel: Channel = "challenger"
+    ) -> RegistryEvent | None:
+        """Empty a channel; `champion` where nothing was there before. None where it is empty. Raises BundleError.
+
+        make: the step, from the bundle that held it.
+        """
 
         def decide(history: list[RegistryEvent]) -> RegistryEvent | None:
-            now = holder(history, name, "challenger")
+            now = holder(history, name, channel)
+            if channel == "champion" and (before := previous(history, name)) is not None:
+                raise BundleError(f"{before} was champion of {name} before: use `assay registry rollback`.")
             return None if now is None else make(now)
 
         return self._append(decide)
@@ -160,7 +190,7 @@ class Registry:
     def _append(self, decide: Decide) -> RegistryEvent | None:
         for _ in range(TRIES_MAX):
             numbers = self._numbers()
-            step = decide([self._step(number) for number in numbers])
+            step = decide(self._counted(numbers))
             if step is None:
                 return None
             try:
@@ -229,6 +259,8 @@ def champions(history: list[RegistryEvent], name: str) -> list[BundleRef]:
                 )
         elif event.action == "promote":
             held.append(event.bundle)
+        elif event.action == "withdraw":  # the first of all was taken back
+            held.clear()
     return held[::-1]
 
 

@@ -13,11 +13,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec
-
+from models.bundle.dsse import signature_holds, signature_of
 from models.bundle.files import SIGNATURE, BundleError, digests
-from models.bundle.keys import HASHES, PrivateKey, PublicKey, fingerprint
+from models.bundle.keys import PrivateKey, PublicKey, fingerprint
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -43,7 +41,7 @@ def sign(files: Mapping[str, bytes], key: PrivateKey, name: str) -> bytes:
         },
     }
     payload = json.dumps(statement, sort_keys=True).encode()
-    signature = key.sign(_framed(payload), ec.ECDSA(HASHES[key.curve.name]))
+    signature = signature_of(payload, PAYLOAD_TYPE, key)
     bundle = {
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": {"publicKey": {"hint": fingerprint(key.public_key())}, "tlogEntries": []},
@@ -65,7 +63,7 @@ def verify(files: Mapping[str, bytes], keys: Sequence[PublicKey]) -> str:
     if SIGNATURE not in files:
         raise BundleError(f"it is not signed: there is no {SIGNATURE}", "unsigned")
     payload, signature = _envelope(files[SIGNATURE])
-    signer = next((key for key in keys if _signed(key, payload, signature)), None)
+    signer = next((key for key in keys if signature_holds(payload, PAYLOAD_TYPE, signature, key)), None)
     if signer is None:
         raise BundleError("none of the keys pinned here signed it", "signature")
     signed, found = _listed(payload), digests(files)
@@ -98,14 +96,6 @@ def _decoded(text: Any) -> bytes:
         raise ValueError from None
 
 
-def _signed(key: PublicKey, payload: bytes, signature: bytes) -> bool:
-    try:
-        key.verify(signature, _framed(payload), ec.ECDSA(HASHES[key.curve.name]))
-    except InvalidSignature:
-        return False
-    return True
-
-
 def _listed(payload: bytes) -> dict[str, str]:
     """Name -> SHA-256 (hex) of the statement's files. It was signed; that it says what it should is checked all the same."""
     try:
@@ -126,8 +116,3 @@ def _listed(payload: bytes) -> dict[str, str]:
 def _root(listed: Mapping[str, str]) -> str:
     """SHA-256 (hex) over the files' digests, sorted by name."""
     return hashlib.sha256(b"".join(bytes.fromhex(listed[name]) for name in sorted(listed))).hexdigest()
-
-
-def _framed(payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: what is signed names its own type and length."""
-    return b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)

@@ -8,9 +8,12 @@ from models.discovery.columns import Column
 from models.discovery.draft import Fields, Guess, Option, Question, described, named, number_words, share_words
 from models.discovery.sample import DiscoveryError
 from models.discovery.seen import NONE, Seen, options
+from schemas.currency_decimals import DECIMALS
 from schemas.paths import parts
 
 CODE = re.compile(r"[A-Z]{3}")
+CURRENCY = "currency"
+"""The answer that says that decimal places are those of the currency."""
 
 
 def amount(seen: Seen) -> Guess | Question:
@@ -114,6 +117,8 @@ def _refunds(seen: Seen, column: Column, fields: Fields, evidence: list[str]) ->
 def _scale(seen: Seen, column: Column) -> tuple[Fields, list[str]] | Question:
     answer = seen.answers.amount_scale
     if answer is not None:
+        if answer == CURRENCY:
+            return {"scale": CURRENCY}, ["minor units of each event's currency, as you said"]
         if answer.isdigit():
             return ({"scale": int(answer)} if int(answer) else {}), [f"decimal places: {answer}, as you said"]
         return {"scale": {"path": named(seen.columns, answer, "amount-scale").path}}, ["decimal places as you said"]
@@ -127,13 +132,30 @@ def _scale(seen: Seen, column: Column) -> tuple[Fields, list[str]] | Question:
             return {"scale": {"path": other.path}}, [f"decimal places in {other.path}: {described(other)}"]
     low, high = min(column.numbers), max(column.numbers)
     ends = f"{number_words(low / 100)} to {number_words(high / 100)}"
-    if vocabulary.MINOR & column.all_words:
+    codes = _codes(seen, column.path)
+    others = sorted(code for code in codes if DECIMALS.get(code) not in (2, None))
+    if vocabulary.MINOR & column.all_words and not others:
         return {"scale": 2}, [f"called minor units, so 2 decimal places: {ends}"]
+    of_currency = Option(
+        f"--amount-scale {CURRENCY}",
+        {"path": column.path, "scale": CURRENCY},
+        f"minor units of each event's currency: {', '.join(f'{code} has {DECIMALS[code]} places' for code in others[:3])}",
+    )
     options = [
+        *([of_currency] if others and all(code in DECIMALS for code in codes) else []),
         Option("--amount-scale 2", {"path": column.path, "scale": 2}, f"minor units (cents): {ends}"),
         Option("--amount-scale 0", {"path": column.path}, f"main units: {number_words(low)} to {number_words(high)}"),
     ]
     return Question("amount", f"{column.path} has whole numbers alone; are they in main or in minor units?", options)
+
+
+def _codes(seen: Seen, amount_path: str) -> list[str]:
+    """The currencies that the sample's events are in, as far as they are known."""
+    found = currency(seen, amount_path)
+    if found is None:
+        return []
+    fixed = found.fields.get("fixed")
+    return [fixed] if fixed else [str(code) for code in seen.columns[found.fields["path"]].counts]
 
 
 def currency(seen: Seen, amount_path: str) -> Guess | None:

@@ -191,6 +191,14 @@ class Column:
         return safe if len(safe) <= _SHAPE_MAX else f"{safe[:_SHAPE_MAX]}..."
 
 
+def joined_column(columns: Sequence[Column], separator: str = "/") -> Column:
+    """The texts of several columns as one, of the records that have all of them; it goes by the last one's path."""
+    held = [dict(zip(column.rows, column.values, strict=True)) for column in columns]
+    rows = [row for row in held[0] if all(row in other for other in held)]
+    values = [separator.join(str(other[row]) for other in held) for row in rows]
+    return Column(columns[-1].path, values, rows, columns[0].records)
+
+
 def columns_of(records: Sequence[Mapping[str, Any] | None]) -> tuple[dict[str, Column], list[str]]:
     """Each path's column, in the order of the first record that has it; and what was left out, in words."""
     raw: dict[Parts, _Raw] = {}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from models.discovery.columns import Column
+from models.discovery.columns import Column, joined_column
 from models.discovery.sample import DiscoveryError
 
 Fields = dict[str, Any]
@@ -99,6 +99,20 @@ def named(columns: dict[str, Column], path: str, option: str) -> Column:
         hint = f" (nearest is {near[0]})" if near else ""
         raise DiscoveryError(f"--{option} {path}: no record of the sample has that field{hint}; correct the path.")
     return column
+
+
+def located(columns: dict[str, Column], answer: str, option: str) -> tuple[Column, Fields]:
+    """The column that an answer names, or the one that several make, with a comma between; and the field of the spec.
+
+    Raises DiscoveryError.
+    """
+    if answer in columns or "," not in answer:
+        column = named(columns, answer, option)
+        return column, {"path": column.path}
+    several = [named(columns, path.strip(), option) for path in answer.split(",")]
+    if any(not column.is_text for column in several):
+        raise DiscoveryError(f"--{option} {answer}: an id is joined of texts and whole numbers; name such fields.")
+    return joined_column(several), {"join": [column.path for column in several]}
 
 
 def share_words(share: float) -> str:

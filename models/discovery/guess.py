@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from models.discovery import vocabulary
 from models.discovery.attributes import attributes_of, is_label
-from models.discovery.columns import Column, columns_of
-from models.discovery.draft import Answers, Draft, Guess, Question, named, share_words, values_words
+from models.discovery.columns import Column, columns_of, joined_column
+from models.discovery.draft import Answers, Draft, Fields, Guess, Question, named, share_words, values_words
 from models.discovery.keys import Keys, Place
 from models.discovery.moments import check_zone
 from models.discovery.roles import own_fields
@@ -25,15 +25,16 @@ def infer(sample: Sample, answers: Answers, place: Place | None = None) -> Draft
     columns, notes = columns_of(records)
     if answers.label is not None:
         named(columns, answers.label, "label")
+    columns, firsts = _first_writes(columns, sample.envelope)
     kept, select = _selected(columns, answers)
     seen = Seen(kept, times_of(kept, answers), Keys(sample.records, sample.partitions, place), answers, sample.table)
     draft = Draft(answers.topic or topic_name(sample), sample.format, sample.envelope, label=answers.label)
     draft.about = [*_about(sample, records), *sample.notes, *notes]
-    draft.select = select
+    draft.select = [*firsts, *select]
     draft.event = own_fields(seen)
     subject = draft.event["subject"]
     if isinstance(subject, Guess) and (sample.format, sample.envelope) == ("json", "none"):
-        draft.routed = seen.keys.split(kept[subject.fields["path"]])
+        draft.routed = seen.keys.split(_column(kept, subject.fields))
     taken = {str(value) for part in draft.event.values() for value in _paths(part)}
     draft.label = answers.label or _label(columns)
     draft.attributes, draft.left_out = attributes_of(seen, taken, answers.label)
@@ -83,7 +84,34 @@ def _paths(part: Guess | Question) -> list[object]:
     if isinstance(part, Question):
         return [option.fields["path"] for option in part.options if option.fields and "path" in option.fields]
     scale = part.fields.get("scale")
-    return [part.fields.get("path"), *([scale["path"]] if isinstance(scale, dict) else [])]
+    return [
+        part.fields.get("path"),
+        *part.fields.get("join", ()),
+        *([scale["path"]] if isinstance(scale, dict) else []),
+    ]
+
+
+def _column(columns: dict[str, Column], fields: Fields) -> Column:
+    """What a field is read from."""
+    if "join" in fields:
+        return joined_column([columns[path] for path in fields["join"]])
+    return columns[fields["path"]]
+
+
+def _first_writes(columns: dict[str, Column], envelope: str) -> tuple[dict[str, Column], list[Guess]]:
+    """Of Debezium's changes: the rows as they were first written, and the condition that leaves later changes out.
+
+    What the envelope itself says of a change (`__op`, `__source`, ...) is no field of an event.
+    """
+    op = columns.get("__op")
+    if envelope != "debezium" or op is None:
+        return columns, []
+    gone = {row for row, value in zip(op.rows, op.values, strict=True) if value == "u"}
+    if len(gone) == op.records:
+        gone = set()
+    evidence = f"u ({len(gone):,} records) is a later change of a row, with the id of an event that was there already"
+    kept = {path: _without(column, gone) for path, column in columns.items() if not path.startswith("__")}
+    return kept, [Guess({"not": {"path": "__op", "equals": "u"}}, [evidence])]
 
 
 def _selected(columns: dict[str, Column], answers: Answers) -> tuple[dict[str, Column], list[Guess]]:

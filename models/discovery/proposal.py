@@ -33,8 +33,17 @@ Seen = Mapping[str, Sequence[Any]]
 """Values of the fields in a sample, by name; only those of categories and currency are looked at."""
 
 
-def proposed_features(source: SourceSpec, seen: Seen) -> str:
-    """The spec's YAML. seen: a sample's values; the values of categories are learnt by training, not here."""
+def commonest_currency(codes: Sequence[Any]) -> str:
+    """In which amounts are added; euros where no event names one."""
+    counts = Counter(code for code in codes if code)
+    return str(counts.most_common(1)[0][0]) if counts else "EUR"
+
+
+def proposed_features(source: SourceSpec, seen: Seen, rates: Mapping[str, float]) -> str:
+    """The spec's YAML. seen: a sample's values; the values of categories are learnt by training, not here.
+
+    rates: of further currencies, in the commonest one.
+    """
     lines = [
         f"# Proposed for {source.topic} from its source spec: a beginning, not a choice. Remove what says nothing about fraud,",
         "# add what does (docs/features.md), then look: assay features explain features.yaml",
@@ -42,7 +51,7 @@ def proposed_features(source: SourceSpec, seen: Seen) -> str:
         "time_zone: UTC  # of hour, night and weekend: write where your customers live, such as Europe/Paris",
         "allowed_lateness: 5m",
         f"keys: {{{KEY}: card_id}}  # card_id is the source spec's subject",
-        *_currencies(source, seen),
+        *_currencies(source, seen, rates),
         *_networks(source),
         "",
         "windows:",
@@ -53,15 +62,13 @@ def proposed_features(source: SourceSpec, seen: Seen) -> str:
     return "\n".join([*lines, *(f"  - {flow(feature)}" for feature in _features(source, seen))]) + "\n"
 
 
-def _currencies(source: SourceSpec, seen: Seen) -> Iterator[str]:
+def _currencies(source: SourceSpec, seen: Seen, rates: Mapping[str, float]) -> Iterator[str]:
     currency = source.event.currency
     if currency is None or currency.path is None:
         return
-    counts = Counter(code for code in seen.get("currency", ()) if code)
-    commonest = counts.most_common(1)[0][0] if counts else "EUR"
-    others = ", ".join(code for code, _ in counts.most_common() if code != commonest)
-    rates = f"; the sample has {others} too: give each its rate under `rates`" if others else ""
-    yield f"currencies: {{only: {commonest}}}  # events in another currency become dead letters{rates}"
+    fields: dict[str, Any] = {"only": commonest_currency(seen.get("currency", ()))}
+    fields |= {"rates": dict(rates)} if rates else {}
+    yield f"currencies: {flow(fields)}  # amounts are in this one; events in a further one become dead letters"
 
 
 def _networks(source: SourceSpec) -> list[str]:

@@ -1,18 +1,20 @@
 """Which fields are the event's own: its id, its parties, and the further ones. What is ambiguous is asked, never guessed."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import combinations
 
 from models.discovery import vocabulary
 from models.discovery.amounts import amount, currency
-from models.discovery.columns import Column
-from models.discovery.draft import Fields, Guess, Option, Question, described, named
+from models.discovery.columns import Column, joined_column
+from models.discovery.draft import Fields, Guess, Option, Question, described, located
 from models.discovery.sample import DiscoveryError
 from models.discovery.seen import NONE, Seen, ids, options
 from models.discovery.times import time
 from schemas.paths import parts
 
 UNIQUE_SHARE = 0.995
+PAIRED_MAX, PAIRS_SHOWN_MAX = 12, 4
 FEW, FEW_SUBJECTS = 50, 4
 """Of fewer records anything may be a subject; of more, no field of so few values."""
 
@@ -20,27 +22,30 @@ FEW, FEW_SUBJECTS = 50, 4
 def own_fields(seen: Seen) -> dict[str, Guess | Question]:
     """The event's own fields, in the order of a spec."""
     subject = _subject(seen)
-    taken = {_path(subject)}
+    taken = {*_read(subject)}
     counterparty = _counterparty(seen, taken)
-    taken.add(_path(counterparty))
+    taken |= {*_read(counterparty)}
     found: dict[str, Guess | Question | None] = {"id": _id(seen), "time": time(seen), "subject": subject}
     found["counterparty"] = counterparty
     found["amount"] = amount(seen)
-    found["currency"] = currency(seen, _path(found["amount"]))
-    taken |= {_path(part) for part in found.values()}
+    found["currency"] = currency(seen, next(iter(_read(found["amount"])), ""))
+    taken |= {path for part in found.values() for path in _read(part)}
     for name, fits in SMALL.items():
         found[name] = _small(seen, name, fits, taken)
     return {name: part for name, part in found.items() if part is not None}
 
 
-def _path(part: Guess | Question | None) -> str:
-    return str(part.fields.get("path", "")) if isinstance(part, Guess) else ""
+def _read(part: Guess | Question | None) -> Sequence[str]:
+    """The paths that a field is made of."""
+    if not isinstance(part, Guess):
+        return ()
+    return part.fields.get("join") or [part.fields.get("path", "")]
 
 
 def _id(seen: Seen) -> Guess | Question:
     if seen.answers.id:
-        column = named(seen.columns, seen.answers.id, "id")
-        return Guess({"path": column.path}, [described(column), "as you said"])
+        column, fields = located(seen.columns, seen.answers.id, "id")
+        return Guess(fields, [described(column), "as you said"])
     found = [
         column
         for column in ids(seen)
@@ -62,20 +67,34 @@ def _id(seen: Seen) -> Guess | Question:
     if found:
         words = "several fields are different in every record; which one is the event's id?"
         return Question("id", words, options("id", best or found, described))
-    words = "no field is different in every record; which one is the event's id?"
-    some = sorted(ids(seen), key=lambda column: -len(column.counts))
-    return Question("id", words, options("id", some[:3], described))
+    words = "no field is different in every record; which one is the event's id, or which ones together?"
+    some = [column for column in ids(seen) if not column.is_ip and not vocabulary.AMOUNT & column.all_words]
+    some.sort(key=lambda column: -len(column.counts))
+    return Question("id", words, [*_pairs(some), *options("id", some[:3], described)])
+
+
+def _pairs(columns: Sequence[Column]) -> list[Option]:
+    """Two fields that are together different in every record: a branch and a number within it."""
+    found = []
+    for one, other in combinations(columns[:PAIRED_MAX], 2):
+        # the one of fewer values first, as people number things; only the last part may hold what separates them
+        first, last = sorted((one, other), key=lambda column: (len(column.counts), column.path))
+        made = joined_column([first, last])
+        if len(made.values) == made.records == len(set(made.values)) and not any("/" in text for text in first.as_text):
+            fields: Fields = {"join": [first.path, last.path]}
+            found.append(Option(f"--id {first.path},{last.path}", fields, "together different in every record"))
+    return found[:PAIRS_SHOWN_MAX]
 
 
 def _subject(seen: Seen) -> Guess | Question:
     if seen.answers.subject:
-        column = named(seen.columns, seen.answers.subject, "subject")
+        column, fields = located(seen.columns, seen.answers.subject, "subject")
         if column.holds_card_numbers:
             raise DiscoveryError(
                 f"{column.path} holds card numbers, which Assay refuses: replace them by pseudonyms first, see `assay privacy "
                 "pseudonyms --help`."
             )
-        return Guess({"path": column.path}, [described(column), *seen.keys.words(column), "as you said"])
+        return Guess(fields, [described(column), *seen.keys.words(column), "as you said"])
     found = [
         column
         for column in ids(seen)
@@ -110,8 +129,8 @@ def _counterparty(seen: Seen, taken: set[str]) -> Guess | Question | None:
     if seen.answers.counterparty == NONE:
         return None
     if seen.answers.counterparty:
-        column = named(seen.columns, seen.answers.counterparty, "counterparty")
-        return Guess(_optional(column), [described(column), "as you said"])
+        column, fields = located(seen.columns, seen.answers.counterparty, "counterparty")
+        return Guess(fields | _lacking(column), [described(column), "as you said"])
     found = [column for column in ids(seen) if vocabulary.COUNTERPARTY & column.all_words and column.path not in taken]
     found = [
         column
@@ -124,7 +143,7 @@ def _counterparty(seen: Seen, taken: set[str]) -> Guess | Question | None:
     if not found:
         return None
     if len(found) == 1:
-        return Guess(_optional(found[0]), [described(found[0])])
+        return Guess({"path": found[0].path, **_lacking(found[0])}, [described(found[0])])
     sides = options("counterparty", found, described)
     return Question(
         "counterparty",
@@ -138,8 +157,8 @@ def _named_id(column: Column) -> bool:
     return bool({"id", "token", "number", "no", "code", "account", "iban"} & set(words)) or len(parts(column.path)) == 1
 
 
-def _optional(column: Column) -> Fields:
-    return {"path": column.path} | ({"required": False} if column.null_share else {})
+def _lacking(column: Column) -> Fields:
+    return {"required": False} if column.null_share else {}
 
 
 SMALL: dict[str, Callable[[Column], bool]] = {

@@ -122,6 +122,8 @@ def _amount(amount: AmountField) -> str:
     words = []
     if isinstance(amount.scale, ScaleField):
         words.append(f"in minor units, with as many decimal places as {amount.scale.path} says")
+    elif amount.scale == "currency":
+        words.append("in minor units of its currency, by ISO 4217: 1234 is EUR 12.34, JPY 1234, KWD 1.234")
     else:
         words.append("as it is" if not amount.scale else f"in minor units: 1234 is {1234 / 10**amount.scale:g}")
     if amount.drop is not None:

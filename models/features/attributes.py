@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.attribute_kinds import (
+from schemas.feature_kinds.event import (
     ApplicationFeature,
     CategoryFeature,
     CombinedFeature,

@@ -13,16 +13,8 @@ from models.features.layout import bucket_layout_of, id_fields, number_fields, p
 from models.features.memory import met_fields
 from models.features.memory import ring_bytes as series_bytes
 from models.features.state import FeatureState
-from schemas.feature_kinds import (
-    BaseFeature,
-    NoveltyFeature,
-    PlaceFeature,
-    ProfileFeature,
-    SinceFeature,
-    WindowFeature,
-    duration_ms,
-    duration_words,
-)
+from schemas.feature_kinds.base import BaseFeature, duration_ms, duration_words
+from schemas.feature_kinds.history import NoveltyFeature, PlaceFeature, ProfileFeature, SinceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec, Window
 
 WORD_BYTES = 4

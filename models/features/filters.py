@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.features.columns import NO_VALUE, TransactionColumns
 from schemas.conditions import Condition
-from schemas.feature_kinds import ID_FIELDS
+from schemas.feature_kinds.base import ID_FIELDS
 
 AMOUNT, EVENT_TIME = "amount", "event_time"
 """Numbers that every payment has."""

@@ -17,7 +17,7 @@ from models.features.history_checks import plausible
 from models.features.index import FREE, NO_ID, NO_ROW, USED
 from models.features.kernel import EMPTY, FIRST_MS, HEADS, ID_WORDS, LAST_MS, SKETCH_BITS
 from models.features.layout import counted_fields, memory_of, program
-from schemas.feature_kinds import IdField
+from schemas.feature_kinds.base import IdField
 from schemas.feature_spec import FeatureSpec
 
 EVICTED_SHARE = 64

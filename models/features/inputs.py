@@ -6,8 +6,9 @@ changes a bit.
 """
 
 import math
+import struct
 from collections.abc import Callable
-from itertools import repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from models.compiled import compiled
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.derived import PRIVATE, listed
-from schemas.attribute_kinds import (
+from schemas.feature_kinds.event import (
     AttributeFeature,
     BetweenFeature,
     BoundedFeature,
@@ -29,8 +30,13 @@ from schemas.attribute_kinds import (
 )
 from schemas.feature_spec import FeatureSpec
 
+OTHERS_MAX = 4_096
+"""Values of a category that are not named, remembered in each table: to find one costs half of asking for it in vain."""
+
 AMOUNT, EVENT_TIME = "amount", "event_time"
 """Numbers that every payment has."""
+
+ROWS_TOGETHER = 64
 
 SUM, MEAN, MAX, MIN, RATIO, DIFFERENCE, MISSING = range(7)
 _TOTALS = {"sum": SUM, "mean": MEAN, "max": MAX, "min": MIN}
@@ -82,11 +88,18 @@ def _inputs_of(feature: AttributeFeature) -> list[Input]:
     return [(name, "number") for name in feature.attributes_read]
 
 
-class Table(NamedTuple):
-    """Numbers by value, and that of every other value."""
+class Table(dict[str, float]):
+    """Numbers by value. A value that is not named has `other`, and is remembered, OTHERS_MAX of them."""
 
-    named: dict[str, float]
-    other: float
+    def __init__(self, named: dict[str, float], other: float) -> None:
+        super().__init__(named)
+        self._other, self._room = other, OTHERS_MAX
+
+    def __missing__(self, value: str) -> float:
+        if self._room:
+            self._room -= 1
+            self[value] = self._other
+        return self._other
 
 
 Numbered = Table | Callable[[str], float]
@@ -127,8 +140,7 @@ def inputs_of(spec: FeatureSpec) -> Inputs:
 def _table(feature: CategoryFeature) -> Numbered:
     named = {name: value.number for name, value in feature.values.items()}
     other = feature.other.number if feature.other else math.nan
-    named[NO_VALUE] = math.nan
-    return Table(named, other)
+    return Table(named | {NO_VALUE: math.nan}, other)
 
 
 def _networks(spec: FeatureSpec, feature: NetworkFeature) -> Numbered:
@@ -177,48 +189,83 @@ def _input(columns: TransactionColumns, name: str, how: str, tables: dict[str, N
             return columns.amount
         return columns.event_time_ms.astype(np.float64) if name == EVENT_TIME else columns.numbers[name]
     table, texts = tables[how], columns.ids[name]
-    # no call of Python's for each value
-    found = map(table.named.get, texts, repeat(table.other)) if isinstance(table, Table) else map(table, texts)
-    return np.fromiter(found, np.float64, len(texts))
+    if not isinstance(table, Table):
+        return np.fromiter(map(table, texts), np.float64, len(texts))
+    if len(texts) < 2:  # of one, `itemgetter` gives no tuple
+        return np.array([table[text] for text in texts], np.float64)
+    found = np.empty(len(texts), np.float64)
+    struct.pack_into(f"{len(texts)}d", found.data, 0, *itemgetter(*texts)(table))  # no call of Python's for each value
+    return found
 
 
 @compiled
 def _run(program, given, matrix):  # type: ignore[no-untyped-def]
-    """given: float64[inputs, n]."""
+    """given: float64[inputs, n]. Some rows at a time, so that their lines stay in the cache while features are written."""
+    for first_row in range(0, matrix.shape[0], ROWS_TOGETHER):
+        end_row = min(first_row + ROWS_TOGETHER, matrix.shape[0])
+        for feature in range(program.column.shape[0]):
+            place, end = program.ends[feature], program.ends[feature + 1]
+            if program.operation[feature] == SUM and end - place == 1:
+                _run_plain(program, feature, given[program.operands[place]], first_row, end_row, matrix)
+            else:
+                _run_any(program, feature, given, first_row, end_row, matrix)
+
+
+@compiled
+def _run_plain(program, feature, values, first_row, end_row, matrix):  # type: ignore[no-untyped-def]
+    """A number, category or flag as it is: what `_run_any` does, without its choices."""
+    column, scale, low, high = (
+        program.column[feature],
+        program.scale[feature],
+        program.low[feature],
+        program.high[feature],
+    )
+    absent, log1p = program.absent[feature], program.log1p[feature]
+    for row in range(first_row, end_row):
+        value = values[row]
+        if value != value:
+            matrix[row, column] = absent
+            continue
+        value = min(max((0.0 + value) * scale, low), high)
+        matrix[row, column] = math.log1p(value) if log1p else value
+
+
+@compiled
+def _run_any(program, feature, given, first_row, end_row, matrix):  # type: ignore[no-untyped-def]
+    """One feature of some rows."""
     column, operation, operands, ends, split, scale, low, high, absent, empty, log1p = program
-    for feature in range(column.shape[0]):
-        first, end = ends[feature], ends[feature + 1]
-        middle = first + split[feature]
-        for row in range(matrix.shape[0]):
-            gone = False
-            above, below = 0.0, 0.0
-            most, least = -np.inf, np.inf
-            for place in range(first, end):
-                value = given[operands[place], row]
-                gone |= value != value
-                if place < middle or operation[feature] < RATIO:
-                    above += value
-                else:
-                    below += value
-                most, least = max(most, value), min(least, value)
-            if operation[feature] == MISSING:
-                matrix[row, column[feature]] = 1.0 if gone else 0.0
+    first, end = ends[feature], ends[feature + 1]
+    middle = first + split[feature]
+    for row in range(first_row, end_row):
+        gone = False
+        above, below = 0.0, 0.0
+        most, least = -np.inf, np.inf
+        for place in range(first, end):
+            value = given[operands[place], row]
+            gone |= value != value
+            if place < middle or operation[feature] < RATIO:
+                above += value
+            else:
+                below += value
+            most, least = max(most, value), min(least, value)
+        if operation[feature] == MISSING:
+            matrix[row, column[feature]] = 1.0 if gone else 0.0
+            continue
+        if gone:
+            matrix[row, column[feature]] = absent[feature]
+            continue
+        if operation[feature] == MEAN:
+            above /= end - first
+        elif operation[feature] == MAX:
+            above = most
+        elif operation[feature] == MIN:
+            above = least
+        elif operation[feature] == DIFFERENCE:
+            above -= below
+        elif operation[feature] == RATIO:
+            if below <= 0.0:
+                matrix[row, column[feature]] = empty[feature]
                 continue
-            if gone:
-                matrix[row, column[feature]] = absent[feature]
-                continue
-            if operation[feature] == MEAN:
-                above /= end - first
-            elif operation[feature] == MAX:
-                above = most
-            elif operation[feature] == MIN:
-                above = least
-            elif operation[feature] == DIFFERENCE:
-                above -= below
-            elif operation[feature] == RATIO:
-                if below <= 0.0:
-                    matrix[row, column[feature]] = empty[feature]
-                    continue
-                above /= below
-            above = min(max(above * scale[feature], low[feature]), high[feature])
-            matrix[row, column[feature]] = math.log1p(above) if log1p[feature] else above
+            above /= below
+        above = min(max(above * scale[feature], low[feature]), high[feature])
+        matrix[row, column[feature]] = math.log1p(above) if log1p[feature] else above

@@ -15,7 +15,9 @@ from models.features import inputs, kernel, memory
 from models.features.derived import read_for
 from models.features.inputs import text_fields
 from models.features.memory import MemoryFeature, MemoryProgram
-from schemas.feature_kinds import CalendarFeature, FieldFeature, IdField, SinceFeature, WindowFeature
+from schemas.feature_kinds.base import IdField
+from schemas.feature_kinds.event import CalendarFeature, FieldFeature
+from schemas.feature_kinds.history import SinceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec, Window
 
 _CALENDAR = {"hour": kernel.HOUR, "is_night": kernel.IS_NIGHT, "is_weekend": kernel.IS_WEEKEND}

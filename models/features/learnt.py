@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.derived import derive
-from schemas.attribute_kinds import CategoryFeature, CategoryValue, Learn
+from schemas.feature_kinds.event import CategoryFeature, CategoryValue, Learn
 from schemas.feature_spec import FeatureSpec
 
 MISSING, OTHER, FIRST = 0, 1, 2

@@ -16,7 +16,8 @@ from models.features import filters, index, memory_kernel
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.index import Keys
 from schemas.conditions import Condition
-from schemas.feature_kinds import Aggregation, IdField, NoveltyFeature, PlaceFeature, WindowFeature
+from schemas.feature_kinds.base import IdField
+from schemas.feature_kinds.history import Aggregation, NoveltyFeature, PlaceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec, Window
 
 VALUE_MAX = 1e15

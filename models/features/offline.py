@@ -24,7 +24,7 @@ from models.features.layout import entity_fields, id_fields, number_fields, used
 from models.features.layout import places as entity_places
 from models.features.state import FeatureState
 from models.features.terminal_days import DAY_MS
-from schemas.feature_kinds import ProfileFeature
+from schemas.feature_kinds.history import ProfileFeature
 from schemas.feature_spec import FeatureSpec
 
 BATCH = 10_000

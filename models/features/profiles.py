@@ -13,7 +13,7 @@ from models.features.capture import Capture
 from models.features.history import Arrays, FeatureStateError
 from models.features.terminal_days import DAY_MS
 from schemas.base import COUNT_MAX
-from schemas.feature_kinds import ProfileFeature
+from schemas.feature_kinds.history import ProfileFeature
 from schemas.feature_spec import PROFILE_DAYS, FeatureSpec
 
 PAYMENTS, FRAUDS = 0, 1

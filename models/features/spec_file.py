@@ -30,7 +30,7 @@ def load_spec(path: Path, *, may_learn: bool = False) -> FeatureSpec:
     )
     if not may_learn and (found := spec.open_categories):
         raise FeatureSpecError(
-            f"{path}: values of {', '.join(found)} are to be learnt, which `assay train fraud --data` does, and "
+            f"{path}: values of {', '.join(found)} are to be learnt, which `assay train` does, and "
             "`assay features build --learn` for a model of your own; give the spec that this writes, or name the values."
         )
     files = {name: path.parent / one.file for name, one in spec.networks.items() if isinstance(one, NetworksFile)}

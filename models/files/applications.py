@@ -14,11 +14,13 @@ from models.files.flags import is_flag_column, read_flags
 from models.files.numbers import is_missing_series
 from models.files.options import ReadOptions, TableError, nearest, shown
 from models.files.table import RAGGED_WORDS, Table, read_table
-from schemas.attribute_kinds import AttributeFeature, CategoryFeature, MissingFeature
+from schemas.feature_kinds.event import AttributeFeature, CategoryFeature, MissingFeature
 from schemas.feature_spec import FeatureSpec
+from schemas.policy import AttributeType
 
 DEFAULT, REPAID = ("default", "defaulted", "bad"), ("repaid", "paid", "good")
 PLAIN = ReadOptions()
+NO_MORE: Mapping[str, AttributeType] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,23 @@ def read(
     spec: FeatureSpec,
     label: str | None = None,
     options: ReadOptions = PLAIN,
+    more: Mapping[str, AttributeType] = NO_MORE,
 ) -> Applications:
     """The attributes that the spec reads of every row of the file, in its order. names: attribute -> column, where it has
     another name.
 
     An attribute that only categories read is text as written. `NA` and its like are a category where the spec names them, and
-    else nothing. label: the column that says who defaulted, as 1, true, yes, default or bad and their opposites. Raises
-    TableError, also where a column is absent that `options.without` does not name.
+    else nothing. label: the column that says who defaulted, as 1, true, yes, default or bad and their opposites. more:
+    further attributes, which a policy reads, and their types. Raises TableError, also where a column is absent that
+    `options.without` does not name.
     """
-    numbers, categories = _attributes(spec)
+    numbers, categories, open_names = _attributes(spec)
+    for name, kind in more.items():
+        if name not in numbers and name not in categories:
+            if kind == "text":
+                categories[name] = set()
+            else:
+                numbers.append(name)
     columns: dict[str, str] = {}
 
     def choose(header: Sequence[str]) -> list[str]:
@@ -78,7 +88,9 @@ def read(
     if label is not None:
         table = _without_ragged(table)
     values = {
-        name: _categories(table, column, categories[name]) if name in categories else _numbers(table, column)
+        name: _categories(table, column, categories[name], name in open_names)
+        if name in categories
+        else _numbers(table, column)
         for name, column in columns.items()
     }
     defaulted = None if label is None else _defaulted(table, label)
@@ -100,8 +112,10 @@ def _without_ragged(table: Table) -> Table:
     return replace(table, frame=frame, lines=lines, ragged=table.ragged.filter(kept), notes=notes)
 
 
-def _attributes(spec: FeatureSpec) -> tuple[list[str], dict[str, set[str]]]:
-    """Attributes that are numbers, and those that are categories with the names that the spec has for them."""
+def _attributes(spec: FeatureSpec) -> tuple[list[str], dict[str, set[str]], frozenset[str]]:
+    """Attributes that are numbers, those that are categories with the names that the spec has for them, and those of the latter
+    whose names are still to be learnt.
+    """
     features = [feature for feature in spec.features if isinstance(feature, AttributeFeature)]
     categories: dict[str, set[str]] = {}
     for feature in features:
@@ -112,7 +126,8 @@ def _attributes(spec: FeatureSpec) -> tuple[list[str], dict[str, set[str]]]:
     }
     # what is only asked whether it is there is read as it is written
     numbers |= {f.attribute: None for f in features if isinstance(f, MissingFeature) and f.attribute not in categories}
-    return list(numbers), {name: known for name, known in categories.items() if name not in numbers}
+    open_names = frozenset(f.attribute for f in features if isinstance(f, CategoryFeature) and f.is_open)
+    return list(numbers), {name: known for name, known in categories.items() if name not in numbers}, open_names
 
 
 def _columns(
@@ -145,7 +160,8 @@ def _numbers(table: Table, column: str) -> list[Any]:
     return [text if odd else number for number, text, odd in zip(found, given, strange, strict=True)]
 
 
-def _categories(table: Table, column: str, known: set[str]) -> list[Any]:
+def _categories(table: Table, column: str, known: set[str], is_open: bool) -> list[Any]:
+    """is_open: any value is one; a whole number is written without point, as it will be named."""
     given = table.frame[column]
     if given.dtype in (pl.Boolean, pl.Float32, pl.Float64):
         return given.fill_nan(None).to_list() if given.dtype.is_float() else given.to_list()
@@ -153,7 +169,7 @@ def _categories(table: Table, column: str, known: set[str]) -> list[Any]:
     missing = is_missing_series(texts)
     whole = texts.str.replace(r"^(-?\d+)\.0+$", "$1")
     return [
-        text if text in known else None if nothing else plain if plain in known else text
+        text if text in known else None if nothing else plain if is_open or plain in known else text
         for text, plain, nothing in zip(texts, whole, missing, strict=True)
     ]
 

@@ -20,12 +20,14 @@ import zstandard
 from models.files.options import ReadOptions, TableError, nearest, shown
 from models.files.payments import labels_of, scenarios_of
 from models.files.table import RAGGED_WORDS, Table, read_table
+from models.sources.envelopes.lines import event_of
 from models.sources.events import Events
 from models.sources.parser import EventParser
 from schemas import codec
 from schemas.conditions import Condition
 from schemas.paths import ROW, parts
 from schemas.privacy import is_card_number
+from schemas.record_format import Envelope
 from schemas.source_spec import FlagAttribute, SourceSpec
 
 LINES_SUFFIXES = (".jsonl", ".ndjson")
@@ -69,7 +71,9 @@ def records_of(
     """Each row as the record that the stream would carry (`payload`), with its `row` from 0, `line` from 1, `problem` (why it
     is none), `label` and `scenario`. Raises TableError."""
     lines = is_lines(path)
-    records = line_records(path, label, scenario) if lines else _rows(path, source, label, scenario, options)
+    records = (
+        line_records(path, label, scenario, source.envelope) if lines else _rows(path, source, label, scenario, options)
+    )
     if source.of_rows:
         for record in records:
             record["payload"] = _with_row(record["payload"], record["row"] + 1)
@@ -147,16 +151,22 @@ def is_lines(path: Path) -> bool:
     return name.endswith(LINES_SUFFIXES)
 
 
-def line_records(path: Path, label: str | None, scenario: str | None) -> list[dict[str, Any]]:
-    """Lines as the records that they are; label and scenario lie in them, by path. Raises TableError."""
+def line_records(
+    path: Path, label: str | None, scenario: str | None, envelope: Envelope = "none"
+) -> list[dict[str, Any]]:
+    """Lines as the records that they are; label and scenario lie in them, by path. Raises TableError.
+
+    envelope: taken off the lines that are in it; those that say that no event happened are left out.
+    """
     found: list[dict[str, Any]] = []
     try:
         with _opened(path) as file:
             for line, payload in enumerate(file, 1):
                 text = payload.strip()
-                if text:
-                    said = [_at(text, name) for name in (label, scenario)]
-                    found.append(_record(len(found), line, text, None, *said))
+                event = event_of(text, envelope) if text else None
+                if event is not None:
+                    said = [_said(event, text, name) for name in (label, scenario)]
+                    found.append(_record(len(found), line, event, None, *said))
     except OSError as error:
         raise TableError(f"{path} cannot be read ({error.strerror or error}): check the path.") from None
     return found
@@ -168,6 +178,12 @@ def _opened(path: Path) -> Any:
     if path.suffix == ".zst":
         return zstandard.open(path, "rb")
     return path.open("rb")
+
+
+def _said(event: bytes, line: bytes, name: str | None) -> Any:
+    """A label within the event, or beside it in its envelope."""
+    found = _at(event, name)
+    return found if found is not None or event is line else _at(line, name)
 
 
 def _at(payload: bytes, name: str | None) -> Any:
@@ -315,6 +331,8 @@ def _constants(condition: Condition) -> Iterator[tuple[str, Any]]:
 def _required(source: SourceSpec) -> list[str]:
     event = source.event
     paths = [*event.id.paths, *event.time.paths, *event.subject.paths, event.amount.path]
+    if event.amount.scale == "currency" and event.currency is not None and event.currency.path is not None:
+        paths.append(event.currency.path)
     paths += event.counterparty.paths if event.counterparty and event.counterparty.required else []
     paths += [path for attribute in source.attributes.values() if attribute.required for path in attribute.paths]
     return [path for path in paths if path != ROW]

@@ -35,7 +35,7 @@ def read_numbers(text: pl.Series, name: str, options: ReadOptions, lines: pl.Ser
     name, lines: of the column, for sentences. Raises TableError where the column can be read in two ways.
     """
     quick = text.cast(pl.Float64, strict=False)
-    if quick.null_count() == text.null_count() and quick.is_finite().all() and not text.str.contains(_EITHER).any():
+    if quick.null_count() == text.null_count() and quick.is_finite().all() and not _may_be_either(text, quick):
         return quick, None
     plain = text.to_frame("v").select(pl.col("v").str.strip_chars().alias("v"))["v"]
     simple = plain.str.contains(_PLAIN)
@@ -52,6 +52,15 @@ def read_numbers(text: pl.Series, name: str, options: ReadOptions, lines: pl.Ser
         )
     )["v"]
     return _finite(good.cast(pl.Float64, strict=False)), words
+
+
+def _may_be_either(text: pl.Series, values: pl.Series) -> bool:
+    """Whether one of these texts, which are numbers, fits _EITHER: only those of such a length are looked at."""
+    size = values.abs()
+    digits = (size >= 1).cast(pl.Int64) + (size >= 10) + (size >= 100)
+    beyond = text.str.len_bytes().cast(pl.Int64) - digits
+    suspected = text.filter((size < 1000) & beyond.is_between(4, 5))  # the mark and three digits, and perhaps a sign
+    return bool(suspected.str.contains(_EITHER).any())
 
 
 def is_missing_series(text: pl.Series) -> pl.Series:

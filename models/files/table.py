@@ -10,7 +10,7 @@ from polars.exceptions import PolarsError
 from models.files.numbers import read_numbers
 from models.files.options import ReadOptions, TableError, shown
 from models.files.plain_bytes import byte_blocks, split_columns
-from models.files.text import END_MARK, PlainLines, TextTable, bounded, is_text, opened, unpacked
+from models.files.text import END_MARK, PlainLines, TextTable, is_text, opened, unpacked
 from models.files.times import from_datetimes, read_times
 
 LINES, RAGGED = "\0lines", "\0ragged"
@@ -126,9 +126,9 @@ def _quickly(table: TextTable, wanted: Sequence[str]) -> tuple[pl.DataFrame, lis
         return None
     frames, spaced = [], dict[str, None]()
     with unpacked(table.path) as raw:
-        for block in byte_blocks(bounded(table.path, raw), table.header_line):
-            found = split_columns(block, table.delimiter, table.columns, wanted)
-            if found is None:
+        for block in byte_blocks(raw, table.header_line):
+            found = None if block is None else split_columns(block, table.delimiter, table.columns, wanted)
+            if block is None or found is None:
                 return None
             frame, maybe_spaced = found
             if maybe_spaced:

@@ -46,8 +46,9 @@ def read_times(text: pl.Series, name: str, options: ReadOptions, lines: pl.Serie
     frame = text.to_frame("v").with_columns(line=lines)
     if options.time_unit in EXCEL:
         return _spreadsheet_days(text, name, options, lines)
-    if _whole_numbers(text) and not (options.time_unit is None and options.time_start is None and _is_compact(text)):
-        return Times(*_epochs(frame, name, options))
+    whole = _whole_numbers(text)
+    if whole is not None and not (options.time_unit is None and options.time_start is None and _is_compact(text)):
+        return Times(*_epochs(frame, whole, name, options))
     frame = frame.with_columns(v=pl.col("v").str.strip_chars())
     frame = frame.with_columns(v=pl.when(~is_missing(pl.col("v"))).then("v"))
     held = frame["v"].drop_nulls()
@@ -60,7 +61,8 @@ def read_times(text: pl.Series, name: str, options: ReadOptions, lines: pl.Serie
     if options.time_unit is None and options.time_start is None and _is_compact(held):
         return _dates(frame, name, options, compact_only=True)
     if number.any():
-        ms, notes = _epochs(frame.with_columns(v=pl.when(number).then("v")), name, options)
+        numbers = frame.with_columns(v=pl.when(number).then("v"))
+        ms, notes = _epochs(numbers, numbers["v"].cast(pl.Int64, strict=False), name, options)
         dates = _matching(frame, _YEAR_FIRST) | _matching(frame, _YEAR_LAST)
         if not dates.any():
             return Times(ms, notes)  # what else is there is no time: its row is refused, alone
@@ -92,9 +94,10 @@ def _spreadsheet_days(text: pl.Series, name: str, options: ReadOptions, lines: p
     return Times(local.dt.epoch("ms"), [f"{name}: read as a spreadsheet's days since {first.isoformat()}"])
 
 
-def _whole_numbers(text: pl.Series) -> bool:
-    """Whether all cells that hold something are digits alone: the commonest column, read at once."""
-    return text.null_count() < len(text) and text.cast(pl.Int64, strict=False).null_count() == text.null_count()
+def _whole_numbers(text: pl.Series) -> pl.Series | None:
+    """int64, where all cells that hold something are digits alone: the commonest column, read at once."""
+    found = text.cast(pl.Int64, strict=False)
+    return found if found.null_count() == text.null_count() < len(text) else None
 
 
 def _is_compact(given: pl.Series) -> bool:
@@ -109,8 +112,10 @@ def _matching(frame: pl.DataFrame, pattern: str) -> pl.Series:
     return frame["v"].str.contains(pattern).fill_null(False)
 
 
-def _epochs(frame: pl.DataFrame, name: str, options: ReadOptions) -> tuple[pl.Series, list[str]]:
-    values, notes = frame["v"].cast(pl.Float64, strict=False), list[str]()
+def _epochs(frame: pl.DataFrame, whole: pl.Series, name: str, options: ReadOptions) -> tuple[pl.Series, list[str]]:
+    """whole: int64 of those that are whole numbers."""
+    all_whole = whole.null_count() == frame["v"].null_count()
+    values, notes = (whole if all_whole else frame["v"]).cast(pl.Float64, strict=False), list[str]()
     if options.time_start is not None:
         unit = UNIT_OF[options.time_unit or "s"]
         start_ms = round(options.time_start.timestamp() * 1000)
@@ -143,10 +148,10 @@ def _epochs(frame: pl.DataFrame, name: str, options: ReadOptions) -> tuple[pl.Se
         if unit != "milliseconds":
             notes.append(f"{name}: read as {unit} since 1970")
     if unit == "milliseconds":
-        return frame["v"].cast(pl.Int64, strict=False).fill_null(values.floor().cast(pl.Int64, strict=False)), notes
+        return whole if all_whole else whole.fill_null(values.floor().cast(pl.Int64, strict=False)), notes
     if unit == "seconds":
         return (values * 1000.0).round().cast(pl.Int64, strict=False), notes
-    whole, per_ms = frame["v"].cast(pl.Int64, strict=False), round(1 / UNITS_MS[unit])
+    per_ms = round(1 / UNITS_MS[unit])
     return (whole // per_ms).fill_null((values / per_ms).floor().cast(pl.Int64, strict=False)), notes
 
 

@@ -23,6 +23,7 @@ from models.scoring.child_check import check_in_child
 from models.scoring.devices import open_session
 from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
+from models.scoring.tree_reasons import boxes_of
 from models.sources.fits import misfit
 from models.training.code_version import code_version
 from models.training.fraud.evaluation import evaluate
@@ -286,5 +287,6 @@ def _report(
             graph_digest=hashlib.sha256(graph).hexdigest(),
             limits=("The model was trained elsewhere: how, and on what, the bundle does not know.",),
             value_words=lambda feature, value: features[feature].value_words(value),
+            trees=boxes_of(graph),
         )
     )

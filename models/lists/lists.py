@@ -1,22 +1,24 @@
 """All lists: by name and field, values, prefixes and ranges; asked by a policy's rules for a batch (`models.policy.Lists`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.lists.spans import Networks, NumberRanges
-from models.lists.texts import GONE_MS, NEVER_MS, Hashes, TextSet, Times, hashes_of
+from models.lists.texts import GONE_MS, NEVER_MS, Filter, Hashes, Rows, TextSet, Times, hashes_of
 from schemas.lists import ANY_FIELD, ListEntry
 
 Values = Sequence[str | None] | NDArray[Any]
 
+NO_ROWS: Rows = np.zeros(0, np.intp)
+
 LISTS_MAX = 1_000
 """Lists and fields together: each has arrays of its own, from 64 KiB on."""
 ENTRIES_MAX = 10_000_000
-"""In all lists together, about 26 bytes each; one more is refused."""
+"""In all lists together, about 30 bytes each; one more is refused."""
 
 SPANS_MAX = 100_000
 """Prefixes and ranges of a list and field: a change makes all their pieces again."""
@@ -47,6 +49,9 @@ class Lists:
         self._fields: dict[tuple[str, str], Fields] = {}
         self._entries = 0
         self._columns: dict[str, _Column] = {}
+        self._filters: dict[str, Filter] = {}
+        """By field, of the values of all its lists: most payments' values are on none, and end there."""
+        self._changes = 0
 
     def __len__(self) -> int:
         """How many entries, those taken back lately among them."""
@@ -55,7 +60,8 @@ class Lists:
     @property
     def bytes(self) -> int:
         """Of the values' arrays."""
-        return sum(fields.texts.bytes for fields in self._fields.values())
+        filters = sum(one.bytes for one in self._filters.values())
+        return filters + sum(fields.texts.bytes for fields in self._fields.values())
 
     @property
     def names(self) -> set[str]:
@@ -84,6 +90,7 @@ class Lists:
             before = len(held)
             held.put_many(texts, expires_ms)
             self._entries += len(held) - before
+            self._filtered(group[1], texts)
         return True
 
     def remove(self, list_name: str, field_name: str, kind: str, value: str) -> None:
@@ -104,10 +111,21 @@ class Lists:
             before = len(fields.texts)
             fields.texts.put(value, expires_ms)
             self._entries += len(fields.texts) - before
+            self._filtered(field_name, [value])
         elif kind == "network":
             fields.networks.put(value, expires_ms)
         else:
             fields.ranges.put(value, expires_ms)
+
+    def _filtered(self, field_name: str, texts: Sequence[str]) -> None:
+        """The field's filter lets these texts pass."""
+        self._changes += 1
+        held = self._filters.get(field_name)
+        if held is not None:
+            held.add(hashes_of(texts))
+        if held is None or held.full:
+            sets = [fields.texts.hashes for (_, name), fields in self._fields.items() if name == field_name]
+            self._filters[field_name] = Filter(np.concatenate(sets))
 
     def _check_room(self, fields: Fields, kind: str) -> None:
         if kind == "value" and self._entries >= ENTRIES_MAX:
@@ -121,12 +139,16 @@ class Lists:
         values: of a column of text, None where there is none; or of numbers, NaN where there is none. An unknown list holds
         nothing. A column that several rules look up is hashed once, where they pass the same object.
         """
-        found = np.zeros(len(event_time_ms), np.bool_)
+        found = []
         for field_name in (column_name, ANY_FIELD):
             fields = self._fields.get((list_name, field_name))
             if fields is not None:
-                found |= self._column(column_name, values).on(fields, event_time_ms)
-        return found
+                column = self._column(column_name, values)
+                rows = column.passing(field_name, self._filters, self._changes) if len(fields.texts) else NO_ROWS
+                found.append(column.on(fields, event_time_ms, rows))
+        if len(found) == 1:
+            return found[0]
+        return found[0] | found[1] if found else np.zeros(len(event_time_ms), np.bool_)
 
     def _column(self, name: str, values: Values) -> "_Column":
         column = self._columns.get(name)
@@ -147,17 +169,36 @@ class _Column:
             texts = [_number_text(number) for number in self.numbers.tolist()]
         else:
             texts = values.tolist() if isinstance(values, np.ndarray) else list(values)
-        self._missing = np.fromiter((text is None for text in texts), np.bool_, len(texts)) if None in texts else None
-        self._texts: list[str] = ["" if text is None else text for text in texts]
+        self._missing: NDArray[np.bool_] | None = None
+        if not all(texts):  # far sooner found than whether some are missing, and seldom so
+            missing = np.fromiter((text is None for text in texts), np.bool_, len(texts))
+            self._missing = missing if missing.any() else None
+        self._texts: Sequence[str] = (
+            [text or "" for text in texts] if self._missing is not None else cast(list[str], texts)
+        )
         self._hashes: Hashes | None = None
+        self._passing: dict[str, tuple[int, Rows]] = {}
 
-    def on(self, fields: Fields, times_ms: Times) -> NDArray[np.bool_]:
-        """bool[n]: whether each is on the list."""
+    @property
+    def hashes(self) -> Hashes:
+        """Of the texts."""
+        if self._hashes is None:
+            self._hashes = hashes_of(self._texts)
+        return self._hashes
+
+    def passing(self, field_name: str, filters: Mapping[str, Filter], changes: int) -> Rows:
+        """Rows whose value may be on some list of a field. changes: of all lists, so far."""
+        known = self._passing.get(field_name)
+        if known is None or known[0] != changes:
+            known = self._passing[field_name] = changes, filters[field_name].passing(self.hashes)
+        return known[1]
+
+    def on(self, fields: Fields, times_ms: Times, rows: Rows) -> NDArray[np.bool_]:
+        """bool[n]: whether each is on the list. rows: those whose value may be."""
         found = np.zeros(len(times_ms), np.bool_)
-        if len(fields.texts):
-            if self._hashes is None:
-                self._hashes = hashes_of(self._texts)
-            found |= fields.texts.contains(self._texts, self._hashes, times_ms)
+        if len(rows):
+            texts = [self._texts[row] for row in rows.tolist()]
+            found[rows] = fields.texts.contains(texts, self.hashes[rows], times_ms[rows])
         if len(fields.ranges) and self.numbers is not None:
             found |= fields.ranges.contains(self.numbers, times_ms)
         if len(fields.networks) and self.numbers is None:

@@ -5,7 +5,7 @@ Of a condition the steps say where it is true, or, behind a NOT, where it is fal
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from models.policy import operations
 from models.policy.conditions import COMPARISONS, Checker, bare, literals
 from models.policy.known import Column, Known
 from models.policy.operations import BATCH, Coded, Lookup
+from models.policy.plan import Step
 
 STEPS_MAX = 20_000
 OUTPUT_NAMES = {"id": "transaction_id", "subject": "card_id", "counterparty": "terminal_id", "time": "event_time_ms"}
@@ -29,13 +30,6 @@ ARITHMETIC: dict[type[exp.Expr], Callable[[Any, Any], Any]] = {
     exp.Mul: operations.multiply,
     exp.Div: operations.divide,
 }
-
-
-class Step(NamedTuple):
-    """One operation, and the registers that it reads. Its result is the next register."""
-
-    work: Callable[..., Any]
-    reads: tuple[int, ...]
 
 
 class TooLargeError(ValueError):
@@ -73,7 +67,7 @@ class Compiler:
         if name not in self._made:
             if len(self.steps) >= STEPS_MAX:
                 raise TooLargeError
-            self.steps.append(Step(work, reads))
+            self.steps.append(Step(key, work, reads))
             self._made[name] = len(self.steps)  # register 0 is the batch
         return self._made[name]
 

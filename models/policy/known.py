@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.feature_spec import FeatureSpec
+from schemas.policy import Judges
 from schemas.source_spec import (
     BaseAttribute,
     FlagAttribute,
@@ -49,7 +50,9 @@ class Column:
 class Known:
     """Names and what they stand for."""
 
-    def __init__(self, columns: Iterable[Column]) -> None:
+    def __init__(self, columns: Iterable[Column], judges: Judges = "payments") -> None:
+        """judges: what the events are."""
+        self.judges = judges
         self._by_group: dict[Group, dict[str, Column]] = {group: {} for group in GROUPS}
         for column in columns:
             self._by_group[column.group][column.name] = column

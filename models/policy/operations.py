@@ -28,7 +28,7 @@ BYTE_MAX = 255
 
 EMPTY = np.zeros(0, np.bool_)
 
-COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+COMPARE: dict[str, Callable[..., Any]] = {
     "=": np.equal,
     "<": np.less,
     "<=": np.less_equal,
@@ -230,17 +230,18 @@ class Lookup:
     def __init__(self, coded: Coded, words: frozenset[str], *, holds: bool) -> None:
         self._coded, self._holds = coded, holds
         self._places = [coded.code(word) for word in sorted(words)]
-        self._table: Truth = EMPTY
+        self.table: Truth = EMPTY
+        """bool[codes]: whether it holds of each."""
 
     def finish(self) -> None:
         """Once every word of the column has its number."""
-        self._table = np.full(len(self._coded.codes) + 1, not self._holds, np.bool_)
-        self._table[self._places] = self._holds
-        self._table[0] = False
+        self.table = np.full(len(self._coded.codes) + 1, not self._holds, np.bool_)
+        self.table[self._places] = self._holds
+        self.table[0] = False
 
     def __call__(self, codes: NDArray[Any]) -> Truth:
         """Where they are."""
-        found: Truth = self._table[codes]
+        found: Truth = self.table[codes]
         return found
 
 

@@ -32,6 +32,10 @@ def parse_policy(text: str, source: str = "policy") -> Policy:
 
 def compile_policy(policy: Policy, known: Known, text: str | None = None, source: str = "policy") -> Program:
     """The policy, ready to run. text: as it was written, so that errors can name lines. Raises PolicyError."""
+    if policy.judges != known.judges:
+        raise PolicyError(
+            f"{source}: it judges {policy.judges}, and the bundle {known.judges}: take another, or correct judges."
+        )
     try:
         return Program(policy, known)
     except RulesError as found:

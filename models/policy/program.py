@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.policy.known import Column, Known
 from models.policy.lists import Lists
-from models.policy.operations import BATCH
+from models.policy.plan import Plan
 from schemas.control import BundleRef
 from schemas.policy import ACTIONS, Action, Policy, Rule
 
@@ -91,14 +91,9 @@ class Program:
         self.ref = BundleRef(name=policy.name, version=policy.version, digest=self.digest)
         compiler = Compiler(known, policy.lists)
         self._rules = [rule for rule in policy.rules if rule.state != "off"]
-        self._registers = _compiled(policy, compiler)
+        registers = _compiled(policy, compiler)
         compiler.finish()
-        self._start = [compiler.constants.get(register) for register in range(len(compiler.steps) + 1)]
-        self._steps = tuple(
-            (register, step.work, step.reads)
-            for register, step in enumerate(compiler.steps, start=1)
-            if register not in compiler.constants
-        )
+        self._plan = Plan(compiler.steps, compiler.constants, registers)
         self.columns: dict[str, Column] = compiler.columns
         self._on = _rows(self._rules, lambda rule: rule.state == "on")
         self._shadow = _rows(self._rules, lambda rule: rule.state == "shadow")
@@ -117,14 +112,8 @@ class Program:
 
     def held(self, batch: Batch) -> Truth:
         """bool[rules that are not off, n]: where each rule's condition is true, and the event is of its share."""
-        registers: list[Any] = self._start.copy()
-        registers[BATCH] = batch
         with np.errstate(all="ignore"):
-            for register, work, reads in self._steps:
-                registers[register] = work(*[registers[place] for place in reads])
-        held = np.empty((len(self._rules), len(batch)), np.bool_)
-        for row, register in enumerate(self._registers):
-            held[row] = registers[register]
+            held = self._plan.run(batch)
         if self._shares:
             hashes = _hashes(batch.events.ids)
             for row, rule in self._shares:
@@ -141,10 +130,12 @@ class Program:
             # what crosses a threshold gets its score's action, not what is done otherwise
             asked = np.maximum(np.where(by_probability, probability, 0), np.where(by_anomaly, anomaly, 0))
             action = np.where(crossed, asked, action).astype(np.int8)
-        if not held.any():
+        hit: Truth = np.asarray(held.any(axis=1))
+        if not hit.any():
             nothing = np.zeros(len(batch), np.bool_)
             return Ruling(action, nothing, nothing)
-        any_of: list[Any] = [held[rows].any(axis=0) if len(rows) else None for rows in self._by_action]
+        hits = [rows[hit[rows]] for rows in self._by_action]
+        any_of: list[Any] = [held[rows].any(axis=0) if len(rows) else None for rows in hits]
         for number in (CHALLENGE, REVIEW, DECLINE):
             found = any_of[number]
             if found is not None:
@@ -157,7 +148,6 @@ class Program:
             found = any_of[number]
             if found is not None:
                 alerting |= found
-        hit = np.asarray(held.any(axis=1))
         names = self._names(held, self._on[hit[self._on]]), self._names(held, self._shadow[hit[self._shadow]])
         alerting &= ~approved
         return Ruling(action, approved, alerting, *names)

@@ -12,6 +12,7 @@ from models.bundle.load import Bundle
 from models.scoring.bound import BUCKETS, BoundGraph, crossover, seconds
 from models.scoring.devices import Device, DeviceError, create_session, reason_of
 from models.scoring.scores import Scores
+from models.scoring.tree_reasons import boxes_of
 
 ROWS_STEP = 16
 """Batches are padded to a multiple of this: whole vectors for every kernel, so a row's bits never depend on its neighbours."""
@@ -35,6 +36,8 @@ class ModelSession:
                     "alone: set ASSAY_DEVICE=cpu or auto."
                 )
             device = "cpu"
+        self.trees = boxes_of(bundle.model)
+        """Of which reasons are exact, where trees alone make the probability."""
         session, self.provider = create_session(bundle.model, device)
         self._session = session if self.provider == "cpu" else create_session(bundle.model, "cpu")[0]
         trial = np.zeros((QUICK_TRIAL_ROWS, len(bundle.manifest.feature_spec.names)), np.float32)

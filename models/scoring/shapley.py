@@ -3,6 +3,7 @@
 KernelSHAP (Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", 2017) with paired coalitions (Covert,
 Lee, "Improving KernelSHAP", 2021). The coalitions depend only on the number of features, so the least-squares problem is
 solved once, as a matrix; an alert then costs a bounded number of rows and one small product, the same bits in any batch.
+Where trees alone make the probability, its values are exact and take no rows: `tree_reasons`.
 """
 
 import functools
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.bundle.load import Bundle
 from models.scoring.scores import Scores
+from models.scoring.tree_reasons import LeafBoxes
 from schemas.alert import Reason, Trigger
 
 EXACT_FEATURES_MAX = 8
@@ -42,6 +44,7 @@ class Session(Protocol):
     """What `explain` needs of a ModelSession."""
 
     bundle: Bundle
+    trees: LeafBoxes | None
 
     def run(self, matrix: NDArray[np.float32]) -> Scores:
         """Score float32[n, F]."""
@@ -137,7 +140,7 @@ def explain(
     if not len(rows):
         return []
     background = np.array(session.bundle.reference.background, np.float32)
-    values = contributions(session.run, rows, background, coalitions)
+    values = contributions(session.run, rows, background, coalitions, session.trees, triggers)
     return [
         _strongest(session.bundle, row, ranked({t: values[t][alert] for t in triggers[alert]}))
         for alert, row in enumerate(rows)
@@ -149,28 +152,55 @@ def contributions(
     rows: NDArray[np.float32],
     background: NDArray[np.float32],
     coalitions: int | None = None,
+    trees: LeafBoxes | None = None,
+    triggers: Sequence[Sequence[Trigger]] | None = None,
 ) -> dict[Trigger, NDArray[np.float64]]:
     """Shapley values of both scores, float64[k, F] each, of rows float32[k, F] against background float32[B, F].
 
     A feature with the background's own value counts 0, exactly, and takes no part in the coalitions: so the fewer features
     differ, the better the rest is known. `run` is called once, with at most k * (coalitions_max(F) * B + 1) + B rows.
-    coalitions: a limit instead of `coalitions_max`.
+    coalitions: a limit instead of `coalitions_max`. trees: those that alone make the probability. triggers: the scores that
+    are asked for, per row; by default both. What is not asked for is 0 where it would have to be estimated.
     """
     different = [np.flatnonzero((row != background).any(axis=0)) for row in rows]
+    estimated = [trees is None or triggers is None or "anomaly_percentile" in triggers[row] for row in range(len(rows))]
     plans = [design(len(features), coalitions) for features in different]
-    blocks = [_coalition_rows(r, f, p, background) for r, f, p in zip(rows, different, plans, strict=True)]
+    blocks = [
+        _coalition_rows(row, features, plan, background)
+        for row, features, plan, wanted in zip(rows, different, plans, estimated, strict=True)
+        if wanted
+    ]
     scores = run(np.concatenate([*blocks, rows, background]))
     values: dict[Trigger, NDArray[np.float64]] = {t: np.zeros(rows.shape, np.float64) for t in UNIT}
     whole, level, start = sum(len(block) for block in blocks), slice(-len(background), None), 0
-    for alert, (features, plan, block) in enumerate(zip(different, plans, blocks, strict=True)):
-        here = slice(start, start + len(block))
+    for alert, (features, plan) in enumerate(zip(different, plans, strict=True)):
+        here = slice(start, start + len(plan.masks) * len(background) if estimated[alert] else start)
+        start = here.stop
+        if trees is not None:
+            gain = gains(scores.probability[:0], scores.probability[whole + alert], scores.probability[level])[-1]
+            values["probability"][alert] = _of_trees(trees, rows[alert], background, float(gain))
+        if not estimated[alert]:
+            continue
         of_probability, of_error, of_percentile = (
             gains(column[here], column[whole + alert], column[level]) for column in scores
         )
-        values["probability"][alert, features] = shapley_values(plan, of_probability)
+        if trees is None:
+            values["probability"][alert, features] = shapley_values(plan, of_probability)
         values["anomaly_percentile"][alert, features] = _percentile_values(plan, of_error, float(of_percentile[-1]))
-        start += len(block)
     return values
+
+
+def _of_trees(
+    trees: LeafBoxes, row: NDArray[np.float32], background: NDArray[np.float32], gain: float
+) -> NDArray[np.float64]:
+    """Shapley values of the trees' own answer, float64[F], scaled to sum to the probability's difference: the rescale rule, as
+    for the percentile.
+    """
+    raw: NDArray[np.float64] = np.zeros(len(row), np.float64)
+    for other in background:
+        raw += trees.contributions(row, other) / len(background)
+    whole = float(raw.sum())
+    return raw * (gain / whole if whole != 0.0 else 0.0)
 
 
 def _coalition_rows(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from models.sources import values
 from models.sources.shape import Leaf, Values
+from schemas.currency_decimals import DECIMALS
 from schemas.derived import Currencies
 from schemas.located import IdField, Located, OptionalIdField, TimeField
 from schemas.paths import ROW, parts
@@ -124,13 +125,15 @@ def _joined_time(field: TimeField) -> Field:
     return replace(parts, make=make, text=False)
 
 
-def amount_field(field: AmountField) -> Field:
-    """How much, before what the event itself says of its sign. float64[n]."""
+def amount_field(field: AmountField, currency: CurrencyField | None) -> Field:
+    """How much, before what the event itself says of its sign. float64[n]. currency: of the same source."""
     bounds = (field.at_least, field.at_most)
     native = field.plain and field.written == "number" and not _in_list(field.path)
     leaves = [Leaf(field.path, _number_kind(field.written, bounds if field.plain else None), True)]
     if isinstance(field.scale, ScaleField):
         leaves.append(Leaf(field.scale.path, SCALES, True))
+    codes = currency_field(currency) if field.scale == "currency" and currency is not None else None
+    leaves += codes.leaves if codes is not None else ()
 
     def make(found: Values) -> Floats:
         if native:
@@ -142,9 +145,19 @@ def amount_field(field: AmountField) -> Field:
                 amounts
                 / _TENS[_there(np.array(found[field.scale.path], np.float64), field.path, True).astype(np.int64)]
             )
+        if codes is not None:
+            amounts = amounts / _TENS[_decimals(codes.make(found), field.path)]
         return _there(-amounts if field.sign == "reversed" else amounts, field.path, True)
 
     return Field("amount", tuple(leaves), make, native, text=False)
+
+
+def _decimals(codes: Texts, path: str) -> NDArray[np.int64]:
+    """Of each event's currency."""
+    try:
+        return np.array([DECIMALS[str(code)] for code in codes], np.int64)
+    except KeyError:
+        raise values.refused("Expected an amount in a currency whose decimal places ISO 4217 states", path) from None
 
 
 def attribute_fields(name: str, attribute: BaseAttribute) -> Iterator[Field]:
@@ -256,7 +269,7 @@ def _flag(name: str, attribute: FlagAttribute) -> Field:
 
     def make(found: Values) -> Floats:
         if plain:
-            return values.decoded(found[attribute.path])
+            return values.decoded_flags(found[attribute.path])
         column = values.flags(found[attribute.path], attribute.path, yes, no)
         return _there(column, attribute.path, attribute.required)
 

@@ -7,16 +7,18 @@ from models.features.inputs import AMOUNT, EVENT_TIME, attribute_features
 from models.features.layout import counted_fields, entity_fields, used_keys
 from models.features.memory import MemoryFeature, memory_features, met_fields
 from models.sources.spec_file import default_source
-from schemas.attribute_kinds import (
+from schemas.feature_kinds.base import ID_FIELDS, BaseFeature
+from schemas.feature_kinds.event import (
     AttributeFeature,
     BetweenFeature,
     CategoryFeature,
+    FieldFeature,
     FlagFeature,
     MissingFeature,
     NetworkFeature,
     NumberFeature,
 )
-from schemas.feature_kinds import ID_FIELDS, BaseFeature, FieldFeature, NoveltyFeature, PlaceFeature, WindowFeature
+from schemas.feature_kinds.history import NoveltyFeature, PlaceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import (
     CategoryAttribute,

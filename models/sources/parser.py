@@ -177,7 +177,7 @@ def _fields(source: SourceSpec, currencies: Currencies | None) -> list[Field]:
     event = source.event
     fields = [id_field("id", event.id), time_field(event.time), id_field("subject", event.subject)]
     fields += [id_field("counterparty", event.counterparty) if event.counterparty else _nothing("counterparty")]
-    fields += [amount_field(event.amount)]
+    fields += [amount_field(event.amount, event.currency)]
     fields += [currency_field(event.currency, currencies) if event.currency else _nothing("currency")]
     for name in ("mcc", "country", "channel"):
         field = getattr(event, name)

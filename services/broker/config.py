@@ -81,6 +81,7 @@ def server_properties(
         "share.coordinator.state.topic.replication.factor": replication,
         "share.coordinator.state.topic.min.isr": in_sync_min,
         "group.initial.rebalance.delay.ms": "0",
+        "group.min.session.timeout.ms": "1000",  # 6 s by default: so long a killed process keeps its partitions
         "log.cleaner.dedupe.buffer.size": str(16 << 20),  # 128 MiB of heap by default, too much of 512
         **extra,
     }

@@ -17,12 +17,14 @@ class JavaCommand:
     java: Path
     class_path: str
     heap_mb: int
+    quick: bool = False
+    """For a broker of little load: no optimising compiler and one thread of garbage collection, whose time others need more."""
 
     def line(self, main_class: str, *arguments: str, log_file: Path, short: bool = False) -> list[str]:
         """Command line. short: for a run of a second, which does not pay for the optimising compiler."""
         return [
             str(self.java),
-            *(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if short else []),
+            *(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if short or self.quick else []),
             f"-Xmx{self.heap_mb}m",
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",

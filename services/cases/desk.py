@@ -10,7 +10,7 @@ from schemas.alert import Alert
 from schemas.case import Case, CaseAction, Mute, MuteScope
 from schemas.label import Label, Verdict
 from services.cases.grouping import Source, decided, joined, opened
-from services.cases.rules import refusal, waited_ms
+from services.cases.rules import SecondPerson, decision_of, waited_ms
 
 _CASE_ID = re.compile(r"([0-9]{1,9})-[0-9]{1,18}", re.ASCII)
 
@@ -21,11 +21,15 @@ VERDICTS: dict[str, Verdict] = {"confirm": "fraud", "dismiss": "legitimate"}
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """window_ms: of one case, in event time. expire_ms, keep_ms: since a case's last change was taken in."""
+    """window_ms: of one case, in event time. expire_ms, keep_ms: since a case's last change was taken in.
+
+    second: which decisions need a second person; None: none does.
+    """
 
     window_ms: int
     expire_ms: int
     keep_ms: int
+    second: SecondPerson | None = None
 
 
 @dataclass(slots=True)
@@ -80,9 +84,10 @@ class Desk:
 
     def labels(self, action: CaseAction, source: Source) -> list[Label]:
         """The labels that an analyst's decision gives to the listed payments. Written before `act`: a crash repeats them."""
-        case, verdict = self._case(action, source), VERDICTS.get(action.action)
-        if case is None or verdict is None or refusal(case, action) is not None:
+        case, decision = self._case(action, source), self.decision_of(action, source)
+        if case is None or decision is None:
             return []
+        verdict = VERDICTS[decision.action]
         return [
             Label(
                 transaction_id=alert.transaction_id,
@@ -95,6 +100,11 @@ class Desk:
             )
             for alert in case.listed
         ]
+
+    def decision_of(self, action: CaseAction, source: Source) -> CaseAction | None:
+        """The decision that the action makes, as long as it was not taken in: its own, or the one that it approves."""
+        case = self._case(action, source)
+        return None if case is None else decision_of(case, action, source.timestamp_ms, self.limits.second)
 
     def case_of(self, action: CaseAction, source: Source) -> Case | None:
         """The case as it is before the action; None where there is none, or the action was taken in before."""
@@ -115,7 +125,7 @@ class Desk:
                 if self._newest.get(case.card_id) is case:
                     del self._newest[case.card_id]
             return None
-        changed = decided(case, action, source)
+        changed = decided(case, action, source, self.limits.second)
         self._put(changed)
         return changed
 
@@ -128,6 +138,9 @@ class Desk:
                 yield case, CaseAction(action="expire", case_id=number, by="cases", note=note, case_version=version)
             elif case.state != "open" and waited_ms(case, now_ms) > self.limits.keep_ms:
                 yield case, CaseAction(action="forget", case_id=number, by="cases", case_version=version)
+            elif case.pending is not None and now_ms >= case.pending.expires_at_ms:
+                note, offset = "nobody approved it in time", case.pending.offset
+                yield case, CaseAction(action="reject", case_id=number, by="cases", note=note, request_offset=offset)
 
     def _case(self, action: CaseAction, source: Source) -> Case | None:
         """The case an action is for; None where there is none, or the action was taken in before."""

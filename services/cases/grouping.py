@@ -18,9 +18,10 @@ from schemas.case import (
     CaseDecision,
     CaseReason,
     CaseState,
+    PendingDecision,
 )
 from schemas.times import EVENT_TIME_MS_MAX
-from services.cases.rules import refusal
+from services.cases.rules import SecondPerson, decision_of, refusal
 
 REASONS_MAX = 4
 
@@ -86,17 +87,24 @@ def joined(case: Case, alert: Alert, source: Source) -> Case:
     return _changed(case, changes)
 
 
-def decided(case: Case, action: CaseAction, source: Source) -> Case:
-    """The case after confirm, dismiss, expire, or work on it.
+def decided(case: Case, action: CaseAction, source: Source, second: SecondPerson | None = None) -> Case:
+    """The case after confirm, dismiss, expire, or work on it; with the decision waiting where it needs a second person.
 
     What is not open, or changed since the clock looked, does not expire.
     """
     if action.action == "expire" and (case.state != "open" or action.case_version not in (None, case.version)):
         return _changed(case, {"action_offset": source.offset})
-    if refusal(case, action) is not None:
+    if refusal(case, action, source.timestamp_ms) is not None:
         return _refused(case, action, source)
-    if action.action in WORK:
+    if action.action in (*WORK, "reject"):
         return _worked(case, action, source)
+    approved_by: str | None = None
+    if action.action != "expire":
+        decision = decision_of(case, action, source.timestamp_ms, second)
+        if decision is None:
+            assert second is not None, "only a rule has a decision wait"
+            return _asked(case, action, source, second)
+        approved_by, action = (action.by if action.action == "approve" else None), decision
     state = DECIDED[action.action]
     version = case.version + 1
     changes = {
@@ -109,8 +117,29 @@ def decided(case: Case, action: CaseAction, source: Source) -> Case:
         "decided_at_ms": source.timestamp_ms,
         "decided_version": case.decided_version if action.action == "expire" else version,
         "note": action.note,
+        "pending": None,
+        "approved_by": approved_by,
         "action_offset": source.offset,
-        "history": _history(case, action, source, refused=False),
+        "history": _history(case, action, source, refused=False, approved_by=approved_by),
+    }
+    return _changed(case, changes)
+
+
+def _asked(case: Case, action: CaseAction, source: Source, second: SecondPerson) -> Case:
+    """The case with the decision waiting: its state and its waiting time do not change."""
+    pending = {
+        "action": action.action,
+        "by": action.by,
+        "at_ms": source.timestamp_ms,
+        "expires_at_ms": second.expires_at_ms(source.timestamp_ms),
+        "note": action.note,
+        "offset": source.offset,
+    }
+    changes = {
+        "version": case.version + 1,
+        "pending": codec.checked(PendingDecision, pending),
+        "action_offset": source.offset,
+        "history": _history(case, action, source, refused=False, asked=True),
     }
     return _changed(case, changes)
 
@@ -132,16 +161,28 @@ def _worked(case: Case, action: CaseAction, source: Source) -> Case:
         changes["assignee"] = action.assignee
     elif action.action == "escalate":
         changes["escalated"] = True
+    elif action.action == "reject":
+        changes["pending"] = None
     return _changed(case, changes)
 
 
-def _history(case: Case, action: CaseAction, source: Source, *, refused: bool) -> tuple[CaseDecision, ...]:
+def _history(
+    case: Case,
+    action: CaseAction,
+    source: Source,
+    *,
+    refused: bool,
+    asked: bool = False,
+    approved_by: str | None = None,
+) -> tuple[CaseDecision, ...]:
     fields = {
         "action": action.action,
         "by": action.by,
         "at_ms": source.timestamp_ms,
         "note": action.note,
         "refused": refused,
+        "asked": asked,
+        "approved_by": approved_by,
         "assignee": action.assignee,
         "version": case.version + 1,
         "offset": source.offset,

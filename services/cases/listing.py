@@ -16,12 +16,14 @@ class Listing:
     list_name: str
     keep_ms: int | None = None
 
-    def entry(self, case: Case | None, action: CaseAction, source: Source) -> ListEntry | None:
+    def entry(self, case: Case | None, action: CaseAction | None, source: Source) -> ListEntry | None:
         """The entry of the case's card; None where the decision changes nothing. The same record gives the same entry.
 
-        case: as it was before the decision.
+        case: as it was before. action: the decision that is made, see `decision_of`.
         """
-        if case is None or action.action not in ("confirm", "dismiss") or refusal(case, action) is not None:
+        if case is None or action is None or action.action not in ("confirm", "dismiss"):
+            return None
+        if refusal(case, action, source.timestamp_ms) is not None:
             return None
         removed = action.action == "dismiss"
         if removed and case.state != "confirmed":

@@ -1,22 +1,59 @@
 """Which decisions and mutes are taken. Pure, for the case service and for whatever writes actions: a command, a page."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
 from schemas.case import WORK, Case, CaseAction, MuteScope
+from schemas.times import EVENT_TIME_MS_MAX
 
 NEAR_MAX = 3
 
 VERBS = {"confirm": "confirmed", "dismiss": "dismissed"}
 
 
-def refusal(case: Case, action: CaseAction) -> str | None:
+@dataclass(frozen=True, slots=True)
+class SecondPerson:
+    """Which decisions need one: those on cases of this amount or more. keep_ms: so long a request waits."""
+
+    amount_min: float
+    keep_ms: int
+
+    def asked(self, case: Case) -> bool:
+        """Whether a decision on the case needs a second person."""
+        return case.amount >= self.amount_min
+
+    def expires_at_ms(self, at_ms: int) -> int:
+        """When a request of this time is over."""
+        return min(at_ms + self.keep_ms, EVENT_TIME_MS_MAX)
+
+
+def decision_of(case: Case, action: CaseAction, at_ms: int, second: SecondPerson | None) -> CaseAction | None:
+    """The decision that an action makes: its own, or the one that it approves. None where it makes none, or asks for one."""
+    if refusal(case, action, at_ms) is not None:
+        return None
+    if action.action == "approve":
+        assert case.pending is not None, "an approval of nothing is refused"
+        asked = case.pending
+        fields = {"action": asked.action, "by": asked.by, "note": asked.note, "overrule": True, "case_version": None}
+        return action.model_copy(update=fields)
+    if action.action not in VERBS or (second is not None and second.asked(case)):
+        return None
+    return action
+
+
+def refusal(case: Case, action: CaseAction, at_ms: int | None = None) -> str | None:
     """Who decided otherwise, and when, where an analyst's decision is in effect that the action does not overrule.
 
     In effect: while the case is confirmed or dismissed, and against an analyst who saw only an earlier version of it. An action
-    without a version is taken as it is: earlier versions of Assay write none. A case that another works is not assigned.
+    without a version is taken as it is: earlier versions of Assay write none. A case that another works is not assigned. No one
+    approves what they asked for themselves, and nothing twice. at_ms: of the action; None: no request is over yet.
     """
+    if action.action in ("approve", "reject"):
+        return _not_second(case, action, at_ms)
+    if action.action in VERBS and _waits(case, at_ms) and not (action.overrule or is_same(case, action)):
+        return waiting(case)
     if action.action == "assign":
         taken = case.assignee not in (None, action.by, action.assignee) and not action.overrule
         return f"assigned to {case.assignee}" if taken else None
@@ -27,9 +64,37 @@ def refusal(case: Case, action: CaseAction) -> str | None:
     return None
 
 
+def _not_second(case: Case, action: CaseAction, at_ms: int | None) -> str | None:
+    """Why an action is no second person's, in words."""
+    if case.pending is None or action.request_offset not in (None, case.pending.offset):
+        return "no longer waiting for a second person"
+    if action.action == "reject":  # who asked may take it back
+        return None
+    if is_same(case, action):
+        return f"{waiting(case)}: another person has to approve it"
+    if not _waits(case, at_ms):
+        return f"over: {waiting(case)}, until {moment(case.pending.expires_at_ms)}"
+    return None
+
+
+def _waits(case: Case, at_ms: int | None) -> bool:
+    return case.pending is not None and (at_ms is None or at_ms < case.pending.expires_at_ms)
+
+
+def is_same(case: Case, action: CaseAction) -> bool:
+    """Whether who acts is who asked."""
+    return case.pending is not None and case.pending.by.casefold() == action.by.casefold()
+
+
+def waiting(case: Case) -> str:
+    """The decision that waits for a second person, in words."""
+    assert case.pending is not None
+    return f"waiting for a second person ({case.pending.action}, asked for by {case.pending.by})"
+
+
 def standing(case: Case) -> str:
     """The decision in effect, in words: who, what, when."""
-    last = next((d for d in reversed(case.history) if not d.refused and d.action in VERBS), None)
+    last = next((d for d in reversed(case.history) if not (d.refused or d.asked) and d.action in VERBS), None)
     verb: str = case.state
     by, at_ms = case.decided_by or "somebody", case.decided_at_ms or case.changed_at_ms
     if last is not None:  # a case of an earlier version has no history
@@ -43,8 +108,11 @@ def is_refusal(case: Case) -> bool:
 
 
 def is_work(case: Case) -> bool:
-    """Whether this record says only that a case was assigned, escalated or written about."""
-    return bool(case.history) and case.history[-1].action in WORK and case.history[-1].version == case.version
+    """Whether this record says only that a case was assigned, escalated, written about, or a decision asked for or rejected."""
+    last = case.history[-1] if case.history else None
+    if last is None or last.version != case.version:
+        return False
+    return last.asked or last.action in WORK or last.action == "reject"
 
 
 def waited_ms(case: Case, now_ms: int) -> int:

@@ -15,7 +15,7 @@ from schemas.topics import ALERTS, CASE_ACTIONS, CASE_MUTES, CASES, DEAD_LETTERS
 from services.cases.desk import Desk, Limits, case_problem, mute_problem, partition_of
 from services.cases.grouping import Source
 from services.cases.listing import Listing
-from services.cases.rules import is_refusal, is_work
+from services.cases.rules import SecondPerson, is_refusal, is_work
 from services.cases.webhook import Webhook, is_usable, worth_telling
 from services.clock import wall_ms
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
@@ -65,6 +65,11 @@ def _listing(settings: CasesSettings) -> Listing | None:
     return None if settings.confirmed_list is None else Listing(settings.confirmed_list, keep_ms)
 
 
+def _second_person(settings: CasesSettings) -> SecondPerson | None:
+    amount = settings.second_person_amount
+    return None if amount is None else SecondPerson(amount, int(settings.second_person_h * HOUR_MS))
+
+
 def _webhook(settings: CasesSettings) -> Webhook | None:
     if settings.webhook_url is None:
         return None
@@ -111,7 +116,10 @@ class _Maker(_Agents):
         super().__init__(app, environment)
         self._cases, self._listing = metrics, _listing(settings)
         limits = Limits(
-            int(settings.window_h * HOUR_MS), int(settings.expire_days * DAY_MS), int(settings.keep_days * DAY_MS)
+            int(settings.window_h * HOUR_MS),
+            int(settings.expire_days * DAY_MS),
+            int(settings.keep_days * DAY_MS),
+            _second_person(settings),
         )
         table = app.table(CASES, partitions, case_problem)
         self._desk = Desk(table, app.table(CASE_MUTES, partitions, mute_problem), limits)
@@ -159,7 +167,7 @@ class _Maker(_Agents):
         """The card onto the list of confirmed cases, or off it. Before `act`, as labels: a crash repeats it."""
         if self._listing is None:
             return
-        entry = self._listing.entry(self._desk.case_of(action, source), action, source)
+        entry = self._listing.entry(self._desk.case_of(action, source), self._desk.decision_of(action, source), source)
         if entry is not None:
             await self._app.send(LISTS, entry_key(entry), codec.write(entry), source=message)
 

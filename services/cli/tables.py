@@ -14,7 +14,7 @@ from models.files.events import read_events, whole_events
 from models.files.options import ReadOptions, TableError
 from models.files.payments import check_suffix
 from models.sources.fits import misfit
-from schemas.feature_kinds import ID_FIELDS
+from schemas.feature_kinds.base import ID_FIELDS
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import SourceSpec
 from services.cli.frames import write_whole

@@ -7,8 +7,12 @@ from aiokafka.errors import KafkaError
 
 from services.clock import wall_ms
 from services.console.app import application
+from services.console.audit import AuditTrail, Doing, newest
+from services.console.bulk import Bulk
 from services.console.follower import ModelFollower
 from services.console.model import ReadModel
+from services.console.oidc import Provider
+from services.console.overview import Overview
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
@@ -16,16 +20,24 @@ from services.console.server import check, serve
 from services.console.sessions import Sessions
 from services.console.users import UserFileError, Users
 from services.console.web import Gate
-from services.console.writer import ActionWriter
+from services.console.writer import ActionWriter, UnwrittenError
 from services.engine.process import main, stop_on_signals
 from services.errors import AssayError, start_sentence
 from services.observability import logs
 from services.observability.console_metrics import ConsoleMetrics
 from services.observability.metrics import Metrics
+from services.privacy.subject_keys import subject_keys
+from services.settings.audit import AuditSettings, audit_key
+from services.settings.bundles import BundleSettings
 from services.settings.console import ConsoleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
+from services.settings.persons import PersonsSettings
+from services.settings.policy import PolicySettings
+from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
+from services.trusted_persons import needs_second
 from services.web.server import listen
 
 log = structlog.get_logger(__name__)
@@ -41,26 +53,39 @@ async def start(*, rebuild: bool = False) -> None:
     logs.configure(runtime, metrics)
     shown = ConsoleMetrics(metrics.registry)
     check(settings)
-    users = _users(settings)
+    provider, users = Provider(settings) if settings.oidc_issuer else None, _users(settings)
     model = ReadModel(settings.database_url.get_secret_value() if settings.database_url else None)
     queries = Queries(model)
     stop = stop_on_signals()
     follower = ModelFollower(kafka, topics, model, shown)
     writer = ActionWriter(kafka, runtime, topics, follower, queries, shown, settings.wait_s)
-    gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60))
-    desk = Desk(settings, queries, writer, users, environment())
+    trail = AuditTrail(writer.note, audit_key(load(AuditSettings)), None)
+    gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60), trail)
+    bulk = Bulk(model, queries, writer, settings.undo_s)
+    overview = Overview(queries, settings, load(BundleSettings), load(PolicySettings), load(ScorerSettings))
+    request_h = load(PersonsSettings).request_h if needs_second("list") else None
+    keys = subject_keys(load(SubjectSettings))
+    desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h)
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
+        trail.last = await newest(kafka, topics)
         await writer.start()
+        await trail.noted(Doing("", "", "start"), "done")
         await follower.start(rebuild=rebuild)
+        await bulk.start()
         watching = asyncio.create_task(_watch(follower, gate, shown, stop))
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
-        app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready)
+        app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready, provider)
         await serve(app, listening, settings, shown, stop)
         watching.cancel()
+        await bulk.finish()
     except KafkaError as error:
         raise AssayError(start_sentence(error, kafka.bootstrap)) from error
+    except UnwrittenError as error:
+        raise AssayError(
+            f"The audit trail cannot be written ({error}): check the rights (`assay acls console`)."
+        ) from None
     finally:
         listening.close()
         await follower.stop()
@@ -72,7 +97,7 @@ async def start(*, rebuild: bool = False) -> None:
 
 def _users(settings: ConsoleSettings) -> Users:
     try:
-        return Users(settings.users_file)
+        return Users(settings.users_file, missing_ok=settings.oidc_issuer is not None)
     except UserFileError as error:
         raise AssayError(f"ASSAY_CONSOLE_USERS_FILE: {error}") from None
 

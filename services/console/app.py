@@ -16,6 +16,7 @@ from starlette.routing import Route as Path
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from services.console.oidc import ANSWER_PATH, Provider, SignInError
 from services.console.pages import HERE
 from services.console.routes import Desk, Route
 from services.console.sessions import same
@@ -24,18 +25,25 @@ from services.console.writer import UnwrittenError
 
 log = structlog.get_logger(__name__)
 
-LOGIN_COOKIE = "assay-login"
+LOGIN_COOKIE, PROVIDER_COOKIE = "assay-login", "assay-oidc"
 WORDS = {404: "There is no such page.", 405: "This page is not asked for so."}
 
 
 def application(
-    desk: Desk, gate: Gate, routes: Sequence[Route], registry: CollectorRegistry, ready: Callable[[], bool]
+    desk: Desk,
+    gate: Gate,
+    routes: Sequence[Route],
+    registry: CollectorRegistry,
+    ready: Callable[[], bool],
+    provider: Provider | None = None,
 ) -> ASGIApp:
-    """Everything that is served."""
-    doors = _Doors(desk, gate)
+    """Everything that is served. provider: where people may sign in beside local users."""
+    doors = _Doors(desk, gate, provider)
     paths = [
         Path("/login", doors.ask, methods=["GET"]),
         Path("/login", doors.login, methods=["POST"]),
+        Path("/login/oidc", doors.to_provider, methods=["GET"]),
+        Path(ANSWER_PATH, doors.from_provider, methods=["GET"]),
         Path("/logout", doors.logout, methods=["POST"]),
         Path("/livez", lambda _: PlainTextResponse("ok"), methods=["GET"]),
         Path("/readyz", lambda _: _readiness(ready()), methods=["GET"]),
@@ -72,8 +80,8 @@ def application(
 class _Doors:
     """In and out."""
 
-    def __init__(self, desk: Desk, gate: Gate) -> None:
-        self._desk, self._gate = desk, gate
+    def __init__(self, desk: Desk, gate: Gate, provider: Provider | None) -> None:
+        self._desk, self._gate, self._provider = desk, gate, provider
 
     async def ask(self, request: Request) -> Response:
         """The form, with a token of its own: no other site can log someone in as someone else."""
@@ -106,13 +114,46 @@ class _Doors:
         self._gate.sessions.end(request.cookies.get(self._gate.cookie))
         return self._gate.give(RedirectResponse("/queue", 303), token)
 
+    async def to_provider(self, request: Request) -> Response:
+        """To the identity provider, with a cookie that ties its answer to this browser."""
+        if self._provider is None:
+            raise HTTPException(404)
+        origin = f"{'https' if self._gate.secure else 'http'}://{request.headers['host']}"
+        try:
+            url, secret = await self._provider.begin(origin)
+        except SignInError as error:
+            return self._form(request, str(error), 503)
+        response = RedirectResponse(url, 303)
+        # lax: the answer comes by a link of another site
+        response.set_cookie(
+            PROVIDER_COOKIE, secret, httponly=True, secure=self._gate.secure, samesite="lax", path=ANSWER_PATH
+        )
+        return response
+
+    async def from_provider(self, request: Request) -> Response:
+        """A new session for whom the provider signed in. Its page leads on: a strict cookie follows no others' link."""
+        if self._provider is None:
+            raise HTTPException(404)
+        try:
+            user = await self._provider.user(request.query_params, request.cookies.get(PROVIDER_COOKIE))
+            token = await self._gate.begin_external(user)
+        except SignInError as error:
+            await self._gate.refused_external()
+            return self._form(request, str(error), 403)
+        except RefusedError as error:
+            return self._form(request, str(error), error.status)
+        self._gate.sessions.end(request.cookies.get(self._gate.cookie))
+        response = self._gate.give(self._desk.render("signed_in.html", None), token)
+        response.delete_cookie(PROVIDER_COOKIE, path=ANSWER_PATH)
+        return response
+
     async def logout(self, request: Request) -> Response:
         """The session is over, on this side too."""
         token = request.cookies.get(self._gate.cookie)
         session = self._gate.sessions.of(token)
         form = await read_form(request)
         if session is not None and same(form.get("csrf", [""])[0], session.csrf) and same_origin(request):
-            self._gate.sessions.end(token)
+            await self._gate.end(session, token)
         response = RedirectResponse("/login", 303)
         response.delete_cookie(self._gate.cookie, path="/")
         return response

@@ -10,11 +10,13 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas import codec
+from schemas.budget import BudgetState
 from schemas.case import Case, Mute
-from schemas.topics import CASE_MUTES, CASES, Topic
+from schemas.monitor import MonitorReport
+from schemas.topics import CASE_MUTES, CASES, MONITOR, MONITOR_BUDGETS, Topic
 from services.cases.desk import case_of, mute_of
 from services.clock import monotonic_s, wall_ms
-from services.console.model import Position, ReadModel
+from services.console.model import Finding, Position, ReadModel
 from services.engine.tables import Follower
 from services.engine.topic_ids import topic_ids
 from services.errors import AssayError
@@ -31,7 +33,7 @@ RECORDS_MAX = 5000
 AWAY_MS_MAX = 12 * 3600 * 1000
 """Brokers keep the records that delete a key for a day: after a longer absence some could be missed."""
 
-READS = (CASES, CASE_MUTES)
+READS = (CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS)
 
 
 @dataclass(slots=True)
@@ -40,14 +42,28 @@ class Batch:
 
     cases: dict[str, Case | None] = field(default_factory=dict)
     mutes: dict[str, Mute | None] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
 
     def add(self, topic: Topic, record: Any) -> None:
         """Raises RejectedError for a record that the case service would not take either."""
-        key = record.key.decode()
+        key = (record.key or b"").decode()
         if topic is CASES:
             self.cases[key] = case_of(record) if record.value else None
-        else:
+        elif topic is CASE_MUTES:
             self.mutes[key] = mute_of(record) if record.value else None
+        elif record.value:
+            found = finding_of(topic, key, record)
+            self.findings[found.name] = found
+
+
+def finding_of(topic: Topic, key: str, record: Any) -> Finding:
+    """A record of the monitor, under the name of what it is the newest of. Raises RejectedError."""
+    if topic is MONITOR_BUDGETS:
+        codec.read(BudgetState, record.value)
+        return Finding(f"budget:{key}", "budget", int(record.timestamp), record.value)
+    report = codec.read(MonitorReport, record.value)
+    age = report.quality.age_days_min if report.quality else "-"
+    return Finding(f"{report.kind}:{age}:{report.model}", report.kind, report.at_ms, record.value)
 
 
 class ModelFollower(Follower):
@@ -138,7 +154,8 @@ class ModelFollower(Follower):
             Position(source.topic, source.partition, self._ids.get(source.topic, ""), await self._position(source))
             for source in self._consumer.assignment()
         ]
-        await asyncio.to_thread(self._model.take, batch.cases, batch.mutes, positions, wall_ms())
+        found = list(batch.findings.values())
+        await asyncio.to_thread(self._model.take, batch.cases, batch.mutes, positions, wall_ms(), found)
         if fetched:
             async with self.changed:
                 self.changed.notify_all()

@@ -16,7 +16,7 @@ from schemas.case import Case, Mute
 from services.errors import AssayError
 from services.text import masked
 
-VERSION = 2
+VERSION = 3
 """Of the tables: a database of another version is made again."""
 
 DEFAULT_FILE = Path(".assay/console.db")
@@ -39,13 +39,15 @@ CASES = sa.Table(
     sa.Column("decided_by", sa.String(100)),
     sa.Column("opened_at_ms", sa.BigInteger, nullable=False),
     sa.Column("changed_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("decided_at_ms", sa.BigInteger),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("action_offset", sa.BigInteger, nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),
     sa.Index("by_rank", "state", "escalated", "priority", "case_id"),
     sa.Index("by_assignee", "assignee", "state", "escalated", "priority", "case_id"),
     sa.Index("by_severity", "state", "severity", "escalated", "priority", "case_id"),
-    sa.Index("by_opening", "state", "opened_at_ms"),
+    sa.Index("by_opening", "state", "opened_at_ms", "case_id"),
+    sa.Index("by_decision", "decided_at_ms", "state", "amount"),
     sa.Index("by_card", "card_id"),
 )
 TERMS = sa.Table(
@@ -78,9 +80,39 @@ POSITIONS = sa.Table(
     sa.Column("next_offset", sa.BigInteger, nullable=False),
     sa.Column("followed_at_ms", sa.BigInteger, nullable=False),
 )
+FINDINGS = sa.Table(
+    "findings",
+    TABLES,
+    sa.Column("finding", sa.String(300), primary_key=True),
+    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("at_ms", sa.BigInteger, nullable=False),
+    sa.Column("document", sa.LargeBinary, nullable=False),
+)
+"""The newest of each finding of the monitor: drift of a model, quality of a model at an age, a policy's budget."""
 META = sa.Table("meta", TABLES, sa.Column("version", sa.Integer, primary_key=True))
 
+WAITING = sa.Table(
+    "waiting_actions",
+    sa.MetaData(),
+    sa.Column("batch", sa.String(40), primary_key=True),
+    sa.Column("case_id", sa.String(30), primary_key=True),
+    sa.Column("by", sa.String(100), nullable=False),
+    sa.Column("due_at_ms", sa.BigInteger, nullable=False),
+    sa.Column("action", sa.LargeBinary, nullable=False),
+)
+"""Actions that are not written yet, since they can still be taken back. Of no topic, so `clear` leaves them."""
+
 SEVERE, MEDIUM = 0.9, 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A record of the monitor. name: what it replaces the newest of. document: the record's bytes."""
+
+    name: str
+    kind: str
+    at_ms: int
+    document: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +170,7 @@ class ReadModel:
             ) from None
 
     def _prepare(self) -> None:
+        WAITING.metadata.create_all(self.engine)
         inspector = sa.inspect(self.engine)
         if inspector.has_table("meta"):
             with self.engine.connect() as connection:
@@ -165,9 +198,11 @@ class ReadModel:
         mutes: Mapping[str, Mute | None],
         positions: Sequence[Position],
         now_ms: int,
+        findings: Sequence[Finding] = (),
     ) -> None:
         """Everything or nothing: records by key, the newest of each (None: deleted), and how far they reach."""
         with self.engine.begin() as connection:
+            _replace_findings(connection, findings)
             _replace_cases(connection, cases)
             _delete(connection, MUTES.c.record_key, mutes)
             rows = [{"record_key": key, **mute.model_dump(mode="python")} for key, mute in mutes.items() if mute]
@@ -205,6 +240,17 @@ def _replace_cases(connection: sa.Connection, cases: Mapping[str, Case | None]) 
     connection.execute(sa.insert(TERMS), terms)
 
 
+def _replace_findings(connection: sa.Connection, findings: Sequence[Finding]) -> None:
+    newest = {one.name: one for one in findings}
+    _delete(connection, FINDINGS.c.finding, newest)
+    if newest:
+        rows = [
+            {"finding": one.name, "kind": one.kind, "at_ms": one.at_ms, "document": one.document}
+            for one in newest.values()
+        ]
+        connection.execute(sa.insert(FINDINGS), rows)
+
+
 def _case_row(case: Case) -> dict[str, Any]:
     return {
         "case_id": case.case_id,
@@ -218,6 +264,7 @@ def _case_row(case: Case) -> dict[str, Any]:
         "decided_by": case.decided_by,
         "opened_at_ms": case.opened_at_ms,
         "changed_at_ms": case.changed_at_ms,
+        "decided_at_ms": case.decided_at_ms if case.state in ("confirmed", "dismissed") else None,
         "version": case.version,
         "action_offset": case.action_offset,
         "document": codec.write(case),

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from schemas.case import Case, CaseDecision
 from services.cases.rules import VERBS
 from services.clock import wall_ms
+from services.console.bulk import Batch
 from services.console.model import severity
 from services.console.timeline import Payment
 from services.text import masked
@@ -19,7 +20,27 @@ HOUR_MS = 3600 * 1000
 HERE = Path(__file__).parent
 SEVERITIES = {3: "high", 2: "medium", 1: "low"}
 TRIGGERS = {"probability": "likely fraud", "anomaly_percentile": "unusual"}
-DONE = {**VERBS, "expire": "expired", "assign": "assigned", "escalate": "escalated", "note": "noted"}
+DONE = {
+    **VERBS,
+    "approve": "approved",
+    "reject": "rejected",
+    "expire": "expired",
+    "assign": "assigned",
+    "escalate": "escalated",
+    "note": "noted",
+}
+
+BUDGET_WORDS = {"alerts": "alerts", "reviews": "reviews", "challenged_good": "good money challenged,"}
+CHANNEL_WORDS = {
+    "model": {"champion": "decides", "challenger": "scores unseen"},
+    "policy": {"champion": "decides", "challenger": "in shadow"},
+}
+STEP_WORDS = {
+    "publish": "published",
+    "promote": "promoted",
+    "rollback": "rolled back to",
+    "withdraw": "withdrew",
+}
 
 
 def environment() -> Environment:
@@ -38,14 +59,29 @@ def environment() -> Environment:
         "span": span,
         "masked": masked,
         "percent": percent,
+        "mark": lambda case, batch: mark(case, False, batch),
+        "versioned": lambda row: f"{row.case.case_id}~{row.case.version}",
+        "figure": figure,
     }
-    made.globals |= {"severities": SEVERITIES, "triggers": TRIGGERS, "done": DONE}
+    made.globals |= {
+        "severities": SEVERITIES,
+        "triggers": TRIGGERS,
+        "done": DONE,
+        "words_of_budget": BUDGET_WORDS,
+        "words_of_channel": CHANNEL_WORDS,
+        "words_of_step": STEP_WORDS,
+    }
     return made
 
 
 def money(amount: float) -> str:
     """1,234.50; without cents from a hundred thousand on."""
     return f"{amount:,.0f}" if abs(amount) >= 100_000 else f"{amount:,.2f}"
+
+
+def figure(value: float | None) -> str:
+    """0.823; a dash where there is nothing to take it of."""
+    return "-" if value is None else f"{value:.3f}"
 
 
 def percent(share: float) -> str:
@@ -73,6 +109,35 @@ def span(length_ms: int) -> str:
     return f"{hours} h {minutes % 60:02d} min" if hours else f"{minutes} min"
 
 
+SOON_SHARE = 0.75
+"""Of the time that a case may wait: from then on it is marked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listable:
+    """A value of a case that can be put on a list. key: its name in the form. shown: as people may see it."""
+
+    key: str
+    field: str
+    words: str
+    value: str
+    shown: str
+
+
+def listable(case: Case) -> list[Listable]:
+    """The card, its places, and the attributes that are shown whole; of a masked one the value is not known here."""
+    found = [Listable("card_id", "card_id", "card", case.card_id, masked(case.card_id))]
+    places = dict.fromkeys(alert.terminal_id for alert in case.listed if alert.terminal_id != "-")
+    found += [Listable(f"terminal_id.{n}", "terminal_id", "terminal", one, one) for n, one in enumerate(places)]
+    attributes = dict.fromkeys((one.name, one.words, one.text) for alert in case.listed for one in alert.attributes)
+    found += [
+        Listable(f"{name}.{n}", name, words, text, text)
+        for n, (name, words, text) in enumerate(attributes)
+        if text and not text.startswith("***")
+    ]
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A case in a list. overdue: 2 beyond the time that is asked for, 1 near it."""
@@ -96,8 +161,21 @@ def rows(cases: Sequence[Case], sla_h: float) -> list[Row]:
 
 def _row(case: Case, now_ms: int, sla_ms: float) -> Row:
     waits_ms = now_ms - case.opened_at_ms
-    overdue = 0 if case.state != "open" else 2 if waits_ms > sla_ms else 1 if waits_ms > sla_ms * 0.75 else 0
+    overdue = 0 if case.state != "open" else 2 if waits_ms > sla_ms else 1 if waits_ms > sla_ms * SOON_SHARE else 0
     return Row(case, severity(case), waits_ms, overdue)
+
+
+def mark(case: Case | None, changed: bool, batch: Batch | None) -> str:
+    """What a row of a queue that stands on a screen should say by now; empty where it is as it was."""
+    if batch is not None:
+        return f"{batch.by}: {'being written' if batch.is_writing else 'about to ' + batch.verb}"
+    if case is None:
+        return "forgotten"
+    if not changed:
+        return ""
+    if case.state != "open":
+        return f"{case.state} by {case.decided_by}" if case.decided_by else case.state
+    return f"with {case.assignee}" if case.assignee else "changed"
 
 
 def happened(case: Case) -> list[CaseDecision]:

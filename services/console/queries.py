@@ -1,7 +1,7 @@
 """What pages ask the read model: the queue by rank, a search, a case with what is linked to it. Each walks one index."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from schemas import codec
 from schemas.case import Case, Mute
 from services.clock import monotonic_s
-from services.console.model import CASES, MUTES, TERMS, ReadModel, attribute_term
+from services.console.model import CASES, FINDINGS, MUTES, TERMS, ReadModel, attribute_term
 
 FOUND_MAX = 50
 LINKED_MAX = 6
@@ -21,12 +21,17 @@ STATES = ("open", "confirmed", "dismissed", "expired")
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which cases of the queue. assignee: a user, "" for cases of no one, None for all."""
+    """Which cases of the queue, and in which order. assignee: a user, "" for cases of no one, None for all.
+
+    oldest_first: by when they were opened, in place of rank. without: cases to leave out.
+    """
 
     state: str = "open"
     severity: int | None = None
     assignee: str | None = None
     opened_before_ms: int | None = None
+    oldest_first: bool = False
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +44,35 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Other cases that share something. count: at most COUNT_MAX."""
+    """Other cases that share something. count: at most COUNT_MAX, and confirmed of them."""
 
     what: str
     term: str
     count: int
     cases: list[Case]
+    confirmed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of open cases."""
+    """Of open cases. overdue_soon: those that have used three quarters of their time. oldest_ms: when the oldest was opened."""
 
     waiting: int
     unassigned: int
     escalated: int
     overdue: int
+    overdue_soon: int = 0
+    oldest_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Cases decided within some time: how many and of how much money."""
+
+    confirmed: int
+    confirmed_amount: float
+    dismissed: int
+    dismissed_amount: float
 
 
 @dataclass(slots=True)
@@ -66,23 +84,23 @@ class Queries:
 
     def queue(self, wanted: Filter, count: int, cursor: str | None = None) -> Page:
         """The cases of the highest rank: escalated first, then the most money at risk. Raises ValueError for a false cursor."""
-        table = CASES.c
-        rank = (table.escalated, table.priority, table.case_id)
-        query = sa.select(*rank, table.document).where(table.state == wanted.state)
-        if wanted.severity is not None:
-            query = query.where(table.severity == wanted.severity)
-        if wanted.assignee is not None:
-            query = query.where(table.assignee == wanted.assignee if wanted.assignee else table.assignee.is_(None))
-        if wanted.opened_before_ms is not None:
-            query = query.where(table.opened_at_ms < wanted.opened_before_ms)
+        rank = _OLDEST if wanted.oldest_first else _RANK
+        query = sa.select(*(column for column, _ in rank), CASES.c.document).where(*_where(wanted))
         if cursor:
-            query = query.where(sa.tuple_(*rank) < sa.tuple_(*(sa.bindparam(None, one) for one in _rank_of(cursor))))
-        query = query.order_by(*(column.desc() for column in rank)).limit(count + 1)
+            query = query.where(_behind(rank, cursor))
+        query = query.order_by(*(column.desc() if falls else column.asc() for column, falls in rank)).limit(count + 1)
         with self.model.engine.connect() as connection:
             rows = connection.execute(query).all()
         last = rows[count - 1] if len(rows) > count else None
-        next_cursor = f"{int(last.escalated)}~{last.priority!r}~{last.case_id}" if last else None
-        return Page([codec.read(Case, row.document) for row in rows[:count]], next_cursor)
+        cursor = "~".join(str(_cell(value)) for value in last[:-1]) if last else None
+        return Page([codec.read(Case, row.document) for row in rows[:count]], cursor)
+
+    def versions(self, case_ids: Sequence[str]) -> dict[str, Case]:
+        """The cases of these ids that there are, as they are now."""
+        query = sa.select(CASES.c.document).where(CASES.c.case_id.in_(list(case_ids)))
+        with self.model.engine.connect() as connection:
+            found = [codec.read(Case, row) for row in connection.execute(query).scalars()]
+        return {case.case_id: case for case in found}
 
     def search(self, text: str) -> list[Case]:
         """Cases by a whole id of themselves, their card, payments, places or attributes, or by a card's end as it is shown."""
@@ -121,14 +139,17 @@ class Queries:
         others = sa.select(table.case_id, table.is_open, table.priority).where(
             table.term == term, table.case_id != case_id
         )
-        counted = sa.select(sa.func.count()).select_from(others.limit(COUNT_MAX).subquery())
+        bounded = others.limit(COUNT_MAX).subquery()
+        states = sa.select(CASES.c.state).join(bounded, bounded.c.case_id == CASES.c.case_id).subquery()
+        counted = sa.select(states.c.state, sa.func.count()).group_by(states.c.state)
         with self.model.engine.connect() as connection:
-            count = connection.execute(counted).scalar_one()
-        if not count:
+            by_state: dict[str, int] = {row[0]: row[1] for row in connection.execute(counted)}
+        if not by_state:
             return None
         ranked = others.order_by(table.is_open.desc(), table.priority.desc(), table.case_id.desc())
         shown = term.partition("=")[2] if what != "terminal" else term
-        return Link(what, shown, count, self._documents(ranked.limit(LINKED_MAX)))
+        documents = self._documents(ranked.limit(LINKED_MAX))
+        return Link(what, shown, sum(by_state.values()), documents, by_state.get("confirmed", 0))
 
     def mutes(self, ids: Sequence[str]) -> list[Mute]:
         """What is muted of these cards and terminals, once each."""
@@ -138,13 +159,13 @@ class Queries:
         once = {(row["scope"], row["muted_id"]): row for row in rows}
         return [codec.checked(Mute, {name: row[name] for name in Mute.model_fields}) for row in once.values()]
 
-    def counts(self, overdue_before_ms: int) -> Counts:
+    def counts(self, overdue_before_ms: int, soon_before_ms: int | None = None) -> Counts:
         """Of the open cases, some seconds old at most: counting a million takes a while."""
         if self._counts is None or monotonic_s() - self._counts[0] > COUNTS_AGE_S_MAX:
-            self._counts = monotonic_s(), self._count(overdue_before_ms)
+            self._counts = monotonic_s(), self._count(overdue_before_ms, soon_before_ms or overdue_before_ms)
         return self._counts[1]
 
-    def _count(self, overdue_before_ms: int) -> Counts:
+    def _count(self, overdue_before_ms: int, soon_before_ms: int) -> Counts:
         table = CASES.c
         is_open = table.state == "open"
         wanted: tuple[Any, ...] = (
@@ -152,13 +173,40 @@ class Queries:
             (is_open, table.assignee.is_(None)),
             (is_open, table.escalated.is_(sa.true())),
             (is_open, table.opened_at_ms < overdue_before_ms),
+            (is_open, table.opened_at_ms < soon_before_ms, table.opened_at_ms >= overdue_before_ms),
         )
+        oldest = sa.select(table.opened_at_ms).where(is_open).order_by(table.opened_at_ms).limit(1)
         with self.model.engine.connect() as connection:
             numbers = [
                 connection.execute(sa.select(sa.func.count()).select_from(CASES).where(*where)).scalar_one()
                 for where in wanted
             ]
-        return Counts(*numbers)
+            return replace(Counts(*numbers), oldest_ms=connection.execute(oldest).scalar())
+
+    def decided_since(self, since_ms: int) -> Decided:
+        """Confirmed and dismissed from then on."""
+        table = CASES.c
+        query = (
+            sa.select(table.state, sa.func.count(), sa.func.sum(table.amount))
+            .where(table.decided_at_ms >= since_ms)
+            .group_by(table.state)
+        )
+        with self.model.engine.connect() as connection:
+            found = {state: (number, amount) for state, number, amount in connection.execute(query).all()}
+        return Decided(*found.get("confirmed", (0, 0.0)), *found.get("dismissed", (0, 0.0)))
+
+    def opened_since(self, since_ms: int) -> int:
+        """Cases opened from then on, whatever became of them."""
+        query = sa.select(sa.func.count()).select_from(CASES)
+        query = query.where(CASES.c.state.in_(STATES), CASES.c.opened_at_ms >= since_ms)
+        with self.model.engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def findings(self, kind: str) -> list[bytes]:
+        """The newest records of the monitor of this kind."""
+        query = sa.select(FINDINGS.c.document).where(FINDINGS.c.kind == kind).order_by(FINDINGS.c.finding)
+        with self.model.engine.connect() as connection:
+            return list(connection.execute(query).scalars())
 
     def _documents(self, ranked: Any) -> list[Case]:
         """The cases of ranked ids, in their order."""
@@ -169,6 +217,42 @@ class Queries:
             return [codec.read(Case, row) for row in connection.execute(query).scalars()]
 
 
-def _rank_of(cursor: str) -> tuple[bool, float, str]:
-    escalated, priority, case_id = cursor.split("~")
-    return escalated == "1", float(priority), case_id
+_RANK = ((CASES.c.escalated, True), (CASES.c.priority, True), (CASES.c.case_id, True))
+_OLDEST = ((CASES.c.opened_at_ms, False), (CASES.c.case_id, False))
+"""Columns of an order, and whether they fall."""
+
+
+def _where(wanted: Filter) -> list[Any]:
+    table = CASES.c
+    found: list[Any] = [table.state == wanted.state]
+    if wanted.severity is not None:
+        found.append(table.severity == wanted.severity)
+    if wanted.assignee is not None:
+        found.append(table.assignee == wanted.assignee if wanted.assignee else table.assignee.is_(None))
+    if wanted.opened_before_ms is not None:
+        found.append(table.opened_at_ms < wanted.opened_before_ms)
+    if wanted.without:
+        found.append(table.case_id.not_in(sorted(wanted.without)))
+    return found
+
+
+def _cell(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else repr(value) if isinstance(value, float) else value
+
+
+def _behind(rank: Sequence[Any], cursor: str) -> Any:
+    """Cases behind the one of the cursor. Raises ValueError."""
+    cells = cursor.split("~")
+    if len(cells) != len(rank):
+        raise ValueError("not a cursor: too many or too few values to unpack")
+    kinds: dict[type, Callable[[str], Any]] = {
+        sa.Boolean: lambda text: text == "1",
+        sa.Float: float,
+        sa.BigInteger: int,
+    }
+    columns = [column for column, _ in rank]
+    values: list[Any] = [
+        sa.bindparam(None, kinds.get(type(column.type), str)(text)) for column, text in zip(columns, cells, strict=True)
+    ]
+    place, here = sa.tuple_(*columns), sa.tuple_(*values)
+    return place < here if rank[0][1] else place > here

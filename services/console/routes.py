@@ -10,16 +10,19 @@ from jinja2 import Environment
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from schemas.case import Case
-from services.cases.rules import standing
+from services.cases.rules import standing, waiting
 from services.clock import wall_ms
-from services.console import pages
+from services.console import approving, bulk_pages, overview_pages, pages, second_person, unmasking
+from services.console.bulk import Bulk
 from services.console.model import SEVERE
-from services.console.queries import STATES, Filter, Queries
+from services.console.overview import Overview
+from services.console.queries import STATES, Counts, Filter, Queries
 from services.console.roles import Permission
 from services.console.timeline import timeline
 from services.console.users import Users
 from services.console.web import Asked, Handler, RefusedError
 from services.console.writer import ActionWriter, Result, UnusableError, usable_action, usable_entry
+from services.privacy.subject_keys import SubjectKeys
 from services.settings.console import ConsoleSettings
 
 HOUR_MS = 3600 * 1000
@@ -48,6 +51,12 @@ class Desk:
     writer: ActionWriter
     users: Users
     templates: Environment
+    bulk: Bulk
+    overview: Overview
+    subject_keys: SubjectKeys | None = None
+    """What opens sealed attributes for those who may see them."""
+    request_h: float | None = None
+    """So long a list entry waits for a second person; None: it needs none."""
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def render(self, name: str, asked: Asked | None, status: int = 200, **values: Any) -> HTMLResponse:
@@ -68,6 +77,15 @@ class Desk:
         """A case opened earlier has waited too long."""
         return wall_ms() - round(self.settings.sla_h * HOUR_MS)
 
+    @property
+    def soon_before_ms(self) -> int:
+        """A case opened earlier has used most of its time."""
+        return wall_ms() - round(self.settings.sla_h * HOUR_MS * pages.SOON_SHARE)
+
+    def counts(self) -> Counts:
+        """Of the open cases. Blocks."""
+        return self.queries.counts(self.overdue_before_ms, self.soon_before_ms)
+
     async def case(self, asked: Asked) -> Case:
         """The case of the path. Raises RefusedError."""
         case = await asyncio.to_thread(self.queries.case, asked.request.path_params["case_id"])
@@ -83,16 +101,17 @@ async def home(_: Desk, __: Asked) -> Response:
 
 def _wanted(desk: Desk, asked: Asked) -> tuple[Filter, dict[str, str]]:
     """The filter that the address asks for, and as fields. Raises RefusedError."""
-    given = {name: asked.request.query_params.get(name, "") for name in ("state", "who", "severity", "age")}
+    given = {name: asked.request.query_params.get(name, "") for name in ("state", "who", "severity", "age", "order")}
     given["state"] = given["state"] or "open"
     given["who"] = given["who"] or "all"
     severities = {"": None, "high": 3, "medium": 2, "low": 1}
+    befores_ms = {"": None, "overdue": desk.overdue_before_ms, "soon": desk.soon_before_ms}
     known = (given["state"] in STATES, given["who"] in ASSIGNEES, given["severity"] in severities)
-    if not all(known) or given["age"] not in ("", "overdue"):
+    if not all(known) or given["age"] not in befores_ms or given["order"] not in ("", "oldest"):
         raise RefusedError(400, "There is no such filter.")
     who = asked.user.name if given["who"] == "mine" else ASSIGNEES[given["who"]]
-    before_ms = desk.overdue_before_ms if given["age"] else None
-    return Filter(given["state"], severities[given["severity"]], who, before_ms), given
+    before_ms, oldest = befores_ms[given["age"]], given["order"] == "oldest"
+    return Filter(given["state"], severities[given["severity"]], who, before_ms, oldest), given
 
 
 async def queue(desk: Desk, asked: Asked) -> Response:
@@ -103,30 +122,44 @@ async def queue(desk: Desk, asked: Asked) -> Response:
         page = await asyncio.to_thread(desk.queries.queue, wanted, desk.settings.page_cases, cursor)
     except ValueError:
         raise RefusedError(400, "There is no such page of the queue.") from None
-    counts = await asyncio.to_thread(desk.queries.counts, desk.overdue_before_ms)
+    counts = await asyncio.to_thread(desk.counts)
     filters = {name: value for name, value in given.items() if value}
     following = urlencode({**filters, "after": page.cursor}) if page.cursor else None
+    batch = desk.bulk.of(asked.request.query_params.get("batch", ""), asked.user.name)
     return desk.render(
         "queue.html",
         asked,
         rows=pages.rows(page.cases, desk.settings.sla_h),
         counts=counts,
         given=given,
+        back=urlencode({**filters, **({"after": cursor} if cursor else {})}),
         following=following,
         is_first=not cursor,
         states=STATES,
         names=desk.users.names(),
-        top=page.cases[0] if page.cases else None,
         flash=_flash(asked),
+        batch=batch,
+        waiting=desk.bulk.waiting(),
+        **bulk_pages.words(batch),
     )
 
 
 async def live(desk: Desk, asked: Asked) -> Response:
-    """The numbers above the queue, asked for every few seconds. Rows stay where they are until someone asks for others."""
-    counts = await asyncio.to_thread(desk.queries.counts, desk.overdue_before_ms)
-    seen = asked.request.query_params.get("seen", "")
+    """The numbers above the queue and marks on its rows, asked for every few seconds. Rows stay where they are."""
+    counts = await asyncio.to_thread(desk.counts)
+    seen, shown = (asked.request.query_params.get(name, "") for name in ("seen", "shown"))
     is_new = seen.isascii() and seen.isdigit() and len(seen) < 10 and int(seen) < counts.waiting
-    return desk.render("live.html", asked, counts=counts, seen=seen, more=counts.waiting - int(seen) if is_new else 0)
+    versions = dict(one.split("~", 1) for one in shown.split(",")[: desk.settings.page_cases] if "~" in one)
+    cases = await asyncio.to_thread(desk.queries.versions, list(versions)) if versions else {}
+    changed = {
+        one: cases.get(one)
+        for one, version in versions.items()
+        if one not in cases or str(cases[one].version) != version
+    }
+    waiting = desk.bulk.waiting()
+    more = counts.waiting - int(seen) if is_new else 0
+    marks = {one: pages.mark(cases.get(one), one in changed, waiting.get(one)) for one in cases | changed}
+    return desk.render("live.html", asked, counts=counts, seen=seen, shown=shown, more=more, marks=marks)
 
 
 async def search(desk: Desk, asked: Asked) -> Response:
@@ -135,7 +168,8 @@ async def search(desk: Desk, asked: Asked) -> Response:
     found = await asyncio.to_thread(desk.queries.search, text) if text else []
     if len(found) == 1:
         return RedirectResponse(f"/cases/{found[0].case_id}", 303)
-    return desk.render("search.html", asked, query=text, rows=pages.rows(found, desk.settings.sla_h))
+    shown = pages.rows(found, desk.settings.sla_h)
+    return desk.render("search.html", asked, query=text, rows=shown, waiting=desk.bulk.waiting())
 
 
 async def show(desk: Desk, asked: Asked) -> Response:
@@ -162,6 +196,8 @@ async def _page(desk: Desk, asked: Asked, case: Case, status: int = 200, **value
         "snooze_h": SNOOZE_H,
         "names": desk.users.names(),
         "likely": SEVERE,
+        "listable": pages.listable(case),
+        "waiting": desk.bulk.waiting().get(case.case_id),
         "conflict": None,
         "draft": {},
         "problem": None,
@@ -185,7 +221,7 @@ async def decide(desk: Desk, asked: Asked) -> Response:
     overrule = bool(asked.text("overrule"))
     if overrule and not asked.may("overrule"):
         raise RefusedError(403, f"Your role ({asked.user.role}) may not overrule a decision.")
-    return await _act(desk, asked, {"action": verb, "overrule": overrule}, f"{verb}")
+    return await act(desk, asked, {"action": verb, "overrule": overrule}, f"{verb}")
 
 
 async def work(desk: Desk, asked: Asked) -> Response:
@@ -203,10 +239,11 @@ async def work(desk: Desk, asked: Asked) -> Response:
         raise RefusedError(400, "A note needs words.")
     elif verb not in ("escalate", "note"):
         raise RefusedError(400, "There is no such action.")
-    return await _act(desk, asked, fields, verb)
+    return await act(desk, asked, fields, verb)
 
 
-async def _act(desk: Desk, asked: Asked, fields: dict[str, Any], did: str) -> Response:
+async def act(desk: Desk, asked: Asked, fields: dict[str, Any], did: str) -> Response:
+    """Write an action on the case of the path, and show what came of it: done, asked for, or refused."""
     case = await desk.case(asked)
     seen, note = asked.number("version"), asked.text("note") or None
     try:
@@ -217,7 +254,8 @@ async def _act(desk: Desk, asked: Asked, fields: dict[str, Any], did: str) -> Re
     result = await desk.writer.act(action)
     if result.refused:
         return await _conflict(desk, asked, result, did, note)
-    query = urlencode({"did": did if result.case else "written"})
+    waits = result.case is not None and did in ("confirm", "dismiss") and result.case.pending is not None
+    query = urlencode({"did": "asked" if waits else did if result.case else "written"})
     return RedirectResponse(f"/cases/{case.case_id}?{query}", 303)
 
 
@@ -225,15 +263,19 @@ async def _conflict(desk: Desk, asked: Asked, result: Result, did: str, note: st
     """The case as it is, what was wanted, and what stands against it."""
     assert result.case is not None
     case = result.case
-    stands = standing(case) if did in ("confirm", "dismiss") else f"being worked by {case.assignee}"
+    stands = f"being worked by {case.assignee}"
+    if did in ("confirm", "dismiss"):
+        stands = standing(case) if case.pending is None else waiting(case)
+    elif did in ("approve", "reject", "withdraw"):
+        stands = "no longer waiting for it" if case.pending is None else waiting(case)
     conflict = {"did": did, "stands": stands}
     return await _page(desk, asked, case, 409, conflict=conflict, draft={"note": note or ""})
 
 
 async def take_next(desk: Desk, asked: Asked) -> Response:
     """The first open case that no one works, assigned to who asks. Of two who ask at once each gets another."""
-    wanted = Filter("open", assignee="")
     async with desk.taking:
+        wanted = Filter("open", assignee="", without=frozenset(desk.bulk.waiting()))
         for _ in range(TAKE_TRIES_MAX):
             page = await asyncio.to_thread(desk.queries.queue, wanted, 1)
             if not page.cases:
@@ -266,27 +308,33 @@ async def snooze(desk: Desk, asked: Asked) -> Response:
 
 
 async def enter(desk: Desk, asked: Asked) -> Response:
-    """The case's card onto a list that policies look up."""
+    """Something of the case onto a list that policies look up: its card, a place, an attribute that is shown."""
     case, days = await desk.case(asked), asked.number("days")
     now_ms = wall_ms()
-    fields = {
-        "list_name": asked.text("list_name"),
-        "field": "card_id",
-        "kind": "value",
-        "value": case.card_id,
-        "purpose": asked.text("purpose") or "watch",
-        "expires_at_ms": now_ms + days * DAY_MS if days and days <= 3650 else None,
-        "reason": asked.text("reason"),
-        "by": asked.user.name,
-        "source": f"console, case {case.case_id}",
-        "written_at_ms": now_ms,
-    }
+    what = next((one for one in pages.listable(case) if one.key == (asked.text("what") or "card_id")), None)
     try:
-        if not fields["reason"]:
+        if what is None:
+            raise UnusableError("The case has no such value.")
+        if not asked.text("reason"):
             raise UnusableError("A list entry needs a reason.")
-        entry = usable_entry(fields)
+        entry = usable_entry(
+            {
+                "list_name": asked.text("list_name"),
+                "field": what.field,
+                "kind": "value",
+                "value": what.value,
+                "purpose": asked.text("purpose") or "watch",
+                "expires_at_ms": now_ms + days * DAY_MS if days and days <= 3650 else None,
+                "reason": asked.text("reason"),
+                "by": asked.user.name,
+                "source": f"console, case {case.case_id}",
+                "written_at_ms": now_ms,
+            }
+        )
     except UnusableError as error:
         return await _page(desk, asked, case, 422, problem=str(error))
+    if desk.request_h is not None:
+        return await approving.ask_for(desk, asked, case, entry, desk.request_h)
     await desk.writer.enter(entry)
     return RedirectResponse(f"/cases/{case.case_id}?did=list", 303)
 
@@ -303,6 +351,12 @@ FLASHES = {
     "unmute": "Alerts of this card make cases again.",
     "list": "Written to the list.",
     "none": "No case waits that is not someone's.",
+    "asked": "Asked for. It takes effect once a second person approves it.",
+    "asked-list": "Asked for. It comes onto the list once a second person approves it (Approvals).",
+    "approve": "Approved: the decision is made.",
+    "reject": "Rejected: the case is as it was.",
+    "withdraw": "Taken back.",
+    "unchosen": "No case was chosen that can be changed: tick some first.",
     "written": "Written, but the case service has not taken it in yet: reload in a moment, and check that it runs.",
 }
 
@@ -317,10 +371,23 @@ TABLE: tuple[Route, ...] = (
     Route("GET", "/live", "look", live),
     Route("GET", "/search", "look", search),
     Route("POST", "/next", "work", take_next),
+    Route("POST", "/bulk", "work", bulk_pages.begin),
+    Route("GET", "/bulk/{batch}", "work", bulk_pages.watch),
+    Route("POST", "/bulk/{batch}/undo", "work", bulk_pages.undo),
+    Route("POST", "/bulk/{batch}/now", "work", bulk_pages.write_now),
     Route("GET", "/cases/{case_id}", "look", show),
     Route("GET", "/cases/{case_id}/live", "look", case_live),
     Route("POST", "/cases/{case_id}/decide", "decide", decide),
     Route("POST", "/cases/{case_id}/work", "work", work),
     Route("POST", "/cases/{case_id}/snooze", "work", snooze),
     Route("POST", "/cases/{case_id}/list", "list", enter),
+    Route("POST", "/cases/{case_id}/approve", "approve", second_person.answer),
+    Route("POST", "/cases/{case_id}/withdraw", "decide", second_person.withdraw),
+    Route("GET", "/approvals", "look", approving.show),
+    Route("POST", "/approvals/{request_id}", "approve", approving.answered),
+    Route("GET", "/cases/{case_id}/unmask", "unmask", unmasking.ask),
+    Route("POST", "/cases/{case_id}/unmask", "unmask", unmasking.unmask),
+    Route("GET", "/overview", "oversee", overview_pages.show),
+    Route("GET", "/overview/report", "oversee", overview_pages.report),
+    Route("GET", "/overview/pages/{name}", "oversee", overview_pages.page),
 )

@@ -17,13 +17,13 @@ NAMES_MAX = 10_000
 
 @dataclass(slots=True)
 class Session:
-    """Someone who is logged in. csrf: the token that every form repeats."""
+    """Someone who is logged in. csrf: the token that every form repeats. external: by an identity provider."""
 
     user: str
     csrf: str
     began_s: float
     seen_s: float
-    """Cases whose ids they may see whole, for a reason that they gave."""
+    external: bool = False
 
 
 class Sessions:
@@ -36,10 +36,10 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
-    def begin(self, user: str) -> str:
+    def begin(self, user: str, *, external: bool = False) -> str:
         """A new session; its token, for the cookie."""
         token, now_s = secrets.token_urlsafe(32), self._clock_s()
-        self._open[_hash(token)] = Session(user, secrets.token_urlsafe(32), now_s, now_s)
+        self._open[_hash(token)] = Session(user, secrets.token_urlsafe(32), now_s, now_s, external)
         if len(self._open) > SESSIONS_MAX:
             self._open.popitem(last=False)
         return token

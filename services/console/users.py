@@ -1,5 +1,6 @@
-"""Local users: a file of names, roles and argon2id hashes, read again when it changes."""
+"""Users: a file of local ones with argon2id hashes, read again when it changes; and whom an identity provider signed in."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +13,11 @@ from models import durable
 from schemas import codec
 from schemas.base import EventTimeMs, Message
 from services.console.roles import Role
+from services.reread import Reread
 
 FILE_BYTES_MAX = 4 << 20
 MODE = 0o600
+EXTERNAL_MAX = 10_000
 PASSWORD_CHARS_MIN, PASSWORD_CHARS_MAX = 12, 256
 
 UserName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$", max_length=64)]
@@ -82,35 +85,41 @@ def make_user(name: str, role: str, password: str, now_ms: int) -> User:
 class Users:
     """Those of the file, by name. A file that cannot be read any more leaves those of before."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises UserFileError."""
-        self._path = path
-        self._seen: tuple[int, int] | None = None
-        self._by_name: dict[str, User] = {}
-        self.refresh()
+    def __init__(self, path: Path, *, missing_ok: bool = False) -> None:
+        """missing_ok: an identity provider has others. Raises UserFileError."""
+        self._external: OrderedDict[str, User] = OrderedDict()
+        self._file = Reread(path, lambda path: {user.name: user for user in read_users(path, missing_ok=missing_ok)})
 
     def refresh(self) -> None:
         """Take over what has changed. Raises UserFileError."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            found = None
-        seen = (found.st_mtime_ns, found.st_ino) if found else None
-        if seen is None or seen != self._seen:
-            users = read_users(self._path)
-            self._seen, self._by_name = seen, {user.name: user for user in users}
+        self._file.refresh()
 
     def of(self, name: str) -> User | None:
         """The user as the file has them now."""
-        return self._by_name.get(name)
+        return self._file.value.get(name)
+
+    def external(self, name: str) -> User | None:
+        """Whom an identity provider signed in under that name, with the role of then."""
+        return self._external.get(name)
+
+    def signed_in(self, user: User) -> bool:
+        """Take over whom an identity provider signed in; not where a local user has the name."""
+        if user.name.casefold() in {name.casefold() for name in self._file.value}:
+            return False
+        self._external[user.name] = user
+        self._external.move_to_end(user.name)
+        if len(self._external) > EXTERNAL_MAX:
+            self._external.popitem(last=False)
+        return True
 
     def names(self) -> list[str]:
-        """Of those who may work cases, for assigning."""
-        return sorted(name for name, user in self._by_name.items() if user.role in ("analyst", "lead", "admin"))
+        """Of those who may work cases, for assigning: local ones, and who has signed in since the start."""
+        both = {**self._external, **self._file.value}
+        return sorted(name for name, user in both.items() if user.role in ("analyst", "lead", "admin"))
 
     def verified(self, name: str, password: str) -> User | None:
         """The user, where the password is theirs. Takes as long for a name that no one has. Blocks for some 50 ms."""
-        user = self._by_name.get(name)
+        user = self._file.value.get(name)
         try:
             _HASHER.verify(user.password_hash if user else _NO_ONE, password[:PASSWORD_CHARS_MAX])
         except (VerificationError, InvalidHashError):

@@ -11,9 +11,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.console.audit import AuditTrail, Doing, doing_of
 from services.console.roles import Permission, may
 from services.console.sessions import Session, Sessions, Throttle, same
 from services.console.users import User, UserFileError, Users
+from services.console.writer import UnwrittenError
 from services.observability.console_metrics import ConsoleMetrics
 from services.settings.console import ConsoleSettings
 from services.web.clients import Clients, networks
@@ -87,7 +89,10 @@ class Gate:
     users: Users
     metrics: ConsoleMetrics
     sessions: Sessions
+    trail: AuditTrail
     throttle: Throttle = field(default_factory=Throttle)
+    noted: Throttle = field(default_factory=Throttle)
+    """Wrong passwords in the audit trail, by name: who guesses names must not fill it."""
     _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOGINS_AT_ONCE))
     _waiting: Clients = field(init=False)
 
@@ -105,7 +110,7 @@ class Gate:
         return "__Host-assay" if self.secure else "assay"
 
     def guarded(self, permission: Permission, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """The handler behind session, role and, for what changes something, token."""
+        """The handler behind session, role and, for what changes or unmasks something, token and audit trail."""
 
         async def handle(request: Request) -> Response:
             session, user = self._who(request)
@@ -118,14 +123,42 @@ class Gate:
                 token = request.headers.get("x-csrf-token") or form.get("csrf", [""])[0]
                 if not same(token, session.csrf) or not same_origin(request):
                     self.metrics.denied.labels("token").inc()
+                    await self.trail.noted(doing_of(user.name, user.role, request.url.path, {}), "refused", 403)
                     raise RefusedError(403, "This form is not of your session: load the page again.")
+            doing = doing_of(user.name, user.role, request.url.path, form)
             if not may(user.role, permission):
                 self.metrics.denied.labels("role").inc()
                 log.warning("console.denied", user=user.name, role=user.role, permission=permission)
+                await self.trail.noted(doing, "refused", 403)
                 raise RefusedError(403, f"Your role ({user.role}) may not do this.")
-            return await handler(Asked(request, user, session, form))
+            asked = Asked(request, user, session, form)
+            return await (self._audited(handler, asked, doing) if request.method == "POST" else handler(asked))
 
         return handle
+
+    async def _audited(self, handler: Handler, asked: Asked, doing: Doing) -> Response:
+        """The answer to what is in the trail before it is done, with what came of it behind. Raises UnwrittenError."""
+        number, status = await self.trail.asked(doing), 500
+        try:
+            response = await handler(asked)
+            status = response.status_code
+            return response
+        except RefusedError as error:
+            status = error.status
+            raise
+        except UnwrittenError:
+            status = 503
+            raise
+        finally:
+            await self._came_of(number, doing, status)
+
+    async def _came_of(self, number: int, doing: Doing, status: int) -> None:
+        """That it was asked for is written; what came of it is on the topics that it changed, too."""
+        try:
+            await self.trail.came_of(number, doing, status)
+        except UnwrittenError as error:
+            log.error("console.audit_unwritten", action=doing.action, why=str(error))
+            self.metrics.unaudited.inc()
 
     def _who(self, request: Request) -> tuple[Session | None, User | None]:
         session = self.sessions.of(request.cookies.get(self.cookie))
@@ -135,7 +168,7 @@ class Gate:
             self.users.refresh()
         except UserFileError as error:
             log.error("console.users_unread", why=str(error))
-        user = self.users.of(session.user)
+        user = self.users.external(session.user) if session.external else self.users.of(session.user)
         if user is None:
             self.sessions.end_of(session.user)
         return session, user
@@ -160,11 +193,45 @@ class Gate:
         if user is None:
             self.metrics.logins.labels("refused").inc()
             log.warning("console.login_refused")
+            await self._note_wrong_password(name)
             return None
         self.throttle.succeeded(name)
+        return await self.begin(user)
+
+    async def begin(self, user: User, *, external: bool = False) -> str:
+        """A session of someone who has shown who they are; its token. Raises UnwrittenError."""
+        how = "by the identity provider" if external else ""
+        await self.trail.noted(Doing(user.name, user.role, "sign-in", details=how), "done")
         self.metrics.logins.labels("accepted").inc()
         log.info("console.login", user=user.name, role=user.role)
-        return self.sessions.begin(user.name)
+        return self.sessions.begin(user.name, external=external)
+
+    async def begin_external(self, user: User) -> str:
+        """The same for whom an identity provider signed in. Raises RefusedError, UnwrittenError."""
+        if not self.users.signed_in(user):
+            await self.refused_external()
+            raise RefusedError(403, "A local user has your name: who runs this console has to give one of you another.")
+        return await self.begin(user, external=True)
+
+    async def refused_external(self) -> None:
+        """Who came back from the identity provider is not signed in. Raises UnwrittenError."""
+        self.metrics.logins.labels("refused").inc()
+        log.warning("console.login_refused")
+        await self._note_wrong_password("", "by the identity provider")
+
+    async def end(self, session: Session, token: str | None) -> None:
+        """Log out. Raises UnwrittenError, and the session is over all the same."""
+        self.sessions.end(token)
+        user = self.users.external(session.user) if session.external else self.users.of(session.user)
+        await self.trail.noted(Doing(session.user, user.role if user else "", "sign-out"), "done")
+
+    async def _note_wrong_password(self, name: str, how: str = "") -> None:
+        """What was typed as a name is noted where it is one: some type their password there."""
+        user = self.users.of(name)
+        known = user.name if user else ""
+        if not self.noted.is_shut(known):
+            self.noted.failed(known)
+            await self.trail.noted(Doing(known, user.role if user else "", "sign-in", details=how), "refused", 401)
 
     def give(self, response: Response, token: str) -> Response:
         """The response with the session's cookie."""
@@ -225,7 +292,10 @@ class Shell:
             if message["type"] == "http.response.start":
                 self._metrics.responses.labels(str(message["status"])).inc()
                 keep = b"private, max-age=3600" if static else b"no-store"
-                message["headers"] = [*message["headers"], *HEADERS, (b"cache-control", keep)]
+                given = [*message["headers"]]  # of a page in a sandbox: a policy of its own, which is stricter
+                own = {name for name, _ in given}
+                added = [header for header in HEADERS if header[0] not in own]
+                message["headers"] = [*given, *added, (b"cache-control", keep)]
             await send(message)
 
         return hardened

@@ -8,13 +8,16 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas import codec
+from schemas.approval import ApprovalRecord
 from schemas.base import Message
 from schemas.case import Case, CaseAction, held_card_number
 from schemas.lists import ListEntry, entry_key, entry_problem
-from schemas.topics import CASE_ACTIONS, LISTS
+from schemas.topics import APPROVALS, AUDIT, CASE_ACTIONS, LISTS
+from services.approvals import Request, approved_entries, read_requests
 from services.cases.desk import partition_of
 from services.console.follower import ModelFollower
 from services.console.queries import Queries
+from services.errors import AssayError
 from services.kafka import client as connections
 from services.observability.console_metrics import ConsoleMetrics
 from services.settings.kafka import KafkaSettings, TopicSettings
@@ -77,6 +80,7 @@ class ActionWriter:
         metrics: ConsoleMetrics,
         wait_s: float,
     ) -> None:
+        self._kafka, self._topics = kafka, topics
         self._prefix, self._follower, self._queries = topics.topic_prefix, follower, queries
         self._metrics, self._wait_s = metrics, wait_s
         self._producer: AIOKafkaProducer = connections.plain_producer(kafka, runtime)
@@ -106,6 +110,27 @@ class ActionWriter:
     async def enter(self, entry: ListEntry) -> None:
         """Put something on a list. Raises UnwrittenError."""
         await self._write(LISTS.full_name(self._prefix), entry_key(entry), codec.write(entry), None)
+
+    async def request(self, record: ApprovalRecord) -> None:
+        """A request for a second person, or an answer to one. Raises UnwrittenError."""
+        topic = APPROVALS.full_name(self._prefix)
+        await self._write(topic, record.request_id.encode(), codec.write(record), 0)
+
+    async def requests(self) -> dict[str, Request]:
+        """What waits for a second person, and what did. Raises UnwrittenError."""
+        try:
+            return await read_requests(self._kafka, self._topics)
+        except (KafkaError, AssayError) as error:
+            raise UnwrittenError(type(error).__name__) from None
+
+    async def carry_out(self, request: Request) -> None:
+        """Write the list entries of an approved request. Raises UnwrittenError."""
+        for key, value in approved_entries(request):
+            await self._write(LISTS.full_name(self._prefix), key, value, None)
+
+    async def note(self, key: bytes, value: bytes) -> int:
+        """A record of the audit trail; its offset. Raises UnwrittenError."""
+        return int((await self._write(AUDIT.full_name(self._prefix), key, value, 0)).offset)
 
     async def _send(self, action: CaseAction, partition: int) -> int:
         sent = await self._write(CASE_ACTIONS.full_name(self._prefix), None, codec.write(action), partition)

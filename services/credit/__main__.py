@@ -6,18 +6,22 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 from aiokafka import TopicPartition
 
-from schemas.topics import APPLICATIONS, CREDIT_OUTPUTS
+from schemas.topics import APPLICATIONS, CREDIT_CONTROL, CREDIT_OUTPUTS
 from services.credit.model import load_session
+from services.credit.policies import Policies, PolicyLoader, PolicySwapper
 from services.credit.processor import CreditProcessor, Model
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm
 from services.engine.process import Environment, Service, main, run_processor
+from services.engine.tables import FollowedTable
 from services.kafka.topics_admin import read_unbounded_stamps
 from services.observability import logs
 from services.observability.metrics import Metrics
+from services.settings.bundles import BundleSettings
 from services.settings.credit import CreditSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
+from services.settings.policy import CreditPolicySettings
 from services.settings.processing import RuntimeSettings
 
 log = structlog.get_logger(__name__)
@@ -43,13 +47,17 @@ async def start() -> None:
     warm()
     model = Model(session, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model"))
     letters = DeadLetterWriter(privacy_key(runtime))
+    loader = PolicyLoader(load(CreditPolicySettings), load(BundleSettings), bundle)
+    policies = Policies(metrics, *loader.first())
+    swapper = PolicySwapper(policies, loader, runtime.group, metrics)
+    swapper.follow(FollowedTable(CREDIT_CONTROL, kafka, topics.topic_prefix, swapper.take, metrics))
 
     def make_processor(source: TopicPartition) -> CreditProcessor:
-        return CreditProcessor(source.partition, topics.topic_prefix, model, runtime, letters, metrics)
+        return CreditProcessor(source.partition, topics.topic_prefix, model, runtime, letters, metrics, policies)
 
     if unbounded := await read_unbounded_stamps(kafka, topics, APPLICATIONS):
         log.warning("timestamps.unbounded", next_step=unbounded)
-    service = Service([APPLICATIONS], CREDIT_OUTPUTS, make_processor)
+    service = Service([APPLICATIONS], CREDIT_OUTPUTS, make_processor, [swapper], (CREDIT_CONTROL,))
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 

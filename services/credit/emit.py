@@ -1,17 +1,26 @@
 """Outcomes to output records. Every record carries its source's position and timestamp in headers."""
 
-from collections.abc import Sequence
+import os
+import socket
 from dataclasses import dataclass
 from typing import Any
 
 from models.scoring.scores import Scores
 from schemas import codec
 from schemas.alert import Reason
-from schemas.credit import CreditDecision, CreditOutcome, CreditScore
+from schemas.control import acknowledgement_key, acknowledgement_of
+from schemas.credit import ADVERSE_ACTIONS_MAX, OF_CREDIT_POLICIES, CreditDecision, CreditScore, ShadowOutcome
 from schemas.manifest import Thresholds
-from schemas.topics import CREDIT_DECISIONS, CREDIT_SCORES, position_headers
+from schemas.topics import CREDIT_CONTROL_ANSWERS, CREDIT_DECISIONS, CREDIT_SCORES, position_headers
 from services.credit.admit import Admitted
+from services.credit.policies import Acknowledgement
+from services.credit.ruling import Decided
 from services.engine.batches import Write
+
+WHO = f"credit {socket.gethostname()}:{os.getpid()}"[:200]
+"""Who writes an acknowledgement."""
+
+OF_DECISIONS = OF_CREDIT_POLICIES | {"adverse_actions", "policy_digest", "shadow_policy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +34,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Scored applications with outcomes, in parallel. reasons: by row, of those that have some."""
+    """Scored applications with outcomes, in parallel. reasons: by row, of those that have some. shadow: without effect."""
 
     admitted: Admitted
     scores: Scores
-    outcomes: Sequence[CreditOutcome]
+    decided: Decided
     reasons: dict[int, tuple[Reason, ...]]
+    shadow: Decided | None = None
 
 
 class Emitter:
@@ -38,8 +48,9 @@ class Emitter:
 
     def __init__(self, prefix: str, identity: Identity) -> None:
         self._prefix, self._identity = prefix, identity
-        self._score = codec.record_type(CreditScore)
-        self._decision = codec.record_type(CreditDecision)
+        self._score = codec.record_type(CreditScore, OF_CREDIT_POLICIES)
+        self._decision = codec.record_type(CreditDecision, OF_DECISIONS)
+        self._shadow = codec.record_type(ShadowOutcome)
 
     def writes(self, judged: Judged, decided_at_ms: int) -> list[Write]:
         """A score and a decision of each application."""
@@ -58,10 +69,21 @@ class Emitter:
             Write(self._prefix + CREDIT_DECISIONS.name, keys, decisions, headers),
         ]
 
+    def answer(self, answer: Acknowledgement, partition: int, from_offset: int | None, now_ms: int) -> Write:
+        """A partition's acknowledgement of a command."""
+        write, command = Write(self._prefix + CREDIT_CONTROL_ANSWERS.name), answer.command
+        control = acknowledgement_of(
+            command, answer.holds, WHO, now_ms, why=answer.why, partition=partition, from_offset=from_offset
+        )
+        write.append(acknowledgement_key(command.group, command.channel, partition), codec.write(control), [])
+        return write
+
     def _fields(self, judged: Judged) -> list[dict[str, Any]]:
         """What score and decision share."""
         columns = [column.tolist() for column in judged.scores]
-        rows = zip(judged.admitted.applications, *columns, judged.outcomes, strict=True)
+        decided = judged.decided
+        rows = zip(judged.admitted.applications, *columns, decided.outcomes, strict=True)
+        policy = codec.LEFT_OUT if decided.program is None else decided.program.name
         return [
             {
                 "application_id": application.application_id,
@@ -72,19 +94,32 @@ class Emitter:
                 "anomaly_percentile": percentile,
                 "outcome": outcome,
                 "model": self._identity.model,
+                "policy": policy,
+                "rules": decided.rules.get(row, codec.LEFT_OUT),
+                "shadow_rules": decided.shadow_rules.get(row, codec.LEFT_OUT),
+                "unread_attributes": decided.unread.get(row, codec.LEFT_OUT),
             }
-            for application, probability, error, percentile, outcome in rows
+            for row, (application, probability, error, percentile, outcome) in enumerate(rows)
         ]
 
     def _record(self, judged: Judged, row: int, decided_at_ms: int) -> dict[str, Any]:
         """What the decision adds."""
-        source, thresholds = judged.admitted.records[row], self._identity.thresholds
+        source, decided = judged.admitted.records[row], judged.decided
+        adverse = decided.adverse.get(row, ())
+        reasons = judged.reasons.get(row, ())[: ADVERSE_ACTIONS_MAX - len(adverse)]
         return {
             "decision_id": f"{source.topic}-{source.partition}-{source.offset}",
             "decided_at_ms": decided_at_ms,
             "bundle_digest": self._identity.bundle_digest,
             "features": tuple(judged.admitted.features[row].tolist()),
-            "probability_threshold": thresholds.probability,
-            "anomaly_percentile_threshold": thresholds.anomaly_percentile,
-            "reasons": tuple(codec.record_of(reason) for reason in judged.reasons.get(row, ())),
+            "probability_threshold": decided.thresholds.probability,
+            "anomaly_percentile_threshold": decided.thresholds.anomaly_percentile,
+            "reasons": tuple(codec.record_of(reason) for reason in reasons),
+            "adverse_actions": adverse or codec.LEFT_OUT,
+            "policy_digest": codec.LEFT_OUT if decided.program is None else decided.program.digest,
+            "shadow_policy": codec.LEFT_OUT if judged.shadow is None else self._shadow_of(judged.shadow, row),
         }
+
+    def _shadow_of(self, shadow: Decided, row: int) -> Any:
+        assert shadow.program is not None
+        return self._shadow(policy=shadow.program.name, outcome=shadow.outcomes[row], rules=shadow.rules.get(row, ()))

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.features.attributes import AttributeMapping, Value
+from models.policy.applications import attribute_values
+from models.policy.program import Program
 from models.scoring.adverse_action import adverse_reasons
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas.alert import Reason
-from schemas.credit import CreditOutcome
-from services.credit.decide import TRIGGERS, outcomes
+from schemas.credit import ADVERSE_ACTIONS_MAX, CreditOutcome
+from services.credit.ruling import decide
 
 BATCH = 200
 
@@ -24,6 +26,8 @@ class Judgement:
     outcome: list[CreditOutcome | None]
     reasons: list[tuple[Reason, ...]]
     rejected: list[str | None]
+    adverse: list[tuple[str, ...]]
+    """What rules of the policy tell each applicant."""
 
 
 def judge(
@@ -31,17 +35,23 @@ def judge(
     applications: Sequence[Mapping[str, Value]],
     report: Callable[[int], None],
     unread: Mapping[int, str] | None = None,
+    program: Program | None = None,
 ) -> Judgement:
-    """Scores, outcomes and reasons of each. `report` is called with how many are done. unread: refused rows, and why."""
+    """Scores, outcomes and reasons of each. `report` is called with how many are done. unread: refused rows, and why.
+
+    program: of the policy that decides; without, the bundle's thresholds do.
+    """
     if unread:
         kept = [place for place in range(len(applications)) if place not in unread]
-        return _spread(judge(session, [applications[place] for place in kept], report), kept, unread)
+        judged = judge(session, [applications[place] for place in kept], report, program=program)
+        return _spread(judged, kept, unread)
     mapping, count = AttributeMapping(session.bundle.manifest.feature_spec), len(applications)
     found = Judgement(
         Scores(*(np.full(count, np.nan, np.float32) for _ in Scores._fields)),
         [None] * count,
         [()] * count,
         [None] * count,
+        [()] * count,
     )
     for start in range(0, count, BATCH):
         features, problems = mapping.matrix(applications[start : start + BATCH])
@@ -51,13 +61,17 @@ def judge(
         scores = session.run(features)
         for column, values in zip(found.scores, scores, strict=True):
             column[places] = values
-        decided = outcomes(scores, session.bundle.manifest.thresholds)
-        rows = [row for row, outcome in enumerate(decided) if outcome in TRIGGERS]
-        reasons = adverse_reasons(session, features[rows], [TRIGGERS[decided[row]] for row in rows])
-        for place, outcome in zip(places, decided, strict=True):
+        given = [attribute_values(applications[place]) for place in places]
+        decided = decide(program, given, features, scores, session.bundle.manifest.thresholds)
+        rows, triggers = list(decided.triggers), list(decided.triggers.values())
+        reasons = adverse_reasons(session, features[rows], triggers)
+        for place, outcome in zip(places, decided.outcomes, strict=True):
             found.outcome[place] = outcome
+        for row, words in decided.adverse.items():
+            found.adverse[places[row]] = words
         for row, why_not in zip(rows, reasons, strict=True):
-            found.reasons[places[row]] = why_not
+            room = ADVERSE_ACTIONS_MAX - len(decided.adverse.get(row, ()))
+            found.reasons[places[row]] = why_not[:room]
         report(min(start + BATCH, count))
     return found
 
@@ -70,10 +84,11 @@ def _spread(found: Judgement, kept: Sequence[int], unread: Mapping[int, str]) ->
         [None] * count,
         [()] * count,
         [unread.get(place) for place in range(count)],
+        [()] * count,
     )
     for column, values in zip(spread.scores, found.scores, strict=True):
         column[kept] = values
     for place, row in zip(kept, range(len(kept)), strict=True):
         spread.outcome[place], spread.reasons[place] = found.outcome[row], found.reasons[row]
-        spread.rejected[place] = found.rejected[row]
+        spread.rejected[place], spread.adverse[place] = found.rejected[row], found.adverse[row]
     return spread

@@ -2,20 +2,24 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 from models.features.attributes import AttributeMapping
 from models.features.capture import Arrays, Capture
+from models.policy.program import Program
 from models.scoring.adverse_action import adverse_reasons
 from models.scoring.session import ModelSession
+from schemas.control import PolicyChannel
 from schemas.topics import DEAD_LETTERS
 from services.clock import monotonic_s, wall_ms
 from services.credit.admit import Admission, Admitted
-from services.credit.decide import TRIGGERS, outcomes
 from services.credit.emit import Emitter, Identity, Judged
+from services.credit.policies import Acknowledgement, Policies
+from services.credit.ruling import decide
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow, WindowLimits
@@ -54,7 +58,12 @@ class CreditProcessor:
         runtime: RuntimeSettings,
         letters: DeadLetterWriter,
         metrics: Metrics,
+        policies: Policies | None = None,
     ) -> None:
+        """policies: what decides behind the scores; without, the bundle's thresholds alone do."""
+        self._policies = policies or Policies(metrics)
+        self._partition, self._answered = partition, dict[PolicyChannel, Acknowledgement]()
+        self._next_offset: int | None = None
         self._prefix, self._model, self._runtime = prefix, model, runtime
         self._letters, self._metrics, self._label = letters, metrics, str(partition)
         self._emitter = Emitter(prefix, model.identity)
@@ -88,20 +97,25 @@ class CreditProcessor:
         self._admission.admit(records)
 
     async def process(self, records: Sequence[Record]) -> Result:
-        """Judge applications."""
+        """Judge applications, by one policy."""
+        deciding, shadow, answers = self._policies.deciding, self._policies.shadow, dict(self._policies.answers)
         admitted = self._admission.admit(records)
         writes: list[Write] = []
         judged: Judged | None = None
         if admitted.records:
-            judged = await self._judge(admitted)
+            judged = await self._judge(admitted, deciding, shadow)
             writes += self._emitter.writes(judged, wall_ms())
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
+        writes += self._due_answers(answers, records[0].offset)
+        self._next_offset = records[-1].offset + 1
         subjects = Subjects.of([a.applicant_id for a in admitted.applications]) if admitted.records else None
         return Result(writes, len(records), len(admitted.faults), admitted.faults, subjects=subjects, judged=judged)
 
     def flush(self, *, force: bool = False) -> Result | None:
-        """Nothing is held back."""
+        """The acknowledgements that are due although no application came."""
+        writes = self._due_answers(self._policies.answers, self._next_offset)
+        return Result(writes, 0, 0) if writes else None
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
@@ -118,22 +132,50 @@ class CreditProcessor:
         judged: Judged | None = result.judged
         if judged is None:
             return
-        metrics.scores.labels(label).inc(len(judged.outcomes))
-        for outcome, count in Counter(judged.outcomes).items():
+        metrics.scores.labels(label).inc(len(judged.decided.outcomes))
+        for outcome, count in Counter(judged.decided.outcomes).items():
             metrics.credit_outcomes.labels(label, outcome).inc(count)
         for record in judged.admitted.records:
             metrics.latency.observe((wall_ms() - record.timestamp) / 1000)
+        self._count_rules(judged)
 
-    async def _judge(self, admitted: Admitted) -> Judged:
+    def _count_rules(self, judged: Judged) -> None:
+        decided, risk = judged.decided, self._metrics.risk
+        if judged.shadow is not None:
+            pairs = zip(decided.outcomes, judged.shadow.outcomes, strict=True)
+            risk.shadow_changes.inc(sum(one != other for one, other in pairs))
+        if decided.program is None:
+            return
+        states = {rule.name: rule.state for rule in decided.program.rules}
+        held = (*decided.rules.values(), *decided.shadow_rules.values())
+        for name, hits in Counter(chain.from_iterable(held)).items():
+            risk.rule_hits.labels(name, states[name]).inc(hits)
+
+    def _due_answers(self, answers: Mapping[PolicyChannel, Acknowledgement], from_offset: int | None) -> list[Write]:
+        """Acknowledgements that this partition has not written yet, in the transaction from which on they hold."""
+        writes: list[Write] = []
+        for channel, answer in answers.items():
+            if answer is not self._answered.get(channel):
+                self._answered[channel] = answer
+                writes.append(self._emitter.answer(answer, self._partition, from_offset, wall_ms()))
+        return writes
+
+    async def _judge(self, admitted: Admitted, deciding: Program | None, shadow: Program | None) -> Judged:
         session, features, started_s = self._model.session, admitted.features, monotonic_s()
         scores = await self._in_executor(session.run, features)
         self._metrics.stage.observe(monotonic_s() - started_s, "model")
-        decided = outcomes(scores, session.bundle.manifest.thresholds)
-        rows = [row for row, outcome in enumerate(decided) if outcome in TRIGGERS]
-        triggers, started_s = [TRIGGERS[decided[row]] for row in rows], monotonic_s()
+        bounds, applications = session.bundle.manifest.thresholds, admitted.applications
+        decided, beside = decide(deciding, applications, features, scores, bounds), None
+        if shadow is not None:
+            try:
+                beside = decide(shadow, applications, features, scores, bounds)
+            except Exception as error:  # whatever it is, it affects nothing else
+                self._policies.drop_shadow(shadow, error)
+        rows, triggers = list(decided.triggers), list(decided.triggers.values())
+        started_s = monotonic_s()
         reasons = await self._in_executor(adverse_reasons, session, features[rows], triggers) if rows else []
         self._metrics.stage.observe(monotonic_s() - started_s, "reasons")
-        return Judged(admitted, scores, decided, dict(zip(rows, reasons, strict=True)))
+        return Judged(admitted, scores, decided, dict(zip(rows, reasons, strict=True)), beside)
 
     async def _in_executor(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._model.executor, function, *arguments)

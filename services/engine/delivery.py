@@ -5,7 +5,8 @@ The letters are the rules of ARCHITECTURE.md, "Exactly once".
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -79,8 +80,8 @@ class _Producing:
         self._producer, self._started_s, self._records = producer, monotonic_s(), 0
         await asyncio.wait_for(producer.start(), self._runtime.transaction_timeout_s + self._runtime.request_timeout_s)
 
-    async def _send(self, producer: AIOKafkaProducer, writes: Sequence[Write]) -> None:
-        """A: every batch is acknowledged before this returns; the client's own commit would not notice a failed one."""
+    async def _begin_sends(self, producer: AIOKafkaProducer, writes: Sequence[Write]) -> list[asyncio.Future[Any]]:
+        """Hand everything to the client: what its acknowledgements will be."""
         acknowledgements: list[asyncio.Future[Any]] = []
         for write in writes:
             # outputs stay on the input's partition: order within a card, and one owner for each output partition
@@ -95,6 +96,10 @@ class _Producing:
                     acknowledgements.append(acknowledgement)
                     failpoint("between_sends")
             self._records += len(write.values)
+        return acknowledgements
+
+    async def _await_sends(self, acknowledgements: list[asyncio.Future[Any]]) -> None:
+        """A: every batch is acknowledged before this returns; the client's own commit would not notice a failed one."""
         async with asyncio.timeout(self._runtime.request_timeout_s):
             await asyncio.gather(*acknowledgements)
         failpoint("after_sends")
@@ -143,11 +148,15 @@ class ExactlyOnce(_Producing):
         # not `wait_for`: each would be a task, and each task waits for its turn on a busy loop
         async with asyncio.timeout(timeout_s):
             await producer.begin_transaction()
-        await self._send(producer, [write for write in writes if write.values])
-        async with asyncio.timeout(timeout_s):
-            await producer.send_offsets_to_transaction(
-                {self._source: OffsetAndMetadata(next_offset, metadata)}, self._runtime.group
-            )
+        acknowledgements = await self._begin_sends(producer, [write for write in writes if write.values])
+        offsets = {self._source: OffsetAndMetadata(next_offset, metadata)}
+        send_offsets = partial(producer.send_offsets_to_transaction, offsets, self._runtime.group)
+        if self._runtime.profile == "latency":
+            await self._await_both(acknowledgements, send_offsets)
+        else:
+            await self._await_sends(acknowledgements)
+            async with asyncio.timeout(timeout_s):
+                await send_offsets()
         failpoint("after_offsets")
         if not owned():
             raise RevokedError
@@ -155,6 +164,19 @@ class ExactlyOnce(_Producing):
         async with asyncio.timeout(timeout_s):
             await producer.commit_transaction()
         failpoint("after_commit")
+
+    async def _await_both(
+        self, acknowledgements: list[asyncio.Future[Any]], send_offsets: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Offsets beside the sends: neither is anything before the commit, and that comes after both (A)."""
+        sending = asyncio.ensure_future(send_offsets())
+        sending.add_done_callback(connections.retrieve)
+        try:
+            await self._await_sends(acknowledgements)
+            async with asyncio.timeout(self._runtime.request_timeout_s):
+                await sending
+        finally:
+            sending.cancel()
 
     async def discard(self) -> None:
         """Close, aborting what is open so that readers need not wait for the broker to time it out."""
@@ -188,7 +210,7 @@ class AtLeastOnce(_Producing):
     ) -> None:
         """Send, wait for every acknowledgement, commit the offset."""
         assert self._producer is not None, "deliver before start"
-        await self._send(self._producer, [write for write in writes if write.values])
+        await self._await_sends(await self._begin_sends(self._producer, [write for write in writes if write.values]))
         if not owned():
             raise RevokedError
         async with asyncio.timeout(self._runtime.request_timeout_s):

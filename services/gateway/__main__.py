@@ -34,6 +34,7 @@ from services.settings.processing import RuntimeSettings
 from services.settings.product import ProductSettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import advice, scoring_bundle
+from services.web.lag import LoopLag
 from services.web.server import check_tls, clients_of, listen
 
 if TYPE_CHECKING:
@@ -60,15 +61,17 @@ async def start() -> None:
     partitions = await _partitions(kafka, topics, source)
     name = topic_of(source).full_name(topics.topic_prefix)
     writer = EventWriter(kafka, runtime, name)
-    room = WaitingRoom(settings, writer, shown, monotonic_s)
+    lag = LoopLag(shown.loop_lag.observe, monotonic_s)
+    room = WaitingRoom(settings, writer, shown, monotonic_s, lag.margin_s)
     take = functools.partial(each, ANSWERS, take=room.take, metrics=metrics)
     follower = AnswerFollower(kafka, topics.topic_prefix, partitions, settings, take, shown)
-    listening = listen(settings, "ASSAY_GATEWAY_", backlog=1024)
+    listening = listen(settings, "ASSAY_GATEWAY_", backlog=4096)
     gateway = Gateway(
         settings,
         source or default_source(),
         EventReader(source, runtime, partitions, wall_ms),
         room,
+        lag,
         shown,
         metrics.registry,
         partitions,
@@ -90,7 +93,7 @@ async def start() -> None:
             topic=name,
             remembered=len(room.memory),
         )
-        await serve(guarded(gateway), listening, settings, shown, stop)
+        await serve(guarded(gateway), listening, settings, shown, lag, stop)
         if calls:
             await calls.stop()
         for task in filter(None, (watching, tokens)):
@@ -167,7 +170,7 @@ async def _watch(
     """Once a second: give up what waits too long, show what is, end with what we follow."""
     while not stop.is_set():
         await asyncio.sleep(SWEEP_S)
-        metrics.stalled.set(room.stalled)
+        metrics.stalled.set(len(room.stalled_partitions()))
         metrics.remembered.set(len(room.memory))
         room.sweep()
         metrics.keys_age.set(access.tokens.age_s if access.tokens else 0.0)

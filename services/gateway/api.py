@@ -30,11 +30,17 @@ from services.gateway.problems import Kind, ProblemError
 from services.gateway.waiting import Reply, WaitingRoom, read_answer, reply_of
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
+from services.web.connections import ARRIVED
+from services.web.lag import LoopLag
 
 log = structlog.get_logger(__name__)
 
 EVENTS_PATH = "/v1/events"
 DEADLINE_HEADER = b"assay-deadline-ms"
+LATE_S = 0.05
+"""An answer that comes so long after its deadline breaks what is promised."""
+EVENTS_PER_TURN = 16
+"""Of a request with many: so many are judged and written before other requests have their turn."""
 PLAIN_MS = re.compile(rb"[1-9][0-9]{0,8}")
 JSON = "application/json"
 PROBLEM = "application/problem+json"
@@ -54,6 +60,7 @@ class Gateway:
     source: SourceSpec
     reader: EventReader
     room: WaitingRoom
+    lag: LoopLag
     metrics: GatewayMetrics
     registry: CollectorRegistry
     partitions: int
@@ -68,7 +75,10 @@ class Gateway:
         reply = await self.room.ask(event, deadline_s)
         if reply.repeated and reply.answer is not None:  # not written again: the log does not say that it was asked for
             read_by(client, reply)
-        self.metrics.latency.observe(monotonic_s() - started_s)
+        now_s = monotonic_s()
+        self.metrics.latency.observe(now_s - started_s)
+        if now_s - deadline_s > LATE_S:
+            self.metrics.late.inc()
         return self._answered(event, reply)
 
     def _answered(self, event: Event, reply: Reply) -> Answered:
@@ -86,7 +96,11 @@ class Gateway:
 
     async def answers(self, payloads: list[bytes], client: str, deadline_s: float) -> list[Answered | Problem]:
         """The answers to many, in their order: a problem with one is no problem of the others."""
-        asked = [self._one_of_many(payload, client, deadline_s) for payload in payloads]
+        asked: list[asyncio.Task[Answered | Problem]] = []
+        for first in range(0, len(payloads), EVENTS_PER_TURN):
+            turn = payloads[first : first + EVENTS_PER_TURN]
+            asked += [asyncio.create_task(self._one_of_many(payload, client, deadline_s)) for payload in turn]
+            await asyncio.sleep(0)
         return list(await asyncio.gather(*asked))
 
     async def _one_of_many(self, payload: bytes, client: str, deadline_s: float) -> Answered | Problem:
@@ -167,6 +181,7 @@ def application(gateway: Gateway) -> FastAPI:
     _events(app, gateway)
     _operations(app, gateway)
     _failures(app, gateway)
+    app.openapi()  # made now: for the first who asks for it everyone else would wait
     return app
 
 
@@ -226,7 +241,7 @@ async def _decide(gateway: Gateway, request: Request, deadline_ms: int) -> Respo
     """deadline_ms: 0 where the request names none. Raises ProblemError."""
     settings = gateway.settings
     allowed_ms = min(deadline_ms or settings.deadline_ms, settings.deadline_ms_max)
-    deadline_s = monotonic_s() + allowed_ms / 1000
+    deadline_s = request.scope.get(ARRIVED, monotonic_s()) + allowed_ms / 1000
     client = await gateway.access.client(Asking.of(request), "decide", allowed_ms / 1000)
     body = await _body(request, settings.body_bytes_max)
     payloads = split(body, settings.events_max)
@@ -250,7 +265,7 @@ def _events(app: FastAPI, gateway: Gateway) -> None:
         """The decision on one event, or on each of a list; once it is committed, or the stand-in at the deadline."""
         return await _decide(gateway, request, deadline_ms or 0)
 
-    @app.get("/v1/decisions/{event_id}", operation_id="decision", response_model=Answered, responses=PROBLEMS)
+    @app.get("/v1/decisions/{event_id:path}", operation_id="decision", response_model=Answered, responses=PROBLEMS)
     async def decision(
         request: Request,
         event_id: Annotated[str, Path(min_length=1, max_length=64, description="Id of the event.")],

@@ -12,6 +12,7 @@ from pydantic import Field
 from models import durable
 from schemas import codec
 from schemas.base import Digest, EventTimeMs, Message
+from services.reread import Reread
 
 Product = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$", max_length=32)]
 Scope = Literal["decide", "read", "metrics"]
@@ -100,35 +101,28 @@ class Keys:
 
     def __init__(self, path: Path) -> None:
         """Raises KeyFileError."""
-        self._path = path
-        self._seen: tuple[int, int] | None = None
-        self._by_id: dict[str, ApiKey] = {}
-        self.refresh()
+        self._file = Reread(path, _usable)
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._file.value)
 
     def refresh(self) -> bool:
         """Take over what has changed; whether anything has. Raises KeyFileError."""
-        try:
-            found = self._path.stat()
-        except OSError:
-            found = None
-        seen = (found.st_mtime_ns, found.st_ino) if found else None
-        if seen is not None and seen == self._seen:
-            return False
-        keys = read_keys(self._path)
-        self._seen, self._by_id = seen, {key.id: key for key in keys.keys if not key.revoked}
-        return True
+        return self._file.refresh()
 
     def of(self, token: str) -> ApiKey | None:
         """The key that a token belongs to."""
         prefix, _, rest = token.partition("_")
         key_id, _, secret = rest.partition("_")
-        key = self._by_id.get(key_id) if prefix == PREFIX else None
+        key = self._file.value.get(key_id) if prefix == PREFIX else None
         if key is None or not hmac.compare_digest(_hash(secret), key.secret_sha256):
             return None
         return key
+
+
+def _usable(path: Path) -> dict[str, ApiKey]:
+    """The keys that open something, by id."""
+    return {key.id: key for key in read_keys(path).keys if not key.revoked}
 
 
 def _hash(secret: str) -> str:

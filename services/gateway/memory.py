@@ -10,24 +10,30 @@ class Memory:
 
     def __init__(self, events_max: int) -> None:
         self._events_max = events_max
-        self._answers: OrderedDict[Place, bytes] = OrderedDict()
+        self._answers: OrderedDict[str, bytes] = OrderedDict()
+        """By partition and id in one string: the garbage collector would stop everyone to walk a tuple for each."""
 
     def __len__(self) -> int:
         return len(self._answers)
 
     def keep(self, place: Place, answer: bytes) -> None:
         """The first decision of an event is the one that counts."""
-        if place in self._answers or not self._events_max:
+        key = _key(place)
+        if key in self._answers or not self._events_max:
             return
-        self._answers[place] = answer
+        self._answers[key] = answer
         if len(self._answers) > self._events_max:
             self._answers.popitem(last=False)
 
     def get(self, place: Place) -> bytes | None:
         """The decision of an event, as it was committed; None where it is not remembered."""
-        return self._answers.get(place)
+        return self._answers.get(_key(place))
 
     def of_id(self, event_id: str, partitions: int) -> list[Place]:
         """Remembered events of that id: of several subjects there may be several."""
         places = (Place(partition, event_id) for partition in range(partitions))
-        return [place for place in places if place in self._answers]
+        return [place for place in places if _key(place) in self._answers]
+
+
+def _key(place: Place) -> str:
+    return f"{place.partition} {place.event_id}"

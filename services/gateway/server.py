@@ -9,6 +9,7 @@ from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 from services.web import server as web
 from services.web.connections import Limits
+from services.web.lag import LoopLag
 
 PREFIX = "ASSAY_GATEWAY_"
 
@@ -26,8 +27,13 @@ def counting(metrics: GatewayMetrics) -> Callable[[str], None]:
 
 
 async def serve(
-    app: Any, listening: socket.socket, settings: GatewaySettings, metrics: GatewayMetrics, stop: asyncio.Event
+    app: Any,
+    listening: socket.socket,
+    settings: GatewaySettings,
+    metrics: GatewayMetrics,
+    lag: LoopLag,
+    stop: asyncio.Event,
 ) -> None:
     """Serve until `stop`; requests in work are finished, within a bound."""
     clients = web.clients_of(settings, PREFIX)
-    await web.serve(app, listening, settings, clients, limits_of(settings), counting(metrics), stop)
+    await web.serve(app, listening, settings, clients, limits_of(settings), counting(metrics), stop, lag)

@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
+import math
 import secrets
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -59,22 +61,39 @@ class WaitingRoom:
     """What a gateway has asked for and not been answered, and what it remembers."""
 
     def __init__(
-        self, settings: GatewaySettings, write: Write, metrics: GatewayMetrics, clock_s: Callable[[], float]
+        self,
+        settings: GatewaySettings,
+        write: Write,
+        metrics: GatewayMetrics,
+        clock_s: Callable[[], float],
+        margin_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """margin_s: how long before its deadline a stand-in has to be begun."""
         self._settings, self._write, self._metrics, self._clock_s = settings, write, metrics, clock_s
+        self._margin_s = margin_s
         self.memory = Memory(settings.memory_events_max)
-        self._waiting: dict[Place, Waiting] = {}
+        self._waiting: defaultdict[int, dict[str, Waiting]] = defaultdict(dict)
+        """By partition and id, in the order in which they came."""
         self._by_request: dict[str, Waiting] = {}
+        self._answered_s = -math.inf
         self._name, self._numbers = secrets.token_hex(6), itertools.count()
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._by_request)
+
+    def stalled_partitions(self) -> list[int]:
+        """Where events wait longer than they should: no scorer works on them."""
+        return [partition for partition in self._waiting if self._is_stalled(partition)]
+
+    def _is_stalled(self, partition: int) -> bool:
+        oldest = next(iter(self._waiting[partition].values()), None)
+        return oldest is not None and self._clock_s() - oldest.since_s > self._settings.stalled_s
 
     @property
     def stalled(self) -> bool:
-        """Whether events wait longer than they should: no scorer works, or none that answers."""
-        oldest = next(iter(self._waiting.values()), None)
-        return oldest is not None and self._clock_s() - oldest.since_s > self._settings.stalled_s
+        """Whether no scorer works at all, as far as events that wait can tell."""
+        silent_s = self._clock_s() - self._answered_s
+        return silent_s > self._settings.stalled_s and bool(self.stalled_partitions())
 
     async def ask(self, event: Event, deadline_s: float) -> Reply:
         """The committed decision of an event, by `deadline_s` of the clock. Raises ProblemError.
@@ -85,39 +104,44 @@ class WaitingRoom:
         if known is not None:
             self._metrics.repeated.inc()
             return reply_of(read_answer(known), repeated=True, event=event)
-        waiting = self._waiting.get(event.place)
+        waiting = self._at(event.place)
         repeated = waiting is not None
         if waiting is None:
-            self._refuse_if_full()
+            self._refuse_if_full(event.place.partition)
             waiting = self._begin(event)
         elif (waiting.event.subject, waiting.event.time_ms) != (event.subject, event.time_ms):
             raise _another()
-        await asyncio.wait([waiting.done], timeout=max(0.0, deadline_s - self._clock_s()))
+        left_s = deadline_s - self._margin_s() - self._clock_s()
+        await asyncio.wait([waiting.done], timeout=max(0.0, left_s))
         if not waiting.done.done():
             return Reply(None, repeated, waiting.position)
         reply = waiting.done.result()
         return reply._replace(repeated=reply.repeated or repeated)
 
-    def _refuse_if_full(self) -> None:
-        if self.stalled:
+    def _at(self, place: Place) -> Waiting | None:
+        return self._waiting[place.partition].get(place.event_id)
+
+    def _refuse_if_full(self, partition: int) -> None:
+        if self._is_stalled(partition) or self.stalled:
             self._metrics.refused.labels("stalled").inc()
             raise ProblemError(
                 Kind.UNAVAILABLE,
-                "events wait for scores that do not come, so nothing was written: check that scorers run (their /readyz)",
+                "events wait for scores that do not come, so nothing was written: check that scorers run (their /readyz), and "
+                "that no partition is held (`assay held`)",
                 retry_after_s=max(1, round(self._settings.stalled_s)),
             )
-        if len(self._waiting) >= self._settings.pending_events_max:
+        if len(self) >= self._settings.pending_events_max:
             self._metrics.refused.labels("full").inc()
             raise ProblemError(
                 Kind.BUSY,
-                f"{len(self._waiting)} events wait for their score, so nothing was written: send it again later",
+                f"{len(self)} events wait for their score, so nothing was written: send it again later",
                 retry_after_s=1,
             )
 
     def _begin(self, event: Event) -> Waiting:
         waiting = Waiting(event, self._clock_s(), asyncio.get_running_loop().create_future())
         request = f"{self._name}:{next(self._numbers)}"
-        self._waiting[event.place] = self._by_request[request] = waiting
+        self._waiting[event.place.partition][event.place.event_id] = self._by_request[request] = waiting
         waiting.done.add_done_callback(lambda _: self._end(waiting, request))
         # a task of its own: a caller that disconnects does not take back what is being written
         waiting.writing = asyncio.create_task(self._send(waiting, request))
@@ -138,9 +162,9 @@ class WaitingRoom:
             _fail(waiting.done, problem)
 
     def _end(self, waiting: Waiting, request: str) -> None:
-        self._waiting.pop(waiting.event.place, None)
+        self._waiting[waiting.event.place.partition].pop(waiting.event.place.event_id, None)
         self._by_request.pop(request, None)
-        self._metrics.pending.set(len(self._waiting))
+        self._metrics.pending.set(len(self))
 
     def take(self, record: Record) -> None:
         """What came on `answers`. Raises where it is no answer."""
@@ -151,8 +175,9 @@ class WaitingRoom:
 
     def _take_decision(self, place: Place, record: Record) -> None:
         self.memory.keep(place, record.value)
-        waiting = self._waiting.get(place)
+        waiting = self._at(place)
         if waiting is not None:
+            self._answered_s = self._clock_s()
             self._metrics.stage.observe((record.timestamp - waiting.event.timestamp_ms) / 1000, "score")
             self._metrics.stage.observe((wall_ms() - record.timestamp) / 1000, "commit")
             _resolve(waiting, record.value, repeated=False)
@@ -162,6 +187,7 @@ class WaitingRoom:
         waiting = self._by_request.get(request)
         if waiting is None:
             return
+        self._answered_s = self._clock_s()
         answer = read_answer(record.value)
         reason = answer.refused or DeadLetterReason.UNSCORABLE
         known = self.memory.get(waiting.event.place) if reason is DeadLetterReason.DUPLICATE else None
@@ -173,7 +199,7 @@ class WaitingRoom:
     def sweep(self) -> None:
         """Give up events whose answers did not come: one that comes later is still remembered."""
         due_s = self._clock_s() - self._settings.pending_s_max
-        for waiting in [waiting for waiting in self._waiting.values() if waiting.since_s < due_s]:
+        for waiting in [waiting for waiting in self._by_request.values() if waiting.since_s < due_s]:
             self._metrics.abandoned.inc()
             if waiting.writing is not None:
                 waiting.writing.cancel()

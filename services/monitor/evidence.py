@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from schemas.base import EventTimeMs, Identifier, Message, Probability, Share
+from schemas.base import EventTimeMs, Identifier, Message, Number, Probability, Share
 from schemas.decision import ChallengerScore
 from schemas.label import Label
 from schemas.monitor import Evidence, Judged, LabelEvidence
@@ -24,6 +24,7 @@ class RecordedDecision(Message):
     policy: PolicyName | None = None
     rules: RuleNames = ()
     shadow_rules: RuleNames = ()
+    amount: Number | None = None
 
 
 def weight(decision: RecordedDecision) -> float:
@@ -60,6 +61,7 @@ def of_decision(decision: RecordedDecision) -> list[Evidence]:
                 probability=probability,
                 alert=alert,
                 weight=weight(decision),
+                amount=decision.amount,
                 **(ruled if model == decision.model else {}),  # once a payment, not for the challenger again
             ),
         )

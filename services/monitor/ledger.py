@@ -36,9 +36,10 @@ def entry_problem(ahead_ms_max: int, message: Any) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """n scores of payments, parallel arrays: event_time_ms int64, probability and weight float64, the others bool.
+    """n scores of payments, parallel arrays: event_time_ms int64; probability, weight and amount float64; the others bool.
 
-    labelled: a label is known. fraud: it says fraud. ruled: of which rules hold, or None: objects, policy and both names.
+    amount: NaN where it is not known. labelled: a label is known. fraud: it says fraud. ruled: of which rules hold, or None:
+    objects, policy and both names.
     """
 
     event_time_ms: NDArray[np.int64]
@@ -48,6 +49,7 @@ class Columns:
     labelled: NDArray[np.bool_]
     fraud: NDArray[np.bool_]
     ruled: NDArray[np.object_]
+    amount: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.event_time_ms)
@@ -123,6 +125,7 @@ def _columns(rows: Sequence[tuple[Judged, LabelEvidence | None]]) -> Columns:
         labelled=np.array([told is not None for _, told in rows], np.bool_),
         fraud=np.array([told is not None and told.verdict == "fraud" for _, told in rows], np.bool_),
         ruled=_ruled([judged for judged, _ in rows]),
+        amount=np.array([np.nan if judged.amount is None else judged.amount for judged, _ in rows], np.float64),
     )
 
 

@@ -49,8 +49,20 @@ def figures(columns: Columns, age_days_min: int, age_days_max: int | None) -> Qu
         average_precision=average_precision(columns.probability, fraud, weight),
         brier=_mean((columns.probability - fraud) ** 2, weight),
         calibration_error=calibration_error(columns.probability, fraud, weight),
+        money_caught=money(columns, fraud & alert),
+        money_missed=money(columns, fraud & ~alert),
+        money_stopped=money(columns, ~fraud & alert),
         rules=rule_figures(columns),
     )
+
+
+def money(columns: Columns, rows: NDArray[np.bool_]) -> float | None:
+    """Weighted sum of the amounts of these payments; None where no payment's amount is known. Refunds count nothing."""
+    known = ~np.isnan(columns.amount)
+    if not known.any():
+        return None
+    chosen = known & rows
+    return float((columns.weight[chosen] * np.maximum(columns.amount[chosen], 0.0)).sum())
 
 
 def rule_figures(columns: Columns) -> tuple[RuleQuality, ...]:

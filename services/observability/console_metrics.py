@@ -20,6 +20,10 @@ class ConsoleMetrics:
             "connections_closed", f"Connections closed by the console: {CLOSED_MEANS}.", "cause"
         )
         self.refused = counter("refused_records", "Records that the read model could not take in.")
+        self.unaudited = counter(
+            "unaudited",
+            "Actions in the audit trail whose outcome could not be written there; that they were asked for is.",
+        )
         self.sessions = Gauge("assay_console_sessions", "Sessions that are open.", registry=registry)
         self.lag = Gauge(
             "assay_console_lag_records", "Records that the read model has not taken in yet.", registry=registry

@@ -7,6 +7,8 @@ EVENTS = {
     "budget.moved": "The monitor commands thresholds for a policy, so that the day stays within its budget.",
     "bundle.refused": "A bundle did not pass its checks; the active one keeps scoring.",
     "bundle.unsigned_allowed": "Bundles are taken without a signature, by ASSAY_ALLOW_UNSIGNED_BUNDLES.",
+    "console.audit_unwritten": "What came of an action could not be written to the audit trail; that it was asked for is.",
+    "console.bulk_unwritten": "Kafka did not take some actions on many cases: they wait on, and are tried again.",
     "console.caught_up": "The console's read model holds what the topics held at the start.",
     "console.denied": "A request that the user's role may not make (403).",
     "console.failed": "A fault of ours on a page, which was answered 500: worth a report.",

@@ -39,7 +39,7 @@ class GatewayMetrics:
         )
         self.pending = gauge("pending_events", "Events that wait for their score.")
         self.remembered = gauge("memory_events", "Decisions remembered.")
-        self.stalled = gauge("stalled", "1 while events wait for scores that do not come.")
+        self.stalled = gauge("stalled", "Partitions whose events wait for scores that do not come.")
         self.lag = gauge("answers_lag_records", "Records of `answers` that are not read yet.")
         self.keys_age = gauge(
             "oidc_keys_age_seconds", "Since the identity provider's keys were read, or since the start; 0 without one."
@@ -47,6 +47,15 @@ class GatewayMetrics:
         self.latency = BulkHistogram(
             "assay_gateway_answer_seconds",
             "From an event's arrival to its committed decision, stand-ins included.",
+            LATENCY_BUCKETS_S,
+            registry,
+        )
+        self.late = counter(
+            "late_events", "Events answered more than 50 ms after their deadline, from when the request came."
+        )
+        self.loop_lag = BulkHistogram(
+            "assay_gateway_loop_lag_seconds",
+            "How late the event loop comes to what is due, 100 times a second. Requests wait as long to be read.",
             LATENCY_BUCKETS_S,
             registry,
         )

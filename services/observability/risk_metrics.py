@@ -58,11 +58,11 @@ class RiskMetrics:
         )
         self.shadow_changes = counter(
             "shadow_policy_changes",
-            "Payments of which the policy in shadow says another action than the one that decides.",
+            "Payments, or applications, of which the policy in shadow says another action than the one that decides.",
         )
         self.rule_hits = counter(
             "rule_hits",
-            "Payments of which a rule of the policy holds, by rule and its state: on, shadow.",
+            "Payments, or applications for credit, of which a rule of the policy holds, by rule and its state: on, shadow.",
             "rule",
             "state",
         )

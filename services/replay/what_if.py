@@ -4,7 +4,7 @@ The fold, the model and the rules are the replay's own. Beside each payment stan
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -40,6 +40,9 @@ from services.settings.scorer import ScorerSettings
 from services.trusted_policies import known_to
 
 BATCH_ROWS = 2000
+TABLE_ROWS = 16_384
+"""Rows of a data set that are judged at once: nothing is folded, so more of them share the cost of a call."""
+
 Report = Callable[[int], None]
 """Called with how many more payments are judged."""
 
@@ -59,6 +62,8 @@ class Question:
     policy: Path | None = None
     thresholds: dict[str, float] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
+    own_labels: bool = False
+    """Whether what a data set says of each row, is_fraud, is what is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,15 @@ class Judge:
     def decided(self, events: Any, features: NDArray[np.float32], scores: Scores, lists: ListTable) -> dict[str, Any]:
         """Columns of the answer: whether there is an alert, the action, and the rules that hold."""
         if self.program is None:
-            alert = decide(scores, self.thresholds).alert
-            nothing = [None] * len(alert)
-            return {"alert": alert, "action": nothing, "rules": nothing, "shadow_rules": nothing}
+            return {"alert": decide(scores, self.thresholds).alert}
         outcomes, ruled = rule(self.program, events, features, scores, self.thresholds, lists=lists.lists)
-        held = ruled.ruling.rules, ruled.ruling.shadow_rules
-        rules, shadow = ([list(found.get(row, ())) for row in range(len(features))] for found in held)
-        return {"alert": outcomes.alert, "action": list(ruled.said), "rules": rules, "shadow_rules": shadow}
+        held, rows = ruled.ruling, len(features)
+        return {
+            "alert": outcomes.alert,
+            "action": _actions(held.action),
+            "rules": _names(held.rules, rows),
+            "shadow_rules": _names(held.shadow_rules, rows),
+        }
 
 
 def judge_of(question: Question) -> Judge:
@@ -116,6 +123,22 @@ SCHEMA: dict[str, Any] = {
     "shadow_rules": pl.List(pl.String),
 }
 """Columns of an answer, before those of segments: what was decided then, and what would be."""
+
+
+ACTION_NAMES = pl.Series([*ACTIONS, None], dtype=pl.String)
+
+
+def _actions(numbers: NDArray[np.int8]) -> pl.Series:
+    """Actions by their places in ACTIONS; -1 for none."""
+    return ACTION_NAMES.gather(numbers.astype(np.int64) % len(ACTION_NAMES))
+
+
+def _names(held: Mapping[int, tuple[str, ...]], rows: int) -> pl.Series:
+    """A list a row; of rows in which no rule holds, an empty one."""
+    found: dict[tuple[str, ...], int] = {(): 0}  # few sets of rules hold together, of many payments
+    places = np.zeros(rows, np.int64)
+    places[list(held)] = [found.setdefault(names, len(found)) for names in held.values()]
+    return pl.Series([list(names) for names in found], dtype=pl.List(pl.String)).gather(places)
 
 
 class Then:
@@ -159,7 +182,7 @@ async def _of_partition(log: ArchiveLog, partition: int, question: Question, rep
     profiled = judge.session.bundle.manifest.feature_spec.profiled
     state = Replaying(OfflinePartition(judge.session, limits, of_log=True), await log.profiles() if profiled else [])
     lists = await lists_of(log, judge)
-    frames = [pl.DataFrame(schema=SCHEMA | dict.fromkeys(question.columns, pl.String))]
+    frames = [pl.DataFrame(schema=_schema(question))]
     seen = 0
     async for _, found in log.inputs(None):
         for start in range(0, len(found), BATCH_ROWS):
@@ -187,26 +210,37 @@ def _answered(part: Any, then: Then, judge: Judge, question: Question, lists: Li
     events, cut = part.events, question.cut
     until_ms = min(cut.until_ms, cut.as_of_ms - cut.maturity_ms + 1)
     wanted = then.scored[places] & (events.time_ms >= cut.since_ms) & (events.time_ms < until_ms)
-    actions = [None if number < 0 else ACTIONS[number] for number in then.action[places].tolist()]
     columns = {
         "transaction_id": events.ids,
         "event_time_ms": events.time_ms,
         "amount": events.amount,
         "currency": events.currencies,
         "then_alert": then.alert[places],
-        "then_action": actions,
+        "then_action": _actions(then.action[places]),
         "then_probability": then.probability[places],
         "probability": part.scores.probability,
         "anomaly_percentile": part.scores.anomaly_percentile,
         **judge.decided(events, part.features, part.scores, lists),
-        **{name: [_text(value) for value in _column(events, name)] for name in question.columns},
+        **{name: _texts(_column(events, name)) for name in question.columns},
     }
     return _frame(columns, question).filter(pl.Series(wanted))
 
 
 def _frame(columns: dict[str, Any], question: Question) -> pl.DataFrame:
-    schema = SCHEMA | dict.fromkeys(question.columns, pl.String)
-    return pl.DataFrame({name: pl.Series(name, columns[name], dtype) for name, dtype in schema.items()})
+    schema, rows = _schema(question), len(columns["alert"])
+    return pl.DataFrame(
+        {
+            name: pl.Series(name, columns[name], dtype)
+            if name in columns
+            else pl.repeat(None, rows, dtype=dtype, eager=True)
+            for name, dtype in schema.items()
+        }
+    )
+
+
+def _schema(question: Question) -> dict[str, Any]:
+    own = {"is_fraud": pl.Boolean} if question.own_labels else {}
+    return SCHEMA | own | dict.fromkeys(question.columns, pl.String)
 
 
 def _column(events: Any, name: str) -> Any:
@@ -216,8 +250,15 @@ def _column(events: Any, name: str) -> Any:
         raise AssayError(f"--by {name} is no field of these events: `assay policy columns` shows them.") from None
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None or value != value else str(value)
+def _texts(values: Any) -> list[str | None]:
+    return [None if value is None or value != value else str(value) for value in values]
+
+
+NEEDED = ("transaction_id", "event_time_ms", "amount", "alert", "probability", "is_fraud")
+"""Columns that a data set must have, beside the features."""
+
+OWN_NAMES = {"subject": "card_id", "counterparty": "terminal_id", "id": "transaction_id", "time": "event_time_ms"}
+"""Of the event's own fields, as a data set names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +279,7 @@ class TableEvents:
 
     def column(self, name: str) -> Any:
         """A field. Raises KeyError."""
-        own = {"subject": "card_id", "counterparty": "terminal_id", "id": "transaction_id", "time": "event_time_ms"}
-        name = own.get(name, name)
+        name = OWN_NAMES.get(name, name)
         if name not in self.frame.columns:
             raise KeyError(name)
         values = self.frame[name]
@@ -249,38 +289,51 @@ class TableEvents:
 def answer_of_rows(data: Path, start: int, rows: int, question: Question, report: Report) -> pl.DataFrame:
     """The same of a data set's rows, whose features are in it: nothing is folded. Raises AssayError."""
     judge = _judge_for(question)
-    frame = read_rows(data).slice(start, rows).collect()
-    spec = judge.session.bundle.manifest.feature_spec
-    wanted = [f"{FEATURE_PREFIX}{name}" for name in spec.names]
-    missing = [name for name in (*wanted, "transaction_id", "amount", "alert", "is_fraud") if name not in frame.columns]
+    scanned = read_rows(data)
+    names = scanned.collect_schema().names()
+    wanted = [f"{FEATURE_PREFIX}{name}" for name in judge.session.bundle.manifest.feature_spec.names]
+    missing = [name for name in (*wanted, *NEEDED) if name not in names]
     if missing:
         raise AssayError(
             f"{data} has no column {missing[0]}: `assay dataset build --bundle` writes the features of the bundle asked about."
         )
-    frames = [pl.DataFrame(schema=SCHEMA | dict.fromkeys(question.columns, pl.String))]
-    for part in frame.iter_slices(BATCH_ROWS):
+    asked = [OWN_NAMES.get(name, name) for name in (*_read_by_rules(judge), *question.columns)]
+    if absent := [name for name in asked if name not in names]:
+        raise AssayError(f"{data} has no column {absent[0]}, which is asked for: give --archive, or read the topics.")
+    # no other column is unpacked
+    read = [name for name in names if name in (*NEEDED, "currency", *asked, *wanted)]
+    whole = scanned.slice(start, rows).select(read).collect()
+    time_ms = pl.col("event_time_ms")
+    frame = whole.filter((time_ms >= question.cut.since_ms) & (time_ms < question.cut.until_ms))
+    report(len(whole) - len(frame))
+    frames = [pl.DataFrame(schema=_schema(question))]
+    for part in frame.iter_slices(TABLE_ROWS):
         frames.append(_of_rows(part, wanted, judge, question))
         report(len(part))
     return pl.concat(frames)
 
 
+def _read_by_rules(judge: Judge) -> Iterator[str]:
+    """Fields and attributes."""
+    for column in judge.program.columns.values() if judge.program is not None else ():
+        if column.group in ("event", "attribute"):
+            yield str(column.column)
+
+
 def _of_rows(part: pl.DataFrame, wanted: Sequence[str], judge: Judge, question: Question) -> pl.DataFrame:
     features = np.ascontiguousarray(part.select(wanted).to_numpy(), np.float32)
     scores, events = judge.session.run(features), TableEvents(part)
-    nothing = [None] * len(part)
+    own = ("transaction_id", "event_time_ms", "amount", "is_fraud", "currency")
     columns = {
-        **{name: part[name] for name in ("transaction_id", "event_time_ms", "amount")},
-        "currency": part["currency"] if "currency" in part.columns else nothing,
+        **{name: part[name] for name in own if name in part.columns},
         "then_alert": part["alert"],
-        "then_action": nothing,
         "then_probability": part["probability"],
         "probability": scores.probability,
         "anomaly_percentile": scores.anomaly_percentile,
         **judge.decided(events, features, scores, ListTable()),
-        **{name: [_text(value) for value in _column(events, name)] for name in question.columns},
+        **{name: _texts(_column(events, name)) for name in question.columns},
     }
-    time_ms = pl.col("event_time_ms")
-    return _frame(columns, question).filter((time_ms >= question.cut.since_ms) & (time_ms < question.cut.until_ms))
+    return _frame(columns, question)
 
 
 def read_rows(data: Path) -> pl.LazyFrame:

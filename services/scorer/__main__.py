@@ -6,9 +6,11 @@ import structlog
 from aiokafka import TopicPartition
 
 from models.bundle.files import BundleError
+from models.bundle.registry import Registry
 from models.features.fold import warm
 from models.features.history import FeatureStateError
 from models.sources.spec_file import scorer_input
+from schemas.approval import Subject
 from schemas.topics import CONTROL, CONTROL_ANSWERS, LISTS, SCORER_OUTPUTS, TERMINAL_PROFILES, Topic
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
@@ -28,6 +30,7 @@ from services.scorer.policies import PolicyLoader, PolicySwapper
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Shares
+from services.scorer.signed_commands import CommandGuard
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
 from services.settings.bundles import BundleSettings
@@ -37,6 +40,9 @@ from services.settings.policy import PolicySettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
+from services.trusted_bundles import registry_of
+from services.trusted_persons import step_rule
+from services.trusted_policies import policy_registry_of
 
 log = structlog.get_logger(__name__)
 
@@ -87,8 +93,9 @@ async def start() -> None:
     table = FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)
     followed = ConditionalTable(table, profiled)
     list_table, follow_lists = _following_lists(kafka, topics, models, lists, metrics)
-    policies = PolicySwapper(models, policy_loader, metrics, follow_lists)
-    swapper = Swapper(models, loader, runtime.group, metrics, followed.follow, policies)
+    guard = _guard(bundles)
+    policies = PolicySwapper(models, policy_loader, metrics, follow_lists, guard)
+    swapper = Swapper(models, loader, runtime.group, metrics, followed.follow, policies, guard)
     swapper.follow(
         FollowedTable(CONTROL_ANSWERS, kafka, topics.topic_prefix, swapper.take_answers, metrics),
         FollowedTable(CONTROL, kafka, topics.topic_prefix, swapper.take, metrics),
@@ -96,6 +103,23 @@ async def start() -> None:
     reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES, *([LISTS] if models.asks_lists else []))
     service = Service([source], SCORER_OUTPUTS, make_processor, [swapper, followed, list_table], reads)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
+
+
+def _guard(bundles: BundleSettings) -> CommandGuard | None:
+    """What judges commands by the signatures of persons; None where none are needed. Raises AssayError."""
+    try:
+        rule = step_rule()
+    except BundleError as error:
+        raise AssayError(str(error)) from error
+    if rule is None:
+        return None
+
+    def registry(subject: Subject) -> Registry | None:
+        if bundles.registry_url is None:
+            return None
+        return policy_registry_of(bundles) if subject == "policy" else registry_of(bundles)
+
+    return CommandGuard(rule, registry)
 
 
 def _following_lists(

@@ -7,7 +7,7 @@ from typing import Any
 from models.sources.events import Events
 from schemas import codec
 from schemas.alert import ShownAttribute
-from schemas.feature_kinds import number_words
+from schemas.feature_kinds.base import number_words
 from schemas.privacy import card_numbers_in
 from schemas.source_spec import BaseAttribute, FlagAttribute, GeoAttribute, NumberAttribute, SourceSpec, TimeAttribute
 from services.privacy.sealed_attributes import SEALED_WORDS, SealedFor

@@ -11,7 +11,7 @@ from models.features.columns import NO_VALUE
 from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
-from schemas.control import Control, acknowledgement_key, command_key
+from schemas.control import acknowledgement_key, acknowledgement_of, command_key
 from schemas.decision import ChallengerScore, Decision, RecordedBecause, ShadowRuling
 from schemas.monitor import ModelReference
 from schemas.reference import Reference
@@ -74,7 +74,7 @@ class Emitter:
         self._alert: type[Alert] = codec.record_type(
             Alert, OF_POLICIES | {"rule_words", "attributes", "reasons_left_out"}
         )
-        left_out = OF_POLICIES | {"policy_digest", "shadow_policy", "reasons_left_out"}
+        left_out = OF_POLICIES | {"policy_digest", "shadow_policy", "reasons_left_out", "amount"}
         self._decision: type[Decision] = codec.record_type(Decision, left_out)
         self._sums: type[TerminalSums] = codec.record_type(TerminalSums)
 
@@ -195,18 +195,13 @@ class Emitter:
         write = Write(self._prefix + CONTROL_ANSWERS.name)
         if answer.self_initiated:
             write.append(command_key(command.group, command.channel), codec.write(command), [])
-        acknowledgement = Control(
-            kind="acknowledgement",
-            group=command.group,
-            channel=command.channel,
-            command_id=command.command_id,
-            at_ms=now_ms,
-            by=WHO,
-            bundle=answer.current_bundle,
-            thresholds=command.thresholds if answer.reason is None else None,
-            outcome="in_force" if answer.reason is None else "refused",
+        acknowledgement = acknowledgement_of(
+            command,
+            answer.current_bundle,
+            WHO,
+            now_ms,
             why=answer.reason,
-            source_partition=partition,
+            partition=partition,
             from_offset=from_offset,
         )
         key = acknowledgement_key(command.group, command.channel, partition)
@@ -257,6 +252,7 @@ class Emitter:
             challenger=_challenger_score(batch.challenger, row),
             shadow_policy=codec.LEFT_OUT if batch.shadow is None else _shadow_ruling(batch.shadow, row),
             policy_digest=codec.LEFT_OUT if batch.ruled is None else batch.ruled.program.digest,
+            amount=float(batch.amount[row]) if self._subjects is None else codec.LEFT_OUT,
         )
         if self._subjects is not None:
             fields = sealed(fields, subjects[score.card_id], self._subjects.master_id)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from models.lists import spans, texts
 from models.lists.lists import Lists
-from models.lists.spans import warm
 from schemas import codec
 from schemas.lists import ListEntry, entry_key, entry_problem, parts_of, plain_values
 from schemas.topics import LISTS
@@ -19,7 +19,8 @@ class ListTable:
     """The lists made of the topic's records below `next_offset`. The same records in the same order give the same answers."""
 
     def __init__(self, metrics: Metrics | None = None) -> None:
-        warm()
+        spans.warm()
+        texts.warm()
         self.lists = Lists()
         self.next_offset = 0
         self._metrics = metrics or Metrics()

@@ -23,10 +23,13 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.scored import Acknowledgement
+from services.scorer.signed_commands import CommandGuard
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
 from services.trusted_policies import (
     FoundPolicy,
+    champion_since,
+    check_order,
     compiled,
     deciding_policy,
     known_of,
@@ -81,12 +84,7 @@ class PolicyLoader:
 
     def champion_since(self, steps: int) -> bool:
         """Whether one of the registry's steps behind the first `steps` is about the policy that decides. Raises BundleError."""
-        if self.bundles.registry_url is None:
-            return False
-        line = self.settings.policy_line
-        return any(
-            event.bundle.name == line and event.channel == "champion" for event in self._registry().history()[steps:]
-        )
+        return champion_since(self.settings, self.bundles, steps)
 
     def _registry(self) -> Registry:
         return policy_registry_of(self.bundles)
@@ -101,8 +99,13 @@ class PolicySwapper:
         loader: PolicyLoader,
         metrics: Metrics,
         follow_lists: Callable[[], Awaitable[None]],
+        guard: CommandGuard | None = None,
     ) -> None:
-        """follow_lists: reads the lists from now on; called before a policy that asks them is taken."""
+        """follow_lists: reads the lists from now on; called before a policy that asks them is taken.
+
+        guard: judges commands by their signatures.
+        """
+        self._guard = guard
         self._models, self._loader, self._metrics, self._follow_lists = models, loader, metrics, follow_lists
         self._commands: dict[PolicyChannel, Control] = {}
         self._thresholds: Control | None = None
@@ -154,7 +157,10 @@ class PolicySwapper:
         if known is not None and known.command.command_id == command.command_id:
             return known.reason is None
         try:
-            self._check(channel, command)
+            if self._guard is not None:
+                await _in(executor, partial(self._guard.check, command))
+            now = self._models.policy
+            check_order(channel, command, None if now is None else now.ref)
             active: ActivePolicy | None = None
             if channel == "policy" or command.bundle is not None:
                 model = self._models.champion
@@ -172,18 +178,6 @@ class PolicySwapper:
             return False
         self._models.set_policy(channel, active, command)
         return True
-
-    def _check(self, channel: PolicyChannel, command: Control) -> None:
-        """Of the line that decides, and never an older version than that, unless it is meant."""
-        wanted, now = command.bundle, self._models.policy
-        if wanted is not None and now is not None and wanted.name != now.ref.name:
-            raise BundleError(f"{wanted} is of another line than {now.ref}, which decides.", "features")
-        if channel != "policy" or wanted is None or now is None or command.rollback or wanted == now.ref:
-            return
-        if wanted.name == now.ref.name and wanted.version <= now.ref.version:
-            raise BundleError(
-                f"{wanted} is not newer than {now.ref}, which decides: roll back, if that is meant.", "older"
-            )
 
     def _refuse(self, channel: PolicyChannel, command: Control, why: str, reason: Refusal) -> None:
         log.error("policy.refused", policy=str(command.bundle), command=command.command_id, reason=reason, why=why)

@@ -123,5 +123,7 @@ def rule(
         raise PolicyFailedError(f"policy {program.name} fails with {type(error).__name__}") from error
     kept = ~ruling.approved
     outcomes = Outcomes(by_probability & kept, by_anomaly & kept, np.zeros(len(kept), np.bool_), ruling.alerting)
-    outcomes = replace(outcomes, let_through=let_through(outcomes.alert, events.ids, control_share))
+    outcomes = replace(
+        outcomes, let_through=let_through(outcomes.alert, events.ids if control_share else (), control_share)
+    )
     return outcomes, Ruled(program, ruling, ruling.actions(), outcomes.let_through, outcomes.alert)

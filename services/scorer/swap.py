@@ -27,6 +27,7 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import Model, Models
 from services.scorer.policies import PolicySwapper
+from services.scorer.signed_commands import CommandGuard
 
 log = structlog.get_logger(__name__)
 
@@ -58,12 +59,13 @@ class Swapper:
         metrics: Metrics,
         follow_profiles: Callable[[], Awaitable[None]],
         policies: PolicySwapper | None = None,
+        guard: CommandGuard | None = None,
     ) -> None:
         """follow_profiles: reads the terminals' profiles from now on; called before a model that needs them is taken.
 
-        policies: obeys the commands about policies; without, they are skipped.
+        policies: obeys the commands about policies; without, they are skipped. guard: judges commands by their signatures.
         """
-        self._policies = policies
+        self._policies, self._guard = policies, guard
         self._models, self._loader, self._group, self._metrics = models, loader, group, metrics
         self._follow_profiles = follow_profiles
         self._tables: tuple[FollowedTable, ...] = ()
@@ -133,6 +135,8 @@ class Swapper:
         if control.kind == "acknowledgement":  # as scorers before 0.2 wrote them; until 0.3
             self._note_answer(control)
             return
+        if self._guard is not None:
+            self._guard.saw(control, record)
         if control.channel == "policy" or control.channel == "shadow_policy":
             if self._policies is not None:
                 self._policies.take(control.channel, control)
@@ -180,7 +184,12 @@ class Swapper:
             await self._restore(command, settled)
         elif command.command_id not in self._refused:
             await self.apply(command, starting=True)
-        elif command.registry_steps is None and command.bundle == self._models.champion.bundle and self._last_answer:
+        elif (
+            self._guard is None
+            and command.registry_steps is None
+            and command.bundle == self._models.champion.bundle
+            and self._last_answer
+        ):
             # by a command line before 0.2, which wrote the registry before it asked the scorers
             await self._restore(self._last_answer, self._last_answer.bundle)
         await self._roll_back_too(starting=True)
@@ -223,17 +232,22 @@ class Swapper:
         if own is None or self._commanded is None or own.command_id != own_rollback_id(self._commanded):
             return
         if own.replaces == self._models.champion.bundle and own.bundle is not None:
-            await self.apply(own, starting=starting)
+            await self.apply(own, starting=starting, own=True)
 
-    async def apply(self, command: Control, *, starting: bool = False) -> bool:
-        """Do what a command says, or refuse it. starting: no partition has a state yet. Returns whether it is active."""
+    async def apply(self, command: Control, *, starting: bool = False, own: bool = False) -> bool:
+        """Do what a command says, or refuse it. Returns whether it is active.
+
+        starting: no partition has a state yet. own: a rollback of the scorers' own, which no person signs.
+        """
         known = self._models.answers.get(command.channel)
         if known is not None and known.command.command_id == command.command_id:
             return known.reason is None
-        if command.bundle is None and command.channel == "challenger":
-            self._models.set_challenger(None, command)
-            return True
         try:
+            if self._guard is not None and not own:
+                await self._in_loader(self._guard.check, command)
+            if command.bundle is None and command.channel == "challenger":
+                self._models.set_challenger(None, command)
+                return True
             model = await self._checked(command)
         except BundleError as error:
             self._refuse(command, error.reason, str(error))

@@ -36,6 +36,14 @@ class CasesSettings(BaseSettings):
     confirmed_list_days: Annotated[float, Field(gt=0, le=3650)] | None = Field(
         None, description="So long a card counts on it, from the decision; without it for ever."
     )
+    second_person_amount: Annotated[float, Field(ge=0)] | None = Field(
+        None,
+        description="Confirming or dismissing a case whose alerts sum to this amount or more takes effect once a second person "
+        "approves it; without it no decision needs one.",
+    )
+    second_person_h: Annotated[float, Field(gt=0, le=24 * 90)] = Field(
+        72.0, description="A decision that waits for a second person is rejected after so long."
+    )
     tick_s: Annotated[float, Field(gt=0)] = Field(60.0, description="How often expiry is looked at.")
     webhook_url: str | None = Field(
         None,

@@ -42,6 +42,28 @@ class ConsoleSettings(BaseSettings):
         Path(".assay/console-users.json"),
         description="File of local users (`assay console users add`), hashed (argon2id).",
     )
+    oidc_issuer: str | None = Field(
+        None,
+        description="OpenID provider that people sign in at, as its ID tokens name it (https://...), beside local users. The "
+        "console's address there is its own with /login/oidc/answer.",
+    )
+    oidc_client_id: str | None = Field(None, description="What the provider knows the console as.")
+    oidc_client_secret: Secret = Field(
+        None, description="Its secret there; without one PKCE alone ties code to console."
+    )
+    oidc_scopes: str = Field("openid profile email", description="What is asked for, with spaces between.")
+    oidc_name_claim: str = Field(
+        "preferred_username", description="Claim of the ID token that is a person's name here."
+    )
+    oidc_role_claim: str = Field(
+        "roles", description="Claim that holds their roles or groups, a text or a list; dots lead into objects."
+    )
+    oidc_roles: str = Field(
+        "",
+        description="ROLE=VALUE, comma-separated: which value of that claim gives which role. Default: values are the roles' "
+        "names. Of several roles the one counts that may most.",
+    )
+    oidc_ca_file: Path | None = Field(None, description="CA certificates (PEM) of the provider. Default: the system's.")
     session_h_max: Annotated[float, Field(gt=0, le=24 * 7)] = Field(10.0, description="A session ends after so long.")
     session_idle_min: Annotated[float, Field(gt=0, le=24 * 60)] = Field(
         60.0, description="A session without a request for so long ends."
@@ -50,6 +72,15 @@ class ConsoleSettings(BaseSettings):
     sla_h: Annotated[float, Field(gt=0)] = Field(
         4.0,
         description="An open case should be decided so soon after its first alert; the queue marks those that wait longer.",
+    )
+    undo_s: Annotated[float, Field(ge=0, le=120)] = Field(
+        10.0, description="An action on many cases at once can be taken back for so long; then it is written."
+    )
+    pages_dir: Path | None = Field(
+        None, description="Folder of pages that `assay what-if --page` wrote: the overview lists them and shows them."
+    )
+    grafana_url: str | None = Field(
+        None, description="Where Grafana with Assay's dashboards is; the overview links to it. Without it, no links."
     )
     wait_s: Annotated[float, Field(gt=0, le=60)] = Field(
         10.0,

@@ -45,7 +45,8 @@ class GatewaySettings(BaseSettings):
     )
     stalled_s: Annotated[float, Field(gt=0, le=3600)] = Field(
         5.0,
-        description="While an event waits longer than this for its score, the answer is 503, and nothing is written.",
+        description="While an event waits longer than this for its score, events of its partition are answered 503 and not "
+        "written; those of all partitions where none is scored at all.",
     )
     memory_events_max: Annotated[int, Field(ge=0, le=10_000_000)] = Field(
         100_000,
@@ -74,7 +75,9 @@ class GatewaySettings(BaseSettings):
         None, description="File of API keys (`assay gateway keys add`), hashed; read again when it changes."
     )
     client_events_per_s_max: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="Events a second of one client, at most, where its key names no other rate; beyond it 429."
+        None,
+        description="Events a second of one client, at most, where its key names no other rate; beyond it 429. Each gateway "
+        "process counts for itself: with n of them a client has up to n times as many.",
     )
     tls_certificate_file: Path | None = Field(None, description="Certificate (PEM) for HTTPS; the chain may follow.")
     tls_key_file: Path | None = Field(None, description="Key of that certificate (PEM).")

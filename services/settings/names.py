@@ -35,6 +35,7 @@ SERVICE_LINK = re.compile(
 def settings_classes() -> tuple[type[BaseSettings], ...]:
     """Every settings class, in the order of docs/settings.md."""
     from services.settings import (
+        audit,
         bundles,
         cases,
         console,
@@ -45,6 +46,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         intake,
         kafka,
         monitor,
+        persons,
         policy,
         privacy,
         processing,
@@ -67,11 +69,14 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         intake.IntakeSettings,
         profiler.ProfilerSettings,
         credit.CreditSettings,
+        policy.CreditPolicySettings,
         gateway.GatewaySettings,
         converter.OutputSettings,
         converter.ConverterSettings,
         cases.CasesSettings,
         console.ConsoleSettings,
+        audit.AuditSettings,
+        persons.PersonsSettings,
         monitor.MonitorSettings,
         privacy.PseudonymSettings,
         privacy.SubjectSettings,

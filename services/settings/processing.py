@@ -33,8 +33,8 @@ class RuntimeSettings(BaseSettings):
     profile: Literal["throughput", "latency"] = Field(
         "throughput",
         description=f"latency: {LATENCY_FACTOR:g} times as many micro-batches a second, unless ASSAY_TRANSACTIONS_PER_S_MAX is "
-        "set, and fetches that wait for no other partition: each event waits less and costs more. For callers that wait for an "
-        "answer (docs/gateway.md).",
+        "set, fetches that wait for no other partition, and offsets sent beside the outputs: each event waits less and costs "
+        "more. For callers that wait for an answer (docs/gateway.md).",
     )
     start_from: Literal["earliest", "latest"] = Field(
         "earliest", description="Where a group without committed offsets begins."

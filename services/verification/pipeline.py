@@ -11,6 +11,7 @@ from schemas.topics import (
     ANSWERS,
     APPLICATIONS,
     CONTROL_ANSWERS,
+    CREDIT_CONTROL_ANSWERS,
     CREDIT_DECISIONS,
     CREDIT_OUTPUTS,
     CREDIT_SCORES,
@@ -48,6 +49,8 @@ class Pipeline:
     """Where those who asked for an answer have it."""
     judged: bool = True
     """Whether scores say what raised an alert, and decisions by which thresholds."""
+    outcomes: bool = False
+    """Whether it is what was decided about an application that is judged again."""
 
     def reading(self, spec: SourceSpec | None) -> "Pipeline":
         """The same for another source."""
@@ -91,7 +94,8 @@ def routing(spec: SourceSpec) -> Pipeline:
 
 CREDIT = Pipeline(
     APPLICATIONS,
-    CREDIT_OUTPUTS,
+    tuple(topic for topic in CREDIT_OUTPUTS if topic is not CREDIT_CONTROL_ANSWERS),
     {CREDIT_SCORES.name: Mark.SCORE, DEAD_LETTERS.name: Mark.DEAD_LETTER, CREDIT_DECISIONS.name: Mark.DECISION},
     every_decision=True,
+    outcomes=True,
 )

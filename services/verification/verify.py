@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 from models.sources.parser import EventParser
 from schemas import codec
 from schemas.base import Message
+from schemas.credit import CreditOutcome
 from schemas.decision import RecordedBecause
 from schemas.metric import ScoringMetric
 from schemas.policy import Action
@@ -39,6 +40,7 @@ from services.verification.actions import ActionRule, Policies, mark_of, no_poli
 from services.verification.answered import Answers
 from services.verification.keying import Placement
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
+from services.verification.outcomes import OutcomeRule, mark_of_outcome
 from services.verification.pipeline import PAYMENTS, Pipeline
 from services.verification.positions import POLL_S, committed_offsets, settled_ends
 from services.verification.read import Progress, Span, VerificationError, read
@@ -81,6 +83,28 @@ class _Decided(_Said):
     anomaly_percentile_threshold: float
 
 
+class _Outcome(Message):
+    """All that is decoded of what was decided about an application."""
+
+    model: str
+    probability: float
+    anomaly_percentile: float
+    outcome: CreditOutcome
+    policy: str | None = None
+    rules: tuple[str, ...] = ()
+    shadow_rules: tuple[str, ...] = ()
+    unread_attributes: tuple[str, ...] = ()
+
+
+class _OutcomeBy(_Outcome):
+    """The same of a decision."""
+
+    probability_threshold: float
+    anomaly_percentile_threshold: float
+
+
+_decode_outcome = codec.decoder(_Outcome)
+_decode_outcome_by = codec.decoder(_OutcomeBy)
 _decode_said = codec.decoder(_Said)
 _decode_judged = codec.decoder(_Judged)
 _decode_decided = codec.decoder(_Decided)
@@ -137,6 +161,7 @@ class _Verification:
         self._answers_topic = pipeline.answers.full_name(topics.topic_prefix) if pipeline.answers else ""
         self._answers: Answers | None = None
         self._rule, self._placement, self._actions = Rule(), Placement(), ActionRule(policies)
+        self._outcomes = OutcomeRule(policies)
         self._partitions: dict[str, int] = {}
         self._ledgers: dict[int, Ledger] = {}
         self._first_sources: dict[tuple[TopicPartition, int], int] = {}
@@ -175,7 +200,8 @@ class _Verification:
         for disagreement in disagreements(self._seen, self._again):
             self._loose.note("disagreeing", 1, disagreement)
         floors: dict[int, int] = {}
-        parts = [self._loose, self._rule.judge(), self._actions.judge(), self._placement.judge()]
+        rules = self._rule, self._actions, self._outcomes, self._placement
+        parts = [self._loose, *(rule.judge() for rule in rules)]
         for number, ledger in self._ledgers.items():
             floor = ledger.first_output() if from_first_output else self._retained_from(number, spans)
             offsets = (committed.get(number, 0), after.get(number, 0))
@@ -305,6 +331,8 @@ class _Verification:
 
     def _flags(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
         """Which records are marked as alerts, where the pipeline and the record type have alerts. positions: int64[n, 2]."""
+        if self._pipeline.outcomes and mark in (Mark.SCORE, Mark.DECISION):
+            self._take_outcomes(mark, records, positions)
         if self._pipeline.every_decision or not self._pipeline.judged:
             return None
         if mark is Mark.SCORE:
@@ -314,6 +342,19 @@ class _Verification:
         if mark is Mark.ALERT:
             self._take_said(mark, [self._decoded(_decode_said, record) for record in records], positions)
         return None
+
+    def _take_outcomes(self, mark: Mark, records: list[Any], positions: Any) -> None:
+        """What was decided about applications: the decision is judged, and its score has to say the same."""
+        decode = _decode_outcome if mark is Mark.SCORE else _decode_outcome_by
+        decoded = [self._decoded(decode, record) for record in records]
+        said = np.array([0 if one is None else mark_of_outcome(one) for one in decoded], np.uint32)
+        for number in np.unique(positions[:, 0]).tolist():
+            chosen = positions[:, 0] == number
+            self._ledgers[number].add_said(mark, positions[chosen, 1], said[chosen])
+        if mark is Mark.DECISION:
+            for (number, offset), decision in zip(positions.tolist(), decoded, strict=True):
+                if decision is not None:
+                    self._outcomes.add(f"{self._input}-{number}@{offset}", decision)
 
     def _take_said(self, mark: Mark, decoded: list[Any], positions: Any) -> None:
         """What outputs say of a policy. positions: int64[n, 2]."""

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.clock import monotonic_s
 from services.web.clients import Place
+from services.web.lag import TICK_S, LoopLag
 
 CERTIFICATE = "client_certificate"
 """In a request's scope: the name in the client's certificate, which the TLS layer has verified."""
@@ -22,6 +23,8 @@ CLOSING_S_MAX = 5
 CHUNK_BYTES = 16
 """Of a chunk's own framing, which is not counted."""
 HEADERS_MAX = 100
+ARRIVED = "arrived_s"
+"""In a request's scope: when its first bytes were here at the latest, by the monotonic clock."""
 PIPELINED_MAX = 16
 
 STATUSES = {408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
@@ -35,9 +38,12 @@ class Limits(NamedTuple):
     answer_s_max: float
 
 
-def bounded(limits: Limits, closed: Callable[[str], None]) -> type["Bounded"]:
-    """The class that uvicorn makes connections of. closed: told why one is."""
-    return type("Connection", (Bounded,), {"limits": limits, "closed": staticmethod(closed)})
+def bounded(limits: Limits, closed: Callable[[str], None], lag: LoopLag | None = None) -> type["Bounded"]:
+    """The class that uvicorn makes connections of.
+
+    closed: told why one is. lag: of the loop, where requests are to say when they came.
+    """
+    return type("Connection", (Bounded,), {"limits": limits, "closed": staticmethod(closed), "lag": lag})
 
 
 class Bounded(HttpToolsProtocol):
@@ -45,18 +51,22 @@ class Bounded(HttpToolsProtocol):
 
     limits: Limits
     closed: Callable[[str], None]
+    lag: LoopLag | None = None
     place: Place | None = None
     receiving = False
     """Between a request's first byte and its last."""
     head = True
     framing_bytes = 0
     refused: int | None = None
-    due_s = 0.0
+    due_s = made_s = 0.0
+    came_s: float | None = None
+    """When the connection came, until its first request is here: what came with it waited for its being accepted, too."""
 
     def connection_made(self, transport: Any) -> None:
         """A client that sends nothing has as long as one that sends slowly."""
         super().connection_made(transport)
-        self.due_s = monotonic_s() + self.limits.request_s_max
+        self.made_s = monotonic_s()
+        self.due_s = self.made_s + self.limits.request_s_max
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Its place is another's."""
@@ -76,9 +86,19 @@ class Bounded(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self.receiving, self.head = True, True
-        self.due_s = monotonic_s() + self.limits.request_s_max
+        now_s = monotonic_s()
+        self.due_s = now_s + self.limits.request_s_max
         super().on_message_begin()
+        if self.lag is not None:
+            self.scope[ARRIVED] = self._arrived_s(now_s, self.lag.behind_s())  # type: ignore[literal-required]
         self.scope[CERTIFICATE] = common_name(self.transport.get_extra_info("peercert"))  # type: ignore[literal-required]
+
+    def _arrived_s(self, now_s: float, behind_s: float) -> float:
+        """When the request that begins was here at the latest."""
+        came_s, self.came_s = self.came_s, None
+        if came_s is not None and now_s - self.made_s <= behind_s + TICK_S:
+            return min(came_s, now_s - behind_s)
+        return now_s - behind_s
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A trailer is read and dropped."""

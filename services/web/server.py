@@ -18,12 +18,15 @@ from services.clock import monotonic_s
 from services.errors import AssayError, SettingsError
 from services.web.clients import Clients, Place, networks
 from services.web.connections import IDLE_S_MAX, Bounded, Limits, bounded
+from services.web.lag import LoopLag
 
 log = structlog.get_logger(__name__)
 
 END_S_MAX = 5
 HANDSHAKE_S_MAX = 10
 DESCRIPTORS_RETRY_S = 1.0
+ACCEPTED_AT_ONCE = 256
+"""Connections taken between two looks at the others: one by one, each waits for a whole turn of a busy loop."""
 TICKS_A_SECOND = 10
 """Of uvicorn's main loop."""
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -68,12 +71,14 @@ class WebSettings(Protocol):
 class Server(uvicorn.Server):
     """As uvicorn has it, but for whom it accepts and how long; the process drains as every other of ours.
 
-    closed: told why a connection is.
+    closed: told why a connection is. lag: of the loop, where connections are to know when they came.
     """
 
-    def __init__(self, config: uvicorn.Config, clients: Clients, closed: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, clients: Clients, closed: Callable[[str], None], lag: LoopLag | None = None
+    ) -> None:
         super().__init__(config)
-        self._clients, self._closed = clients, closed
+        self._clients, self._closed, self._lag = clients, closed, lag
         self._accepting: asyncio.Task[None] | None = None
         self._shaking: set[asyncio.Task[None]] = set()
 
@@ -114,17 +119,24 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         while True:
             try:
-                client, address = await loop.sock_accept(listening)
+                self._admit(*await loop.sock_accept(listening))
+                for _ in range(ACCEPTED_AT_ONCE - 1):
+                    self._admit(*listening.accept())
+            except BlockingIOError:  # no one else waits
+                continue
             except OSError as error:  # no descriptor left, or the client is gone
                 log.warning("web.not_accepted", error=type(error).__name__)
                 await asyncio.sleep(DESCRIPTORS_RETRY_S)
-                continue
-            if cause := self._clients.refusal(address[0]):
-                self._refuse(client, cause)
-                continue
-            task = asyncio.create_task(self._connect(client, self._clients.enter(address[0])))
-            self._shaking.add(task)
-            task.add_done_callback(self._shaking.discard)
+
+    def _admit(self, client: socket.socket, address: tuple[Any, ...]) -> None:
+        if cause := self._clients.refusal(address[0]):
+            self._refuse(client, cause)
+            return
+        client.setblocking(False)
+        came_s = monotonic_s() - self._lag.behind_s() if self._lag is not None else None
+        task = asyncio.create_task(self._connect(client, self._clients.enter(address[0]), came_s))
+        self._shaking.add(task)
+        task.add_done_callback(self._shaking.discard)
 
     def _refuse(self, client: socket.socket, cause: str) -> None:
         self._closed(cause)
@@ -133,13 +145,15 @@ class Server(uvicorn.Server):
                 client.setblocking(False)
                 client.send(FULL)
 
-    async def _connect(self, client: socket.socket, place: Place) -> None:
+    async def _connect(self, client: socket.socket, place: Place, came_s: float | None) -> None:
         context = self.config.ssl
 
         def protocol() -> Bounded:
             make: Any = self.config.http_protocol_class
             made: Bounded = make(config=self.config, server_state=self.server_state, app_state={})
             made.place = place
+            if context is None:  # behind a handshake no request can have come with it
+                made.came_s = came_s
             return made
 
         try:
@@ -219,12 +233,21 @@ async def serve(
     limits: Limits,
     closed: Callable[[str], None],
     stop: asyncio.Event,
+    lag: LoopLag | None = None,
 ) -> None:
-    """Serve until `stop`; requests in work are finished, within a bound. closed: told why a connection is."""
-    server = Server(_config_of(app, settings, bounded(limits, closed)), clients, closed)
+    """Serve until `stop`; requests in work are finished, within a bound.
+
+    closed: told why a connection is. lag: followed meanwhile; with it each request says when it came.
+    """
+    server = Server(_config_of(app, settings, bounded(limits, closed, lag)), clients, closed, lag)
+    following = asyncio.create_task(lag.follow()) if lag is not None else None
     serving = asyncio.create_task(server.serve([listening]))
     stopping = asyncio.create_task(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     server.should_exit = True
-    await serving
+    try:
+        await serving
+    finally:
+        if following is not None:
+            following.cancel()

@@ -27,10 +27,14 @@ import numpy as np
 from schemas.topics import SCORES, source_timestamp_ms
 from services.broker import EmbeddedKafka
 from services.kafka.client import reader
+from services.observability.gateway_metrics import STAGES
+from tests.benchmarks.place import SESSION
 from tests.services.harness import ROOT, Scorer, Stream
 
 RATES = (200, 1_000, 2_000)
 WARM_S = 3.0
+COLD_RATE, COLD_S = 500, 10.0
+"""Before the first rate: a broker that has just started compiles itself, on the same cores."""
 DEADLINE_MS = 1_000
 
 
@@ -99,10 +103,10 @@ def plain_service() -> Iterator[str]:
 def system(kafka: EmbeddedKafka, delivery: str, profile: str) -> Iterator[tuple[Stream, Scorer]]:
     """A scorer and a gateway on topics of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        stream = Stream(kafka.bootstrap, f"b-{uuid.uuid4().hex[:8]}.", Path(folder))
+        stream = Stream(kafka.bootstrap, f"b-{uuid.uuid4().hex[:8]}.", Path(folder), environment=dict(SESSION))
         asyncio.run(stream.create())
         try:
-            scorer = stream.scorer(ASSAY_DELIVERY=delivery, ASSAY_PROFILE=profile)
+            scorer = stream.scorer(ASSAY_DELIVERY=delivery, ASSAY_PROFILE=profile, ASSAY_SNAPSHOT_INTERVAL_S="10")
             scorer.wait_ready()
             gateway = stream.service(
                 "services.gateway",
@@ -110,11 +114,26 @@ def system(kafka: EmbeddedKafka, delivery: str, profile: str) -> Iterator[tuple[
                 ASSAY_GATEWAY_PENDING_EVENTS_MAX="10000",
                 # an open loop has one for each request that waits: a second without an answer would be refused here
                 ASSAY_GATEWAY_CONNECTIONS_MAX="20000",
+                ASSAY_GATEWAY_CLIENT_CONNECTIONS_MAX="20000",
             )
             gateway.wait_ready()
             yield stream, gateway
         finally:
             stream.close()
+
+
+def stages(gateway: Scorer) -> dict[str, tuple[float, float]]:
+    """Of each stage of an answer: seconds so far, and how many."""
+    names = ("assay_gateway_stage_seconds_sum", "assay_gateway_stage_seconds_count")
+    return {stage: tuple(gateway.metric(name, stage=stage) or 0.0 for name in names) for stage in STAGES}  # type: ignore[misc]
+
+
+def means_ms(before: dict[str, tuple[float, float]], after: dict[str, tuple[float, float]]) -> dict[str, float]:
+    """Of what came between."""
+    return {
+        stage: round((after[stage][0] - seconds) / max(1.0, after[stage][1] - count) * 1000, 2)
+        for stage, (seconds, count) in before.items()
+    }
 
 
 def measure(rates: tuple[int, ...], seconds: float, profile: str) -> list[dict[str, Any]]:
@@ -123,21 +142,22 @@ def measure(rates: tuple[int, ...], seconds: float, profile: str) -> list[dict[s
     with EmbeddedKafka() as kafka:
         for delivery in ("exactly_once", "at_least_once"):
             with system(kafka, delivery, profile) as (stream, gateway):
-                first = 0
+                url = f"http://{gateway.address()}"
+                asked(url, COLD_RATE, COLD_S, 0)
+                first = int(COLD_RATE * COLD_S)
                 for rate in rates:
-                    url = f"http://{gateway.address()}"
                     asked(url, rate, WARM_S, first)
                     first += int(rate * WARM_S)
                     seen = Seen(stream)
                     seen.start()
                     seen.ready.wait()
+                    before = stages(gateway)
                     found = asked(url, rate, seconds, first)
                     first += int(rate * seconds)
                     seen.end()
                     p99_ms = round(float(np.percentile(seen.found_ms, 99)), 2) if seen.found_ms else None
-                    rows.append(
-                        {"delivery": delivery, "rate": rate, **found, "stream_p99_ms": p99_ms, "profile": profile}
-                    )
+                    shares = {"stream_p99_ms": p99_ms, "stages_ms": means_ms(before, stages(gateway))}
+                    rows.append({"delivery": delivery, "rate": rate, **found, **shares, "profile": profile})
     with plain_service() as url:
         for rate in rates:
             asked(url, rate, WARM_S, 0)

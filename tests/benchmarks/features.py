@@ -27,7 +27,7 @@ from models.features.spec_file import load_spec
 from models.features.state import FeatureState
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
-from schemas.feature_kinds import IdField
+from schemas.feature_kinds.base import IdField
 from tests.benchmarks import command
 from tests.benchmarks.record import surroundings
 

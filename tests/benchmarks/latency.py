@@ -189,7 +189,7 @@ def measure(
     """All contenders at all rates, in turn, `rounds` times."""
     settings = _settings(environment)
     with broker() as bootstrap, place(bootstrap) as stream:
-        stream.environment = settings
+        stream.environment |= settings
         asyncio.run(prepare(stream))
         loads = Loads(stream)
         of_limit(

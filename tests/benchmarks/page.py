@@ -10,6 +10,7 @@ Section = tuple[str, Callable[[Record], list[str]]]
 
 SECTIONS: dict[str, Section] = {
     "throughput": ("Throughput", sections_streams.throughput),
+    "full-state": ("A full state", sections_streams.full_state),
     "latency": ("Latency", sections_streams.latency),
     "intake": ("The routed way", sections_streams.intake),
     "scale": ("Scale", capacity_page.scale),
@@ -25,6 +26,7 @@ SECTIONS: dict[str, Section] = {
     "entities": ("Entities", sections_entities.entities),
     "rings": ("What entities find", sections_entities.rings),
     "reasons": ("Reasons", sections_models.reasons),
+    "console": ("Console", sections_streams.console),
 }
 """By the name of the record."""
 

@@ -13,6 +13,8 @@ from services.kafka.client import admin
 from tests.services.harness import Stream
 
 HEAP_MB = 1024
+SESSION = {"ASSAY_SESSION_TIMEOUT_S": "6"}
+"""As every broker allows it by default, one of BENCH_BOOTSTRAP too, and longer than a busy machine makes anyone wait."""
 
 
 @contextmanager
@@ -30,7 +32,9 @@ def broker() -> Iterator[str]:
 def place(bootstrap: str, partitions: int = 4) -> Iterator[Stream]:
     """Topics under a prefix that no one else has; what was started on them is ended afterwards, and they are deleted."""
     with tempfile.TemporaryDirectory() as directory:
-        stream = Stream(bootstrap, f"bench-{uuid.uuid4().hex[:8]}.", Path(directory), partitions)
+        stream = Stream(
+            bootstrap, f"bench-{uuid.uuid4().hex[:8]}.", Path(directory), partitions, environment=dict(SESSION)
+        )
         try:
             yield stream
         finally:

@@ -43,6 +43,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.bundle, self.rows, self._session = BUNDLE, 0, ModelSession(BUNDLE, "cpu")
+        self.trees = self._session.trees
 
     def run(self, matrix: NDArray[np.float32]) -> Scores:
         """Score and count."""

@@ -40,6 +40,27 @@ def throughput(record: Record) -> list[str]:
     ]
 
 
+def full_state(record: Record) -> list[str]:
+    """A large state beside a small one."""
+    figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms")
+    rows = []
+    for name in ("few", "full"):
+        rounds, row = figures["rounds"][name], [f"{figures[f'{name}_cards']:,.0f}"]
+        rates = rounds["records_per_s"]
+        row += [f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})"]
+        row += [f"{two:.1f} ({one:.1f} to {three_:.1f})" for one, two, three_ in _sorted3(rounds, names)]
+        rows.append((*row, f"{figures[f'{name}_rss_mb']:,.0f}", f"{figures[f'{name}_snapshot_mb']:,.0f}"))
+    return [
+        f"`assay bench throughput --cards {figures['cards_per_partition']}`: {figures['records']:,} payments drained as fast as it goes, then",
+        f"offered at {figures['rate']:,}/s (latency from due to committed score), by a scorer that knows few cards and one that knows as many as it",
+        f"keeps; a snapshot every {figures['snapshot_interval_s']} s; median of the rounds (lowest to highest).",
+        "",
+        *table(("cards known", "records/s", "p50, ms", "p99", "p99.9", "memory, MB", "snapshots, MB"), rows, left=0),
+        "",
+        f"{figures['full_to_few']:.2f} of the throughput with few cards. {figures['lost']:.0f} lost, {figures['repeated']:.0f} repeated.",
+    ]
+
+
 def intake(record: Record) -> list[str]:
     """The routed way beside the direct one."""
     figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms")
@@ -205,4 +226,17 @@ def observability(record: Record) -> list[str]:
         f"Metrics and logs cost {figures['cost_share']:.1%} of throughput (target 3 %) and {figures['cpu_cost_share']:.1%} of processor "
         f"time; with traces {figures['cost_share_traced']:.1%}",
         f"and {figures['cpu_cost_share_traced']:.1%}.",
+    ]
+
+
+def console(record: Record) -> list[str]:
+    """By kind of request."""
+    figures = record.figures
+    rows = [(name, f"{one['p50_ms']:.1f}", f"{one['p95_ms']:.1f}") for name, one in figures["kinds"].items()]
+    return [
+        f"`assay bench console`: {figures['cases']:,} cases on the log; the console made its database (SQLite) of them in "
+        f"{figures['rebuild_s']:,.1f} s, {figures['rebuild_cases_per_s']:,} a second. Then one",
+        f"client asked each kind of page {figures['requests']:,} times in turn. Queue and search are to stay below 200 ms.",
+        "",
+        *table(("request", "p50, ms", "p95, ms"), rows),
     ]

@@ -57,6 +57,10 @@ def test_contenders_take_turns_and_the_order_turns_round() -> None:
         (("latency", "--environment", "PATH=x"), "--environment takes ASSAY_NAME=VALUE,..., and PATH is none."),
         (("models", "--device", "tpu"), "--device tpu is none of cpu, cuda."),
         (("scale", "--records", "many"), "invalid"),
+        (
+            ("throughput", "--cards", "1000", "--attributes", "30"),
+            "--attributes and --cards are two benchmarks: leave one out.",
+        ),
     ],
 )
 def test_a_wrong_option_gets_a_sentence_and_a_status(arguments: tuple[str, ...], sentence: str) -> None:

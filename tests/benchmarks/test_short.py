@@ -12,8 +12,10 @@ import pytest
 from schemas.topics import TRANSACTIONS
 from tests.benchmarks import (
     capacity_page,
+    console,
     entities,
     features,
+    full_state,
     latency,
     models,
     monitor,
@@ -81,6 +83,22 @@ def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.Mon
     ours, limit = (max(result["rounds"][name]) for name in ("assay", "limit_batch_2000"))
     assert ours >= OF_LIMIT_MIN * limit, result["rounds"]
     fit_to_print("throughput", result, throughput.show)
+
+
+def test_throughput_with_a_full_state_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,000 cards a partition beside 100, one round, 4,000 payments, half a second of latency: each state holds its cards."""
+    monkeypatch.setattr(full_state, "FEW", 100)
+    monkeypatch.setattr(full_state, "SNAPSHOT_INTERVAL_S", 1)
+    monkeypatch.setattr(full_state, "RATE", 2_000)
+    monkeypatch.setattr(full_state, "SECONDS", 0.5)
+    monkeypatch.setattr(full_state, "WARM_S", 0.3)
+    result = throughput.measure(4_000, 1, cards=1_000)
+    assert throughput.good(result)
+    assert (result["few_cards"], result["full_cards"]) == (400, 4_000)
+    assert result["full_records_per_s"] > 0
+    assert 0 < result["full_p50_ms"] <= result["full_p999_ms"]
+    assert result["full_snapshots"] > 0
+    fit_to_print("full-state", result, throughput.show)
 
 
 def test_latency_measures_every_contender_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,3 +261,18 @@ def test_a_policy_is_measured_with_the_real_scorers_in_one_run_with_and_without_
     assert {"rules", "records_per_s", "records_per_s_without", "p99_ms", "p99_ms_without"} <= result.keys()
     assert min(result[key] for key in ("records_per_s", "records_per_s_without", "p99_ms", "p99_ms_without")) > 0
     fit_to_print("policy", result, policy.show)
+
+
+def test_the_console_is_filled_and_asked() -> None:
+    """3,000 cases, five requests of each kind."""
+    result = console.measure(3_000, 5)
+    assert result["cases"] == 3_000
+    assert all(0 < one["p50_ms"] <= one["p95_ms"] for one in result["kinds"].values())
+    assert {name.partition(",")[0] for name in result["kinds"]} == {
+        "queue",
+        "queue of no one",
+        "live",
+        "search",
+        "case",
+    }
+    fit_to_print("console", result, console.show)

@@ -2,9 +2,10 @@
 
 One run, one topic, three rounds.
 
-`python -m tests.benchmarks.throughput [--json] [--record] [--records N] [--rounds N] [--attributes N]`
+`python -m tests.benchmarks.throughput [--json] [--record] [--records N] [--rounds N] [--attributes N] [--cards N]`
 
 With --attributes: the scorer alone, beside itself on the same payments with so many attributes, each of which its model reads.
+With --cards: the scorer alone, with so many cards known in each partition, beside itself with few.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from schemas.topics import SCORES, TRANSACTIONS, Topic
 from services.kafka.topics_admin import create_topics
-from tests.benchmarks import command, peer_streams, throughput_attributes
+from tests.benchmarks import command, full_state, peer_streams, throughput_attributes
 from tests.benchmarks.common import Payment
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
@@ -136,8 +137,13 @@ def contenders(stream: Stream, records: int) -> dict[str, Callable[[], float]]:
     return {**limits, "assay": lambda: assay(stream, records), **peers}
 
 
-def measure(records: int, rounds: int, attributes: int = 0) -> dict[str, Any]:
-    """All contenders in turn, `rounds` times."""
+def measure(records: int, rounds: int, attributes: int = 0, cards: int = 0) -> dict[str, Any]:
+    """All contenders in turn, `rounds` times. attributes, cards: instead the scorer beside itself with these."""
+    if attributes and cards:
+        raise command.OptionError("--attributes and --cards are two benchmarks: leave one out.")
+    if cards:
+        with broker() as bootstrap:
+            return {**full_state.measured(bootstrap, cards, records, rounds), **surroundings(LIBRARIES)}
     with broker() as bootstrap, place(bootstrap) as stream:
         notes.print(f"writing {records:,} payments")
         asyncio.run(fill(stream, records))
@@ -170,6 +176,9 @@ def summary(figures: dict[str, list[float]], records: int) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> None:
     """The table for people."""
+    if "cards_per_partition" in result:
+        full_state.show(result)
+        return
     table = Table(title="Throughput, records a second (broker on the same machine)")
     for column in ("contender", "minimum", "median", "maximum"):
         table.add_column(column, justify="left" if column == "contender" else "right")
@@ -188,5 +197,10 @@ def show(result: dict[str, Any]) -> None:
     )
 
 
+def good(result: dict[str, Any]) -> bool:
+    """Whether nothing was lost or repeated, where that is looked for."""
+    return not result.get("lost") and not result.get("repeated")
+
+
 if __name__ == "__main__":
-    command.run("throughput", __doc__, measure, show, records=400_000, rounds=3, attributes=0)
+    command.run("throughput", __doc__, measure, show, good, records=400_000, rounds=3, attributes=0, cards=0)

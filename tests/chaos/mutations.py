@@ -39,7 +39,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "A",
-        "outputs are not awaited before the offsets",
+        "outputs are not awaited before the commit",
         "services/engine/delivery.py",
         "            await asyncio.gather(*acknowledgements)\n",
         "            pass\n",

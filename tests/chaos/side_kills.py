@@ -5,6 +5,7 @@ JSON.
 """
 
 import asyncio
+import contextlib
 import json
 import random
 import re
@@ -12,7 +13,7 @@ import statistics
 import tempfile
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -33,31 +34,83 @@ PROGRESS_TIMEOUT_S = 10.0
 BURST_RECORDS = 1500
 BURST_TRANSACTIONS = 20
 BURST_INTERVAL_S = 3.0
+SESSION = {"ASSAY_SESSION_TIMEOUT_S": "6"}
 UP_S_MAX = 4.0
 """A process lives for so long at most once it is ready, so that kills fall into every phase of its work."""
+
+SLOWEST_SHOWN = 3
 
 MODULE, MODEL = "services.monitor", "fraud/1@cpu"
 
 
 @dataclass
+class Takeover:
+    """How a successor went on, in seconds since its start; None: it did not come to that.
+
+    started_s: imports done, topics and rights checked. running_s: Faust runs. ready_s: /readyz says yes. working_s: the first
+    record is taken in. payments: in its ledger then, which it has read back.
+    """
+
+    started_s: float | None = None
+    running_s: float | None = None
+    ready_s: float | None = None
+    working_s: float | None = None
+    payments: int = 0
+
+    def words(self) -> str:
+        """In the order in which it happens."""
+        named = {
+            "started": self.started_s,
+            "running": self.running_s,
+            "ready": self.ready_s,
+            "first record": self.working_s,
+        }
+        steps = [f"{name} {seconds:.1f} s" for name, seconds in named.items() if seconds is not None]
+        return f"{', '.join(steps) or 'nothing seen'}; {self.payments:,} payments in its ledger"
+
+
+@dataclass
 class Outcome:
-    """What came of the kills. takeover_s: from the start of a successor to its first record, one a kill."""
+    """What came of the kills. takeovers: of those that took in a record."""
 
     kills: int = 0
     stalls: int = 0
     restarts: int = 0
-    takeover_s: list[float] = field(default_factory=list)
+    takeovers: list[Takeover] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
 
+    @property
+    def slowest(self) -> list[Takeover]:
+        """The slowest first."""
+        return sorted(self.takeovers, key=lambda takeover: -(takeover.working_s or 0.0))
+
     def summary(self) -> dict[str, object]:
-        """For a person, and for a machine."""
-        times = sorted(self.takeover_s) or [0.0]
-        counts = {name: value for name, value in asdict(self).items() if isinstance(value, int)}
+        """For a machine."""
+        times = [takeover.working_s or 0.0 for takeover in self.slowest] or [0.0]
         return {
-            **counts,
+            "kills": self.kills,
+            "stalls": self.stalls,
+            "restarts": self.restarts,
             "takeover_s_median": round(statistics.median(times), 1),
-            "takeover_s_max": round(times[-1], 1),
+            "takeover_s_max": round(times[0], 1),
         }
+
+    def line(self, of: int) -> str:
+        """For a person who waits."""
+        found = self.summary()
+        return (
+            f"{self.kills} of {of} kills, {self.stalls} successors stood still, first record after "
+            f"{found['takeover_s_median']} s (median), {found['takeover_s_max']} s (longest)"
+        )
+
+    def verdict(self) -> list[str]:
+        """Whether every successor made progress, and where the slowest ones spent their time."""
+        bad = f"BAD: {self.stalls} of {self.kills} successors stood still, {self.restarts} of them until they ended."
+        return [
+            *self.stuck,
+            *(f"slow: {takeover.words()}" for takeover in self.slowest[:SLOWEST_SHOWN]),
+            bad if self.stalls else f"good: {self.kills} kills, no successor stood still.",
+        ]
 
 
 def _records(number: int) -> tuple[bytes, bytes]:
@@ -126,35 +179,43 @@ async def _load(stream: Stream) -> None:
         await producer.stop()
 
 
-async def _working(process: Scorer) -> bool:
-    """Wait until it takes in evidence. False where it ended, or stood still, before."""
-    while process.returncode is None:
-        if process.ready() and process.metric("assay_ledger_payments") > 0:
-            return True
+async def _working(process: Scorer) -> Takeover:
+    """Wait until it takes in evidence, or ends."""
+    found, begun_s = Takeover(), time.monotonic()
+    while process.returncode is None and found.working_s is None:
+        log, now_s = process.log(), time.monotonic() - begun_s
+        if found.started_s is None and "process.started" in log:
+            found.started_s = now_s
+        if found.running_s is None and "app.running" in log:
+            found.running_s = now_s
+        if process.ready():
+            found.ready_s = found.ready_s or now_s
+            with contextlib.suppress(OSError):  # it may end between the two
+                found.payments = int(process.metric("assay_ledger_payments"))
+            found.working_s = now_s if found.payments else None
         await asyncio.sleep(0.1)
-    return False
+    return found
 
 
-async def kill_again_and_again(stream: Stream, kills: int, draw: random.Random, outcome: Outcome) -> None:
+async def kill_again_and_again(stream: Stream, kills: int, draw: random.Random, outcome: Outcome, total: int) -> None:
     """One lane: a monitor after the other on the same topics."""
     load = asyncio.create_task(_load(stream))
     try:
         settings = {"ASSAY_PROGRESS_TIMEOUT_S": str(PROGRESS_TIMEOUT_S), "ASSAY_MONITOR_QUALITY_INTERVAL_S": "5"}
-        for _ in range(kills + 1):
-            begun_s = time.monotonic()
+        for _ in range(kills):
             process = stream.service(MODULE, **settings)
-            working = await _working(process)
-            outcome.takeover_s.append(time.monotonic() - begun_s)
-            log = process.log()
-            if "app.stuck" in log or not working:
+            takeover, log = await _working(process), process.log()
+            if takeover.working_s is not None:
+                outcome.takeovers.append(takeover)
+            if "app.stuck" in log or takeover.working_s is None:
                 outcome.stalls += 1
-                outcome.restarts += not working
+                outcome.restarts += takeover.working_s is None
                 outcome.stuck += re.findall(r".*app\.stuck.*|.*ERROR.*", log)[:1] or [log[-500:]]
             await asyncio.sleep(draw.uniform(0.0, UP_S_MAX))
             process.kill()
             outcome.kills += 1
             if outcome.kills % 10 == 0:
-                print(json.dumps(outcome.summary()), flush=True)
+                print(outcome.line(total), flush=True)
             assert not load.done(), load.exception()
     finally:
         load.cancel()
@@ -165,16 +226,20 @@ async def run(kills: int, lanes: int, seed: int, directory: Path) -> Outcome:
     outcome = Outcome()
     with EmbeddedKafka() as kafka:
         streams = [
-            Stream(kafka.bootstrap, f"k-{uuid.uuid4().hex[:8]}.", directory / str(lane)) for lane in range(lanes)
+            Stream(kafka.bootstrap, f"k-{uuid.uuid4().hex[:8]}.", directory / str(lane), environment=SESSION)
+            for lane in range(lanes)
         ]
         try:
             for stream in streams:
                 stream.directory.mkdir()
                 await stream.create()
-            each = -(-kills // lanes)
+            shares = [kills // lanes + (lane < kills % lanes) for lane in range(lanes)]
             draws = [random.Random(f"{seed}-{lane}") for lane in range(lanes)]
             await asyncio.gather(
-                *(kill_again_and_again(s, each, d, outcome) for s, d in zip(streams, draws, strict=True))
+                *(
+                    kill_again_and_again(stream, share, draw, outcome, kills)
+                    for stream, share, draw in zip(streams, shares, draws, strict=True)
+                )
             )
         finally:
             for stream in streams:
@@ -194,7 +259,7 @@ def main(
     """
     with tempfile.TemporaryDirectory() as directory:
         outcome = asyncio.run(run(kills, lanes, seed, logs or Path(directory)))
-    for line in outcome.stuck:
+    for line in outcome.verdict():
         print(line)
     print(json.dumps({"seed": seed, **outcome.summary()}))
     raise typer.Exit(bool(outcome.stalls))

@@ -1,6 +1,7 @@
 """Where each service answers by default: what everything in deploy must agree with."""
 
 from services.settings.cases import CasesSettings
+from services.settings.console import ConsoleSettings
 from services.settings.converter import ConverterSettings
 from services.settings.credit import CreditSettings
 from services.settings.entities import EntitiesSettings
@@ -19,5 +20,6 @@ PORTS = {
     "entities": EntitiesSettings.model_fields["http_port"].default,
     "converter": ConverterSettings.model_fields["http_port"].default,
     "gateway": GatewaySettings.model_fields["port"].default,
+    "console": ConsoleSettings.model_fields["port"].default,
     "credit": CreditSettings.model_fields["http_port"].default,
 }

@@ -103,6 +103,31 @@ def test_the_services_answer_where_the_chart_asks_them() -> None:
         assert (ROOT / "services" / service.get("module", name) / "__main__.py").is_file()
 
 
+def gateway(*options: str) -> dict[str, Any]:
+    """What is made of the gateway, by kind: of the values for production and what is set besides."""
+    values = CHART / "ci" / "production-values.yaml"
+    done = helm("template", "assay", str(CHART), "--values", str(values), *options)
+    assert done.returncode == 0, done.stderr
+    manifests = [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+    names = ("gateway", "gateway-callers")
+    return {m["kind"]: m["spec"] for m in manifests if m["metadata"]["name"] in names and "spec" in m}
+
+
+@pytest.mark.parametrize(
+    ("options", "ports"), [((), ["http", "grpc"]), (("--set", "services.gateway.grpcPort=null"), ["http"])]
+)
+def test_callers_reach_the_gateway_over_grpc_where_it_serves_it(options: tuple[str, ...], ports: list[str]) -> None:
+    """The setting, the pod's port, the Service's and the callers' rule agree."""
+    made = gateway(*options)
+    (container,) = made["Deployment"]["template"]["spec"]["containers"]
+    assert [port["name"] for port in container["ports"]] == ports
+    assert [port["targetPort"] for port in made["Service"]["ports"]] == ports
+    assert [port["port"] for port in made["NetworkPolicy"]["ingress"][0]["ports"]] == ports
+    served = {entry["name"]: entry.get("value") for entry in container["env"]}.get("ASSAY_GATEWAY_GRPC_PORT")
+    found = {port["name"]: port["containerPort"] for port in container["ports"]}.get("grpc")
+    assert served == (None if found is None else str(found))
+
+
 @pytest.mark.parametrize(
     ("without", "sentence"),
     [

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from schemas.topics import ACCESS
+from services.settings.console import ConsoleSettings
 from services.settings.entities import EntitiesSettings
 from services.settings.gateway import GatewaySettings
 from services.settings.intake import IntakeSettings
@@ -266,3 +267,47 @@ def test_the_component_of_the_gateway_serves_over_tls_with_keys_to_whom_a_policy
     assert security["readOnlyRootFilesystem"]
     assert security["capabilities"]["drop"] == ["ALL"]
     assert pod["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("base", ["development", "production"])
+def test_the_component_of_the_console_serves_over_tls_alone_and_as_somebody_of_its_own(
+    tmp_path: Path, base: str
+) -> None:
+    """On the port of its settings; one pod, since sessions and the chain of the audit trail are a process's own."""
+    check_console(with_component(tmp_path, base, "console"), kafka=base == "production")
+
+
+def test_the_manifest_of_the_console_is_valid_alone() -> None:
+    """So that this is known where no kustomize is."""
+    text = (FOLDER / "components" / "console" / "console.yaml").read_text(encoding="utf-8")
+    manifests = list(yaml.safe_load_all(text))
+    for manifest in manifests:
+        check(manifest)
+    check_console(manifests, kafka=False)
+
+
+def check_console(manifests: list[Manifest], *, kafka: bool) -> None:
+    """What holds for it wherever it is."""
+    deployment, pod = one(manifests, "Deployment", "console"), pods(manifests)["console"]
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    (container,) = pod["containers"]
+    assert container["args"] == ["python", "-m", "services.console"]
+    environment = {entry["name"]: entry["value"] for entry in container["env"]}
+    assert set(environment) <= SETTINGS
+    assert container["ports"][0]["containerPort"] == ConsoleSettings.model_fields["port"].default
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert set(mounts) <= {volume["name"] for volume in pod["volumes"]}
+    assert ("kafka-tls" in mounts) is kafka
+    for name, folder in (("TLS_CERTIFICATE_FILE", "tls"), ("TLS_KEY_FILE", "tls"), ("USERS_FILE", "users")):
+        assert environment[f"ASSAY_CONSOLE_{name}"].startswith(mounts[folder])
+    assert f"/{mounts['state']}/" in environment["ASSAY_CONSOLE_DATABASE_URL"]
+    probes = (container[probe]["httpGet"] for probe in ("startupProbe", "livenessProbe", "readinessProbe"))
+    assert {probe["scheme"] for probe in probes} == {"HTTPS"}
+    assert pod["serviceAccountName"] == "console"
+    assert one(manifests, "ServiceAccount", "console")["automountServiceAccountToken"] is False
+    assert pod["automountServiceAccountToken"] is False
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+    assert container["resources"]["limits"]["memory"]
+    (rule,) = one(manifests, "NetworkPolicy", "console")["spec"]["ingress"]
+    assert rule["from"][0]["podSelector"]["matchLabels"]

@@ -13,7 +13,7 @@ HASHED = sorted(path.name for path in FOLDER.glob("*.txt") if path.name != "cons
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 IMAGE = ("formats", "store", "side", "trace")
 EXTRAS = {
-    "demo.txt": ("cpu",),
+    "demo.txt": ("cpu", "console", "side"),
     "image.txt": ("cpu", *IMAGE),
     "image-gpu.txt": ("gpu", *IMAGE),
     "all.txt": tuple(extra for extra in PROJECT["project"]["optional-dependencies"] if extra != "gpu"),

@@ -1,19 +1,14 @@
-"""docs/tutorial.md, typed as it stands, in an empty folder, on a real Kafka."""
+"""docs/tutorial.md and docs/first-rule.md, typed as they stand, in an empty folder, on a real Kafka."""
 
-import os
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.deploy.typed import typed
 from tests.services.harness import ROOT
 
-PAGE = ROOT / "docs" / "tutorial.md"
-BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-TUTORIAL_S_MAX = 1200.0
+TUTORIAL_S_MAX, FIRST_RULE_S_MAX = 1200.0, 900.0
 
 
 @pytest.mark.slow
@@ -22,30 +17,32 @@ TUTORIAL_S_MAX = 1200.0
 def test_the_tutorial_goes_from_an_unknown_topic_to_alerts(kafka_bootstrap: str, tmp_path: Path) -> None:
     """One shell, as a reader has it; whatever ends with another status than 0 ends it."""
     shutil.copy(ROOT / "docs" / "examples" / "tutorial" / "stream.py", tmp_path)
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, command in {"assay": f'"{sys.executable}" -m services.cli', "python": f'"{sys.executable}"'}.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-        (programs / name).chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_")}
-    environment |= {
-        "PATH": f"{programs}:{environment['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "ASSAY_KAFKA_BOOTSTRAP": kafka_bootstrap,
-        "ASSAY_PRODUCT": tmp_path.name.replace("_", "-"),  # topics and groups apart from those of other tests
-        "ASSAY_REPLICATION": "1",
-        "ASSAY_HTTP_PORT": "0",
-        "ASSAY_INTAKE_HTTP_PORT": "0",
-    }
-    blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
-    script = tmp_path / "typed.sh"
-    script.write_text("set -ex\ntrap 'kill $(jobs -p) 2> /dev/null; wait' EXIT\n" + "".join(blocks))
-    done = subprocess.run(
-        ["bash", str(script)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=TUTORIAL_S_MAX, check=False,
-    )  # fmt: skip
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said[-6000:]
+    # topics and groups apart from those of other tests
+    apart = {"ASSAY_PRODUCT": tmp_path.name.replace("_", "-"), "ASSAY_INTAKE_HTTP_PORT": "0"}
+    said = typed(ROOT / "docs" / "tutorial.md", tmp_path, kafka_bootstrap, TUTORIAL_S_MAX, **apart)
     assert (tmp_path / "shop" / "bundle" / "report.html").is_file()
     assert "routed" in said
     assert "Exactly once: nothing missing" in said
+
+
+@pytest.mark.slow
+@pytest.mark.broker
+def test_a_first_rule_is_tried_promoted_judged_by_labels_and_taken_back(
+    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """An analyst's morning: a deny-list, a rule in shadow, what it would have found, its precision, and the way back."""
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    apart = {
+        "ASSAY_TOPIC_PREFIX": topic_prefix,
+        "ASSAY_GROUP": f"{topic_prefix}scorer",
+        "ASSAY_MONITOR_GROUP": f"{topic_prefix}monitor",
+        "ASSAY_MONITOR_HTTP_PORT": "0",
+        "ASSAY_PARTITIONS": "2",
+    }
+    said = typed(ROOT / "docs" / "first-rule.md", tmp_path, kafka_bootstrap, FIRST_RULE_S_MAX, **apart)
+    assert "It would have caught" in said
+    assert "<h2>By rule</h2>" in (tmp_path / "what-if.html").read_text()
+    assert "2 of 2 partitions have it active." in said
+    assert "deciding: none, in shadow: none" in said
+    assert "Exactly once: nothing missing" in said
+    assert ", 0 differ in a bit" in said or ": 0 differ in a bit" in said

@@ -5,7 +5,7 @@ import math
 import pytest
 from pydantic import TypeAdapter
 
-from schemas.feature_kinds import seconds_words
+from schemas.feature_kinds.base import seconds_words
 from schemas.feature_spec import Feature
 
 FEATURE: TypeAdapter[Feature] = TypeAdapter(Feature)

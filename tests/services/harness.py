@@ -30,6 +30,9 @@ from services.verification.verify import verify
 
 ROOT = Path(__file__).parents[2]
 WAIT_S_MAX = 90.0
+SESSION_TIMEOUT_S = 3
+"""How long a killed process keeps its partitions, and five times as long as a group takes to notice a new one."""
+
 BUNDLES = {
     "ASSAY_BUNDLE": str(ROOT / "deploy/bundles/fraud"),
     "ASSAY_CREDIT_BUNDLE": str(ROOT / "deploy/bundles/credit"),
@@ -174,7 +177,7 @@ class Stream:
         await consumer.start()
         try:
             name = self.prefix + topic
-            partitions = sorted((await consumer._client.fetch_all_metadata()).partitions_for_topic(name))
+            partitions = sorted(await consumer._client._wait_on_metadata(name))  # of all topics: seconds, late in a run
             sources = [TopicPartition(name, p) for p in partitions]
             consumer.assign(sources)
             ends = (await settled_ends(self.kafka, sources, WAIT_S_MAX)).offsets
@@ -231,7 +234,7 @@ class Scorer:
             "ASSAY_MONITOR_HTTP_PORT": "0",
             "ASSAY_CREDIT_GROUP": f"{stream.prefix}credit",
             "ASSAY_CREDIT_HTTP_PORT": "0",
-            "ASSAY_SESSION_TIMEOUT_S": "6",
+            "ASSAY_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),
             "ASSAY_LOG_FORMAT": "json",
             "ASSAY_CARDS_MAX": "10000",
         }

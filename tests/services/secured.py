@@ -88,7 +88,7 @@ class SecuredKafka:
             Listener("TOKEN", self._token, "SASL_SSL"),
         ]
         scram = dict.fromkeys(USERS, PASSWORD)
-        self.kafka = EmbeddedKafka(properties=self._properties(), listeners=doors, scram=scram)
+        self.kafka = EmbeddedKafka(properties=self._properties(), listeners=doors, scram=scram, quick=True)
 
     def _properties(self) -> dict[str, str]:
         login = "org.apache.kafka.common.security"

@@ -1,33 +1,14 @@
 """Operations: is everything moving, how fast, and what goes wrong."""
 
+from deploy.grafana.source.asking import CONSOLE, GATEWAY
 from deploy.grafana.source.chart import JOBS, Board, Chart, Query, Section
+from deploy.grafana.source.queries import quantile, quantiles, rate
 
 ROUTED = "a source is routed"
 """What intake's series wait for."""
 
 STAGED = "a feature reads entities"
 """What the stages' series wait for."""
-
-
-CONSOLED = "people use the console"
-"""What the console's series wait for."""
-
-
-def rate(metric: str, by: str) -> str:
-    """Sum of a counter's increase a second."""
-    return f"sum by ({by}) (rate({metric}{{{JOBS}}}[$__rate_interval]))"
-
-
-def quantile(share: float, histogram: str, matcher: str = JOBS, by: str = "le") -> str:
-    """A quantile of a classic histogram."""
-    return f"histogram_quantile({share}, sum by ({by}) (rate({histogram}_bucket{{{matcher}}}[$__rate_interval])))"
-
-
-def quantiles(histogram: str, matcher: str = JOBS) -> list[Query]:
-    """The three that are looked at."""
-    named = ((0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"))
-    return [Query(quantile(share, histogram, matcher), name) for share, name in named]
-
 
 NOW = Section(
     "Now",
@@ -340,134 +321,6 @@ STATE = Section(
                 Query(rate("assay_forgotten_terminals_total", "kind"), "terminals forgotten: {{kind}}"),
             ],
             "table-too-old",
-        ),
-    ],
-)
-
-GATEWAY = Section(
-    "Gateway",
-    [
-        Chart(
-            "Events answered",
-            "cps",
-            "By outcome: decided, repeated, stand_in (the deadline passed first), problem; given up, or from memory.",
-            [
-                Query(rate("assay_gateway_events_total", "outcome"), "{{outcome}}"),
-                Query(rate("assay_gateway_abandoned_events_total", "job"), "given up"),
-                Query(rate("assay_gateway_remembered_events_total", "job"), "from memory"),
-            ],
-            "gateway",
-            "stacked",
-        ),
-        Chart(
-            "From arrival to answer",
-            "s",
-            "Stand-ins included, at their deadline. Beside it, the scorer's own latency to the committed score is above.",
-            quantiles("assay_gateway_answer_seconds"),
-            "gateway",
-        ),
-        Chart(
-            "Where an event's time goes",
-            "s",
-            "99th percentile. write: to the brokers' acknowledgement. score: to when the scorer writes the answer. commit: its "
-            "transaction, and reading it.",
-            [
-                Query(
-                    f"histogram_quantile(0.99, sum by (le, stage) "
-                    f"(rate(assay_gateway_stage_seconds_bucket{{{JOBS}}}[$__rate_interval])))",
-                    "{{stage}}",
-                )
-            ],
-            "gateway",
-        ),
-        Chart(
-            "Events that wait",
-            "short",
-            "Events that wait for their score, and records of `answers` that are not read yet.",
-            [
-                Query(f"sum by (job, instance) (assay_gateway_pending_events{{{JOBS}}})", "waiting {{instance}}"),
-                Query(f"sum by (job, instance) (assay_gateway_answers_lag_records{{{JOBS}}})", "not read {{instance}}"),
-            ],
-            "gateway",
-        ),
-        Chart(
-            "Responses",
-            "cps",
-            "HTTP responses a second, by status; events that were not written and connections that were closed, by cause.",
-            [
-                Query(rate("assay_gateway_responses_total", "status"), "{{status}}"),
-                Query(rate("assay_gateway_refused_events_total", "cause"), "not written: {{cause}}"),
-                Query(rate("assay_gateway_connections_closed_total", "cause"), "closed: {{cause}}"),
-            ],
-            "gateway",
-        ),
-        Chart(
-            "Age of the identity provider's keys",
-            "s",
-            "After a day its tokens are taken no more; 0 without a provider.",
-            [Query(f"max by (job, instance) (assay_gateway_oidc_keys_age_seconds{{{JOBS}}})", "{{instance}}")],
-            "gateway",
-        ),
-        Chart(
-            "Decisions remembered",
-            "short",
-            "So many of the last decisions are given again to who repeats their event.",
-            [Query(f"sum by (job, instance) (assay_gateway_memory_events{{{JOBS}}})", "{{instance}}")],
-            "gateway",
-        ),
-    ],
-)
-
-CONSOLE = Section(
-    "Console",
-    [
-        Chart(
-            "Actions of people",
-            "cps",
-            "Written to `case-actions`, by kind.",
-            [Query(rate("assay_console_actions_total", "action"), "{{action}}", quiet=CONSOLED)],
-            "console",
-            "stacked",
-        ),
-        Chart(
-            "Console: records behind",
-            "short",
-            "Records that its pages do not show yet, and such as it could not take in, a second.",
-            [
-                Query(
-                    f"max by (job, instance) (assay_console_lag_records{{{JOBS}}})",
-                    "behind {{instance}}",
-                    quiet=CONSOLED,
-                ),
-                Query(rate("assay_console_refused_records_total", "job"), "not taken in {{job}}", quiet=CONSOLED),
-            ],
-            "console",
-        ),
-        Chart(
-            "Responses and open sessions",
-            "short",
-            "Responses a second, by HTTP status; sessions that are open.",
-            [
-                Query(rate("assay_console_responses_total", "status"), "{{status}}", quiet=CONSOLED),
-                Query(
-                    f"sum by (job, instance) (assay_console_sessions{{{JOBS}}})",
-                    "sessions {{instance}}",
-                    quiet=CONSOLED,
-                ),
-            ],
-            "console",
-        ),
-        Chart(
-            "Logins and refusals",
-            "cps",
-            "Logins by outcome; requests refused: a role without the right, no token or session, another host name; "
-            "connections closed.",
-            [
-                Query(rate("assay_console_logins_total", "outcome"), "login {{outcome}}", quiet=CONSOLED),
-                Query(rate("assay_console_denied_requests_total", "cause"), "refused: {{cause}}", quiet=CONSOLED),
-                Query(rate("assay_console_connections_closed_total", "cause"), "closed: {{cause}}", quiet=CONSOLED),
-            ],
-            "console",
         ),
     ],
 )

@@ -18,8 +18,8 @@ CLASS_MIN = 25
 
 def credit_dataset(
     spec: FeatureSpec, attributes: Sequence[Mapping[str, Value]], defaulted: NDArray[np.bool_]
-) -> tuple[Dataset, int]:
-    """The applications that the stream would accept, and how many it would not.
+) -> tuple[Dataset, dict[int, str]]:
+    """The applications that the stream would accept, and by place why it would not take the others.
 
     Every application is of another applicant and of the same day. Raises TrainingError where too few are left, with the
     reason of the first that was refused.
@@ -35,7 +35,7 @@ def credit_dataset(
             f"{len(truth):,} usable applications{why}, {defaults:,} of them defaulted, are not enough: give {ROWS_MIN} at "
             f"least, with {CLASS_MIN} that defaulted and {CLASS_MIN} that were repaid."
         )
-    return dataset(features, truth), len(problems)
+    return dataset(features, truth), problems
 
 
 def dataset(features: NDArray[np.float32], truth: NDArray[np.bool_]) -> Dataset:

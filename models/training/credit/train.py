@@ -16,7 +16,7 @@ from models.bundle.verdict import LOGISTIC
 from models.features.attributes import AttributeMapping
 from models.files.applications import Applications
 from models.networks.classifier import REFERENCE
-from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
+from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation, present
 from models.networks.fused import Fused, feature_errors
 from models.networks.logit import Logit
 from models.scoring.golden import golden_of
@@ -24,7 +24,8 @@ from models.scoring.scores import Scores
 from models.training.card import ModelCard
 from models.training.code_version import code_version
 from models.training.credit.choose_inputs import choose_inputs
-from models.training.credit.data import credit_dataset, stratified_split
+from models.training.credit.data import stratified_split
+from models.training.credit.learning import taught
 from models.training.credit.metrics import credit_metrics
 from models.training.data import Dataset, Split, TrainingError
 from models.training.devices import deterministic_torch
@@ -45,7 +46,7 @@ from models.training.thresholds import (
     RecallFloor,
     choose_thresholds,
 )
-from schemas.attribute_kinds import AttributeFeature
+from schemas.feature_kinds.event import AttributeFeature
 from schemas.feature_spec import FeatureSpec
 from schemas.manifest import Fault, Manifest, Thresholds, TrainingRun
 from schemas.reference import Reference
@@ -154,7 +155,8 @@ def train_credit(
     _check(settings.spec, settings.classifier)
     device = deterministic_torch(settings.seed)
     assert applications.defaulted is not None, "training needs labels"
-    data, refused = credit_dataset(settings.spec, applications.attributes, applications.defaulted)
+    spec, data, refused = taught(settings.spec, applications.attributes, applications.defaulted, settings.seed)
+    settings = replace(settings, spec=spec)
     cuts = stratified_split(data, settings.seed)
 
     model = _fit(settings, cuts, device, progress)
@@ -178,7 +180,7 @@ def train_credit(
             settings, f"{source.words} {refused:,} applications were refused by the feature spec.", data, cuts
         ),
         metrics=credit_metrics(cuts.test.is_fraud, on_test, thresholds)
-        | {LOGISTIC: logistic_precision(cuts.train, cuts.test)},
+        | {LOGISTIC: logistic_precision(cuts.train, cuts.test, embedded=settings.spec.embedded)},
         files={},
     )
     check_floor(manifest, settings.accepted)
@@ -206,11 +208,14 @@ def _run(settings: CreditSettings, words: str, data: Dataset, cuts: Split) -> Tr
 
 
 def chosen_names(spec: FeatureSpec, applications: Applications, count: int, seed: int) -> list[str]:
-    """The inputs that `choose_inputs` takes on the training part, of those that law leaves, in the order of the choice."""
+    """The inputs that `choose_inputs` takes on the training part, of those that law leaves, in the order of the choice.
+
+    Codes of embedded categories are no numbers, and are left out.
+    """
     assert applications.defaulted is not None, "a choice needs labels"
-    data, _ = credit_dataset(spec, applications.attributes, applications.defaulted)
+    spec, data, _ = taught(spec, applications.attributes, applications.defaulted, seed)
     train = stratified_split(data, seed).train
-    free = unprotected(spec)
+    free = [place for place in unprotected(spec) if place not in spec.embedded]
     return [spec.names[free[place]] for place in choose_inputs(train.features[:, free], train.is_fraud, count)]
 
 
@@ -232,13 +237,20 @@ def _check(spec: FeatureSpec, classifier: ClassifierSettings) -> None:
             f"The reference network reads {classifier.chosen_inputs} inputs, the feature spec has {len(spec.features)}: "
             "choose some with --choose, or train --classifier wide."
         )
+    if classifier.chosen_inputs and spec.embedded:
+        named = ", ".join(spec.names[place] for place in spec.embedded)
+        raise TrainingError(
+            f"The reference network reads numbers, and the values of {named} are embedded: learn them with encode: rate or "
+            "frequency, or train --classifier wide."
+        )
 
 
 def _fit(settings: CreditSettings, cuts: Split, device: torch.device, progress: Progress) -> Fused:
     """Both networks with everything between them and a row of raw features. The VAE sees those who repaid alone."""
     train, validation = cuts.train, cuts.validation
-    encoding = fit_encoding(train.legitimate)
-    standardisation = fit_standardisation(train.features)
+    embedded = settings.spec.embedded
+    encoding = fit_encoding(train.legitimate, values=present(train.features, embedded))
+    standardisation = fit_standardisation(train.features, embedded)
     chosen = tuple(range(settings.classifier.chosen_inputs))
     inputs = ClassifierInputs(encoding, standardisation, chosen)
     classifier = fit_classifier(inputs, train, validation, sized(settings.classifier, len(train)), device, progress)

@@ -18,7 +18,7 @@ from models.training.data import Dataset, TrainingError
 from models.training.fraud.history import History, LabelledDay, fold_history
 from models.training.progress import Progress, silent
 from schemas import codec
-from schemas.feature_kinds import ID_FIELDS
+from schemas.feature_kinds.base import ID_FIELDS
 from schemas.feature_spec import FeatureSpec
 from schemas.privacy import is_card_number
 from schemas.source_spec import SourceSpec

@@ -11,7 +11,8 @@ from models.generation.marginals import Marginal, fit_marginals, from_uniform, t
 from models.networks.gan import Generator
 from models.training.generator.fit_gan import GanSettings, draw_levels, fit_gan
 from models.training.progress import Progress
-from schemas.feature_kinds import CalendarFeature, FieldFeature, WindowFeature
+from schemas.feature_kinds.event import CalendarFeature, FieldFeature
+from schemas.feature_kinds.history import WindowFeature
 from schemas.feature_spec import FeatureSpec
 
 NIGHT_ENDS_HOUR = 7.0

@@ -8,6 +8,7 @@ from models.scoring.shapley import REASONS_MAX, UNIT, coalitions_max, contributi
 from models.training.model_report.blocks import Figure, Section, Table, count, figure, percent
 from models.training.model_report.inputs import ReportInput, decide
 from models.training.model_report.svg import ranking
+from schemas.alert import Trigger
 
 STRATUM_ROWS_MAX = 3_000
 """Rows that are scored again: of the positives, of the highest negatives, and of the others, which count for all of these."""
@@ -118,9 +119,13 @@ def alert_factors(data: ReportInput) -> tuple[NDArray[np.float64], int]:
     affordable = ALERT_ROWS_MAX // (coalitions_max(len(named)) * len(background))
     most = min(len(alerts), ALERTS_MAX, max(1, affordable))
     alerts = alerts[np.linspace(0, len(alerts) - 1, most).astype(int)]
-    values = contributions(data.run, data.test.features[alerts], background)
-    crossed = {"probability": decisions["classifier"], "anomaly_percentile": decisions["anomaly"]}
-    for alert, row in enumerate(alerts):
-        factors = ranked({trigger: values[trigger][alert] for trigger in UNIT if crossed[trigger][row]})
+    crossed: dict[Trigger, NDArray[np.bool_]] = {
+        "probability": decisions["classifier"],
+        "anomaly_percentile": decisions["anomaly"],
+    }
+    triggers = [tuple(trigger for trigger in UNIT if crossed[trigger][row]) for row in alerts]
+    values = contributions(data.run, data.test.features[alerts], background, trees=data.trees, triggers=triggers)
+    for alert in range(len(alerts)):
+        factors = ranked({trigger: values[trigger][alert] for trigger in triggers[alert]})
         named[sorted({feature for feature, _, _ in factors})] += 1
     return named / len(alerts), len(alerts)

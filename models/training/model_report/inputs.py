@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.scoring.scores import Scores
-from schemas.feature_kinds import number_words
+from models.scoring.tree_reasons import LeafBoxes
+from schemas.feature_kinds.base import number_words
 from schemas.manifest import Manifest, Thresholds
 from schemas.reference import Reference
 
@@ -96,7 +97,7 @@ class ReportInput:
 
     descriptions: each feature in words. run: scores float32[n, F] as the bundle does. value_words: a feature's number and a
     value of it, in words. scenarios: number to words. graph_digest: SHA-256 (hex) of the graph. Intervals and other models
-    are taken from the manifest's evaluation, where it has one.
+    are taken from the manifest's evaluation, where it has one. trees: those that alone make the probability.
     """
 
     manifest: Manifest
@@ -110,6 +111,7 @@ class ReportInput:
     limits: tuple[str, ...] = ()
     value_words: Callable[[int, float], str] = _plain
     scenarios: Mapping[int, str] = field(default_factory=dict)
+    trees: LeafBoxes | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

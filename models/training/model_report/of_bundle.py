@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from models.networks.fused import Fused
 from models.scoring.scores import Scores
+from models.scoring.tree_reasons import boxes_of
 from models.training.data import Dataset
 from models.training.model_report.inputs import ReportInput, Tested, Words
 from models.training.model_report.page import model_report
@@ -56,6 +57,7 @@ def bundle_report(
             graph_digest=hashlib.sha256(graph).hexdigest(),
             value_words=lambda feature, value: features[feature].value_words(value),
             scenarios=scenarios or {},
+            trees=boxes_of(graph),
         )
     )
 

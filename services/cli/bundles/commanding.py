@@ -16,8 +16,18 @@ from rich.table import Table
 
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control, command_key
-from schemas.topics import CONTROL, CONTROL_ANSWERS, TRANSACTIONS, Topic
+from schemas.person import SignedStep
+from schemas.topics import (
+    APPLICATIONS,
+    CONTROL,
+    CONTROL_ANSWERS,
+    CREDIT_CONTROL,
+    CREDIT_CONTROL_ANSWERS,
+    TRANSACTIONS,
+    Topic,
+)
 from services.cli.output import results, shown
+from services.cli.products import Product
 from services.clock import monotonic_s, wall_ms
 from services.errors import AssayError
 from services.kafka.client import plain_producer, reader
@@ -27,6 +37,22 @@ from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
 
 POLL_MS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Commanded:
+    """Whom commands reach: the topic that they work, whose partitions answer, and the two of commands and answers."""
+
+    inputs: Topic
+    commands: Topic
+    answers: Topic
+
+
+SCORERS = Commanded(TRANSACTIONS, CONTROL, CONTROL_ANSWERS)
+PRODUCTS = {
+    Product.FRAUD: SCORERS,
+    Product.CREDIT: Commanded(APPLICATIONS, CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +67,7 @@ class ControlCommand:
     refold: bool = False
     why: str | None = None
     registry_steps: int | None = None
+    signed: SignedStep | None = None
     before: BundleRef | None = None
     """What the registry has in the channel, to go back to."""
 
@@ -77,26 +104,33 @@ class CommandResult:
 
 
 async def change(
-    order: ControlCommand, group: str, by: str, wait_s: float, record: Callable[[], object]
+    order: ControlCommand,
+    group: str,
+    by: str,
+    wait_s: float,
+    record: Callable[[], object],
+    whom: Commanded = SCORERS,
 ) -> CommandResult:
     """Command, and once every partition agrees `record` it; else withdraw the command. Raises AssayError, BundleError.
 
     wait_s: 0 asks no one: the command is sent, and recorded.
     """
     try:
-        done = await command(order, group, by, wait_s)
+        done = await command(order, group, by, wait_s, whom)
         if done.agreed or not wait_s:
             record()
             return replace(done, recorded=True)
     except BaseException:  # Ctrl-C, unreachable brokers, a registry that another process changed meanwhile
         with contextlib.suppress(AssayError):
-            await command(order.taken_back(), group, by, 0)
+            await command(order.taken_back(), group, by, 0, whom)
         raise
-    await command(order.taken_back(), group, by, wait_s if done.answers else 0)
+    await command(order.taken_back(), group, by, wait_s if done.answers else 0, whom)
     return done
 
 
-async def command(order: ControlCommand, group: str, by: str, wait_s: float) -> CommandResult:
+async def command(
+    order: ControlCommand, group: str, by: str, wait_s: float, whom: Commanded = SCORERS
+) -> CommandResult:
     """Send a command and wait for the answers. Raises AssayError where Kafka does not work."""
     kafka, topics, runtime = load(KafkaSettings), load(TopicSettings), load(RuntimeSettings)
     control = Control(
@@ -112,10 +146,11 @@ async def command(order: ControlCommand, group: str, by: str, wait_s: float) -> 
         refold=order.refold,
         why=order.why,
         registry_steps=order.registry_steps,
+        signed=order.signed,
     )
     # to the champion without a bundle: there is nothing to go back to, so the command is deleted
     value = codec.write(control) if order.bundle or order.channel != "champion" else None
-    states = await describe_topics(kafka, topics, [TRANSACTIONS, CONTROL, CONTROL_ANSWERS])
+    states = await describe_topics(kafka, topics, [whom.inputs, whom.commands, whom.answers])
     if missing := [state.name for state in states if not state.partitions]:
         raise AssayError(f"Topic {missing[0]} does not exist: run `assay topics create`.")
     inputs, controls, told = states

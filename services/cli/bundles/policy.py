@@ -8,6 +8,7 @@ import typer
 
 from services.cli.bundles.bundle import PASSWORD, tell
 from services.cli.output import print_json, results, shown
+from services.cli.products import OfProduct, Product, policy_settings
 
 if TYPE_CHECKING:
     from models.bundle.load import Bundle
@@ -30,12 +31,12 @@ Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
 
 @app.command(epilog="Example: assay policy check rules.yaml")
-def check(policy: Written, bundle: Beside = None, json: Json = False) -> None:
+def check(policy: Written, bundle: Beside = None, product: OfProduct = Product.FRAUD, json: Json = False) -> None:
     """Do everything that a scorer does before a policy decides: types, names, lists. An error shows its place."""
     from models.policy.policy_file import compile_policy, load_policy
 
     written, text = load_policy(policy)
-    program = compile_policy(written, known_beside(bundle), text, str(policy))
+    program = compile_policy(written, known_beside(bundle, product, written), text, str(policy))
     found = {
         "policy": f"{written.name}/{written.version}",
         "digest": program.digest,
@@ -49,11 +50,14 @@ def check(policy: Written, bundle: Beside = None, json: Json = False) -> None:
 
 
 @app.command(epilog="Example: assay policy columns --json")
-def columns(bundle: Beside = None, json: Json = False) -> None:
-    """Show every name that a condition may read beside a bundle, and its type."""
+def columns(bundle: Beside = None, product: OfProduct = Product.FRAUD, json: Json = False) -> None:
+    """Show every name that a condition may read beside a bundle, and its type.
+
+    Of credit, those that the bundle reads; a policy may read more attributes, and says their types under `attributes`.
+    """
     from rich.table import Table
 
-    known = known_beside(bundle)
+    known = known_beside(bundle, product)
     found = [
         {"name": column.name, "of": column.group, "type": column.kind, "may_be_missing": column.nullable}
         for column in known.columns()
@@ -73,6 +77,7 @@ def sign(
     out: Annotated[Path, typer.Argument(help="Signed file; written over.")],
     key: Annotated[Path, typer.Option(help="Private key in PEM; ASSAY_KEY_PASSWORD opens it.")],
     bundle: Beside = None,
+    product: OfProduct = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Check a policy and sign its canonical form: the file that ASSAY_POLICY names."""
@@ -81,7 +86,7 @@ def sign(
     from models.policy.signed import signed, write_policy
 
     written, text = load_policy(policy)
-    program = compile_policy(written, known_beside(bundle), text, str(policy))
+    program = compile_policy(written, known_beside(bundle, product, written), text, str(policy))
     secret = private_key(key, os.environ.get(PASSWORD))
     write_policy(out, signed(written, secret))
     found = {"policy": f"{written.name}/{written.version}", "digest": program.digest, "file": str(out)}
@@ -93,18 +98,20 @@ def show(
     policy: Annotated[
         Path | None, typer.Argument(help="Signed file. Default: the policy that decides, as the settings have it.")
     ] = None,
+    product: OfProduct = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Show a signed policy: who signed it, its thresholds, actions and rules."""
     from services.errors import AssayError
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
-    from services.settings.policy import PolicySettings
     from services.trusted_policies import deciding_policy
 
-    found = deciding_policy(load(PolicySettings), load(BundleSettings), policy)
+    settings = load(policy_settings(product))
+    found = deciding_policy(settings, load(BundleSettings), policy)
     if found is None:
-        raise AssayError("No policy is set: set ASSAY_POLICY to a file of `assay policy sign`.")
+        name = f"{settings.model_config.get('env_prefix')}POLICY"
+        raise AssayError(f"No policy is set: set {name} to a file of `assay policy sign`, or promote one.")
     signed = found.signed
     if json:
         about = {"policy": signed.name, "digest": signed.ref.digest, "signed_by": signed.signed_by, "why": found.why}
@@ -135,15 +142,21 @@ def _show(policy: "Policy") -> None:
     results.print(table)
 
 
-def known_beside(option: Path | None) -> "Known":
-    """What a policy beside a bundle may read."""
+def known_beside(option: Path | None, product: Product = Product.FRAUD, policy: "Policy | None" = None) -> "Known":
+    """What a policy beside a bundle may read. policy: which, where it is known."""
     from services.trusted_policies import known_to
 
-    return known_to(bundle_beside(option))
+    return known_to(bundle_beside(option, product), policy)
 
 
-def bundle_beside(option: Path | None) -> "Bundle":
+def bundle_beside(option: Path | None, product: Product = Product.FRAUD) -> "Bundle":
     """The bundle of an option, or the one that scores."""
+    if product is Product.CREDIT:
+        from services.credit.model import load_verified
+        from services.settings.credit import CreditSettings
+        from services.settings.loading import load
+
+        return load_verified(load(CreditSettings), option)
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
     from services.settings.scorer import ScorerSettings

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.bundles.allowing import RequestOption, allowed
 from services.cli.bundles.bundle import Accepted, faults_of, tell
 from services.cli.bundles.steps import (
     Group,
@@ -18,6 +19,7 @@ from services.cli.bundles.steps import (
     default_group,
     order,
     parsed,
+    signers,
     step,
     usable,
 )
@@ -89,6 +91,7 @@ def promote(
     wait: Wait = 60.0,
     offline: Offline = False,
     group: Group = None,
+    request: RequestOption = None,
     json: Json = False,
 ) -> None:
     """Ask the running scorers to take a published bundle for a channel, and record it once every partition has.
@@ -102,12 +105,21 @@ def promote(
         notes.print("--refold is the old name of --rebuild-state, and goes with 0.3.")
     registry = _registry()
     wanted, history = registry.published(*parsed(model)), registry.history()
-    promoted = step("promote", wanted, channel, why)
-    if promotion(history, promoted) is None:
+    if promotion(history, step("promote", wanted, channel, why)) is None:
         notes.print(f"{wanted} is {channel} already; the command is sent to the scorers again.")
     before = holder(history, wanted.name, channel)
-    asked = order(channel, wanted, why, len(history), before, refold=rebuild_state or refold)
-    change(asked, lambda: registry.promote(promoted), wait, offline, group, json)
+    said = {
+        "action": "promote",
+        "line": wanted.name,
+        "channel": channel,
+        "bundle": wanted,
+        "before": before,
+        "why": why,
+    }
+    by = allowed("bundle", request, len(history), **said)
+    asked = order(channel, wanted, why, by, before, refold=rebuild_state or refold)
+    promoted = step("promote", wanted, channel, why, by.signed)
+    change(asked, lambda: registry.promote(promoted), wait, offline, group, json, by)
 
 
 @app.command(epilog="Example: assay registry rollback fraud --why 'alerts doubled'")
@@ -117,6 +129,7 @@ def rollback(
     wait: Wait = 60.0,
     offline: Offline = False,
     group: Group = None,
+    request: RequestOption = None,
     json: Json = False,
 ) -> None:
     """Go back to the previous champion, whatever its features, and record it once every partition has.
@@ -134,9 +147,11 @@ def rollback(
         target, record = now, lambda: None
     else:
         target, replaced = rolled_back_to(history, name), now
-        record = lambda: registry.rollback(name, lambda before: step("rollback", before, "champion", why))  # noqa: E731
-    asked = order("champion", target, why, len(history), now, replaces=replaced, rollback=True, refold=True)
-    change(asked, record, wait, offline, group, json)
+        record = lambda: registry.rollback(name, lambda before: step("rollback", before, "champion", why, by.signed))  # noqa: E731
+    said = {"action": "rollback", "line": name, "channel": "champion", "bundle": target, "before": now, "why": why}
+    by = allowed("bundle", request, len(history), **said)
+    asked = order("champion", target, why, by, now, replaces=replaced, rollback=True, refold=True)
+    change(asked, record, wait, offline, group, json, by)
 
 
 @app.command(epilog="Example: assay registry withdraw fraud")
@@ -146,19 +161,23 @@ def withdraw(
     wait: Wait = 60.0,
     offline: Offline = False,
     group: Group = None,
+    request: RequestOption = None,
     json: Json = False,
 ) -> None:
     """Remove the challenger: it stops scoring."""
 
     registry, name = _registry(), line or _line()
     before, steps = registry.holds(name, "challenger"), len(registry.history())
+    said = {"action": "withdraw", "line": name, "channel": "challenger", "bundle": None, "before": before, "why": why}
+    by = allowed("bundle", request, steps, **said)
     change(
-        order("challenger", None, why, steps, before),
-        lambda: registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why)),
+        order("challenger", None, why, by, before),
+        lambda: registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why, by.signed)),
         wait,
         offline,
         group,
         json,
+        by,
     )
 
 
@@ -176,10 +195,10 @@ def history(line: Line = None, json: Json = False) -> None:
         now = {"champion": champion and str(champion), "challenger": challenger and str(challenger)}
         print_json({**now, "steps": [event.model_dump(exclude_none=True) for event in steps]})
         return
-    table = Table("when, UTC", "step", "bundle", "channel", "by", "why")
+    table = Table("when, UTC", "step", "bundle", "channel", "by", "signed by", "why")
     for event in steps:
         when = datetime.fromtimestamp(event.at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        cells = (when, event.action, str(event.bundle), event.channel or "", event.by, event.why or "")
+        cells = (when, event.action, str(event.bundle), event.channel or "", event.by, signers(event), event.why or "")
         table.add_row(*map(shown, cells))
     results.print(table)
     results.print(f"champion: {champion or 'none'}, challenger: {challenger or 'none'}")

@@ -7,9 +7,10 @@ import typer
 
 from services.cli.bundles.policy import Json
 from services.cli.output import print_json, results, shown
+from services.cli.products import OfProduct, Product, policy_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from schemas.monitor import RuleQuality
     from schemas.policy import Policy
@@ -24,18 +25,22 @@ Named = Annotated[
 ]
 
 
-def show(records: Records = 100_000, policy: Named = None, json: Json = False) -> None:
+def show(
+    records: Records = 100_000, policy: Named = None, product: OfProduct = Product.FRAUD, json: Json = False
+) -> None:
     """Count, over the newest scores, what each rule of a policy hit, alone and beside others; and say which never held."""
     import asyncio
 
     from services.errors import AssayError
 
     counted = Hits()
-    asyncio.run(_read(counted, records, policy))
+    asyncio.run(_read(counted, records, policy, product))
     if counted.policy is None:
-        raise AssayError("No score names a policy: set ASSAY_POLICY or promote one, and let payments come.")
-    rows = counted.rows(_content(counted.policy))
-    judged = asyncio.run(precision_of_rules())
+        name = f"{policy_settings(product).model_config.get('env_prefix')}POLICY"
+        named = "No score names a policy" if policy is None else f"No score of these names {policy}"
+        raise AssayError(f"{named}: set {name} or promote one, and let events come; or look at more --records.")
+    rows = counted.rows(_content(counted.policy, product))
+    judged = asyncio.run(precision_of_rules()) if product is Product.FRAUD else {}  # the monitor is of payments
     for row in rows:
         row.update(found_of(judged, counted.policy, row["rule"], row["state"]))
     if json:
@@ -146,24 +151,24 @@ def added(found: "Iterable[RuleQuality]") -> "dict[tuple[str, str, str], RuleQua
     return sums
 
 
-def _content(name: str) -> "Policy | None":
+def _content(name: str, product: Product) -> "Policy | None":
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
-    from services.settings.policy import PolicySettings
     from services.trusted_policies import policies_by_name
 
-    signed = policies_by_name(load(PolicySettings), load(BundleSettings))(name)
+    signed = policies_by_name(load(policy_settings(product)), load(BundleSettings))(name)
     return None if signed is None else signed.policy
 
 
-async def _read(counted: Hits, records: int, wanted: str | None) -> None:
+async def _read(counted: Hits, records: int, wanted: str | None, product: Product) -> None:
     """The newest scores, the newest partitions' ends first decide which policy is meant. Raises AssayError."""
     from aiokafka import TopicPartition
     from aiokafka.errors import KafkaError
 
     from schemas import codec
+    from schemas.credit import CreditScore
     from schemas.score import Score
-    from schemas.topics import SCORES
+    from schemas.topics import CREDIT_SCORES, SCORES
     from services.errors import AssayError
     from services.kafka.client import reader
     from services.kafka.topics_admin import describe_topics
@@ -171,10 +176,12 @@ async def _read(counted: Hits, records: int, wanted: str | None) -> None:
     from services.settings.loading import load
     from services.verification.read import Span, read
 
-    kafka, topics, decode = load(KafkaSettings), load(TopicSettings), codec.decoder(Score)
-    consumer, found = reader(kafka), []
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    topic, schema = (CREDIT_SCORES, CreditScore) if product is Product.CREDIT else (SCORES, Score)
+    decode: Callable[[bytes], Score | CreditScore] = codec.decoder(schema)
+    consumer, found = reader(kafka), list[tuple[int, Score | CreditScore]]()
     try:
-        (state,) = await describe_topics(kafka, topics, [SCORES])
+        (state,) = await describe_topics(kafka, topics, [topic])
         await consumer.start()
         sources = [TopicPartition(state.name, number) for number in range(state.partitions)]
         begins, ends = await consumer.beginning_offsets(sources), await consumer.end_offsets(sources)

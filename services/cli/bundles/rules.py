@@ -7,6 +7,7 @@ import typer
 
 from services.cli.bundles.policy import Beside, Json, Written, bundle_beside
 from services.cli.output import print_json, results, shown
+from services.cli.products import OfProduct, Product
 
 app = typer.Typer(help="Rules of a policy: tried on examples, counted by what they hit.", no_args_is_help=True)
 
@@ -16,6 +17,7 @@ def try_examples(
     policy: Written,
     cases: Annotated[Path, typer.Option(help="Examples with expected actions, in YAML.")],
     bundle: Beside = None,
+    product: OfProduct = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Run examples through a policy. Exits with 1 where one comes out otherwise, for a team's own tests."""
@@ -27,8 +29,8 @@ def try_examples(
     from services.trusted_policies import known_to
 
     written, text = load_policy(policy)
-    beside = bundle_beside(bundle)
-    known = known_to(beside)
+    beside = bundle_beside(bundle, product)
+    known = known_to(beside, written)
     program = compile_policy(written, known, text, str(policy))
     thresholds = thresholds_of(program, beside.manifest.thresholds)
     outcomes = run_cases(program, load_cases(cases), known, thresholds, len(beside.manifest.feature_spec.names))

@@ -10,9 +10,13 @@ import typer
 
 from services.cli.bundles.bundle import tell
 from services.cli.output import notes, print_json, results
+from services.cli.products import Product
 
 if TYPE_CHECKING:
     from schemas.control import BundleRef, Channel, RegistryChannel
+    from schemas.person import SignedStep
+    from schemas.registry import RegistryEvent
+    from services.cli.bundles.allowing import Allowed
     from services.cli.bundles.commanding import ControlCommand
 
 Why = Annotated[str | None, typer.Option(help="Your reason, for the history.")]
@@ -23,23 +27,37 @@ Wait = Annotated[
     ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Change the registry only; no command to running scorers.")]
-Group = Annotated[str | None, typer.Option(help="Consumer group of the scorers. Default: ASSAY_GROUP.")]
+Group = Annotated[
+    str | None, typer.Option(help="Consumer group of the scorers. Default: ASSAY_GROUP, or ASSAY_CREDIT_GROUP.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 
 
 def change(
-    asked: "ControlCommand", record: Callable[[], object], wait_s: float, offline: bool, group: str | None, json: bool
+    asked: "ControlCommand",
+    record: Callable[[], object],
+    wait_s: float,
+    offline: bool,
+    group: str | None,
+    json: bool,
+    by: "Allowed",
+    product: Product = Product.FRAUD,
 ) -> None:
-    """Ask the scorers, record what they agree to, and say what came of it. Raises Exit(1) where it was taken back."""
+    """Ask the scorers, record what they agree to, and say what came of it. Raises Exit(1) where it was taken back.
+
+    by: what allows it, and whose request is then done.
+    """
+    from services.cli.bundles.allowing import finish
+    from services.cli.bundles.commanding import PRODUCTS, show_answers
     from services.cli.bundles.commanding import change as command
-    from services.cli.bundles.commanding import show_answers
 
     bundle = str(asked.bundle) if asked.bundle else None
     if offline:
         record()
+        finish(by)
         tell({"channel": asked.channel, "bundle": bundle}, json)
         return
-    done = asyncio.run(command(asked, group or default_group(), who(), wait_s, record))
+    done = asyncio.run(command(asked, group or default_group(product), who(), wait_s, record, PRODUCTS[product]))
     refused = len(done.refused)
     if json:
         partitions = {"partitions": done.partitions, "answered": len(done.answers), "refused": refused}
@@ -53,20 +71,22 @@ def change(
         silent = "" if done.answers else " No scorer answered: where none runs, use --offline."
         notes.print(f"It was taken back, and nothing has changed.{silent}")
         raise typer.Exit(1)
+    finish(by)
 
 
 def order(
     channel: "Channel",
     wanted: "BundleRef | None",
     why: str | None,
-    steps: int,
+    by: "Allowed",
     before: "BundleRef | None",
     **more: Any,
 ) -> "ControlCommand":
-    """A command to the scorers. steps: of the registry's history. before: what holds the channel. more: as of a rollback."""
+    """A command to the scorers. by: what allows it. before: what holds the channel. more: as of a rollback."""
     from services.cli.bundles.commanding import ControlCommand
 
-    return ControlCommand(uuid.uuid4().hex, channel, wanted, why=why, registry_steps=steps, before=before, **more)
+    signed = {"registry_steps": by.steps, "signed": by.signed}
+    return ControlCommand(uuid.uuid4().hex, channel, wanted, why=why, before=before, **signed, **more)  # type: ignore[arg-type]
 
 
 def usable(opened: Callable[["BundleRef"], object], why_not: str) -> Callable[["BundleRef"], bool]:
@@ -100,17 +120,30 @@ def parsed(model: str) -> tuple[str, int]:
     return name, int(version)
 
 
-def step(action: Any, bundle: "BundleRef", channel: "RegistryChannel | None", why: str | None) -> Any:
+def step(
+    action: Any,
+    bundle: "BundleRef",
+    channel: "RegistryChannel | None",
+    why: str | None,
+    signed: "SignedStep | None" = None,
+) -> Any:
     """A step of the history, taken now by the user of this process."""
     from schemas.registry import RegistryEvent
     from services.clock import wall_ms
 
-    return RegistryEvent(action=action, bundle=bundle, channel=channel, at_ms=wall_ms(), by=who(), why=why)
+    return RegistryEvent(
+        action=action, bundle=bundle, channel=channel, at_ms=wall_ms(), by=who(), why=why, signed=signed
+    )
 
 
-def default_group() -> str:
+def default_group(product: Product = Product.FRAUD) -> str:
     """The scorers' consumer group, as the settings have it."""
     from services.settings.loading import load
+
+    if product is Product.CREDIT:
+        from services.settings.credit import CreditSettings
+
+        return load(CreditSettings).group
     from services.settings.processing import RuntimeSettings
 
     return load(RuntimeSettings).group
@@ -122,3 +155,16 @@ def who() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a container without a user of its own
         return "unknown"
+
+
+def signers(event: "RegistryEvent") -> str:
+    """Who signed a step, as histories show it: checked where ASSAY_PERSONS_SIGNATURES_MIN asks for it, else as it says."""
+    from services.trusted_persons import step_rule
+
+    if event.signed is None:
+        return ""
+    rule = step_rule()
+    if rule is not None:
+        return ", ".join(rule.signers(event.signed))
+    names = ", ".join(one.by for one in event.signed.signatures)
+    return f"{names} (not checked)" if names else ""

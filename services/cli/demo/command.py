@@ -20,6 +20,9 @@ def demo(
     dashboards: Annotated[
         bool, typer.Option("--dashboards", help="Prometheus and Grafana over it, where they are installed.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Afterwards, leave the console to look at, until Ctrl-C.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Nothing on stdout but one line of JSON at the end.")] = False,
 ) -> None:
     """Start Kafka and a scorer, stream simulated payments, watch, stop, verify.
@@ -31,11 +34,10 @@ def demo(
     from services.cli.demo.run import run
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: in order, leaving nothing
-    outcome = run(Options(duration, rate, processes, json, dashboards))
-    if json:
-        print_json(outcome.as_dict())
-    else:
-        _show(outcome)
+    if keep and json:
+        raise typer.BadParameter("with --json there is no console to keep: leave one of them out.")
+    options = Options(duration, rate, processes, json, dashboards, keep)
+    outcome = run(options, (lambda outcome: print_json(outcome.as_dict())) if json else _show)
     if not outcome.good:
         raise typer.Exit(1)
 

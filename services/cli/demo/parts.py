@@ -16,8 +16,8 @@ END_S_MAX = 20.0
 SELF = (sys.executable, "-m", "services.cli")
 
 OTHERS = ("profiler", "cases", "monitor")
-OTHER_PORTS = len(OTHERS) + 2
-"""Behind the scorers': the other services', Prometheus' and Grafana's."""
+OTHER_PORTS = len(OTHERS) + 3
+"""Behind the scorers': the other services', Prometheus', Grafana's and the console's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Options:
     processes: int
     quiet: bool
     dashboards: bool = False
+    keep: bool = False
 
 
 @dataclass(slots=True)
@@ -55,6 +56,16 @@ class Demo:
         return {name: self.ports.stop + place for place, name in enumerate(OTHERS)}
 
     @property
+    def console_port(self) -> int:
+        """Behind the ports of Prometheus and Grafana."""
+        return self.ports.stop + len(OTHERS) + 2
+
+    @property
+    def console_users(self) -> Path:
+        """Who may log in: the one user of this demo."""
+        return self.directory / "console-users.json"
+
+    @property
     def addresses(self) -> Addresses:
         """Where to look from outside."""
         names = (self.topics.topic_prefix + topic.name for topic in (TRANSACTIONS, *SCORER_OUTPUTS))
@@ -74,6 +85,10 @@ class Demo:
             "ASSAY_HTTP_PORT": str(self.port),
             **{f"ASSAY_{name.upper()}_GROUP": f"{self.group}-{name}" for name in OTHERS},
             **{f"ASSAY_{name.upper()}_HTTP_PORT": str(port) for name, port in self.others.items()},
+            "ASSAY_CONSOLE_HOST": HOST,
+            "ASSAY_CONSOLE_PORT": str(self.console_port),
+            "ASSAY_CONSOLE_USERS_FILE": str(self.console_users),
+            "ASSAY_CONSOLE_DATABASE_URL": f"sqlite:///{self.directory}/console.db",
             "ASSAY_SNAPSHOT_URL": str(self.directory / "snapshots"),
         }
         self.children[name] = Child.start(name, [*SELF, *arguments], environment, self.directory / f"{name}.log")

@@ -17,7 +17,7 @@ import uvloop
 
 from schemas.topics import TOPICS
 from services.broker.server import EmbeddedKafka
-from services.cli.demo import dashboards
+from services.cli.demo import dashboards, desk
 from services.cli.demo.observer import Observer, Seen
 from services.cli.demo.outcome import Outcome
 from services.cli.demo.parts import END_S_MAX, OTHER_PORTS, OTHERS, Demo, Options
@@ -44,15 +44,15 @@ LABEL_DELAY_DAYS = 7
 """As the fraud bundle's feature spec has it."""
 
 
-def run(options: Options) -> Outcome:
-    """Start, stream, watch, stop, verify. Raises AssayError."""
+def run(options: Options, show: Callable[[Outcome], None]) -> Outcome:
+    """Start, stream, watch, stop, verify, show; with keep, stay. show: says what came of it. Raises AssayError."""
     parent = Path(".assay")
     parent.mkdir(exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="demo-", dir=parent))
     keep = True
     try:
         with _ending() as stack:
-            outcome = _play(options, directory, stack)
+            outcome = _play(options, directory, stack, show)
         keep = not outcome.good
     except KeyboardInterrupt:
         keep = False
@@ -63,7 +63,7 @@ def run(options: Options) -> Outcome:
     return outcome
 
 
-def _play(options: Options, directory: Path, stack: ExitStack) -> Outcome:
+def _play(options: Options, directory: Path, stack: ExitStack, show: Callable[[Outcome], None]) -> Outcome:
     screen = Screen(options.quiet)
     demo = _prepare(options, directory, stack, screen)
     stack.callback(demo.end, "profile")
@@ -75,13 +75,33 @@ def _play(options: Options, directory: Path, stack: ExitStack) -> Outcome:
         _watch(demo, stack, screen)
     _await_ready(demo)
     stack.callback(demo.end, "simulate")
+    address = _console(demo, stack, screen)
     seen = uvloop.run(_stream(demo, screen))
     screen.say("Stopping the scorer ...")
     if demo.end("score") != 0:
         raise demo.failure("score")
     screen.say("Reading everything back ...")
     verdict = uvloop.run(verify(demo.kafka, demo.topics, demo.group))
-    return _outcome(demo, seen, verdict)
+    outcome = _outcome(demo, seen, verdict)
+    show(outcome)
+    if options.keep and address:
+        screen.say(f"{address}\nIt stays, with its cases, until Ctrl-C.")
+        desk.stay(demo)
+    return outcome
+
+
+def _console(demo: Demo, stack: ExitStack, screen: Screen) -> str | None:
+    """Where people work on the alerts, where that is installed; a demo for a program has no people."""
+    if demo.options.quiet:
+        return None
+    if missing := desk.lacking():
+        if demo.options.keep:
+            raise AssayError(missing)
+        screen.say(missing)
+        return None
+    address = desk.start(demo, stack)
+    screen.say(address)
+    return address
 
 
 def _watch(demo: Demo, stack: ExitStack, screen: Screen) -> None:

@@ -12,7 +12,10 @@ from services.cli.output import notes, print_json, results
 from services.errors import AssayError
 
 if TYPE_CHECKING:
+    from models.bundle.load import Bundle
     from models.files.applications import Applications
+    from models.policy.program import Program
+    from schemas.policy import AttributeType
     from services.credit.offline import Judgement
 
 EXAMPLE = "Example: assay credit batch --map LIMIT_BAL=limit applications.parquet decisions.csv"
@@ -22,6 +25,10 @@ def batch(
     source: Annotated[Path, typer.Argument(help="Applications: .csv or .tsv (also .gz, .zst) or .parquet.")],
     target: Annotated[Path, typer.Argument(help="Decisions: .csv or .parquet; written over.")],
     bundle: Annotated[Path | None, typer.Option(help="Bundle directory. Default: ASSAY_CREDIT_BUNDLE.")] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="Policy in YAML that decides behind the scores. Default: the bundle's thresholds alone."),
+    ] = None,
     mapped: Annotated[
         list[str] | None, typer.Option("--map", help="ATTRIBUTE=COLUMN, where a column has another name.")
     ] = None,
@@ -39,7 +46,7 @@ def batch(
     """Judge a file of applications, to the same bits as the stream.
 
     One row out for each row in, in the file's order: probability, reconstruction_error, anomaly_percentile, outcome, reasons
-    (in words, `; ` between); and in `rejected` why an application that the stream would refuse has none.
+    (in words, `; ` between, those of rules first); and in `rejected` why an application that the stream would refuse has none.
     """
     from rich.progress import Progress
 
@@ -58,8 +65,9 @@ def batch(
     )
     settings = load(CreditSettings)
     session = load_session(settings, bundle)
-    spec = session.bundle.manifest.feature_spec
-    applications = read(source, mapping(mapped or []), spec, options=options)
+    program = None if policy is None else _program(policy, session.bundle)
+    spec, more = session.bundle.manifest.feature_spec, {} if program is None else _attributes(program)
+    applications = read(source, mapping(mapped or []), spec, options=options, more=more)
     with Progress(console=notes, disable=json) as progress:
         task = progress.add_task("judging", total=len(applications))
         judged = judge(
@@ -67,9 +75,31 @@ def batch(
             applications.attributes,
             lambda done: progress.update(task, completed=done),
             dict.fromkeys(applications.ragged, RAGGED_WORDS),
+            program,
         )
     _write(target, judged)
     _summary(judged, applications, session.model_name, target, json=json)
+
+
+def _program(path: Path, bundle: "Bundle") -> "Program":
+    """The policy, ready to run. Raises PolicyError; AssayError where it needs what a file has not."""
+    from models.policy.policy_file import compile_policy, load_policy
+    from services.trusted_policies import known_to
+
+    written, text = load_policy(path)
+    program = compile_policy(written, known_to(bundle, written), text, str(path))
+    own = sorted(column.name for column in program.columns.values() if column.group == "event")
+    if own:
+        raise AssayError(f"{path} reads {own[0]}, which a file has not: judge the applications as a stream.")
+    if any(rule.share < 1.0 for rule in program.rules):
+        raise AssayError(
+            f"{path} applies a rule to a share by the applications' ids, which a file has not: judge them as a stream."
+        )
+    return program
+
+
+def _attributes(program: "Program") -> "dict[str, AttributeType]":
+    return {column.name: column.kind for column in program.columns.values() if column.group == "attribute"}
 
 
 def _summary(judged: "Judgement", applications: "Applications", model: str, target: Path, *, json: bool) -> None:
@@ -107,7 +137,10 @@ def _write(path: Path, judged: "Judgement") -> None:
         {
             **judged.scores._asdict(),
             "outcome": judged.outcome,
-            "reasons": ["; ".join(reason.text for reason in reasons) for reasons in judged.reasons],
+            "reasons": [
+                "; ".join((*words, *(reason.text for reason in reasons)))
+                for words, reasons in zip(judged.adverse, judged.reasons, strict=True)
+            ],
             "rejected": pl.Series(judged.rejected, dtype=pl.String),
         }
     ).with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in judged.scores._fields)

@@ -12,6 +12,7 @@ import typer
 from services.cli.files import needing_files
 from services.cli.offline.read_back import progress_bar
 from services.cli.output import print_json, results
+from services.cli.products import Product
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer
@@ -23,19 +24,23 @@ if TYPE_CHECKING:
     from services.replay.replay import Period, Programs, Replayed
     from services.scorer.processor import Limits
     from services.settings.kafka import KafkaSettings
+    from services.settings.policy import PolicySettings
     from services.verification.read import Progress
 
-EXAMPLE = "Example: assay replay --from 2026-11-01 --to 2026-11-02T12:00"
+EXAMPLE = "Example: assay replay --from 2026-11-01 --to 2026-11-02T12:00; assay replay --product credit"
 ARCHIVE_EXAMPLE = "Example: assay archive .assay/archive-2026-11 && assay replay --archive .assay/archive-2026-11"
 
 
 def replay(
     since: Annotated[datetime | None, typer.Option("--from", help="Compare inputs from this time on, UTC.")] = None,
     until: Annotated[datetime | None, typer.Option("--to", help="Compare inputs before this time, UTC.")] = None,
-    group: Annotated[str | None, typer.Option(help="The scorer's consumer group. Default: ASSAY_GROUP.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="The consumer group. Default: ASSAY_GROUP, or ASSAY_CREDIT_GROUP.")
+    ] = None,
     archive: Annotated[
         Path | None, typer.Option(help="Read this directory of `assay archive` in place of the topics.")
     ] = None,
+    product: Annotated[Product, typer.Option(help="Whose input and scores.")] = Product.FRAUD,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Fold and score the input again, offline, and compare every bit with the scores that were emitted.
@@ -43,8 +48,13 @@ def replay(
     Set ASSAY_* as the scorer has them. The history is folded from the input's first record; --from and --to choose, by the
     records' timestamps, what is compared. Scores of another bundle or provider are left out. Exits with 1 on a difference.
     """
+    if product is Product.CREDIT and archive is not None:
+        raise typer.BadParameter("archives are of payments: leave it out for credit.", param_hint="--archive")
     with progress_bar(hidden=json) as progress:
-        replayed, model, why = replayed_with(progress, group, since, until, archive)
+        if product is Product.CREDIT:
+            replayed, model, why = credit_replayed_with(progress, group, since, until)
+        else:
+            replayed, model, why = replayed_with(progress, group, since, until, archive)
     if json:
         truncated = list(replayed.truncated_partitions)
         print_json({**replayed.comparison.as_dict(), "truncated_partitions": truncated, "model": model, "why": why})
@@ -75,6 +85,33 @@ def replayed_with(
     session, found = load_session(scorer)
     run = _replay(group or runtime.group, archive, session, Limits.of(runtime, scorer), period, progress)
     return asyncio.run(run), session.model_name, found.why
+
+
+def credit_replayed_with(
+    progress: "Progress", group: str | None = None, since: datetime | None = None, until: datetime | None = None
+) -> "tuple[Replayed, str, str]":
+    """The same of credit's applications."""
+    from services.credit.model import load_session
+    from services.replay.credit import CreditLog, replay_credit
+    from services.replay.replay import Period
+    from services.settings.credit import CreditSettings
+    from services.settings.kafka import KafkaSettings, TopicSettings
+    from services.settings.loading import load
+    from services.settings.policy import CreditPolicySettings
+    from services.settings.processing import RuntimeSettings
+
+    settings, everything = load(CreditSettings), Period()
+    session = load_session(settings)
+    period = Period(_ms(since, everything.since_ms), _ms(until, everything.until_ms))
+    programs = _programs(session, CreditPolicySettings)
+
+    async def run() -> "Replayed":
+        kafka = load(KafkaSettings)
+        async with reading(kafka) as consumer:
+            log = CreditLog(kafka, load(TopicSettings), group or settings.group, consumer)
+            return await replay_credit(log, session, load(RuntimeSettings), period, progress, programs)
+
+    return asyncio.run(run()), session.model_name, "the credit service's bundle"
 
 
 def keep(
@@ -127,8 +164,8 @@ async def _replay(
         return await run(log, session, limits, period, progress, programs)
 
 
-def _programs(session: "ModelSession") -> "Programs":
-    """The policies that the settings can find, ready to run beside the model."""
+def _programs(session: "ModelSession", of: "type[PolicySettings] | None" = None) -> "Programs":
+    """The policies that the settings can find, ready to run beside the model. of: whose; by default those of payments."""
     from functools import cache
 
     from services.settings.bundles import BundleSettings
@@ -136,12 +173,12 @@ def _programs(session: "ModelSession") -> "Programs":
     from services.settings.policy import PolicySettings
     from services.trusted_policies import compiled, known_to, policies_by_name
 
-    find, known = policies_by_name(load(PolicySettings), load(BundleSettings)), known_to(session.bundle)
+    find = policies_by_name(load(of or PolicySettings), load(BundleSettings))
 
     @cache
     def program(name: str) -> "Program | None":
         signed = find(name)
-        return None if signed is None else compiled(signed, known)
+        return None if signed is None else compiled(signed, known_to(session.bundle, signed.policy))
 
     return program
 

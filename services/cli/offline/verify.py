@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from services.verification.pipeline import Pipeline
     from services.verification.verdict import Verdict
 
-EXAMPLE = "Example: assay verify --json; assay verify --product credit"
+EXAMPLE = "Example: assay verify --json; assay verify --product credit; assay verify --audit"
 
 DAMAGE = {
     "missing": "inputs without score or dead letter",
@@ -65,25 +65,39 @@ def verify(
             help="Exit with 0 although cards are split over partitions, for example after some were added.",
         ),
     ] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Instead: whether the console's audit trail has a gap, or a changed record.")
+    ] = False,
+    audit_heads: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --audit: file of the trail's newest records. Compared with, then written: keep it elsewhere."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One line of JSON.")] = False,
 ) -> None:
     """Read input and outputs back and check that each committed input was answered exactly once.
 
     Of a source that is routed, the hop to `events`, too; with --entities each hop of `assay entities`. May run beside a scorer.
-    Alerts are judged again by the thresholds on the decisions, answers of a gateway by the scores; `assay replay` compares
-    the scores themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of order,
-    inconsistent, hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
+    Alerts, actions and outcomes are judged again by thresholds and policies, answers of a gateway by the scores; `assay replay`
+    compares the scores themselves, bit for bit, and so does --bits. Exits with 1 if anything is missing, duplicate, out of
+    order, inconsistent, hanging, misjudged, disagreeing or differing, or if cards (applicants) are split over partitions.
     """
-    if product is Product.CREDIT and bits:
-        raise typer.BadParameter("a replay is of payments: leave --bits out for credit.", param_hint="--bits")
+    if audit or audit_heads:
+        from services.cli.offline.audit_check import check
+
+        if not audit:
+            raise typer.BadParameter("it belongs to --audit.", param_hint="--audit-heads")
+        check(audit_heads, json=json)
+        return
     group = group or _group(product)
     pipeline, spec, entities = _pipeline(product, source, entities=entities, hidden=json)
     options: dict[str, Any] = {"pipeline": pipeline, "settle_s_max": settle, "from_first_output": from_first_output}
     with progress_bar(hidden=json) as progress:
-        options |= {"progress": progress, "policies": _policies()}
+        options |= {"progress": progress, "policies": _policies(product)}
         before = _before(spec, options, entities=entities)
         verdict = asyncio.run(_judge(group, watch, options))
-    same, more = _compared(group, hidden=json, entities=entities) if bits else (True, {})
+    same, more = _compared(group, product, hidden=json, entities=entities) if bits else (True, {})
     _print(*before, verdict, more, as_json=json)
     clean = same and all(one is None or one.clean for one in (*before, verdict))
     if not clean or (verdict.split_subjects and not allow_split):
@@ -118,14 +132,15 @@ def _input(given: Path | None, *, entities: bool) -> "tuple[SourceSpec | None, b
     return manifest.source, entities or bool(manifest.feature_spec.stages)
 
 
-def _policies() -> "Callable[[str], Policy | None]":
+def _policies(product: Product) -> "Callable[[str], Policy | None]":
     """Those that the settings can find."""
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
-    from services.settings.policy import PolicySettings
+    from services.settings.policy import CreditPolicySettings, PolicySettings
     from services.trusted_policies import policies_by_name
 
-    find = policies_by_name(load(PolicySettings), load(BundleSettings))
+    of = CreditPolicySettings if product is Product.CREDIT else PolicySettings
+    find = policies_by_name(load(of), load(BundleSettings))
 
     def policy(name: str) -> "Policy | None":
         signed = find(name)
@@ -222,13 +237,14 @@ async def _judge(group: str, watch_s: float, options: dict[str, Any]) -> "Verdic
     return await judge(kafka, topics, group, seen=witness.trails, **options)
 
 
-def _compared(group: str | None, *, hidden: bool, entities: bool) -> tuple[bool, dict[str, int]]:
+def _compared(group: str | None, product: Product, *, hidden: bool, entities: bool) -> tuple[bool, dict[str, int]]:
     """Whether a replay says the same, and its counts; of the stages too where there are entities."""
-    from services.cli.offline.replay import replayed_with
+    from services.cli.offline.replay import credit_replayed_with, replayed_with
     from services.cli.offline.stages import stages_replayed
 
     with progress_bar(hidden=hidden) as progress:
-        comparison = replayed_with(progress, group)[0].comparison
+        run = credit_replayed_with if product is Product.CREDIT else replayed_with
+        comparison = run(progress, group)[0].comparison
         stages = asyncio.run(stages_replayed(progress)) if entities else None
     counts = comparison.as_dict()
     del counts["examples"]

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from services.verification.read import Progress
 
 EXAMPLE = "Example: assay what-if --from 2026-11-01 --to 2026-11-08 --thresholds probability=0.8 --by terminal_id"
+
+PIECE_ROWS_MAX = 500_000
+"""Rows of a data set in one process at a time, with their features."""
 
 THRESHOLDS = {"probability": 1.0, "anomaly_percentile": 100.0}
 
@@ -90,14 +94,16 @@ def what_if(
     judge = judge_of(question)
     if data is not None and judge.program is not None and judge.program.policy.lists:
         raise AssayError("A data set has no lists, which this policy asks: give --archive, or read the topics.")
-    frauds = _frauds(labels, cut.as_of_ms) if data is None or labels is not None else _frauds_of(data)
+    question = replace(question, own_labels=data is not None and labels is None)
+    frauds = [] if question.own_labels else _frauds(labels, cut.as_of_ms)
     with progress_bar(hidden=json) as progress:
         frame = _answer(question, archive, data, group, workers or os.cpu_count() or 1, progress)
     if frame.is_empty():
         raise AssayError(
             "No payment is left: check --from, --to and --maturity-days, and that their scores are still there."
         )
-    frame = with_labels(frame, frauds)
+    if not question.own_labels:
+        frame = with_labels(frame, frauds)
     found = _figures(frame, question, costs_found, judge)
     other = changed(frame)
     if changes is not None:
@@ -126,7 +132,7 @@ def _answer(
         import polars as pl
 
         rows = int(read_rows(data).select(pl.len()).collect().item())
-        step = max(1, -(-rows // workers))
+        step = min(max(1, -(-rows // workers)), PIECE_ROWS_MAX)
         pieces = [(data, start, step, question) for start in range(0, rows, step)]
         return answers(answer_of_rows, pieces, workers, lambda done: progress(done, rows))
     kept = None
@@ -179,18 +185,6 @@ async def _known(as_of_ms: int) -> dict[str, Any]:
     from services.replay.dataset import known_labels
 
     return known_labels([record async for record in records(LABELS)], as_of_ms)
-
-
-def _frauds_of(data: Path) -> list[str]:
-    import polars as pl
-
-    from services.replay.what_if import read_rows
-
-    frame = read_rows(data)
-    missing = {"transaction_id", "is_fraud"} - set(frame.collect_schema().names())
-    if missing:
-        raise AssayError(f"{data} has no column {min(missing)}: `assay dataset build` writes it.")
-    return frame.filter(pl.col("is_fraud")).select("transaction_id").collect()["transaction_id"].to_list()
 
 
 def _figures(frame: "pl.DataFrame", question: "Question", costs: "Costs", judge: Any) -> dict[str, Any]:

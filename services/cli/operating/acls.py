@@ -29,6 +29,8 @@ class Program(StrEnum):
     CONSOLE = "console"
     ANALYST = "analyst"
     OPERATOR = "operator"
+    CREDIT_OPERATOR = "credit-operator"
+    AUDITOR = "auditor"
     PAYMENT_PRODUCER = "payment-producer"
     LABEL_PRODUCER = "label-producer"
     APPLICATION_PRODUCER = "application-producer"

@@ -22,7 +22,8 @@ def bench() -> None:
 def throughput(context: typer.Context) -> None:
     """Records a second against a lean baseline loop and a Faust peer, side by side. Options go to the benchmark (--json).
 
-    With --attributes 30: against itself on the same payments with 30 attributes, each read by its model.
+    With --attributes 30: against itself on the same payments with 30 attributes, each read by its model. With --cards 250000:
+    against itself with so many cards known in each partition, and snapshots; throughput, latency and memory.
     """
     _run("throughput", context.args)
 
@@ -121,6 +122,12 @@ def entities(context: typer.Context) -> None:
 def rings(context: typer.Context) -> None:
     """Average precision of each kind of fraud with the features of entities and without, trained on simulated rings."""
     _run("rings", context.args)
+
+
+@app.command(context_settings=PASSED_ON, epilog="Example: assay bench console --cases 100000 --json")
+def console(context: typer.Context) -> None:
+    """A million cases: the console's database made of the log, then p95 of queue, search and case. Options: --cases ..."""
+    _run("console", context.args)
 
 
 def _run(name: str, arguments: list[str]) -> None:

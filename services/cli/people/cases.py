@@ -3,7 +3,7 @@
 import asyncio
 import getpass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Cases made of alerts.", no_args_is_help=True, epilog="Example: assay cases list --state open")
 
 HOUR_MS = 3_600_000
+SECOND = ("approve", "reject")
+DECIDED_STATES = ("confirmed", "dismissed")
 
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
 CaseId = Annotated[str, typer.Argument(help="Case, such as 3-1042.")]
@@ -108,10 +110,15 @@ def show(
     results.print(f"{case.case_id} {case.state}: card {shown(card)}, {case.alerts:,} alerts, {case.amount:,.2f} in all")
     results.print(f"  at risk {case.priority:,.2f}, scored by {shown(case.model)}, version {case.version}")
     for line in case.history:
-        outcome = f"{line.action} by {line.by} at {moment(line.at_ms)}{', refused' if line.refused else ''}"
+        became = ", refused" if line.refused else ", asked for" if line.asked else ""
+        outcome = f"{line.action} by {line.by} at {moment(line.at_ms)}{became}"
+        outcome += f", approved by {line.approved_by}" if line.approved_by else ""
         results.print(shown(f"  {outcome}{f': {line.note}' if line.note else ''}"))
     if case.decided_by and not case.history:  # of an earlier version
         results.print(shown(f"  by {case.decided_by}{f': {case.note}' if case.note else ''}"))
+    if case.pending is not None:
+        over = f"until {moment(case.pending.expires_at_ms)}: `assay cases approve {case_id}`"
+        results.print(shown(f"  {case.pending.action} by {case.pending.by} waits for a second person, {over}"))
     for reason in case.reasons:
         results.print(shown(f"  {reason.text} (in {reason.alerts:,} alerts)"))
     for alert in case.listed:
@@ -148,6 +155,22 @@ def dismiss(
 ) -> None:
     """Say that a case is legitimate; its payments are labelled so. Refused where another decision is in effect."""
     _decide("dismiss", case_id, by, note, seen, overrule, wait, json)
+
+
+@app.command(epilog="Example: assay cases approve 3-1042 --by lena")
+def approve(
+    case_id: CaseId, by: By = None, note: Note = None, seen: Seen = None, wait: Wait = 30.0, json: Json = False
+) -> None:
+    """Be the second person of a decision that waits for one (`show` says which). Never of one's own."""
+    _decide("approve", case_id, by, note, seen, False, wait, json)
+
+
+@app.command(epilog="Example: assay cases reject 3-1042 --note 'ask the bank first'")
+def reject(
+    case_id: CaseId, by: By = None, note: Note = None, seen: Seen = None, wait: Wait = 30.0, json: Json = False
+) -> None:
+    """Reject a decision that waits for a second person, or take one's own back: the case is as it was."""
+    _decide("reject", case_id, by, note, seen, False, wait, json)
 
 
 @app.command(epilog="Example: assay cases snooze 3-1042 --hours 48 --note 'fair in town'")
@@ -239,16 +262,22 @@ def _decide(
     wait_s: float,
     json: bool,
 ) -> None:
-    from services.cases.rules import standing
+    from services.cases.rules import standing, waiting
     from services.cli.people.case_actions import decide, usable_action
     from services.errors import AssayError
 
-    version = asyncio.run(_case(case_id)).version  # a case that does not exist is reported here, not lost on a topic
-    fields = {"action": verb, "case_id": case_id, "by": by or getpass.getuser(), "note": note, "overrule": overrule}
-    case, refused = asyncio.run(
-        decide(usable_action(fields | {"case_version": version if seen is None else seen}), wait_s)
-    )
-    stands = shown(standing(case))
+    now = asyncio.run(_case(case_id))  # a case that does not exist is reported here, not lost on a topic
+    who = by or getpass.getuser()
+    fields: dict[str, Any] = {"action": verb, "case_id": case_id, "by": who, "note": note, "overrule": overrule}
+    if verb in SECOND:
+        if now.pending is None:
+            raise AssayError(
+                f"No decision on case {case_id} waits for a second person: `assay cases show` has its history."
+            )
+        fields["request_offset"] = now.pending.offset
+    action = usable_action(fields | {"case_version": now.version if seen is None else seen})
+    case, refused = asyncio.run(decide(action, wait_s))
+    stands = shown(waiting(case) if case.pending else standing(case) if case.state in DECIDED_STATES else case.state)
     if json:
         print_json(
             {
@@ -257,13 +286,16 @@ def _decide(
                 "refused": refused,
                 "state": case.state,
                 "stands": stands,
+                "waits": case.pending is not None,
                 "decided_by": case.decided_by,
+                "approved_by": case.approved_by,
                 "decided_at_ms": case.decided_at_ms,
                 "version": case.version,
             }
         )
     if refused:
-        raise AssayError(f"Case {case_id} was {stands}, so {verb} is refused; --overrule decides anyway.")
+        way = "another person approves or rejects it." if case.pending else "--overrule decides anyway."
+        raise AssayError(f"Case {case_id} was {stands}, so {verb} is refused; {way}")
     if not json:
         results.print(f"{case_id}: {stands}")
 

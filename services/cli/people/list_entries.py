@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import typer
 
 from models.lists.lists import Values
 from schemas import codec
@@ -22,10 +23,14 @@ from schemas.lists import (
     range_of,
 )
 from schemas.topics import LISTS
+from services.cli.bundles.allowing import asked_for, say_waits, send
 from services.cli.sending import records, sending, usable
 from services.clock import wall_ms
 from services.errors import AssayError
 from services.scorer.lists import ListTable
+from services.settings.loading import load
+from services.settings.persons import PersonsSettings
+from services.trusted_persons import needs_second
 
 Entries = dict[bytes, ListEntry]
 Advance = Callable[[], None]
@@ -93,11 +98,24 @@ def new_batch() -> str:
 
 
 async def write(entries: Iterable[ListEntry], advance: Advance = lambda: None) -> None:
-    """All of them acknowledged, or an error. Raises AssayError."""
+    """All of them acknowledged, or an error. Raises AssayError, and Exit(1) where they wait for a second person."""
+    if needs_second("list"):
+        await _ask(list(entries))
+        raise typer.Exit(1)
     async with sending(LISTS) as send:
         for entry in entries:
             await send(entry_key(entry), codec.write(entry))
             advance()
+
+
+async def _ask(entries: list[ListEntry]) -> None:
+    """A request for a second person; none where there is nothing to write. Raises AssayError."""
+    if not entries:
+        return
+    said = {"action": "enter", "line": entries[0].list_name, "why": entries[0].reason}
+    made, _ = asked_for("list", load(PersonsSettings).request_h, entries, **said)
+    await send(made)
+    say_waits(made.request_id, "with that they are written")
 
 
 async def history() -> AsyncIterator[tuple[bytes, ListEntry | None]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from services.cli import reading
 from services.cli.output import notes, print_json, results, shown
+from services.cli.people.lists_shown import IN_FORCE_WORDS, show_entries, show_history, show_lists, show_written
 
 if TYPE_CHECKING:
     from schemas.lists import ListEntry
@@ -22,7 +22,6 @@ app = typer.Typer(
     epilog="Example: assay lists add blocked device=d-4711 --reason 'seen in case 3-1042'",
 )
 
-IN_FORCE_WORDS = "scorers whose policy reads it have it within a second"
 SHOWN_MAX = 50
 
 
@@ -85,7 +84,7 @@ def add(
     given = _given(list_name, purpose, expires, for_days, reason, by, source or "assay lists add")
     entries = [_entry({**given, **dict(zip(("field", "value"), _pair(pair), strict=True))}, kind) for pair in pairs]
     asyncio.run(write(entries))
-    _say_written(list_name, entries, given["batch"], [], json=json)
+    show_written(list_name, entries, given["batch"], [], json=json)
 
 
 @app.command(epilog="Example: assay lists remove blocked device=d-4711 --reason 'returned to its owner'")
@@ -176,7 +175,7 @@ def import_(
     asyncio.run(_send(entries, hidden=json))
     if not json:
         reading.show(why, told)
-    _say_written(list_name, entries, given["batch"], why, len(found) - len(entries), json=json)
+    show_written(list_name, entries, given["batch"], why, len(found) - len(entries), json=json)
 
 
 @app.command(epilog="Example: assay lists export blocked blocked.csv")
@@ -233,19 +232,22 @@ def show(
 ) -> None:
     """Show the lists and how many entries they have, one list's entries, or one entry's history."""
     from services.cli.people.list_entries import newest
+    from services.errors import AssayError
 
     if find is not None:
-        _show_history(list_name, find, json=json)
+        if list_name is None:
+            raise AssayError("--find needs the list: assay lists show LIST --find FIELD=VALUE.")
+        show_history(list_name, *_pair(find), json=json)
         return
     entries = list(asyncio.run(newest()).values())
     if list_name is None:
-        _show_lists(entries, json=json)
+        show_lists(entries, json=json)
         return
     held = sorted((e for e in entries if e.list_name == list_name), key=lambda e: (-e.written_at_ms, e.value))
     if json:
         print_json({"list": list_name, "entries": len(held), "shown": [entry.model_dump() for entry in held[:count]]})
         return
-    _print_entries(held[:count])
+    show_entries(held[:count])
     if len(held) > count:
         notes.print(
             f"{len(held) - count:,} more: --count shows more of them, `assay lists export` writes all to a file."
@@ -321,80 +323,3 @@ async def _send(entries: "list[ListEntry]", *, hidden: bool) -> None:
     with Progress(console=notes, disable=hidden or len(entries) < 1000, transient=True) as progress:
         task = progress.add_task("writing", total=len(entries))
         await write(entries, lambda: progress.advance(task))
-
-
-def _say_written(
-    list_name: str,
-    entries: "list[ListEntry]",
-    batch: str,
-    refused: list[reading.Reason],
-    unchanged: int = 0,
-    *,
-    json: bool,
-) -> None:
-    left_out = sum(each.rows for each in refused)
-    if json:
-        print_json({"list": list_name, "written": len(entries), "unchanged": unchanged, "refused": left_out,
-                    "reasons": reading.as_json(refused), "batch": batch})  # fmt: skip
-        return
-    words = [f"{len(entries):,} {'entry' if len(entries) == 1 else 'entries'} written"]
-    words += [f"{unchanged:,} there already"] if unchanged else []
-    words += [f"{left_out:,} rows left out"] if left_out else []
-    results.print(f"{list_name}: {', '.join(words)}; {IN_FORCE_WORDS}")
-    if entries:
-        results.print(f"To undo this: assay lists remove {list_name} --batch {batch}")
-
-
-def _show_lists(entries: "list[ListEntry]", *, json: bool) -> None:
-    from rich.table import Table
-
-    counts = Counter((entry.list_name, entry.purpose, entry.field, entry.kind) for entry in entries)
-    if json:
-        names = ("list", "purpose", "field", "kind")
-        print_json([{**dict(zip(names, group, strict=True)), "entries": n} for group, n in sorted(counts.items())])
-        return
-    table = Table("list", "purpose", "field", "kind", "entries", box=None)
-    for group, number in sorted(counts.items()):
-        table.add_row(*map(shown, group), f"{number:,}")
-    results.print(table)
-    if not entries:
-        results.print("There is no list yet: `assay lists add` makes one with its first entry.")
-
-
-def _show_history(list_name: str | None, pair: str, *, json: bool) -> None:
-    from services.errors import AssayError
-
-    if list_name is None:
-        raise AssayError("--find needs the list: assay lists show LIST --find FIELD=VALUE.")
-    found = asyncio.run(_history(list_name, *_pair(pair)))
-    if json:
-        print_json([entry.model_dump() for entry in found])
-    elif found:
-        _print_entries(found)
-    else:
-        results.print(f"{list_name} never had {pair}, as far back as its topic goes.")
-
-
-async def _history(list_name: str, field: str, value: str) -> "list[ListEntry]":
-    """Everything said of an entry, oldest first; a prefix or range is named as it is written."""
-    from services.cli.people.list_entries import history
-
-    return [
-        entry
-        async for _, entry in history()
-        if entry is not None and (entry.list_name, entry.field, entry.value) == (list_name, field, value)
-    ]
-
-
-def _print_entries(entries: "list[ListEntry]") -> None:
-    from rich.table import Table
-
-    from services.cases.rules import moment
-
-    table = Table("field", "value", "kind", "until", "by", "at", "reason", "source", "", box=None)
-    for entry in entries:
-        until = "" if entry.expires_at_ms is None else moment(entry.expires_at_ms)
-        state = "taken back" if entry.removed else ""
-        cells = (entry.field, entry.value, entry.kind, until, entry.by, moment(entry.written_at_ms), entry.reason)
-        table.add_row(*map(shown, cells), shown(entry.source), state)
-    results.print(table)

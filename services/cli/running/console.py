@@ -25,7 +25,7 @@ users_app = typer.Typer(
 app.add_typer(users_app, name="users")
 
 NOT_THERE = 1
-NEEDED = ("argon2", "jinja2", "sqlalchemy", "starlette", "uvicorn")
+NEEDED = ("argon2", "authlib", "httpx", "jinja2", "joserfc", "sqlalchemy", "starlette", "uvicorn")
 
 UsersFile = Annotated[Path | None, typer.Option("--file", help="The file. Default: ASSAY_CONSOLE_USERS_FILE.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON in place of a text.")]

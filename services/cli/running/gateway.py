@@ -21,7 +21,7 @@ keys_app = typer.Typer(
 )
 app.add_typer(keys_app, name="keys")
 
-NOT_THERE = 1
+NOT_THERE, UNAUTHENTICATED = 1, 401
 
 KeysFile = Annotated[Path | None, typer.Option("--file", help="The key file. Default: ASSAY_GATEWAY_KEYS_FILE.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON in place of a text.")]
@@ -64,7 +64,8 @@ def ask(
     except OSError as error:
         raise AssayError(f"{key_file} cannot be read ({error.strerror}): check its path.") from None
     except GatewayProblemError as error:
-        raise AssayError(f"{error}.") from None
+        hint = " (--key-file)" if error.problem.status == UNAUTHENTICATED else ""
+        raise AssayError(f"{error}{hint}.") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise AssayError(
             f"{url} does not answer ({type(error).__name__}): check --url, and that `assay gateway` runs."

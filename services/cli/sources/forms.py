@@ -3,8 +3,10 @@
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
+from models.sources.envelopes.lines import SHOWN_SHARE, shown_envelope
+from schemas.record_format import Envelope
 from schemas.source_spec import SourceSpec
 from services.engine.faults import Fault
 from services.errors import AssayError
@@ -15,8 +17,6 @@ from services.settings.schema_registry import SchemaRegistrySettings
 
 LOOKED_AT = 50
 """Records from which the form is read off."""
-
-SHOWN_SHARE = 0.9
 
 
 class Form(NamedTuple):
@@ -32,7 +32,7 @@ class Form(NamedTuple):
         return cls(source.format.type, source.envelope, source)
 
 
-def said(form: str | None, envelope: str | None, values: Sequence[Any], topic: str) -> Form:
+def said(form: str | None, envelope: Envelope | None, values: Sequence[Any], topic: str) -> Form:
     """The form that is given, else the one that the records show. Raises AssayError where only the user can know."""
     some = [value for value in values if isinstance(value, bytes) and value][:LOOKED_AT]
     if form is None and sum(value[:1] == b"\0" for value in some) > SHOWN_SHARE * len(some) > 0:
@@ -40,36 +40,7 @@ def said(form: str | None, envelope: str | None, values: Sequence[Any], topic: s
             f"The records of {topic} begin with a zero byte, as those do whose schema is in a registry: say what they are with "
             "--format avro, protobuf or json_schema, and where the registry is with ASSAY_SCHEMA_REGISTRY_URL."
         )
-    return Form(form or "json", envelope or (_envelope(some) if form in (None, "json") else "none"))
-
-
-def _envelope(values: Sequence[bytes]) -> Literal["none", "debezium", "connect", "cloudevents"]:
-    """The envelope that nearly all of some records of JSON are in."""
-    found = [document for value in values if isinstance(document := _document(value), dict)]
-    shows = {
-        "debezium": [_is_debezium(document.get("payload", document)) for document in found],
-        "cloudevents": ["specversion" in document and "data" in document for document in found],
-        "connect": [document.keys() == {"schema", "payload"} for document in found],
-    }
-    for name in ("debezium", "cloudevents", "connect"):
-        if found and sum(shows[name]) >= SHOWN_SHARE * len(found):
-            return name
-    return "none"
-
-
-def _is_debezium(document: Any) -> bool:
-    return (
-        isinstance(document, dict)
-        and {"op", "source"} <= document.keys()
-        and bool({"after", "before"} & document.keys())
-    )
-
-
-def _document(value: bytes) -> Any:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
+    return Form(form or "json", envelope or (shown_envelope(some) if form in (None, "json") else "none"))
 
 
 async def events(records: Sequence[Any], form: Form, topic: str) -> list[Any]:

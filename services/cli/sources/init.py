@@ -16,6 +16,7 @@ from services.errors import AssayError
 if TYPE_CHECKING:
     from models.discovery.draft import Answers
     from models.files.options import ReadOptions
+    from schemas.record_format import Envelope
     from schemas.source_spec import SourceSpec
     from services.cli.sources.checking import Looked
 
@@ -53,6 +54,14 @@ def init(
     label: Annotated[
         str | None,
         typer.Option(help="Field of the labelled file that says what was fraud. Default: as the file shows."),
+    ] = None,
+    rates: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE=NUMBER,...|none",
+            help="Where amounts are in several currencies: what one unit of each is worth in the commonest one; or none, "
+            "which refuses the others.",
+        ),
     ] = None,
     records: commands.Records = 4_000,
     id_path: commands.IdPath = None,
@@ -97,7 +106,8 @@ def init(
     options = commands.read_options(encoding, delimiter)
     text = _spec_text(given, source, label, labelled, answers, records, options, form, envelope)
     beside = source.parent if source else None
-    _make(folder, text, beside, sample or given, labelled or _labelled(given, label, options), label, options, records)
+    past = labelled or _labelled(given, label, options)
+    _make(folder, text, beside, sample or given, past, label, options, records, rates)
 
 
 def _spec_text(
@@ -109,7 +119,7 @@ def _spec_text(
     records: int,
     options: "ReadOptions | None",
     form: str | None,
-    envelope: str | None,
+    envelope: "Envelope | None",
 ) -> str:
     """The source spec: the one given, or the one that the topic or file shows. Raises Exit(1) where a question is open."""
     from dataclasses import replace
@@ -159,6 +169,7 @@ def _make(
     label: str | None,
     options: "ReadOptions | None",
     records: int,
+    rates: str | None,
 ) -> None:
     """Look at the sample by the spec, propose features, and write the folder. beside: where the spec's schema file lies."""
     import tempfile
@@ -168,6 +179,7 @@ def _make(
     from models.sources.fits import misfit
     from services.cli.sources import readme
     from services.cli.sources.checking import looked_at
+    from services.cli.sources.rates import rates_of
 
     with tempfile.TemporaryDirectory() as directory:
         content = {SOURCE: text.encode(), **_schema_file(text, beside)}
@@ -181,7 +193,7 @@ def _make(
             same = sample == str(labelled)
             past = looked if same else looked_at(Path(directory) / SOURCE, str(labelled), records, options)[1]
     seen = {name: [event[name] for event in events] for name in events[0]}
-    proposed = proposed_features(spec, seen)
+    proposed = proposed_features(spec, seen, rates_of(spec, seen["currency"], rates))
     if problem := misfit(parse_spec(proposed, FEATURES), spec):
         raise AssayError(f"The proposed features do not fit: {problem}")
     data = LABELLED if labelled is None else os.path.relpath(labelled.resolve(), folder.resolve())
@@ -192,7 +204,7 @@ def _make(
         ).encode(),
     }
     _write(folder, content)
-    _say(folder, spec, looked, sorted({str(event["currency"]) for event in events if event["currency"]}))
+    _say(folder, spec, looked)
 
 
 def _schema_file(text: str, beside: Path | None) -> dict[str, bytes]:
@@ -258,7 +270,7 @@ def _write(folder: Path, content: dict[str, bytes]) -> None:
         raise AssayError(f"{error.filename} cannot be written ({error.strerror}): choose another place.") from None
 
 
-def _say(folder: Path, spec: "SourceSpec", looked: "Looked", currencies: list[str]) -> None:
+def _say(folder: Path, spec: "SourceSpec", looked: "Looked") -> None:
     for name in (SOURCE, FEATURES, README):
         results.print(str(folder / name))
     counts = looked.counts
@@ -270,9 +282,4 @@ def _say(folder: Path, spec: "SourceSpec", looked: "Looked", currencies: list[st
         notes.print(f"  {times:,}: {reason}")
     if looked.placement is not None:
         notes.print(looked.placement.words(spec.event.subject.where))
-    if len(currencies) > 1:
-        notes.print(
-            f"The sample has {', '.join(currencies)}: amounts in one are taken until `currencies` in {folder / FEATURES} has "
-            "rates for the others."
-        )
     notes.print(f"Next: cd {shlex.quote(str(folder))}, and the commands of {README}.")

@@ -20,6 +20,7 @@ from services.verification.read import Span, read
 
 if TYPE_CHECKING:
     from models.files.options import ReadOptions
+    from schemas.record_format import Envelope
 
 PLACES = 5
 """Of each partition."""
@@ -33,17 +34,21 @@ def is_file(name: str) -> bool:
 
 
 def sample_of(
-    name: str, options: "ReadOptions | None", records_max: int, form: str | None = None, envelope: str | None = None
+    name: str,
+    options: "ReadOptions | None",
+    records_max: int,
+    form: str | None = None,
+    envelope: "Envelope | None" = None,
 ) -> Sample:
     """Records of a file or, by its whole name, of a topic of ASSAY_KAFKA_BOOTSTRAP. Raises TableError, AssayError.
 
-    form, envelope: of a topic's records, where they are known; else as the records show.
+    form: of a topic's records, envelope: of these or of a file's lines, where they are known; else as the records show.
     """
     if is_file(name):
         with needing_files():
             from models.discovery.files import sample_file
             from models.files.options import ReadOptions
-        return sample_file(Path(name), options or ReadOptions(), records_max)
+        return sample_file(Path(name), options or ReadOptions(), records_max, envelope)
     found, partitions = asyncio.run(topic_records(load(KafkaSettings), name, records_max))
     given = forms.said(form, envelope, [record.value for record in found], name)
     events = asyncio.run(forms.events(found, given, name))

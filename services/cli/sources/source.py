@@ -12,6 +12,7 @@ from services.errors import AssayError
 if TYPE_CHECKING:
     from models.discovery.draft import Answers, Draft
     from models.files.options import ReadOptions
+    from schemas.record_format import Envelope
 
 app = typer.Typer(
     help="Source specs: what a topic or a file of yours holds (docs/sources.md).",
@@ -21,7 +22,9 @@ app = typer.Typer(
 
 Given = Annotated[str, typer.Argument(metavar="TOPIC|FILE", help="A topic, named whole, or .csv, .jsonl, .parquet.")]
 Records = Annotated[int, typer.Option(min=10, max=200_000, help="Of the sample.")]
-IdPath = Annotated[str | None, typer.Option("--id", help="Path of the event's unique id.")]
+IdPath = Annotated[
+    str | None, typer.Option("--id", help="Path of the event's unique id; several with commas, which are joined.")
+]
 TimePath = Annotated[str | None, typer.Option("--time", help="Path of the event's time.")]
 TimeFormat = Annotated[
     str | None, typer.Option(help="Of the event's time: iso8601, or a pattern such as %Y-%m-%d %H:%M.")
@@ -29,11 +32,14 @@ TimeFormat = Annotated[
 TimeUnit = Annotated[Literal["s", "ms", "us", "ns"] | None, typer.Option(help="Of the event's time, since 1970.")]
 TimeZone = Annotated[str | None, typer.Option(help="Of local times: UTC, Europe/Paris, ...")]
 DateOrder = Annotated[Literal["dmy", "mdy"] | None, typer.Option(help="Whether the day or the month comes first.")]
-Subject = Annotated[str | None, typer.Option(help="Path of the card, the account: whose history comes first.")]
-Counterparty = Annotated[str | None, typer.Option(help="Path of the other side, or none.")]
+Subject = Annotated[
+    str | None, typer.Option(help="Path of the card, the account: whose history comes first; several with commas.")
+]
+Counterparty = Annotated[str | None, typer.Option(help="Path of the other side, several with commas, or none.")]
 Amount = Annotated[str | None, typer.Option(help="Path of the amount.")]
 AmountScale = Annotated[
-    str | None, typer.Option(help="Its decimal places: 2 where 1234 is 12.34; or a path that says it.")
+    str | None,
+    typer.Option(help="Its decimal places: 2 where 1234 is 12.34; currency: its currency's; or a path that says it."),
 ]
 AmountSign = Annotated[
     Literal["as_given", "reversed"] | None, typer.Option(help="reversed: what is negative is a payment.")
@@ -50,7 +56,7 @@ Format = Annotated[
 ]
 Wrapped = Annotated[
     Literal["none", "debezium", "connect", "cloudevents"] | None,
-    typer.Option("--envelope", help="Around the events of a topic. Default: as the records show."),
+    typer.Option("--envelope", help="Around the events of a topic or file. Default: as the records show."),
 ]
 Overwrite = Annotated[bool, typer.Option(help="Replace a file that is there.")]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
@@ -113,7 +119,7 @@ def drafted(
     records: int,
     options: "ReadOptions | None" = None,
     form: str | None = None,
-    envelope: str | None = None,
+    envelope: "Envelope | None" = None,
 ) -> "Draft":
     """What a sample seems to hold. Raises AssayError, DiscoveryError, TableError."""
     from models.discovery.guess import infer as inferred

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.layout import id_fields
 from models.features.learnt import cross_fitted, learnt, texts_of
-from schemas.attribute_kinds import CategoryFeature
+from schemas.feature_kinds.event import CategoryFeature
 from schemas.feature_spec import FeatureSpec
 from services.errors import AssayError
 

@@ -90,7 +90,7 @@ def credit(
     with needing_trainer():
         from models.training.credit.train import CreditSettings, network, train_credit
         from models.training.thresholds import parse_objective
-    spec = load_spec(features)
+    spec = load_spec(features, may_learn=True)
     options = reading.options(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
     )

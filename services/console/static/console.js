@@ -1,4 +1,4 @@
-// Keys, and nothing else: every page works without this file.
+// Keys, and how many cases are chosen: every page works without this file.
 "use strict";
 (() => {
   let here = -1;
@@ -19,8 +19,25 @@
     "/": () => focus("#q"), n: () => press("#next"), q: () => press(".bar a[data-key=q]"),
     c: () => focus("button[data-key=c]"), d: () => focus("button[data-key=d]"),
     t: () => press("button[data-key=t]"), e: () => press("button[data-key=e]"), m: () => focus("#note"),
-    r: () => { location.assign(location.pathname + location.search.replace(/[?&]did=[^&]*/, "")); },
+    o: () => press(".bar a[data-key=o]"), u: () => press("#undo"),
+    x: () => { const box = rows()[here]?.querySelector("[name=case]"); if (box) box.click(); },
+    a: () => press("#choose-all"),
+    C: () => focus(".has-chosen [data-bulk=C]"), D: () => focus(".has-chosen [data-bulk=D]"),
+    r: () => { location.assign(location.pathname + location.search.replace(/[?&](did|batch)=[^&]*/g, "").replace(/^&/, "?")); },
     "?": () => document.getElementById("help")?.showModal(),
+  };
+  const counted = (number, one, many) => `${number} ${number === 1 ? one : many}`;
+  const chosen = () => {
+    const all = rows(), picked = all.filter((row) => row.querySelector("[name=case]")?.checked);
+    const sum = (name) => picked.reduce((total, row) => total + Number(row.dataset[name]), 0);
+    document.body.classList.toggle("has-chosen", picked.length > 0);
+    all.forEach((row) => row.classList.toggle("picked", picked.includes(row)));
+    const head = document.getElementById("choose-all");
+    head.checked = picked.length === all.length;
+    head.indeterminate = picked.length > 0 && picked.length < all.length;
+    document.getElementById("chosen-cases").textContent = counted(picked.length, "case chosen", "cases chosen");
+    const money = sum("amount").toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+    document.getElementById("chosen-money").textContent = `${counted(sum("payments"), "payment", "payments")} of ${money}`;
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
@@ -35,11 +52,16 @@
     if (event.target.dataset.sent) { event.preventDefault(); return; }
     if (event.target.method === "post") event.target.dataset.sent = "1";
   });
+  window.addEventListener("pageshow", () => { if (document.getElementById("bulk")) chosen(); });
   window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
   document.documentElement.classList.add("js");
   document.addEventListener("DOMContentLoaded", () => {
     document.getElementById("help-open")?.addEventListener("click", () => document.getElementById("help").showModal());
     document.getElementById("conflict")?.focus();
+    document.getElementById("bulk")?.addEventListener("change", (event) => {
+      if (event.target.id === "choose-all") rows().forEach((row) => { row.querySelector("[name=case]").checked = event.target.checked; });
+      if (event.target.type === "checkbox") chosen();
+    });
     document.querySelectorAll(".filters select").forEach((one) => one.addEventListener("change", () => one.form.requestSubmit()));
   });
 })();

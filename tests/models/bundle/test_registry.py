@@ -213,6 +213,21 @@ def test_a_rollback_to_what_was_not_champion_is_one_sentence(tmp_path: Path) -> 
         other.holds("fraud", "champion")
 
 
+def test_the_first_champion_is_taken_back_to_none_and_no_other_is(registry: Registry) -> None:
+    """A policy's line may be empty: then what the settings name decides again."""
+    one, two = ref(1), ref(2, "b")
+    publish(registry, one, two)
+    assert registry.withdraw("fraud", lambda now: step("withdraw", now, "champion"), "champion") is None
+    registry.promote(step("promote", one, "champion"))
+    assert registry.withdraw("fraud", lambda now: step("withdraw", now, "champion"), "champion")
+    assert registry.holds("fraud", "champion") is None
+    registry.promote(step("promote", one, "champion"))
+    registry.promote(step("promote", two, "champion"))
+    with pytest.raises(BundleError, match="fraud/1 was champion of fraud before"):
+        registry.withdraw("fraud", lambda now: step("withdraw", now, "champion"), "champion")
+    assert registry.holds("fraud", "champion") == two
+
+
 def test_a_version_that_nobody_signed_forbids_no_later_one(registry: Registry) -> None:
     """A forged publication of the highest version: what does not count is left out."""
     forged = ref(2**31 - 1, "f")

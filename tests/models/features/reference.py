@@ -15,8 +15,9 @@ from models.features.fold import fold
 from models.features.layout import ring_lengths
 from models.features.spec_file import parse_spec
 from models.features.state import FeatureState
-from schemas.feature_kinds import IdField, PaymentFeature, ProfileFeature, SinceFeature, WindowFeature, duration_ms
-from schemas.feature_spec import FeatureSpec
+from schemas.feature_kinds.base import IdField, duration_ms
+from schemas.feature_kinds.history import ProfileFeature, SinceFeature, WindowFeature
+from schemas.feature_spec import Feature, FeatureSpec
 
 EVERY_KIND = parse_spec("""
 version: 1
@@ -116,7 +117,7 @@ class Reference:
         name = self.spec.keys[key]
         return [event for event in self.history.get(key, []) if event[2][name] == ids[name]]
 
-    def _feature(self, feature: PaymentFeature, ids: dict[IdField, str], time_ms: int, amount: float) -> float:
+    def _feature(self, feature: Feature, ids: dict[IdField, str], time_ms: int, amount: float) -> float:
         if isinstance(feature, WindowFeature):
             value = self._window(feature, self._past(feature.key, ids), ids, time_ms, amount)
         elif isinstance(feature, ProfileFeature):

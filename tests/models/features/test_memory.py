@@ -20,7 +20,7 @@ from models.features.state import FeatureState
 from models.sources.fits import misfit
 from models.sources.spec_file import parse_source
 from schemas.conditions import Condition
-from schemas.feature_kinds import NoveltyFeature, PlaceFeature, WindowFeature
+from schemas.feature_kinds.history import NoveltyFeature, PlaceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec
 from tests.models.features.reference import fold_in_parts
 

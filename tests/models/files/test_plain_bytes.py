@@ -59,6 +59,10 @@ def test_what_is_read_quickly_is_what_is_read_carefully(
         ("c0,c1\r\n1,2\r\n3,4", True),
         ('"c0","c1"\n"1","2"\n', True),
         ("c0,c1\n1,2\n3\n", False),
+        ("c0,c1\n1,2\n3,\n", True),
+        ("c0,c1\n1,2,3\n4\n", False),
+        ("c0,c1\n1\n2,3,4\n", False),
+        ("c0,c1\n1,2\n3,4\x01\n", False),
         ("c0,c1\n1,2\n\n", False),
         ('c0,c1\n"1\n",2\n', False),
         ('c0,c1\n"a""b",2\n', False),
@@ -80,7 +84,7 @@ def test_blocks_end_at_lines_and_count_them(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "x.csv"
     path.write_bytes(b"c0,c1\n" + b"".join(b"%d,%d\n" % (n, n) for n in range(100)) + b"last,line")
     with path.open("rb") as raw:
-        blocks = list(byte_blocks(raw, 1))
+        blocks = [block for block in byte_blocks(raw, 1) if block]
     assert b"".join(block.content for block in blocks).splitlines()[-1] == b"last,line"
     assert sum(block.rows for block in blocks) == 101
     firsts = [block.first for block in blocks]

@@ -37,10 +37,11 @@ HELD_OUT_DAY = 12
 
 
 class Model(NamedTuple):
-    """onnx: the file. probability: what the library itself says of float32[n, F]."""
+    """onnx: the file. probability: what the library itself says of float32[n, F]. fitted: its own model, of boosted trees."""
 
     onnx: bytes
     probability: Callable[[NDArray[np.float32]], NDArray[np.float64]]
+    fitted: object = None
 
 
 @functools.cache
@@ -90,7 +91,7 @@ def _boosted(classifier: object, convert: Callable[..., object], **options: obje
     features, classes = training()
     fitted = classifier.fit(features, classes)  # type: ignore[attr-defined]
     made = convert(fitted, initial_types=[("input", FloatTensorType([None, features.shape[1]]))], **options)
-    return Model(made.SerializeToString(), lambda rows: fitted.predict_proba(rows)[:, 1])  # type: ignore[attr-defined]
+    return Model(made.SerializeToString(), lambda rows: fitted.predict_proba(rows)[:, 1], fitted)  # type: ignore[attr-defined]
 
 
 def _xgboost() -> Model:

@@ -39,7 +39,7 @@ class FakeSession:
         histograms = tuple(SimpleNamespace(name=name, median=0.0) for name in SPEC.names)
         reference = SimpleNamespace(features=histograms, background=tuple(map(tuple, BACKGROUND.tolist())))
         self.bundle: Any = SimpleNamespace(manifest=SimpleNamespace(feature_spec=SPEC), reference=reference)
-        self.rows_most = 0
+        self.rows_most, self.trees = 0, None
 
     def run(self, matrix: NDArray[np.float32]) -> Scores:
         """Score them."""

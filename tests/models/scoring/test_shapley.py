@@ -153,6 +153,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.bundle, self.runs, self.rows, self._session = BUNDLE, 0, 0, ModelSession(BUNDLE, "cpu")
+        self.trees = self._session.trees
 
     def run(self, matrix: NDArray[np.float32]) -> Scores:
         """Score and count."""
@@ -208,7 +209,7 @@ def test_contributions_to_the_percentile_sum_to_its_difference(monkeypatch: pyte
 class Tied:
     """A model in which every feature counts the same."""
 
-    bundle = BUNDLE
+    bundle, trees = BUNDLE, None
 
     def run(self, matrix: NDArray[np.float32]) -> Scores:
         """How many features are not the background's."""

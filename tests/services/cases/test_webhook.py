@@ -95,6 +95,32 @@ async def test_a_server_that_is_not_there_is_a_sentence(serve: Serve) -> None:
     assert why == "the webhook did not answer (ClientConnectorError)"
 
 
+async def test_a_redirect_is_not_followed_and_an_answer_without_end_is_not_read() -> None:
+    """What is signed for one receiver goes to no other; the status is enough."""
+    asked: list[str] = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        asked.append(request.path)
+        if request.path == "/moved":
+            return web.Response(status=302, headers={"Location": "/elsewhere"})
+        endless = web.StreamResponse()
+        await endless.prepare(request)
+        while True:
+            await endless.write(bytes(1 << 16))
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        assert await webhook(f"{url}/moved", []).deliver(CASE, BODY) == "the webhook answered 302"
+        assert set(asked) == {"/moved"}
+        assert await webhook(f"{url}/endless", []).deliver(CASE, BODY) is None
+    finally:
+        await runner.cleanup()
+
+
 @pytest.mark.parametrize(
     "url",
     [

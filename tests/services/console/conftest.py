@@ -116,6 +116,7 @@ def office(kafka_bootstrap: str, users_file: Path, tmp_path_factory: pytest.Temp
         "ASSAY_CONSOLE_PORT": "0",
         "ASSAY_CONSOLE_USERS_FILE": str(users_file),
         "ASSAY_CONSOLE_DATABASE_URL": f"sqlite:///{directory}/console.db",
+        "ASSAY_CONSOLE_UNDO_S": "2",
     }
     found = [*alerts(), hostile()]
     asyncio.run(send_alerts(stream, found))

@@ -12,12 +12,20 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from schemas import codec
+from schemas.approval import ApprovalRecord
 from schemas.case import Case, CaseAction, Mute
 from schemas.lists import ListEntry
+from services.approvals import Request, approved_entries, requests_of
 from services.cases.grouping import Source, decided, joined, opened
+from services.cases.rules import SecondPerson
 from services.clock import wall_ms
 from services.console.app import application
-from services.console.model import ReadModel
+from services.console.audit import AuditTrail
+from services.console.bulk import Bulk
+from services.console.model import Finding, ReadModel
+from services.console.oidc import Provider
+from services.console.overview import Overview
 from services.console.pages import environment
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
@@ -25,9 +33,12 @@ from services.console.server import serve
 from services.console.sessions import Sessions
 from services.console.users import Users
 from services.console.web import Gate
-from services.console.writer import Result
+from services.console.writer import Result, UnwrittenError
 from services.observability.console_metrics import ConsoleMetrics
+from services.settings.bundles import BundleSettings
 from services.settings.console import ConsoleSettings
+from services.settings.policy import PolicySettings
+from services.settings.scorer import ScorerSettings
 
 HOUR_MS = 3_600_000
 
@@ -49,12 +60,37 @@ class LocalWriter:
     queries: Queries
     offsets: Any = field(default_factory=count)
     entries: list[ListEntry] = field(default_factory=list)
+    records: list[ApprovalRecord] = field(default_factory=list)
+    noted: list[tuple[bytes, bytes]] = field(default_factory=list)
+    second: SecondPerson | None = None
+    broken: bool = False
+    """Whether Kafka takes no audit record."""
+
+    async def note(self, key: bytes, value: bytes) -> int:
+        """The audit trail, as its topic would hold it."""
+        if self.broken:
+            raise UnwrittenError("KafkaTimeoutError")
+        self.noted.append((key, value))
+        return len(self.noted) - 1
+
+    async def request(self, record: ApprovalRecord) -> None:
+        """Kept, as the topic keeps it."""
+        self.records.append(record)
+
+    async def requests(self) -> dict[str, Request]:
+        """What the records make."""
+        return requests_of(self.records)
+
+    async def carry_out(self, request: Request) -> None:
+        """The entries, as the list gets them."""
+        self.entries += [codec.read(ListEntry, value) for _, value in approved_entries(request)]
 
     async def act(self, action: CaseAction) -> Result:
         """The case after it."""
         case = self.queries.case(action.case_id or "")
         assert case is not None
-        after = decided(case, action, Source(0, next(self.offsets), wall_ms(), wall_ms()))
+        source = Source(0, next(self.offsets), wall_ms(), wall_ms())
+        after = decided(case, action, source, self.second)
         self.model.take({after.case_id: after}, {}, [], wall_ms())
         return Result(after, after.history[-1].refused)
 
@@ -80,21 +116,37 @@ class Stand:
 
 
 @contextmanager
-def running(directory: Path, users_file: Path, cases: Sequence[Case], **settings: Any) -> Iterator[Stand]:
-    """The console on a free port of this machine."""
+def running(
+    directory: Path,
+    users_file: Path,
+    cases: Sequence[Case],
+    findings: Sequence[Finding] = (),
+    bundles: BundleSettings | None = None,
+    **settings: Any,
+) -> Iterator[Stand]:
+    """The console on a free port of this machine. bundles: where the registry is."""
     chosen = ConsoleSettings(port=0, users_file=users_file, **settings)
     model = ReadModel(f"sqlite:///{directory}/console.db")
-    model.take({case.case_id: case for case in cases}, {}, [], wall_ms())
+    model.take({case.case_id: case for case in cases}, {}, [], wall_ms(), findings)
     queries, registry = Queries(model), CollectorRegistry()
     writer = LocalWriter(model, queries)
     metrics = ConsoleMetrics(registry)
     users = Users(users_file)
-    gate = Gate(chosen, users, metrics, Sessions(36_000, 3_600))
-    desk = Desk(chosen, queries, writer, users, environment())  # type: ignore[arg-type]
-    app = application(desk, gate, TABLE, registry, lambda: True)
+    gate = Gate(chosen, users, metrics, Sessions(36_000, 3_600), AuditTrail(writer.note, None, None))
+    bulk = Bulk(model, queries, writer, chosen.undo_s)
+    overview = Overview(queries, chosen, bundles or BundleSettings(), PolicySettings(), ScorerSettings())
+    desk = Desk(chosen, queries, writer, users, environment(), bulk, overview)  # type: ignore[arg-type]
+    provider = Provider(chosen) if chosen.oidc_issuer else None
+    app = application(desk, gate, TABLE, registry, lambda: True, provider)
     listening = socket.create_server(("127.0.0.1", 0))
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(app, listening, chosen, metrics, stop),))
+
+    async def work() -> None:
+        await bulk.start()
+        await serve(app, listening, chosen, metrics, stop)
+        await bulk.finish()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(work(),))
     thread.start()
     try:
         yield Stand(f"http://127.0.0.1:{listening.getsockname()[1]}", desk, gate, writer)

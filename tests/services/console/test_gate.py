@@ -1,12 +1,19 @@
 """Attacks on the pages: every route as every role, forged forms, text of events, other people's sessions. No Kafka."""
 
+import copy
+import json
 import re
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from schemas import codec
+from schemas.alert import Alert
+from schemas.case import Case
 from services.console.roles import ROLES, may
 from services.console.routes import TABLE, Route
 from services.console.sessions import FAILURES_MAX, FAILURES_S, Sessions, Throttle
@@ -19,6 +26,10 @@ FORMS = {
     "work": {"action": "note", "note": "seen"},
     "snooze": {"action": "mute", "hours": "24"},
     "list": {"list_name": "stolen", "reason": "called"},
+    "unmask": {"reason": "the bank calls"},
+    "approve": {"action": "approve", "request": "5"},
+    "{request_id}": {"action": "reject"},
+    "bulk": {"action": "dismiss", "case": "0-50~1"},
 }
 
 
@@ -41,7 +52,7 @@ def client(stand: Stand, name: str | None = None) -> Client:
 
 def ask(one: httpx.Client, route: Route, case_id: str, **fields: str) -> httpx.Response:
     """The route, with a form that it could take."""
-    path = route.path.replace("{case_id}", case_id)
+    path = route.path.replace("{case_id}", case_id).replace("{batch}", "none").replace("{name}", "none.html")
     if route.method == "GET":
         return one.get(path)
     return one.post(path, data={"csrf": "", **FORMS.get(path.rpartition("/")[2], {}), **fields})
@@ -201,3 +212,105 @@ def test_a_session_ends_when_it_is_old_or_idle() -> None:
     now_s = 101.0
     assert sessions.of(used) is None
     assert sessions.of("") is None
+
+
+def full() -> dict[str, Any]:
+    """An alert with every text that one can have, as the schema writes it."""
+    shown = [{"name": "device", "words": "Device", "text": "d-1"}]
+    ruled = {"policy": "fraud/1@0123456789ab", "rules": ["gift_cards"], "rule_words": ["gift cards at night"]}
+    made = alert(1, "card-pseudonym-0001").model_dump(mode="json", exclude_none=True)
+    return {**made, **ruled, "action": "review", "attributes": shown}
+
+
+def texts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where in a document there is a text."""
+    if isinstance(value, str):
+        yield path
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield from texts(child, (*path, key))
+
+
+def with_text(document: dict[str, Any], path: tuple[Any, ...], text: str) -> dict[str, Any]:
+    """The document with another text there."""
+    changed = copy.deepcopy(document)
+    place: Any = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = text
+    return changed
+
+
+ATTACKS = {
+    "tag": HOSTILE,
+    "attribute": "' onmouseover='alert(1)",
+    "comment": "--><img src=x onerror=alert(1)><!--",
+    "address": "javascript:alert(1)",
+}
+
+
+class Dangers(HTMLParser):
+    """What of a page could run: scripts without our address, images, handlers, addresses that are scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """As a browser reads it."""
+        given = {name: value or "" for name, value in attrs}
+        if tag in ("img", "iframe", "object") or (tag == "script" and not given.get("src", "").startswith("/static/")):
+            self.found.append(tag)
+        self.found += [name for name in given if name.startswith("on")]
+        addresses = [given.get(name, "") for name in ("href", "src", "action", "formaction", "hx-get")]
+        self.found += [one for one in addresses if one.strip().lower().startswith("javascript:")]
+
+
+def cases_of_attacks() -> dict[str, Case]:
+    """A case for each text field of an alert and each attack that its schema lets through."""
+    found: dict[str, Case] = {}
+    for path in texts(full()):
+        for name, attack in ATTACKS.items():
+            try:
+                attacking = codec.read(Alert, json.dumps(with_text(full(), path, attack)).encode())
+                found[f"{'.'.join(map(str, path))}: {name}"] = case_of([attacking], 10_000 + len(found))
+            except codec.RejectedError:
+                continue  # the schema refuses it: it becomes no case
+    return found
+
+
+def test_every_text_field_of_an_event_is_shown_as_text(tmp_path: Path, users_file: Path) -> None:
+    """Generated of the alert's schema: what it lets through is text on the case's, the queue's and the search's page."""
+    assert Dangers(f"<a href='javascript:1' onclick=x>{HOSTILE}").found == ["onclick", "javascript:1", "script"]
+    attacks = cases_of_attacks()
+    fields = {name.partition(":")[0] for name in attacks}
+    assert fields >= {"transaction_id", "card_id", "terminal_id", "reasons.0.text", "rule_words.0", "attributes.0.text"}
+    with running(tmp_path, users_file, list(attacks.values()), page_cases=500) as stand:
+        one = client(stand, "lead")
+        queue = one.get("/queue").text
+        for name, case in attacks.items():
+            found = [queue, one.get(f"/cases/{case.case_id}").text, one.get("/search", params={"q": case.card_id}).text]
+            for page in found:
+                assert Dangers(page).found == [], name
+                assert "49}" not in page, name
+
+
+def test_pages_of_other_programs_are_shown_in_a_sandbox_and_no_path_leads_out_of_their_folder(
+    tmp_path: Path, users_file: Path
+) -> None:
+    """Links, other folders, other endings, names that climb: 404."""
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "week 1.html").write_text("<h1>What if</h1>")
+    (tmp_path / "pages" / "keys.txt").write_text("secret")
+    (tmp_path / "secret.html").write_text("secret")
+    (tmp_path / "pages" / "link.html").symlink_to(tmp_path / "secret.html")
+    with running(tmp_path, users_file, [], pages_dir=tmp_path / "pages") as stand:
+        one = client(stand, "risk-officer")
+        assert 'href="/overview/pages/week%201.html"' in one.get("/overview").text
+        answer = one.get("/overview/pages/week 1.html")
+        assert (answer.status_code, answer.text) == (200, "<h1>What if</h1>")
+        assert "sandbox" in answer.headers["content-security-policy"]
+        assert len(answer.headers.get_list("content-security-policy")) == 1
+        for name in ("link.html", "keys.txt", "..%2fsecret.html", "%2e%2e%2fsecret.html", "nothing.html"):
+            assert one.get(f"/overview/pages/{name}").status_code == 404, name

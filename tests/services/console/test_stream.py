@@ -1,16 +1,22 @@
 """The console on the real broker: two analysts at one queue, a conflict, and the database made again of the topics."""
 
+import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from schemas import codec
+from schemas.audit import AuditEntry
 from schemas.lists import ListEntry
-from schemas.topics import LABELS, LISTS
+from schemas.topics import AUDIT, LABELS, LISTS
+from services.cli.app import app
 from services.console.model import POSITIONS, ReadModel
+from tests.services.console.browsing import chromium, needs_chromium, person
 from tests.services.console.conftest import Office, wait
 
 pytestmark = pytest.mark.slow
@@ -88,6 +94,35 @@ def test_the_database_is_filled_on_from_where_it_stopped_and_from_nothing_where_
         assert rows(office.client("ana").get("/queue").text) == before
 
 
+def test_what_people_did_is_a_whole_trail_on_the_topic_over_restarts_and_for_the_command_that_checks_it(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every chain is tied to the one before; a head that is not there any more is named, and ends the command with 1."""
+    lead, case_id = office.client("lead"), office.open_case()
+    assert lead.submit(f"/cases/{case_id}/unmask", reason="the bank calls").status_code == 200
+    office.console.terminate()
+    office.restart()
+    office.client("ana")
+    entries = [codec.read(AuditEntry, record.value) for record in read(office, AUDIT.name)]
+    done = [(e.by, e.action, e.outcome, e.reason) for e in entries if e.action == "unmask"]
+    assert done == [("lead", "unmask", outcome, "the bank calls") for outcome in ("asked", "done")]
+    starts = [e for e in entries if e.action == "start"]
+    assert len(starts) >= 2
+    assert all(e.before is not None for e in starts[1:])
+    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", office.stream.bootstrap)
+    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", office.stream.prefix)
+    command = ["verify", "--audit", "--audit-heads", str(tmp_path / "heads.json"), "--json"]
+    for _ in range(2):
+        found = CliRunner().invoke(app, command)
+        assert found.exit_code == 0, found.output
+    verdict = json.loads(found.stdout)
+    assert (verdict["records"], verdict["damaged"], len(verdict["heads"])) == (len(entries), 0, len(starts))
+    heads = json.loads((tmp_path / "heads.json").read_text())
+    (tmp_path / "heads.json").write_text(json.dumps(heads | {"0" * 16: [3, 10**6, "0" * 64]}))
+    lost = CliRunner().invoke(app, command)
+    assert (lost.exit_code, "is not there any more" in lost.stdout) == (1, True)
+
+
 def rows(page: str) -> list[str]:
     """The cases of a page, in order."""
     return re.findall(r'<td class="id"><a href="/cases/([0-9-]+)"', page)
@@ -95,6 +130,49 @@ def rows(page: str) -> list[str]:
 
 def read(office: Office, topic: str) -> list[Any]:
     """What a topic holds."""
-    import asyncio
-
     return asyncio.run(office.stream.read(topic))
+
+
+def test_a_batch_is_written_when_its_time_is_over_and_one_that_is_undone_never(office: Office) -> None:
+    """On the topics: three decisions with labels, none of the other three."""
+    ana = office.client("ana")
+    untouched = [one for one in office.cases().values() if one.state == "open" and not one.history][:6]
+    done, undone = untouched[:3], untouched[3:]
+    for chosen in (done, undone):
+        cases = [f"{one.case_id}~{one.version}" for one in chosen]
+        answer = ana.submit("/bulk", action="dismiss", case=cases, note="a test of the terminal")
+        batch = re.search(r"batch=([\w-]+)", answer.headers["location"])[1]  # type: ignore[index]
+        if chosen is undone:
+            ana.submit(f"/bulk/{batch}/undo")
+        else:
+            wait(office.console, lambda batch=batch: "3 of 3 cases dismissed" in ana.get(f"/bulk/{batch}").text)
+    after = office.cases()
+    assert {after[one.case_id].state for one in done} == {"dismissed"}
+    assert {after[one.case_id].version for one in undone} == {one.version for one in undone}
+    labelled = {json.loads(record.value)["transaction_id"] for record in read(office, LABELS.name)}
+    assert {alert.transaction_id for one in done for alert in one.listed} <= labelled
+    assert not {alert.transaction_id for one in undone for alert in one.listed} & labelled
+
+
+@needs_chromium
+@pytest.mark.asyncio(loop_scope="function")
+async def test_two_analysts_at_once_in_two_browsers_get_two_cases_and_see_each_other(office: Office) -> None:
+    """On the real topics: both press at the same moment; ben then looks at ana's case, and is told of her decision."""
+    async with (
+        chromium() as browser,
+        person(browser, office.url, "ana") as ana,
+        person(browser, office.url, "ben") as ben,
+    ):
+        await asyncio.gather(ana.press("n"), ben.press("n"))
+        for one in (ana, ben):
+            await one.page.wait_for_url("**did=take")
+        paths = [one.page.url.partition("?")[0] for one in (ana, ben)]
+        assert paths[0] != paths[1]
+        case_id = paths[0].rpartition("/")[2]
+        await ben.go(f"/cases/{case_id}")
+        assert "with ana" in await ben.text()
+        await ana.press("d", "Enter")
+        await ana.page.wait_for_url("**did=dismiss")
+        await ben.page.wait_for_selector("text=This case has changed: dismissed by ana", timeout=20_000)
+    found = await asyncio.to_thread(office.cases)
+    assert (found[case_id].state, found[case_id].decided_by) == ("dismissed", "ana")

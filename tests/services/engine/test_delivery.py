@@ -5,6 +5,7 @@ import gc
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from aiokafka import TopicPartition
@@ -18,6 +19,10 @@ from services.engine.worker import RETRIABLE_ERRORS
 from services.kafka import client as connections
 from services.settings.processing import RuntimeSettings
 from tests.services.harness import Stream
+
+Profile = Literal["throughput", "latency"]
+PROFILES = pytest.mark.parametrize("profile", ["throughput", "latency"])
+"""Offsets behind the sends, and beside them."""
 
 
 def yes() -> bool:
@@ -36,6 +41,10 @@ class Scene:
     def source(self) -> TopicPartition:
         """The input partition."""
         return TopicPartition(f"{self.stream.prefix}in", 0)
+
+    def take(self, profile: Profile) -> None:
+        """For deliveries that are made from now on."""
+        self.runtime = self.runtime.model_copy(update={"profile": profile})
 
     def delivery(self) -> ExactlyOnce:
         """A fresh one, as a new owner has it."""
@@ -91,8 +100,10 @@ async def made(stream: Stream) -> Scene:
     return Scene(stream, RuntimeSettings(group=f"{stream.prefix}group"))
 
 
-async def test_outputs_and_offset_become_visible_together(scene: Scene) -> None:
+@PROFILES
+async def test_outputs_and_offset_become_visible_together(scene: Scene, profile: Profile) -> None:
     """The plain case."""
+    scene.take(profile)
     delivery = scene.delivery()
     await delivery.start()
     await delivery.deliver([write(scene.out, b"a", b"b")], 2, yes)
@@ -111,8 +122,10 @@ async def test_a_batch_larger_than_a_record_batch_is_split_and_stays_in_order(sc
     assert await scene.values() == values
 
 
-async def test_a_failed_send_commits_nothing(scene: Scene) -> None:
+@PROFILES
+async def test_a_failed_send_commits_nothing(scene: Scene, profile: Profile) -> None:
     """Rule A: the client's own commit ignores a refused batch; ours must not."""
+    scene.take(profile)
     delivery = scene.delivery()
     await delivery.start()
     with pytest.raises(KafkaError):
@@ -122,8 +135,10 @@ async def test_a_failed_send_commits_nothing(scene: Scene) -> None:
     assert await scene.committed() is None
 
 
-async def test_a_partition_taken_away_before_the_commit_commits_nothing(scene: Scene) -> None:
+@PROFILES
+async def test_a_partition_taken_away_before_the_commit_commits_nothing(scene: Scene, profile: Profile) -> None:
     """Rule E: the token is looked at after everything is sent and before the commit."""
+    scene.take(profile)
     delivery = scene.delivery()
     await delivery.start()
     with pytest.raises(RevokedError):
@@ -133,8 +148,10 @@ async def test_a_partition_taken_away_before_the_commit_commits_nothing(scene: S
     assert await scene.committed() is None
 
 
-async def test_a_new_owner_fences_the_old_one_whatever_the_group_believes(scene: Scene) -> None:
+@PROFILES
+async def test_a_new_owner_fences_the_old_one_whatever_the_group_believes(scene: Scene, profile: Profile) -> None:
     """Rule C: one transactional id for each input partition."""
+    scene.take(profile)
     old, new = scene.delivery(), scene.delivery()
     await old.start()
     await old.deliver([write(scene.out, b"old")], 1, yes)
@@ -246,7 +263,7 @@ async def test_a_producer_is_worn_out_by_age_and_by_count(scene: Scene, monkeypa
 @pytest.mark.broker
 async def test_a_delivery_without_coordinator_is_discarded_within_a_bound(topic_prefix: str, tmp_path: Path) -> None:
     """Closing the client waits for a coordinator that may not come back: the partition could not start again meanwhile."""
-    kafka = EmbeddedKafka(heap_mb=256)
+    kafka = EmbeddedKafka(heap_mb=256, quick=True)
     await asyncio.to_thread(kafka.start)
     try:
         scene = await made(Stream(kafka.bootstrap, topic_prefix, tmp_path))

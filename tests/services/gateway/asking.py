@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import time
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -22,10 +23,15 @@ class Door:
         self.stream = stream
         self.process = stream.service("services.gateway", **{"ASSAY_GATEWAY_PORT": "0", **environment})
 
+    @cached_property
+    def address(self) -> str:
+        """Where it serves: host:port."""
+        return self.process.address()
+
     @property
     def url(self) -> str:
-        """Where it serves."""
-        return f"http://{self.process.address()}"
+        """The same, as a URL."""
+        return f"http://{self.address}"
 
     @property
     def grpc(self) -> str:

@@ -18,6 +18,7 @@ from services.gateway.waiting import WaitingRoom
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 from services.settings.processing import RuntimeSettings
+from services.web.lag import LoopLag
 from services.web.server import check_tls, listen
 
 PARTITIONS = 4
@@ -36,11 +37,13 @@ def gateway_of(settings: GatewaySettings, written: Written, product: str | None 
     """What the API stands on."""
     registry = CollectorRegistry()
     metrics = GatewayMetrics(registry)
+    lag = LoopLag(metrics.loop_lag.observe, monotonic_s)
     return Gateway(
         settings,
         default_source(),
         EventReader(None, RuntimeSettings(), PARTITIONS, wall_ms),
-        WaitingRoom(settings, written, metrics, monotonic_s),
+        WaitingRoom(settings, written, metrics, monotonic_s, lag.margin_s),
+        lag,
         metrics,
         registry,
         PARTITIONS,
@@ -56,7 +59,7 @@ async def served(settings: GatewaySettings, written: Written) -> AsyncIterator[i
     check_tls(settings, "ASSAY_GATEWAY_")
     listening, stop = listen(settings, "ASSAY_GATEWAY_", backlog=1024), asyncio.Event()
     gateway = gateway_of(settings, written)
-    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, stop))
+    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, gateway.lag, stop))
     try:
         yield listening.getsockname()[1]
     finally:

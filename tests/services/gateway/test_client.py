@@ -29,6 +29,14 @@ async def test_both_clients_and_the_command_get_the_same_decision(door: Door) ->
     assert json.loads(asked.stdout) == json.loads(again.model_dump_json())
 
 
+async def test_a_decision_is_found_by_an_id_that_a_path_would_not_take(door: Door) -> None:
+    """Ids may hold any printable character."""
+    event = {**payment(102), "transaction_id": "ü/b?c=d#e%2Ff g"}
+    with GatewayClient(door.url) as gateway:
+        decided = gateway.decide(event, deadline_ms=10_000)
+        assert gateway.decision(str(event["transaction_id"])).score == decided.score is not None
+
+
 async def test_a_problem_is_an_error_that_says_what_is_wrong(door: Door) -> None:
     """With its details."""
     with GatewayClient(door.url) as gateway, pytest.raises(GatewayProblemError, match="amount") as refused:

@@ -13,11 +13,13 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.clock import monotonic_s
 from services.gateway.server import serve
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 from services.web import server
 from services.web.connections import HEADERS_MAX
+from services.web.lag import LoopLag
 from services.web.server import listen
 from tests.services.harness import WAIT_S_MAX
 from tests.services.secured import Authority
@@ -93,7 +95,9 @@ async def serving(**settings: Any) -> AsyncIterator[Served]:
         GatewayMetrics(CollectorRegistry()),
     )
     app = App()
-    task = asyncio.create_task(serve(app, listening, made, metrics, stop))
+    task = asyncio.create_task(
+        serve(app, listening, made, metrics, LoopLag(metrics.loop_lag.observe, monotonic_s), stop)
+    )
     served = Served(listening.getsockname(), metrics)
     try:
         yield served

@@ -45,7 +45,7 @@ async def test_scores_and_decisions_of_a_back_fill_outlive_retention(tmp_path: P
 
     A topic of the same retention whose records bear the old time shows that retention runs: it is emptied.
     """
-    with EmbeddedKafka(properties=EAGER) as kafka:
+    with EmbeddedKafka(properties=EAGER, quick=True) as kafka:
         stream = Stream(kafka.bootstrap, f"t-{uuid.uuid4().hex[:12]}.", tmp_path, partitions=1)
         await stream.create()
         name, canary = stream.prefix + TRANSACTIONS.name, "canary"

@@ -179,8 +179,7 @@ async def test_a_policy_is_swapped_without_a_restart_and_every_payment_names_the
     assert (status, found["recorded"], found["answered"]) == (0, True, 4)
     await send(stream, 400, 800)
     await stream.caught_up([scorer])
-    status, found = await asked("promote", "fraud/2", "--why", "lower")
-    assert (status, found["recorded"]) == (0, True)
+    assert (await asked("promote", "fraud/2", "--why", "lower"))[1]["recorded"]
     status, found = await asked("shadow", "fraud/3")
     assert (status, found["recorded"]) == (0, True)
     await send(stream, 800, 1200)
@@ -198,6 +197,10 @@ async def test_a_policy_is_swapped_without_a_restart_and_every_payment_names_the
     assert (status, found["bundle"]) == (0, "fraud/1")
     await send(stream, 2000, 2400)
     await stream.caught_up([scorer])
+    assert (await asked("rollback", "--why", "the first one, too"))[1]["recorded"]
+    await send(stream, 2400, 2600)
+    await stream.caught_up([scorer])
+    assert (await asked("rollback"))[0] == 2, "there is nothing to take back any more"
     assert scorer.terminate() == 0
 
     said = {
@@ -205,16 +208,16 @@ async def test_a_policy_is_swapped_without_a_restart_and_every_payment_names_the
         for score in map(json.loads, (r.value for r in await stream.read("scores")))
     }
     one, two = (f"fraud/{policy.version}@{policy.digest()[:12]}" for policy in (policy_of(1), policy_of(2, 400.0)))
-    named = [{said[i].get("policy") for i in range(start, start + 400)} for start in range(0, 2400, 400)]
-    assert named == [{None}, {one}, {two}, {two}, {two}, {one}]
+    named = [{said[i].get("policy") for i in range(start, start + 200)} for start in range(0, 2600, 400)]
+    assert named == [{None}, {one}, {two}, {two}, {two}, {one}, {None}]
     assert not {"policy", "action", "rules"} & said[0].keys(), "without a policy outputs are as they were"
     decisions = [json.loads(record.value) for record in await stream.read("decisions")]
     beside = {decision["shadow_policy"]["policy"] for decision in decisions if "shadow_policy" in decision}
     assert {name.partition("@")[0] for name in beside} == {"fraud/3"}
     status, found = await asyncio.to_thread(read_back, stream, monkeypatch, capsys, "verify")
-    assert (status, found["misjudged"], found["unruled"], found["scores"]) == (0, 0, 0, 2400), found
+    assert (status, found["misjudged"], found["unruled"], found["scores"]) == (0, 0, 0, 2600), found
     status, found = await asyncio.to_thread(read_back, stream, monkeypatch, capsys, "replay")
-    assert (status, found["compared"], found["differing"], found["other_policy"]) == (0, 2400, 0, 0), found
+    assert (status, found["compared"], found["differing"], found["other_policy"]) == (0, 2600, 0, 0), found
 
 
 async def test_a_rule_asks_a_list_and_a_replay_sees_the_list_as_it_was(

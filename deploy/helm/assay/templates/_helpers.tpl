@@ -67,15 +67,21 @@ containers:
       # with cuda, and not auto, a pod without one refuses to start
       - {name: ASSAY_DEVICE, value: cuda}
       {{- end }}
+      {{- with .service.grpcPort }}
+      - {name: ASSAY_GATEWAY_GRPC_PORT, value: {{ . | toString | quote }}}
+      {{- end }}
       {{- range $name, $value := .service.settings }}
       - {name: {{ $name }}, value: {{ $value | toString | quote }}}
       {{- end }}
     {{- if .service.port }}
     ports:
       - {name: http, containerPort: {{ .service.port }}}
-    startupProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 5, failureThreshold: 60}
-    livenessProbe: {httpGet: {path: /livez, port: http}, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6}
-    readinessProbe: {httpGet: {path: /readyz, port: http}, periodSeconds: 5, timeoutSeconds: 5}
+      {{- with .service.grpcPort }}
+      - {name: grpc, containerPort: {{ . }}}
+      {{- end }}
+    startupProbe: {httpGet: {path: /livez, port: http{{ if .service.tls }}, scheme: HTTPS{{ end }}}, periodSeconds: 5, failureThreshold: 60}
+    livenessProbe: {httpGet: {path: /livez, port: http{{ if .service.tls }}, scheme: HTTPS{{ end }}}, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6}
+    readinessProbe: {httpGet: {path: /readyz, port: http{{ if .service.tls }}, scheme: HTTPS{{ end }}}, periodSeconds: 5, timeoutSeconds: 5}
     {{- end }}
     resources:
       requests: {cpu: {{ .service.resources.cpu | quote }}, memory: {{ .service.resources.memory }}}

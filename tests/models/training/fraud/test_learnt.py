@@ -23,7 +23,7 @@ from models.training.data import Cuts, TrainingError, train_days
 from models.training.fraud.file_history import read_history
 from models.training.fraud.history import History
 from models.training.fraud.train import FraudSettings, cuts_from, train_fraud, with_epochs
-from schemas.attribute_kinds import CategoryFeature
+from schemas.feature_kinds.event import CategoryFeature
 from schemas.feature_spec import FeatureSpec
 from tests.models.training.fraud import shop_kinds
 from tests.models.training.fraud.shop_kinds import BAD, DAY_MS, NEW, RARE, START_DAY

@@ -17,7 +17,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from models.bundle.load import load_bundle
-from models.foreign import join
+from models.foreign import operators
+from models.foreign.new_graph import Joining
 from models.scoring.session import ModelSession
 from models.scoring.shapley import explain
 from tests.models.foreign.making import held_out, model, payments, spec, write_reference
@@ -231,10 +232,10 @@ def test_a_graph_that_says_something_else_than_the_model_is_refused(
 ) -> None:
     """An operator that is written wrongly is found by its answers, on the user's own rows."""
 
-    def wrong(joining: join.Joining, node: onnx.NodeProto) -> None:
+    def wrong(joining: Joining, node: onnx.NodeProto) -> None:
         joining.set(node, joining.node("Relu", [joining.value(node.input[0])]))
 
-    monkeypatch.setitem(join._WRITERS, ("", "Tanh"), wrong)
+    monkeypatch.setitem(operators.WRITERS, ("", "Tanh"), wrong)
     (here / "net.onnx").write_bytes(model("network of pytorch").onnx)
     given = ["net.onnx", "--features", str(SPEC), "--reference", "rows.parquet", "--out", "bundle"]
     assert run_main(monkeypatch, "bundle", "build", *given) == 2

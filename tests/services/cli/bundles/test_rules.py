@@ -29,6 +29,17 @@ def test_the_examples_of_the_docs_come_out_as_expected(
     assert (found["failed"], [one["action"] for one in found["outcomes"]]) == (0, ["decline", "approve", "approve"])
 
 
+def test_the_examples_of_credit_come_out_as_expected(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the same command, for the other product."""
+    policy, cases = (str(ROOT / f"docs/examples/credit_policy{part}.yaml") for part in ("", "_cases"))
+    assert run_main(monkeypatch, "rules", "test", policy, "--cases", cases, "--product", "credit", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["failed"] == 0
+    assert run_main(monkeypatch, "policy", "check", policy) == 2
+    assert "it judges applications, and the bundle payments" in capsys.readouterr().err
+
+
 def test_an_example_that_comes_out_otherwise_fails_the_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

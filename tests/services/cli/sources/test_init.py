@@ -75,7 +75,11 @@ def test_the_proposed_features_fit_the_source_and_read_what_models_may_read(
     is met, too.
     """
     folder = tmp_path / "shop"
-    assert run_main(monkeypatch, "init", str(folder), "--source", str(inputs[0]), "--sample", str(inputs[1])) == 0
+    given = ("init", str(folder), "--source", str(inputs[0]), "--sample", str(inputs[1]))
+    assert run_main(monkeypatch, *given) == 1
+    assert "amounts are in EUR (90), USD (10)" in " ".join(capsys.readouterr().err.split())
+    assert not folder.exists()
+    assert run_main(monkeypatch, *given, "--rates", "USD=0.9") == 0
     spec = load_spec(folder / "features.yaml", may_learn=True)
     assert spec.open_categories == ("status", "city")
     assert misfit(spec, load_source(folder / "source.yaml")) is None
@@ -90,15 +94,14 @@ def test_the_proposed_features_fit_the_source_and_read_what_models_may_read(
     }
     assert not any("note" in name for name in kinds)
     assert spec.currencies is not None
-    assert spec.currencies.only == "EUR"
-    assert "EUR, USD" in capsys.readouterr().err
+    assert (spec.currencies.only, spec.currencies.rates) == ("EUR", {"USD": 0.9})
 
 
 def test_a_folder_that_is_worked_in_is_not_written_over(
     inputs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Unless that is said."""
-    given = ("init", str(tmp_path / "shop"), "--source", str(inputs[0]), "--sample", str(inputs[1]))
+    given = ("init", str(tmp_path / "shop"), "--source", str(inputs[0]), "--sample", str(inputs[1]), "--rates", "none")
     assert run_main(monkeypatch, *given) == 0
     (tmp_path / "shop/features.yaml").write_text("mine")
     assert run_main(monkeypatch, *given) != 0
@@ -139,7 +142,18 @@ def test_every_command_of_the_readme_is_one_with_these_options(
 ) -> None:
     """By each command's own `--help`; the slow tests type them."""
     folder = tmp_path / "shop"
-    given = ("init", str(folder), "--source", str(inputs[0]), "--sample", str(inputs[1]), "--label", "fraud")
+    given = (
+        "init",
+        str(folder),
+        "--source",
+        str(inputs[0]),
+        "--sample",
+        str(inputs[1]),
+        "--label",
+        "fraud",
+        "--rates",
+        "none",
+    )
     assert run_main(monkeypatch, *given) == 0
     lines = re.findall(r"^ {4,}(?:\w+=\S+ )*assay (.+)$", (folder / "README.md").read_text(), re.MULTILINE)
     assert len(lines) == 10
@@ -159,7 +173,7 @@ def test_a_folder_is_made_of_a_stream_or_of_a_spec(
     assert run_main(monkeypatch, "init", folder) == 2
     assert run_main(monkeypatch, "init", folder, "--from", str(inputs[1]), "--source", str(inputs[0])) == 2
     assert capsys.readouterr().err.count("give one of them") == 2
-    given = ("--source", str(inputs[0]), "--sample", str(inputs[1]), "--labelled", str(inputs[1]))
+    given = ("--source", str(inputs[0]), "--sample", str(inputs[1]), "--labelled", str(inputs[1]), "--rates", "none")
     assert run_main(monkeypatch, "init", folder, *given) == 2
     assert "name it with --label" in " ".join(capsys.readouterr().err.split())
     assert run_main(monkeypatch, "init", folder, *given, "--label", "fraud") == 2

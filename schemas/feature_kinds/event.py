@@ -1,4 +1,4 @@
-"""The kinds of features that read attributes of one event, a payment or an application, and simple arithmetic of them."""
+"""Kinds that read one event, a payment or an application: its fields and attributes, and simple arithmetic of them."""
 
 import operator
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from schemas.base import Number, Part
-from schemas.feature_kinds import BaseFeature, Transform, number_words, seconds_words
+from schemas.feature_kinds.base import BaseFeature, Transform, TransformedFeature, number_words, seconds_words
 
 ATTRIBUTES_MAX = 256
 """Attributes of one application, at most."""
@@ -21,6 +21,41 @@ Total = Literal["mean", "sum", "max", "min"]
 
 SAME_MAX = 3
 """Values with one number that are named; more are only counted."""
+
+_CALENDAR_WORDS = {
+    "hour": "local time of day",
+    "is_night": "at night (local time before 07:00)",
+    "is_weekend": "on a Saturday or Sunday (local time)",
+}
+
+
+class FieldFeature(TransformedFeature):
+    """A number of the payment itself."""
+
+    kind: Literal["field"] = Field(description="A number of the payment itself.")
+    field: Literal["amount"] = Field(description="Which one.")
+
+    def _derived_words(self) -> str:
+        return self.field
+
+
+class CalendarFeature(BaseFeature):
+    """What the local clock and calendar said."""
+
+    kind: Literal["calendar"] = Field(description="Local clock and calendar.")
+    part: Literal["hour", "is_night", "is_weekend"] = Field(
+        description="hour: 0 to 24 with fractions; is_night: 1 from 00:00 to 06:59:59; is_weekend: 1 on Saturday and Sunday."
+    )
+
+    def value_words(self, value: float) -> str:
+        """A time of day, or yes and no."""
+        if self.part != "hour":
+            return "yes" if value else "no"
+        hour, minute = divmod(int(value * 60), 60)
+        return f"{hour:02d}:{minute:02d}"
+
+    def _derived_words(self) -> str:
+        return _CALENDAR_WORDS[self.part]
 
 
 class AttributeFeature(BaseFeature):
@@ -104,7 +139,7 @@ class Learn(Part):
     encode: Literal["embedding", "frequency", "rate"] = Field(
         "embedding",
         description="embedding: each value has weights of its own in the network; frequency: its share of the training cut; "
-        "rate: its share of frauds there, drawn towards the share of all by `smoothing`.",
+        "rate: its share of frauds, or of defaults, there, drawn towards the share of all by `smoothing`.",
     )
     values_max: Annotated[int, Field(ge=1, le=200)] = Field(50, description="So many values are named, the commonest.")
     count_min: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
@@ -112,6 +147,11 @@ class Learn(Part):
     )
     smoothing: Annotated[float, Field(ge=0.0, le=1e6)] = Field(
         50.0, description="rate: as if so many more events of the value had the rate of all."
+    )
+    outcome: Literal["frauds", "defaults"] = Field(
+        "frauds",
+        exclude_if=lambda outcome: outcome == "frauds",
+        description="What a rate is of, in words; training on applications writes defaults.",
     )
 
 
@@ -165,7 +205,7 @@ class CategoryFeature(OneAttributeFeature):
 
     def _measured_words(self, value: float) -> str:
         names = [name for name, one in self.values.items() if _same(value, one.number)]
-        what = "frauds" if self.learn and self.learn.encode == "rate" else "of all"
+        what = self.learn.outcome if self.learn and self.learn.encode == "rate" else "of all"
         share = f"{number_words(100 * value)} % {what}"
         return f"{' or '.join(names)} ({share})" if 0 < len(names) <= SAME_MAX else share
 
@@ -323,7 +363,6 @@ class NetworkFeature(OneAttributeFeature):
 ApplicationFeature = (
     NumberFeature | CategoryFeature | FlagFeature | MissingFeature | CombinedFeature | RatioFeature | DifferenceFeature
 )
-"""What payments and applications have. The order says nothing: a spec names its kinds."""
+"""What applications have, too. The order says nothing: a spec names its kinds."""
 
-EventFeature = BetweenFeature | NetworkFeature
-"""What reads times and addresses, which applications have not."""
+EventFeature = FieldFeature | CalendarFeature | ApplicationFeature | BetweenFeature | NetworkFeature

@@ -1,0 +1,145 @@
+"""Signatures of persons on steps: who has to have signed what, and whether they have."""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from models.bundle.dsse import signature_holds, signature_of
+from models.bundle.files import BundleError
+from models.bundle.keys import PrivateKey, PublicKey, fingerprint, public_key
+from schemas.approval import StepStatement, Subject
+from schemas.control import POLICY_CHANNELS, Control
+from schemas.person import Person, Persons, PersonSignature, Role, SignedStep
+from schemas.registry import RegistryEvent
+
+STEP_TYPE = "application/vnd.assay.step+json"
+FILE_BYTES_MAX = 4 << 20
+SIGNERS: tuple[Role, ...] = ("risk-officer", "admin")
+
+
+class PersonsFileError(BundleError):
+    """The file of persons cannot be used: one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPerson:
+    """Someone of the file, with the key that was read."""
+
+    person: Person
+    key: PublicKey
+
+
+def read_persons(path: Path) -> dict[str, KnownPerson]:
+    """Those of the file, by their key's fingerprint. Raises PersonsFileError."""
+    try:
+        with path.open("rb") as file:
+            content = yaml.safe_load(file.read(FILE_BYTES_MAX))
+        listed = Persons.model_validate(_as_given(content)).persons
+    except OSError as error:
+        raise PersonsFileError(
+            f"{path} cannot be read ({error.strerror}): ASSAY_PERSONS_FILE names the persons who sign."
+        ) from None
+    except (yaml.YAMLError, ValidationError, TypeError, ValueError):
+        raise PersonsFileError(
+            f"{path} is no file of persons: write `persons:`, and of each one `name`, `role` and `public_key` (PEM)."
+        ) from None
+    found: dict[str, KnownPerson] = {}
+    for one in listed:
+        key = public_key(one.public_key.encode(), f"The key of {one.name} in {path}")
+        found[fingerprint(key)] = KnownPerson(one, key)
+    if len(found) != len(listed) or len({one.name.casefold() for one in listed}) != len(listed):
+        raise PersonsFileError(f"{path} has a name or a key twice: each person has one of their own.")
+    return found
+
+
+def _as_given(content: Any) -> Any:
+    """Lists as the strict model takes them."""
+    return {"persons": tuple(content["persons"])}
+
+
+def sign_step(statement: str, key: PrivateKey, name: str) -> PersonSignature:
+    """A person's signature over a statement."""
+    signature = base64.b64encode(signature_of(statement.encode(), STEP_TYPE, key)).decode()
+    return PersonSignature(by=name, key=fingerprint(key.public_key()), signature=signature)
+
+
+@dataclass(frozen=True, slots=True)
+class StepRule:
+    """How many persons have to have signed a promotion, rollback or withdrawal, and whose keys count."""
+
+    persons: Mapping[str, KnownPerson]
+    signatures_min: int
+
+    def signers(self, signed: SignedStep) -> list[str]:
+        """Names of the persons who signed and may, each once."""
+        names: dict[str, None] = {}
+        for one in signed.signatures:
+            known = self.persons.get(one.key)
+            if known is None or known.person.role not in SIGNERS:
+                continue
+            try:
+                signature = base64.b64decode(one.signature, validate=True)
+            except binascii.Error:
+                continue
+            if signature_holds(signed.statement.encode(), STEP_TYPE, signature, known.key):
+                names[known.person.name] = None
+        return list(names)
+
+    def statement(self, signed: SignedStep | None) -> StepStatement:
+        """What enough persons signed. Raises BundleError where they did not."""
+        if signed is None:
+            raise BundleError(
+                f"It carries no signature of a person, and {self.signatures_min} are needed.", "signature"
+            )
+        names = self.signers(signed)
+        if len(names) < self.signatures_min:
+            who = f"only {' and '.join(names)}" if names else "no one of ASSAY_PERSONS_FILE"
+            raise BundleError(f"{self.signatures_min} persons have to sign it, and {who} did.", "signature")
+        try:
+            return StepStatement.model_validate_json(signed.statement)
+        except ValidationError:
+            raise BundleError("What persons signed is no step.", "signature") from None
+
+    def check_event(self, event: RegistryEvent, subject: Subject, index: int, counted: Sequence[RegistryEvent]) -> None:
+        """Raises BundleError where a step of a history may not count. counted: the steps before it, by their places."""
+        if event.action == "publish":
+            return
+        said = self.statement(event.signed)
+        if (said.subject, said.action, said.channel) != (subject, event.action, event.channel):
+            raise BundleError("Persons signed another step.", "signature")
+        if event.bundle != (said.before if event.action == "withdraw" else said.bundle):
+            raise BundleError("Persons signed a step of another bundle.", "signature")
+        later = counted[said.registry_steps : index]
+        if said.registry_steps > index or any(_same(one, event) for one in later):
+            raise BundleError("It was signed before another step of the channel: it is repeated.", "signature")
+
+    def check_command(self, command: Control, written_at_ms: int) -> StepStatement:
+        """What persons signed for a command. written_at_ms: by the broker's clock. Raises BundleError."""
+        said = self.statement(command.signed)
+        subject, channel = _of_channel(command)
+        if (said.subject, said.channel) != (subject, channel) or said.registry_steps != command.registry_steps:
+            raise BundleError("Persons signed another step than this command.", "signature")
+        done = command.bundle == said.bundle and command.rollback == (said.action == "rollback")
+        taken_back = command.rollback and command.bundle == said.before and command.replaces == said.bundle
+        if not (done or taken_back):
+            raise BundleError("Persons signed a command about another bundle.", "signature")
+        if written_at_ms >= said.expires_at_ms:
+            raise BundleError("What persons signed was over before the command was written.", "signature")
+        return said
+
+
+def _same(one: RegistryEvent, other: RegistryEvent) -> bool:
+    return (one.bundle.name, one.channel) == (other.bundle.name, other.channel)
+
+
+def _of_channel(command: Control) -> tuple[Subject, str]:
+    for registry, policy in POLICY_CHANNELS.items():
+        if command.channel == policy:
+            return "policy", registry
+    return "bundle", command.channel

@@ -1,0 +1,222 @@
+"""Requests for changes that need a second person: what is on `approvals`, and what may be made of it.
+
+Pure but for `read_requests`. A request is open until another rejects it, it is carried out, or its time is over; approvals of
+who asked, and of anything but what was asked for, count for nothing.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiokafka import TopicPartition
+
+from schemas import codec
+from schemas.approval import ENTRIES_MAX, ApprovalRecord, StepStatement, Subject
+from schemas.lists import ListEntry, entry_key, entry_problem
+from schemas.person import PersonSignature, SignedStep
+from schemas.privacy import card_numbers_in
+from schemas.topics import APPROVALS
+from services.clock import wall_ms
+from services.errors import AssayError
+from services.kafka.client import reader
+from services.kafka.topics_admin import describe_topics
+from services.settings.kafka import KafkaSettings, TopicSettings
+
+POLL_MS = 500
+HOUR_MS = 3_600_000
+WORDS = {"bundle": "bundle", "policy": "policy", "list": "list"}
+
+State = Literal["open", "approved", "rejected", "done", "over"]
+
+
+class NotAllowedError(AssayError):
+    """An answer that is not this person's to give, or comes too late: one sentence."""
+
+
+@dataclass(slots=True)
+class Request:
+    """What somebody asked for, and what others said to it."""
+
+    record: ApprovalRecord
+    statement: StepStatement
+    approvals: list[ApprovalRecord] = field(default_factory=list)
+    ended: ApprovalRecord | None = None
+
+    @property
+    def request_id(self) -> str:
+        """Its name."""
+        return self.record.request_id
+
+    @property
+    def text(self) -> str:
+        """The statement as it was written: what is signed."""
+        return self.record.statement or ""
+
+    def state(self, now_ms: int) -> State:
+        """Where it stands."""
+        if self.ended is not None:
+            return "done" if self.ended.kind == "done" else "rejected"
+        if now_ms >= self.statement.expires_at_ms:
+            return "over"
+        return "approved" if self.approvals else "open"
+
+    def words(self) -> str:
+        """What it would do, for people."""
+        said = self.statement
+        if said.subject == "list":
+            entries = self.record.entries
+            off = sum(entry.removed for entry in entries)
+            return f"{len(entries) - off:,} onto the list {said.line}, {off:,} off it"
+        target = f"{said.bundle} ({said.bundle.digest[:12]})" if said.bundle else "nothing"
+        return f"{said.action} {said.subject} {target} as {said.channel}, in place of {said.before or 'nothing'}"
+
+    def signed(self) -> SignedStep:
+        """The statement with every signature that came with it."""
+        found = [one.signature for one in (self.record, *self.approvals) if one.signature is not None]
+        return SignedStep(statement=self.text, signatures=tuple(found[:4]))
+
+
+def digest_of(statement: str) -> str:
+    """What an answer names of a request."""
+    return hashlib.sha256(statement.encode()).hexdigest()
+
+
+def entries_digest(entries: Sequence[ListEntry]) -> str:
+    """Of what a request would write to a list."""
+    lines = sorted(entry.model_dump_json() for entry in entries)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def new_request(
+    by: str, subject: Subject, keep_h: float, entries: Sequence[ListEntry] = (), **said: Any
+) -> ApprovalRecord:
+    """A request, without a signature. Raises AssayError where it cannot be made."""
+    if len(entries) > ENTRIES_MAX:
+        raise AssayError(
+            f"{len(entries):,} entries need a second person, who can look at {ENTRIES_MAX:,} at a time: split them."
+        )
+    now_ms, number = wall_ms(), secrets.token_hex(6)
+    fields = {
+        "subject": subject,
+        "request_id": number,
+        "by": by,
+        "at_ms": now_ms,
+        "expires_at_ms": now_ms + int(keep_h * HOUR_MS),
+        "entries": entries_digest(entries) if entries else None,
+        **said,
+    }
+    statement = codec.checked(StepStatement, fields).model_dump_json()
+    if card_numbers_in(f"{by} {said.get('why', '')}"):
+        raise AssayError("The reason holds a card number: leave it out.")
+    return ApprovalRecord(
+        request_id=number,
+        kind="request",
+        by=by,
+        at_ms=now_ms,
+        digest=digest_of(statement),
+        statement=statement,
+        entries=tuple(entries),
+    )
+
+
+def answer(
+    request: Request,
+    kind: Literal["approve", "reject", "done"],
+    by: str,
+    note: str = "",
+    signature: PersonSignature | None = None,
+) -> ApprovalRecord:
+    """Somebody's answer to a request. Raises NotAllowedError where it may not be given."""
+    now_ms = wall_ms()
+    state = request.state(now_ms)
+    if state in ("rejected", "done", "over"):
+        raise NotAllowedError(f"Request {request.request_id} is {state}: ask again.")
+    if kind == "approve" and is_same(by, request.record.by):
+        raise NotAllowedError(f"{by} asked for {request.request_id}: another person has to approve it.")
+    if kind == "done" and state != "approved":
+        raise NotAllowedError(
+            f"Request {request.request_id} waits for a second person: `assay approvals approve` is theirs."
+        )
+    if card_numbers_in(f"{by} {note}"):
+        raise NotAllowedError("The note holds a card number: leave it out.")
+    return ApprovalRecord(
+        request_id=request.request_id,
+        kind=kind,
+        by=by,
+        at_ms=now_ms,
+        digest=request.record.digest,
+        note=note,
+        signature=signature,
+    )
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two names are one person's."""
+    return one.strip().casefold() == other.strip().casefold()
+
+
+def requests_of(records: Iterable[ApprovalRecord]) -> dict[str, Request]:
+    """The requests that the topic's records make, the oldest first. What does not fit is passed over."""
+    found: dict[str, Request] = {}
+    for record in records:
+        request = found.get(record.request_id)
+        if record.kind == "request":
+            made = _request(record)
+            if request is None and made is not None:
+                found[record.request_id] = made
+        elif request is not None and record.digest == request.record.digest and request.ended is None:
+            if record.kind != "approve":
+                request.ended = record
+            elif not is_same(record.by, request.record.by) and record.at_ms < request.statement.expires_at_ms:
+                request.approvals.append(record)
+    return found
+
+
+def _request(record: ApprovalRecord) -> Request | None:
+    """None where the statement is not what the record is of, or its entries are not those of the statement."""
+    try:
+        said = codec.read(StepStatement, (record.statement or "").encode())
+    except codec.RejectedError:
+        return None
+    digest = entries_digest(record.entries) if record.entries else None
+    fits = (said.request_id, said.by, said.entries) == (record.request_id, record.by, digest)
+    entries_fit = all(entry_problem(one) is None and one.list_name == said.line for one in record.entries)
+    return (
+        Request(record, said) if fits and entries_fit and digest_of(record.statement or "") == record.digest else None
+    )
+
+
+def approved_entries(request: Request) -> list[tuple[bytes, bytes]]:
+    """Keys and values of the list entries that an approved request writes, with who approved them."""
+    names = ", ".join(dict.fromkeys(one.by for one in request.approvals))
+    written = []
+    for entry in request.record.entries:
+        source = f"{entry.source}; request {request.request_id}, approved by {names}"[:200]
+        changed = entry.model_copy(update={"source": source, "written_at_ms": wall_ms()})
+        written.append((entry_key(changed), codec.write(changed)))
+    return written
+
+
+async def read_requests(kafka: KafkaSettings, topics: TopicSettings) -> dict[str, Request]:
+    """All that the topic holds now. Raises AssayError, KafkaError."""
+    (state,) = await describe_topics(kafka, topics, (APPROVALS,))
+    if not state.partitions:
+        raise AssayError(f"Topic {state.name} does not exist or is hidden from us: `assay topics create` makes it.")
+    source, found = TopicPartition(state.name, 0), list[ApprovalRecord]()
+    consumer = reader(kafka)
+    await consumer.start()
+    try:
+        consumer.assign([source])
+        end = (await consumer.end_offsets([source]))[source]
+        await consumer.seek_to_beginning(source)
+        while await consumer.position(source) < end:
+            for record in (await consumer.getmany(source, timeout_ms=POLL_MS)).get(source, []):
+                try:
+                    found.append(codec.read(ApprovalRecord, record.value or b""))
+                except codec.RejectedError:
+                    continue  # a writer of one record must not stop its readers
+    finally:
+        await consumer.stop()
+    return requests_of(found)

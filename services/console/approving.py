@@ -1,0 +1,61 @@
+"""Requests for changes that need a second person: of lists, done on approval; of bundles and policies, done by a command."""
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import RedirectResponse, Response
+
+from schemas.case import Case
+from schemas.lists import ListEntry
+from services.approvals import NotAllowedError, answer, new_request
+from services.clock import wall_ms
+from services.console.web import Asked, RefusedError
+from services.errors import AssayError
+
+if TYPE_CHECKING:
+    from services.console.routes import Desk
+
+SHOWN_MAX = 100
+
+
+async def ask_for(desk: "Desk", asked: Asked, case: Case, entry: ListEntry, keep_h: float) -> Response:
+    """A request that a second person answers, in place of the entry."""
+    said = {"action": "enter", "line": entry.list_name, "why": entry.reason}
+    try:
+        made = new_request(asked.user.name, "list", keep_h, [entry], **said)
+    except AssayError as error:
+        raise RefusedError(422, str(error)) from None
+    await desk.writer.request(made)
+    return RedirectResponse(f"/cases/{case.case_id}?did=asked-list", 303)
+
+
+async def show(desk: "Desk", asked: Asked) -> Response:
+    """What waits, and what lately did."""
+    return await _page(desk, asked)
+
+
+async def _page(desk: "Desk", asked: Asked, status: int = 200, problem: str | None = None) -> Response:
+    now_ms = wall_ms()
+    found = list((await desk.writer.requests()).values())[::-1]
+    waiting = [one for one in found if one.state(now_ms) in ("open", "approved")]
+    past = [one for one in found if one.state(now_ms) not in ("open", "approved")][:SHOWN_MAX]
+    return desk.render("approvals.html", asked, status, waiting=waiting, past=past, problem=problem)
+
+
+async def answered(desk: "Desk", asked: Asked) -> Response:
+    """Approve or reject. What is about a list is written at once."""
+    verb = asked.text("action")
+    if verb not in ("approve", "reject"):
+        raise RefusedError(400, "There is no such answer.")
+    request = (await desk.writer.requests()).get(asked.request.path_params["request_id"])
+    if request is None:
+        raise RefusedError(404, "There is no such request.")
+    try:
+        given = answer(request, verb, asked.user.name, asked.text("note")[:1000])  # type: ignore[arg-type]
+    except NotAllowedError as error:
+        return await _page(desk, asked, 409, str(error))
+    await desk.writer.request(given)
+    if verb == "approve" and request.statement.subject == "list":
+        request.approvals.append(given)
+        await desk.writer.carry_out(request)
+        await desk.writer.request(answer(request, "done", asked.user.name))
+    return RedirectResponse("/approvals", 303)

@@ -1,0 +1,207 @@
+"""Sign-in at an OpenID provider: code flow with PKCE (RFC 7636), a nonce, and an ID token that is checked here."""
+
+import hashlib
+import secrets
+import ssl
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from schemas import codec
+from services.clock import monotonic_s, wall_ms
+from services.console.roles import ROLES, Role
+from services.console.sessions import same
+from services.console.users import User
+from services.errors import SettingsError
+from services.settings.console import ConsoleSettings
+
+DISCOVERY = "/.well-known/openid-configuration"
+ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA"]
+TIMEOUT_S = 10.0
+METADATA_AGE_S_MAX = 3_600.0
+PENDING_MAX, PENDING_S_MAX = 1_000, 600.0
+LEEWAY_S = 30
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ANSWER_PATH = "/login/oidc/answer"
+NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+
+
+class SignInError(Exception):
+    """Why no one is signed in, in words for who tries."""
+
+
+class Begun(NamedTuple):
+    """A sign-in under way. url: where the browser goes. secret: for a cookie, which binds the answer to this browser."""
+
+    url: str
+    secret: str
+
+
+class _Pending(NamedTuple):
+    verifier: str
+    nonce: str
+    secret_hash: str
+    redirect: str
+    began_s: float
+
+
+def _is_trusted(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+
+
+def roles_of(text: str) -> dict[str, Role]:
+    """Values of the claim, and the role of each. text: ROLE=VALUE, comma-separated. Raises SettingsError."""
+    if not text.strip():
+        return {role: role for role in ROLES}
+    found: dict[str, Role] = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        role, mark, value = pair.partition("=")
+        known = next((one for one in ROLES if one == role.strip()), None)
+        if known is None or not mark or not value.strip():
+            raise SettingsError(
+                f"ASSAY_CONSOLE_OIDC_ROLES has {pair}: write ROLE=VALUE, where a role is one of {', '.join(ROLES)}."
+            )
+        found[value.strip()] = known
+    return found
+
+
+class Provider:
+    """The provider of the settings. Its metadata and keys are read when someone signs in, and kept for an hour."""
+
+    def __init__(self, settings: ConsoleSettings, clock_s: Callable[[], float] = monotonic_s) -> None:
+        """Raises SettingsError where the settings cannot be used."""
+        assert settings.oidc_issuer is not None, "a provider without an issuer"
+        if settings.oidc_client_id is None:
+            raise SettingsError(
+                "ASSAY_CONSOLE_OIDC_ISSUER needs ASSAY_CONSOLE_OIDC_CLIENT_ID, as the provider knows the console."
+            )
+        if not _is_trusted(settings.oidc_issuer):
+            raise SettingsError(
+                "ASSAY_CONSOLE_OIDC_ISSUER is not an https:// address: keys and tokens must come over TLS."
+            )
+        self._issuer, self._client_id = settings.oidc_issuer, settings.oidc_client_id
+        self._settings, self._clock_s = settings, clock_s
+        self._roles = roles_of(settings.oidc_roles)
+        try:
+            ca_file = settings.oidc_ca_file
+            self._tls = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        except (OSError, ssl.SSLError) as error:
+            raise SettingsError(
+                f"ASSAY_CONSOLE_OIDC_CA_FILE cannot be used ({error.strerror}): give a PEM file."
+            ) from None
+        self._metadata: tuple[float, Mapping[str, Any], KeySet] | None = None
+        self._pending: OrderedDict[str, _Pending] = OrderedDict()
+
+    def _client(self, redirect: str) -> AsyncOAuth2Client:
+        secret = self._settings.oidc_client_secret
+        return AsyncOAuth2Client(
+            client_id=self._client_id,
+            client_secret=secret.get_secret_value() if secret else None,
+            token_endpoint_auth_method="client_secret_basic" if secret else "none",
+            scope=self._settings.oidc_scopes,
+            redirect_uri=redirect,
+            code_challenge_method="S256",
+            verify=self._tls,
+            timeout=TIMEOUT_S,
+        )
+
+    async def _known(self) -> tuple[Mapping[str, Any], KeySet]:
+        """Metadata and keys. Raises SignInError where the provider does not answer as one."""
+        if self._metadata is not None and self._clock_s() - self._metadata[0] < METADATA_AGE_S_MAX:
+            return self._metadata[1:]
+        try:
+            async with httpx.AsyncClient(verify=self._tls, timeout=TIMEOUT_S, follow_redirects=False) as client:
+                found = (await client.get(self._issuer.rstrip("/") + DISCOVERY)).raise_for_status().json()
+                if found["issuer"] != self._issuer or not all(_is_trusted(str(found[name])) for name in NEEDED):
+                    raise SignInError("The identity provider answers as another one: tell who runs this console.")
+                keys = KeySet.import_key_set((await client.get(found["jwks_uri"])).raise_for_status().json())
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, JoseError):
+            raise SignInError("The identity provider does not answer: try again in a moment.") from None
+        self._metadata = self._clock_s(), found, keys
+        return found, keys
+
+    async def begin(self, origin: str) -> Begun:
+        """Where to send a browser. origin: of this console, as the browser sees it. Raises SignInError."""
+        metadata, _ = await self._known()
+        verifier, nonce, secret = secrets.token_urlsafe(48), secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        redirect = origin + ANSWER_PATH
+        async with self._client(redirect) as client:
+            url, state = client.create_authorization_url(
+                metadata["authorization_endpoint"], code_verifier=verifier, nonce=nonce
+            )
+        self._pending[state] = _Pending(verifier, nonce, _hash(secret), redirect, self._clock_s())
+        if len(self._pending) > PENDING_MAX:
+            self._pending.popitem(last=False)
+        return Begun(url, secret)
+
+    async def user(self, query: Mapping[str, str], secret: str | None) -> User:
+        """Who came back. query: of the answer. secret: of the browser's cookie. Raises SignInError."""
+        pending = self._pending.pop(query.get("state", ""), None)
+        if (
+            pending is None
+            or self._clock_s() - pending.began_s > PENDING_S_MAX
+            or not same(_hash(secret or ""), pending.secret_hash)
+        ):
+            raise SignInError("This sign-in was not begun in this browser, or too long ago: try again.")
+        if "code" not in query or query.get("iss", self._issuer) != self._issuer:
+            raise SignInError("The identity provider did not sign you in.")
+        metadata, keys = await self._known()
+        try:
+            async with self._client(pending.redirect) as client:
+                token = await client.fetch_token(
+                    metadata["token_endpoint"], code=query["code"], code_verifier=pending.verifier
+                )
+            claims = self._claims(token, keys, pending.nonce)
+        except (AuthlibBaseError, JoseError, httpx.HTTPError, ValueError, KeyError, TypeError):
+            self._metadata = None  # its keys may have changed
+            raise SignInError("What the identity provider answered does not hold: try again.") from None
+        return self._user(claims)
+
+    def _claims(self, token: Mapping[str, Any], keys: KeySet, nonce: str) -> Mapping[str, Any]:
+        """Of the ID token, once its signature, issuer, audience, time and nonce hold. Raises JoseError, KeyError."""
+        decoded = jwt.decode(token["id_token"], keys, algorithms=ALGORITHMS)
+        registry = jwt.JWTClaimsRegistry(
+            now=wall_ms() // 1000,
+            leeway=LEEWAY_S,
+            iss={"essential": True, "value": self._issuer},
+            aud={"essential": True, "value": self._client_id},
+            exp={"essential": True},
+            nonce={"essential": True, "value": nonce},
+        )
+        registry.validate(decoded.claims)
+        party = decoded.claims.get("azp", self._client_id)
+        if party != self._client_id:
+            raise ValueError("of another client")
+        return decoded.claims
+
+    def _user(self, claims: Mapping[str, Any]) -> User:
+        """Name and role by the claims: of several roles the one that may most. Raises SignInError."""
+        given: Any = claims
+        for part in self._settings.oidc_role_claim.split("."):
+            given = given.get(part) if isinstance(given, Mapping) else None
+        values = [given] if isinstance(given, str) else given if isinstance(given, list) else []
+        held = {self._roles[value] for value in values if isinstance(value, str) and value in self._roles}
+        if not held:
+            raise SignInError("You have no role here: ask who runs this console for one.")
+        role = max(held, key=ROLES.index)
+        try:
+            return codec.checked(
+                User, {"name": claims.get(self._settings.oidc_name_claim), "role": role, "password_hash": ""}
+            )
+        except codec.SchemaError:
+            raise SignInError(
+                "Your name at the identity provider cannot be used here: letters, digits and . _ @ - can."
+            ) from None
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,72 @@
+"""Requests for a second person on the console's pages. No Kafka."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.control import BundleRef
+from services.approvals import new_request
+from tests.services.cases.test_stream import alert
+from tests.services.console.conftest import HOSTILE
+from tests.services.console.stand import Stand, case_of, running
+from tests.services.console.test_gate import client
+
+CARD = "card-pseudonym-0001"
+
+
+@pytest.fixture
+def stand(tmp_path: Path, users_file: Path) -> Iterator[Stand]:
+    """One case; lists need a second person."""
+    with running(tmp_path, users_file, [case_of([alert(1, CARD)], 10)]) as stand:
+        stand.desk.request_h = 1.0
+        yield stand
+
+
+def test_a_card_comes_onto_a_list_once_another_approves(stand: Stand) -> None:
+    """Nothing before, not by who asked, and once."""
+    lead, officer, ana = (client(stand, name) for name in ("lead", "risk-officer", "ana"))
+    asked = lead.submit("/cases/0-10/list", list_name="stolen", reason="called", purpose="deny")
+    assert asked.headers["location"] == "/cases/0-10?did=asked-list"
+    assert stand.writer.entries == []
+    (record,) = stand.writer.records
+    path = f"/approvals/{record.request_id}"
+    page = officer.get("/approvals").text
+    assert "1 onto the list stolen" in page
+    assert CARD not in page, "a card is masked there too"
+    assert ana.submit(path, action="approve").status_code == 403
+    own = lead.submit(path, action="approve")
+    assert (own.status_code, "another person has to approve" in own.text) == (409, True)
+    assert officer.submit(path, action="approve", note="checked").status_code == 303
+    (entry,) = stand.writer.entries
+    assert (entry.value, entry.by, "approved by risk-officer" in entry.source) == (CARD, "lead", True)
+    again = client(stand, "admin").submit(path, action="approve")
+    assert (again.status_code, len(stand.writer.entries)) == (409, 1)
+    assert [one.kind for one in stand.writer.records] == ["request", "approve", "done"]
+
+
+def test_a_request_is_rejected_or_taken_back_and_then_nothing_comes_of_it(stand: Stand) -> None:
+    """By another, and by who asked."""
+    lead, officer = client(stand, "lead"), client(stand, "risk-officer")
+    for who in (officer, lead):
+        lead.submit("/cases/0-10/list", list_name="stolen", reason="called", purpose="deny")
+        path = f"/approvals/{stand.writer.records[-1].request_id}"
+        assert who.submit(path, action="reject").status_code == 303
+        assert client(stand, "admin").submit(path, action="approve").status_code == 409
+    assert stand.writer.entries == []
+    assert officer.submit("/approvals/000000000000", action="approve").status_code == 404
+    assert officer.submit(path, action="dance").status_code == 400
+
+
+def test_a_promotion_is_shown_and_approved_and_a_command_does_it(stand: Stand) -> None:
+    """What it says is text, whatever it holds; the console itself writes no step."""
+    bundle = BundleRef(name="fraud", version=2, digest="2" * 64)
+    said = {"action": "promote", "line": "fraud", "channel": "champion", "bundle": bundle, "why": HOSTILE}
+    stand.writer.records.append(new_request("rosa", "bundle", 1.0, **said))
+    officer = client(stand, "risk-officer")
+    page = officer.get("/approvals").text
+    assert "promote bundle fraud/2 (222222222222) as champion" in page
+    assert "<script>alert" not in page
+    officer.submit(f"/approvals/{stand.writer.records[0].request_id}", action="approve")
+    assert [one.kind for one in stand.writer.records] == ["request", "approve"]
+    assert f"--request {stand.writer.records[0].request_id}" in officer.get("/approvals").text

@@ -1,0 +1,177 @@
+"""Actions on many cases: what waits can be taken back, is written once, and survives the process. Without Kafka."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from schemas.case import CaseAction
+from services.console.bulk import Batch, Bulk, _insert
+from services.console.model import WAITING, ReadModel
+from services.console.queries import Queries
+from services.console.writer import Result, UnwrittenError
+from tests.services.cases.test_stream import alert
+from tests.services.console.conftest import Client
+from tests.services.console.stand import LocalWriter, Stand, case_of, running
+
+CASES = [case_of([alert(number, f"card-pseudonym-{number:04d}")], 10 * number) for number in range(12)]
+
+
+@pytest.fixture
+def stand(tmp_path: Path, users_file: Path) -> Iterator[Stand]:
+    """Twelve cases, and a minute to undo."""
+    with running(tmp_path, users_file, CASES, undo_s=60.0) as stand:
+        yield stand
+
+
+def client(stand: Stand, name: str) -> Client:
+    """Someone who is logged in."""
+    one = Client(base_url=stand.url, timeout=30)
+    assert one.login(name).status_code == 303
+    return one
+
+
+def begun(one: Client, action: str, *case_ids: str, **fields: str) -> str:
+    """Begin a batch on the newest versions; its name."""
+    page = one.get("/queue").text
+    chosen = [re.search(rf'value="({case_id}~\d+)"', page)[1] for case_id in case_ids]  # type: ignore[index]
+    answer = one.submit("/bulk", action=action, case=chosen, **fields)
+    return re.search(r"batch=([\w-]+)", answer.headers["location"])[1]  # type: ignore[index]
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Wait for what the console is about to do."""
+    deadline_s = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+def waiting(stand: Stand) -> int:
+    """Actions in the table."""
+    with stand.desk.queries.model.engine.connect() as connection:
+        return connection.execute(sa.select(sa.func.count()).select_from(WAITING)).scalar_one()
+
+
+def test_what_is_undone_was_never_written(stand: Stand) -> None:
+    """No case has a history; the table is empty; the page says so."""
+    ana = client(stand, "ana")
+    name = begun(ana, "dismiss", "0-0", "0-10", "0-20")
+    assert waiting(stand) == 3
+    assert "3 cases will be dismissed in" in ana.get("/queue", params={"batch": name}).text
+    back = ana.submit(f"/bulk/{name}/undo")
+    assert "nothing was written" in ana.get(back.headers["location"]).text
+    assert waiting(stand) == 0
+    ana.submit(f"/bulk/{name}/now")
+    assert all(stand.desk.queries.case(one).history == () for one in ("0-0", "0-10", "0-20"))  # type: ignore[union-attr]
+
+
+def test_what_is_written_at_once_is_decided_and_cannot_be_taken_back(stand: Stand) -> None:
+    """With its note, by who chose it."""
+    ana = client(stand, "ana")
+    name = begun(ana, "dismiss", "0-0", "0-10", note="a merchant's test")
+    ana.submit(f"/bulk/{name}/now")
+    found = [stand.desk.queries.case(one) for one in ("0-0", "0-10")]
+    assert [(case.state, case.decided_by, case.note) for case in found if case] == [
+        ("dismissed", "ana", "a merchant's test")
+    ] * 2
+    ana.submit(f"/bulk/{name}/undo")
+    assert "2 of 2 cases dismissed" in ana.get(f"/bulk/{name}").text
+
+
+def test_a_case_that_another_decided_meanwhile_is_left_as_it_is_and_named(stand: Stand) -> None:
+    """The rest is done."""
+    ana, ben = client(stand, "ana"), client(stand, "ben")
+    name = begun(ana, "dismiss", "0-0", "0-10")
+    ben.submit("/cases/0-10/decide", action="confirm", version="1")
+    ana.submit(f"/bulk/{name}/now")
+    said = ana.get(f"/bulk/{name}").text
+    assert "1 of 2 cases dismissed" in said
+    assert "0-10</a> confirmed by ben" in said
+    assert stand.desk.queries.case("0-10").state == "confirmed"  # type: ignore[union-attr]
+
+
+def test_what_waits_is_no_ones_next_case_and_is_marked_for_others(stand: Stand) -> None:
+    """Ben gets the first case that ana did not choose."""
+    ana, ben = client(stand, "ana"), client(stand, "ben")
+    first = re.findall(r'<a href="/cases/([0-9-]+)"', ben.get("/queue").text)[:4]
+    begun(ana, "confirm", *first[:3])
+    assert ben.submit("/next").headers["location"].startswith(f"/cases/{first[3]}?")
+    assert "ana: about to confirm" in ben.get("/queue").text
+    assert "ana is about to confirm" in ben.get(f"/cases/{first[0]}").text
+
+
+def test_no_one_sees_takes_back_or_hurries_the_batch_of_another(stand: Stand) -> None:
+    """Not a lead either: it is not theirs."""
+    ana, lead = client(stand, "ana"), client(stand, "lead")
+    name = begun(ana, "dismiss", "0-0")
+    assert lead.get(f"/bulk/{name}").status_code == 404
+    assert lead.submit(f"/bulk/{name}/undo").status_code == 404
+    assert lead.submit(f"/bulk/{name}/now").status_code == 404
+    assert waiting(stand) == 1
+    assert stand.desk.queries.case("0-0").history == ()  # type: ignore[union-attr]
+
+
+def test_an_analyst_assigns_no_others_and_no_form_names_what_is_no_case(stand: Stand) -> None:
+    """By fields that the page does not show."""
+    ana = client(stand, "ana")
+    chosen = {"case": "0-0~1"}
+    assert ana.submit("/bulk", action="assign", assignee="ben", **chosen).status_code == 403
+    assert ana.submit("/bulk", action="expire", **chosen).status_code == 400
+    assert ana.submit("/bulk", action="dismiss", case="0-0~x").status_code == 400
+    assert ana.submit("/bulk", action="dismiss", case="../x~1").status_code == 422
+    assert ana.submit("/bulk", action="dismiss", note="4111 1111 1111 1111", **chosen).status_code == 422
+    assert ana.submit("/bulk", action="dismiss", case=[f"0-{n}~1" for n in range(201)]).status_code == 400
+    assert "unchosen" in ana.submit("/bulk", action="dismiss").headers["location"]
+    assert "unchosen" in ana.submit("/bulk", action="dismiss", case="0-9999~1").headers["location"]
+    assert waiting(stand) == 0
+
+
+def test_a_console_that_ends_in_order_writes_what_waits(tmp_path: Path, users_file: Path) -> None:
+    """Who closes it has not taken it back."""
+    with running(tmp_path, users_file, CASES, undo_s=60.0) as stand:
+        begun(client(stand, "ana"), "dismiss", "0-0", "0-10")
+    found = Queries(ReadModel(f"sqlite:///{tmp_path}/console.db"))
+    assert [found.case(one).state for one in ("0-0", "0-10")] == ["dismissed"] * 2  # type: ignore[union-attr]
+
+
+def actions(*case_ids: str) -> list[CaseAction]:
+    """Dismissals by ana of the first version."""
+    fields = {"action": "dismiss", "by": "ana", "case_version": 1}
+    return [CaseAction.model_validate({**fields, "case_id": one}) for one in case_ids]
+
+
+class Dying(LocalWriter):
+    """Writes one action; then Kafka is gone."""
+
+    async def act(self, action: CaseAction) -> Result:
+        """The first one only."""
+        if next(self.offsets):
+            raise UnwrittenError("gone")
+        return await super().act(action)
+
+
+async def test_what_waited_when_the_process_died_is_written_once_by_the_next(tmp_path: Path) -> None:
+    """One of three was written, and its row is put back, as after a death between writing and forgetting."""
+    model = ReadModel(f"sqlite:///{tmp_path}/console.db")
+    model.take({case.case_id: case for case in CASES}, {}, [], 5)
+    queries = Queries(model)
+    first = Bulk(model, queries, Dying(model, queries), 0.0)
+    batch = await first.add("ana", "dismiss", actions("0-0", "0-10", "0-20"))
+    await first.write_now(batch)
+    assert (len(batch.done), batch.is_over, batch.is_retried) == (1, False, True)
+
+    repeated = Batch(batch.name, "ana", "dismiss", 0, actions(batch.done[0]))
+    _insert(model, repeated)
+    known = queries.versions([case.case_id for case in CASES])
+    model.clear()  # what waits is of no topic, and stays
+    model.take(dict(known), {}, [], 5)
+    second = Bulk(model, queries, LocalWriter(model, queries), 0.0)
+    await second.start()
+    await second.finish()
+    found = [queries.case(one) for one in ("0-0", "0-10", "0-20")]
+    assert [[line.action for line in case.history] for case in found if case] == [["dismiss"]] * 3
+    assert second.waiting() == {}
