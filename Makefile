@@ -13,6 +13,7 @@ SEED ?=
 LOGS ?=
 INPUTS ?= 1000000
 KILLS ?= 100
+PREVIOUS ?=
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -26,7 +27,7 @@ INSTALL = $(RUN)/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS
 
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo monitor test test-slow test-versions test-version coverage test-observability test-containers check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit six-commands
+.PHONY: help demo monitor test test-slow test-versions test-version coverage test-observability test-containers test-upgrade check bench chaos fuzz side-kills soak recovery mutations swaps train handbook credit six-commands
 .PHONY: site sign sbom audit audit-answers dashboards clean lock hashes
 
 help: ## what can be made
@@ -74,6 +75,9 @@ test-observability: $(VENV)/.installed-all ## dashboards, alert rules, traces: a
 
 test-containers: $(VENV)/.installed-all ## each command of deploy/compose.yaml in a bare venv, as its container would run it
 	@$(RUN)/python -m tests.deploy.bare
+
+test-upgrade: $(VENV)/.installed-all ## an earlier version upgraded, taken back, upgraded again (PREVIOUS=its checkout, with .venv)
+	@PREVIOUS_ASSAY=$(abspath $(PREVIOUS)) $(RUN)/python -m pytest tests/deploy/test_upgrade.py
 
 site: $(VENV)/.installed-all ## the documentation as a site, strictly: build/site/index.html
 	@NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet --config-file deploy/site/mkdocs.yml

@@ -28,6 +28,7 @@ SKIPS = {
     "jdk": "install a JDK",
     "postgresql": "PostgreSQL is not installed",
     "linux": "Linux",
+    "previous": "set PREVIOUS_ASSAY",
 }
 """Why a test may be skipped, by what is missing where it runs: a part of the skip's reason."""
 
