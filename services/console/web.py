@@ -280,9 +280,8 @@ class Shell:
         if not _is_within(declared, self._settings.body_bytes_max) or b"transfer-encoding" in fields:
             await Response("The request is too large.", 413)(scope, receive, hardened)
             return
-        with contextlib.suppress(
-            Exception
-        ):  # answered and named in the log; the server would write its words there, too
+        # what fails is answered and named in the log; the server would write its words there, too
+        with contextlib.suppress(Exception):
             await self._app(scope, receive, hardened)
 
     def _hardened(self, scope: Scope, send: Send) -> Send:
