@@ -349,7 +349,7 @@ def sample(draw: random.Random) -> bool:
     assert (found["topic"], found["format"]) == ("payments", "json"), "the sample changed the spec"
     assert list(found["attributes"] or {}) == list(draft.attributes), "the sample changed the attributes"
     made = parse_source(text)
-    parse_spec(proposed_features(made, {}))
+    parse_spec(proposed_features(made, {}, {}))
     return False
 
 
