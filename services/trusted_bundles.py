@@ -14,10 +14,12 @@ from models.bundle.trust import Trust
 from models.installation import DEPLOY
 from models.scoring.devices import Device, DeviceError
 from models.scoring.session import ModelSession
+from schemas.approval import Subject
 from schemas.control import BundleRef
 from schemas.manifest import Product
 from services.errors import AssayError, SettingsError
 from services.settings.bundles import BundleSettings
+from services.settings.policy import PolicySettings
 from services.settings.scorer import ScorerSettings
 from services.settings.secrets import SecretError, find_secret, shown_url
 from services.storage import SHARED, open_storage
@@ -133,7 +135,7 @@ def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Pat
     if settings.registry_url is not None:
         registry, url = registry_of(settings), f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}"
         history = registry.history()
-        if not history and not registry_part(settings, "policies", "policy-events").history():
+        if not history and not registry_part(settings, *PolicySettings.folders, "policy").history():
             raise BundleError(
                 f"{url} holds no registry: correct it, or publish a bundle there with `assay registry publish`, or a policy.",
                 "unreadable",
@@ -204,11 +206,14 @@ def check_product(bundle: Bundle, product: Product) -> None:
 
 def registry_of(settings: BundleSettings) -> Registry:
     """The registry of the settings. Raises AssayError where none is set."""
-    return registry_part(settings, "bundles", "events")
+    return registry_part(settings, "bundles", "events", "bundle")
 
 
-def registry_part(settings: BundleSettings, content: str, history: str) -> Registry:
-    """What the registry of the settings holds in two of its folders. Raises AssayError where none is set."""
+def registry_part(settings: BundleSettings, content: str, history: str, subject: Subject) -> Registry:
+    """What the registry of the settings holds in two of its folders. Raises AssayError where none is set.
+
+    subject: what persons sign when they sign its steps.
+    """
     if settings.registry_url is None:
         raise AssayError(
             "No registry is set: set ASSAY_REGISTRY_URL to a directory or a URL such as s3://bucket/models."
@@ -217,5 +222,4 @@ def registry_part(settings: BundleSettings, content: str, history: str) -> Regis
         open_storage(settings.registry_url, part, setting="ASSAY_REGISTRY_URL", mode=SHARED)
         for part in (content, history)
     )
-    check = step_check("policy" if content == "policies" else "bundle")
-    return Registry(stored, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}", check)
+    return Registry(stored, events, f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}", step_check(subject))

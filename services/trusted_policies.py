@@ -37,7 +37,7 @@ def policy_registry_of(settings: BundleSettings, policies: type[PolicySettings] 
 
     policies: whose; those of applications lie apart from those of payments.
     """
-    return registry_part(settings, *policies.folders)
+    return registry_part(settings, *policies.folders, "policy")
 
 
 def deciding_policy(

@@ -1,6 +1,7 @@
 """Which policy decides, and what happens where the registry was tampered with."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,10 @@ from models.policy.signed import ref_of, signed, write_policy
 from schemas.policy import Policy
 from schemas.registry import RegistryEvent
 from services.settings.bundles import BundleSettings
-from services.settings.policy import PolicySettings
+from services.settings.policy import CreditPolicySettings, PolicySettings
 from services.trusted_policies import deciding_policy, policies_by_name, policy_registry_of, published_policy
+from tests.models.bundle.test_persons import persons_file
+from tests.models.bundle.test_persons import signed as signed_step
 
 
 @pytest.fixture
@@ -80,3 +83,25 @@ def test_a_policy_is_found_by_the_name_that_outputs_give_it(settings: BundleSett
     assert found is not None
     assert found.name == name
     assert find("fraud/1@000000000000") is None
+
+
+def test_a_step_of_a_credit_policy_counts_where_a_person_signed_it_as_one_of_a_policy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As commands have it signed, and as policies of payments are checked; one of a bundle stays void."""
+    monkeypatch.setenv("ASSAY_PERSONS_FILE", str(persons_file(tmp_path / "persons.yaml")))
+    monkeypatch.setenv("ASSAY_PERSONS_SIGNATURES_MIN", "1")
+    write_key_pair(tmp_path / "release")
+    found, policy = BundleSettings(registry_url=str(tmp_path / "registry")), Policy(name="credit", version=1)
+    said: dict[str, Any] = {"line": "credit", "bundle": ref_of(policy), "before": None}
+    publish = RegistryEvent(action="publish", bundle=ref_of(policy), at_ms=1, by="rosa")
+    promote = publish.model_copy(update={"action": "promote", "channel": "champion"})
+    for settings in (PolicySettings, CreditPolicySettings):
+        registry = policy_registry_of(found, settings)
+        registry.publish(signed(policy, private_key(tmp_path / "release.key")), publish)
+        step = signed_step("rosa", subject="bundle", registry_steps=1, **said)
+        registry.promote(promote.model_copy(update={"signed": step}))
+        assert registry.holds("credit", "champion") is None
+        step = signed_step("rosa", subject="policy", registry_steps=2, **said)
+        registry.promote(promote.model_copy(update={"signed": step}))
+        assert registry.holds("credit", "champion") == ref_of(policy)
