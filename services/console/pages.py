@@ -13,6 +13,7 @@ from services.cases.rules import VERBS
 from services.clock import wall_ms
 from services.console.bulk import Batch
 from services.console.model import severity
+from services.console.queries import Version
 from services.console.timeline import Payment
 from services.text import masked
 
@@ -165,7 +166,7 @@ def _row(case: Case, now_ms: int, sla_ms: float) -> Row:
     return Row(case, severity(case), waits_ms, overdue)
 
 
-def mark(case: Case | None, changed: bool, batch: Batch | None) -> str:
+def mark(case: Case | Version | None, changed: bool, batch: Batch | None) -> str:
     """What a row of a queue that stands on a screen should say by now; empty where it is as it was."""
     if batch is not None:
         return f"{batch.by}: {'being written' if batch.is_writing else 'about to ' + batch.verb}"

@@ -166,9 +166,9 @@ async def test_what_waited_when_the_process_died_is_written_once_by_the_next(tmp
 
     repeated = Batch(batch.name, "ana", "dismiss", 0, actions(batch.done[0]))
     _insert(model, repeated)
-    known = queries.versions([case.case_id for case in CASES])
+    known = {case.case_id: queries.case(case.case_id) for case in CASES}
     model.clear()  # what waits is of no topic, and stays
-    model.take(dict(known), {}, [], 5)
+    model.take(known, {}, [], 5)
     second = Bulk(model, queries, LocalWriter(model, queries), 0.0)
     await second.start()
     await second.finish()
