@@ -23,6 +23,16 @@ Fingerprint = Digest
 Text = Annotated[str, Field(max_length=4_000)]
 
 
+def person_key(name: str) -> str:
+    """What tells people apart by their names: neither case nor blanks around them do."""
+    return name.strip().casefold()
+
+
+def same_person(one: str, other: str) -> bool:
+    """Whether two names are one person's."""
+    return person_key(one) == person_key(other)
+
+
 class PersonSignature(Message):
     """A person's signature over a statement (DSSE, ECDSA)."""
 

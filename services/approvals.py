@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from schemas import codec
 from schemas.approval import ENTRIES_MAX, ApprovalRecord, StepStatement, Subject
 from schemas.lists import ListEntry, entry_key, entry_problem
-from schemas.person import PersonSignature, SignedStep
+from schemas.person import PersonSignature, SignedStep, same_person
 from schemas.privacy import card_numbers_in
 from schemas.topics import APPROVALS
 from services.clock import wall_ms
@@ -133,7 +133,7 @@ def answer(
     state = request.state(now_ms)
     if state in ("rejected", "done", "over"):
         raise NotAllowedError(f"Request {request.request_id} is {state}: ask again.")
-    if kind == "approve" and is_same(by, request.record.by):
+    if kind == "approve" and same_person(by, request.record.by):
         raise NotAllowedError(f"{by} asked for {request.request_id}: another person has to approve it.")
     if kind == "done" and state != "approved":
         raise NotAllowedError(
@@ -152,11 +152,6 @@ def answer(
     )
 
 
-def is_same(one: str, other: str) -> bool:
-    """Whether two names are one person's."""
-    return one.strip().casefold() == other.strip().casefold()
-
-
 def requests_of(records: Iterable[ApprovalRecord]) -> dict[str, Request]:
     """The requests that the topic's records make, the oldest first. What does not fit is passed over."""
     found: dict[str, Request] = {}
@@ -169,7 +164,7 @@ def requests_of(records: Iterable[ApprovalRecord]) -> dict[str, Request]:
         elif request is not None and record.digest == request.record.digest and request.ended is None:
             if record.kind != "approve":
                 request.ended = record
-            elif not is_same(record.by, request.record.by) and record.at_ms < request.statement.expires_at_ms:
+            elif not same_person(record.by, request.record.by) and record.at_ms < request.statement.expires_at_ms:
                 request.approvals.append(record)
     return found
 

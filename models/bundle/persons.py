@@ -15,7 +15,7 @@ from models.bundle.files import BundleError
 from models.bundle.keys import PrivateKey, PublicKey, fingerprint, public_key
 from schemas.approval import StepStatement, Subject
 from schemas.control import POLICY_CHANNELS, Control
-from schemas.person import Person, Persons, PersonSignature, Role, SignedStep
+from schemas.person import Person, Persons, PersonSignature, Role, SignedStep, person_key
 from schemas.registry import RegistryEvent
 
 STEP_TYPE = "application/vnd.assay.step+json"
@@ -53,7 +53,7 @@ def read_persons(path: Path) -> dict[str, KnownPerson]:
     for one in listed:
         key = public_key(one.public_key.encode(), f"The key of {one.name} in {path}")
         found[fingerprint(key)] = KnownPerson(one, key)
-    if len(found) != len(listed) or len({one.name.casefold() for one in listed}) != len(listed):
+    if len(found) != len(listed) or len({person_key(one.name) for one in listed}) != len(listed):
         raise PersonsFileError(f"{path} has a name or a key twice: each person has one of their own.")
     return found
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 
 from schemas.case import WORK, Case, CaseAction, MuteScope
+from schemas.person import same_person
 from schemas.times import EVENT_TIME_MS_MAX
 
 NEAR_MAX = 3
@@ -83,7 +84,7 @@ def _waits(case: Case, at_ms: int | None) -> bool:
 
 def is_same(case: Case, action: CaseAction) -> bool:
     """Whether who acts is who asked."""
-    return case.pending is not None and case.pending.by.casefold() == action.by.casefold()
+    return case.pending is not None and same_person(case.pending.by, action.by)
 
 
 def waiting(case: Case) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from schemas.case import Case, CaseDecision
+from schemas.person import same_person
 from services.cases.rules import VERBS
 from services.clock import wall_ms
 from services.console.bulk import Batch
@@ -64,6 +65,7 @@ def environment() -> Environment:
         "versioned": lambda row: f"{row.case.case_id}~{row.case.version}",
         "figure": figure,
     }
+    made.tests["same_person"] = same_person
     made.globals |= {
         "severities": SEVERITIES,
         "triggers": TRIGGERS,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from schemas.person import same_person
 from services.console.web import Asked, RefusedError
 
 if TYPE_CHECKING:
@@ -25,6 +26,6 @@ async def withdraw(desk: "Desk", asked: Asked) -> Response:
     from services.console.routes import act
 
     case = await desk.case(asked)
-    if case.pending is None or case.pending.by != asked.user.name:
+    if case.pending is None or not same_person(case.pending.by, asked.user.name):
         raise RefusedError(409, "Only who asked for a decision takes it back; others approve or reject it.")
     return await act(desk, asked, {"action": "reject", "request_offset": case.pending.offset}, "withdraw")

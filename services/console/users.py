@@ -12,6 +12,7 @@ from pydantic import Field
 from models import durable
 from schemas import codec
 from schemas.base import EventTimeMs, Message
+from schemas.person import same_person
 from services.console.roles import Role
 from services.reread import Reread
 
@@ -104,7 +105,7 @@ class Users:
 
     def signed_in(self, user: User) -> bool:
         """Take over whom an identity provider signed in; not where a local user has the name."""
-        if user.name.casefold() in {name.casefold() for name in self._file.value}:
+        if any(same_person(user.name, name) for name in self._file.value):
             return False
         self._external[user.name] = user
         self._external.move_to_end(user.name)

@@ -172,6 +172,8 @@ def test_a_file_of_persons_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(PersonsFileError, match="twice"):
         read_persons(persons_file(path, rosa={"name": "ARON"}))
     with pytest.raises(PersonsFileError, match="twice"):
+        read_persons(persons_file(path, rosa={"name": "aron "}))
+    with pytest.raises(PersonsFileError, match="twice"):
         read_persons(persons_file(path, rosa={"public_key": public_pem(KEYS["aron"].public_key()).decode()}))
     with pytest.raises(BundleError, match="The key of rosa"):
         read_persons(persons_file(path, rosa={"public_key": "no key"}))
