@@ -2,11 +2,9 @@
 
 import hashlib
 import secrets
-import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import httpx
 from authlib.common.errors import AuthlibBaseError
@@ -21,15 +19,14 @@ from services.console.roles import ROLES, Role
 from services.console.sessions import same
 from services.console.users import User
 from services.errors import SettingsError
+from services.oidc import AnotherProviderError, answer_of, discovered, is_trusted, tls_context
 from services.settings.console import ConsoleSettings
 
-DISCOVERY = "/.well-known/openid-configuration"
 ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA"]
 TIMEOUT_S = 10.0
 METADATA_AGE_S_MAX = 3_600.0
 PENDING_MAX, PENDING_S_MAX = 1_000, 600.0
 LEEWAY_S = 30
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ANSWER_PATH = "/login/oidc/answer"
 NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
@@ -51,11 +48,6 @@ class _Pending(NamedTuple):
     secret_hash: str
     redirect: str
     began_s: float
-
-
-def _is_trusted(url: str) -> bool:
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 def roles_of(text: str) -> dict[str, Role]:
@@ -84,20 +76,14 @@ class Provider:
             raise SettingsError(
                 "ASSAY_CONSOLE_OIDC_ISSUER needs ASSAY_CONSOLE_OIDC_CLIENT_ID, as the provider knows the console."
             )
-        if not _is_trusted(settings.oidc_issuer):
+        if not is_trusted(settings.oidc_issuer):
             raise SettingsError(
                 "ASSAY_CONSOLE_OIDC_ISSUER is not an https:// address: keys and tokens must come over TLS."
             )
         self._issuer, self._client_id = settings.oidc_issuer, settings.oidc_client_id
         self._settings, self._clock_s = settings, clock_s
         self._roles = roles_of(settings.oidc_roles)
-        try:
-            ca_file = settings.oidc_ca_file
-            self._tls = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        except (OSError, ssl.SSLError) as error:
-            raise SettingsError(
-                f"ASSAY_CONSOLE_OIDC_CA_FILE cannot be used ({error.strerror}): give a PEM file."
-            ) from None
+        self._tls = tls_context(settings.oidc_ca_file, "ASSAY_CONSOLE_OIDC_CA_FILE")
         self._metadata: tuple[float, Mapping[str, Any], KeySet] | None = None
         self._pending: OrderedDict[str, _Pending] = OrderedDict()
 
@@ -120,10 +106,10 @@ class Provider:
             return self._metadata[1:]
         try:
             async with httpx.AsyncClient(verify=self._tls, timeout=TIMEOUT_S, follow_redirects=False) as client:
-                found = (await client.get(self._issuer.rstrip("/") + DISCOVERY)).raise_for_status().json()
-                if found["issuer"] != self._issuer or not all(_is_trusted(str(found[name])) for name in NEEDED):
-                    raise SignInError("The identity provider answers as another one: tell who runs this console.")
-                keys = KeySet.import_key_set((await client.get(found["jwks_uri"])).raise_for_status().json())
+                found = await discovered(client, self._issuer, *NEEDED)
+                keys = KeySet.import_key_set(await answer_of(client, found["jwks_uri"]))
+        except AnotherProviderError:
+            raise SignInError("The identity provider answers as another one: tell who runs this console.") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError, JoseError):
             raise SignInError("The identity provider does not answer: try again in a moment.") from None
         self._metadata = self._clock_s(), found, keys

@@ -3,11 +3,9 @@
 import asyncio
 import hashlib
 import re
-import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -17,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from services.clock import monotonic_s, wall_ms
 from services.errors import SettingsError
 from services.gateway.keys import SCOPES, Scope
+from services.oidc import AnotherProviderError, answer_of, discovered, is_trusted, tls_context
 from services.settings.gateway import GatewaySettings
 
 log = structlog.get_logger(__name__)
 
 FETCH_TIMEOUT_S = 5.0
-FETCH_BYTES_MAX = 1 << 20
 FETCH_INTERVAL_S_MIN = 10.0
 """Tokens that name unknown keys have the provider asked no more often."""
 KEYS_AGE_S_MAX = 86_400.0
@@ -33,7 +31,6 @@ CACHED_MAX = 10_000
 TYPES = (None, "jwt", "at+jwt", "application/at+jwt")
 NAME = re.compile(r"[A-Za-z0-9._-]{1,59}")
 NAME_CLAIMS = ("client_id", "azp", "sub")
-DISCOVERY = "/.well-known/openid-configuration"
 
 UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 """What the library raises for whatever a caller may send: not all of it is its own."""
@@ -69,15 +66,9 @@ class Tokens:
                 "be taken."
             )
         for name, url in (("ISSUER", self._issuer), ("JWKS_URL", settings.oidc_jwks_url)):
-            if url is not None and not _is_trusted(url):
+            if url is not None and not is_trusted(url):
                 raise SettingsError(f"ASSAY_GATEWAY_OIDC_{name} is not an https:// address: keys must come over TLS.")
-        try:
-            ca_file = settings.oidc_ca_file
-            self._tls = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        except (OSError, ssl.SSLError) as error:
-            raise SettingsError(
-                f"ASSAY_GATEWAY_OIDC_CA_FILE cannot be used ({error.strerror}): give a PEM file."
-            ) from None
+        self._tls = tls_context(settings.oidc_ca_file, "ASSAY_GATEWAY_OIDC_CA_FILE")
         self._algorithms = settings.oidc_algorithms.split(",")
         self._keys: dict[tuple[str | None, str], jwt.PyJWK] = {}
         self._began_s = clock_s()
@@ -106,7 +97,7 @@ class Tokens:
         try:
             found = usable_keys(await self._ask(), self._algorithms)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            why = str(error) if type(error) is ValueError else type(error).__name__
+            why = str(error) if type(error) in (ValueError, AnotherProviderError) else type(error).__name__
             log.error("gateway.oidc_keys_unreadable", why=why)
             return
         if found.keys() != self._keys.keys():
@@ -119,13 +110,8 @@ class Tokens:
         async with httpx.AsyncClient(verify=self._tls, timeout=FETCH_TIMEOUT_S, follow_redirects=False) as client:
             url = self._settings.oidc_jwks_url
             if url is None:
-                found = await _json(client, self._issuer.rstrip("/") + DISCOVERY)
-                if not isinstance(found, dict) or found.get("issuer") != self._issuer:
-                    raise ValueError("the discovery document is of another issuer")
-                url = str(found.get("jwks_uri"))
-                if not _is_trusted(url):
-                    raise ValueError("jwks_uri is not an https:// address")
-            return await _json(client, url)
+                url = str((await discovered(client, self._issuer, "jwks_uri"))["jwks_uri"])
+            return await answer_of(client, url)
 
     @property
     def age_s(self) -> float:
@@ -222,27 +208,6 @@ def usable_keys(document: Any, algorithms: list[str]) -> dict[tuple[str | None, 
 
 def _is_weak(key: Any) -> bool:
     return isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS_MIN
-
-
-async def _json(client: httpx.AsyncClient, url: str) -> Any:
-    async with client.stream("GET", url) as response:
-        if response.status_code != 200:
-            raise ValueError(f"the provider answers with status {response.status_code}")
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > FETCH_BYTES_MAX:
-                raise ValueError("the provider's answer is too large")
-    return httpx.Response(200, content=bytes(body)).json()
-
-
-def _is_trusted(url: str) -> bool:
-    """Over TLS, or on this machine."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "::1", "localhost"))
 
 
 def _name(claims: Mapping[str, Any]) -> str:
