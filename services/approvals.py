@@ -26,7 +26,6 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 
 POLL_MS = 500
 HOUR_MS = 3_600_000
-WORDS = {"bundle": "bundle", "policy": "policy", "list": "list"}
 
 State = Literal["open", "approved", "rejected", "done", "over"]
 
@@ -62,6 +61,15 @@ class Request:
             return "over"
         return "approved" if self.approvals else "open"
 
+    def waits(self, now_ms: int) -> bool:
+        """Whether it may still be answered or carried out."""
+        return self.state(now_ms) in ("open", "approved")
+
+    @property
+    def approvers(self) -> list[str]:
+        """Who approved it, each once."""
+        return list(dict.fromkeys(one.by for one in self.approvals))
+
     def words(self) -> str:
         """What it would do, for people."""
         said = self.statement
@@ -87,6 +95,11 @@ def entries_digest(entries: Sequence[ListEntry]) -> str:
     """Of what a request would write to a list."""
     lines = sorted(entry.model_dump_json() for entry in entries)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def entering(entries: Sequence[ListEntry]) -> dict[str, str]:
+    """What a request says that would write these to their list."""
+    return {"action": "enter", "line": entries[0].list_name, "why": entries[0].reason}
 
 
 def new_request(
@@ -131,7 +144,7 @@ def answer(
     """Somebody's answer to a request. Raises NotAllowedError where it may not be given."""
     now_ms = wall_ms()
     state = request.state(now_ms)
-    if state in ("rejected", "done", "over"):
+    if not request.waits(now_ms):
         raise NotAllowedError(f"Request {request.request_id} is {state}: ask again.")
     if kind == "approve" and same_person(by, request.record.by):
         raise NotAllowedError(f"{by} asked for {request.request_id}: another person has to approve it.")
@@ -185,7 +198,7 @@ def _request(record: ApprovalRecord) -> Request | None:
 
 def approved_entries(request: Request) -> list[tuple[bytes, bytes]]:
     """Keys and values of the list entries that an approved request writes, with who approved them."""
-    names = ", ".join(dict.fromkeys(one.by for one in request.approvals))
+    names = ", ".join(request.approvers)
     written = []
     for entry in request.record.entries:
         source = f"{entry.source}; request {request.request_id}, approved by {names}"[:200]

@@ -6,7 +6,7 @@ from starlette.responses import RedirectResponse, Response
 
 from schemas.case import Case
 from schemas.lists import ListEntry
-from services.approvals import NotAllowedError, answer, new_request
+from services.approvals import NotAllowedError, answer, entering, new_request
 from services.clock import wall_ms
 from services.console.web import Asked, RefusedError
 from services.errors import AssayError
@@ -19,9 +19,8 @@ SHOWN_MAX = 100
 
 async def ask_for(desk: "Desk", asked: Asked, case: Case, entry: ListEntry, keep_h: float) -> Response:
     """A request that a second person answers, in place of the entry."""
-    said = {"action": "enter", "line": entry.list_name, "why": entry.reason}
     try:
-        made = new_request(asked.user.name, "list", keep_h, [entry], **said)
+        made = new_request(asked.user.name, "list", keep_h, [entry], **entering([entry]))
     except AssayError as error:
         raise RefusedError(422, str(error)) from None
     await desk.writer.request(made)
@@ -36,8 +35,8 @@ async def show(desk: "Desk", asked: Asked) -> Response:
 async def _page(desk: "Desk", asked: Asked, status: int = 200, problem: str | None = None) -> Response:
     now_ms = wall_ms()
     found = list((await desk.writer.requests()).values())[::-1]
-    waiting = [one for one in found if one.state(now_ms) in ("open", "approved")]
-    past = [one for one in found if one.state(now_ms) not in ("open", "approved")][:SHOWN_MAX]
+    waiting = [one for one in found if one.waits(now_ms)]
+    past = [one for one in found if not one.waits(now_ms)][:SHOWN_MAX]
     return desk.render("approvals.html", asked, status, waiting=waiting, past=past, problem=problem)
 
 

@@ -42,13 +42,13 @@ def list_requests(
     from services.clock import wall_ms
 
     now_ms = wall_ms()
-    found = [one for one in asyncio.run(all_requests()).values() if every or one.state(now_ms) in ("open", "approved")]
+    found = [one for one in asyncio.run(all_requests()).values() if every or one.waits(now_ms)]
     if json:
         print_json([_fields(one, now_ms) for one in found])
         return
     table = Table("request", "state", "what", "by", "why", "approved by", "until", box=None)
     for one in found:
-        names = ", ".join(dict.fromkeys(each.by for each in one.approvals))
+        names = ", ".join(one.approvers)
         said = one.statement
         cells = (one.request_id, one.state(now_ms), one.words(), said.by, said.why, names, moment(said.expires_at_ms))
         table.add_row(*map(shown, cells))
@@ -127,7 +127,7 @@ def _fields(one: "Request", now_ms: int) -> dict[str, object]:
         "why": said.why,
         "at_ms": said.at_ms,
         "expires_at_ms": said.expires_at_ms,
-        "approved_by": list(dict.fromkeys(each.by for each in one.approvals)),
+        "approved_by": one.approvers,
         "signed_by": [each.by for each in one.signed().signatures],
         "statement": said.model_dump(mode="json", exclude_none=True),
     }

@@ -23,6 +23,7 @@ from schemas.lists import (
     range_of,
 )
 from schemas.topics import LISTS
+from services.approvals import entering
 from services.cli.bundles.allowing import asked_for, say_waits, send
 from services.cli.sending import records, sending, usable
 from services.clock import wall_ms
@@ -112,8 +113,7 @@ async def _ask(entries: list[ListEntry]) -> None:
     """A request for a second person; none where there is nothing to write. Raises AssayError."""
     if not entries:
         return
-    said = {"action": "enter", "line": entries[0].list_name, "why": entries[0].reason}
-    made, _ = asked_for("list", load(PersonsSettings).request_h, entries, **said)
+    made, _ = asked_for("list", load(PersonsSettings).request_h, entries, **entering(entries))
     await send(made)
     say_waits(made.request_id, "with that they are written")
 
