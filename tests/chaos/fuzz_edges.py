@@ -374,11 +374,9 @@ def _entities() -> tuple[Chain, Limits]:
 def entity_batch(draw: random.Random) -> bool:
     """The source's, or `entity-events` with headers of anyone's: each record is an event onward or one dead letter."""
     chain, limits = _entities()
-    letters, metrics = DeadLetterWriter(PrivacyKey("fuzz", b"k")), Metrics(by_topic=True)
-    routing = draw.random() < 0.5
-    topic = TRANSACTIONS if routing else ENTITY_EVENTS
-    parts = TopicPartition(topic.name, 0), "", chain, limits, letters, metrics
-    processor = RoutingProcessor(*parts, Origins.of([topic], "")) if routing else StageProcessor(*parts)
+    topic, made = (TRANSACTIONS, RoutingProcessor) if draw.random() < 0.5 else (ENTITY_EVENTS, StageProcessor)
+    letters, metrics = DeadLetterWriter(PrivacyKey("fuzz", b"k"), Origins.of([topic], "")), Metrics(by_topic=True)
+    processor = made(TopicPartition(topic.name, 0), "", chain, limits, letters, metrics)
     records = []
     for offset in range(BATCH_RECORDS):
         headers, name = draw.sample(HEADERS, draw.randrange(6)), draw.choice(chain.stages)
