@@ -159,10 +159,9 @@ class MergeProcessor:
             self._trimmed_day = day
         while self._lacks_room(terminal_ids):
             part, fresh_min = self._terminals_max // PART_FORGOTTEN, self._terminals_max // PART_FRESH
-            fresh, established = self._profiles.forget(max(1, part), max(1, fresh_min))
-            self._forgotten.labels("fresh").inc(len(fresh))
-            self._forgotten.labels("established").inc(len(established))
-            self._changed.update(dict.fromkeys([*fresh, *established]))
+            kind, terminals = self._profiles.forget(max(1, part), max(1, fresh_min))
+            self._forgotten.labels(kind).inc(len(terminals))
+            self._changed.update(dict.fromkeys(terminals))
 
     def _lacks_room(self, terminal_ids: Sequence[str]) -> bool:
         new = {one for one in terminal_ids if one not in self._profiles}
