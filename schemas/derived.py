@@ -12,7 +12,10 @@ from schemas.base import Part
 NETWORKS_MAX = 50_000
 """Networks of one list."""
 
-Rate = Annotated[float, Field(ge=1e-9, le=1e9)]
+RATE_MIN, RATE_MAX = 1e-9, 1e9
+"""What one unit of a currency may be worth in another."""
+
+Rate = Annotated[float, Field(ge=RATE_MIN, le=RATE_MAX)]
 CurrencyCode = Annotated[str, Field(pattern=r"^[A-Z]{3}$", max_length=3)]
 AttributeId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
 

@@ -1,6 +1,6 @@
 """Every topic: name, key, schema, partitions, retention, cleanup. The only list of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -341,3 +341,8 @@ def source_headers(topic: str, partition: int, offset: int, timestamp_ms: int | 
 def source_timestamp_ms(headers: Iterable[tuple[str, bytes]]) -> int | None:
     """The input record's timestamp, in the headers of an output record; None where there is none."""
     return next((int(value) for name, value in headers if name == SOURCE_TIMESTAMP_HEADER), None)
+
+
+def entity_named(headers: Mapping[str, bytes | None]) -> str:
+    """The entity that is next; "" where none is named, as on `entity-features`."""
+    return (headers.get(ENTITY_HEADER) or b"").decode(errors="replace")

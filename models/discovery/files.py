@@ -16,14 +16,11 @@ from models.discovery.sample import Record, Sample, sampled
 from models.files.events import is_lines, line_records
 from models.files.options import ReadOptions, TableError
 from models.files.table import read_table
-from models.sources.envelopes.lines import shown_envelope
+from models.sources.envelopes.lines import LOOKED_AT, event_of, shown_envelope
 from schemas.record_format import Envelope
 
 WHOLE_BYTES_MAX = 64 << 20
 """A text file up to this size is read whole."""
-
-LOOKED_AT = 50
-"""Lines from which the envelope is read off."""
 
 PLACES = 8
 PLACE_BYTES = 4 << 20
@@ -74,11 +71,12 @@ def sample_file(path: Path, options: ReadOptions, records_max: int, envelope: En
         if is_lines(short):
             raw = line_records(short, None, None)
             envelope = envelope or shown_envelope([record["payload"] for record in raw[:LOOKED_AT]])
-            lines = raw if envelope == "none" else line_records(short, None, None, envelope)
+            found = [(record["line"], event_of(record["payload"], envelope)) for record in raw]
+            lines = [(line, event) for line, event in found if event is not None]
             if len(lines) < len(raw):
                 notes = [*notes, f"{len(raw) - len(lines):,} lines hold no event: {envelope} says deleted, or the like"]
             chosen = [lines[place] for place in sampled(len(lines), records_max)]
-            records = [Record(record["payload"], f"line {record['line']}") for record in chosen]
+            records = [Record(event, f"line {line}") for line, event in chosen]
             return Sample(str(path), records, envelope=envelope, notes=notes)
         if short.suffix == ".parquet":
             return Sample(str(path), list(_parquet(short, records_max)), table=True, notes=notes)

@@ -1,8 +1,8 @@
 """Which fields are the event's own: its id, its parties, and the further ones. What is ambiguous is asked, never guessed."""
 
 import re
-from collections.abc import Callable, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, islice
 
 from models.discovery import vocabulary
 from models.discovery.amounts import amount, currency
@@ -70,20 +70,18 @@ def _id(seen: Seen) -> Guess | Question:
     words = "no field is different in every record; which one is the event's id, or which ones together?"
     some = [column for column in ids(seen) if not column.is_ip and not vocabulary.AMOUNT & column.all_words]
     some.sort(key=lambda column: -len(column.counts))
-    return Question("id", words, [*_pairs(some), *options("id", some[:3], described)])
+    return Question("id", words, [*islice(_pairs(some), PAIRS_SHOWN_MAX), *options("id", some[:3], described)])
 
 
-def _pairs(columns: Sequence[Column]) -> list[Option]:
+def _pairs(columns: Sequence[Column]) -> Iterator[Option]:
     """Two fields that are together different in every record: a branch and a number within it."""
-    found = []
     for one, other in combinations(columns[:PAIRED_MAX], 2):
         # the one of fewer values first, as people number things; only the last part may hold what separates them
         first, last = sorted((one, other), key=lambda column: (len(column.counts), column.path))
         made = joined_column([first, last])
         if len(made.values) == made.records == len(set(made.values)) and not any("/" in text for text in first.as_text):
             fields: Fields = {"join": [first.path, last.path]}
-            found.append(Option(f"--id {first.path},{last.path}", fields, "together different in every record"))
-    return found[:PAIRS_SHOWN_MAX]
+            yield Option(f"--id {first.path},{last.path}", fields, "together different in every record")
 
 
 def _subject(seen: Seen) -> Guess | Question:

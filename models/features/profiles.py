@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,10 +38,10 @@ WORTH_ROWS = 10_000
 
 
 class Forgotten(NamedTuple):
-    """Terminals that made room for others."""
+    """Terminals that made room for others, all of one kind."""
 
-    fresh: list[str]
-    established: list[str]
+    kind: Literal["fresh", "established"]
+    terminals: list[str]
 
 
 class TerminalProfiles:
@@ -181,7 +181,7 @@ class TerminalProfiles:
         """
         if self._worth is None:
             self._worth = _Worth(self._sums)
-        rows = np.fromiter(self._rows.values(), np.int64, len(self._rows))
+        rows = self._in_order()
         payments, established = self._worth.payments[rows], self._worth.established[rows]
         last_day, fresh = self._last_day[rows], np.flatnonzero(~established)
         from_fresh = len(fresh) >= fresh_min
@@ -193,7 +193,7 @@ class TerminalProfiles:
         gone = [terminals[place] for place in chosen]
         for terminal_id in gone:
             self.remove(terminal_id)
-        return Forgotten(gone, []) if from_fresh else Forgotten([], gone)
+        return Forgotten("fresh" if from_fresh else "established", gone)
 
     def _in_order(self) -> Any:
         """Where the rows lie, in the order in which their terminals came."""

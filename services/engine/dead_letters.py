@@ -28,7 +28,7 @@ class DeadLetterWriter:
 
     def __init__(self, key: PrivacyKey, origins: Origins = NO_ORIGINS) -> None:
         """origins: of the topics that are read."""
-        self._key, self._origins = key, origins
+        self._key, self.origins = key, origins
         self._letter = codec.record_type(DeadLetter)
 
     def encode(self, source: Record, reason: DeadLetterReason, detail: str) -> bytes:
@@ -52,7 +52,7 @@ class DeadLetterWriter:
         write = Write(topic)
         for fault in faults:
             source = fault.record
-            write.append(None, self.encode(source, fault.reason, fault.detail), headers_of(source, self._origins))
+            write.append(None, self.encode(source, fault.reason, fault.detail), headers_of(source, self.origins))
         return write
 
     def refusal(self, topic: str, fault: Fault) -> Result:

@@ -41,17 +41,15 @@ async def start(*, only_stages: bool = False) -> None:
     scorer = load(ScorerSettings)
     limits = Limits.of(runtime, scorer)
     chain, source = scoring_chain(scorer, topics.topic_prefix, entities.ids_max)
-    origins = Origins.of([source, ENTITY_EVENTS], topics.topic_prefix)
-    letters = DeadLetterWriter(privacy_key(runtime), origins)
+    letters = DeadLetterWriter(privacy_key(runtime), Origins.of([source, ENTITY_EVENTS], topics.topic_prefix))
     for name in chain.stages:
         warm(derived(chain.spec, name))
     warm_duplicates()
 
     def make_processor(partition: TopicPartition) -> Processor:
-        parts = partition, topics.topic_prefix, chain, limits, letters, metrics
-        if partition.topic == topics.topic_prefix + ENTITY_EVENTS.name:
-            return StageProcessor(*parts)
-        return RoutingProcessor(*parts, origins)
+        is_stage = partition.topic == topics.topic_prefix + ENTITY_EVENTS.name
+        made = StageProcessor if is_stage else RoutingProcessor
+        return made(partition, topics.topic_prefix, chain, limits, letters, metrics)
 
     sources = [ENTITY_EVENTS] if only_stages else [source, ENTITY_EVENTS]
     service = Service(sources, ENTITIES_OUTPUTS, make_processor)

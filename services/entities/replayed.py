@@ -15,10 +15,10 @@ from schemas.topics import (
     DEAD_LETTERS,
     ENTITY_EVENTS,
     ENTITY_FEATURES,
-    ENTITY_HEADER,
     ENTITY_VALUES_HEADER,
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
+    entity_named,
 )
 from services.engine.batches import Record, Write
 from services.engine.dead_letters import DeadLetterWriter
@@ -109,7 +109,7 @@ class _Stages:
         """A chunk of one partition, in its order. last: of the topic behind the last entity."""
         for record in records:
             headers = dict(record.headers)
-            if last or (headers.get(ENTITY_HEADER) or b"").decode(errors="replace") in self._chain.stages[1:]:
+            if last or entity_named(headers) in self._chain.stages[1:]:
                 self._match(self._sent, self._computed, headers, record.key, record.value)
         if tp not in self._processors:
             return
@@ -141,7 +141,7 @@ class _Stages:
         value: bytes | None,
     ) -> None:
         name = (
-            (headers.get(ENTITY_HEADER) or b"").decode(errors="replace"),
+            entity_named(headers),
             headers.get(SOURCE_PARTITION_HEADER, b""),
             headers.get(SOURCE_OFFSET_HEADER, b""),
         )

@@ -12,7 +12,7 @@ from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow
 from services.engine.faults import Fault, count_faults
-from services.engine.origin import NO_ORIGINS, Origins, origin_timestamps_ms
+from services.engine.origin import origin_timestamps_ms
 from services.engine.placement import Subjects
 from services.entities.chain import Chain, Passing
 from services.observability.metrics import Metrics
@@ -38,9 +38,8 @@ class RoutingProcessor:
         limits: Limits,
         letters: DeadLetterWriter,
         metrics: Metrics,
-        origins: Origins = NO_ORIGINS,
     ) -> None:
-        self._source, self._prefix, self._chain, self._origins = source, prefix, chain, origins
+        self._source, self._prefix, self._chain = source, prefix, chain
         self._limits, self._letters, self._metrics = limits, letters, metrics
         self._label = metrics.label(source)
         self._decoder = limits.decoder(chain.source, chain.spec.currencies)
@@ -72,7 +71,7 @@ class RoutingProcessor:
             topic, partition = self._source
             stamps_ms = origin_timestamps_ms(good) if self._chain.routed else arrived_ms.tolist()
             own = position_headers(topic, partition, [record.offset for record in good], stamps_ms)
-            headers = [[*one, *self._origins.headers(record)] for one, record in zip(own, good, strict=True)]
+            headers = [[*one, *self._letters.origins.headers(record)] for one, record in zip(own, good, strict=True)]
             passing = Passing(good, events, headers, np.full(len(good), partition, np.int64))
             writes.append(self._chain.onward(passing, np.empty((len(good), 0), np.float32), 0))
         if faults:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
 from schemas.dead_letter import DeadLetterReason
-from schemas.topics import DEAD_LETTERS, ENTITY_HEADER, ENTITY_VALUES_HEADER, SOURCE_PARTITION_HEADER
+from schemas.topics import DEAD_LETTERS, ENTITY_HEADER, ENTITY_VALUES_HEADER, SOURCE_PARTITION_HEADER, entity_named
 from services.clock import wall_ms
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
@@ -117,7 +117,7 @@ class StageProcessor:
 
     def _fold(self, batch: Passing, faults: list[Fault]) -> list[Folded]:
         """The values of each entity, stage by stage. Records of no entity of ours become faults, and are not folded."""
-        names = [(dict(record.headers).get(ENTITY_HEADER) or b"").decode(errors="replace") for record in batch.records]
+        names = [entity_named(dict(record.headers)) for record in batch.records]
         folded = []
         for stage, name in enumerate(self._chain.stages):
             rows = [row for row, named in enumerate(names) if named == name]

@@ -70,7 +70,6 @@ async def start() -> None:
         source or default_source(),
         EventReader(source, runtime, partitions, wall_ms),
         room,
-        lag,
         shown,
         metrics.registry,
         partitions,

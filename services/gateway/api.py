@@ -27,7 +27,6 @@ from services.gateway.access import Access, Asking
 from services.gateway.connections import ARRIVED
 from services.gateway.document import EVENT_BODY, describe
 from services.gateway.events import Event, EventReader, Place, split
-from services.gateway.lag import LoopLag
 from services.gateway.problems import Kind, ProblemError
 from services.gateway.waiting import Reply, WaitingRoom, read_answer, reply_of
 from services.observability.gateway_metrics import GatewayMetrics
@@ -60,7 +59,6 @@ class Gateway:
     source: SourceSpec
     reader: EventReader
     room: WaitingRoom
-    lag: LoopLag
     metrics: GatewayMetrics
     registry: CollectorRegistry
     partitions: int

@@ -83,10 +83,10 @@ class Server(web.Server):
                 await asyncio.sleep(DESCRIPTORS_RETRY_S)
 
     def _admit(self, client: socket.socket) -> None:
+        client.setblocking(False)
         if len(self.server_state.connections) + len(self._shaking) >= self._connections_max:
             self._refuse(client)
             return
-        client.setblocking(False)
         task = asyncio.create_task(self._connect(client, monotonic_s() - self._lag.behind_s()))
         self._shaking.add(task)
         task.add_done_callback(self._shaking.discard)
@@ -95,7 +95,6 @@ class Server(web.Server):
         self._metrics.connections_closed.labels("full").inc()
         with client, contextlib.suppress(OSError):
             if self.config.ssl is None:
-                client.setblocking(False)
                 client.send(FULL)
 
     async def _connect(self, client: socket.socket, came_s: float) -> None:

@@ -1,6 +1,7 @@
 """Partial sums to profiles: adds them up by terminal and day, and writes each terminal that changed, about once a second."""
 
 from collections.abc import Sequence
+from itertools import compress
 
 import numpy as np
 from aiokafka import TopicPartition
@@ -85,10 +86,11 @@ class MergeProcessor:
         terminals, changed, trimmed_day = list(self._profiles), self._changed.copy(), self._trimmed_day
 
         def marks() -> Arrays:
-            marks = np.array([terminal in changed for terminal in terminals], np.bool_)
-            text, ends = text_arrays.pack(sorted(changed.keys() - set(terminals)))
+            marks = [terminal in changed for terminal in terminals]
+            # no set of all terminals: the interpreter makes one without letting the state's thread go on
+            text, ends = text_arrays.pack(sorted(changed.keys() - set(compress(terminals, marks))))
             return {
-                "changed": marks,
+                "changed": np.array(marks, np.bool_),
                 "trimmed_day": np.array([trimmed_day], np.int64),
                 "gone_text": text,
                 "gone_end": ends,
@@ -159,10 +161,9 @@ class MergeProcessor:
             self._trimmed_day = day
         while self._lacks_room(terminal_ids):
             part, fresh_min = self._terminals_max // PART_FORGOTTEN, self._terminals_max // PART_FRESH
-            fresh, established = self._profiles.forget(max(1, part), max(1, fresh_min))
-            self._forgotten.labels("fresh").inc(len(fresh))
-            self._forgotten.labels("established").inc(len(established))
-            self._changed.update(dict.fromkeys([*fresh, *established]))
+            kind, terminals = self._profiles.forget(max(1, part), max(1, fresh_min))
+            self._forgotten.labels(kind).inc(len(terminals))
+            self._changed.update(dict.fromkeys(terminals))
 
     def _lacks_room(self, terminal_ids: Sequence[str]) -> bool:
         new = {one for one in terminal_ids if one not in self._profiles}

@@ -10,7 +10,7 @@ from schemas.score import Score
 from schemas.topics import ANSWERS, REQUEST_HEADER
 from services.engine.batches import Headers, Record, Write
 from services.engine.faults import Fault, headers_of
-from services.engine.origin import NO_ORIGINS, Origins
+from services.engine.origin import Origins
 from services.scorer.scored import Scored
 
 REQUEST = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -34,7 +34,7 @@ def requests(records: Sequence[Record]) -> dict[int, bytes]:
 class AnswerWriter:
     """Encodes answers."""
 
-    def __init__(self, prefix: str, origins: Origins = NO_ORIGINS) -> None:
+    def __init__(self, prefix: str, origins: Origins) -> None:
         """origins: of the input."""
         self._origins, self._topic = origins, prefix + ANSWERS.name
         self._answer: type[Answer] = codec.record_type(Answer)

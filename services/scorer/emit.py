@@ -32,7 +32,6 @@ from schemas.topics import (
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
-from services.engine.origin import NO_ORIGINS, Origins
 from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
@@ -59,14 +58,11 @@ class Emitter:
         dead_letters: DeadLetterWriter,
         subjects: SubjectKeys | None = None,
         source: SourceSpec | None = None,
-        origins: Origins = NO_ORIGINS,
     ) -> None:
-        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown. origins: of what is
-        read.
-        """
-        self._shown, self._origins = AlertAttributes(source), origins
+        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown."""
+        self._shown, self._origins = AlertAttributes(source), dead_letters.origins
         self._prefix, self._subjects = prefix, subjects
-        self._answers = AnswerWriter(prefix, origins)
+        self._answers = AnswerWriter(prefix, dead_letters.origins)
         self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, without=OF_POLICIES)

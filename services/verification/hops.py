@@ -22,12 +22,12 @@ from schemas.topics import (
     DEAD_LETTERS,
     ENTITY_EVENTS,
     ENTITY_FEATURES,
-    ENTITY_HEADER,
     ENTITY_VALUES_HEADER,
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
     SOURCE_TOPIC_HEADER,
     Topic,
+    entity_named,
 )
 from services.engine.placement import place
 from services.kafka.client import reader
@@ -171,10 +171,7 @@ class _Hops:
             self._enter(tp, record, headers, source if origin == self._source else None)
 
     def _enter(self, tp: TopicPartition, record: Any, headers: dict[str, bytes], source: int | None) -> None:
-        where, name = (
-            f"{tp.topic}-{tp.partition}@{record.offset}",
-            (headers.get(ENTITY_HEADER) or b"").decode(errors="replace"),
-        )
+        where, name = f"{tp.topic}-{tp.partition}@{record.offset}", entity_named(headers)
         if source is None:
             return  # of another source, or of a stranger: a dead letter of the stage, and judged there
         if tp.topic == self._events and name not in self._stages:

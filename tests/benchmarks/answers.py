@@ -28,8 +28,7 @@ from schemas.topics import SCORES, source_timestamp_ms
 from services.broker import EmbeddedKafka
 from services.kafka.client import reader
 from services.observability.gateway_metrics import STAGES
-from tests.benchmarks.place import SESSION
-from tests.services.harness import ROOT, Scorer, Stream
+from tests.services.harness import ROOT, SESSION, Scorer, Stream
 
 RATES = (200, 1_000, 2_000)
 WARM_S = 3.0

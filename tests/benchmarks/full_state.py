@@ -6,9 +6,7 @@ counted.
 """
 
 import asyncio
-import signal
 import statistics
-import time
 from functools import partial
 from typing import Any
 
@@ -47,17 +45,8 @@ def work(bootstrap: str, cards: int, records: int) -> dict[str, float]:
         scorer.wait_ready()
         scale.fill(scale.known(topic, known))
         asyncio.run(scale.until(stream, known, [scorer]))
-        drained = _drained(stream, scorer, known, records)
-        return {**drained, **_steady(stream, scorer, known, known + records), **_state(scorer)}
-
-
-def _drained(stream: Stream, scorer: Scorer, known: int, records: int) -> dict[str, float]:
-    scorer.signal(signal.SIGSTOP)
-    scale.fill(scale.timed((stream.bootstrap, stream.prefix + TRANSACTIONS.name), records, known, BYTES))
-    begun_s = time.perf_counter()
-    scorer.signal(signal.SIGCONT)
-    ended_s = asyncio.run(scale.until(stream, known + records, [scorer]))
-    return {"records_per_s": records / (ended_s - begun_s)}
+        took_s, _ = scale.worked_off(stream, [scorer], records, known, BYTES)
+        return {"records_per_s": records / took_s, **_steady(stream, scorer, known, known + records), **_state(scorer)}
 
 
 def _steady(stream: Stream, scorer: Scorer, known: int, first: int) -> dict[str, float]:
@@ -124,8 +113,7 @@ def show(result: dict[str, Any]) -> None:
     for column in ("state", *columns):
         table.add_column(column.replace("_", " "), justify="left" if column == "state" else "right")
     for name in ("few", "full"):
-        table.add_row(name, *(f"{result[f'{name}_{column}']:,.4g}" if result[f"{name}_{column}"] < 1000 else
-                              f"{result[f'{name}_{column}']:,.0f}" for column in columns))  # fmt: skip
+        table.add_row(name, *(scale.cell(result[f"{name}_{column}"]) for column in columns))
     Console().print(table)
     notes.print(
         f"full to few {result['full_to_few']:.2f}; at {result['rate']:,}/s {result['lost']} lost, {result['repeated']} repeated"

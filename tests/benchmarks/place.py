@@ -10,11 +10,9 @@ from pathlib import Path
 
 from services.broker import EmbeddedKafka
 from services.kafka.client import admin
-from tests.services.harness import Stream
+from tests.services.harness import SESSION, Stream
 
 HEAP_MB = 1024
-SESSION = {"ASSAY_SESSION_TIMEOUT_S": "6"}
-"""As every broker allows it by default, one of BENCH_BOOTSTRAP too, and longer than a busy machine makes anyone wait."""
 
 
 @contextmanager

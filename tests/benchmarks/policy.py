@@ -38,9 +38,9 @@ from services.settings.processing import RuntimeSettings
 from services.trusted_policies import known_to
 from tests.benchmarks import command, throughput
 from tests.benchmarks.latency import BROKER_WARM_S, Loads, assay, of_limit, prepare, rated
-from tests.benchmarks.place import SESSION, broker, place
+from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
-from tests.services.harness import ROOT, Stream
+from tests.services.harness import ROOT, SESSION, Stream
 
 BATCHES = (20, 50, 500, 2_000)
 ROUNDS_OF_BATCH = 200

@@ -185,27 +185,31 @@ def work(bootstrap: str, point: Point, records: int) -> dict[str, float]:
 
 
 def _timed(stream: Stream, point: Point, records: int, scorers: list[Scorer]) -> dict[str, float]:
-    topic = stream.prefix + TRANSACTIONS.name
     alerts = sum(scorer.metric("assay_alerts_total") for scorer in scorers)
-    for scorer in scorers:
-        scorer.signal(signal.SIGSTOP)
-    fill(timed((stream.bootstrap, topic), records, point.cards, point.bytes))
-    processes = [psutil.Process(scorer.pid) for scorer in scorers]
-    before_s = sum(sum(process.cpu_times()[:2]) for process in processes)
-    begun_s = time.perf_counter()
-    for scorer in scorers:
-        scorer.signal(signal.SIGCONT)
-    ended_s = asyncio.run(until(stream, point.cards + records, scorers))
-    cpu_s = sum(sum(process.cpu_times()[:2]) for process in processes) - before_s
-    rss_mb = [process.memory_info().rss / 1e6 for process in processes]
+    took_s, cpu_s = worked_off(stream, scorers, records, point.cards, point.bytes)
+    rss_mb = [psutil.Process(scorer.pid).memory_info().rss / 1e6 for scorer in scorers]
     alerts = sum(scorer.metric("assay_alerts_total") for scorer in scorers) - alerts
     return {
-        "records_per_s": records / (ended_s - begun_s),
+        "records_per_s": records / took_s,
         "cpu_us_per_record": cpu_s / records * 1e6,
         "rss_mb_max": max(rss_mb),
         "rss_mb_total": sum(rss_mb),
         "alert_share": alerts / records,
     }
+
+
+def worked_off(stream: Stream, scorers: list[Scorer], records: int, cards: int, size: int) -> tuple[float, float]:
+    """How long scorers that stood still take for the payments that are timed, and their processors, s."""
+    for scorer in scorers:
+        scorer.signal(signal.SIGSTOP)
+    fill(timed((stream.bootstrap, stream.prefix + TRANSACTIONS.name), records, cards, size))
+    processes = [psutil.Process(scorer.pid) for scorer in scorers]
+    before_s = sum(sum(process.cpu_times()[:2]) for process in processes)
+    begun_s = time.perf_counter()
+    for scorer in scorers:
+        scorer.signal(signal.SIGCONT)
+    ended_s = asyncio.run(until(stream, cards + records, scorers))
+    return ended_s - begun_s, sum(sum(process.cpu_times()[:2]) for process in processes) - before_s
 
 
 def measure(records: int, rounds: int, quick: bool = False) -> dict[str, Any]:
@@ -242,8 +246,13 @@ def show(result: dict[str, Any]) -> None:
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
     for row in result["points"]:
-        table.add_row(*(f"{row[name]:,.4g}" if row[name] < 1000 else f"{row[name]:,.0f}" for name in names))
+        table.add_row(*(cell(row[name]) for name in names))
     Console().print(table)
+
+
+def cell(value: float) -> str:
+    """A figure in a table for people."""
+    return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
 
 
 if __name__ == "__main__":

@@ -28,13 +28,12 @@ from services.broker import EmbeddedKafka
 from services.kafka.client import transactional_producer
 from services.monitor.evidence import RecordedDecision
 from services.settings.processing import RuntimeSettings
-from tests.services.harness import BASE_TIME_MS, Scorer, Stream
+from tests.services.harness import BASE_TIME_MS, SESSION, Scorer, Stream
 
 PROGRESS_TIMEOUT_S = 10.0
 BURST_RECORDS = 1500
 BURST_TRANSACTIONS = 20
 BURST_INTERVAL_S = 3.0
-SESSION = {"ASSAY_SESSION_TIMEOUT_S": "6"}
 UP_S_MAX = 4.0
 """A process lives for so long at most once it is ready, so that kills fall into every phase of its work."""
 
@@ -226,7 +225,7 @@ async def run(kills: int, lanes: int, seed: int, directory: Path) -> Outcome:
     outcome = Outcome()
     with EmbeddedKafka() as kafka:
         streams = [
-            Stream(kafka.bootstrap, f"k-{uuid.uuid4().hex[:8]}.", directory / str(lane), environment=SESSION)
+            Stream(kafka.bootstrap, f"k-{uuid.uuid4().hex[:8]}.", directory / str(lane), environment=dict(SESSION))
             for lane in range(lanes)
         ]
         try:

@@ -36,10 +36,7 @@ class Version:
 
     def run(self, *arguments: str) -> str:
         """What a command says, which must end well."""
-        done = subprocess.run(
-            [self.python, "-m", "services.cli", *arguments],
-            env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=DONE_S_MAX, check=False,
-        )  # fmt: skip
+        done = self._ended(*arguments)
         assert done.returncode == 0, (arguments, done.stdout[-2000:], done.stderr[-2000:])
         return done.stdout
 
@@ -77,13 +74,16 @@ class Version:
 
     def verdict(self, command: str) -> dict[str, Any]:
         """The JSON line of `verify` or `replay`, whatever the exit status; nothing before the first commit."""
-        done = subprocess.run(
-            [self.python, "-m", "services.cli", command, "--json"],
-            env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=DONE_S_MAX, check=False,
-        )  # fmt: skip
+        done = self._ended(command, "--json")
         assert done.stdout or "has committed nothing" in done.stderr, done.stderr[-2000:]
         found: dict[str, Any] = json.loads(done.stdout or "{}")
         return found
+
+    def _ended(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.python, "-m", "services.cli", *arguments],
+            env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=DONE_S_MAX, check=False,
+        )  # fmt: skip
 
 
 @pytest.mark.slow

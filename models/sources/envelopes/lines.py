@@ -11,6 +11,9 @@ from schemas.codec import SchemaError
 from schemas.record_format import Envelope
 
 SHOWN_SHARE = 0.9
+LOOKED_AT = 50
+"""Records from which the form is read off."""
+
 _encode = msgspec.json.Encoder().encode
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from models.sources.envelopes.lines import SHOWN_SHARE, shown_envelope
+from models.sources.envelopes.lines import LOOKED_AT, SHOWN_SHARE, shown_envelope
 from schemas.record_format import Envelope
 from schemas.source_spec import SourceSpec
 from services.engine.faults import Fault
@@ -14,9 +14,6 @@ from services.formats.reader import PassedOver, open_reader
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
 from services.settings.schema_registry import SchemaRegistrySettings
-
-LOOKED_AT = 50
-"""Records from which the form is read off."""
 
 
 class Form(NamedTuple):

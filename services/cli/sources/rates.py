@@ -8,12 +8,12 @@ from typing import Any
 import typer
 
 from models.discovery.proposal import commonest_currency
+from schemas.derived import RATE_MAX, RATE_MIN
 from schemas.source_spec import SourceSpec
 from services.cli.output import notes
 from services.errors import AssayError
 
 NONE = "none"
-LOWEST, HIGHEST = 1e-9, 1e9
 _ONE = re.compile(r"([A-Z]{3})=([0-9.eE+-]+)")
 
 
@@ -57,7 +57,7 @@ def _read(given: str, base: str) -> dict[str, float]:
             rate = float(match[2]) if match else 0.0
         except ValueError:
             rate = 0.0
-        if match is None or not LOWEST <= rate <= HIGHEST:
+        if match is None or not RATE_MIN <= rate <= RATE_MAX:
             raise AssayError(f"--rates {part} is not CODE=NUMBER, as in SEK=0.088: correct it.")
         if match[1] == base:
             raise AssayError(f"--rates {part}: {base} is what the others are worth in; leave it out.")

@@ -121,9 +121,9 @@ def test_the_least_worth_make_room_and_the_same_ones_every_time() -> None:
     again = TerminalProfiles()
     again.load(profiles.to_arrays())
     for found in (profiles, again):
-        assert found.forget(2, fresh_min=2) == Forgotten(["c", "d"], [])
-        assert found.forget(1, fresh_min=4) == Forgotten([], ["b"])
-        assert found.forget(2, fresh_min=1) == Forgotten(["f", "g"], [])
+        assert found.forget(2, fresh_min=2) == Forgotten("fresh", ["c", "d"])
+        assert found.forget(1, fresh_min=4) == Forgotten("established", ["b"])
+        assert found.forget(2, fresh_min=1) == Forgotten("fresh", ["f", "g"])
         assert list(found) == ["a", "e"]
 
 

@@ -33,17 +33,16 @@ class Written(list[Event]):
         return Position(topic="transactions", partition=event.place.partition, offset=len(self) - 1)
 
 
-def gateway_of(settings: GatewaySettings, written: Written, product: str | None = None) -> Gateway:
-    """What the API stands on."""
+def gateway_of(settings: GatewaySettings, written: Written, product: str | None = None) -> tuple[Gateway, LoopLag]:
+    """What the API stands on, and what its server is to follow."""
     registry = CollectorRegistry()
     metrics = GatewayMetrics(registry)
     lag = LoopLag(metrics, monotonic_s)
-    return Gateway(
+    gateway = Gateway(
         settings,
         default_source(),
         EventReader(None, RuntimeSettings(), PARTITIONS, wall_ms),
         WaitingRoom(settings, written, metrics, monotonic_s, lag.margin_s),
-        lag,
         metrics,
         registry,
         PARTITIONS,
@@ -51,6 +50,7 @@ def gateway_of(settings: GatewaySettings, written: Written, product: str | None 
         lambda: True,
         lambda: True,
     )
+    return gateway, lag
 
 
 @asynccontextmanager
@@ -58,8 +58,8 @@ async def served(settings: GatewaySettings, written: Written) -> AsyncIterator[i
     """Its port, while it serves over HTTP."""
     check_tls(settings, "ASSAY_GATEWAY_")
     listening, stop = listen(settings, "ASSAY_GATEWAY_", backlog=1024), asyncio.Event()
-    gateway = gateway_of(settings, written)
-    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, gateway.lag, stop))
+    gateway, lag = gateway_of(settings, written)
+    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, lag, stop))
     try:
         yield listening.getsockname()[1]
     finally:
@@ -71,7 +71,8 @@ async def served(settings: GatewaySettings, written: Written) -> AsyncIterator[i
 @asynccontextmanager
 async def called(settings: GatewaySettings, written: Written) -> AsyncIterator[str]:
     """Its address, while it serves over gRPC."""
-    server = GrpcServer(gateway_of(settings, written))
+    gateway, _ = gateway_of(settings, written)
+    server = GrpcServer(gateway)
     await server.start()
     try:
         yield f"127.0.0.1:{server.port}"

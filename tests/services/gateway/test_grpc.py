@@ -41,7 +41,8 @@ def test_the_stand_in_comes_before_the_calls_own_deadline(
     """The earlier of the call's, less what the answer needs to get back, and the request's; within the settings."""
     request = {"event": "{}"} if asked_ms is None else {"event": "{}", "deadline_ms": asked_ms}
     now_s = 100.0
-    calls = Calls(gateway_of(GatewaySettings(), Written()), lambda: now_s)
+    gateway, _ = gateway_of(GatewaySettings(), Written())
+    calls = Calls(gateway, lambda: now_s)
     found = calls.deadline_s(request, SimpleNamespace(time_remaining=lambda: left_s))
     assert found - now_s == pytest.approx(allowed_s)
 

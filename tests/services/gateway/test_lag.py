@@ -77,8 +77,8 @@ async def test_a_request_that_came_with_its_connection_waited_for_being_accepted
     monkeypatch.setattr(Server, "_connect", slowly)
     settings, written = GatewaySettings(port=0, deadline_ms=200), Written()
     listening, stop = listen(settings, "ASSAY_GATEWAY_", backlog=16), asyncio.Event()
-    gateway = gateway_of(settings, written)
-    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, gateway.lag, stop))
+    gateway, lag = gateway_of(settings, written)
+    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, lag, stop))
     try:
         client = await Stamped.open(*listening.getsockname())
         answer = await client.ask(posted("/v1/events", json.dumps(payment(1)).encode(), 200))
@@ -95,8 +95,8 @@ async def test_a_request_that_waited_in_its_socket_is_answered_by_when_it_came(s
     """It is read after its deadline, answered at once with the stand-in, and counted as late."""
     settings, written = GatewaySettings(port=0, deadline_ms=200), Written()
     listening, stop = listen(settings, "ASSAY_GATEWAY_", backlog=16), asyncio.Event()
-    gateway = gateway_of(settings, written)
-    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, gateway.lag, stop))
+    gateway, lag = gateway_of(settings, written)
+    serving = asyncio.create_task(serve(guarded(gateway), listening, settings, gateway.metrics, lag, stop))
     try:
         client = await Stamped.open(*listening.getsockname())
         warm = await client.ask(posted("/v1/events", json.dumps(payment(1)).encode(), 1))
@@ -129,7 +129,7 @@ async def many_at_once() -> None:
     """Fails where they take long."""
     settings = GatewaySettings(port=0)
     listening, stop = listen(settings, "ASSAY_GATEWAY_", backlog=1024), asyncio.Event()
-    gateway = gateway_of(settings, Written())
+    gateway, lag = gateway_of(settings, Written())
     begun = 0
 
     async def app(scope: object, receive: object, send: object) -> None:
@@ -137,7 +137,7 @@ async def many_at_once() -> None:
         begun += 1
         await stop.wait()
 
-    serving = asyncio.create_task(serve(app, listening, settings, gateway.metrics, gateway.lag, stop))
+    serving = asyncio.create_task(serve(app, listening, settings, gateway.metrics, lag, stop))
     clients = []
     try:
         await asyncio.sleep(0.05)  # it listens
