@@ -7,7 +7,7 @@ from pathlib import Path
 
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle
-from models.bundle.registry import Registry, UnreachableRegistryError, champions
+from models.bundle.registry import Registry, UnreachableRegistryError, champions, stepped
 from models.policy.applications import known_attributes
 from models.policy.known import Known, known_columns
 from models.policy.policy_file import PolicyError, compile_policy
@@ -115,8 +115,8 @@ def champion_since(settings: PolicySettings, bundles: BundleSettings, steps: int
     """Whether one of the registry's steps behind the first `steps` is about the policy that decides. Raises BundleError."""
     if bundles.registry_url is None:
         return False
-    behind = policy_registry_of(bundles, type(settings)).history()[steps:]
-    return any(event.bundle.name == settings.policy_line and event.channel == "champion" for event in behind)
+    history = policy_registry_of(bundles, type(settings)).history()
+    return stepped(history, settings.policy_line, "champion", steps)
 
 
 def compiled(signed: SignedPolicy, known: Known) -> Program:
