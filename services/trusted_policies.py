@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+import structlog
 
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle
@@ -18,9 +21,14 @@ from schemas.control import BundleRef, Control, PolicyChannel
 from schemas.feature_spec import FeatureSpec
 from schemas.policy import Policy
 from schemas.source_spec import SourceSpec
+from services.errors import AssayError
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
 from services.trusted_bundles import advice, registry_part, soundest, trust_of
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,35 @@ def shadow_policy(settings: PolicySettings, bundles: BundleSettings) -> FoundPol
     if held is None:
         return None
     return FoundPolicy(published_policy(registry, held, bundles), f"in shadow, as {settings.policy_line} has it")
+
+
+def first_policies(
+    settings: PolicySettings, bundles: BundleSettings, make: Callable[[SignedPolicy], T]
+) -> tuple[T | None, T | None]:
+    """What a process starts with, and what it has in shadow. make: ready to run, or BundleError. Raises AssayError."""
+
+    def started(found: FoundPolicy | None, channel: PolicyChannel) -> T | None:
+        if found is None:
+            return None
+        for wanted, error in found.refused:
+            log.error("policy.refused", policy=str(wanted), command="start", reason=error.reason, why=str(error))
+        made = make(found.signed)
+        log.info("policy.loaded", policy=found.signed.name, channel=channel, why=found.why)
+        return made
+
+    try:
+        found, beside = deciding_policy(settings, bundles), shadow_policy(settings, bundles)
+        return started(found, "policy"), started(beside, "shadow_policy")
+    except BundleError as error:
+        raise AssayError(str(error)) from error
+
+
+def wanted_policy(settings: PolicySettings, bundles: BundleSettings, wanted: BundleRef | None) -> SignedPolicy | None:
+    """Exactly that policy of the registry; without one, that of ASSAY_POLICY, if any. Raises BundleError, AssayError."""
+    if wanted is None:
+        found = deciding_policy(settings, bundles.model_copy(update={"registry_url": None}))
+        return None if found is None else found.signed
+    return published_policy(policy_registry_of(bundles, type(settings)), wanted, bundles)
 
 
 def published_policy(registry: Registry, wanted: BundleRef, bundles: BundleSettings) -> SignedPolicy:

@@ -26,17 +26,7 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.settings.bundles import BundleSettings
 from services.settings.policy import CreditPolicySettings
-from services.trusted_policies import (
-    FoundPolicy,
-    champion_since,
-    check_order,
-    compiled,
-    deciding_policy,
-    known_to,
-    policy_registry_of,
-    published_policy,
-    shadow_policy,
-)
+from services.trusted_policies import champion_since, check_order, compiled, first_policies, known_to, wanted_policy
 
 log = structlog.get_logger(__name__)
 
@@ -62,33 +52,17 @@ class PolicyLoader:
 
     def first(self) -> tuple[Program | None, Program | None]:
         """What a process starts with, and what it has in shadow. Raises AssayError."""
-        try:
-            found, beside = deciding_policy(self.settings, self.bundles), shadow_policy(self.settings, self.bundles)
-            return self._started(found, "policy"), self._started(beside, "shadow_policy")
-        except BundleError as error:
-            raise AssayError(str(error)) from error
+        return first_policies(self.settings, self.bundles, self._program)
 
     def of(self, wanted: BundleRef | None) -> Program | None:
         """Exactly that policy; without one, that of ASSAY_CREDIT_POLICY, if any. Raises BundleError, AssayError."""
-        if wanted is None:
-            found = deciding_policy(self.settings, self.bundles.model_copy(update={"registry_url": None}))
-            return None if found is None else self._program(found.signed)
-        registry = policy_registry_of(self.bundles, CreditPolicySettings)
-        return self._program(published_policy(registry, wanted, self.bundles))
+        signed = wanted_policy(self.settings, self.bundles, wanted)
+        return None if signed is None else self._program(signed)
 
     def outdated(self, command: Control) -> bool:
         """Whether the registry has taken a step since the command. Raises BundleError."""
         steps = command.registry_steps
         return steps is not None and champion_since(self.settings, self.bundles, steps)
-
-    def _started(self, found: FoundPolicy | None, channel: PolicyChannel) -> Program | None:
-        if found is None:
-            return None
-        for wanted, error in found.refused:
-            log.error("policy.refused", policy=str(wanted), command="start", reason=error.reason, why=str(error))
-        program = self._program(found.signed)
-        log.info("policy.loaded", policy=program.name, channel=channel, why=found.why)
-        return program
 
     def _program(self, signed: SignedPolicy) -> Program:
         return compiled(signed, known_to(self.bundle, signed.policy))
