@@ -24,6 +24,7 @@ from services.engine.batches import Record
 from services.engine.tables import FollowedTable, each, why_ended
 from services.errors import AssayError
 from services.observability.metrics import Metrics
+from services.observability.policy_metrics import ShownPolicies
 from services.settings.bundles import BundleSettings
 from services.settings.policy import CreditPolicySettings
 from services.trusted_policies import champion_since, check_order, compiled, first_policies, known_to, wanted_policy
@@ -74,9 +75,8 @@ class Policies:
     def __init__(self, metrics: Metrics, deciding: Program | None = None, shadow: Program | None = None) -> None:
         self.answers: dict[PolicyChannel, Acknowledgement] = {}
         self._held: dict[PolicyChannel, Program | None] = {"policy": deciding, "shadow_policy": shadow}
-        self._metrics = metrics
-        self._shown: set[tuple[str, str]] = set()
-        self._show()
+        self._shown = ShownPolicies(metrics.risk)
+        self._shown.show(self._held)
 
     @property
     def deciding(self) -> Program | None:
@@ -94,7 +94,7 @@ class Policies:
         name = program.name if program else "none"
         log.info("policy.swapped", policy=name, channel=channel, rollback=command.rollback)
         self.answers[channel] = Acknowledgement(command, program.ref if program else None)
-        self._show()
+        self._shown.show(self._held)
 
     def refuse(self, channel: PolicyChannel, command: Control, why: str) -> None:
         """A command that changes nothing."""
@@ -110,23 +110,7 @@ class Policies:
         self._held["shadow_policy"] = None
         if (answer := self.answers.get("shadow_policy")) is not None:
             self.answers["shadow_policy"] = Acknowledgement(answer.command, None, why)
-        self._show()
-
-    def _show(self) -> None:
-        """Which are active, and a count from 0 on for each rule of the one that decides: one that never holds is seen."""
-        risk = self._metrics.risk
-        risk.policy.clear()
-        for channel, program in self._held.items():
-            if program is not None:
-                risk.policy.labels(program.name, channel).set(1)
-        now: set[tuple[str, str]] = (
-            {(rule.name, rule.state) for rule in self.deciding.rules} if self.deciding else set()
-        )
-        for labels in self._shown - now:
-            risk.rule_hits.remove(*labels)
-        for labels in now:
-            risk.rule_hits.labels(*labels)
-        self._shown = now
+        self._shown.show(self._held)
 
 
 class PolicySwapper:
