@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
+
+import structlog
 
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle
-from models.bundle.registry import Registry, UnreachableRegistryError, champions
+from models.bundle.registry import Registry, UnreachableRegistryError, champions, stepped
 from models.policy.applications import known_attributes
 from models.policy.known import Known, known_columns
 from models.policy.policy_file import PolicyError, compile_policy
@@ -18,9 +21,14 @@ from schemas.control import BundleRef, Control, PolicyChannel
 from schemas.feature_spec import FeatureSpec
 from schemas.policy import Policy
 from schemas.source_spec import SourceSpec
+from services.errors import AssayError
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
 from services.trusted_bundles import advice, registry_part, soundest, trust_of
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,35 @@ def shadow_policy(settings: PolicySettings, bundles: BundleSettings) -> FoundPol
     return FoundPolicy(published_policy(registry, held, bundles), f"in shadow, as {settings.policy_line} has it")
 
 
+def first_policies(
+    settings: PolicySettings, bundles: BundleSettings, make: Callable[[SignedPolicy], T]
+) -> tuple[T | None, T | None]:
+    """What a process starts with, and what it has in shadow. make: ready to run, or BundleError. Raises AssayError."""
+
+    def started(found: FoundPolicy | None, channel: PolicyChannel) -> T | None:
+        if found is None:
+            return None
+        for wanted, error in found.refused:
+            log.error("policy.refused", policy=str(wanted), command="start", reason=error.reason, why=str(error))
+        made = make(found.signed)
+        log.info("policy.loaded", policy=found.signed.name, channel=channel, why=found.why)
+        return made
+
+    try:
+        found, beside = deciding_policy(settings, bundles), shadow_policy(settings, bundles)
+        return started(found, "policy"), started(beside, "shadow_policy")
+    except BundleError as error:
+        raise AssayError(str(error)) from error
+
+
+def wanted_policy(settings: PolicySettings, bundles: BundleSettings, wanted: BundleRef | None) -> SignedPolicy | None:
+    """Exactly that policy of the registry; without one, that of ASSAY_POLICY, if any. Raises BundleError, AssayError."""
+    if wanted is None:
+        found = deciding_policy(settings, bundles.model_copy(update={"registry_url": None}))
+        return None if found is None else found.signed
+    return published_policy(policy_registry_of(bundles, type(settings)), wanted, bundles)
+
+
 def published_policy(registry: Registry, wanted: BundleRef, bundles: BundleSettings) -> SignedPolicy:
     """Exactly that policy of the registry, verified. Raises BundleError."""
     found = open_policy(registry.content(wanted), f"Policy {wanted} of the registry", trust_of(bundles))
@@ -115,8 +152,8 @@ def champion_since(settings: PolicySettings, bundles: BundleSettings, steps: int
     """Whether one of the registry's steps behind the first `steps` is about the policy that decides. Raises BundleError."""
     if bundles.registry_url is None:
         return False
-    behind = policy_registry_of(bundles, type(settings)).history()[steps:]
-    return any(event.bundle.name == settings.policy_line and event.channel == "champion" for event in behind)
+    history = policy_registry_of(bundles, type(settings)).history()
+    return stepped(history, settings.policy_line, "champion", steps)
 
 
 def compiled(signed: SignedPolicy, known: Known) -> Program:

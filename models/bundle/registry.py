@@ -238,6 +238,11 @@ def holder(history: list[RegistryEvent], name: str, channel: Channel) -> BundleR
     return None if now == champion else now  # it was promoted
 
 
+def stepped(history: Sequence[RegistryEvent], name: str, channel: Channel, since: int) -> bool:
+    """Whether one of the steps behind the first `since` is about a line's channel."""
+    return any(event.bundle.name == name and event.channel == channel for event in history[since:])
+
+
 def previous(history: list[RegistryEvent], name: str) -> BundleRef | None:
     """What was champion before the present one: rollbacks take promotions back, one by one."""
     held = champions(history, name)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features.attributes import NUMBER_MAX, Value, category
-from models.policy.known import SCORES, Column, Kind, Known
+from models.policy.known import Column, Kind, Known, feature_columns, score_columns
 from models.policy.program import Program
 from schemas.application import Application
 from schemas.feature_kinds.event import CategoryFeature, FlagFeature, MissingFeature
@@ -24,7 +24,7 @@ PREFIX = "attribute."
 
 def known_attributes(spec: FeatureSpec, policy: Policy) -> Known:
     """What a policy beside a credit bundle of this spec may read."""
-    return Known((*_own(), *_attributes(spec, policy), *_features(spec), *_scores()), "applications")
+    return Known((*_own(), *_attributes(spec, policy), *feature_columns(spec), *score_columns()), "applications")
 
 
 def _own() -> Iterator[Column]:
@@ -48,16 +48,6 @@ def _attributes(spec: FeatureSpec, policy: Policy) -> Iterator[Column]:
             kinds.setdefault(name, kind)
     for name, kind in (kinds | policy.attributes).items():
         yield Column(name, "attribute", kind, f"{PREFIX}{name}", nullable=True)
-
-
-def _features(spec: FeatureSpec) -> Iterator[Column]:
-    for place, name in enumerate(spec.names):
-        yield Column(name, "feature", "number", place)
-
-
-def _scores() -> Iterator[Column]:
-    for name in SCORES:
-        yield Column(name, "score", "number", name)
 
 
 class ApplicationColumns:

@@ -94,7 +94,7 @@ class Known:
 
 def known_columns(source: SourceSpec, spec: FeatureSpec) -> Known:
     """What a policy beside a bundle of these may read."""
-    return Known((*_own(source), *_attributes(source), *_features(spec), *_scores()))
+    return Known((*_own(source), *_attributes(source), *feature_columns(spec), *score_columns()))
 
 
 def _own(source: SourceSpec) -> Iterator[Column]:
@@ -124,11 +124,13 @@ def _kind(attribute: BaseAttribute) -> Kind:
     return "number" if isinstance(attribute, NumberAttribute | TimeAttribute) else "text"
 
 
-def _features(spec: FeatureSpec) -> Iterator[Column]:
+def feature_columns(spec: FeatureSpec) -> Iterator[Column]:
+    """Of the features."""
     for place, name in enumerate(spec.names):
         yield Column(name, "feature", "number", place)
 
 
-def _scores() -> Iterator[Column]:
+def score_columns() -> Iterator[Column]:
+    """Of the scores."""
     for name in SCORES:
         yield Column(name, "score", "number", name)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from models.policy.known import Column, Known
 from models.policy.lists import Lists
 from models.policy.plan import Plan
-from schemas.control import BundleRef
+from schemas.control import BundleRef, MovedThresholds
+from schemas.manifest import Thresholds
 from schemas.policy import ACTIONS, Action, Policy, Rule
 
 if TYPE_CHECKING:
@@ -170,6 +171,19 @@ class Program:
 def policy_name(name: str, version: int, digest: str) -> str:
     """How outputs name a policy: fraud/3@0123456789ab."""
     return f"{name}/{version}@{digest[:12]}"
+
+
+def thresholds_of(program: Program | None, of_bundle: Thresholds, moved: MovedThresholds | None = None) -> Thresholds:
+    """Those that count: those that the policy's budget moved, the policy's where it has any, else the bundle's."""
+    if program is None:
+        return of_bundle
+    given = {
+        name: value
+        for name in ("probability", "anomaly_percentile")
+        for source in (program.policy.thresholds, moved)
+        if (value := getattr(source, name, None)) is not None
+    }
+    return of_bundle.model_copy(update=given) if given else of_bundle
 
 
 def chosen(hashes: NDArray[np.uint32], rule: Rule) -> Truth:

@@ -24,19 +24,10 @@ from services.engine.batches import Record
 from services.engine.tables import FollowedTable, each, why_ended
 from services.errors import AssayError
 from services.observability.metrics import Metrics
+from services.observability.policy_metrics import ShownPolicies
 from services.settings.bundles import BundleSettings
 from services.settings.policy import CreditPolicySettings
-from services.trusted_policies import (
-    FoundPolicy,
-    champion_since,
-    check_order,
-    compiled,
-    deciding_policy,
-    known_to,
-    policy_registry_of,
-    published_policy,
-    shadow_policy,
-)
+from services.trusted_policies import champion_since, check_order, compiled, first_policies, known_to, wanted_policy
 
 log = structlog.get_logger(__name__)
 
@@ -62,33 +53,17 @@ class PolicyLoader:
 
     def first(self) -> tuple[Program | None, Program | None]:
         """What a process starts with, and what it has in shadow. Raises AssayError."""
-        try:
-            found, beside = deciding_policy(self.settings, self.bundles), shadow_policy(self.settings, self.bundles)
-            return self._started(found, "policy"), self._started(beside, "shadow_policy")
-        except BundleError as error:
-            raise AssayError(str(error)) from error
+        return first_policies(self.settings, self.bundles, self._program)
 
     def of(self, wanted: BundleRef | None) -> Program | None:
         """Exactly that policy; without one, that of ASSAY_CREDIT_POLICY, if any. Raises BundleError, AssayError."""
-        if wanted is None:
-            found = deciding_policy(self.settings, self.bundles.model_copy(update={"registry_url": None}))
-            return None if found is None else self._program(found.signed)
-        registry = policy_registry_of(self.bundles, CreditPolicySettings)
-        return self._program(published_policy(registry, wanted, self.bundles))
+        signed = wanted_policy(self.settings, self.bundles, wanted)
+        return None if signed is None else self._program(signed)
 
     def outdated(self, command: Control) -> bool:
         """Whether the registry has taken a step since the command. Raises BundleError."""
         steps = command.registry_steps
         return steps is not None and champion_since(self.settings, self.bundles, steps)
-
-    def _started(self, found: FoundPolicy | None, channel: PolicyChannel) -> Program | None:
-        if found is None:
-            return None
-        for wanted, error in found.refused:
-            log.error("policy.refused", policy=str(wanted), command="start", reason=error.reason, why=str(error))
-        program = self._program(found.signed)
-        log.info("policy.loaded", policy=program.name, channel=channel, why=found.why)
-        return program
 
     def _program(self, signed: SignedPolicy) -> Program:
         return compiled(signed, known_to(self.bundle, signed.policy))
@@ -100,9 +75,8 @@ class Policies:
     def __init__(self, metrics: Metrics, deciding: Program | None = None, shadow: Program | None = None) -> None:
         self.answers: dict[PolicyChannel, Acknowledgement] = {}
         self._held: dict[PolicyChannel, Program | None] = {"policy": deciding, "shadow_policy": shadow}
-        self._metrics = metrics
-        self._shown: set[tuple[str, str]] = set()
-        self._show()
+        self._shown = ShownPolicies(metrics.risk)
+        self._shown.show(self._held)
 
     @property
     def deciding(self) -> Program | None:
@@ -120,7 +94,7 @@ class Policies:
         name = program.name if program else "none"
         log.info("policy.swapped", policy=name, channel=channel, rollback=command.rollback)
         self.answers[channel] = Acknowledgement(command, program.ref if program else None)
-        self._show()
+        self._shown.show(self._held)
 
     def refuse(self, channel: PolicyChannel, command: Control, why: str) -> None:
         """A command that changes nothing."""
@@ -136,23 +110,7 @@ class Policies:
         self._held["shadow_policy"] = None
         if (answer := self.answers.get("shadow_policy")) is not None:
             self.answers["shadow_policy"] = Acknowledgement(answer.command, None, why)
-        self._show()
-
-    def _show(self) -> None:
-        """Which are active, and a count from 0 on for each rule of the one that decides: one that never holds is seen."""
-        risk = self._metrics.risk
-        risk.policy.clear()
-        for channel, program in self._held.items():
-            if program is not None:
-                risk.policy.labels(program.name, channel).set(1)
-        now: set[tuple[str, str]] = (
-            {(rule.name, rule.state) for rule in self.deciding.rules} if self.deciding else set()
-        )
-        for labels in self._shown - now:
-            risk.rule_hits.remove(*labels)
-        for labels in now:
-            risk.rule_hits.labels(*labels)
-        self._shown = now
+        self._shown.show(self._held)
 
 
 class PolicySwapper:

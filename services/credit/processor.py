@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, TypeVar
 
 from models.features.attributes import AttributeMapping
@@ -26,6 +25,7 @@ from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, TimeLimits, count_faults
 from services.engine.placement import Subjects
 from services.observability.metrics import Metrics
+from services.observability.policy_metrics import count_rule_hits
 from services.settings.processing import RuntimeSettings
 
 T = TypeVar("T")
@@ -144,12 +144,7 @@ class CreditProcessor:
         if judged.shadow is not None:
             pairs = zip(decided.outcomes, judged.shadow.outcomes, strict=True)
             risk.shadow_changes.inc(sum(one != other for one, other in pairs))
-        if decided.program is None:
-            return
-        states = {rule.name: rule.state for rule in decided.program.rules}
-        held = (*decided.rules.values(), *decided.shadow_rules.values())
-        for name, hits in Counter(chain.from_iterable(held)).items():
-            risk.rule_hits.labels(name, states[name]).inc(hits)
+        count_rule_hits(risk, decided.rules, decided.shadow_rules)
 
     def _due_answers(self, answers: Mapping[PolicyChannel, Acknowledgement], from_offset: int | None) -> list[Write]:
         """Acknowledgements that this partition has not written yet, in the transaction from which on they hold."""

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.policy.applications import ApplicationColumns
-from models.policy.program import REVIEW, Batch, Program, Truth
-from models.scoring.scores import Scores
+from models.policy.program import REVIEW, Batch, Program, Truth, thresholds_of
+from models.scoring.scores import Scores, crossed
 from schemas.alert import Trigger
 from schemas.application import Application
 from schemas.credit import ADVERSE_ACTIONS_MAX, OUTCOMES, CreditOutcome
@@ -40,12 +40,6 @@ class Decided:
     adverse: Names = field(default_factory=dict)
 
 
-def thresholds_of(policy: Policy, of_bundle: Thresholds) -> Thresholds:
-    """Those that count: the policy's where it has any, else the bundle's."""
-    own = policy.thresholds.model_dump(exclude_none=True)
-    return of_bundle.model_copy(update=own) if own else of_bundle
-
-
 def decide(
     program: Program | None,
     applications: Sequence[Application],
@@ -59,9 +53,8 @@ def decide(
         triggers = {row: TRIGGERS[outcome] for row, outcome in enumerate(found) if outcome in TRIGGERS}
         return Decided(found, triggers, of_bundle)
     policy = program.policy
-    thresholds = thresholds_of(policy, of_bundle)
-    by_probability: Truth = scores.probability >= np.float32(thresholds.probability)
-    by_anomaly: Truth = scores.anomaly_percentile >= np.float32(thresholds.anomaly_percentile)
+    thresholds = thresholds_of(program, of_bundle)
+    by_probability, by_anomaly = crossed(scores, thresholds)
     columns = ApplicationColumns(program, applications)
     batch = Batch(columns, features, scores.probability, scores.anomaly_percentile)
     ruling = program.rule(batch, by_probability, by_anomaly)

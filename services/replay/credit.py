@@ -1,31 +1,24 @@
 """The applications judged again from the log, and every score, outcome and rule compared with what was emitted."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from models.features.attributes import AttributeMapping
 from models.scoring.session import ModelSession
 from schemas import codec
 from schemas.credit import CreditScore
-from schemas.topics import APPLICATIONS, CREDIT_SCORES, SOURCE_OFFSET_HEADER, SOURCE_PARTITION_HEADER
 from services.credit.admit import Admission, Admitted
 from services.credit.ruling import decide
 from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import TimeLimits
-from services.errors import AssayError
-from services.kafka.topics_admin import describe_topics
 from services.replay.compare import EXAMPLES_MAX, Comparison
+from services.replay.log import Log
 from services.replay.replay import Period, Programs, Replayed, no_program
-from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.processing import RuntimeSettings
-from services.verification.positions import committed_offsets, settled_ends
-from services.verification.read import Progress, Span, read
+from services.verification.read import Progress, Span
 
-SETTLE_S_MAX = 60.0
 BATCH_ROWS = 2_000
 
 _decode_score = codec.decoder(CreditScore)
@@ -42,18 +35,8 @@ class _Said(NamedTuple):
     unread: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CreditLog:
-    """Where the applications and their scores are. The consumer is the caller's, started."""
-
-    kafka: KafkaSettings
-    topics: TopicSettings
-    group: str
-    consumer: AIOKafkaConsumer
-
-
 async def replay_credit(
-    log: CreditLog,
+    log: Log,
     session: ModelSession,
     runtime: RuntimeSettings,
     period: Period,
@@ -64,54 +47,37 @@ async def replay_credit(
 
     programs: the policy of a name that scores have.
     """
-    source = APPLICATIONS.full_name(log.topics.topic_prefix)
-    committed = await committed_offsets(log.kafka, log.group, source)
-    if not committed:
-        raise AssayError(
-            f"Group {log.group} has committed nothing on {source}: is ASSAY_CREDIT_GROUP (or --group) the credit service's?"
-        )
-    begins = await log.consumer.beginning_offsets([TopicPartition(source, number) for number in committed])
-    spans = {tp: Span(begin, max(begin, committed[tp.partition].offset)) for tp, begin in begins.items()}
-    target = CREDIT_SCORES.full_name(log.topics.topic_prefix)
-    former = {number: at.note.begins.get(target, 0) for number, at in committed.items()}
-    comparison = Comparison()
-    emitted = await _emitted(log, session.model_name, former, progress, comparison)
+    spans, comparison = await log.spans(), Comparison()
+    emitted = await _emitted(log, session.model_name, progress, comparison)
     mapping, limits = AttributeMapping(session.bundle.manifest.feature_spec), WindowLimits.of(runtime)
     times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
-    admissions = {tp: Admission(mapping, DuplicateWindow(limits), runtime.message_bytes_max, times) for tp in spans}
-    judge = _Judge(session, programs, comparison, emitted, source)
-    async for tp, records in read(log.consumer, spans, progress):
+    admissions = {
+        partition: Admission(mapping, DuplicateWindow(limits), runtime.message_bytes_max, times)
+        for partition in spans.by_partition
+    }
+    judge = _Judge(session, programs, comparison, emitted, spans.topic)
+    async for partition, records in log.inputs(progress):
         for start in range(0, len(records), BATCH_ROWS):
             part = records[start : start + BATCH_ROWS]
-            judge.compare(tp.partition, admissions[tp].admit(part), period)
+            judge.compare(partition, admissions[partition].admit(part), period)
             for record, wanted in zip(part, period.holds(part).tolist(), strict=True):
                 if not wanted:
-                    emitted.pop((tp.partition, record.offset), None)
-    judge.finish({tp.partition: span for tp, span in spans.items()})
-    truncated = tuple(sorted(tp.partition for tp, span in spans.items() if span.begin > 0))
-    return Replayed(comparison, truncated)
+                    emitted.pop((partition, record.offset), None)
+    judge.finish(spans.by_partition)
+    return Replayed(comparison, spans.truncated_partitions)
 
 
 async def _emitted(
-    log: CreditLog, model: str, former: dict[int, int], progress: Progress | None, comparison: Comparison
+    log: Log, model: str, progress: Progress | None, comparison: Comparison
 ) -> dict[tuple[int, int], _Said]:
     """What was said of each input, by partition and offset; of another bundle or provider it is only counted."""
-    (state,) = await describe_topics(log.kafka, log.topics, [CREDIT_SCORES])
-    partitions = [TopicPartition(state.name, number) for number in range(state.partitions)]
-    ends = await settled_ends(log.kafka, partitions, SETTLE_S_MAX)
-    begins = await log.consumer.beginning_offsets(partitions)
-    spans = {tp: Span(begins[tp], max(begins[tp], ends.offsets[tp])) for tp in partitions}
     found: dict[tuple[int, int], _Said] = {}
-    async for _, records in read(log.consumer, spans, progress):
-        for record in records:
-            headers = dict(record.headers)
-            number, offset = int(headers[SOURCE_PARTITION_HEADER]), int(headers[SOURCE_OFFSET_HEADER])
-            if record.offset < former.get(number, 0):
-                continue
-            score = _decode_score(record.value or b"")
+    async for emitted in log.scores(progress):
+        for one in emitted:
+            score = _decode_score(one.value)
             if score.model != model:
                 comparison.other_model += 1
-            found[number, offset] = _said(score, score.model == model)
+            found[one.source_partition, one.source_offset] = _said(score, score.model == model)
     return found
 
 
@@ -175,7 +141,7 @@ class _Judge:
                     self._comparison.differing += 1
                     self._note(partition, offset, "differs")
 
-    def finish(self, spans: dict[int, Span]) -> None:
+    def finish(self, spans: Mapping[int, Span]) -> None:
         """Count what was emitted of these inputs and not judged again."""
         for (partition, offset), said in self._emitted.items():
             span = spans.get(partition)

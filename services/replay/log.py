@@ -79,10 +79,14 @@ class KafkaLog:
         group: str,
         consumer: AIOKafkaConsumer,
         source: Topic = TRANSACTIONS,
+        scores: Topic = SCORES,
+        setting: str = "ASSAY_GROUP",
+        service: str = "the scorer",
     ) -> None:
-        """source: the group's input."""
+        """source: the group's input. scores: what it makes of that. setting: which names the group. service: whose it is."""
         self._kafka, self._topics, self._group, self._consumer = kafka, topics, group, consumer
-        self._source = source.full_name(topics.topic_prefix)
+        self._source, self._scores = source.full_name(topics.topic_prefix), scores
+        self._setting, self._service = setting, service
         self._spans: dict[TopicPartition, Span] = {}
         self._begins: dict[int, int] = {}
 
@@ -91,20 +95,20 @@ class KafkaLog:
         committed = await committed_offsets(self._kafka, self._group, self._source)
         if not committed:
             raise AssayError(
-                f"Group {self._group} has committed nothing on {self._source}: is ASSAY_GROUP (or --group) the scorer's? "
+                f"Group {self._group} has committed nothing on {self._source}: "
+                f"is {self._setting} (or --group) {self._service}'s? "
                 "Or the topic was made again, and is another log of this name."
             )
         begins = await self._consumer.beginning_offsets([TopicPartition(self._source, number) for number in committed])
         self._spans = {tp: Span(begin, max(begin, committed[tp.partition].offset)) for tp, begin in begins.items()}
-        scores = self._topics.topic_prefix + SCORES.name
+        scores = self._scores.full_name(self._topics.topic_prefix)
         self._begins = {number: at.note.begins.get(scores, 0) for number, at in committed.items()}
         return Spans(self._source, {tp.partition: span for tp, span in self._spans.items()})
 
     async def scores(self, progress: Progress | None) -> AsyncIterator[Sequence[EmittedScore]]:
         """Up to today's end of the topic, its transactions settled."""
-        (outputs,) = await describe_topics(self._kafka, self._topics, [SCORES])
-        target = self._topics.topic_prefix + SCORES.name
-        partitions = [TopicPartition(target, number) for number in range(outputs.partitions)]
+        (outputs,) = await describe_topics(self._kafka, self._topics, [self._scores])
+        partitions = [TopicPartition(outputs.name, number) for number in range(outputs.partitions)]
         ends = await settled_ends(self._kafka, partitions, SETTLE_S_MAX)
         begins = await self._consumer.beginning_offsets(partitions)
         spans = {tp: Span(begins[tp], max(begins[tp], ends.offsets[tp])) for tp in partitions}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.lists.lists import Lists
-from models.policy.program import Program
+from models.policy.program import Program, thresholds_of
 from models.scoring.session import ModelSession
 from schemas import codec
 from schemas.control import MovedThresholds
@@ -21,7 +21,7 @@ from services.scorer.lists import ListTable
 from services.scorer.offline import OfflinePartition, Part
 from services.scorer.processor import Limits
 from services.scorer.profiles import ProfileTable
-from services.scorer.ruling import rule, thresholds_of
+from services.scorer.ruling import rule
 from services.verification.read import Progress
 
 Programs = Callable[[str], Program | None]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from polars.exceptions import PolarsError
 
 from models.policy.policy_file import compile_policy, load_policy
-from models.policy.program import Program
+from models.policy.program import Program, thresholds_of
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from schemas import codec
@@ -33,7 +33,7 @@ from services.scorer.lists import ListTable
 from services.scorer.model import load_session
 from services.scorer.offline import OfflinePartition
 from services.scorer.processor import Limits
-from services.scorer.ruling import rule, thresholds_of
+from services.scorer.ruling import rule
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings

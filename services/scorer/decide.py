@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.scoring.scores import Scores
+from models.scoring.scores import Scores, crossed
 from schemas.alert import Trigger
 from schemas.manifest import Thresholds
 
@@ -51,7 +51,7 @@ class Outcomes:
 def decide(
     scores: Scores, thresholds: Thresholds, transaction_ids: Sequence[str] = (), control_share: float = 0.0
 ) -> Outcomes:
-    """Compare in float32, the scores' own precision, so that every reader of the score finds the same outcome.
+    """Which thresholds are crossed, and what of it is let through.
 
     control_share: of the alerts, chosen by transaction id, which then are needed. A blocked payment never shows what it
     was; these do, so quality stays measurable.
@@ -60,13 +60,6 @@ def decide(
     return Outcomes(
         by_probability, by_anomaly, let_through(by_probability | by_anomaly, transaction_ids, control_share)
     )
-
-
-def crossed(scores: Scores, thresholds: Thresholds) -> tuple[BoolArray, BoolArray]:
-    """Which transactions cross the probability's threshold, and which the percentile's."""
-    by_probability = scores.probability >= np.float32(thresholds.probability)
-    by_anomaly = scores.anomaly_percentile >= np.float32(thresholds.anomaly_percentile)
-    return by_probability, by_anomaly
 
 
 def let_through(alert: BoolArray, transaction_ids: Sequence[str], share: float) -> BoolArray:

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.policy.lists import Lists
-from models.policy.program import Program
-from models.scoring.scores import Scores
+from models.policy.program import Program, thresholds_of
+from models.scoring.scores import Scores, crossed
 from models.scoring.shapley import explain, rows_max
 from models.sources.events import Events
 from schemas.alert import Reason
 from schemas.control import MovedThresholds
 from schemas.manifest import Thresholds
-from services.scorer.decide import Outcomes, crossed, decide
+from services.scorer.decide import Outcomes, decide
 from services.scorer.lists import ListTable
 from services.scorer.live import Model, Models
 from services.scorer.reason_limit import NOTHING_GIVEN, ReasonWindow, choose, severity
-from services.scorer.ruling import PolicyFailedError, Ruled, rule, thresholds_of
+from services.scorer.ruling import PolicyFailedError, Ruled, rule
 from services.scorer.scored import ChallengerScores, Matrix
 
 T = TypeVar("T")

@@ -18,6 +18,7 @@ from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import SourceSpec
 from services.clock import wall_ms
 from services.observability.metrics import Metrics
+from services.observability.policy_metrics import ShownPolicies
 from services.scorer.budget import show_budget
 from services.scorer.scored import Acknowledgement, Identity
 from services.scorer.watch import Bands, Tally, Watch
@@ -76,7 +77,7 @@ class Models:
         self.moved: MovedThresholds | None = None
         """Where the budget of the policy that decides has put its thresholds; None: they are the policy's own."""
         self.group = group
-        self._rules: set[tuple[str, str]] = set()
+        self._shown = ShownPolicies(metrics.risk)
         self._bands, self._metrics = bands, metrics
         self._tally = Tally()
         self._watch: Watch | None = None
@@ -234,21 +235,8 @@ class Models:
 
     def show_policies(self) -> None:
         """Which are active."""
-        self._metrics.risk.policy.clear()
-        for channel, active in (("policy", self.policy), ("shadow_policy", self.shadow_policy)):
-            if active is not None:
-                self._metrics.risk.policy.labels(active.program.name, channel).set(1)
-        self._show_rules()
-
-    def _show_rules(self) -> None:
-        """A count for each rule of the policy that decides, from 0 on: one that never holds is seen to."""
-        rules = self.policy.program.rules if self.policy is not None else ()
-        now: set[tuple[str, str]] = {(rule.name, rule.state) for rule in rules}
-        for labels in self._rules - now:
-            self._metrics.risk.rule_hits.remove(*labels)
-        for labels in now:
-            self._metrics.risk.rule_hits.labels(*labels)
-        self._rules = now
+        policy, shadow = (active.program if active else None for active in (self.policy, self.shadow_policy))
+        self._shown.show({"policy": policy, "shadow_policy": shadow})
 
 
 def _fitted(active: ActivePolicy | None, model: Model) -> ActivePolicy | None:

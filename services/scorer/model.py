@@ -8,7 +8,7 @@ import structlog
 
 from models.bundle.files import BundleError
 from models.bundle.load import Bundle, load_bundle
-from models.bundle.registry import Registry, holder
+from models.bundle.registry import Registry, holder, stepped
 from models.bundle.trust import Trust
 from models.scoring.child_check import check_in_child
 from models.scoring.devices import DeviceError
@@ -93,9 +93,7 @@ class Loader:
         if self._registry is None:
             return None
         history, line = self._registry.history(), self._bundles.registry_line
-        if not any(event.bundle.name == line and event.channel == "champion" for event in history[steps:]):
-            return None
-        return holder(history, line, "champion")
+        return holder(history, line, "champion") if stepped(history, line, "champion", steps) else None
 
     def _own(self) -> Bundle | None:
         """ASSAY_BUNDLE, if it is sound."""

@@ -15,7 +15,6 @@ from typing import TypeVar
 import structlog
 
 from models.bundle.files import BundleError, Refusal
-from models.bundle.registry import Registry
 from models.policy.budget import warm
 from models.policy.signed import SignedPolicy
 from schemas.control import BundleRef, Control, PolicyChannel
@@ -26,17 +25,7 @@ from services.scorer.scored import Acknowledgement
 from services.scorer.signed_commands import CommandGuard
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
-from services.trusted_policies import (
-    FoundPolicy,
-    champion_since,
-    check_order,
-    compiled,
-    deciding_policy,
-    known_of,
-    policy_registry_of,
-    published_policy,
-    shadow_policy,
-)
+from services.trusted_policies import champion_since, check_order, compiled, first_policies, known_of, wanted_policy
 
 log = structlog.get_logger(__name__)
 
@@ -60,34 +49,16 @@ class PolicyLoader:
 
     def first(self, model: Model) -> tuple[ActivePolicy | None, ActivePolicy | None]:
         """What a process starts with, and what it has in shadow. Raises AssayError."""
-        try:
-            found, beside = deciding_policy(self.settings, self.bundles), shadow_policy(self.settings, self.bundles)
-            return self._started(found, model, "policy"), self._started(beside, model, "shadow_policy")
-        except BundleError as error:
-            raise AssayError(str(error)) from error
-
-    def _started(self, found: FoundPolicy | None, model: Model, channel: PolicyChannel) -> ActivePolicy | None:
-        if found is None:
-            return None
-        for wanted, error in found.refused:
-            log.error("policy.refused", policy=str(wanted), command="start", reason=error.reason, why=str(error))
-        active = policy_beside(found.signed, model)
-        log.info("policy.loaded", policy=active.program.name, channel=channel, why=found.why)
-        return active
+        return first_policies(self.settings, self.bundles, partial(policy_beside, model=model))
 
     def of(self, wanted: BundleRef | None, model: Model) -> ActivePolicy | None:
         """Exactly that policy, ready to run; without one, that of ASSAY_POLICY, if any. Raises BundleError, AssayError."""
-        if wanted is None:
-            found = deciding_policy(self.settings, self.bundles.model_copy(update={"registry_url": None}))
-            return None if found is None else policy_beside(found.signed, model)
-        return policy_beside(published_policy(self._registry(), wanted, self.bundles), model)
+        signed = wanted_policy(self.settings, self.bundles, wanted)
+        return None if signed is None else policy_beside(signed, model)
 
     def champion_since(self, steps: int) -> bool:
         """Whether one of the registry's steps behind the first `steps` is about the policy that decides. Raises BundleError."""
         return champion_since(self.settings, self.bundles, steps)
-
-    def _registry(self) -> Registry:
-        return policy_registry_of(self.bundles)
 
 
 class PolicySwapper:

@@ -8,14 +8,13 @@ import numpy as np
 
 from models.policy.lists import Lists
 from models.policy.program import Batch, Program, Ruling, words_of
-from models.scoring.scores import Scores
+from models.scoring.scores import Scores, crossed
 from models.sources.events import Events
 from schemas import codec
-from schemas.control import MovedThresholds
 from schemas.manifest import Thresholds
 from schemas.policy import Action
 from schemas.score import Score
-from services.scorer.decide import BoolArray, Outcomes, crossed, let_through
+from services.scorer.decide import BoolArray, Outcomes, let_through
 from services.scorer.scored import Matrix
 
 
@@ -87,19 +86,6 @@ def ruled_scores(
             (action, withheld, rules, shadow_rules),
         ) in zip(zip(*columns, strict=True), zip(*ruled.columns(), strict=True), strict=True)
     ]
-
-
-def thresholds_of(program: Program | None, of_bundle: Thresholds, moved: MovedThresholds | None = None) -> Thresholds:
-    """Those that count: those that the policy's budget moved, the policy's where it has any, else the bundle's."""
-    if program is None:
-        return of_bundle
-    given = {
-        name: value
-        for name in ("probability", "anomaly_percentile")
-        for source in (program.policy.thresholds, moved)
-        if (value := getattr(source, name, None)) is not None
-    }
-    return of_bundle.model_copy(update=given) if given else of_bundle
 
 
 def rule(

@@ -1,11 +1,11 @@
 """What is shown of a committed batch: counts, money, distributions, latencies. A handful of array operations."""
 
 from collections import Counter
-from itertools import chain
 
 import numpy as np
 
 from services.observability.metrics import EVICTED, Metrics
+from services.observability.policy_metrics import count_rule_hits
 from services.scorer.ruling import Ruled
 from services.scorer.scored import Scored
 
@@ -41,9 +41,7 @@ def _show_ruled(metrics: Metrics, ruled: Ruled, shadow: Ruled | None) -> None:
         metrics.risk.shadow_changes.inc(int(np.count_nonzero(ruled.ruling.action != shadow.ruling.action)))
     for action, payments in Counter(ruled.said).items():
         metrics.risk.actions.labels(action).inc(payments)
-    for state, held in (("on", ruled.ruling.rules), ("shadow", ruled.ruling.shadow_rules)):
-        for rule, payments in Counter(chain.from_iterable(held.values())).items():
-            metrics.risk.rule_hits.labels(rule, state).inc(payments)
+    count_rule_hits(metrics.risk, ruled.ruling.rules, ruled.ruling.shadow_rules)
 
 
 def _show_turnover(metrics: Metrics, label: str, batch: Scored) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from models.bundle.files import BundleError
 from models.bundle.persons import StepRule
-from models.bundle.registry import Registry, holder
+from models.bundle.registry import Registry, holder, stepped
 from schemas.approval import Subject
 from schemas.control import Control
 from services.engine.batches import Record
@@ -36,7 +36,7 @@ class CommandGuard:
         if registry is None or said.channel is None:
             return
         history = registry.history()
-        later = [e for e in history[said.registry_steps :] if (e.bundle.name, e.channel) == (said.line, said.channel)]
+        later = stepped(history, said.line, said.channel, said.registry_steps)
         if later and holder(history, said.line, said.channel) != command.bundle:
             raise BundleError(
                 "It was signed before the registry's last step about the channel: it is repeated.", "older"

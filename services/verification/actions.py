@@ -95,11 +95,8 @@ class ActionRule:
     def judge(self) -> Verdict:
         """misjudged: actions and alerts that the policy does not give; unruled: its policy or thresholds are not to be had."""
         verdict = Verdict()
-        held: dict[str, Policy | None] = {}
         for kind, (at, values) in self._scores.items():
-            if kind.policy not in held:
-                held[kind.policy] = self._policies(kind.policy)
-            policy = held[kind.policy]
+            policy = self._policies(kind.policy)
             bounds = self._bounds(kind, policy)
             if policy is None or bounds is None:
                 verdict.unruled += len(at)

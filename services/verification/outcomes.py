@@ -10,12 +10,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from schemas.credit import OUTCOMES, CreditOutcome
-from schemas.policy import Action, Policy, most_severe
-from services.verification.actions import Policies, mark, no_policy
+from schemas.policy import Policy, most_severe
+from services.verification.actions import Pair, Policies, mark, no_policy, ruled
 from services.verification.verdict import Verdict
-
-Pair = tuple[float, float]
-"""Probability and anomaly percentile."""
 
 
 class Decided(Protocol):
@@ -80,16 +77,13 @@ class OutcomeRule:
     def judge(self) -> Verdict:
         """misjudged: outcomes that policy and thresholds do not give; unruled: the policy is not to be had."""
         verdict = Verdict()
-        held: dict[str, Policy | None] = {}
         of_model: dict[str, Pair] = {}
         for kind, count in self._counts.items():
             if kind.policy is None:
                 same = of_model.setdefault(kind.model, kind.thresholds) == kind.thresholds
                 found: CreditOutcome | None = by_scores(kind.crossed)
             else:
-                if kind.policy not in held:
-                    held[kind.policy] = self._policies(kind.policy)
-                policy = held[kind.policy]
+                policy = self._policies(kind.policy)
                 if policy is None:
                     verdict.unruled += count
                     continue
@@ -114,15 +108,8 @@ def by_policy(
 
     unread: some attribute that conditions read is of another type than they say.
     """
-    rules = {rule.name: rule for rule in policy.rules if rule.state == "on"}
-    if not rules.keys() >= set(held):
-        return None
-    asked: list[Action] = [rules[name].action for name in held]
-    of_scores = policy.actions.probability, policy.actions.anomaly_percentile
-    asked += [action for action, over in zip(of_scores, crossed, strict=True) if over]
-    approved = any(rules[name].action == "approve" for name in held)
-    action: Action = "approve" if approved else most_severe("approve", *asked)
-    return OUTCOMES[most_severe(action, "review") if unread else action]
+    action, _ = ruled(policy, held, crossed)
+    return None if action is None else OUTCOMES[most_severe(action, "review") if unread else action]
 
 
 def _of_policy(policy: Policy, thresholds: Pair) -> bool:

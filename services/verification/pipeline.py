@@ -34,7 +34,7 @@ from services.verification.oracle import Mark
 class Pipeline:
     """The topics to check. marks: what a record of an output topic marks about its input; the others hold sums.
 
-    every_decision: whether each score is due a decision, not only an alert's.
+    every_decision: whether each score is due a decision with its outcome, as credit's are, and not only an alert's.
     """
 
     source: Topic
@@ -49,8 +49,6 @@ class Pipeline:
     """Where those who asked for an answer have it."""
     judged: bool = True
     """Whether scores say what raised an alert, and decisions by which thresholds."""
-    outcomes: bool = False
-    """Whether it is what was decided about an application that is judged again."""
 
     def reading(self, spec: SourceSpec | None) -> "Pipeline":
         """The same for another source."""
@@ -97,5 +95,4 @@ CREDIT = Pipeline(
     tuple(topic for topic in CREDIT_OUTPUTS if topic is not CREDIT_CONTROL_ANSWERS),
     {CREDIT_SCORES.name: Mark.SCORE, DEAD_LETTERS.name: Mark.DEAD_LETTER, CREDIT_DECISIONS.name: Mark.DECISION},
     every_decision=True,
-    outcomes=True,
 )

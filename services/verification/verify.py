@@ -12,7 +12,7 @@ The order of its steps avoids false alarms about a running scorer:
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -331,9 +331,11 @@ class _Verification:
 
     def _flags(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
         """Which records are marked as alerts, where the pipeline and the record type have alerts. positions: int64[n, 2]."""
-        if self._pipeline.outcomes and mark in (Mark.SCORE, Mark.DECISION):
-            self._take_outcomes(mark, records, positions)
-        if self._pipeline.every_decision or not self._pipeline.judged:
+        if self._pipeline.every_decision:
+            if mark in (Mark.SCORE, Mark.DECISION):
+                self._take_outcomes(mark, records, positions)
+            return None
+        if not self._pipeline.judged:
             return None
         if mark is Mark.SCORE:
             return self._flags_of_scores(records, positions)
@@ -347,10 +349,7 @@ class _Verification:
         """What was decided about applications: the decision is judged, and its score has to say the same."""
         decode = _decode_outcome if mark is Mark.SCORE else _decode_outcome_by
         decoded = [self._decoded(decode, record) for record in records]
-        said = np.array([0 if one is None else mark_of_outcome(one) for one in decoded], np.uint32)
-        for number in np.unique(positions[:, 0]).tolist():
-            chosen = positions[:, 0] == number
-            self._ledgers[number].add_said(mark, positions[chosen, 1], said[chosen])
+        self._add_said(mark, [0 if one is None else mark_of_outcome(one) for one in decoded], positions)
         if mark is Mark.DECISION:
             for (number, offset), decision in zip(positions.tolist(), decoded, strict=True):
                 if decision is not None:
@@ -360,7 +359,11 @@ class _Verification:
         """What outputs say of a policy. positions: int64[n, 2]."""
         if mark is Mark.SCORE and not any(one is not None and one.policy for one in decoded):
             return
-        said = np.array([0 if one is None else mark_of(one) for one in decoded], np.uint32)
+        self._add_said(mark, [0 if one is None else mark_of(one) for one in decoded], positions)
+
+    def _add_said(self, mark: Mark, marks: Sequence[int], positions: Any) -> None:
+        """Numbers of what outputs say, into the ledgers of their inputs. positions: int64[n, 2]."""
+        said = np.array(marks, np.uint32)
         for number in np.unique(positions[:, 0]).tolist():
             chosen = positions[:, 0] == number
             self._ledgers[number].add_said(mark, positions[chosen, 1], said[chosen])

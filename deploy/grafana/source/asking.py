@@ -1,7 +1,7 @@
 """Operations of what callers and people use: the gateway and the console."""
 
 from deploy.grafana.source.chart import JOBS, Chart, Query, Section
-from deploy.grafana.source.queries import quantiles, rate
+from deploy.grafana.source.queries import quantile, quantiles, rate
 
 CONSOLED = "people use the console"
 """What the console's series wait for."""
@@ -34,15 +34,8 @@ GATEWAY = Section(
             "Events answered more than 50 ms after their deadline, counted from when the request came; and in seconds how late "
             "the event loop comes to what is due, 99th percentile: where it is late, requests wait unread.",
             [
-                Query(
-                    f"sum by (job, instance) (rate(assay_gateway_late_events_total{{{JOBS}}}[$__rate_interval]))",
-                    "late {{instance}}",
-                ),
-                Query(
-                    f"histogram_quantile(0.99, sum by (le, instance) "
-                    f"(rate(assay_gateway_loop_lag_seconds_bucket{{{JOBS}}}[$__rate_interval])))",
-                    "loop, s {{instance}}",
-                ),
+                Query(rate("assay_gateway_late_events_total", "job, instance"), "late {{instance}}"),
+                Query(quantile(0.99, "assay_gateway_loop_lag_seconds", by="le, instance"), "loop, s {{instance}}"),
             ],
             "gateway",
         ),
@@ -51,13 +44,7 @@ GATEWAY = Section(
             "s",
             "99th percentile. write: to the brokers' acknowledgement. score: to when the scorer writes the answer. commit: its "
             "transaction, and reading it.",
-            [
-                Query(
-                    f"histogram_quantile(0.99, sum by (le, stage) "
-                    f"(rate(assay_gateway_stage_seconds_bucket{{{JOBS}}}[$__rate_interval])))",
-                    "{{stage}}",
-                )
-            ],
+            [Query(quantile(0.99, "assay_gateway_stage_seconds", by="le, stage"), "{{stage}}")],
             "gateway",
         ),
         Chart(

@@ -261,14 +261,14 @@ def status(group: Group = None, json: Json = False) -> None:
 
 def _unrecorded(history: "list[RegistryEvent]", name: str, group: str | None) -> "BundleRef | None":
     """Commands to the scorers since the registry's last step about the champion, that were never recorded in it."""
-    from models.bundle.registry import holder
+    from models.bundle.registry import holder, stepped
     from services.cli.bundles.commanding import last_command
 
     last = asyncio.run(last_command(group or default_group(), "champion"))
     if last is None or last.bundle is None or last.registry_steps is None or last.bundle.name != name:
         return None
-    stepped = any(e.bundle.name == name and e.channel == "champion" for e in history[last.registry_steps :])
-    return None if stepped or last.bundle == holder(history, name, "champion") else last.bundle
+    recorded = stepped(history, name, "champion", last.registry_steps)
+    return None if recorded or last.bundle == holder(history, name, "champion") else last.bundle
 
 
 def _registry() -> "Registry":

@@ -25,7 +25,7 @@ def try_examples(
 
     from models.policy.cases import load_cases, run_cases
     from models.policy.policy_file import compile_policy, load_policy
-    from services.scorer.ruling import thresholds_of
+    from models.policy.program import thresholds_of
     from services.trusted_policies import known_to
 
     written, text = load_policy(policy)

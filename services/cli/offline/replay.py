@@ -91,8 +91,10 @@ def credit_replayed_with(
     progress: "Progress", group: str | None = None, since: datetime | None = None, until: datetime | None = None
 ) -> "tuple[Replayed, str, str]":
     """The same of credit's applications."""
+    from schemas.topics import APPLICATIONS, CREDIT_SCORES
     from services.credit.model import load_session
-    from services.replay.credit import CreditLog, replay_credit
+    from services.replay.credit import replay_credit
+    from services.replay.log import KafkaLog
     from services.replay.replay import Period
     from services.settings.credit import CreditSettings
     from services.settings.kafka import KafkaSettings, TopicSettings
@@ -106,9 +108,10 @@ def credit_replayed_with(
     programs = _programs(session, CreditPolicySettings)
 
     async def run() -> "Replayed":
-        kafka = load(KafkaSettings)
+        kafka, topics = load(KafkaSettings), load(TopicSettings)
+        whose = {"setting": "ASSAY_CREDIT_GROUP", "service": "the credit service"}
         async with reading(kafka) as consumer:
-            log = CreditLog(kafka, load(TopicSettings), group or settings.group, consumer)
+            log = KafkaLog(kafka, topics, group or settings.group, consumer, APPLICATIONS, CREDIT_SCORES, **whose)
             return await replay_credit(log, session, load(RuntimeSettings), period, progress, programs)
 
     return asyncio.run(run()), session.model_name, "the credit service's bundle"
