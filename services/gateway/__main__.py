@@ -20,7 +20,7 @@ from services.gateway.access import Access
 from services.gateway.api import Gateway, guarded
 from services.gateway.events import EventReader
 from services.gateway.log import AnswerFollower, EventWriter
-from services.gateway.server import serve
+from services.gateway.server import check, serve
 from services.gateway.waiting import WaitingRoom
 from services.kafka.topics_admin import describe_topics
 from services.observability import logs
@@ -35,7 +35,7 @@ from services.settings.product import ProductSettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import advice, scoring_bundle
 from services.web.lag import LoopLag
-from services.web.server import check_tls, clients_of, listen
+from services.web.server import listen
 
 if TYPE_CHECKING:
     from services.gateway.calls import GrpcServer
@@ -54,8 +54,7 @@ async def start() -> None:
     logs.configure(runtime, metrics)
     shown = GatewayMetrics(metrics.registry)
     access = Access(settings, load(ProductSettings).product)
-    check_tls(settings, "ASSAY_GATEWAY_")
-    clients_of(settings, "ASSAY_GATEWAY_")
+    check(settings)
     stop = stop_on_signals()
     source = source_in_force()
     partitions = await _partitions(kafka, topics, source)

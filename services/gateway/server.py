@@ -14,6 +14,12 @@ from services.web.lag import LoopLag
 PREFIX = "ASSAY_GATEWAY_"
 
 
+def check(settings: GatewaySettings) -> None:
+    """Raises SettingsError where the TLS files, or the networks of proxies, cannot be used."""
+    web.check_tls(settings, PREFIX)
+    web.clients_of(settings, PREFIX)
+
+
 def limits_of(settings: GatewaySettings) -> Limits:
     """As the settings have them."""
     return Limits(
