@@ -2,8 +2,9 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.settings.secrets import Secret
@@ -80,7 +81,10 @@ class ConsoleSettings(BaseSettings):
         None, description="Folder of pages that `assay what-if --page` wrote: the overview lists them and shows them."
     )
     grafana_url: str | None = Field(
-        None, description="Where Grafana with Assay's dashboards is; the overview links to it. Without it, no links."
+        None,
+        repr=False,
+        description="Where Grafana with Assay's dashboards is; the overview links to it, so it holds no user, password or "
+        "query. Without it, no links.",
     )
     wait_s: Annotated[float, Field(gt=0, le=60)] = Field(
         10.0,
@@ -110,3 +114,13 @@ class ConsoleSettings(BaseSettings):
         description="A request whose head and form are not here within this is refused (408); its page must be read within "
         "this and ASSAY_CONSOLE_WAIT_S.",
     )
+
+    @field_validator("grafana_url")
+    @classmethod
+    def _is_shown_on_pages(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "")
+        if url is not None and (parts.scheme not in {"http", "https"} or "@" in parts.netloc or parts.query):
+            raise ValueError(
+                "it is linked on pages: write http(s)://HOST[:PORT][/PATH], without user, password or query"
+            )
+        return url

@@ -24,6 +24,7 @@ from services.observability.metrics import Metrics
 from services.privacy.subject_keys import SubjectKey
 from services.scorer.model import Loader
 from services.settings.bundles import BundleSettings
+from services.settings.console import ConsoleSettings
 from services.settings.loading import load
 from services.settings.names import settings_classes
 from services.settings.scorer import ScorerSettings
@@ -102,8 +103,8 @@ def test_no_settings_object_shows_its_secrets(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("ASSAY_CASES_WEBHOOK_URL", f"https://hooks.example/{MARKER}")
     urls = fields_of(lambda name, _: name.endswith("_url"))
-    assert {name for _, name, _ in urls} == URLS
-    for *_, variable in urls:
+    assert {name for _, name, _ in urls} == URLS | {"grafana_url"}  # which is shown on pages, and refused with a secret
+    for *_, variable in (url for url in urls if url[1] in URLS):
         monkeypatch.setenv(variable, f"https://user:{MARKER}@hooks.example/?token={MARKER}")
     monkeypatch.setenv("ASSAY_SUBJECT_KEY_COMMAND", f"vault read -token={MARKER}")
     monkeypatch.setenv("ASSAY_BUNDLE_SEAL_KEY_COMMAND", f"vault read -token={MARKER}")
@@ -295,3 +296,12 @@ async def test_services_that_fail_show_no_secret(stream: Stream, why: str, faili
     assert "Traceback" not in log
     (sentence,) = [line for line in log.splitlines() if line.startswith("assay: ")]
     assert why in sentence
+
+
+@pytest.mark.parametrize("url", [f"https://user:{MARKER}@grafana.example", f"https://grafana.example/?token={MARKER}"])
+def test_an_address_that_pages_show_holds_no_secret(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused, without the secret in the message."""
+    monkeypatch.setenv("ASSAY_CONSOLE_GRAFANA_URL", url)
+    with pytest.raises(SettingsError, match="without user, password or query") as refused:
+        load(ConsoleSettings)
+    assert MARKER not in str(refused.value)

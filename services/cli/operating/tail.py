@@ -135,7 +135,8 @@ def line(fields: dict[str, Any]) -> str:
     if "payload_bytes" in fields:
         source = f"{fields['source_topic']}-{fields['source_partition']}@{fields['source_offset']}"
         return f"{fields['reason']:<12} {source} ({fields['payload_bytes']} bytes): {fields['detail']}"
-    amount = f" {fields['amount']:,.2f} {fields['currency'] or ''}" if "amount" in fields else ""
+    money = fields.get("amount")  # none where a decision is sealed
+    amount = "" if money is None else f" {money:,.2f} {fields.get('currency') or ''}".rstrip()
     scores = f"p={fields['probability']:.3f} anomaly={fields['anomaly_percentile']:.1f}"
     outcome = fields.get("outcome") or ("ALERT" if fields["alert"] else "pass")
     reasons = "".join(f"\n    {shown(reason['text'])}" for reason in fields.get("reasons") or ())

@@ -4,9 +4,7 @@ import asyncio
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from services.cli.app import app
 from tests.services.cli.test_app import run_main
 from tests.services.harness import Stream, payment
 
@@ -36,10 +34,3 @@ async def test_one_reader_follows_another_reads_at_the_end_and_a_replay_finds_ev
     assert (found["scores"], found["disagreeing"], found["missing"], found["duplicate"]) == (PAYMENTS, 0, 0, 0)
     assert (found["compared"], found["differing"]) == (PAYMENTS, 0)
     assert scorer.terminate() == 0
-
-
-def test_credit_has_no_replay_and_says_so() -> None:
-    """A sentence and status 2."""
-    result = CliRunner().invoke(app, ["verify", "--product", "credit", "--bits"])
-    assert result.exit_code == 2
-    assert "a replay is of payments" in result.output
