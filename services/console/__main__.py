@@ -38,7 +38,7 @@ from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_persons import needs_second
-from services.web import listen
+from services.web.server import listen
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ async def start(*, rebuild: bool = False) -> None:
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
         app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready, provider)
-        await serve(app, listening, settings, stop)
+        await serve(app, listening, settings, shown, stop)
         watching.cancel()
         await bulk.finish()
     except KafkaError as error:

@@ -102,7 +102,11 @@ class _Doors:
         if not same(given, request.cookies.get(LOGIN_COOKIE)) or not same_origin(request):
             return self._form(request, "This form was too old: try again.", 403)
         try:
-            token = await self._gate.login(form.get("name", [""])[0].strip(), form.get("password", [""])[0])
+            token = await self._gate.login(
+                form.get("name", [""])[0].strip(),
+                form.get("password", [""])[0],
+                request.client.host if request.client else "",
+            )
         except RefusedError as error:
             return self._form(request, str(error), error.status)
         if token is None:

@@ -148,7 +148,7 @@ async def live(desk: Desk, asked: Asked) -> Response:
     """The numbers above the queue and marks on its rows, asked for every few seconds. Rows stay where they are."""
     counts = await asyncio.to_thread(desk.counts)
     seen, shown = (asked.request.query_params.get(name, "") for name in ("seen", "shown"))
-    is_new = seen.isdigit() and len(seen) < 10 and int(seen) < counts.waiting
+    is_new = seen.isascii() and seen.isdigit() and len(seen) < 10 and int(seen) < counts.waiting
     versions = dict(one.split("~", 1) for one in shown.split(",")[: desk.settings.page_cases] if "~" in one)
     cases = await asyncio.to_thread(desk.queries.versions, list(versions)) if versions else {}
     changed = {

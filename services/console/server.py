@@ -1,21 +1,24 @@
-"""The HTTP server: uvicorn with bounds on heads and connections, ended by our own signals."""
+"""The console's HTTP server: the bounds of its settings, and what it shows of them."""
 
 import asyncio
 import socket
 
 from starlette.types import ASGIApp
 
-from services import web
 from services.engine.health import is_loopback
 from services.errors import SettingsError
+from services.observability.console_metrics import ConsoleMetrics
 from services.settings.console import ConsoleSettings
+from services.web import server as web
+from services.web.connections import Limits
 
-KEEP_ALIVE_S = 30
+PREFIX = "ASSAY_CONSOLE_"
 
 
 def check(settings: ConsoleSettings) -> None:
     """Raises SettingsError where passwords would cross a network in clear, or the TLS files cannot be used."""
-    web.check_tls(settings, "ASSAY_CONSOLE_")
+    web.check_tls(settings, PREFIX)
+    web.clients_of(settings, PREFIX)
     if settings.tls_certificate_file is None and not is_loopback(settings.host) and not settings.behind_tls:
         raise SettingsError(
             f"ASSAY_CONSOLE_HOST={settings.host} can be reached from other machines, and passwords would cross the network "
@@ -23,14 +26,14 @@ def check(settings: ConsoleSettings) -> None:
         )
 
 
-async def serve(app: ASGIApp, listening: socket.socket, settings: ConsoleSettings, stop: asyncio.Event) -> None:
+async def serve(
+    app: ASGIApp, listening: socket.socket, settings: ConsoleSettings, metrics: ConsoleMetrics, stop: asyncio.Event
+) -> None:
     """Serve until `stop`; requests in work are finished, within a bound."""
-    config = web.config_of(
-        app,
-        settings,
-        http="h11",
-        h11_max_incomplete_event_size=settings.head_bytes_max,
-        limit_concurrency=settings.connections_max,
-        timeout_keep_alive=KEEP_ALIVE_S,
-    )
-    await web.serve_until(web.Server(config), listening, stop)
+    limits = Limits(settings.head_bytes_max, settings.request_s_max, settings.wait_s + settings.request_s_max)
+    clients = web.clients_of(settings, PREFIX)
+
+    def closed(cause: str) -> None:
+        metrics.connections_closed.labels(cause).inc()
+
+    await web.serve(app, listening, settings, clients, limits, closed, stop)

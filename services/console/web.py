@@ -1,6 +1,7 @@
 """Between a request and its handler: hosts, sessions, roles, tokens, headers. Nothing reaches a handler past it."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
@@ -17,6 +18,7 @@ from services.console.users import User, UserFileError, Users
 from services.console.writer import UnwrittenError
 from services.observability.console_metrics import ConsoleMetrics
 from services.settings.console import ConsoleSettings
+from services.web.clients import Clients, networks
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,11 @@ HEADERS = (
 )
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 FIELDS_MAX = 2_000
+NUMBER_CHARACTERS_MAX = 18
+LOGINS_AT_ONCE = 2
+"""Each takes 64 MiB and a core for some 50 ms."""
+LOGINS_WAITING_MAX = 4
+"""Of one client: more passwords at once are refused, so that one that tries many keeps no one else out."""
 
 
 class RefusedError(Exception):
@@ -86,6 +93,11 @@ class Gate:
     throttle: Throttle = field(default_factory=Throttle)
     noted: Throttle = field(default_factory=Throttle)
     """Wrong passwords in the audit trail, by name: who guesses names must not fill it."""
+    _hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LOGINS_AT_ONCE))
+    _waiting: Clients = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._waiting = Clients(10 * LOGINS_WAITING_MAX, LOGINS_WAITING_MAX, networks(self.settings.proxies))
 
     @property
     def secure(self) -> bool:
@@ -166,14 +178,19 @@ class Gate:
             return Response(status_code=401, headers={"HX-Redirect": "/login"})
         return RedirectResponse("/login", 303)
 
-    async def login(self, name: str, password: str) -> str | None:
+    async def login(self, name: str, password: str, address: str) -> str | None:
         """A new session's token; None where name and password do not belong together. Raises RefusedError."""
-        if self.throttle.is_shut(name):
+        if self.throttle.is_shut(name) or self._waiting.refusal(address):
             self.metrics.logins.labels("throttled").inc()
-            raise RefusedError(429, "Too many wrong passwords: wait five minutes.")
-        user = await asyncio.to_thread(self.users.verified, name, password)
+            raise RefusedError(429, "Too many wrong passwords, or too many at once: wait five minutes.")
+        self.throttle.failed(name)  # until it is known to be right: of many at once no more are tried than one by one
+        place = self._waiting.enter(address)
+        try:
+            async with self._hashing:
+                user = await asyncio.to_thread(self.users.verified, name, password)
+        finally:
+            place.leave()
         if user is None:
-            self.throttle.failed(name)
             self.metrics.logins.labels("refused").inc()
             log.warning("console.login_refused")
             await self._note_wrong_password(name)
@@ -260,10 +277,12 @@ class Shell:
             await Response("This console is not served under that name.", 421)(scope, receive, hardened)
             return
         declared = fields.get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared) > self._settings.body_bytes_max or b"transfer-encoding" in fields:
+        if not _is_within(declared, self._settings.body_bytes_max) or b"transfer-encoding" in fields:
             await Response("The request is too large.", 413)(scope, receive, hardened)
             return
-        await self._app(scope, receive, hardened)
+        # what fails is answered and named in the log; the server would write its words there, too
+        with contextlib.suppress(Exception):
+            await self._app(scope, receive, hardened)
 
     def _hardened(self, scope: Scope, send: Send) -> Send:
         static = scope["path"].startswith("/static/")
@@ -279,6 +298,10 @@ class Shell:
             await send(message)
 
         return hardened
+
+
+def _is_within(declared: bytes, bytes_max: int) -> bool:
+    return declared.isdigit() and len(declared) <= NUMBER_CHARACTERS_MAX and int(declared) <= bytes_max
 
 
 def _host(field_text: str) -> str:

@@ -20,6 +20,7 @@ from services.observability.product_label import with_product
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
 from services.settings.product import ProductSettings
+from services.web.clients import Clients
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +45,9 @@ class HealthServer:
         tls, credentials = _tls(runtime), _credentials(runtime)
         registry = with_product(registry, load(ProductSettings).product)
         try:
-            self._server = BoundedHTTPServer((host, port), _handler(registry, ready, live, credentials, desk))
+            self._server = BoundedHTTPServer(
+                (host, port), _handler(registry, ready, live, credentials, desk), _clients(runtime)
+            )
         except OSError as error:
             raise AssayError(
                 f"{host}:{port} cannot be listened on ({error.strerror}): free it, or set ASSAY_HTTP_PORT (0 takes a free one)."
@@ -82,6 +85,10 @@ def is_own_name(header: str) -> bool:
     """Whether a Host header, with or without a port, names this machine as itself."""
     host = header.rpartition(":")[0] if header.rpartition(":")[2].isdigit() else header
     return is_loopback(host.strip("[]"))
+
+
+def _clients(runtime: RuntimeSettings) -> Clients:
+    return Clients(runtime.http_connections_max, runtime.http_client_connections_max)
 
 
 def _tls(runtime: RuntimeSettings) -> ssl.SSLContext | None:

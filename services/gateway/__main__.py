@@ -19,9 +19,8 @@ from services.errors import AssayError, start_sentence
 from services.gateway.access import Access
 from services.gateway.api import Gateway, guarded
 from services.gateway.events import EventReader
-from services.gateway.lag import LoopLag
 from services.gateway.log import AnswerFollower, EventWriter
-from services.gateway.server import serve
+from services.gateway.server import check, serve
 from services.gateway.waiting import WaitingRoom
 from services.kafka.topics_admin import describe_topics
 from services.observability import logs
@@ -35,7 +34,8 @@ from services.settings.processing import RuntimeSettings
 from services.settings.product import ProductSettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import advice, scoring_bundle
-from services.web import check_tls, listen
+from services.web.lag import LoopLag
+from services.web.server import listen
 
 if TYPE_CHECKING:
     from services.gateway.calls import GrpcServer
@@ -54,13 +54,13 @@ async def start() -> None:
     logs.configure(runtime, metrics)
     shown = GatewayMetrics(metrics.registry)
     access = Access(settings, load(ProductSettings).product)
-    check_tls(settings, "ASSAY_GATEWAY_")
+    check(settings)
     stop = stop_on_signals()
     source = source_in_force()
     partitions = await _partitions(kafka, topics, source)
     name = topic_of(source).full_name(topics.topic_prefix)
     writer = EventWriter(kafka, runtime, name)
-    lag = LoopLag(shown, monotonic_s)
+    lag = LoopLag(shown.loop_lag.observe, monotonic_s)
     room = WaitingRoom(settings, writer, shown, monotonic_s, lag.margin_s)
     take = functools.partial(each, ANSWERS, take=room.take, metrics=metrics)
     follower = AnswerFollower(kafka, topics.topic_prefix, partitions, settings, take, shown)

@@ -15,6 +15,7 @@ from services.gateway.bearer import KeysUnknownError, TokenError, Tokens
 from services.gateway.keys import PREFIX, SCOPES, ApiKey, KeyFileError, Keys, Scope
 from services.gateway.problems import Kind, ProblemError
 from services.settings.gateway import GatewaySettings
+from services.web.connections import CERTIFICATE
 
 log = structlog.get_logger(__name__)
 
@@ -22,8 +23,6 @@ CLIENTS_MAX = 10_000
 BURST_S = 1.0
 PATIENCE_S = 1.0
 LOCAL = "local"
-CERTIFICATE = "client_certificate"
-"""In a request's scope: the name in the client's certificate, which the TLS layer has verified."""
 
 
 class Client(NamedTuple):

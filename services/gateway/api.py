@@ -24,13 +24,13 @@ from schemas.score import Score
 from schemas.source_spec import SourceSpec
 from services.clock import monotonic_s
 from services.gateway.access import Access, Asking
-from services.gateway.connections import ARRIVED
 from services.gateway.document import EVENT_BODY, describe
 from services.gateway.events import Event, EventReader, Place, split
 from services.gateway.problems import Kind, ProblemError
 from services.gateway.waiting import Reply, WaitingRoom, read_answer, reply_of
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
+from services.web.connections import ARRIVED
 
 log = structlog.get_logger(__name__)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -13,7 +13,7 @@ from google.protobuf import duration_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
 
 from schemas.answer import Problem
@@ -24,9 +24,14 @@ from services.errors import AssayError
 from services.formats.protobuf_schemas import parse
 from services.gateway.access import Asking, Client, token_of
 from services.gateway.api import Gateway
+from services.gateway.call_beside import Health, Reflection
+from services.gateway.call_sockets import CallSockets
 from services.gateway.keys import Scope
 from services.gateway.problems import Kind, ProblemError
+from services.gateway.server import PREFIX, counting
 from services.settings.gateway import GatewaySettings
+from services.web.clients import Clients
+from services.web.server import clients_of
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +46,8 @@ HANDSHAKE_MS_MAX = 10_000
 IDLE_MS_MAX = 75_000
 AGE_MS_MAX = 300_000
 """A client is asked to connect again, which its library does unseen."""
+STREAMS_MAX = 1_000
+"""Calls at once on one connection."""
 
 CODES = {
     Kind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
@@ -124,19 +131,26 @@ def asking_of(context: Context) -> Asking:
     """What a call says of who asks."""
     headers = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
     names = context.auth_context().get("x509_common_name")
-    host = context.peer().partition(":")[2].rpartition(":")[0].replace("%5B", "").replace("%5D", "")
     # no page in a browser can speak gRPC, so no host name is asked for
-    return Asking("localhost", token_of(headers), names[0].decode() if names else None, host.strip("[]"))
+    return Asking("localhost", token_of(headers), names[0].decode() if names else None, address_of(context))
+
+
+def address_of(context: Context) -> str:
+    """Of a call's client."""
+    host: str = context.peer().partition(":")[2].rpartition(":")[0].replace("%5B", "").replace("%5D", "")
+    return host.strip("[]")
 
 
 def bounds(settings: GatewaySettings) -> list[tuple[str, int]]:
-    """What a client may hold. A call whose message never comes holds its place until its connection is as old as may be."""
+    """What a client may hold."""
     return [
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.body_bytes_max + OVERHEAD_BYTES),
         ("grpc.max_metadata_size", settings.head_bytes_max),
         ("grpc.absolute_max_metadata_size", settings.head_bytes_max),
         ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS_MAX),
+        ("grpc.max_allowed_incoming_connections", settings.connections_max),
+        ("grpc.max_concurrent_streams", STREAMS_MAX),
         ("grpc.max_connection_idle_ms", IDLE_MS_MAX),
         ("grpc.max_connection_age_ms", AGE_MS_MAX),
         ("grpc.max_connection_age_grace_ms", settings.deadline_ms_max + round(settings.request_s_max * 1000)),
@@ -149,11 +163,19 @@ class GrpcServer:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway, self._calls = gateway, Calls(gateway)
         settings = gateway.settings
+        self._clients = clients_of(settings, PREFIX)
+        self._calls_held = Clients(settings.connections_max, self._clients.client_max, self._clients.proxies)
+        """Calls that wait for their client, for its message, or for it to read the answer; and all streams."""
         self._server = grpc.aio.server(
-            maximum_concurrent_rpcs=settings.connections_max,
-            options=bounds(settings),
+            maximum_concurrent_rpcs=settings.connections_max + settings.pending_events_max, options=bounds(settings)
         )
-        self._health = health.aio.HealthServicer()
+        self._health = Health(
+            (health.OVERALL_HEALTH, NAME),
+            lambda: gateway.ready() is True,
+            self._calls_held,
+            address_of,
+            settings.request_s_max,
+        )
         self._watching: asyncio.Task[None] | None = None
         self.port = 0
 
@@ -170,14 +192,14 @@ class GrpcServer:
         for name, _, request, answer in CALLS:
             read = schema.named(f"{PACKAGE}.{request.__name__}").document
             encode = schema.named(f"{PACKAGE}.{answer.__name__}").encode
-            handlers[name] = grpc.unary_unary_rpc_method_handler(self._handler(asks[name], read, encode))
+            handlers[name] = grpc.stream_unary_rpc_method_handler(self._handler(asks[name], read, encode))
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for module in (health_pb2, reflection_pb2):
             schema.pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
-        reflection.enable_server_reflection(
-            (NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server, schema.pool
-        )
+        names = NAME, health.SERVICE_NAME, reflection.SERVICE_NAME
+        reflected = Reflection(names, schema.pool, self._calls_held, address_of)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, self._server)
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         address, credentials = f"{host}:{settings.grpc_port}", credentials_of(settings)
         try:
@@ -188,30 +210,38 @@ class GrpcServer:
         except RuntimeError:
             raise AssayError(f"{address} cannot be listened on: free it, or set ASSAY_GATEWAY_GRPC_PORT.") from None
         await self._server.start()
-        self._watching = asyncio.create_task(self._show_health())
+        self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
         """Calls in work are finished, within a bound."""
         if self._watching is not None:
             self._watching.cancel()
-            await self._health.enter_graceful_shutdown()
+            self._health.ending = True
         await self._server.stop(END_S_MAX)
 
-    async def _show_health(self) -> None:
+    async def _watch(self) -> None:
+        """Once a second: look at who holds connections."""
+        sockets = CallSockets(self.port, self._clients, counting(self._gateway.metrics))
         while True:
-            good = self._gateway.ready() is True
-            status = health_pb2.HealthCheckResponse.SERVING if good else health_pb2.HealthCheckResponse.NOT_SERVING
-            for name in (health.OVERALL_HEALTH, NAME):
-                await self._health.set(name, status)
+            await asyncio.to_thread(sockets.look)
             await asyncio.sleep(LOOK_INTERVAL_S)
 
     def _handler(
         self, ask: Ask, read: Callable[[bytes], Any], encode: Callable[[Fields], bytes]
-    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
-        responses = self._gateway.metrics.responses
+    ) -> Callable[[AsyncIterable[bytes], Context], Awaitable[bytes]]:
+        """To gRPC's server each is a call of many messages, which is on the wire the same as one of one: so it is ours from its
+        first byte on, and the wait for its message has a bound.
+        """
+        responses, clients = self._gateway.metrics.responses, self._calls_held
 
-        async def handle(payload: bytes, context: Context) -> bytes:
+        def hold_until_read(context: Context, address: str) -> None:
+            place = clients.enter(address)
+            context.add_done_callback(lambda _: place.leave())
+
+        async def handle(messages: AsyncIterable[bytes], context: Context) -> bytes:
+            address = address_of(context)
             try:
+                payload = await self._message(messages, address)
                 answered = encode(without_nulls(msgspec.to_builtins(await ask(_parsed(read, payload), context))))
             except ProblemError as error:
                 problem = error
@@ -223,13 +253,36 @@ class GrpcServer:
                 problem = ProblemError(Kind.FAILED, "report it, with the line `gateway.request_failed` of the log")
             else:
                 responses.labels("200").inc()
+                hold_until_read(context, address)
                 return answered
             responses.labels(str(problem.kind.status)).inc()
             status = rpc_status.to_status(status_of(problem))
+            hold_until_read(context, address)
             await context.abort(status.code, status.details, status.trailing_metadata)
             raise AssertionError("abort raises")
 
         return handle
+
+    async def _message(self, messages: AsyncIterable[bytes], address: str) -> bytes:
+        """A call's one message. Raises ProblemError."""
+        if self._calls_held.refusal(address):
+            raise ProblemError(Kind.BUSY, "too many calls wait for their messages: send them whole", retry_after_s=1)
+        place, found = self._calls_held.enter(address), list[bytes]()
+        try:
+            async with asyncio.timeout(self._gateway.settings.request_s_max):
+                async for message in messages:
+                    found.append(message)
+                    if len(found) > 1:
+                        break
+        except TimeoutError:
+            raise ProblemError(
+                Kind.MALFORMED, "the message did not come in time (ASSAY_GATEWAY_REQUEST_S_MAX)"
+            ) from None
+        finally:
+            place.leave()
+        if len(found) != 1:
+            raise ProblemError(Kind.MALFORMED, "a call has one message")
+        return found[0]
 
 
 def _parsed(read: Callable[[bytes], Any], payload: bytes) -> Fields:

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from services.web.clients import CLOSED_CAUSES, CLOSED_MEANS
+
 
 class ConsoleMetrics:
     """What the console shows."""
@@ -14,6 +16,9 @@ class ConsoleMetrics:
         self.actions = counter("actions", "Actions written to `case-actions`, by kind.", "action")
         self.logins = counter("logins", "Logins, by outcome: accepted, refused, throttled.", "outcome")
         self.denied = counter("denied_requests", "Requests refused, by cause: role, token, session, host.", "cause")
+        self.connections_closed = counter(
+            "connections_closed", f"Connections closed by the console: {CLOSED_MEANS}.", "cause"
+        )
         self.refused = counter("refused_records", "Records that the read model could not take in.")
         self.unaudited = counter(
             "unaudited",
@@ -25,5 +30,7 @@ class ConsoleMetrics:
         )
         for outcome in ("accepted", "refused", "throttled"):
             self.logins.labels(outcome)
+        for cause in CLOSED_CAUSES:
+            self.connections_closed.labels(cause)
         for cause in ("role", "token", "session", "host"):
             self.denied.labels(cause)

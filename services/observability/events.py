@@ -24,7 +24,6 @@ EVENTS = {
     "gateway.keys_read": "The file of API keys has changed: so many keys open something now.",
     "gateway.keys_unreadable": "The file of API keys cannot be used: the keys of before stay.",
     "gateway.no_tls": "The gateway can be reached from other machines without TLS of its own.",
-    "gateway.not_accepted": "A connection could not be accepted: no descriptor is left, or the client is gone.",
     "gateway.oidc_keys_read": "The keys of the identity provider have changed: so many sign tokens now.",
     "gateway.oidc_keys_unreadable": "The identity provider's keys cannot be read, and why: those of before count for a day.",
     "gateway.refused": "A request without credentials that are known here (401), or without the scope for it (403).",
@@ -85,6 +84,7 @@ EVENTS = {
     "table.not_followed": "A followed table could not be read; it stays as it is and is tried again.",
     "timestamps.unbounded": "Producers may put any timestamp on the input's records, so nothing bounds how far ahead they are.",
     "watchdog.no_answer": "The brokers did not say where the partitions end.",
+    "web.not_accepted": "A gateway or console could not accept a connection: no descriptor is left, or the client is gone.",
     "work.skipped": "What a timer was to do with one thing failed, and is left out.",
     "webhook.failed": "A case was not taken by the webhook; it is tried again, then it is a dead letter.",
 }

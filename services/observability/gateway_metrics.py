@@ -4,8 +4,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from services.observability.histogram import BulkHistogram
 from services.observability.metrics import LATENCY_BUCKETS_S
+from services.web.clients import CLOSED_CAUSES, CLOSED_MEANS
 
-CLOSED_CAUSES = ("full", "handshake", "slow", "head", "unread", "idle")
 OUTCOMES = ("decided", "repeated", "stand_in", "problem")
 STAGES = ("write", "score", "commit")
 """Of an event's time: arrival to acknowledged; its record's time to its answer's; the answer's to being read here."""
@@ -34,8 +34,7 @@ class GatewayMetrics:
         )
         self.connections_closed = counter(
             "connections_closed",
-            "Connections closed by the gateway: full (one too many), handshake (TLS failed or was slow), slow (a request), "
-            "head (too large), unread (an answer), idle.",
+            f"Connections closed by the gateway: {CLOSED_MEANS}.",
             "cause",
         )
         self.pending = gauge("pending_events", "Events that wait for their score.")

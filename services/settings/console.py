@@ -94,10 +94,25 @@ class ConsoleSettings(BaseSettings):
         256 << 10, description="A larger request is refused (413)."
     )
     head_bytes_max: Annotated[int, Field(ge=1024, le=1 << 20)] = Field(
-        16 << 10, description="A connection that sends more before the end of a request's headers is closed."
+        16 << 10, description="A request whose headers are larger is refused (431), as is one of over 100 headers."
     )
     connections_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        500, description="Connections and requests at once, at most; one more is answered 503."
+        500, description="Connections at once, at most; one more is answered 503, or closed where TLS is on."
+    )
+    client_connections_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        100,
+        description="Of these one client may hold so many, by its address (by the first 64 bits of an IPv6 address); one more "
+        "is refused.",
+    )
+    proxies: str = Field(
+        "",
+        description="Networks (10.0.0.0/8, comma separated) of proxies, whose addresses many browsers share: of them "
+        "ASSAY_CONSOLE_CLIENT_CONNECTIONS_MAX is not asked.",
+    )
+    request_s_max: Annotated[float, Field(gt=0, le=3600)] = Field(
+        10.0,
+        description="A request whose head and form are not here within this is refused (408); its page must be read within "
+        "this and ASSAY_CONSOLE_WAIT_S.",
     )
 
     @field_validator("grafana_url")

@@ -112,5 +112,17 @@ class GatewaySettings(BaseSettings):
         "answer those of before count, for a day.",
     )
     connections_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        1_000, description="Connections at once, at most; one more is answered 503, or closed where TLS is on."
+        1_000,
+        description="Connections at once, at most, and as many over gRPC; one more is answered 503, or closed where it is one "
+        "of TLS or gRPC.",
+    )
+    client_connections_max: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        200,
+        description="Of these one client may hold so many, by its address (by the first 64 bits of an IPv6 address); one more "
+        "is refused. Over gRPC as many of its calls may wait for its messages, or for it to read the answer.",
+    )
+    proxies: str = Field(
+        "",
+        description="Networks (10.0.0.0/8, comma separated) of proxies, whose addresses many clients share: of them "
+        "ASSAY_GATEWAY_CLIENT_CONNECTIONS_MAX is not asked.",
     )

@@ -130,6 +130,14 @@ class RuntimeSettings(BaseSettings):
         "127.0.0.1", description="Address of /metrics, /livez and /readyz. Loopback unless you say so."
     )
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(9464, description="Port of the same; 0 takes a free one.")
+    http_connections_max: Annotated[int, Field(ge=2, le=10_000)] = Field(
+        32, description="Connections of it at once, at most, each for 10 s; one more, and the oldest is closed."
+    )
+    http_client_connections_max: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        8,
+        description="Of these one client may hold so many, by its address (by the first 64 bits of an IPv6 address); one more, "
+        "and its own oldest is closed.",
+    )
     http_username: str | None = Field(
         None, description="User name that /metrics and /held ask for (basic authentication)."
     )

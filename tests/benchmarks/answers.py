@@ -113,6 +113,7 @@ def system(kafka: EmbeddedKafka, delivery: str, profile: str) -> Iterator[tuple[
                 ASSAY_GATEWAY_PENDING_EVENTS_MAX="10000",
                 # an open loop has one for each request that waits: a second without an answer would be refused here
                 ASSAY_GATEWAY_CONNECTIONS_MAX="20000",
+                ASSAY_GATEWAY_CLIENT_CONNECTIONS_MAX="20000",
             )
             gateway.wait_ready()
             yield stream, gateway

@@ -129,11 +129,12 @@ CONSOLE = Section(
         Chart(
             "Logins and refusals",
             "cps",
-            "Logins by outcome; requests refused: a role without the right, no token or session, another host name. "
-            "Not audited: outcomes that the audit trail did not take.",
+            "Logins by outcome; requests refused: a role without the right, no token or session, another host name; "
+            "connections closed. Not audited: outcomes that the audit trail did not take.",
             [
                 Query(rate("assay_console_logins_total", "outcome"), "login {{outcome}}", quiet=CONSOLED),
                 Query(rate("assay_console_denied_requests_total", "cause"), "refused: {{cause}}", quiet=CONSOLED),
+                Query(rate("assay_console_connections_closed_total", "cause"), "closed: {{cause}}", quiet=CONSOLED),
                 Query(rate("assay_console_unaudited_total", "job"), "outcome not audited {{job}}", quiet=CONSOLED),
             ],
             "console",

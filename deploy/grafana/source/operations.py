@@ -314,7 +314,7 @@ STATE = Section(
         Chart(
             "What the profiler leaves out",
             "cps",
-            "Frauds without terminal or time, sums of days that lie too far back, and terminals beyond the room.",
+            "Frauds without terminal or time, sums of days that lie too far back, and terminals that made room for others.",
             [
                 Query("sum(rate(assay_unplaced_labels_total[$__rate_interval]))", "frauds not placed"),
                 Query("sum(rate(assay_forgotten_terminal_sums_total[$__rate_interval]))", "sums too old"),

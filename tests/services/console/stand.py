@@ -143,7 +143,7 @@ def running(
 
     async def work() -> None:
         await bulk.start()
-        await serve(app, listening, chosen, stop)
+        await serve(app, listening, chosen, metrics, stop)
         await bulk.finish()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(work(),))

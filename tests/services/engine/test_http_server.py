@@ -15,6 +15,7 @@ import structlog
 from services.engine.health import HealthServer
 from services.engine.http_server import BoundedHTTPServer
 from services.settings.processing import RuntimeSettings
+from services.web.clients import Clients
 from tests.services.secured import Authority
 
 
@@ -33,11 +34,15 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(connections_max: int = 8, request_s_max: float = 60.0) -> Iterator[BoundedHTTPServer]:
+def serving(
+    connections_max: int = 8, request_s_max: float = 60.0, client_max: int | None = None
+) -> Iterator[BoundedHTTPServer]:
     """A server with these limits, in a thread."""
     import threading
 
-    server = BoundedHTTPServer(("127.0.0.1", 0), Answer, connections_max, request_s_max)
+    server = BoundedHTTPServer(
+        ("127.0.0.1", 0), Answer, Clients(connections_max, client_max or connections_max), request_s_max
+    )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -48,9 +53,9 @@ def serving(connections_max: int = 8, request_s_max: float = 60.0) -> Iterator[B
         thread.join()
 
 
-def connect(server: BoundedHTTPServer, said: bytes = b"GET /livez HT") -> socket.socket:
+def connect(server: BoundedHTTPServer, said: bytes = b"GET /livez HT", address: str = "127.0.0.1") -> socket.socket:
     """A client that begins a request and does not end it."""
-    client = socket.create_connection(server.server_address[:2], 20)
+    client = socket.create_connection(server.server_address[:2], 20, (address, 0))
     client.sendall(said)
     return client
 
@@ -69,7 +74,26 @@ def test_a_probe_is_answered_however_many_connections_are_held_open() -> None:
         assert probe(server) == 200
         assert server.connections <= 8
         assert clients[0].recv(1) == b""
-    assert {"event": "http.connections_full", "connections_max": 8, "log_level": "warning"} in logs
+    assert {"event": "http.connections_full", "connections_max": 8, "cause": "full", "log_level": "warning"} in logs
+
+
+def test_who_holds_too_many_connections_loses_its_own_and_no_one_elses() -> None:
+    """Another client's request that is slow is not touched by hundreds of one address."""
+    with (
+        serving(connections_max=8, client_max=3) as server,
+        ExitStack() as held,
+        structlog.testing.capture_logs() as logs,
+    ):
+        others = [held.enter_context(connect(server, address=f"127.0.0.{number}")) for number in (2, 3)]
+        for _ in range(100):
+            held.enter_context(connect(server))
+        assert probe(server) == 200
+        assert server.connections <= 8
+        assert server.clients.held_by("127.0.0.1") <= 3
+        for other in others:
+            other.sendall(b"TP/1.0\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.0 200")
+    assert {line["cause"] for line in logs} == {"client"}
 
 
 def test_a_client_that_goes_on_byte_by_byte_is_ended_at_the_deadline() -> None:

@@ -13,13 +13,13 @@ from services.gateway.access import Access
 from services.gateway.api import Gateway, guarded
 from services.gateway.calls import GrpcServer
 from services.gateway.events import Event, EventReader
-from services.gateway.lag import LoopLag
 from services.gateway.server import serve
 from services.gateway.waiting import WaitingRoom
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
 from services.settings.processing import RuntimeSettings
-from services.web import check_tls, listen
+from services.web.lag import LoopLag
+from services.web.server import check_tls, listen
 
 PARTITIONS = 4
 
@@ -37,7 +37,7 @@ def gateway_of(settings: GatewaySettings, written: Written, product: str | None 
     """What the API stands on, and what its server is to follow."""
     registry = CollectorRegistry()
     metrics = GatewayMetrics(registry)
-    lag = LoopLag(metrics, monotonic_s)
+    lag = LoopLag(metrics.loop_lag.observe, monotonic_s)
     gateway = Gateway(
         settings,
         default_source(),

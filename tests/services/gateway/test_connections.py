@@ -14,13 +14,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.clock import monotonic_s
-from services.gateway import server
-from services.gateway.connections import HEADERS_MAX
-from services.gateway.lag import LoopLag
 from services.gateway.server import serve
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
-from services.web import listen
+from services.web import server
+from services.web.connections import HEADERS_MAX
+from services.web.lag import LoopLag
+from services.web.server import listen
 from tests.services.harness import WAIT_S_MAX
 from tests.services.secured import Authority
 
@@ -57,9 +57,10 @@ class Served:
         self.address, self.metrics = address, metrics
         self._clients: list[socket.socket] = []
 
-    async def client(self, *sent: bytes) -> socket.socket:
-        """A connection that has sent so much."""
+    async def client(self, *sent: bytes, address: str = "127.0.0.1") -> socket.socket:
+        """A connection that has sent so much, from an address of this machine."""
         loop, client = asyncio.get_running_loop(), socket.socket()
+        client.bind((address, 0))
         self._clients.append(client)
         client.setblocking(False)
         await loop.sock_connect(client, self.address)
@@ -94,7 +95,9 @@ async def serving(**settings: Any) -> AsyncIterator[Served]:
         GatewayMetrics(CollectorRegistry()),
     )
     app = App()
-    task = asyncio.create_task(serve(app, listening, made, metrics, LoopLag(metrics, monotonic_s), stop))
+    task = asyncio.create_task(
+        serve(app, listening, made, metrics, LoopLag(metrics.loop_lag.observe, monotonic_s), stop)
+    )
     served = Served(listening.getsockname(), metrics)
     try:
         yield served
@@ -189,6 +192,25 @@ async def test_one_connection_too_many_is_refused_and_room_is_given_again() -> N
         third = await served.client(b"GET /read HTTP/1.1\r\nConnection: close\r\n\r\n")
         assert (await heard(third)).startswith(b"HTTP/1.1 200")
         second.close()
+
+
+async def test_one_client_cannot_take_all_connections() -> None:
+    """Its share is refused beyond, others come in, and who leaves makes room; a proxy's address has no share."""
+    closing = b"GET /read HTTP/1.1\r\nConnection: close\r\n\r\n"
+    async with serving(connections_max=6, client_connections_max=2) as served:
+        first, _ = await served.client(), await served.client()
+        for _ in range(3):
+            assert (await heard(await served.client(closing))).startswith(b"HTTP/1.1 503")
+        assert (served.closed("client"), served.closed("full")) == (3, 0)
+        other = await served.client(closing, address="127.0.0.2")
+        assert (await heard(other)).startswith(b"HTTP/1.1 200")
+        await asyncio.get_running_loop().sock_sendall(first, closing)
+        assert (await heard(first)).startswith(b"HTTP/1.1 200")
+        assert (await heard(await served.client(closing))).startswith(b"HTTP/1.1 200")
+    async with serving(connections_max=6, client_connections_max=2, proxies="10.0.0.0/8, 127.0.0.1/32") as served:
+        for _ in range(5):
+            await served.client()
+        assert (await heard(await served.client(closing))).startswith(b"HTTP/1.1 200")
 
 
 async def test_an_answer_that_is_not_read_is_given_up() -> None:

@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 
 from services.clock import monotonic_s
 from services.gateway.api import guarded
-from services.gateway.lag import TICK_S, TOLERATED_S, LoopLag
-from services.gateway.server import Server, serve
+from services.gateway.server import serve
 from services.observability.gateway_metrics import GatewayMetrics
 from services.settings.gateway import GatewaySettings
-from services.web import listen
+from services.web.lag import TICK_S, TOLERATED_S, LoopLag
+from services.web.server import Server, listen
 from tests.services.gateway.serving import Written, gateway_of
 from tests.services.gateway.stamped import Stamped, posted
 from tests.services.harness import payment
@@ -39,7 +39,7 @@ class Clock:
 def test_what_is_read_behind_a_late_tick_may_have_waited_as_long() -> None:
     """Until the next one, which is on time."""
     clock = Clock()
-    lag = LoopLag(GatewayMetrics(CollectorRegistry()), clock)
+    lag = LoopLag(GatewayMetrics(CollectorRegistry()).loop_lag.observe, clock)
     assert lag.behind_s() == 0.0
     clock.now_s = 100.5
     lag.tick(due_s=100.0)
@@ -52,7 +52,7 @@ def test_what_is_read_behind_a_late_tick_may_have_waited_as_long() -> None:
 def test_a_late_loop_begins_earlier_and_forgets_it() -> None:
     """Where timers are late, so are those of deadlines; a small lateness is no reason."""
     clock = Clock()
-    lag = LoopLag(GatewayMetrics(CollectorRegistry()), clock)
+    lag = LoopLag(GatewayMetrics(CollectorRegistry()).loop_lag.observe, clock)
     clock.now_s = 100.0 + TOLERATED_S
     lag.tick(due_s=100.0)
     assert lag.margin_s() == 0.0

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable
 
-from services.observability.gateway_metrics import GatewayMetrics
-
 TICK_S = 0.01
 FADE = 0.98
 """Of each tick's lateness, what the next one still expects: a second later a stall counts for a seventh."""
@@ -13,10 +11,10 @@ TOLERATED_S = 0.02
 
 
 class LoopLag:
-    """Ticks beside everything else, and sees by how much it is late."""
+    """Ticks beside everything else, and sees by how much it is late. observe: told of each tick, in seconds."""
 
-    def __init__(self, metrics: GatewayMetrics, clock_s: Callable[[], float]) -> None:
-        self._metrics, self._clock_s = metrics, clock_s
+    def __init__(self, observe: Callable[[float], None], clock_s: Callable[[], float]) -> None:
+        self._observe, self._clock_s = observe, clock_s
         self._last_due_s: float | None = None
         """When the last tick was due. It is followed by one that is due within TICK_S, so what comes later is not late."""
         self._expected_s = 0.0
@@ -34,7 +32,7 @@ class LoopLag:
         self._last_due_s = due_s
         late_s = max(0.0, self._clock_s() - due_s)
         self._expected_s = max(late_s, self._expected_s * FADE)
-        self._metrics.loop_lag.observe(late_s)
+        self._observe(late_s)
 
     def behind_s(self) -> float:
         """How long a request that is read at this moment may have waited for that.

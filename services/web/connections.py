@@ -4,16 +4,18 @@ What a client sends outside bodies (heads, chunk sizes, trailers) is counted; ea
 due.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.clock import monotonic_s
-from services.gateway.access import CERTIFICATE
-from services.gateway.lag import TICK_S, LoopLag
-from services.observability.gateway_metrics import GatewayMetrics
-from services.settings.gateway import GatewaySettings
+from services.web.clients import Place
+from services.web.lag import TICK_S, LoopLag
+
+CERTIFICATE = "client_certificate"
+"""In a request's scope: the name in the client's certificate, which the TLS layer has verified."""
 
 IDLE_S_MAX = 75
 CLOSING_S_MAX = 5
@@ -36,24 +38,21 @@ class Limits(NamedTuple):
     answer_s_max: float
 
 
-def limits_of(settings: GatewaySettings) -> Limits:
-    """As the settings have them."""
-    return Limits(
-        settings.head_bytes_max, settings.request_s_max, settings.deadline_ms_max / 1000 + settings.request_s_max
-    )
+def bounded(limits: Limits, closed: Callable[[str], None], lag: LoopLag | None = None) -> type["Bounded"]:
+    """The class that uvicorn makes connections of.
 
-
-def bounded(limits: Limits, metrics: GatewayMetrics, lag: LoopLag) -> type["Bounded"]:
-    """The class that uvicorn makes connections of."""
-    return type("Connection", (Bounded,), {"limits": limits, "metrics": metrics, "lag": lag})
+    closed: told why one is. lag: of the loop, where requests are to say when they came.
+    """
+    return type("Connection", (Bounded,), {"limits": limits, "closed": staticmethod(closed), "lag": lag})
 
 
 class Bounded(HttpToolsProtocol):
     """A connection. due_s: when its present step has to be over, by the monotonic clock."""
 
     limits: Limits
-    metrics: GatewayMetrics
-    lag: LoopLag
+    closed: Callable[[str], None]
+    lag: LoopLag | None = None
+    place: Place | None = None
     receiving = False
     """Between a request's first byte and its last."""
     head = True
@@ -68,6 +67,12 @@ class Bounded(HttpToolsProtocol):
         super().connection_made(transport)
         self.made_s = monotonic_s()
         self.due_s = self.made_s + self.limits.request_s_max
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Its place is another's."""
+        if self.place is not None:
+            self.place.leave()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Count what is no body; close a connection on which that does not end."""
@@ -84,13 +89,13 @@ class Bounded(HttpToolsProtocol):
         now_s = monotonic_s()
         self.due_s = now_s + self.limits.request_s_max
         super().on_message_begin()
-        self.scope[ARRIVED] = self._arrived_s(now_s)  # type: ignore[literal-required]
+        if self.lag is not None:
+            self.scope[ARRIVED] = self._arrived_s(now_s, self.lag.behind_s())  # type: ignore[literal-required]
         self.scope[CERTIFICATE] = common_name(self.transport.get_extra_info("peercert"))  # type: ignore[literal-required]
 
-    def _arrived_s(self, now_s: float) -> float:
+    def _arrived_s(self, now_s: float, behind_s: float) -> float:
         """When the request that begins was here at the latest."""
-        behind_s, came_s = self.lag.behind_s(), self.came_s
-        self.came_s = None
+        came_s, self.came_s = self.came_s, None
         if came_s is not None and now_s - self.made_s <= behind_s + TICK_S:
             return min(came_s, now_s - behind_s)
         return now_s - behind_s
@@ -153,17 +158,17 @@ class Bounded(HttpToolsProtocol):
         elif self.receiving:
             self._close_with(408)
         elif self.transport.get_write_buffer_size() or (self.cycle is not None and not self.cycle.response_complete):
-            self.metrics.connections_closed.labels("unread").inc()
+            self.closed("unread")
             self.transport.abort()
         else:
-            self.metrics.connections_closed.labels("idle").inc()
+            self.closed("idle")
             self.due_s = now_s + CLOSING_S_MAX
             self.transport.close()
 
     def _close_with(self, status: int) -> None:
         """With a status where the client would take it for this request's answer."""
         self.refused = status
-        self.metrics.connections_closed.labels("slow" if status == 408 else "head").inc()
+        self.closed("slow" if status == 408 else "head")
         self.due_s = monotonic_s() + CLOSING_S_MAX
         last = self.cycle
         answering = last is not None and not last.response_complete and (self.head or last.response_started)
