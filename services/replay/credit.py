@@ -112,8 +112,6 @@ class _Judge:
                 by_policy.setdefault(said.policy, []).append(row)
             else:
                 del self._emitted[partition, record.offset]
-        features = admitted.features
-        scores = self._session.run(features)
         for name, rows in by_policy.items():
             program = None if name is None else self._programs(name)
             offsets = [admitted.records[row].offset for row in rows]
@@ -122,11 +120,10 @@ class _Judge:
                 for offset in offsets:
                     del self._emitted[partition, offset]
                 continue
-            chosen = type(scores)(*(column[rows] for column in scores))
-            applications = [admitted.applications[row] for row in rows]
-            bounds = self._session.bundle.manifest.thresholds
-            decided = decide(program, applications, features[rows], chosen, bounds)
-            bits = np.stack(chosen, axis=1).astype(np.float32)
+            features, applications = admitted.features[rows], [admitted.applications[row] for row in rows]
+            scores, bounds = self._session.run(features), self._session.bundle.manifest.thresholds
+            decided = decide(program, applications, features, scores, bounds)
+            bits = np.stack(scores, axis=1).astype(np.float32)
             for place, offset in enumerate(offsets):
                 again = _Said(
                     bits[place].tobytes(),

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
@@ -27,6 +27,9 @@ from services.verification.pipeline import CREDIT
 from services.verification.positions import settled_ends
 from services.verification.verdict import Verdict
 from services.verification.verify import verify
+
+if TYPE_CHECKING:
+    import pytest
 
 ROOT = Path(__file__).parents[2]
 WAIT_S_MAX = 90.0
@@ -121,6 +124,16 @@ class Stream:
             await asyncio.gather(*futures)
         finally:
             await producer.stop()
+
+    def for_commands(self, monkeypatch: "pytest.MonkeyPatch", **environment: str) -> None:
+        """Set what commands of this process need to find it, and more of the environment."""
+        own = {
+            "ASSAY_KAFKA_BOOTSTRAP": self.bootstrap,
+            "ASSAY_TOPIC_PREFIX": self.prefix,
+            "ASSAY_PARTITIONS": str(self.partitions),
+        }
+        for name, value in {**own, **environment}.items():
+            monkeypatch.setenv(name, value)
 
     def scorer(self, **environment: str) -> "Scorer":
         """Start one more scorer process."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from models.bundle.keys import PrivateKey, private_key, write_key_pair
+from models.bundle.keys import PrivateKey
 from models.policy.policy_file import parse_policy
 from models.policy.signed import signed, write_policy
 from models.simulation.applications import drawn
@@ -35,20 +35,6 @@ STRICTER = policy_of(2, thresholds=policy_of(1).thresholds.model_copy(update={"p
 BROKEN = policy_of(3, rules=(policy_of(1).rules[0].model_copy(update={"condition": "INCOME < 1000"}),))
 
 
-def environment(stream: Stream, url: str, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the commands."""
-    variables = {
-        "ASSAY_REGISTRY_URL": url,
-        "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
-        "ASSAY_TOPIC_PREFIX": stream.prefix,
-        "ASSAY_PARTITIONS": str(stream.partitions),
-        "ASSAY_CREDIT_GROUP": group,
-        "ASSAY_CREDIT_BUNDLE": str(ROOT / "deploy/bundles/credit"),
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-
-
 async def check_outputs(stream: Stream, ids: list[str]) -> None:
     """Each slice of applications was decided by its policy, and whom it refused has reasons. ids: in order."""
     scores = {
@@ -72,15 +58,6 @@ async def check_outputs(stream: Stream, ids: list[str]) -> None:
     assert not await stream.read("control-answers"), "the two products have nothing in common here"
 
 
-@pytest.fixture
-def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PrivateKey:
-    """A key that is pinned beside the demo's."""
-    write_key_pair(tmp_path / "test")
-    pinned = f"{ROOT / 'deploy/keys/demo.pub'},{tmp_path / 'test.pub'}"
-    monkeypatch.setenv("ASSAY_BUNDLE_PUBLIC_KEYS", pinned)
-    return private_key(tmp_path / "test.key")
-
-
 async def test_a_policy_of_credit_lives_as_one_of_payments_does_and_every_outcome_is_found_again(
     stream: Stream,
     key: PrivateKey,
@@ -90,7 +67,8 @@ async def test_a_policy_of_credit_lives_as_one_of_payments_does_and_every_outcom
 ) -> None:
     """None, promoted, the next in shadow, killed, promoted, a bad one refused, rolled back; then verify and replay judge."""
     url, group = str(tmp_path / "registry"), f"{stream.prefix}credit"
-    environment(stream, url, group, monkeypatch)
+    bundle = str(ROOT / "deploy/bundles/credit")
+    stream.for_commands(monkeypatch, ASSAY_REGISTRY_URL=url, ASSAY_CREDIT_GROUP=group, ASSAY_CREDIT_BUNDLE=bundle)
 
     async def assay(*words: str) -> tuple[int, Any]:
         status = await asyncio.to_thread(run_main, monkeypatch, *words, "--product", "credit", "--json")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.bundle.keys import PrivateKey
 from models.policy.signed import ref_of, signed, write_policy
 from schemas import codec
 from schemas.budget import Budget, BudgetState, ProbabilityBounds
@@ -15,9 +16,7 @@ from schemas.policy import Policy, PolicyThresholds
 from schemas.topics import CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS, SCORING_METRICS
 from tests.services.harness import WAIT_S_MAX, Scorer, Stream, payment
 from tests.services.monitor.test_stream import until
-from tests.services.scorer.test_policy import assay, key, read_back
-
-__all__ = ["key"]
+from tests.services.scorer.test_policy import assay, read_back
 
 POLICY = Policy(
     name="fraud",
@@ -69,13 +68,13 @@ async def obeyed(stream: Stream, scorer: Scorer) -> None:
 @pytest.mark.slow
 async def test_a_budget_moves_thresholds_and_a_replay_finds_each_of_them(
     stream: Stream,
-    key: object,
+    key: PrivateKey,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Through kills of both: each score names the thresholds that it was judged by, each partition when they began."""
-    write_policy(tmp_path / "fraud-1.policy", signed(POLICY, key))  # type: ignore[arg-type]
+    write_policy(tmp_path / "fraud-1.policy", signed(POLICY, key))
     monkeypatch.setenv("ASSAY_POLICY", str(tmp_path / "fraud-1.policy"))
     settings = {"ASSAY_POLICY": str(tmp_path / "fraud-1.policy"), "ASSAY_DECISION_SHARE": "1.0"}
     scorer, monitor = stream.scorer(**settings), stream.service("services.monitor")
@@ -121,10 +120,10 @@ async def test_a_budget_moves_thresholds_and_a_replay_finds_each_of_them(
 
 
 async def test_thresholds_beyond_the_signed_bounds_are_refused_and_those_of_another_policy_wait(
-    stream: Stream, key: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stream: Stream, key: PrivateKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who may write `control` can move thresholds within the bounds and no further."""
-    write_policy(tmp_path / "fraud-1.policy", signed(POLICY, key))  # type: ignore[arg-type]
+    write_policy(tmp_path / "fraud-1.policy", signed(POLICY, key))
     scorer = stream.scorer(ASSAY_POLICY=str(tmp_path / "fraud-1.policy"))
     name = command_key(stream.group, "thresholds")
     own, other = ref_of(POLICY), ref_of(POLICY.model_copy(update={"version": 2}))

@@ -13,9 +13,7 @@ def replay(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str
 ) -> tuple[int, dict[str, object]]:
     """Exit status and JSON of `assay replay`."""
-    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
-    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
-    monkeypatch.setenv("ASSAY_PARTITIONS", str(stream.partitions))
+    stream.for_commands(monkeypatch)
     status = run_main(monkeypatch, "replay", "--json", "--group", stream.group, *options)
     out = capsys.readouterr().out
     return status, json.loads(out) if out else {}

@@ -35,15 +35,6 @@ def policy_of(version: int, large: float = 900.0) -> Policy:
     return parse_policy(TEXT.format(version=version, large=large))
 
 
-@pytest.fixture
-def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PrivateKey:
-    """A key that is pinned beside the demo's."""
-    write_key_pair(tmp_path / "test")
-    pinned = f"{ROOT / 'deploy/keys/demo.pub'},{tmp_path / 'test.pub'}"
-    monkeypatch.setenv("ASSAY_BUNDLE_PUBLIC_KEYS", pinned)
-    return private_key(tmp_path / "test.key")
-
-
 async def send(stream: Stream, start: int, end: int) -> None:
     payments = [payment(i, amount=25.0 + i % 950) for i in range(start, end)]
     await stream.send([json.dumps(p).encode() for p in payments], [p["card_id"].encode() for p in payments])
@@ -52,9 +43,7 @@ async def send(stream: Stream, start: int, end: int) -> None:
 def read_back(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ) -> tuple[int, dict[str, Any]]:
-    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
-    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
-    monkeypatch.setenv("ASSAY_PARTITIONS", str(stream.partitions))
+    stream.for_commands(monkeypatch)
     status = run_main(monkeypatch, command, "--json", "--group", stream.group)
     return status, json.loads(capsys.readouterr().out)
 
@@ -126,10 +115,7 @@ def assay(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
 ) -> tuple[int, Any]:
     """Status and JSON of a command against the stream's broker."""
-    monkeypatch.setenv("ASSAY_KAFKA_BOOTSTRAP", stream.bootstrap)
-    monkeypatch.setenv("ASSAY_TOPIC_PREFIX", stream.prefix)
-    monkeypatch.setenv("ASSAY_PARTITIONS", str(stream.partitions))
-    monkeypatch.setenv("ASSAY_GROUP", stream.group)
+    stream.for_commands(monkeypatch, ASSAY_GROUP=stream.group)
     status = run_main(monkeypatch, *words, "--json")
     out = capsys.readouterr().out
     return status, json.loads(out) if out else None
