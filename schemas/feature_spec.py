@@ -25,6 +25,7 @@ from schemas.feature_kinds.event import (
 )
 from schemas.feature_kinds.history import (
     HistoryFeature,
+    LabelsFeature,
     NoveltyFeature,
     PlaceFeature,
     ProfileFeature,
@@ -38,7 +39,10 @@ PROFILE_DAYS = 60
 
 Feature = Annotated[EventFeature | HistoryFeature, Field(discriminator="kind")]
 
-KEYED = (SinceFeature, WindowFeature, NoveltyFeature, PlaceFeature)
+ENTITY_ID = "entity__"
+"""The field of an entity's id in the spec of its stage, where the entity is the key."""
+
+KEYED = (SinceFeature, WindowFeature, LabelsFeature, NoveltyFeature, PlaceFeature)
 """Kinds that read a key's history."""
 
 Problem = tuple[tuple[str | int, ...], str]
@@ -171,6 +175,8 @@ class FeatureSpec(Part):
                 and feature.networks not in self.networks
             ):
                 yield (*path, "networks"), f"{feature.networks!r} is not one of the networks; declare it under networks"
+            if isinstance(feature, LabelsFeature):
+                yield from self._labels_problems(feature, path)
             if isinstance(feature, ProfileFeature):
                 yield from self._profile_problems(feature, path)
 
@@ -189,14 +195,33 @@ class FeatureSpec(Part):
                 yield (*path, "id"), "a field is named twice; name each once"
 
     def _aggregation_problems(self, feature: WindowFeature, path: tuple[str | int, ...]) -> Iterator[Problem]:
-        declared = [window.duration for window in self.windows]
-        if feature.window not in declared:
-            known = ", ".join(declared) or "none"
-            yield (*path, "window"), f"{feature.window!r} is not one of the windows ({known}); declare it under windows"
+        yield from self._undeclared(feature.window, path)
         if feature.aggregation == "distinct" and feature.of is None:
             yield (*path, "aggregation"), "distinct needs `of`, the id to count; add for example of: terminal_id"
         if feature.aggregation != "distinct" and feature.of is not None:
             yield (*path, "of"), f"{feature.aggregation} takes no `of`; remove it, or make the aggregation distinct"
+
+    def _undeclared(self, window: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        declared = [window.duration for window in self.windows]
+        if window not in declared:
+            known = ", ".join(declared) or "none"
+            yield (*path, "window"), f"{window!r} is not one of the windows ({known}); declare it under windows"
+
+    def _labels_problems(self, feature: LabelsFeature, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        if self.keys.get(feature.key, ENTITY_ID) != ENTITY_ID:
+            known = ", ".join(self.entities) or "none"
+            yield (
+                (*path, "key"),
+                f"labels are kept by entity ({known}), not by {feature.key}; declare it under entities",
+            )
+        yield from self._undeclared(feature.window, path)
+        for window in self.windows:
+            if window.duration == feature.window and duration_ms(feature.label_delay) % window.bucket_ms:
+                yield (
+                    (*path, "label_delay"),
+                    f"{feature.label_delay} is not a number of whole buckets of {window.duration} in {window.buckets} buckets; "
+                    "choose another delay, or another number of buckets",
+                )
 
     def _profile_problems(self, feature: ProfileFeature, path: tuple[str | int, ...]) -> Iterator[Problem]:
         for where, duration in (((*path, "window"), feature.window), (("label_delay",), self.label_delay)):
@@ -273,6 +298,17 @@ class FeatureSpec(Part):
     def profiled(self) -> bool:
         """Whether some feature reads the terminals' profiles."""
         return any(isinstance(feature, ProfileFeature) for feature in self.features)
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """The entities of which some feature reads labels, in the spec's order."""
+        read = {feature.key for feature in self.features if isinstance(feature, LabelsFeature)}
+        return tuple(name for name in self.entities if name in read)
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether some feature depends on which payments were frauds."""
+        return self.profiled or bool(self.labelled)
 
     @property
     def weekly(self) -> tuple[str, ...]:

@@ -60,7 +60,8 @@ class Topic:
 
 TRANSACTIONS = Topic("transactions", Transaction, "card_id", "the user's systems", 32 * DAY_MS, stamped_by="producer")
 ENTITY_EVENTS = Topic("entity-events", Transaction, "entity, id", "entities", 32 * DAY_MS, stamped_by="producer")
-"""An event as the source has it, on its way to the next of its entities; the values found so far are in a header."""
+"""An event as the source has it, on its way to the next of its entities; the values found so far are in a header. Between
+them, where features read labels by entity, what a label says of one of its events: time, verdict, subject."""
 ENTITY_FEATURES = Topic("entity-features", Transaction, "card_id", "entities", 32 * DAY_MS, stamped_by="producer")
 """An event as the source has it, with the values of all its entities in a header: what the scorer reads if there are some."""
 EVENTS = Topic("events", Event, "subject", "intake", 32 * DAY_MS)
@@ -181,7 +182,7 @@ SCORER_OUTPUTS = (
     ANSWERS,
 )
 PROFILER_OUTPUTS = (TERMINAL_SUMS, TERMINAL_PROFILES, DEAD_LETTERS)
-ENTITIES_OUTPUTS = (ENTITY_EVENTS, ENTITY_FEATURES, DEAD_LETTERS)
+ENTITIES_OUTPUTS = (ENTITY_EVENTS, ENTITY_FEATURES, DEAD_LETTERS, ANSWERS)
 INTAKE_OUTPUTS = (EVENTS, DEAD_LETTERS)
 CONVERTED = (SCORES, ALERTS, DECISIONS)
 """What `assay convert` copies in a typed format."""
@@ -220,7 +221,12 @@ ACCESS = (
         writes=SCORER_OUTPUTS,
         transactional=True,
     ),
-    Access("entities", grouped=(TRANSACTIONS, EVENTS, ENTITY_EVENTS), writes=ENTITIES_OUTPUTS, transactional=True),
+    Access(
+        "entities",
+        grouped=(TRANSACTIONS, EVENTS, ENTITY_EVENTS, LABELS),
+        writes=ENTITIES_OUTPUTS,
+        transactional=True,
+    ),
     Access("intake", grouped=(TRANSACTIONS,), writes=INTAKE_OUTPUTS, transactional=True),
     Access("converter", grouped=CONVERTED, writes=(*TYPED_COPIES, DEAD_LETTERS), transactional=True),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
@@ -305,6 +311,9 @@ LISTS_OFFSET_HEADER = "assay-lists-offset"
 
 ENTITY_HEADER = "assay-entity"
 """On `entity-events`: the entity that is next. The source headers of both entity topics name the event's own record."""
+
+ENTITY_LABEL_HEADER = "assay-entity-label"
+"""On `entity-events`, where a record is what a label says of a payment of the entity: fraud, or legitimate."""
 
 ENTITY_VALUES_HEADER = "assay-entity-values"
 """On both entity topics: 16 bytes that name the entities passed and their features; then the values, float32 little-endian."""

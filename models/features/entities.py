@@ -17,15 +17,19 @@ from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.derived import derive
 from models.features.fold import fold
 from models.features.history import FeatureStateError
+from models.features.labelled import Labelled, labels_features
 from models.features.layout import entity_fields, id_fields, number_fields
 from models.features.state import FeatureState
-from schemas.feature_spec import FeatureSpec
+from schemas.feature_spec import ENTITY_ID, FeatureSpec
 
-ID = "entity__"
+ID = ENTITY_ID
 """The column of the entity's id in the derived spec."""
 
 SEPARATOR = "\x1f"
 """Between the ids that name an entity together; no accepted id holds it."""
+
+LABELS = "labels"
+"""Before the names of the arrays that labels make."""
 
 DIGEST_BYTES = 16
 
@@ -76,23 +80,37 @@ class EntityFold:
         self.fields, self.spec = entity_fields(spec, name), derived(spec, name)
         self._whole, self._ids_max, self._derive = spec, ids_max, derive(spec)
         self._state = FeatureState(self.spec, ids_max)
+        self._labelled = Labelled(self.spec, name, ids_max) if self.reads_labels else None
+
+    @property
+    def reads_labels(self) -> bool:
+        """Whether labels change what it gives: `judge` takes them."""
+        return self.name in self._whole.labelled
 
     @property
     def ids(self) -> int:
         """Ids remembered."""
         return self._state.cards
 
-    def values(self, columns: TransactionColumns, ids: Sequence[str] | None = None) -> NDArray[np.float32]:
-        """float32[n, F] of n events in order, which are remembered. ids: as `entity_ids` gives them."""
+    def values(
+        self,
+        columns: TransactionColumns,
+        ids: Sequence[str] | None = None,
+        is_fraud: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.float32]:
+        """float32[n, F] of n events in order, which are remembered. ids: as `entity_ids` gives them.
+
+        is_fraud: bool[n], where verdicts are known beforehand; a stream gives each to `judge`.
+        """
         ids = entity_ids(self._whole, self.name, columns) if ids is None else ids
         if self._derive is not None:
             columns = self._derive(columns)
         lacking = np.array([id_ == NO_VALUE for id_ in ids], np.bool_)
         if not lacking.any():
-            return self._folded(self._state, columns, ids, slice(None))
+            return self._folded(self._state, columns, ids, slice(None), is_fraud)
         found = np.empty((len(ids), len(self.spec.features)), np.float32)
         there, gone = np.flatnonzero(~lacking), np.flatnonzero(lacking)
-        found[there] = self._folded(self._state, columns, ids, there)
+        found[there] = self._folded(self._state, columns, ids, there, None if is_fraud is None else is_fraud[there])
         # each as the first event of an entity of its own
         alone = FeatureState(self.spec, len(gone))
         found[gone] = self._folded(alone, columns, [str(row) for row in range(len(ids))], gone, count=False)
@@ -104,6 +122,7 @@ class EntityFold:
         columns: TransactionColumns,
         ids: Sequence[str],
         rows: slice | NDArray[np.int64],
+        is_fraud: NDArray[np.bool_] | None = None,
         *,
         count: bool = True,
     ) -> NDArray[np.float32]:
@@ -116,12 +135,30 @@ class EntityFold:
         state.days.clear()  # days of terminals are the subjects' partitions' to count
         if count:
             self.late += int(late.sum())
+        if self._labelled is not None and count:
+            subjects = columns.ids["card_id"]
+            cards = subjects if isinstance(rows, slice) else [subjects[row] for row in rows.tolist()]
+            of_cards = TransactionColumns({"card_id": cards}, part.event_time_ms, part.amount)
+            self._labelled.fill(of_cards, named[ID], late, matrix, is_fraud)
+        elif self._labelled is not None:
+            matrix[:, [column for column, _ in labels_features(self.spec, self.name)]] = 0
         return matrix
+
+    def judge(self, id_: str, subject: str, event_time_ms: int, *, fraud: bool) -> None:
+        """A payment of this id turned out to be a fraud; or, taking that back, none. Only where it reads labels."""
+        if self._labelled is not None:
+            self._labelled.judge(id_, subject, event_time_ms, fraud=fraud)
 
     def capture(self) -> Capture:
         """The state as it is now, under names of the entity's own."""
         captured = self._state.capture()
-        return Capture(lambda: {f"{self.name}/{name}": part for name, part in captured.parts().items()}, captured.close)
+        own = Capture(lambda: {f"{self.name}/{name}": part for name, part in captured.parts().items()}, captured.close)
+        if self._labelled is None:
+            return own
+        labels = self._labelled.capture()
+        start = f"{self.name}/{LABELS}/"
+        of_labels = Capture(lambda: {start + name: part for name, part in labels.parts().items()}, labels.close)
+        return Capture.joined([own, of_labels])
 
     def load(self, arrays: Arrays) -> None:
         """Become what `capture` described. Raises FeatureStateError where the arrays do not fit."""
@@ -129,7 +166,11 @@ class EntityFold:
         own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
         if not own:
             raise FeatureStateError(f"The snapshot holds nothing of {self.name}; it is rebuilt from the log.")
-        self._state = FeatureState.from_arrays(self.spec, self._ids_max, own)
+        state = FeatureState.from_arrays(self.spec, self._ids_max, own)
+        if self._labelled is not None:
+            start = f"{LABELS}/"
+            self._labelled.load({name.removeprefix(start): one for name, one in own.items() if name.startswith(start)})
+        self._state = state
 
 
 class EntityFolds:
@@ -138,6 +179,6 @@ class EntityFolds:
     def __init__(self, spec: FeatureSpec, ids_max: int) -> None:
         self._folds = [EntityFold(spec, name, ids_max) for name in spec.stages]
 
-    def values(self, columns: TransactionColumns) -> NDArray[np.float32]:
-        """float32[n, K] of n events in order, as `TransactionColumns.entities` takes them."""
-        return np.concatenate([fold.values(columns) for fold in self._folds], axis=1)
+    def values(self, columns: TransactionColumns, is_fraud: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+        """float32[n, K] of n events in order, as `TransactionColumns.entities` takes them. is_fraud: as `EntityFold` has it."""
+        return np.concatenate([fold.values(columns, is_fraud=is_fraud) for fold in self._folds], axis=1)

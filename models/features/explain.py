@@ -9,12 +9,20 @@ from models.features.columns import TransactionColumns
 from models.features.entities import derived
 from models.features.fold import fold, warm
 from models.features.index import table_bytes
+from models.features.labelled import HISTORIES, Labelled
 from models.features.layout import bucket_layout_of, id_fields, number_fields, program, ring_lengths, used_keys
 from models.features.memory import met_fields
 from models.features.memory import ring_bytes as series_bytes
 from models.features.state import FeatureState
 from schemas.feature_kinds.base import BaseFeature, duration_ms, duration_words
-from schemas.feature_kinds.history import NoveltyFeature, PlaceFeature, ProfileFeature, SinceFeature, WindowFeature
+from schemas.feature_kinds.history import (
+    LabelsFeature,
+    NoveltyFeature,
+    PlaceFeature,
+    ProfileFeature,
+    SinceFeature,
+    WindowFeature,
+)
 from schemas.feature_spec import FeatureSpec, Window
 
 WORD_BYTES = 4
@@ -51,6 +59,10 @@ def table(spec: FeatureSpec) -> list[FeatureRow]:
             key, size = feature.key, 24
         elif isinstance(feature, WindowFeature):
             key, (window, resolution, size) = feature.key, _cost(spec, feature, windows[feature.window])
+        elif isinstance(feature, LabelsFeature):
+            width = _width_words(windows[feature.window].bucket_ms)
+            key, window, resolution = feature.key, f"{feature.window}, {feature.label_delay} ago", width
+            size = labels_bytes(spec, feature.key)
         elif isinstance(feature, ProfileFeature):
             key, window, resolution = "all terminals", f"{feature.window}, {spec.label_delay} ago", "1 day"
         elif isinstance(feature, SinceFeature):
@@ -62,6 +74,11 @@ def table(spec: FeatureSpec) -> list[FeatureRow]:
 def key_bytes(spec: FeatureSpec) -> dict[str, int]:
     """Bytes of one id's whole history in arrays, by key; its id included, its entry in the index (16 to 40) not."""
     return {key: WORD_BYTES * program(spec, key).row_words for key in used_keys(spec)}
+
+
+def labels_bytes(spec: FeatureSpec, name: str) -> int:
+    """Bytes of what labels say of one id of an entity, with a fraud and one taken back; 0 where no feature reads it."""
+    return Labelled(derived(spec, name), name, 1).row_bytes if name in spec.labelled else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +103,9 @@ def entity_table(spec: FeatureSpec, partitions: int, ids_max: int) -> list[Entit
     rows = []
     for hop, name in enumerate(spec.stages, 1):
         stage = derived(spec, name)
-        size = key_bytes(stage)[name]
-        index_bytes = table_bytes(ids_max)
+        size = key_bytes(stage).get(name, 0) + labels_bytes(spec, name)
+        indexes = (name in key_bytes(stage)) + (len(HISTORIES) if name in spec.labelled else 0)
+        index_bytes = indexes * table_bytes(ids_max)
         rows.append(
             EntityRow(
                 entity=name,

@@ -107,6 +107,7 @@ def id_fields(spec: FeatureSpec) -> frozenset[IdField]:
 def entity_fields(spec: FeatureSpec, name: str) -> frozenset[IdField]:
     """Every id of the source's that features of an entity read."""
     read = {*spec.entities[name].fields, *counted_fields(spec, name), *memory.texts_read(spec)}
+    read |= {"card_id"} if name in spec.labelled else set()
     return read_for(spec, frozenset(read))
 
 

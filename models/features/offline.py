@@ -31,7 +31,7 @@ BATCH = 10_000
 PROFILED = ("event_time_ms", "terminal_id", "is_fraud")
 
 Rows = Mapping[str, Any]
-"""Columns of n payments: event_time_ms, amount and the ids that the spec reads (`columns_read`); is_fraud for the terminals."""
+"""Columns of n payments: event_time_ms, amount, the ids of the spec (`columns_read`); is_fraud where it reads labels."""
 
 Task = tuple[Callable[[FeatureSpec, Rows], NDArray[np.float32]], tuple[str, ...], NDArray[np.int64]]
 """A function, the columns that it reads, and the places of its payments."""
@@ -43,7 +43,7 @@ Report = Callable[[int, int], None]
 def columns_read(spec: FeatureSpec) -> list[str]:
     """Names of the columns that the functions below need."""
     names = [*sorted(id_fields(spec)), *sorted(number_fields(spec))]
-    return ["event_time_ms", "amount", *names, *(["is_fraud"] if spec.profiled else [])]
+    return ["event_time_ms", "amount", *names, *(["is_fraud"] if spec.reads_labels else [])]
 
 
 def partition_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
@@ -94,15 +94,18 @@ def terminal_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
 def entity_features(spec: FeatureSpec, name: str, rows: Rows) -> NDArray[np.float32]:
     """float32[n, k] of all payments of some ids of one entity, in the rows' order: its features alone, in the spec's order.
 
-    Bit for bit what the stream gives where the payments of each entity come in order of event time.
+    Bit for bit what the stream gives where the payments of each entity come in order of event time, labels within their delay.
     """
     times = np.asarray(rows["event_time_ms"], np.int64)
     order = np.argsort(times, kind="stable")
     columns = _columns_of(rows, entity_fields(spec, name), number_fields(derived(spec, name)), order)
     history = EntityFold(spec, name, len(set(entity_ids(spec, name, columns))) or 1)
     features = np.zeros((len(times), len(history.spec.features)), np.float32)
+    is_fraud = np.asarray(rows["is_fraud"], np.bool_)[order] if history.reads_labels else None
     for start in range(0, len(times), BATCH):
-        features[order[start : start + BATCH]] = history.values(columns[start : start + BATCH])
+        part = slice(start, start + BATCH)
+        known = None if is_fraud is None else is_fraud[part]
+        features[order[part]] = history.values(columns[part], is_fraud=known)
     return features
 
 
@@ -171,7 +174,8 @@ def _entity_groups(spec: FeatureSpec, name: str, rows: Rows, groups: int) -> tup
     fields, numbers = entity_fields(spec, name), number_fields(derived(spec, name))
     ids = entity_ids(spec, name, _columns_of(rows, fields, numbers, slice(None)))
     group = np.unique(np.array(ids, object).astype(str), return_inverse=True)[1].astype(np.int64)
-    return ("event_time_ms", "amount", *sorted(fields), *sorted(numbers)), group % groups
+    judged = ["is_fraud"] if name in spec.labelled else []
+    return ("event_time_ms", "amount", *sorted(fields), *sorted(numbers), *judged), group % groups
 
 
 def _worked(

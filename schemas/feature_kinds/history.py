@@ -41,6 +41,12 @@ _PROFILE_WORDS = {
     "count": "payments at this terminal in the {window} before the label delay",
     "fraud_rate": "share of frauds at this terminal in the {window} before the label delay",
 }
+_LABELS_WORDS = {
+    "count": "payments of this {key} in the {window}",
+    "frauds": "frauds among this {key}'s payments in the {window}",
+    "fraud_rate": "share of frauds among this {key}'s payments in the {window}",
+    "fraud_subject_rate": "share with a fraud among the other cards that shared this {key} in the {window}",
+}
 
 
 class SinceFeature(TransformedFeature):
@@ -146,6 +152,31 @@ class ProfileFeature(TransformedFeature):
         return _PROFILE_WORDS[self.aggregation].format(window=duration_words(self.window))
 
 
+class LabelsFeature(TransformedFeature):
+    """What the labels said of an entity's payments, in a window that ends a label delay before the present one."""
+
+    kind: Literal["labels"] = Field(description="What labels say of an entity's payments, once they had their time.")
+    key: Name = Field(description="Whose payments: one of the entities.")
+    aggregation: Literal["count", "frauds", "fraud_rate", "fraud_subject_rate"] = Field(
+        description="count: payments; frauds: those labelled fraud; fraud_rate: their share; fraud_subject_rate: share of "
+        "those with a payment labelled fraud among the other subjects (cards) that shared the entity, estimated from 64 bits a "
+        "bucket; a verdict taken back does not count there. Rates are 0 where there are no payments."
+    )
+    window: Duration = Field(description="One of the spec's windows.")
+    label_delay: Duration = Field(
+        "7d",
+        description="After which the label of a payment is taken as known: the window ends so long before the present bucket. "
+        "A number of whole buckets of the window.",
+    )
+
+    def _plain_words(self, value: float) -> str:
+        return f"{value:.1%}" if self.aggregation in ("fraud_rate", "fraud_subject_rate") else number_words(value)
+
+    def _derived_words(self) -> str:
+        words = _LABELS_WORDS[self.aggregation].format(key=self.key, window=duration_words(self.window))
+        return f"{words} before the label delay of {duration_words(self.label_delay)}"
+
+
 class NoveltyFeature(TransformedFeature):
     """Whether a key has met something before: a device, a merchant, a country."""
 
@@ -227,4 +258,4 @@ class PlaceFeature(TransformedFeature):
         return f"{what} from this {self.key}'s last {self.attribute.replace('_', ' ')}"
 
 
-HistoryFeature = SinceFeature | WindowFeature | NoveltyFeature | PlaceFeature | ProfileFeature
+HistoryFeature = SinceFeature | WindowFeature | LabelsFeature | NoveltyFeature | PlaceFeature | ProfileFeature

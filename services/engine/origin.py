@@ -7,6 +7,7 @@ us is its own origin, whatever its headers say.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.topics import (
     ENTITY_EVENTS,
@@ -30,10 +31,19 @@ HANDED_ON = frozenset({ENTITY_EVENTS.name, ENTITY_FEATURES.name})
 POSITION = (SOURCE_TOPIC_HEADER, SOURCE_PARTITION_HEADER, SOURCE_OFFSET_HEADER, SOURCE_SPEC_HEADER)
 
 
+class Position(NamedTuple):
+    """Where a record lies."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
 @dataclass(frozen=True, slots=True)
 class Origins:
     """Where records name their origin. positions: full names of topics whose records intake wrote, with the position of the
-    user's in their source headers. handed_on: of those whose records `assay entities` wrote, with the origin as it found it.
+    user's in their source headers. handed_on: of those whose records `assay entities` wrote, with the origin as it found it,
+    and the position of the source's record in their source headers.
     """
 
     positions: frozenset[str] = frozenset()
@@ -60,6 +70,15 @@ class Origins:
             origin = dict(record.headers).get(ORIGIN_HEADER)
         return [(ORIGIN_HEADER, origin)] if origin is not None and ORIGIN.fullmatch(origin) else []
 
+    def event(self, record: Record) -> Position:
+        """Where the event's own record lies: the source's, where stages of entities passed it on; else this one."""
+        if record.topic in self.handed_on:
+            found = dict(record.headers)
+            topic, partition, offset = (found.get(name) or b"" for name in POSITION[:3])
+            if topic and _is_number(partition, 9) and _is_number(offset, 18):
+                return Position(topic.decode(errors="replace"), int(partition), int(offset))
+        return Position(record.topic, record.partition, record.offset)
+
 
 NO_ORIGINS = Origins()
 """Of a process whose input is written by its user, or by those that hand no origin on."""
@@ -68,6 +87,10 @@ NO_ORIGINS = Origins()
 def origin_timestamps_ms(records: Sequence[Record]) -> list[int]:
     """When the users' records were produced, from which latency counts; the record's own time where no header says."""
     return [_timestamp_ms(record) for record in records]
+
+
+def _is_number(text: bytes, digits_max: int) -> bool:
+    return text.isdigit() and len(text) <= digits_max
 
 
 def _timestamp_ms(record: Record) -> int:

@@ -7,13 +7,14 @@ from models.features.entities import derived
 from models.features.fold import warm
 from models.sources.routed import in_log
 from models.sources.spec_file import topic_of
-from schemas.topics import ENTITIES_OUTPUTS, ENTITY_EVENTS, Topic
+from schemas.topics import ENTITIES_OUTPUTS, ENTITY_EVENTS, LABELS, Topic
 from services.engine.batches import Processor
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
 from services.engine.origin import Origins
 from services.engine.process import Environment, Service, main, run_processor
 from services.entities.chain import Chain
+from services.entities.labels import LabelProcessor
 from services.entities.routing import RoutingProcessor
 from services.entities.stage import StageProcessor
 from services.errors import AssayError
@@ -25,14 +26,15 @@ from services.settings.entities import EntitiesSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
+from services.settings.profiler import ProfilerSettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import advice, check_product, scoring_bundle
 
 
 async def start(*, only_stages: bool = False) -> None:
-    """Read settings and the bundle's feature spec, work the source and `entity-events` until asked to stop.
+    """Read settings and the bundle's feature spec, work source, labels and `entity-events` until asked to stop.
 
-    only_stages: leave the source alone, so that what is on its way arrives and nothing follows it.
+    only_stages: leave source and labels alone, so that what is on its way arrives and nothing follows it.
     """
     kafka, topics, entities = load(KafkaSettings), load(TopicSettings), load(EntitiesSettings)
     runtime = load(RuntimeSettings).model_copy(update={"group": entities.group, "http_port": entities.http_port})
@@ -47,11 +49,15 @@ async def start(*, only_stages: bool = False) -> None:
     warm_duplicates()
 
     def make_processor(partition: TopicPartition) -> Processor:
+        parts = partition, topics.topic_prefix, chain, limits
+        if partition.topic == topics.topic_prefix + LABELS.name:
+            return LabelProcessor(*parts, load(ProfilerSettings).frauds_max, letters, metrics)
         is_stage = partition.topic == topics.topic_prefix + ENTITY_EVENTS.name
         made = StageProcessor if is_stage else RoutingProcessor
-        return made(partition, topics.topic_prefix, chain, limits, letters, metrics)
+        return made(*parts, letters, metrics)
 
-    sources = [ENTITY_EVENTS] if only_stages else [source, ENTITY_EVENTS]
+    before = [source, *([LABELS] if chain.spec.labelled else [])]
+    sources = [ENTITY_EVENTS] if only_stages else [*before, ENTITY_EVENTS]
     service = Service(sources, ENTITIES_OUTPUTS, make_processor)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 

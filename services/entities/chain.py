@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features.columns import NO_VALUE, TransactionColumns
-from models.features.entities import EntityFold, derived, entity_ids
+from models.features.entities import EntityFold, derived, digest, entity_ids
 from models.features.entity_values import EntityValues
 from models.features.layout import entity_fields, number_fields
 from models.sources.events import Events
@@ -50,6 +50,11 @@ class Chain:
     def digest(self) -> str:
         """What names the whole chain (hex)."""
         return self.passed[-1].digest.hex()
+
+    @property
+    def labelled_digest(self) -> str:
+        """What names the entities to which labels go (hex)."""
+        return digest(self.spec, self.spec.labelled).hex()
 
     def fold(self, name: str) -> EntityFold:
         """An empty state of one entity."""

@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.privacy import PrivacyKey
 from schemas.topics import (
-    DEAD_LETTERS,
     ENTITY_EVENTS,
     ENTITY_FEATURES,
+    ENTITY_LABEL_HEADER,
     ENTITY_VALUES_HEADER,
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
@@ -94,6 +94,7 @@ class _Stages:
 
     def __init__(self, prefix: str, chain: Chain, limits: Limits) -> None:
         self._prefix, self._chain, self._limits = prefix, chain, limits
+        self._onward = (prefix + ENTITY_EVENTS.name, prefix + ENTITY_FEATURES.name)
         self._processors: dict[TopicPartition, tuple[StageProcessor, int]] = {}
         self._letters, self._metrics = DeadLetterWriter(PrivacyKey("replay", b"replay")), Metrics(by_topic=True)
         self._computed: dict[Name, int] = {}
@@ -109,7 +110,7 @@ class _Stages:
         """A chunk of one partition, in its order. last: of the topic behind the last entity."""
         for record in records:
             headers = dict(record.headers)
-            if last or entity_named(headers) in self._chain.stages[1:]:
+            if last or (entity_named(headers) in self._chain.stages[1:] and ENTITY_LABEL_HEADER not in headers):
                 self._match(self._sent, self._computed, headers, record.key, record.value)
         if tp not in self._processors:
             return
@@ -118,7 +119,7 @@ class _Stages:
         for start in range(0, len(folded), BATCH):
             result = await processor.process(folded[start : start + BATCH])
             for write in result.writes:
-                if write.topic != self._prefix + DEAD_LETTERS.name:
+                if write.topic in self._onward:
                     self._write(write)
 
     def compared(self, truncated: tuple[int, ...]) -> StagesComparison:

@@ -7,7 +7,7 @@ import numpy as np
 from aiokafka import TopicPartition
 
 from models.features.capture import Arrays, Capture
-from schemas.topics import DEAD_LETTERS, position_headers
+from schemas.topics import REQUEST_HEADER, position_headers
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow
@@ -16,6 +16,7 @@ from services.engine.origin import origin_timestamps_ms
 from services.engine.placement import Subjects
 from services.entities.chain import Chain, Passing
 from services.observability.metrics import Metrics
+from services.scorer.answers import AnswerWriter, refusals, requests
 from services.scorer.processor import Limits, admit
 
 STATE_VERSION = 1
@@ -41,6 +42,7 @@ class RoutingProcessor:
     ) -> None:
         self._source, self._prefix, self._chain = source, prefix, chain
         self._limits, self._letters, self._metrics = limits, letters, metrics
+        self._answers = AnswerWriter(prefix, letters.origins)
         self._label = metrics.label(source)
         self._decoder = limits.decoder(chain.source, chain.spec.currencies)
         self._duplicates = DuplicateWindow(limits.duplicates)
@@ -72,10 +74,12 @@ class RoutingProcessor:
             stamps_ms = origin_timestamps_ms(good) if self._chain.routed else arrived_ms.tolist()
             own = position_headers(topic, partition, [record.offset for record in good], stamps_ms)
             headers = [[*one, *self._letters.origins.headers(record)] for one, record in zip(own, good, strict=True)]
+            for row, request in requests(good).items():  # the scorer answers it, in the transaction of its score
+                headers[row].append((REQUEST_HEADER, request))
             passing = Passing(good, events, headers, np.full(len(good), partition, np.int64))
             writes.append(self._chain.onward(passing, np.empty((len(good), 0), np.float32), 0))
         if faults:
-            writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, faults))
+            writes += refusals(self._prefix, self._letters, self._answers, faults)
         subjects = Subjects.of(events.subjects) if good else None
         return Result(writes, len(records), len(faults), faults, subjects=subjects, judged=Routed(unselected))
 
@@ -83,7 +87,7 @@ class RoutingProcessor:
         """A dead letter for one record on which a stage raises."""
         if folded:
             self.absorb([fault.record])
-        return self._letters.refusal(self._prefix + DEAD_LETTERS.name, fault)
+        return Result(refusals(self._prefix, self._letters, self._answers, [fault]), 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""

@@ -1,10 +1,12 @@
 """The entities' part: one partition of `entity-events`, with the histories of all entities whose ids lie there.
 
 What is folded depends on the entity and the event alone, not on the values that the event carries: so the histories survive a
-change of another entity's features, and are folded again from the log after one of their own.
+change of another entity's features, and are folded again from the log after one of their own. What labels say lies between the
+events, and is folded in the log's order.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,26 +14,49 @@ from aiokafka import TopicPartition
 from numpy.typing import NDArray
 
 from models.features.capture import Arrays, Capture
+from models.sources.events import Events
 from schemas.dead_letter import DeadLetterReason
-from schemas.topics import DEAD_LETTERS, ENTITY_HEADER, ENTITY_VALUES_HEADER, SOURCE_PARTITION_HEADER, entity_named
+from schemas.topics import (
+    ENTITY_EVENTS,
+    ENTITY_HEADER,
+    ENTITY_VALUES_HEADER,
+    SOURCE_PARTITION_HEADER,
+    SOURCE_TIMESTAMP_HEADER,
+)
 from services.clock import wall_ms
-from services.engine.batches import Record, Result, Write
+from services.engine.batches import Headers, Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, count_faults
-from services.engine.origin import origin_timestamps_ms
+from services.engine.origin import Origins, origin_timestamps_ms
 from services.entities.chain import Chain, Passing, key_of
+from services.entities.labels import is_verdict, verdict_of
 from services.observability.metrics import Metrics
+from services.scorer.answers import AnswerWriter, refusals
 from services.scorer.processor import Limits
 
 STATE_VERSION = 1
 OWN_HEADERS = (ENTITY_HEADER, ENTITY_VALUES_HEADER)
+NOT_OURS = "its entity is not in the feature spec, or `assay entities` did not write it"
+
+
+class Way(NamedTuple):
+    """What an event's headers say. carried: values found so far. name: of the entity that is next. origin: the partition of its
+    record in the source. rest: what goes on unchanged.
+    """
+
+    carried: bytes | None
+    name: bytes
+    origin: bytes
+    stamp_ms: bytes
+    rest: Headers
 
 
 class Folded(NamedTuple):
-    """Events of one entity, and its values float32[n, F]. rows: int64[n], their places in the batch."""
+    """Events of one entity, and its values float32[n, F]. rows: their places in the batch."""
 
     stage: int
-    rows: NDArray[np.int64]
+    rows: list[int]
+    events: Events
     values: NDArray[np.float32]
 
 
@@ -41,7 +66,7 @@ class Staged(NamedTuple):
     """
 
     late: int
-    produced_ms: dict[str, NDArray[np.int64]]
+    produced_ms: dict[str, list[NDArray[np.int64]]]
 
 
 class StageProcessor:
@@ -58,7 +83,9 @@ class StageProcessor:
     ) -> None:
         self._source, self._prefix, self._chain = source, prefix, chain
         self._letters, self._metrics, self._label = letters, metrics, metrics.label(source)
+        self._answers = AnswerWriter(prefix, Origins.of([ENTITY_EVENTS], prefix))
         self._decoder = limits.decoder(chain.source, chain.spec.currencies)
+        self._stage_of = {name.encode(): stage for stage, name in enumerate(chain.stages)}
         self._folds = {name: chain.fold(name) for name in chain.stages}
         self.state_key = f"entities-{STATE_VERSION}:{chain.digest}:{chain.ids_max}"
 
@@ -74,22 +101,32 @@ class StageProcessor:
         self._folds = folds
 
     def absorb(self, records: Sequence[Record]) -> None:
-        """Fold events exactly as `process` does, without output."""
-        good, events, _, _ = self._decoder.decode(records)
-        if good:
-            self._fold(Passing(good, events, [], np.empty(0, np.int64)), [])
+        """Fold events and labels exactly as `process` does, without output."""
+        for of_labels, part in _in_turn(records):
+            if of_labels:
+                self._judge(part)
+                continue
+            good, events, _, _ = self._decoder.decode(part)
+            if good:
+                self._fold(good, events, [_way(record) for record in good], [])
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Events to their next entity, or to the scorer."""
         late = sum(fold.late for fold in self._folds.values())
-        good, events, faults, _ = self._decoder.decode(records)
+        faults: list[Fault] = []
         writes: list[Write] = []
-        produced_ms: dict[str, NDArray[np.int64]] = {}
-        if good:
-            writes = self._passed_on(Passing(good, events, [], np.empty(0, np.int64)), faults, produced_ms)
+        produced_ms: dict[str, list[NDArray[np.int64]]] = {}
+        for of_labels, part in _in_turn(records):
+            if of_labels:
+                faults += self._judge(part)
+                continue
+            good, events, bad, _ = self._decoder.decode(part)
+            faults += bad
+            if good:
+                writes += self._passed_on(good, events, faults, produced_ms)
         if faults:
             faults.sort(key=lambda fault: int(fault.record.offset))
-            writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, faults))
+            writes += refusals(self._prefix, self._letters, self._answers, faults)
         late = sum(fold.late for fold in self._folds.values()) - late
         return Result(writes, len(records), len(faults), faults, judged=Staged(late, produced_ms))
 
@@ -97,7 +134,7 @@ class StageProcessor:
         """A dead letter for one record on which a stage raises."""
         if folded:
             self.absorb([fault.record])
-        return self._letters.refusal(self._prefix + DEAD_LETTERS.name, fault)
+        return Result(refusals(self._prefix, self._letters, self._answers, [fault]), 1, 1, (fault,))
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
@@ -109,68 +146,125 @@ class StageProcessor:
         if result.judged is not None:
             metrics.late.labels(label).inc(result.judged.late)
             now_ms = wall_ms()
-            for name, produced_ms in result.judged.produced_ms.items():
-                metrics.entity_wait.observe((now_ms - produced_ms) / 1000, name)
+            for name, parts in result.judged.produced_ms.items():
+                metrics.entity_wait.observe((now_ms - np.concatenate(parts)) / 1000, name)
 
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
 
-    def _fold(self, batch: Passing, faults: list[Fault]) -> list[Folded]:
+    def _judge(self, records: Sequence[Record]) -> list[Fault]:
+        """Fold what labels say; of an entity whose labels no feature reads any more, nothing."""
+        faults = []
+        for record in records:
+            name, _, id_ = (record.key or b"").decode(errors="replace").partition(":")
+            verdict = verdict_of(record)
+            if verdict is None or name.encode() != record.headers[0][1] or not id_:
+                faults.append(Fault(record, DeadLetterReason.SCHEMA, NOT_OURS))
+            elif name in self._folds:
+                self._folds[name].judge(id_, verdict.subject, verdict.event_time_ms, fraud=verdict.fraud)
+        return faults
+
+    def _fold(
+        self, records: Sequence[Record], events: Events, ways: Sequence[Way], faults: list[Fault]
+    ) -> list[Folded]:
         """The values of each entity, stage by stage. Records of no entity of ours become faults, and are not folded."""
-        names = [entity_named(dict(record.headers)) for record in batch.records]
+        stages = [self._stage_of.get(way.name, -1) for way in ways]
         folded = []
         for stage, name in enumerate(self._chain.stages):
-            rows = [row for row, named in enumerate(names) if named == name]
+            rows = [row for row, found in enumerate(stages) if found == stage]
             if not rows:
                 continue
-            columns = self._chain.columns(name, batch.events.take(rows))
-            ids = self._chain.ids(name, columns)
-            ours = [
-                place
-                for place, (row, id_) in enumerate(zip(rows, ids, strict=True))
-                if batch.records[row].key == key_of(name, id_).encode()
-            ]
-            if len(ours) < len(rows):
-                kept = set(ours)
+            own = events if len(rows) == len(records) else events.take(rows)
+            ids = self._chain.ids(name, self._chain.columns(name, own))
+            ours = [records[row].key == key_of(name, id_).encode() for row, id_ in zip(rows, ids, strict=True)]
+            if not all(ours):
                 detail = f"its key is not the one of its entity {name}: the entity is named by other fields now"
-                others = (batch.records[row] for place, row in enumerate(rows) if place not in kept)
-                faults += [Fault(record, DeadLetterReason.SCHEMA, detail) for record in others]
-                rows, ids = [rows[place] for place in ours], [ids[place] for place in ours]
-                columns = self._chain.columns(name, batch.events.take(rows))
-            if rows:
-                folded.append(Folded(stage, np.array(rows, np.int64), self._folds[name].values(columns, ids)))
-        for record, name in zip(batch.records, names, strict=True):
-            if name not in self._folds:
-                detail = "its entity is not in the feature spec, or `assay entities` did not write it"
-                faults.append(Fault(record, DeadLetterReason.SCHEMA, detail))
+                faults += [
+                    Fault(records[row], DeadLetterReason.SCHEMA, detail)
+                    for row, good in zip(rows, ours, strict=True)
+                    if not good
+                ]
+                rows, ids = list(itertools.compress(rows, ours)), list(itertools.compress(ids, ours))
+                if not rows:
+                    continue
+                own = events.take(rows)
+            values = self._folds[name].values(self._chain.columns(name, own), ids)
+            folded.append(Folded(stage, rows, own, values))
+        if -1 in stages:
+            lost = (record for record, stage in zip(records, stages, strict=True) if stage < 0)
+            faults += [Fault(record, DeadLetterReason.SCHEMA, NOT_OURS) for record in lost]
         return folded
 
-    def _passed_on(self, batch: Passing, faults: list[Fault], produced_ms: dict[str, NDArray[np.int64]]) -> list[Write]:
+    def _passed_on(
+        self,
+        records: Sequence[Record],
+        events: Events,
+        faults: list[Fault],
+        produced_ms: dict[str, list[NDArray[np.int64]]],
+    ) -> list[Write]:
+        ways = [_way(record) for record in records]
         writes = []
-        for stage, rows, values in self._fold(batch, faults):
-            before, found = self._chain.passed[stage], [dict(batch.records[row].headers) for row in rows.tolist()]
-            carried = [one.get(ENTITY_VALUES_HEADER) for one in found]
-            origins = [_number(one.get(SOURCE_PARTITION_HEADER)) for one in found]
-            fits = [before.fits(one) and origin >= 0 for one, origin in zip(carried, origins, strict=True)]
-            good = np.flatnonzero(fits)
-            for place in np.flatnonzero(~np.array(fits, np.bool_)).tolist():
+        for stage, rows, own, values in self._fold(records, events, ways, faults):
+            before = self._chain.passed[stage]
+            fits = [before.fits(ways[row].carried) and _is_partition(ways[row].origin) for row in rows]
+            if not all(fits):
                 detail = "it carries values of another feature spec: let `assay entities` drain before its spec changes"
-                faults.append(Fault(batch.records[rows[place]], DeadLetterReason.SCHEMA, detail))
-            if not len(good):
-                continue
-            packed = [one for one in (carried[place] for place in good.tolist()) if one is not None]
-            kept = rows[good].tolist()
+                faults += [
+                    Fault(records[row], DeadLetterReason.SCHEMA, detail)
+                    for row, fit in zip(rows, fits, strict=True)
+                    if not fit
+                ]
+                places = [place for place, fit in enumerate(fits) if fit]
+                if not places:
+                    continue
+                rows, own, values = [rows[place] for place in places], own.take(places), values[places]
+            on = [ways[row] for row in rows]
             passing = Passing(
-                [batch.records[row] for row in kept],
-                batch.events.take(kept),
-                [[header for header in batch.records[row].headers if header[0] not in OWN_HEADERS] for row in kept],
-                np.array([origins[place] for place in good.tolist()], np.int64),
+                [records[row] for row in rows],
+                own,
+                [way.rest for way in on],
+                np.array([int(way.origin) for way in on], np.int64),
             )
-            joined = np.concatenate([before.unpack(packed), values[good]], axis=1)
+            joined = np.concatenate([before.unpack([way.carried or b"" for way in on]), values], axis=1)
             writes.append(self._chain.onward(passing, joined, stage + 1))
-            produced_ms[self._chain.stages[stage]] = np.array(origin_timestamps_ms(passing.records), np.int64)
+            made_ms = np.array([_number(way.stamp_ms) for way in on], np.int64)
+            produced_ms.setdefault(self._chain.stages[stage], []).append(made_ms)
         return writes
 
 
+def _in_turn(records: Sequence[Record]) -> Iterator[tuple[bool, Sequence[Record]]]:
+    """Events and labels in stretches, in the log's order: whether of labels, and the records."""
+    if not any(map(is_verdict, records)):  # nearly always so
+        yield False, records
+        return
+    for of_labels, part in itertools.groupby(records, is_verdict):
+        yield of_labels, list(part)
+
+
+def _way(record: Record) -> Way:
+    """In one look where our own writer put the headers, one by one elsewhere."""
+    headers = record.headers
+    if (
+        len(headers) > 5
+        and headers[0][0] == ENTITY_VALUES_HEADER
+        and headers[1][0] == ENTITY_HEADER
+        and headers[3][0] == SOURCE_PARTITION_HEADER
+        and headers[5][0] == SOURCE_TIMESTAMP_HEADER
+    ):
+        return Way(headers[0][1], headers[1][1], headers[3][1], headers[5][1], headers[2:])
+    found = dict(headers)
+    return Way(
+        found.get(ENTITY_VALUES_HEADER),
+        found.get(ENTITY_HEADER) or b"",
+        found.get(SOURCE_PARTITION_HEADER) or b"",
+        b"%d" % origin_timestamps_ms([record])[0],
+        [header for header in headers if header[0] not in OWN_HEADERS],
+    )
+
+
+def _is_partition(text: bytes | None) -> bool:
+    return text is not None and text.isdigit() and len(text) < 10
+
+
 def _number(text: bytes | None) -> int:
-    return int(text) if text is not None and text.isdigit() and len(text) < 10 else -1
+    return int(text) if text is not None and text.isdigit() and len(text) <= 13 else 0

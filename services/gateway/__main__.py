@@ -10,8 +10,9 @@ from aiokafka.errors import KafkaError
 from models.bundle.files import BundleError
 from models.installation import install_command
 from models.sources.spec_file import default_source, topic_of
+from schemas.manifest import Manifest
 from schemas.source_spec import SourceSpec
-from schemas.topics import ANSWERS
+from schemas.topics import ANSWERS, ENTITY_FEATURES
 from services.clock import monotonic_s, wall_ms
 from services.engine.process import main, stop_on_signals
 from services.engine.tables import each
@@ -56,12 +57,13 @@ async def start() -> None:
     access = Access(settings, load(ProductSettings).product)
     check(settings)
     stop = stop_on_signals()
-    source = source_in_force()
-    partitions = await _partitions(kafka, topics, source)
+    manifest = manifest_in_force()
+    source, staged = manifest.source, bool(manifest.feature_spec.stages)
+    partitions = await _partitions(kafka, topics, source, staged=staged)
     name = topic_of(source).full_name(topics.topic_prefix)
     writer = EventWriter(kafka, runtime, name)
     lag = LoopLag(shown.loop_lag.observe, monotonic_s)
-    room = WaitingRoom(settings, writer, shown, monotonic_s, lag.margin_s)
+    room = WaitingRoom(settings, writer, shown, monotonic_s, lag.margin_s, staged=staged)
     take = functools.partial(each, ANSWERS, take=room.take, metrics=metrics)
     follower = AnswerFollower(kafka, topics.topic_prefix, partitions, settings, take, shown)
     listening = listen(settings, "ASSAY_GATEWAY_", backlog=4096)
@@ -120,8 +122,8 @@ async def _grpc(gateway: Gateway) -> "GrpcServer":
     return server
 
 
-def source_in_force() -> SourceSpec | None:
-    """The source spec of the bundle that scores; None for Assay's own. Raises AssayError."""
+def manifest_in_force() -> Manifest:
+    """Of the bundle that scores. Raises AssayError where its events cannot be asked for."""
     try:
         found = scoring_bundle(load(ScorerSettings), load(BundleSettings))
     except BundleError as error:
@@ -132,27 +134,25 @@ def source_in_force() -> SourceSpec | None:
             f"The source {source.topic} is read through intake, and the gateway writes events that the scorer reads as they "
             "are: use a bundle whose source is plain JSON, read directly."
         )
-    if found.bundle.manifest.feature_spec.entities:
-        raise AssayError(
-            "The features of this bundle are of entities, whose stages stand between an event and the scorer: the gateway "
-            "takes none yet. Use a bundle without entities."
-        )
-    return source
+    return found.bundle.manifest
 
 
-async def _partitions(kafka: KafkaSettings, topics: TopicSettings, source: SourceSpec | None) -> int:
-    """Of the input and of `answers`, which must be the same. Raises AssayError."""
-    given, answers = await describe_topics(kafka, topics, [topic_of(source), ANSWERS])
-    missing = [state.name for state in (given, answers) if not state.partitions]
+async def _partitions(kafka: KafkaSettings, topics: TopicSettings, source: SourceSpec | None, *, staged: bool) -> int:
+    """Of the input and of `answers`, which must be the same. staged: and of what the scorer reads. Raises AssayError."""
+    between = [ENTITY_FEATURES] if staged else []
+    found = await describe_topics(kafka, topics, [topic_of(source), *between, ANSWERS])
+    given, others = found[0], found[1:]
+    missing = [state.name for state in found if not state.partitions]
     if missing:
         raise AssayError(
             f"Topics {', '.join(missing)} do not exist or are hidden from us: create them with `assay topics create`."
         )
-    if given.partitions != answers.partitions:
-        raise AssayError(
-            f"{given.name} has {given.partitions} partitions and {answers.name} {answers.partitions}: give both the same, "
-            "since an event is answered on its own partition."
-        )
+    for other in others:
+        if given.partitions != other.partitions:
+            raise AssayError(
+                f"{given.name} has {given.partitions} partitions and {other.name} {other.partitions}: give both the same, "
+                "since an event is answered on its own partition."
+            )
     return given.partitions
 
 

@@ -55,6 +55,8 @@ class Waiting:
     done: asyncio.Future[Reply]
     position: Position | None = None
     writing: asyncio.Task[None] | None = field(default=None)
+    repetition: ProblemError | None = None
+    """It is a repetition, refused as one, and waits for the decision on what it repeats."""
 
 
 class WaitingRoom:
@@ -67,8 +69,13 @@ class WaitingRoom:
         metrics: GatewayMetrics,
         clock_s: Callable[[], float],
         margin_s: Callable[[], float] = lambda: 0.0,
+        *,
+        staged: bool = False,
     ) -> None:
-        """margin_s: how long before its deadline a stand-in has to be begun."""
+        """margin_s: how long before its deadline a stand-in has to be begun. staged: stages of entities are between the input
+        and the scorer. They refuse a repetition while the event's first record may still be on its way to its score.
+        """
+        self._staged = staged
         self._settings, self._write, self._metrics, self._clock_s = settings, write, metrics, clock_s
         self._margin_s = margin_s
         self.memory = Memory(settings.memory_events_max)
@@ -86,7 +93,8 @@ class WaitingRoom:
         return [partition for partition in self._waiting if self._is_stalled(partition)]
 
     def _is_stalled(self, partition: int) -> bool:
-        oldest = next(iter(self._waiting[partition].values()), None)
+        waiting = self._waiting[partition].values()
+        oldest = next((one for one in waiting if one.repetition is None), None)
         return oldest is not None and self._clock_s() - oldest.since_s > self._settings.stalled_s
 
     @property
@@ -180,7 +188,7 @@ class WaitingRoom:
             self._answered_s = self._clock_s()
             self._metrics.stage.observe((record.timestamp - waiting.event.timestamp_ms) / 1000, "score")
             self._metrics.stage.observe((wall_ms() - record.timestamp) / 1000, "commit")
-            _resolve(waiting, record.value, repeated=False)
+            _resolve(waiting, record.value, repeated=waiting.repetition is not None)
 
     def _take_refusal(self, record: Record) -> None:
         request = next((value for name, value in record.headers if name == REQUEST_HEADER), b"").decode()
@@ -193,6 +201,8 @@ class WaitingRoom:
         known = self.memory.get(waiting.event.place) if reason is DeadLetterReason.DUPLICATE else None
         if known is not None:  # decided before: by this partition, so its answer lies before this one
             _resolve(waiting, known, repeated=True)
+        elif reason is DeadLetterReason.DUPLICATE and self._staged:
+            waiting.repetition = refusal(reason, answer.detail or reason.value)
         else:
             _fail(waiting.done, refusal(reason, answer.detail or reason.value))
 
@@ -200,6 +210,9 @@ class WaitingRoom:
         """Give up events whose answers did not come: one that comes later is still remembered."""
         due_s = self._clock_s() - self._settings.pending_s_max
         for waiting in [waiting for waiting in self._by_request.values() if waiting.since_s < due_s]:
+            if waiting.repetition is not None:  # what it repeats was decided before we remember
+                _fail(waiting.done, waiting.repetition)
+                continue
             self._metrics.abandoned.inc()
             if waiting.writing is not None:
                 waiting.writing.cancel()

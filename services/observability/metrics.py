@@ -194,7 +194,9 @@ class Metrics:
         self.ready = self._gauge("ready", "1 when every assigned partition is restored and moving.", [])
         self.assigned = self._gauge("assigned_partitions", "Partitions that this process owns.", [])
         self.unplaced_labels = self._counter(
-            "unplaced_labels", "Frauds labelled without terminal or event time, which no profile counts.", []
+            "unplaced_labels",
+            "Frauds labelled without a time, or without any id that a profile or a feature of labels asks for.",
+            [],
         )
         self.forgotten_sums = self._counter(
             "forgotten_terminal_sums", "Sums of a day that lies behind what profiles keep, not added.", []

@@ -4,11 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
+import numpy as np
+
 from schemas import codec
 from schemas.answer import Answer
 from schemas.score import Score
-from schemas.topics import ANSWERS, REQUEST_HEADER
+from schemas.topics import ANSWERS, DEAD_LETTERS, REQUEST_HEADER
 from services.engine.batches import Headers, Record, Write
+from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
 from services.engine.origin import Origins
 from services.scorer.scored import Scored
@@ -45,12 +48,12 @@ class AnswerWriter:
         """To events that are scored. scores, headers: as they are written to `scores`, one a row of the batch."""
         write, alert = Write(self._topic), batch.outcomes.alert
         for row, request in asked.items():
-            record = batch.records[row]
+            at = self._origins.event(batch.records[row])
             answer = self._answer(
                 request=request.decode(),
-                source_topic=record.topic,
-                source_partition=record.partition,
-                source_offset=record.offset,
+                source_topic=at.topic,
+                source_partition=at.partition,
+                source_offset=at.offset,
                 score=scores[row],
                 triggers=batch.outcomes.triggers(row) if alert[row] else (),
                 reasons=tuple(map(codec.record_of, batch.reasons.get(row, ()))),
@@ -61,18 +64,28 @@ class AnswerWriter:
         return write
 
     def refused(self, asked: Mapping[int, bytes], faults: Sequence[Fault]) -> Write:
-        """To events that became dead letters."""
-        write = Write(self._topic)
+        """To events that became dead letters, on the partition of each event's own record."""
+        write, origins = Write(self._topic), []
         for place, request in asked.items():
             fault = faults[place]
-            record = fault.record
+            at = self._origins.event(fault.record)
+            origins.append(at.partition)
             answer = self._answer(
                 request=request.decode(),
-                source_topic=record.topic,
-                source_partition=record.partition,
-                source_offset=record.offset,
+                source_topic=at.topic,
+                source_partition=at.partition,
+                source_offset=at.offset,
                 refused=fault.reason,
                 detail=fault.detail,
             )
-            write.append(None, codec.encode(answer), [*headers_of(record, self._origins), (REQUEST_HEADER, request)])
+            answers_to = headers_of(fault.record, self._origins)
+            write.append(None, codec.encode(answer), [*answers_to, (REQUEST_HEADER, request)])
+        write.places = lambda number: np.array(origins, np.int64) % number
         return write
+
+
+def refusals(prefix: str, letters: DeadLetterWriter, answers: AnswerWriter, faults: Sequence[Fault]) -> list[Write]:
+    """Dead letters, in the order of the faults, and answers to those of them who wait for one."""
+    written = letters.write(prefix + DEAD_LETTERS.name, faults)
+    asked = requests([fault.record for fault in faults])
+    return [written, answers.refused(asked, faults)] if asked else [written]

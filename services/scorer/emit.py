@@ -21,7 +21,6 @@ from schemas.terminal import SUMS_MAX, TerminalSums
 from schemas.topics import (
     ALERTS,
     CONTROL_ANSWERS,
-    DEAD_LETTERS,
     DECISIONS,
     MODEL_REFERENCES,
     SCORES,
@@ -36,7 +35,7 @@ from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.alert_attributes import AlertAttributes
-from services.scorer.answers import AnswerWriter, requests
+from services.scorer.answers import AnswerWriter, refusals, requests
 from services.scorer.decide import recorded
 from services.scorer.ruling import Ruled, ruled_scores
 from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
@@ -152,9 +151,7 @@ class Emitter:
 
     def faults(self, faults: Sequence[Fault]) -> list[Write]:
         """Dead letters, in the order of the faults, and answers to those who wait for one."""
-        letters = self._dead_letters.write(self._prefix + DEAD_LETTERS.name, faults)
-        asked = requests([fault.record for fault in faults])
-        return [letters, self._answers.refused(asked, faults)] if asked else [letters]
+        return refusals(self._prefix, self._dead_letters, self._answers, faults)
 
     def closed_days(self, source: Record, closed: Sequence[DaySums]) -> Write:
         """Payments of each terminal on days that are over, under the position of the input that ended them."""

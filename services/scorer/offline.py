@@ -79,13 +79,22 @@ class OfflinePartition:
         self._numbers, self._entities = number_fields(spec), entities
         self._headers = EntityHeaders.of(spec) if entities is None else None
 
-    def judge(self, records: Sequence[Record], profiles: TerminalProfiles = NOTHING_KNOWN) -> Part:
-        """The next records, in the log's order. profiles: what was known of the terminals then."""
+    def judge(
+        self,
+        records: Sequence[Record],
+        profiles: TerminalProfiles = NOTHING_KNOWN,
+        is_fraud: NDArray[np.bool_] | None = None,
+    ) -> Part:
+        """The next records, in the log's order. profiles: what was known of the terminals then.
+
+        is_fraud: by the records' offsets, what entities are folded here with.
+        """
         admitted = admit(self._decoder, self._duplicates, records, self._headers)
         good, events, faults = admitted.records, admitted.events, admitted.faults
         columns = events.columns(self._fields, None, self._numbers, admitted.entities)
         if self._entities is not None and good:
-            columns = replace(columns, entities=self._entities.values(columns))
+            verdicts = None if is_fraud is None else is_fraud[[record.offset for record in good]]
+            columns = replace(columns, entities=self._entities.values(columns, verdicts))
         features, _ = fold(self._state, columns, profiles)
         self._state.days.clear()  # written by the stream, not needed here
         scores = self._scored(features)
@@ -162,7 +171,8 @@ def judge(
     partition = OfflinePartition(session, limits, source, entities=entities)
     history = HistoryProfiles(labelled.label_delay_days)
     for start, end in _batches(labelled.day):
-        part = partition.judge(records[start:end], history.on(int(labelled.day[start])))
+        known = history.on(int(labelled.day[start]))
+        part = partition.judge(records[start:end], known, labelled.is_fraud)
         for fault in part.faults:
             judged.rejected[fault.record.offset] = fault.reason.value
             judged.details[fault.record.offset] = fault.detail

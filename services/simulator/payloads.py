@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ CURRENCY = "EUR"
 DAY_MS = 86_400_000
 
 _transaction = codec.record_type(Transaction)
-_label = codec.record_type(Label)
+_label = codec.record_type(Label, left_out=frozenset({"ids"}))
 
 
 class Garbage(StrEnum):
@@ -89,7 +90,8 @@ def payloads(
                     currency=CURRENCY,
                 )
             )
-            payload = Payload(card_id.encode(), value[:-1] + further if further else value)
+            end = b"," + codec.encode(further)[1:] if further else b"}"
+            payload = Payload(card_id.encode(), value[:-1] + end)
             if is_bad:
                 yield _spoiled(payload, KINDS[kind], good)
             else:
@@ -97,19 +99,23 @@ def payloads(
                 yield payload
                 if is_fraud and label_delay_days is not None:
                     told_ms = event_time_ms + label_delay_days * DAY_MS
-                    labels.append((told_ms, _labelled(transaction_id, card_id, terminal_id, event_time_ms, told_ms)))
+                    ids = {name: value for name, value in further.items() if isinstance(value, str)}
+                    told = _labelled(transaction_id, card_id, terminal_id, event_time_ms, told_ms, ids)
+                    labels.append((told_ms, told))
 
 
-def _attributes(day: TransactionDay) -> list[bytes]:
-    """Of each payment, its attributes as the end of a JSON object; empty where the day has none."""
+def _attributes(day: TransactionDay) -> list[dict[str, Any]]:
+    """Of each payment, its attributes; none where the day has none."""
     if not day.attributes:
-        return [b""] * len(day)
+        return [{}] * len(day)
     rows = zip(*day.attributes.values(), strict=True)
-    return [b"," + codec.encode(dict(zip(day.attributes, row, strict=True)))[1:] for row in rows]
+    return [dict(zip(day.attributes, row, strict=True)) for row in rows]
 
 
-def _labelled(transaction_id: str, card_id: str, terminal_id: str, event_time_ms: int, told_ms: int) -> Payload:
-    """The label of a fraud."""
+def _labelled(
+    transaction_id: str, card_id: str, terminal_id: str, event_time_ms: int, told_ms: int, ids: dict[str, str]
+) -> Payload:
+    """The label of a fraud. ids: those of its attributes that are texts."""
     value = codec.encode(
         _label(
             transaction_id=transaction_id,
@@ -119,6 +125,7 @@ def _labelled(transaction_id: str, card_id: str, terminal_id: str, event_time_ms
             card_id=card_id,
             terminal_id=terminal_id,
             event_time_ms=event_time_ms,
+            ids=ids or codec.LEFT_OUT,
         )
     )
     return Payload(transaction_id.encode(), value, is_label=True)

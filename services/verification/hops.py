@@ -3,7 +3,8 @@
 Independent of the stages' code: topics, keys and headers are all that is read. Each record of both entity topics names in its
 headers the record of the source that it is, and on `entity-events` the entity that is next; so it belongs to one *hop*: the
 way to its first entity, from entity to entity, or from the last one to the scorer's topic. The order of the steps, and why it
-gives no false alarm beside a running service, are those of `verify`.
+gives no false alarm beside a running service, are those of `verify`. An event that asks for an answer asks on every hop; one
+that a stage refused has its answer there, and every other by the scorer, where `verify` judges it.
 """
 
 from collections import Counter, defaultdict
@@ -19,10 +20,12 @@ from models.sources.parser import EventParser
 from schemas import codec
 from schemas.source_spec import SourceSpec
 from schemas.topics import (
+    ANSWERS,
     DEAD_LETTERS,
     ENTITY_EVENTS,
     ENTITY_FEATURES,
     ENTITY_VALUES_HEADER,
+    REQUEST_HEADER,
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
     SOURCE_TOPIC_HEADER,
@@ -33,6 +36,7 @@ from services.engine.placement import place
 from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
+from services.verification.answered import REQUEST
 from services.verification.positions import committed_offsets, settled_ends
 from services.verification.read import Progress, Span, VerificationError, read
 from services.verification.verdict import Verdict
@@ -106,15 +110,17 @@ class _Hops:
         self, kafka: KafkaSettings, topics: TopicSettings, source: Topic, stages: Sequence[str], spec: SourceSpec | None
     ) -> None:
         self._kafka, self._settings, self._stages = kafka, topics, tuple(stages)
-        self._topics = (source, ENTITY_EVENTS, ENTITY_FEATURES, DEAD_LETTERS)
-        prefix = topics.topic_prefix
-        self._source, self._events, self._features, self._letters = (topic.full_name(prefix) for topic in self._topics)
+        self._topics = (source, ENTITY_EVENTS, ENTITY_FEATURES, DEAD_LETTERS, ANSWERS)
+        names = [topic.full_name(topics.topic_prefix) for topic in self._topics]
+        self._source, self._events, self._features, self._letters, self._answers = names
         self._parser = EventParser(spec) if spec is not None and spec.select else None
         self._partitions: dict[str, int] = {}
         self._inputs = _Found()
         self._passed_over: list[int] = []
         self._hops = [_Found() for _ in range(len(self._stages) + 1)]
         self._refused: dict[str, list[int]] = {self._source: [], self._events: []}
+        self._asked: dict[str, set[int]] = {self._source: set(), self._events: set()}
+        self._answered: dict[str, list[int]] = {self._source: [], self._events: []}
         self._verdict = Verdict()
 
     async def run(
@@ -122,7 +128,7 @@ class _Hops:
     ) -> HopsVerdict:
         """As the module's docstring says."""
         for state in await describe_topics(self._kafka, self._settings, self._topics):
-            if not state.partitions:
+            if not state.partitions and state.name != self._answers:  # of a version before answers
                 raise VerificationError(f"Topic {state.name} does not exist: `assay topics create` makes it.")
             self._partitions[state.name] = state.partitions
         committed = {name: await self._committed(group, name) for name in (self._source, self._events)}
@@ -156,7 +162,7 @@ class _Hops:
             for record in records:
                 own = _position(tp.partition, record.offset)
                 if self._meant(record):
-                    self._inputs.add(own, own, hash(record.value))
+                    self._inputs.add(own, own, self._content(record, own))
                 else:
                     self._passed_over.append(own)
             return
@@ -164,9 +170,10 @@ class _Hops:
             headers = dict(record.headers)
             origin = headers.get(SOURCE_TOPIC_HEADER, b"").decode(errors="replace")
             source = _named(headers)
-            if tp.topic == self._letters:
-                if source is not None and origin in self._refused:
-                    self._refused[origin].append(source)
+            if tp.topic in (self._letters, self._answers):
+                kept = self._refused if tp.topic == self._letters else self._answered
+                if source is not None and origin in kept:
+                    kept[origin].append(source)
                 continue
             self._enter(tp, record, headers, source if origin == self._source else None)
 
@@ -182,7 +189,17 @@ class _Hops:
         if not self._placed(tp, record.key or b"", name, source):
             self._verdict.note("inconsistent", 1, f"{where}: it belongs on another partition")
         hop = self._stages.index(name) if tp.topic == self._events else len(self._stages)
-        self._hops[hop].add(_position(tp.partition, record.offset), source, hash(record.value))
+        own = _position(tp.partition, record.offset)
+        self._hops[hop].add(own, source, self._content(record, own))
+
+    def _content(self, record: Any, own: int) -> int:
+        """Names what must be the same on every hop: the value, and for which request it is to be answered."""
+        request = next((value for name, value in record.headers if name == REQUEST_HEADER), None)
+        if request is None or not REQUEST.fullmatch(request):
+            return hash(record.value)
+        if record.topic in self._asked:
+            self._asked[record.topic].add(own)
+        return hash((record.value, request))
 
     def _placed(self, tp: TopicPartition, key: bytes, name: str, source: int) -> bool:
         """Whether a record lies where its key says; without an id, or behind the last entity, by its source's number."""
@@ -217,15 +234,31 @@ class _Hops:
                     what = "a record that the source spec passes over" if source in passed_over else "no record"
                     verdict.note("inconsistent", 1, f"{where}: of {what} at {self._source}-{_words(source)}")
                 elif known.get(source, content) != content:
-                    verdict.note(
-                        "inconsistent", 1, f"{where}: its value is not that of {self._source}-{_words(source)}"
-                    )
+                    what = "its value, or the request for an answer, is not that of"
+                    verdict.note("inconsistent", 1, f"{where}: {what} {self._source}-{_words(source)}")
             before = found
+        if not any(begin for tp, begin in begins.items() if tp.topic == self._answers):
+            self._judge_answers(committed)
         verdict.inputs = len(self._inputs.own)
         verdict.scores = len(set(self._hops[-1].source))
         verdict.dead_letters = sum(len(set(refused)) for refused in self._refused.values())
         names = (*self._stages, ENTITY_FEATURES.name)
         return HopsVerdict(verdict, {name: len(set(f.source)) for name, f in zip(names, self._hops, strict=True)})
+
+    def _judge_answers(self, committed: dict[str, dict[int, int]]) -> None:
+        """To each event that asked and was refused on its way, one answer; and none to any other."""
+        for topic, answered in self._answered.items():
+            refused, times = set(self._refused[topic]), Counter(answered)
+            for own in sorted((refused & self._asked[topic]) | times.keys()):
+                if _offset(own) >= committed[topic].get(own >> OFFSET_BITS, 0):
+                    continue  # its dead letter and its answer were not read at one moment
+                where = f"{topic}-{_words(own)}: "
+                if own not in times:
+                    self._verdict.note("missing", 1, f"{where}asked for an answer, and has none")
+                elif own not in refused:
+                    self._verdict.note("inconsistent", 1, f"{where}an answer to what is no dead letter")
+                elif times[own] > 1:
+                    self._verdict.note("duplicate", times[own] - 1, f"{where}an answer")
 
     def _judge_hop(self, hop: "_Hop", from_first_output: bool) -> None:
         verdict, what = self._verdict, f"on its way to {(*self._stages, self._features)[hop.number]}"
@@ -237,7 +270,7 @@ class _Hops:
             reached[source].append(own)
         floors = hop.floors(reached, every=from_first_output)
         for own, source in zip(hop.before.own, hop.before.source, strict=True):
-            partition, offset = own >> OFFSET_BITS, own & ((1 << OFFSET_BITS) - 1)
+            partition, offset = own >> OFFSET_BITS, _offset(own)
             times = len(reached.get(source, ())) + refused.get(own, 0)
             where = f"{read_from}-{_words(own)}: {what}"
             if times > 1:
@@ -306,8 +339,12 @@ def _position(partition: int, offset: int) -> int:
     return (partition << OFFSET_BITS) | offset
 
 
+def _offset(position: int) -> int:
+    return position & ((1 << OFFSET_BITS) - 1)
+
+
 def _words(position: int) -> str:
-    return f"{position >> OFFSET_BITS}@{position & ((1 << OFFSET_BITS) - 1)}"
+    return f"{position >> OFFSET_BITS}@{_offset(position)}"
 
 
 def _named(headers: dict[str, bytes]) -> int | None:

@@ -7,12 +7,16 @@ import random
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tests.chaos.driver import run
+from services.broker import EmbeddedKafka
+from tests.chaos.driver import Say, run
+from tests.chaos.stages import KINDS, StagesOutcome, run_stages
+from tests.services.harness import Stream
 
 
 def main(
@@ -40,10 +44,25 @@ def main(
         directory = logs or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
         outcome = asyncio.run(run(seed, minutes * 60, rate, say, directory))
-    for line in outcome.damage():
+        stages = asyncio.run(_stages(seed, minutes, say, directory))
+    for line in outcome.damage() + stages.damage():
         print(line)
-    print(json.dumps(outcome.as_dict()), flush=True)
-    raise typer.Exit(not outcome.good)
+    good = outcome.good and stages.good
+    print(json.dumps({**outcome.as_dict(), **stages.as_dict(), "good": good}), flush=True)
+    raise typer.Exit(not good)
+
+
+async def _stages(seed: int, minutes: float, say: Say, directory: Path) -> StagesOutcome:
+    """The faults of the stages of entities, behind the others, on a broker of their own."""
+    rounds = max(len(KINDS), round(2 * minutes))
+    say(f"{rounds} faults of the stages of entities")
+    with EmbeddedKafka(heap_mb=512) as kafka:
+        stream = Stream(kafka.bootstrap, f"chaos-{uuid.uuid4().hex[:8]}.", directory)
+        await stream.create()
+        try:
+            return await run_stages(stream, seed, rounds, directory)
+        finally:
+            stream.close()
 
 
 if __name__ == "__main__":

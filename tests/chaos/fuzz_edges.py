@@ -35,12 +35,15 @@ from schemas.lists import ListEntry
 from schemas.policy import Policy, Rule
 from schemas.privacy import PrivacyKey
 from schemas.topics import (
+    ANSWERS,
     CONVERTED,
     DEAD_LETTERS,
     ENTITY_EVENTS,
     ENTITY_HEADER,
+    ENTITY_LABEL_HEADER,
     ENTITY_VALUES_HEADER,
     ORIGIN_HEADER,
+    REQUEST_HEADER,
     SOURCE_OFFSET_HEADER,
     SOURCE_PARTITION_HEADER,
     SOURCE_SPEC_HEADER,
@@ -57,6 +60,7 @@ from services.engine.duplicates import WindowLimits
 from services.engine.faults import Fault
 from services.engine.origin import Origins
 from services.entities.chain import Chain, key_of
+from services.entities.labels import is_verdict, verdict_of
 from services.entities.routing import RoutingProcessor
 from services.entities.stage import StageProcessor
 from services.errors import AssayError
@@ -68,7 +72,7 @@ from services.scorer.processor import Limits
 from services.settings.processing import RuntimeSettings
 from tests.models.policy.columns import COLUMNS, KNOWN, batch
 from tests.services.documents import spoiled
-from tests.services.entities.making import spec_of_entities
+from tests.services.entities.test_labels import spec_of_labels
 from tests.services.formats.documents import Record as FormatRecord
 from tests.services.formats.test_bombs import PROTO, TREE, mutated, readers
 from tests.services.harness import BASE_TIME_MS, ROOT
@@ -360,7 +364,8 @@ HEADERS: tuple[tuple[str, bytes | None], ...] = (
     (SOURCE_TIMESTAMP_HEADER, "\u0661".encode()), (SOURCE_SPEC_HEADER, b"x" * 1000), (ORIGIN_HEADER, b"a-1@2"),
     (ENTITY_HEADER, b"merchant"),
     (ENTITY_HEADER, b"corridor"), (ENTITY_HEADER, b"\xff\xfe"), (ENTITY_HEADER, None), (ENTITY_VALUES_HEADER, b"x" * 16),
-    (ENTITY_VALUES_HEADER, b""), (ENTITY_VALUES_HEADER, None), ("", b""), ("traceparent", None),
+    (ENTITY_VALUES_HEADER, b""), (ENTITY_VALUES_HEADER, None), (ENTITY_LABEL_HEADER, b"fraud"), (ENTITY_LABEL_HEADER, None),
+    (REQUEST_HEADER, b"a:1"), (REQUEST_HEADER, None), ("", b""), ("traceparent", None),
 )  # fmt: skip
 
 
@@ -368,13 +373,16 @@ HEADERS: tuple[tuple[str, bytes | None], ...] = (
 def _entities() -> tuple[Chain, Limits]:
     runtime = RuntimeSettings()
     limits = Limits(runtime.message_bytes_max, runtime.event_ahead_ms_max, WindowLimits(100), 100)
-    return Chain(spec_of_entities(), None, "", 50), limits
+    return Chain(spec_of_labels(), None, "", 50), limits
 
 
 def entity_batch(draw: random.Random) -> bool:
-    """The source's, or `entity-events` with headers of anyone's: each record is an event onward or one dead letter."""
+    """The source's, or `entity-events` with headers of anyone's: each record is an event onward, or one dead letter; or, where
+    it has the form of a verdict, folded.
+    """
     chain, limits = _entities()
-    topic, made = (TRANSACTIONS, RoutingProcessor) if draw.random() < 0.5 else (ENTITY_EVENTS, StageProcessor)
+    routing = draw.random() < 0.5
+    topic, made = (TRANSACTIONS, RoutingProcessor) if routing else (ENTITY_EVENTS, StageProcessor)
     letters, metrics = DeadLetterWriter(PrivacyKey("fuzz", b"k"), Origins.of([topic], "")), Metrics(by_topic=True)
     processor = made(TopicPartition(topic.name, 0), "", chain, limits, letters, metrics)
     records = []
@@ -382,7 +390,15 @@ def entity_batch(draw: random.Random) -> bool:
         headers, name = draw.sample(HEADERS, draw.randrange(6)), draw.choice(chain.stages)
         value = spoiled(TRANSACTIONS.schema, draw)
         key = draw.choice((key_of(name, "terminal-1").encode(), None, b"", b"\xff"))
-        if draw.random() < 0.3:
+        if draw.random() < 0.1:
+            value = draw.choice((b"1 fraud c", b"9" * 30 + b" fraud c", b"-1 legitimate \xff", b"0 legitimate "))
+            headers = [
+                (ENTITY_HEADER, name.encode()),
+                (ENTITY_LABEL_HEADER, b""),
+                (SOURCE_PARTITION_HEADER, b"0"),
+                *headers,
+            ]
+        elif draw.random() < 0.3:
             value = json.dumps(
                 {**EVENT, "transaction_id": f"t{offset}", "event_time_ms": BASE_TIME_MS + offset}
             ).encode()
@@ -399,8 +415,11 @@ def entity_batch(draw: random.Random) -> bool:
             )
         )
     result = asyncio.run(processor.process(records))
-    sent = sum(len(write.values) for write in result.writes)
-    assert sent == BATCH_RECORDS, f"{sent} outputs of {BATCH_RECORDS} records"
+    folded = 0 if routing else sum(is_verdict(record) and verdict_of(record) is not None for record in records)
+    sent = sum(len(write.values) for write in result.writes if write.topic != ANSWERS.name)
+    assert BATCH_RECORDS - folded <= sent <= BATCH_RECORDS, (
+        f"{sent} outputs of {BATCH_RECORDS} records, {folded} verdicts"
+    )
     for write in result.writes:
         assert len(write.values) == sum(len(part.values) for _, part in write.by_partition(0, 3))
     return any(write.topic == DEAD_LETTERS.name and write.values for write in result.writes)

@@ -91,7 +91,7 @@ def fold_history(
     numbers: dict[str, int] = {}
     parts = []
     for day in history:
-        known = None if entities is None else entities.values(day.columns)
+        known = None if entities is None else entities.values(day.columns, day.is_fraud)
         features, _ = fold(state, replace(day.columns, entities=known), profiles.on(day.day))
         state.closed_days()  # the stream reports them; here they are not needed
         if spec.profiled:

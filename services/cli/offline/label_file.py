@@ -16,7 +16,10 @@ from services.cli.mapped import columns_of
 from services.errors import AssayError
 
 DAY_MS = 86_400_000
-FIELDS = tuple(Label.model_fields)
+FIELDS = tuple(name for name in Label.model_fields if name != "ids")
+OF_IDS = "ids."
+"""Before the name of a further id: --map ids.device_id=COLUMN, or a column of that name."""
+
 TIMES = ("labelled_at_ms", "event_time_ms")
 FRAUD, LEGITIMATE = ("fraud", *YES), ("legitimate", *NO)
 PLAIN = ReadOptions()
@@ -32,7 +35,9 @@ def read_labels(
     names: dict[str, str] = {}
 
     def choose(header: Sequence[str]) -> list[str]:
-        names.update(columns_of(pairs, header, path, FIELDS, ("transaction_id", "verdict")))
+        asked = [pair.partition("=")[0] for pair in pairs]
+        further = [name for name in dict.fromkeys([*asked, *header]) if name.startswith(OF_IDS)]
+        names.update(columns_of(pairs, header, path, [*FIELDS, *further], ("transaction_id", "verdict")))
         return list(names.values())
 
     table = read_table(path, options, choose)
@@ -73,7 +78,9 @@ def verdict_words(options: ReadOptions) -> dict[str, str]:
 
 def _label(defaults: Mapping[str, Any], row: Mapping[str, Any], words: Mapping[str, str]) -> Label | str:
     """The label of a row, or what is wrong with it."""
-    fields = {**defaults, **{name: value for name, value in row.items() if value is not None}}
+    there = {name: value for name, value in row.items() if value is not None}
+    ids = {name.removeprefix(OF_IDS): there.pop(name) for name in list(there) if name.startswith(OF_IDS)}
+    fields = {**defaults, **there, "ids": ids}
     word = str(fields.get("verdict", "")).strip().lower().removesuffix(".0")
     if word not in words:
         return f"verdict is none: write one of {', '.join(words)}, or say what one means with --word WORD=yes"

@@ -49,6 +49,7 @@ def inputs() -> list[tuple[str, Topic]]:
     if manifest is not None and manifest.feature_spec.stages:
         group = load(EntitiesSettings).group
         found += [(group, topic_of(source)), (group, ENTITY_EVENTS)]
+        found += [(group, LABELS)] if manifest.feature_spec.labelled else []
     if source is not None and source.is_routed:
         found.append((load(IntakeSettings).group, users_topic(source)))
     return found

@@ -49,7 +49,10 @@ def label(
         typer.Option(help="Instead of one: .csv, .tsv (also .gz, .zst) or .parquet with transaction_id and verdict."),
     ] = None,
     mapped: Annotated[
-        list[str] | None, typer.Option("--map", help="FIELD=COLUMN, where a column has another name.")
+        list[str] | None,
+        typer.Option(
+            "--map", help="FIELD=COLUMN, where a column has another name; ids.device_id=COLUMN for further ids."
+        ),
     ] = None,
     encoding: reading.Encoding = None,
     delimiter: reading.Delimiter = None,
@@ -62,7 +65,8 @@ def label(
 ) -> None:
     """Write labels to `labels`. Of several labels of one payment the last written counts.
 
-    A file may also hold source, labelled_at_ms, card_id, terminal_id and event_time_ms; times are ms since 1970 or dates.
+    A file may also hold source, labelled_at_ms, card_id, terminal_id, event_time_ms, and further ids (ids.device_id); times are
+    ms since 1970 or dates.
     Labels more than 180 days after their payment are left out, and counted.
     """
     from services.clock import wall_ms

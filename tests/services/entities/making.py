@@ -32,13 +32,13 @@ entities:
 ROUNDS, TERMINALS = 6, 20
 
 
-def spec_of_entities() -> FeatureSpec:
+def spec_of_entities(features: str = ENTITIES) -> FeatureSpec:
     """The committed features, with entities."""
     text = Path("deploy/features/fraud.yaml").read_text()
     kept = text.split("  - {name: terminal_count_1d")[0].replace(
         "keys: {card: card_id}", "keys: {card: card_id}" + DECLARED
     )
-    return parse_spec(kept + ENTITIES.lstrip("\n"))
+    return parse_spec(kept + features.lstrip("\n"))
 
 
 def bundle_of_entities(path: Path, spec: FeatureSpec | None = None, version: int = 1) -> Path:
@@ -59,15 +59,15 @@ def environment_of(bundle: Path) -> dict[str, str]:
     }
 
 
-def round_of(number: int) -> list[dict[str, Any]]:
-    """Payments of one round in order of time: each terminal once, each card at most once; some lack the country."""
+def round_of(number: int, count: int = TERMINALS) -> list[dict[str, Any]]:
+    """Payments of one round in order of time: each of `count` terminals once, each card at most once; some lack the country."""
     random = np.random.default_rng(number)
-    terminals, cards = random.permutation(TERMINALS), random.permutation(40)[:TERMINALS]
+    terminals, cards = random.permutation(count), random.permutation(2 * count)[:count]
     payments = []
     for place, (terminal, card) in enumerate(zip(terminals.tolist(), cards.tolist(), strict=True)):
         payment = {
             "transaction_id": f"tx-{number:03d}-{place:03d}",
-            "event_time_ms": BASE_TIME_MS + (number * TERMINALS + place) * 7_000,
+            "event_time_ms": BASE_TIME_MS + (number * count + place) * 7_000,
             "card_id": f"card-{card:04d}",
             "terminal_id": f"terminal-{terminal:03d}",
             "amount": float(random.integers(1, 500)),

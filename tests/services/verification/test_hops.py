@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from schemas.topics import (
     ENTITY_HEADER,
     ENTITY_VALUES_HEADER,
+    REQUEST_HEADER,
     TRANSACTIONS,
     position_headers,
 )
@@ -20,6 +21,7 @@ from services.verification.hops import HopsVerdict, _Hops
 STAGES = ("device", "payee")
 PARTITIONS, EVENTS = 3, 30
 SOURCE, EVENTS_TOPIC, FEATURES, LETTERS = "transactions", "entity-events", "entity-features", "dead-letters"
+ANSWERS_TOPIC = "answers"
 Log = dict[TopicPartition, list[Any]]
 Position = tuple[str, int, int]
 
@@ -39,15 +41,18 @@ def named(topic: str, partition: int, offset: int) -> list[tuple[str, bytes]]:
 
 
 def made() -> Log:
-    """Every event on every topic, as `assay entities` would write them; the last one is a dead letter of the source."""
+    """Every event on every topic, as `assay entities` would write them; the last is a dead letter, and answered."""
     log: Log = {}
     for number in range(EVENTS):
         value = b"event %d" % number
-        own = add(log, SOURCE, number % PARTITIONS, b"card", value, [])
+        asks = [(REQUEST_HEADER, b"gateway:%d" % number)] if number % 2 else []
+        own = add(log, SOURCE, number % PARTITIONS, b"card", value, asks)
         source = named(SOURCE, own.partition, own.offset)
         if number == EVENTS - 1:
             add(log, LETTERS, own.partition, b"", b"{}", source)
+            add(log, ANSWERS_TOPIC, own.partition, b"", b"{}", [*source, *asks])
             continue
+        source += asks
         for name in STAGES:
             key = f"{name}:{number % 5 or ''}"
             where = own.partition if key.endswith(":") else place(key.encode(), PARTITIONS)
@@ -60,7 +65,7 @@ def made() -> Log:
 def judged(log: Log, begins: dict[TopicPartition, int] | None = None, behind: int = 0) -> HopsVerdict:
     """What the oracle says. behind: so many records of each partition of `entity-events` are not committed."""
     hops = _Hops(KafkaSettings(), TopicSettings(), TRANSACTIONS, STAGES, None)
-    hops._partitions = dict.fromkeys((SOURCE, EVENTS_TOPIC, FEATURES, LETTERS), PARTITIONS)
+    hops._partitions = dict.fromkeys((SOURCE, EVENTS_TOPIC, FEATURES, LETTERS, ANSWERS_TOPIC), PARTITIONS)
     starts = dict.fromkeys((TopicPartition(t, p) for t in hops._partitions for p in range(PARTITIONS)), 0)
     starts |= begins or {}
     for tp, records in sorted(log.items()):
@@ -136,6 +141,28 @@ def invented(log: Log) -> None:
     add(log, FEATURES, record.partition, b"card", b"event", headers)
 
 
+def left_waiting(log: Log) -> None:
+    """The bad input asked, and has no answer."""
+    log[TopicPartition(ANSWERS_TOPIC, (EVENTS - 1) % PARTITIONS)].clear()
+
+
+def answered_twice(log: Log) -> None:
+    """The bad input has two."""
+    (answer,) = of(log, ANSWERS_TOPIC)
+    add(log, ANSWERS_TOPIC, answer.partition, b"", b"{}", answer.headers)
+
+
+def answered_unasked(log: Log) -> None:
+    """A stage answers an event that it passed on."""
+    add(log, ANSWERS_TOPIC, 0, b"", b"{}", named(SOURCE, 0, 0))
+
+
+def forgotten(log: Log) -> None:
+    """One record does not say any more that its sender waits."""
+    record = next(one for one in of(log, FEATURES) if REQUEST_HEADER in dict(one.headers))
+    record.headers = [header for header in record.headers if header[0] != REQUEST_HEADER]
+
+
 def unknown(log: Log) -> None:
     """One record is for an entity of no feature spec."""
     record = of(log, EVENTS_TOPIC, "device")[2]
@@ -165,6 +192,10 @@ def swapped(log: Log) -> None:
         (invented, "inconsistent"),
         (unknown, "inconsistent"),
         (swapped, "out_of_order"),
+        (left_waiting, "missing"),
+        (answered_twice, "duplicate"),
+        (answered_unasked, "inconsistent"),
+        (forgotten, "inconsistent"),
     ],
 )
 def test_each_kind_of_damage_is_found(damage: Callable[[Log], None], kind: str) -> None:

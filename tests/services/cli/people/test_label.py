@@ -113,3 +113,11 @@ async def test_labels_reach_the_partition_of_their_payment_in_order(
 async def said(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> int:
     """Exit status of `assay label --json`."""
     return await asyncio.to_thread(run_main, monkeypatch, "label", "--json", *arguments)
+
+
+def test_a_file_names_further_ids_by_columns_of_their_own(tmp_path: Path) -> None:
+    """Those that features of an entity need; an empty one is none."""
+    text = "transaction_id,verdict,ids.device_id,PAYEE\nt1,fraud,d1,p1\nt2,fraud,,p2\n"
+    labels, refused = read_labels(csv(tmp_path / "labels.csv", text), ["ids.payee_id=PAYEE"], "chargeback", NOW_MS)
+    assert [label.ids for label in labels] == [{"device_id": "d1", "payee_id": "p1"}, {"payee_id": "p2"}]
+    assert refused == []
