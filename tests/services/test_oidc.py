@@ -83,7 +83,7 @@ async def test_an_answer_that_grows_when_it_is_read_is_refused(content: bytes, e
     async with provider._client("http://localhost") as client:
         client._transport = httpx.MockTransport(answer)
         with pytest.raises((ValueError, RecursionError)):
-            (await client.post("https://id.example/token", withhold_token=True)).json()
+            await client.fetch_token("https://id.example/token", code="x")
     assert asked == ["identity"] * 2
 
 
