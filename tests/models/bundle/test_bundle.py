@@ -150,7 +150,7 @@ def test_a_manifest_that_is_none_is_refused(bundle_dir: Path, content: bytes) ->
 def test_a_manifest_with_one_odd_value_is_refused_at_its_place(
     bundle_dir: Path, old: bytes, new: bytes, where: str
 ) -> None:
-    """Whoever signs it: paths, numbers beyond any version, no numbers, a second document, depth."""
+    """Also where a trusted key signed it: paths, numbers beyond any version, no numbers, a second document, depth."""
     content = (bundle_dir / MANIFEST).read_bytes()
     changed = re.sub(old, new, content, count=1)
     assert changed != content

@@ -282,7 +282,7 @@ def test_a_decision_above_the_amount_waits_on_the_page_for_another_who_may_appro
 
 
 async def test_the_newest_record_is_found_before_markers_of_transactions_that_were_given_up(stream: Stream) -> None:
-    """Whoever writes there can leave them: a console that waited for a record behind them would never start."""
+    """Anyone who writes there can leave them: a console that waited for a record behind them would never start."""
     assert await newest(stream.kafka, stream.topics) is None
     await stream.send([b"first", b"second"], [b"k", b"k"], AUDIT.name)
     producer = transactional_producer(stream.kafka, RuntimeSettings(), f"{stream.prefix}given-up")
