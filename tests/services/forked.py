@@ -193,12 +193,13 @@ def _serve(door: socket.socket) -> dict[str, Any] | None:
             for line in lines:
                 pid = os.fork()
                 if pid == 0:
+                    os.setsid()
+                    _tell(door, os.getpid(), None)
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     os.close(awake)
                     os.close(wake)
                     return dict(json.loads(line))
-                _tell(door, pid, None)
 
 
 def _tell(door: socket.socket, pid: int, status: int | None) -> None:
@@ -208,7 +209,6 @@ def _tell(door: socket.socket, pid: int, status: int | None) -> None:
 
 def _become(order: dict[str, Any]) -> None:
     """The process that was ordered, until it ends."""
-    os.setsid()
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
