@@ -178,8 +178,9 @@ def _serve(door: socket.socket) -> dict[str, Any] | None:
     signal.set_wakeup_fd(wake)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     unread = b""
+    heard: list[Any] = [door, awake]
     while True:
-        ready = select.select([door, awake], [], [])[0]
+        ready = select.select(heard, [], [])[0]
         if awake in ready:
             os.read(awake, 1 << 10)
             with contextlib.suppress(ChildProcessError):
