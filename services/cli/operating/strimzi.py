@@ -28,7 +28,7 @@ def strimzi(
     ASSAY_PARTITIONS, ASSAY_REPLICATION, ASSAY_TOPIC_PREFIX, ASSAY_PRODUCT and ASSAY_OUTPUT_FORMAT apply. No cluster is asked.
     """
     from models.sources.spec_file import load_source
-    from schemas.topics import ACCESS
+    from schemas.topics import ACCESS, Access
     from services.cli.operating.acls import access_reading
     from services.cli.operating.topics import wanted_topics, with_users
     from services.kafka.strimzi import text, topic_manifests, user_manifest
@@ -37,7 +37,7 @@ def strimzi(
     from services.settings.product import ProductSettings
 
     settings, product = load(TopicSettings), load(ProductSettings).product
-    accesses = ACCESS
+    accesses: tuple[Access, ...] = ACCESS
     if source is not None:
         spec = load_source(source)
         accesses = tuple(access_reading(access, spec) for access in ACCESS)
