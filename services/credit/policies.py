@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -27,7 +28,8 @@ from services.observability.metrics import Metrics
 from services.observability.policy_metrics import ShownPolicies
 from services.settings.bundles import BundleSettings
 from services.settings.policy import CreditPolicySettings
-from services.trusted_policies import champion_since, check_order, compiled, first_policies, known_to, wanted_policy
+from services.trusted_commands import CommandGuard
+from services.trusted_policies import check_order, compiled, first_policies, known_to, outdated, wanted_policy
 
 log = structlog.get_logger(__name__)
 
@@ -61,9 +63,8 @@ class PolicyLoader:
         return None if signed is None else self._program(signed)
 
     def outdated(self, command: Control) -> bool:
-        """Whether the registry has taken a step since the command. Raises BundleError."""
-        steps = command.registry_steps
-        return steps is not None and champion_since(self.settings, self.bundles, steps)
+        """Whether the registry has taken a step about its channel since the command. Raises BundleError."""
+        return outdated(self.settings, self.bundles, command)
 
     def _program(self, signed: SignedPolicy) -> Program:
         return compiled(signed, known_to(self.bundle, signed.policy))
@@ -116,7 +117,16 @@ class Policies:
 class PolicySwapper:
     """Obeys the commands to one consumer group, one at a time; `start` obeys the last before any partition is processed."""
 
-    def __init__(self, policies: Policies, loader: PolicyLoader, group: str, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        policies: Policies,
+        loader: PolicyLoader,
+        group: str,
+        metrics: Metrics,
+        guard: CommandGuard | None = None,
+    ) -> None:
+        """guard: judges commands by the signatures of persons."""
+        self._guard = guard
         self._policies, self._loader, self._group, self._metrics = policies, loader, group, metrics
         self._table: FollowedTable | None = None
         self._commands: dict[PolicyChannel, Control] = {}
@@ -144,10 +154,10 @@ class PolicySwapper:
         """Read every command, obey the last, continue in the background. Raises AssayError, KafkaError."""
         assert self._table is not None, "start before follow"
         await self._table.start()
-        command = self._commands.get("policy")
         try:
-            if command is not None and await self._in_loader(lambda: self._loader.outdated(command)):
-                del self._commands["policy"]
+            for channel, command in tuple(self._commands.items()):
+                if await self._in_loader(partial(self._loader.outdated, command)):
+                    del self._commands[channel]
         except BundleError as error:
             raise AssayError(str(error)) from error
         await self._obey()
@@ -172,6 +182,8 @@ class PolicySwapper:
         if control.group != self._group or control.kind != "command":
             return
         if control.channel == "policy" or control.channel == "shadow_policy":
+            if self._guard is not None:
+                self._guard.saw(control, int(record.timestamp))
             self._commands[control.channel] = control
             self._news.set()
 
@@ -190,12 +202,14 @@ class PolicySwapper:
         known = self._policies.answers.get(channel)
         if known is not None and known.command.command_id == command.command_id:
             return
-        deciding = self._policies.deciding
+        deciding, guard = self._policies.deciding, self._guard
         try:
-            check_order(channel, command, deciding.ref if deciding is not None else None)
+            if guard is not None:
+                await self._in_loader(partial(guard.check, command))
+            check_order(channel, command, deciding.ref if deciding is not None else None, self._loader.settings)
             program: Program | None = None
             if channel == "policy" or command.bundle is not None:
-                program = await self._in_loader(lambda: self._loader.of(command.bundle))
+                program = await self._in_loader(partial(self._loader.of, command.bundle))
         except BundleError as error:
             self._refuse(channel, command, str(error), error.reason)
         except Exception as error:  # whatever a policy does to us, the next command must still be obeyed

@@ -22,10 +22,10 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.scored import Acknowledgement
-from services.scorer.signed_commands import CommandGuard
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
-from services.trusted_policies import champion_since, check_order, compiled, first_policies, known_of, wanted_policy
+from services.trusted_commands import CommandGuard
+from services.trusted_policies import check_order, compiled, first_policies, known_of, outdated, wanted_policy
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +56,9 @@ class PolicyLoader:
         signed = wanted_policy(self.settings, self.bundles, wanted)
         return None if signed is None else policy_beside(signed, model)
 
-    def champion_since(self, steps: int) -> bool:
-        """Whether one of the registry's steps behind the first `steps` is about the policy that decides. Raises BundleError."""
-        return champion_since(self.settings, self.bundles, steps)
+    def outdated(self, command: Control) -> bool:
+        """Whether the registry has taken a step about its channel since the command. Raises BundleError."""
+        return outdated(self.settings, self.bundles, command)
 
 
 class PolicySwapper:
@@ -91,11 +91,13 @@ class PolicySwapper:
         self._thresholds = command
 
     async def begin(self, executor: Executor) -> None:
-        """The last commands, unless the registry has taken a step since."""
-        command = self._commands.get("policy")
-        steps = command.registry_steps if command is not None else None
-        if steps is not None and await _in(executor, partial(self._loader.champion_since, steps)):
-            del self._commands["policy"]
+        """The last commands, unless the registry has taken a step since. Raises AssayError."""
+        try:
+            for channel, command in tuple(self._commands.items()):
+                if await _in(executor, partial(self._loader.outdated, command)):
+                    del self._commands[channel]
+        except BundleError as error:
+            raise AssayError(str(error)) from error
         await self.work(executor)
 
     async def work(self, executor: Executor) -> None:
@@ -131,7 +133,7 @@ class PolicySwapper:
             if self._guard is not None:
                 await _in(executor, partial(self._guard.check, command))
             now = self._models.policy
-            check_order(channel, command, None if now is None else now.ref)
+            check_order(channel, command, None if now is None else now.ref, self._loader.settings)
             active: ActivePolicy | None = None
             if channel == "policy" or command.bundle is not None:
                 model = self._models.champion
