@@ -91,21 +91,24 @@ def first_policies(
     settings: PolicySettings, bundles: BundleSettings, make: Callable[[SignedPolicy], T]
 ) -> tuple[T | None, T | None]:
     """What a process starts with, and what it has in shadow. make: ready to run, or BundleError. Raises AssayError."""
+    return first_policy(settings, bundles, "policy", make), first_policy(settings, bundles, "shadow_policy", make)
 
-    def started(found: FoundPolicy | None, channel: PolicyChannel) -> T | None:
+
+def first_policy(
+    settings: PolicySettings, bundles: BundleSettings, channel: PolicyChannel, make: Callable[[SignedPolicy], T]
+) -> T | None:
+    """What one channel of a process starts with. Raises AssayError."""
+    try:
+        found = (deciding_policy if channel == "policy" else shadow_policy)(settings, bundles)
         if found is None:
             return None
         for wanted, error in found.refused:
             log.error("policy.refused", policy=str(wanted), command="start", reason=error.reason, why=str(error))
         made = make(found.signed)
-        log.info("policy.loaded", policy=found.signed.name, channel=channel, why=found.why)
-        return made
-
-    try:
-        found, beside = deciding_policy(settings, bundles), shadow_policy(settings, bundles)
-        return started(found, "policy"), started(beside, "shadow_policy")
     except BundleError as error:
         raise AssayError(str(error)) from error
+    log.info("policy.loaded", policy=found.signed.name, channel=channel, why=found.why)
+    return made
 
 
 def wanted_policy(settings: PolicySettings, bundles: BundleSettings, wanted: BundleRef | None) -> SignedPolicy | None:

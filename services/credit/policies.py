@@ -29,7 +29,15 @@ from services.observability.policy_metrics import ShownPolicies
 from services.settings.bundles import BundleSettings
 from services.settings.policy import CreditPolicySettings
 from services.trusted_commands import CommandGuard
-from services.trusted_policies import check_order, compiled, first_policies, known_to, outdated, wanted_policy
+from services.trusted_policies import (
+    check_order,
+    compiled,
+    first_policies,
+    first_policy,
+    known_to,
+    outdated,
+    wanted_policy,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +69,10 @@ class PolicyLoader:
         """Exactly that policy; without one, that of ASSAY_CREDIT_POLICY, if any. Raises BundleError, AssayError."""
         signed = wanted_policy(self.settings, self.bundles, wanted)
         return None if signed is None else self._program(signed)
+
+    def held(self, channel: PolicyChannel) -> Program | None:
+        """What a channel has by the registry as it is now. Raises AssayError."""
+        return first_policy(self.settings, self.bundles, channel, self._program)
 
     def outdated(self, command: Control) -> bool:
         """Whether the registry has taken a step about its channel since the command. Raises BundleError."""
@@ -96,6 +108,17 @@ class Policies:
         log.info("policy.swapped", policy=name, channel=channel, rollback=command.rollback)
         self.answers[channel] = Acknowledgement(command, program.ref if program else None)
         self._shown.show(self._held)
+
+    def settle(self, channel: PolicyChannel, held: Program | None, command: Control) -> None:
+        """What the registry says, read again: it may have moved on since this process began to start.
+
+        It is acknowledged as what became of the last command, so that the answers say what decides behind any owner.
+        """
+        now = self._held[channel]
+        if (held.ref if held else None) == (now.ref if now else None):
+            self.answers[channel] = Acknowledgement(command, now.ref if now else None)
+        else:
+            self.take(channel, held, command)
 
     def refuse(self, channel: PolicyChannel, command: Control, why: str) -> None:
         """A command that changes nothing."""
@@ -158,6 +181,7 @@ class PolicySwapper:
             for channel, command in tuple(self._commands.items()):
                 if await self._in_loader(partial(self._loader.outdated, command)):
                     del self._commands[channel]
+                    self._policies.settle(channel, await self._in_loader(partial(self._loader.held, channel)), command)
         except BundleError as error:
             raise AssayError(str(error)) from error
         await self._obey()

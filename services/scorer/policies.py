@@ -25,7 +25,15 @@ from services.scorer.scored import Acknowledgement
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
 from services.trusted_commands import CommandGuard
-from services.trusted_policies import check_order, compiled, first_policies, known_of, outdated, wanted_policy
+from services.trusted_policies import (
+    check_order,
+    compiled,
+    first_policies,
+    first_policy,
+    known_of,
+    outdated,
+    wanted_policy,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +63,10 @@ class PolicyLoader:
         """Exactly that policy, ready to run; without one, that of ASSAY_POLICY, if any. Raises BundleError, AssayError."""
         signed = wanted_policy(self.settings, self.bundles, wanted)
         return None if signed is None else policy_beside(signed, model)
+
+    def held(self, channel: PolicyChannel, model: Model) -> ActivePolicy | None:
+        """What a channel has by the registry as it is now. Raises AssayError."""
+        return first_policy(self.settings, self.bundles, channel, partial(policy_beside, model=model))
 
     def outdated(self, command: Control) -> bool:
         """Whether the registry has taken a step about its channel since the command. Raises BundleError."""
@@ -91,14 +103,29 @@ class PolicySwapper:
         self._thresholds = command
 
     async def begin(self, executor: Executor) -> None:
-        """The last commands, unless the registry has taken a step since. Raises AssayError."""
+        """The last commands; where the registry has taken a step since, what it says. Raises AssayError."""
         try:
             for channel, command in tuple(self._commands.items()):
                 if await _in(executor, partial(self._loader.outdated, command)):
                     del self._commands[channel]
+                    await self._settle(channel, command, executor)
         except BundleError as error:
             raise AssayError(str(error)) from error
         await self.work(executor)
+
+    async def _settle(self, channel: PolicyChannel, command: Control, executor: Executor) -> None:
+        """What the registry says, read again: it may have moved on since this process began to start.
+
+        It is acknowledged as what became of the last command, so that the answers say what decides behind any owner.
+        """
+        now = self._models.policy if channel == "policy" else self._models.shadow_policy
+        held = await _in(executor, partial(self._loader.held, channel, self._models.champion))
+        if (held.ref if held else None) == (now.ref if now else None):
+            self._models.answers[channel] = Acknowledgement(command, now.ref if now else None)
+            return
+        if held is not None and held.program.policy.lists:
+            await self._follow_lists()
+        self._models.set_policy(channel, held, command)
 
     async def work(self, executor: Executor) -> None:
         """Do what the commands say."""
