@@ -231,7 +231,7 @@ def test_thresholds_that_scorers_do_not_hold_are_commanded_again() -> None:
 
 
 def test_sums_of_a_topic_that_was_made_again_count_and_repeated_ones_do_not() -> None:
-    """Offsets begin anew, and the payments are later ones; a repetition has none that is."""
+    """Offsets begin at 0 again, and the payments are later ones; a repetition has none that is."""
     budgets = Budgets({})
     for number in range(3):
         kept(budgets, metric_of(number, POLICY), 500 + number)
