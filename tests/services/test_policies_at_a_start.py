@@ -43,7 +43,7 @@ async def payments(loader: Loader, first: Any, channel: PolicyChannel, last: Con
 
     def set_policy(channel: str, active: Any, command: Control) -> None:
         setattr(models, channel, active)
-        models.answers[channel] = SimpleNamespace(command=command, bundle=active.ref if active else None)
+        models.answers[channel] = SimpleNamespace(command=command, current_bundle=active.ref if active else None)
 
     models.set_policy = set_policy
     setattr(models, channel, first)
@@ -56,7 +56,7 @@ async def payments(loader: Loader, first: Any, channel: PolicyChannel, last: Con
     with ThreadPoolExecutor(1) as executor:
         await swapper.begin(executor)
     answer = models.answers.get(channel)
-    return getattr(models, channel), answer and (answer.command, answer.bundle)
+    return getattr(models, channel), answer and (answer.command, answer.current_bundle)
 
 
 class Table:
