@@ -76,7 +76,7 @@ async def credit(loader: Loader, first: Any, channel: PolicyChannel, last: Contr
     policies = Policies(Metrics(), *((first, None) if channel == "policy" else (None, first)))
     swapper = CreditSwapper(policies, loader, last.group, Metrics())  # type: ignore[arg-type]
     swapper.follow(Table())  # type: ignore[arg-type]
-    swapper._take(SimpleNamespace(value=codec.write(last)))  # type: ignore[arg-type]
+    swapper._take(SimpleNamespace(value=codec.write(last)))
     await swapper.start()
     await swapper.stop()
     answer = policies.answers.get(channel)
