@@ -72,6 +72,7 @@ def fit_to_print(name: str, result: Result, show: Callable[[Result], None]) -> N
     assert f"## {page.SECTIONS[name][0]} ({kept.date})" in page.text({name: kept})
 
 
+@pytest.mark.alone
 def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """40,000 payments, two rounds, every contender: the best round against the best of the baseline loop."""
     monkeypatch.setattr(throughput, "FAUST_RECORDS", 1_000)
@@ -260,6 +261,7 @@ def test_entities_find_rings_that_no_card_shows() -> None:
     fit_to_print("rings", result, rings.show)
 
 
+@pytest.mark.alone
 def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:
     """A swap every second for some seconds; `make swaps` does ten minutes."""
     result = swaps.measure(0.12, 500.0, 1.0)
