@@ -20,6 +20,8 @@ from tests.services.engine.test_decode import BAD
 from tests.services.harness import Stream, payment
 
 RECORDS = 4000
+TRANSACTIONS = pytest.mark.parametrize("transactions", ["partition", "process"])
+"""Of each partition its own, and one for all of a process."""
 
 
 def payments(records: int = RECORDS) -> tuple[list[bytes], list[bytes]]:
@@ -102,15 +104,20 @@ async def test_bad_input_gives_one_dead_letter_each_and_leaves_its_neighbours_un
 
 
 @pytest.mark.parametrize(
-    "point",
-    ["after_poll", "after_process", "between_sends", "after_sends", "after_offsets", "commit_sent", "after_commit"],
+    ("point", "transactions"),
+    [
+        *((point, "partition") for point in ("after_poll", "after_process", "between_sends", "after_sends")),
+        *((point, "partition") for point in ("after_offsets", "commit_sent", "after_commit")),
+        *((point, "process") for point in ("between_sends", "after_offsets", "commit_sent")),
+    ],
 )
 async def test_a_scorer_killed_at_any_point_of_the_transaction_loses_and_repeats_nothing(
-    stream: Stream, point: str
+    stream: Stream, point: str, transactions: str
 ) -> None:
     """kill -9 at a named point of the third batch, then a new process takes over; scoring-metrics counts each once, too."""
     values, keys = payments()
     await stream.send(values, keys)
+    stream.environment["ASSAY_TRANSACTIONS"] = transactions
     doomed = stream.scorer(ASSAY_FAILPOINT=f"{point}:3", ASSAY_BATCH_RECORDS_MAX="200")
     assert doomed.wait() == -signal.SIGKILL
     heir = stream.scorer()
@@ -167,8 +174,10 @@ async def test_a_kill_changes_no_bit_of_any_score(
     assert list(state_of_scores(await stream.read("scores"))) == list(state_of_scores(await calm.read("scores")))
 
 
-async def test_partitions_move_between_scorers_that_come_and_go(stream: Stream) -> None:
+@TRANSACTIONS
+async def test_partitions_move_between_scorers_that_come_and_go(stream: Stream, transactions: str) -> None:
     """A second member joins, the first leaves, the second is killed, a third ends the job."""
+    stream.environment["ASSAY_TRANSACTIONS"] = transactions
     values, keys = payments(12_000)
     first = stream.scorer(ASSAY_BATCH_RECORDS_MAX="100")
     await stream.send(values[:4000], keys[:4000])
@@ -184,8 +193,12 @@ async def test_partitions_move_between_scorers_that_come_and_go(stream: Stream) 
     assert_clean(await stream.verdict(), 12_000)
 
 
-async def test_a_scorer_stopped_longer_than_its_session_is_fenced_and_commits_nothing(stream: Stream) -> None:
+@TRANSACTIONS
+async def test_a_scorer_stopped_longer_than_its_session_is_fenced_and_commits_nothing(
+    stream: Stream, transactions: str
+) -> None:
     """SIGSTOP, another takes over, SIGCONT: the zombie neither repeats nor crashes."""
+    stream.environment["ASSAY_TRANSACTIONS"] = transactions
     values, keys = payments(8000)
     zombie = stream.scorer(ASSAY_BATCH_RECORDS_MAX="50")
     await stream.send(values[:4000], keys[:4000])
