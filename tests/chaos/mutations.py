@@ -22,7 +22,6 @@ PAGE = ROOT / "docs" / "guarantees.md"
 BEGIN, END = "<!-- mutations -->", "<!-- end of mutations -->"
 TIMEOUT_S = 600.0
 RUNTIME = "tests/services/engine"
-SHARED, SHARED_TESTS = "services/engine/shared_delivery.py", f"{RUNTIME}/test_shared_delivery.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,78 +357,6 @@ MUTATIONS = (
         "    c, d = np.uint64(0x6C7967656E657261), np.uint64(0x7465646279746573)\n",
         "tests/models/features/test_index.py::"
         "test_another_key_of_the_hash_moves_the_table_and_no_bit_of_a_feature_or_snapshot",
-    ),
-    Mutation(
-        "A",
-        "outputs in a shared transaction are not awaited before the commit",
-        SHARED,
-        "        return [sent for share in shares for sent in share.acknowledgements]\n",
-        "        return []\n",
-        f"{SHARED_TESTS}::test_a_refused_output_commits_nothing_and_harms_the_others_once",
-    ),
-    Mutation(
-        "A",
-        "a partition with a refused output goes on to take the others with it",
-        SHARED,
-        "                    self._alone |= refused\n",
-        "                    pass\n",
-        f"{SHARED_TESTS}::test_a_refused_output_commits_nothing_and_harms_the_others_once",
-    ),
-    Mutation(
-        "B",
-        "the producer of a shared transaction that failed is used again",
-        SHARED,
-        "                _fail(shares, error)\n                await self._throw_away()\n",
-        "                _fail(shares, error)\n",
-        f"{SHARED_TESTS}::test_a_commit_without_answer_fails_all_that_are_in_it_within_the_request_timeout",
-    ),
-    Mutation(
-        "C",
-        "offsets of a shared transaction do not say whose and of which generation they are",
-        "services/kafka/group_offsets.py",
-        "            member.generation,\n            member.id,\n            member.instance,\n",
-        '            -1,\n            "",\n            None,\n',
-        f"{SHARED_TESTS}::test_a_member_that_the_group_has_gone_on_without_commits_nothing",
-    ),
-    Mutation(
-        "C",
-        "a consumer that the group does not know is taken for a member",
-        "services/kafka/group_offsets.py",
-        "        if coordinator.generation < 0 or not coordinator.member_id:\n",
-        "        if False:\n",
-        f"{SHARED_TESTS}::test_a_consumer_without_a_generation_is_no_member",
-    ),
-    Mutation(
-        "C",
-        "shared transactions have an id that no next owner takes",
-        SHARED,
-        "        super().__init__(kafka, runtime, min(sources), partitions)\n",
-        "        super().__init__(kafka, runtime, min(sources), partitions)\n        self._id += str(id(self))\n",
-        f"{SHARED_TESTS}::test_the_next_owner_of_the_first_partition_fences_a_process",
-    ),
-    Mutation(
-        "C",
-        "only the first partition's own id is fenced at a start",
-        SHARED,
-        "        if self._source not in self._assignment.fenced:\n",
-        "        if False:\n",
-        f"{SHARED_TESTS}::test_an_owner_with_a_transaction_for_each_partition_is_fenced",
-    ),
-    Mutation(
-        "D",
-        "a shared producer lives for ever",
-        SHARED,
-        "        if self._producer is not None and self.needs_recycling:  # D\n",
-        "        if False:\n",
-        f"{SHARED_TESTS}::test_a_producer_is_worn_out_by_age_and_replaced_between_two_transactions",
-    ),
-    Mutation(
-        "E",
-        "ownership is not looked at before a shared commit",
-        SHARED,
-        "                lambda: all(share.owned() and not share.done.done() for share in shares),\n",
-        "                lambda: True,\n",
-        f"{SHARED_TESTS}::test_a_partition_taken_away_before_the_commit_commits_nothing",
     ),
 )
 

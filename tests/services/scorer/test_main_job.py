@@ -20,8 +20,6 @@ from tests.services.engine.test_decode import BAD
 from tests.services.harness import Stream, payment
 
 RECORDS = 4000
-TRANSACTIONS = pytest.mark.parametrize("transactions", ["partition", "process"])
-"""Of each partition its own, and one for all of a process."""
 
 
 def payments(records: int = RECORDS) -> tuple[list[bytes], list[bytes]]:
@@ -174,10 +172,8 @@ async def test_a_kill_changes_no_bit_of_any_score(
     assert list(state_of_scores(await stream.read("scores"))) == list(state_of_scores(await calm.read("scores")))
 
 
-@TRANSACTIONS
-async def test_partitions_move_between_scorers_that_come_and_go(stream: Stream, transactions: str) -> None:
+async def test_partitions_move_between_scorers_that_come_and_go(stream: Stream) -> None:
     """A second member joins, the first leaves, the second is killed, a third ends the job."""
-    stream.environment["ASSAY_TRANSACTIONS"] = transactions
     values, keys = payments(12_000)
     first = stream.scorer(ASSAY_BATCH_RECORDS_MAX="100")
     await stream.send(values[:4000], keys[:4000])
@@ -193,12 +189,8 @@ async def test_partitions_move_between_scorers_that_come_and_go(stream: Stream, 
     assert_clean(await stream.verdict(), 12_000)
 
 
-@TRANSACTIONS
-async def test_a_scorer_stopped_longer_than_its_session_is_fenced_and_commits_nothing(
-    stream: Stream, transactions: str
-) -> None:
+async def test_a_scorer_stopped_longer_than_its_session_is_fenced_and_commits_nothing(stream: Stream) -> None:
     """SIGSTOP, another takes over, SIGCONT: the zombie neither repeats nor crashes."""
-    stream.environment["ASSAY_TRANSACTIONS"] = transactions
     values, keys = payments(8000)
     zombie = stream.scorer(ASSAY_BATCH_RECORDS_MAX="50")
     await stream.send(values[:4000], keys[:4000])
