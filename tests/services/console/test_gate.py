@@ -157,6 +157,10 @@ def test_hosts_that_are_not_ours_and_large_bodies_are_refused_before_anything_is
     """A name that another site has pointed at this machine; a body beyond the limit, or of no said length."""
     one = client(stand, "ana")
     assert one.get("/queue", headers={"host": "evil.example"}).status_code == 421
+    for host in ("10.1.2.3:8490", "[2001:db8::1]:8490"):  # so clusters ask, and no page of another lies there
+        assert [one.get(path, headers={"host": host}).status_code for path in ("/livez", "/metrics")] == [200, 200]
+        assert one.get("/queue", headers={"host": host}).status_code == 421
+    assert one.get("/metrics", headers={"host": "evil.example"}).status_code == 421
     assert one.post("/next", content=b"a" * (300 << 10)).status_code == 413
     assert one.post("/next", content=iter([b"csrf=1"])).status_code == 413
 
@@ -199,6 +203,17 @@ def test_wrong_passwords_shut_a_name_for_a_while() -> None:
     assert not throttle.is_shut("ben")
     now_s = FAILURES_S + 1
     assert not throttle.is_shut("ana")
+
+
+def test_of_names_that_no_one_has_little_is_remembered() -> None:
+    """What is typed there may be as long as a form."""
+    throttle = Throttle(lambda: 0.0)
+    for number in range(FAILURES_MAX):
+        throttle.failed("x" * 200_000 + str(number))
+    assert throttle.is_shut("x" * 200_000)
+    assert max(map(len, throttle._failures)) <= 65
+    throttle.succeeded("x" * 200_000)
+    assert not throttle.is_shut("x" * 200_000)
 
 
 def test_a_session_ends_when_it_is_old_or_idle() -> None:
