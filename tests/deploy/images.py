@@ -47,8 +47,9 @@ class Running:
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """Those in the container, the first one first; buildah's own, which are root's, are not among them."""
-        return [one for one in psutil.Process(self.command.pid).children(recursive=True) if one.uids().real == USER_ID]
+        """Those in the container, the first one first. buildah's own are not: root's, and the one that waits for the command."""
+        children = psutil.Process(self.command.pid).children(recursive=True)
+        return [one for one in children if one.uids().real == USER_ID and not one.cmdline()[0].startswith("buildah")]
 
     def end(self) -> int:
         """As an engine ends a container: SIGTERM to its first process. Its exit status."""
