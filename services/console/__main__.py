@@ -5,6 +5,8 @@ import asyncio
 import structlog
 from aiokafka.errors import KafkaError
 
+from models.bundle.files import BundleError
+from models.bundle.persons import StepRule
 from services.clock import wall_ms
 from services.console.app import application
 from services.console.audit import AuditTrail, Doing, newest
@@ -37,7 +39,7 @@ from services.settings.policy import PolicySettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
-from services.trusted_persons import needs_second
+from services.trusted_persons import needs_second, step_rule
 from services.web.server import listen
 
 log = structlog.get_logger(__name__)
@@ -63,9 +65,10 @@ async def start(*, rebuild: bool = False) -> None:
     gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60), trail)
     bulk = Bulk(model, queries, writer, settings.undo_s)
     overview = Overview(queries, settings, load(BundleSettings), load(PolicySettings), load(ScorerSettings))
-    request_h = load(PersonsSettings).request_h if needs_second("list") else None
+    rule = _rule()
+    request_h = load(PersonsSettings).request_h if rule is not None or needs_second("list") else None
     keys = subject_keys(load(SubjectSettings))
-    desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h)
+    desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h, rule)
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
         trail.last = await newest(kafka, topics)
@@ -100,6 +103,13 @@ def _users(settings: ConsoleSettings) -> Users:
         return Users(settings.users_file, missing_ok=settings.oidc_issuer is not None)
     except UserFileError as error:
         raise AssayError(f"ASSAY_CONSOLE_USERS_FILE: {error}") from None
+
+
+def _rule() -> StepRule | None:
+    try:
+        return step_rule()
+    except BundleError as error:
+        raise AssayError(str(error)) from None
 
 
 async def _watch(follower: ModelFollower, gate: Gate, metrics: ConsoleMetrics, stop: asyncio.Event) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from models.bundle.persons import StepRule
 from schemas.case import Case
 from services.cases.rules import standing, waiting
 from services.clock import wall_ms
@@ -56,7 +57,9 @@ class Desk:
     subject_keys: SubjectKeys | None = None
     """What opens sealed attributes for those who may see them."""
     request_h: float | None = None
-    """So long a list entry waits for a second person; None: it needs none."""
+    """So long a list entry waits for a second person or for signatures; None: it needs none."""
+    rule: StepRule | None = None
+    """Who has to sign lists, bundles and policies. The console holds no one's key: who signs does it with `assay approvals`."""
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def render(self, name: str, asked: Asked | None, status: int = 200, **values: Any) -> HTMLResponse:
@@ -353,6 +356,7 @@ FLASHES = {
     "none": "No case waits that is not someone's.",
     "asked": "Asked for. It takes effect once a second person approves it.",
     "asked-list": "Asked for. It comes onto the list once a second person approves it (Approvals).",
+    "prepared-list": "Prepared. It comes onto the list once it is signed: Approvals has the commands.",
     "approve": "Approved: the decision is made.",
     "reject": "Rejected: the case is as it was.",
     "withdraw": "Taken back.",

@@ -230,7 +230,10 @@ def _show(replayed: "Replayed", model: str) -> None:
         (found.not_emitted, "scored by the replay alone"),
         (found.not_replayed, "scored by the stream alone"),
         (found.other_model, "scored by another bundle or provider, left out"),
-        (found.other_policy, "decided by a policy that is not to be had, left out"),
+        (
+            found.other_policy,
+            "decided by a policy, or by lists that other persons signed, which is not to be had: left out",
+        ),
     ):
         if count:
             results.print(f"  {count:,} {what}")
