@@ -247,7 +247,7 @@ ACCESS = (
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
     Access(
         "console",
-        reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, AUDIT, APPROVALS),
+        reads=(CASES, CASE_MUTES, SCORES, MONITOR, MONITOR_BUDGETS, AUDIT, APPROVALS),
         writes=(CASE_ACTIONS, LISTS, AUDIT, APPROVALS),
     ),
     Access(

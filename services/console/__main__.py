@@ -16,6 +16,7 @@ from services.console.model import ReadModel
 from services.console.oidc import Provider
 from services.console.overview import Overview
 from services.console.pages import environment
+from services.console.payments import PaymentFollower
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
 from services.console.server import check, serve
@@ -60,6 +61,7 @@ async def start(*, rebuild: bool = False) -> None:
     queries = Queries(model)
     stop = stop_on_signals()
     follower = ModelFollower(kafka, topics, model, shown)
+    payments = PaymentFollower(kafka, topics, settings.payments_max)
     writer = ActionWriter(kafka, runtime, topics, follower, queries, shown, settings.wait_s)
     trail = AuditTrail(writer.note, audit_key(load(AuditSettings)), None)
     gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60), trail)
@@ -68,7 +70,7 @@ async def start(*, rebuild: bool = False) -> None:
     rule = _rule()
     request_h = load(PersonsSettings).request_h if rule is not None or needs_second("list") else None
     keys = subject_keys(load(SubjectSettings))
-    desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h, rule)
+    desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h, payments, rule)
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
         trail.last = await newest(kafka, topics)
@@ -76,6 +78,7 @@ async def start(*, rebuild: bool = False) -> None:
         await trail.noted(Doing("", "", "start"), "done")
         await follower.start(rebuild=rebuild)
         await bulk.start()
+        await payments.start()
         watching = asyncio.create_task(_watch(follower, gate, shown, stop))
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
@@ -92,6 +95,7 @@ async def start(*, rebuild: bool = False) -> None:
     finally:
         listening.close()
         await follower.stop()
+        await payments.stop()
         await writer.stop()
     if why := follower.ended:
         raise AssayError(why)

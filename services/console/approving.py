@@ -3,6 +3,7 @@
 Where persons have to sign, a change is prepared and rejected here, and signed by their commands: no one's key is on the server.
 """
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse, Response
@@ -42,7 +43,14 @@ async def _page(desk: "Desk", asked: Asked, status: int = 200, problem: str | No
     waiting = [one for one in found if one.waits(now_ms)]
     past = [one for one in found if not one.waits(now_ms)][:SHOWN_MAX]
     signatures = {one.request_id: _signatures(desk, one) for one in waiting}
-    shown = {"waiting": waiting, "past": past, "signatures": signatures, "by_signature": desk.rule is not None}
+    pending = await asyncio.to_thread(desk.queries.pending)
+    shown = {
+        "pending": pending,
+        "waiting": waiting,
+        "past": past,
+        "signatures": signatures,
+        "by_signature": desk.rule is not None,
+    }
     return desk.render("approvals.html", asked, status, problem=problem, **shown)
 
 

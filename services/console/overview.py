@@ -1,5 +1,6 @@
 """What a risk officer sees: budgets, money, quality, drift, what decides and who promoted it. Of the model and the registry."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from services.trusted_bundles import registry_of, scoring_bundle
 from services.trusted_policies import policy_registry_of
 
 AGE_S_MAX = 10.0
+REGISTRY_AGE_S_MAX = 60.0
+"""A registry may be a web store, and its history one file a step: it is read again after this, beside the pages."""
 DAY_MS = 86_400_000
 AGES_DAYS = (1, 7, 30, 90)
 STEPS_MAX = 12
@@ -93,6 +96,7 @@ class Figures:
     rules: list[Rules]
     drift: list[tuple[str, int, DriftReport]]
     promotions: Promotions
+    promotions_at_ms: int
 
 
 @dataclass(slots=True)
@@ -105,12 +109,35 @@ class Overview:
     policies: PolicySettings
     scorer: ScorerSettings
     _kept: tuple[float, Figures] | None = None
+    _promoted: tuple[float, int, Promotions] | None = None
+    _reading: threading.Lock = field(default_factory=threading.Lock)
 
     def figures(self) -> Figures:
         """Everything that the page shows."""
         if self._kept is None or monotonic_s() - self._kept[0] > AGE_S_MAX:
             self._kept = monotonic_s(), self._read(wall_ms())
         return self._kept[1]
+
+    def _promotions_lately(self) -> tuple[int, Promotions]:
+        """The registries as they were read last, and when. Only the first reader waits; later a thread reads again."""
+        if self._promoted is None:
+            with self._reading:
+                if self._promoted is None:
+                    self._read_promotions()
+        assert self._promoted is not None
+        if monotonic_s() - self._promoted[0] > REGISTRY_AGE_S_MAX and self._reading.acquire(blocking=False):
+            threading.Thread(target=self._read_again, name="registries", daemon=True).start()
+        return self._promoted[1:]
+
+    def _read_again(self) -> None:
+        try:
+            self._read_promotions()
+        finally:
+            self._reading.release()
+
+    def _read_promotions(self) -> None:
+        begun_s, at_ms = monotonic_s(), wall_ms()
+        self._promoted = begun_s, at_ms, self._promotions()
 
     def _read(self, now_ms: int) -> Figures:
         midnight_ms = now_ms - now_ms % DAY_MS
@@ -120,6 +147,7 @@ class Overview:
         for one in sorted(reports, key=lambda one: one.quality.age_days_min if one.quality else 0):
             if one.quality is not None:
                 quality.setdefault(one.model, []).append(one.quality)
+        promoted_ms, promotions = self._promotions_lately()
         return Figures(
             at_ms=now_ms,
             opened_today=self.queries.opened_since(midnight_ms),
@@ -130,7 +158,8 @@ class Overview:
             drift=sorted(
                 ((one.model, one.at_ms, one.drift) for one in drifts if one.drift), key=lambda one: one[1], reverse=True
             ),
-            promotions=self._promotions(),
+            promotions=promotions,
+            promotions_at_ms=promoted_ms,
         )
 
     def _promotions(self) -> Promotions:

@@ -23,7 +23,8 @@ STATES = ("open", "confirmed", "dismissed", "expired")
 class Filter:
     """Which cases of the queue, and in which order. assignee: a user, "" for cases of no one, None for all.
 
-    oldest_first: by when they were opened, in place of rank. without: cases to leave out.
+    oldest_first: by when they were opened, in place of rank. without: cases to leave out. is_pending: those alone on which a
+    decision waits for a second person.
     """
 
     state: str = "open"
@@ -32,6 +33,7 @@ class Filter:
     opened_before_ms: int | None = None
     oldest_first: bool = False
     without: frozenset[str] = frozenset()
+    is_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,12 @@ class Queries:
             found = {state: (number, amount) for state, number, amount in connection.execute(query).all()}
         return Decided(*found.get("confirmed", (0, 0.0)), *found.get("dismissed", (0, 0.0)))
 
+    def pending(self) -> int:
+        """How many cases have a decision that waits for a second person."""
+        query = sa.select(sa.func.count()).select_from(CASES).where(CASES.c.is_pending == sa.true())
+        with self.model.engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def opened_since(self, since_ms: int) -> int:
         """Cases opened from then on, whatever became of them."""
         query = sa.select(sa.func.count()).select_from(CASES)
@@ -242,6 +250,8 @@ def _where(wanted: Filter) -> list[Any]:
         found.append(table.assignee == wanted.assignee if wanted.assignee else table.assignee.is_(None))
     if wanted.opened_before_ms is not None:
         found.append(table.opened_at_ms < wanted.opened_before_ms)
+    if wanted.is_pending:
+        found.append(table.is_pending == sa.true())
     if wanted.without:
         found.append(table.case_id.not_in(sorted(wanted.without)))
     return found
