@@ -208,8 +208,11 @@ def _was_written(case: Case, action: CaseAction) -> bool:
     """Whether the history holds it: the process before died between writing it and forgetting that it waits."""
     seen = action.case_version or 0
     return any(
-        (line.action, line.by, line.note, line.assignee) == (action.action, action.by, action.note, action.assignee)
-        and line.version > seen
+        line.version > seen
+        and (
+            (line.action, line.by, line.note, line.assignee) == (action.action, action.by, action.note, action.assignee)
+            or (action.action == "approve" and line.approved_by == action.by)
+        )
         for line in case.history
     )
 
