@@ -1,6 +1,5 @@
 """What a risk officer sees: budgets, money, quality, drift, what decides and who promoted it. Of the model and the registry."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from schemas.control import BundleRef, RegistryChannel
 from schemas.monitor import DriftReport, MonitorReport, QualityReport, RuleQuality
 from schemas.registry import RegistryEvent
 from services.clock import monotonic_s, wall_ms
+from services.console.kept import Kept
 from services.console.queries import Decided, Queries
 from services.errors import AssayError
 from services.settings.bundles import BundleSettings
@@ -109,35 +109,13 @@ class Overview:
     policies: PolicySettings
     scorer: ScorerSettings
     _kept: tuple[float, Figures] | None = None
-    _promoted: tuple[float, int, Promotions] | None = None
-    _reading: threading.Lock = field(default_factory=threading.Lock)
+    _promoted: Kept[tuple[int, Promotions]] = field(default_factory=lambda: Kept(REGISTRY_AGE_S_MAX))
 
     def figures(self) -> Figures:
         """Everything that the page shows."""
         if self._kept is None or monotonic_s() - self._kept[0] > AGE_S_MAX:
             self._kept = monotonic_s(), self._read(wall_ms())
         return self._kept[1]
-
-    def _promotions_lately(self) -> tuple[int, Promotions]:
-        """The registries as they were read last, and when. Only the first reader waits; later a thread reads again."""
-        if self._promoted is None:
-            with self._reading:
-                if self._promoted is None:
-                    self._read_promotions()
-        assert self._promoted is not None
-        if monotonic_s() - self._promoted[0] > REGISTRY_AGE_S_MAX and self._reading.acquire(blocking=False):
-            threading.Thread(target=self._read_again, name="registries", daemon=True).start()
-        return self._promoted[1:]
-
-    def _read_again(self) -> None:
-        try:
-            self._read_promotions()
-        finally:
-            self._reading.release()
-
-    def _read_promotions(self) -> None:
-        begun_s, at_ms = monotonic_s(), wall_ms()
-        self._promoted = begun_s, at_ms, self._promotions()
 
     def _read(self, now_ms: int) -> Figures:
         midnight_ms = now_ms - now_ms % DAY_MS
@@ -147,7 +125,7 @@ class Overview:
         for one in sorted(reports, key=lambda one: one.quality.age_days_min if one.quality else 0):
             if one.quality is not None:
                 quality.setdefault(one.model, []).append(one.quality)
-        promoted_ms, promotions = self._promotions_lately()
+        promoted_ms, promotions = self._promoted.get(lambda: (wall_ms(), self._promotions()))
         return Figures(
             at_ms=now_ms,
             opened_today=self.queries.opened_since(midnight_ms),

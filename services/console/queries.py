@@ -8,14 +8,15 @@ import sqlalchemy as sa
 
 from schemas import codec
 from schemas.case import Case, Mute
-from services.clock import monotonic_s
+from services.console.kept import Kept
 from services.console.model import CASES, FINDINGS, MUTES, TERMS, ReadModel, attribute_term
 
 FOUND_MAX = 50
 LINKED_MAX = 6
 COUNT_MAX = 1000
 """Linked cases are counted up to here."""
-COUNTS_AGE_S_MAX = 5.0
+COUNTS_AGE_S, COUNTS_AGE_S_MAX = 5.0, 30.0
+"""Counting a million cases takes longer than a page may: so old are the numbers above the queue, and at most."""
 STATES = ("open", "confirmed", "dismissed", "expired")
 
 
@@ -92,7 +93,7 @@ class Queries:
     """Reads of one database."""
 
     model: ReadModel
-    _counts: tuple[float, Counts] | None = field(default=None)
+    _counts: Kept[Counts] = field(default_factory=lambda: Kept(COUNTS_AGE_S, COUNTS_AGE_S_MAX))
 
     def queue(self, wanted: Filter, count: int, cursor: str | None = None) -> Page:
         """The cases of the highest rank: escalated first, then the most money at risk. Raises ValueError for a false cursor."""
@@ -173,10 +174,8 @@ class Queries:
         return [codec.checked(Mute, {name: row[name] for name in Mute.model_fields}) for row in once.values()]
 
     def counts(self, overdue_before_ms: int, soon_before_ms: int | None = None) -> Counts:
-        """Of the open cases, some seconds old at most: counting a million takes a while."""
-        if self._counts is None or monotonic_s() - self._counts[0] > COUNTS_AGE_S_MAX:
-            self._counts = monotonic_s(), self._count(overdue_before_ms, soon_before_ms or overdue_before_ms)
-        return self._counts[1]
+        """Of the open cases, COUNTS_AGE_S_MAX old at most, and hardly ever more than COUNTS_AGE_S."""
+        return self._counts.get(lambda: self._count(overdue_before_ms, soon_before_ms or overdue_before_ms))
 
     def _count(self, overdue_before_ms: int, soon_before_ms: int) -> Counts:
         table = CASES.c
