@@ -11,6 +11,7 @@ import pytest
 
 from schemas.topics import TRANSACTIONS
 from tests.benchmarks import (
+    answers,
     capacity_page,
     console,
     entities,
@@ -228,6 +229,27 @@ def test_entities_are_measured_beside_kafka_streams() -> None:
             assert row["streams_p99_ms"] > 0
     assert result["rows"][0]["entities_cpu_us"] == 0 < result["rows"][1]["entities_cpu_us"]
     fit_to_print("entities", result, entities.show)
+
+
+def test_answers_are_measured_beside_the_stream_and_a_plain_service() -> None:
+    """50 a second, both deliveries, half a second: each request is answered."""
+    result = answers.measure((50,), 0.5)
+    assert answers.good(result), result["rows"]
+    assert [row["delivery"] for row in result["rows"]] == ["exactly_once", "at_least_once"]
+    for row in result["rows"]:
+        assert (row["answered"], row["stand_ins"]) == (25, 0)
+        assert 0 < row["p50_ms"] <= row["p999_ms"]
+        assert row["stream_p99_ms"] > 0 < row["plain_p99_ms"]
+    fit_to_print("answers", result, answers.show)
+
+
+def test_an_entity_of_many_ids_takes_the_memory_that_is_said() -> None:
+    """100,000 devices: within a fifth of it, and those without room take no more."""
+    result = entities.measure(ids=100_000)
+    assert result["ids"] == 100_000
+    assert 0.8 < result["memory_mb"] / result["said_mb"] < 1.2
+    assert result["further_ids_mb"] < 0.2 * result["said_mb"]
+    fit_to_print("entities-memory", result, entities.show)
 
 
 def test_entities_find_rings_that_no_card_shows() -> None:
