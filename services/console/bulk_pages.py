@@ -28,10 +28,7 @@ async def begin(desk: "Desk", asked: Asked) -> Response:
         raise RefusedError(403, f"Your role ({asked.user.role}) may not decide.")
     fields = _fields(desk, asked, verb)
     chosen = _all_chosen(asked)
-    known = await asyncio.to_thread(desk.queries.versions, list(chosen))
-    return await _add(
-        desk, asked, verb, {one: {**fields, "case_version": chosen[one]} for one in chosen if one in known}
-    )
+    return await _add(desk, asked, verb, {one: {**fields, "case_version": chosen[one]} for one in chosen})
 
 
 async def begin_second(desk: "Desk", asked: Asked) -> Response:
@@ -50,11 +47,13 @@ async def begin_second(desk: "Desk", asked: Asked) -> Response:
 async def _add(desk: "Desk", asked: Asked, verb: str, fields: dict[str, dict[str, Any]]) -> Response:
     """A batch of actions, by case. Raises RefusedError."""
     said = {"by": asked.user.name, "note": asked.text("note") or None}
-    waiting = desk.bulk.waiting()
     try:
-        usable = [usable_action({**said, "case_id": one, **fields[one]}) for one in fields if one not in waiting]
+        actions = [usable_action({**said, "case_id": one, **fields[one]}) for one in fields]
     except UnusableError as error:
         raise RefusedError(422, str(error)) from None
+    known = await asyncio.to_thread(desk.queries.versions, list(fields))
+    waiting = desk.bulk.waiting()
+    usable = [one for one in actions if one.case_id in known and one.case_id not in waiting]
     if not usable:
         return RedirectResponse(_queue(asked, did="unchosen"), 303)
     batch = await desk.bulk.add(asked.user.name, verb, usable)
