@@ -79,7 +79,10 @@ class Request:
         if said.subject == "list":
             entries = self.record.entries
             off = sum(entry.removed for entry in entries)
-            return f"{len(entries) - off:,} onto the list {said.line}, {off:,} off it"
+            moves = [
+                f"{n:,} {way} the list {said.line}" for n, way in ((len(entries) - off, "onto"), (off, "off")) if n
+            ]
+            return " and ".join(moves) or f"nothing on the list {said.line}"
         target = f"{said.bundle} ({said.bundle.digest[:12]})" if said.bundle else "nothing"
         return f"{said.action} {said.subject} {target} as {said.channel}, in place of {said.before or 'nothing'}"
 
