@@ -30,6 +30,7 @@ class Program(StrEnum):
     ANALYST = "analyst"
     OPERATOR = "operator"
     CREDIT_OPERATOR = "credit-operator"
+    UNMASKING = "unmasking"
     AUDITOR = "auditor"
     PAYMENT_PRODUCER = "payment-producer"
     LABEL_PRODUCER = "label-producer"
