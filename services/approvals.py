@@ -84,7 +84,8 @@ class Request:
             ]
             return " and ".join(moves) or f"nothing on the list {said.line}"
         target = f"{said.bundle} ({said.bundle.digest[:12]})" if said.bundle else "nothing"
-        return f"{said.action} {said.subject} {target} as {said.channel}, in place of {said.before or 'nothing'}"
+        subject = said.subject.replace("_", " ")
+        return f"{said.action} {subject} {target} as {said.channel}, in place of {said.before or 'nothing'}"
 
     def signed(self, rule: StepRule | None = None) -> SignedStep:
         """The statement with the signatures that came with it. rule: only those that count by it."""

@@ -8,6 +8,7 @@ import typer
 from services.cli.output import print_json, results, shown
 
 if TYPE_CHECKING:
+    from schemas.approval import StepStatement
     from services.approvals import Request
 
 app = typer.Typer(
@@ -18,15 +19,6 @@ app = typer.Typer(
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="As `list` shows it.")]
 Note = Annotated[str, typer.Option(help="Your words, for the record.")]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
-
-COMMANDS = {
-    ("bundle", "promote"): "assay registry promote",
-    ("bundle", "rollback"): "assay registry rollback",
-    ("bundle", "withdraw"): "assay registry withdraw",
-    ("policy", "promote"): "assay policy promote",
-    ("policy", "rollback"): "assay policy rollback",
-    ("policy", "withdraw"): "assay policy shadow --off",
-}
 
 
 @app.command("list", epilog="Example: assay approvals list --all --json")
@@ -114,6 +106,19 @@ def reject(request_id: RequestId, note: Note = "", json: Json = False) -> None:
         results.print(shown(f"{request_id}: rejected by {by}"))
 
 
+def _command(said: "StepStatement") -> str:
+    """What does a step that was approved."""
+    beside, promotes = said.channel == "challenger", said.action == "promote"
+    if said.subject == "bundle":
+        words = ["assay registry", said.action, str(said.bundle) if promotes else said.line]
+        return " ".join([*words, "--challenger"] if promotes and beside else words)
+    if beside:
+        words = ["assay policy shadow", str(said.bundle) if promotes else "--off"]
+    else:
+        words = ["assay policy", f"promote {said.bundle}" if promotes else f"rollback {said.line}"]
+    return " ".join([*words, "--product credit"] if said.subject == "credit_policy" else words)
+
+
 def _answered(kind: Literal["approve", "sign"], request_id: str, note: str) -> "tuple[Request, str, bool]":
     """The request with this person's answer, their name, and whether they signed. Raises AssayError."""
     from services.approvals import answer
@@ -146,8 +151,7 @@ def _carried_out(request: "Request", by: str) -> str:
     if said.subject == "list":
         asyncio.run(_write_entries(request, by, alone=not second))
         return f"written to the list {said.line}"
-    bundle = f" {said.bundle}" if said.action == "promote" else ""
-    return f"now `{COMMANDS[said.subject, said.action]}{bundle} --request {request.request_id}` does it"
+    return f"now `{_command(said)} --request {request.request_id}` does it"
 
 
 async def _check_entries(request: "Request") -> None:

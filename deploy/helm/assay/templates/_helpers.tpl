@@ -24,6 +24,8 @@ helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- define "assay.pod" -}}
 serviceAccountName: {{ .name }}
 automountServiceAccountToken: false
+# no variables of other Services: they would begin as ours do where one is named assay-...
+enableServiceLinks: false
 terminationGracePeriodSeconds: 60
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}
@@ -70,8 +72,11 @@ containers:
       {{- with .service.grpcPort }}
       - {name: ASSAY_GATEWAY_GRPC_PORT, value: {{ . | toString | quote }}}
       {{- end }}
+      {{- with get (include "assay.ports" . | fromYaml) .name }}
+      - {name: {{ . }}, value: {{ $.service.port | toString | quote }}}
+      {{- end }}
       {{- range $name, $value := .service.settings }}
-      - {name: {{ $name }}, value: {{ $value | toString | quote }}}
+      - {name: {{ $name }}, value: {{ include "assay.text" $value | quote }}}
       {{- end }}
     {{- if .service.port }}
     ports:
