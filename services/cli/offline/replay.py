@@ -11,7 +11,7 @@ import typer
 
 from services.cli.files import needing_files
 from services.cli.offline.read_back import progress_bar
-from services.cli.output import print_json, results
+from services.cli.output import logs_to_stderr, print_json, results
 from services.cli.products import Product
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def replayed_with(
     archive: Path | None = None,
 ) -> "tuple[Replayed, str, str]":
     """The replay as the environment's settings have it, the name of the model that ran, and why it is that."""
+    logs_to_stderr()
     from services.replay.replay import Period
     from services.scorer.model import load_session
     from services.scorer.processor import Limits

@@ -29,6 +29,7 @@ from schemas.person import SignedStep
 from schemas.topics import LISTS
 from services.approvals import entering, with_proofs
 from services.cli.bundles.allowing import asked_for, say_waits, send
+from services.cli.output import logs_to_stderr
 from services.cli.sending import records, sending, usable
 from services.clock import wall_ms
 from services.errors import AssayError
@@ -221,6 +222,7 @@ async def before_batch(batch: str) -> list[tuple[ListEntry, ListEntry | None]]:
 
 async def on_list(list_name: str, pairs: Sequence[tuple[str, str]], at_ms: int) -> list[bool]:
     """Whether each field's value is on the list for an event of that time, as text or as number. Raises AssayError."""
+    logs_to_stderr()
     table = ListTable(guard=entry_guard())
     table.apply([record async for record in records(LISTS)])
     times_ms = np.array([at_ms], np.int64)
