@@ -19,7 +19,7 @@ from models.networks.fused import Calibration, CalibrationCurve, Fused
 from models.networks.vae import Vae
 from models.scoring.golden import check_golden
 from models.scoring.session import ModelSession
-from models.training.baselines import FOREST, LOGISTIC, XGBOOST
+from models.training.baselines import BOOK_XGBOOST, ECOD, FOREST, ISOLATION_FOREST, LOGISTIC, XGBOOST
 from models.training.data import Cuts, TrainingError
 from models.training.export import TOLERANCE, ExportError, check_agreement, export, largest_difference
 from models.training.fit_classifier import Preset, preset
@@ -148,7 +148,8 @@ def test_a_compared_bundle_records_baselines_and_what_was_never_shown(tmp_path: 
     """Every model on the same cut with intervals, every day, and each kind of fraud left out once."""
     evaluation = train(replace(SMALL, compared=True), tmp_path / "bundle").manifest.evaluation
     assert evaluation is not None
-    assert {OURS, ANOMALY, LOGISTIC, FOREST, XGBOOST} == {model.model for model in evaluation.models}
+    rivals = {LOGISTIC, FOREST, XGBOOST, BOOK_XGBOOST, ISOLATION_FOREST, ECOD}
+    assert {OURS, ANOMALY, *rivals} == {model.model for model in evaluation.models}
     assert len(evaluation.by_day) == SMALL.cuts.test_days
     assert {group.name for group in evaluation.unseen} <= {"scenario 2", "scenario 3"}
     assert evaluation.unseen
