@@ -65,7 +65,7 @@ def unsupervised_scores(
 ) -> dict[str, NDArray[np.float32]]:
     """How odd each row of `test` is, float32[n], to what knows no label. train, test: float32[n, F]."""
     scale = StandardScaler().fit(train)
-    forest = IsolationForest(100, random_state=seed, n_jobs=JOBS).fit(scale.transform(train))
+    forest = IsolationForest(n_estimators=100, random_state=seed, n_jobs=JOBS).fit(scale.transform(train))
     scores = {ISOLATION_FOREST: -forest.score_samples(scale.transform(test))}
     progress("anomaly baselines", 1, 2)
     scores[ECOD] = ecod(train, test)

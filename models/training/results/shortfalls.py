@@ -6,22 +6,22 @@ from schemas.evaluation import ModelFigures
 from schemas.manifest import Manifest
 
 
-def shortfalls(manifest: Manifest) -> list[str]:
-    """Lines of the section; none where nothing falls short: surely, or in the average precision as measured."""
-    evaluation = manifest.evaluation
-    if evaluation is None or not evaluation.models:
-        return []
-    models = evaluation.models
+def shortfalls(manifest: Manifest, of_weeks: list[str]) -> list[str]:
+    """Lines of the section; none where nothing falls short: surely, or in the average precision as measured.
+
+    of_weeks: what falls short on other weeks.
+    """
+    models = manifest.evaluation.models if manifest.evaluation else ()
     lines = [line for model in models for line in _below(model, models[1 if model.unsupervised else 0])]
-    if not lines:
+    if not lines and not of_weeks:
         return []
-    head = [
-        "## What falls short",
-        "",
-        "The bundle's scores are below these models on the test cut: surely, where the whole interval of the difference is "
-        "below 0.",
-    ]
-    return [*head, "", *lines, "", _why(manifest), ""]
+    head = ["## What falls short", ""]
+    if lines:
+        words = (
+            "The bundle's scores are below these models on the test cut: surely, where the whole interval is below 0."
+        )
+        head += [words, "", *lines, "", _why(manifest), ""]
+    return [*head, *of_weeks, *([""] if of_weeks else [])]
 
 
 def _below(model: ModelFigures, ours: ModelFigures) -> list[str]:

@@ -62,7 +62,7 @@ LineName = Annotated[str | None, typer.Option("--name", help="Of the model line,
 Classifier = Annotated[
     Literal["reference", "wide", "ensemble", "xgboost", "lightgbm", "blend"],
     typer.Option(
-        help="reference: 8 chosen features -> 10 -> 1. wide: all features. ensemble: 16 of these over shared weights. "
+        help="reference: 8 chosen features -> 10 -> 1. wide: all features. ensemble: 8 of these over shared weights. "
         "xgboost, lightgbm: trees. blend: wide and xgboost."
     ),
 ]

@@ -13,7 +13,7 @@ from models.bundle.graph import has_trees
 from models.bundle.load import Bundle, load_bundle
 from models.bundle.verdict import objections
 from models.features.spec_file import load_spec
-from models.networks.classifier import Classifier, ClassifierShape
+from models.networks.classifier import Classifier, ClassifierShape, Ensemble
 from models.networks.encoding import fit_encoding, fit_standardisation
 from models.networks.fused import Calibration, CalibrationCurve, Fused
 from models.networks.vae import Vae
@@ -29,7 +29,10 @@ from models.training.fraud.train import FraudSettings, restored, train_fraud, wi
 from models.training.fraud.train import recorded as recorded_settings
 from models.training.handbook.figures import read_figures
 from models.training.results.page import results_page
+from models.training.results.shortfalls import shortfalls
 from models.training.thresholds import CostMatrix
+from models.training.weeks.page import read_weeks
+from schemas.evaluation import Estimate, ModelFigures
 
 pytestmark = pytest.mark.train
 
@@ -98,6 +101,15 @@ def test_trees_train_a_bundle_on_the_same_cuts_byte_for_byte_again(tmp_path: Pat
     check_golden(ModelSession(bundle, "cpu"))
 
 
+def test_an_ensemble_trains_a_bundle_that_a_scorer_takes_and_that_restores(tmp_path: Path) -> None:
+    """One graph, without trees; its settings are in the manifest."""
+    settings = replace(SMALL, classifier=replace(preset("ensemble"), epochs=2, averaged=True))
+    bundle = train(settings, tmp_path / "bundle")
+    assert restored(bundle.manifest) == settings
+    assert not has_trees(bundle.model)
+    check_golden(ModelSession(bundle, "cpu"))
+
+
 @pytest.mark.slow
 def test_training_again_with_the_committed_settings_gives_the_recorded_metrics(tmp_path: Path) -> None:
     """Within 0.03: another processor rounds otherwise, and training amplifies it. On the same one they are equal."""
@@ -129,19 +141,49 @@ def test_the_committed_bundle_finds_what_its_features_can_show() -> None:
 
 def test_the_committed_results_page_is_the_committed_bundles() -> None:
     """Generated, never typed."""
-    page = results_page(COMMITTED.manifest, read_figures(Path("docs/handbook.json")))
+    page = results_page(
+        COMMITTED.manifest, read_figures(Path("docs/handbook.json")), read_weeks(Path("docs/weeks.json"))
+    )
     assert Path("docs/results.md").read_text(encoding="utf-8") == page
 
 
 def test_what_falls_short_of_another_model_stands_before_every_table() -> None:
-    """Of the committed bundle, by name; nothing where the intervals hold 0."""
-    page = results_page(COMMITTED.manifest)
-    assert page.index("## What falls short") < page.index("## Ranking and calibration")
-    assert "average precision 0.567, XGBoost 0.639: difference -0.072" in page
+    """By name, and whether surely: nothing where every difference is above 0, but what falls short on other weeks."""
     evaluation = COMMITTED.manifest.evaluation
     assert evaluation is not None
-    alone = evaluation.model_copy(update={"models": evaluation.models[:2]})
-    assert "falls short" not in results_page(COMMITTED.manifest.model_copy(update={"evaluation": alone}))
+    ours, anomaly = evaluation.models[:2]
+
+    def page(*rivals: ModelFigures, of_weeks: tuple[str, ...] = ()) -> str:
+        compared = evaluation.model_copy(update={"models": (ours, anomaly, *rivals)})
+        manifest = COMMITTED.manifest.model_copy(update={"evaluation": compared})
+        return "\n".join(shortfalls(manifest, [*of_weeks]))
+
+    def rival(name: str, low: float, value: float, high: float) -> ModelFigures:
+        difference = {"average_precision": Estimate(value=value, low=low, high=high)}
+        return ModelFigures(
+            model=name, figures={"average_precision": Estimate(value=0.9, low=0.8, high=1.0)}, difference=difference
+        )
+
+    assert page(rival("worse", -0.1, 0.1, 0.2)) == ""
+    assert "worse" not in page(rival("worse", -0.1, 0.1, 0.2), rival("better", -0.3, -0.2, -0.1))
+    surely = page(rival("better", -0.3, -0.2, -0.1), rival("perhaps", -0.3, -0.1, 0.1))
+    assert "better 0.900: difference -0.200 [-0.300, -0.100].\n" in surely
+    assert "perhaps 0.900: difference -0.100 [-0.300, +0.100], not surely.\n" in surely
+    assert "- reconstruction error: average precision" in page(rival("odd, unsupervised", -0.3, -0.2, -0.1))
+    assert page(of_weeks=("- weeks.",)) == "## What falls short\n\n- weeks.\n"
+    whole = results_page(COMMITTED.manifest)
+    if "## What falls short" in whole:
+        assert whole.index("## What falls short") < whole.index("## Ranking and calibration")
+
+
+def test_the_committed_bundle_is_above_every_baseline_or_says_so_at_the_top() -> None:
+    """In average precision on its own test cut, of each of the two scores."""
+    evaluation = COMMITTED.manifest.evaluation
+    assert evaluation is not None
+    page = results_page(COMMITTED.manifest)
+    top = page[: page.index("## Ranking and calibration")]
+    below = [m.model for m in evaluation.models if m.difference and m.difference["average_precision"].value < 0.0]
+    assert all(f", {name} " in top for name in below)
 
 
 def test_a_compared_bundle_records_baselines_and_what_was_never_shown(tmp_path: Path) -> None:
@@ -197,8 +239,17 @@ CALIBRATIONS = {
 """The isotonic curve is as steep as the fit allows."""
 
 
+def random_ensemble(shape: ClassifierShape, members: int) -> Ensemble:
+    """Every scale and bias off its start, as after a fit."""
+    network = Ensemble(shape, members, dropout=0.3)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return network
+
+
 def random_model(
-    seed: int, calibration: str = "platt", chosen: tuple[int, ...] = ()
+    seed: int, calibration: str = "platt", chosen: tuple[int, ...] = (), members: int = 1
 ) -> tuple[Fused, NDArray[np.float32]]:
     """A fused model with random weights, and the rows it was fitted on."""
     torch.manual_seed(seed)
@@ -207,7 +258,8 @@ def random_model(
     features[:, 2:4] = features[:, 2:4] > 50
     encoding = fit_encoding(features)
     curve = fit_percentiles(random.gamma(4.0, 0.03, size=5000).astype(np.float32))
-    classifier = Classifier(ClassifierShape(8, (10,)) if chosen else ClassifierShape(120, (64, 32)), dropout=0.3)
+    shape = ClassifierShape(8, (10,)) if chosen else ClassifierShape(120, (64, 32))
+    classifier = Classifier(shape, dropout=0.3) if members == 1 else random_ensemble(shape, members)
     standardisation = fit_standardisation(features)
     model = Fused(encoding, standardisation, classifier, CALIBRATIONS[calibration], Vae(), curve, chosen)
     return model.eval(), features
@@ -215,12 +267,14 @@ def random_model(
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
-@pytest.mark.parametrize("chosen", [(), (3, 0, 19, 7, 8, 1, 2, 12)], ids=["all", "eight"])
+@pytest.mark.parametrize(
+    ("chosen", "members"), [((), 1), ((3, 0, 19, 7, 8, 1, 2, 12), 1), ((), 8)], ids=["all", "eight", "ensemble"]
+)
 def test_pytorch_and_onnx_agree_to_1e_5_on_random_and_edge_inputs(
-    seed: int, calibration: str, chosen: tuple[int, ...]
+    seed: int, calibration: str, chosen: tuple[int, ...], members: int
 ) -> None:
     """Training rows, zeros, bin edges, negatives, and the largest and smallest numbers there are."""
-    model, features = random_model(seed, calibration, chosen)
+    model, features = random_model(seed, calibration, chosen, members)
     encode = model.inputs.encode
     edges = np.tile(features[:1], (len(encode.feature), 1))
     edges[np.arange(len(edges)), encode.feature.numpy()] = encode.lower.numpy()
