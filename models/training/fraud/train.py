@@ -139,6 +139,7 @@ def train_fraud(
         settings.objective,
         cuts.validation.is_fraud,
         settings.cuts.validation_days,
+        cuts.validation.amount,
     )
     on_test = _scores(model, cuts.test.features)
     manifest = Manifest(

@@ -69,7 +69,10 @@ Classifier = Annotated[
 Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
 Objective = Annotated[
-    str, typer.Option(help="Of the thresholds: budget:SHARE, alerts:A_DAY, precision:P, recall:R, cost:FN=A,FP=B.")
+    str,
+    typer.Option(
+        help="Of the thresholds: budget:SHARE, alerts:A_DAY, precision:P, recall:R, cost:FN=A,FP=B (FN=amount: what it took)."
+    ),
 ]
 Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
 Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]

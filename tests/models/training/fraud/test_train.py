@@ -30,7 +30,7 @@ from models.training.fraud.train import recorded as recorded_settings
 from models.training.handbook.figures import read_figures
 from models.training.results.page import results_page
 from models.training.results.shortfalls import shortfalls
-from models.training.thresholds import CostMatrix
+from models.training.thresholds import AmountCosts, CostMatrix
 from models.training.weeks.page import read_weeks
 from schemas.evaluation import Estimate, ModelFigures
 
@@ -76,6 +76,9 @@ def test_the_manifest_records_the_settings_so_that_they_can_be_restored(small: B
     """Every setting, for the small bundle, one with every kind of setting, and the committed one."""
     assert restored(small.manifest) == SMALL
     other = replace(SMALL, objective=CostMatrix(50.0, 1.0), classifier=preset("reference"), from_date="2026-01-02")
+    recorded = small.manifest.training.model_copy(update={"settings": recorded_settings(other)})
+    assert restored(small.manifest.model_copy(update={"training": recorded})) == other
+    other = replace(SMALL, objective=AmountCosts(5.0), classifier=preset("ensemble"))
     recorded = small.manifest.training.model_copy(update={"settings": recorded_settings(other)})
     assert restored(small.manifest.model_copy(update={"training": recorded})) == other
     assert restored(COMMITTED.manifest) == FraudSettings(spec=COMMITTED.manifest.feature_spec)
