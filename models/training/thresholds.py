@@ -67,11 +67,12 @@ class AmountCosts:
 class RecallFloor:
     """The fewest alerts of the classifier that find at least this share of the frauds."""
 
-    floor: float
+    recall: float
+    """Named apart from `PrecisionFloor.floor`: settings in a manifest are told apart by their names."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.floor <= 1.0:
-            raise ObjectiveError(f"A recall of {self.floor} is no floor: write for example recall:0.8.")
+        if not 0.0 < self.recall <= 1.0:
+            raise ObjectiveError(f"A recall of {self.recall} is no floor: write for example recall:0.8.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +167,11 @@ def _by_recall(probability: NDArray[np.float32], objective: RecallFloor, is_frau
     scores, right, _ = _alerts_from(probability, is_fraud)
     if not len(right) or not right[-1]:
         raise ObjectiveError("There is no fraud on validation to find: ask for a budget.")
-    first = int(np.argmax(right >= objective.floor * right[-1]))
+    first = int(np.argmax(right >= objective.recall * right[-1]))
     return Thresholds(
         probability=float(scores[first]),
         anomaly_percentile=NEVER_PERCENTILE,
-        objective=f"the fewest alerts by the probability that find {objective.floor:.0%} of the frauds, on validation",
+        objective=f"the fewest alerts by the probability that find {objective.recall:.0%} of the frauds, on validation",
     )
 
 

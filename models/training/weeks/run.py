@@ -28,7 +28,7 @@ CUSTOMERS = 5000
 SEEDS, FIRST_DAYS = (41, 42, 43), (56, 63)
 """Later weeks of seeds that no setting was chosen on."""
 
-OF_MANY_FITS = (REFERENCE, NETWORK, AUTOENCODER)
+OF_MANY_FITS = (REFERENCE, NETWORK)
 """Fitted from several seeds on each week, to show the worst of them."""
 
 console = Console(soft_wrap=True, highlight=False)

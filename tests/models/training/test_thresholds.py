@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from models.training.thresholds import (
     NEVER_PERCENTILE,
     AlertBudget,
+    AlertsPerDay,
     AmountCosts,
     CostMatrix,
+    Objective,
     ObjectiveError,
     PrecisionFloor,
+    RecallFloor,
     choose_thresholds,
     parse_objective,
 )
@@ -124,3 +128,13 @@ def test_a_floor_out_of_reach_is_said() -> None:
     scores = np.linspace(0.0, 1.0, 100, dtype=np.float32)
     with pytest.raises(ObjectiveError, match="No threshold reaches a precision of 90%"):
         choose_thresholds(scores, scores, PrecisionFloor(0.9), scores < 0.5)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [AlertBudget(), AlertsPerDay(4.0), PrecisionFloor(0.5), RecallFloor(0.5), CostMatrix(3.0, 5.0), AmountCosts(5.0)],
+)
+def test_an_objective_comes_back_from_a_manifest_as_what_it_was(objective: Objective) -> None:
+    """They have no tag: their fields tell them apart."""
+    kinds: TypeAdapter[Objective] = TypeAdapter(Objective)
+    assert kinds.validate_json(kinds.dump_json(objective)) == objective
