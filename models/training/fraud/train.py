@@ -81,8 +81,7 @@ class FraudSettings:
     """Of the model line."""
     customers: int = 5_000
     terminals: int = 10_000
-    days: int = 100
-    """The first 30 fill the longest windows: of 60, too few payments to train on had full ones (docs/decisions)."""
+    days: int = 60
     cuts: Cuts = field(default_factory=Cuts)
     classifier: ClassifierSettings = WIDE
     vae: VaeSettings = field(default_factory=VaeSettings)
