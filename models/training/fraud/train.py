@@ -81,7 +81,8 @@ class FraudSettings:
     """Of the model line."""
     customers: int = 5_000
     terminals: int = 10_000
-    days: int = 60
+    days: int = 100
+    """The first 30 fill the longest windows: of 60, too few payments to train on had full ones (docs/decisions)."""
     cuts: Cuts = field(default_factory=Cuts)
     classifier: ClassifierSettings = WIDE
     vae: VaeSettings = field(default_factory=VaeSettings)

@@ -126,7 +126,7 @@ def fraud(
     calibration: Calibration = "platt",
     objective: Objective = "budget:0.005",
     seed: Seed = None,
-    days: Annotated[int | None, typer.Option(min=1, help="Simulated days. Default: 60.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Simulated days. Default: 100.")] = None,
     customers: Annotated[int | None, typer.Option(min=3, help="Simulated customers. Default: 5000.")] = None,
     rings: Rings = False,
     epochs: Epochs = None,
