@@ -134,7 +134,7 @@ def test_training_again_with_the_committed_settings_gives_the_recorded_metrics(t
 
 
 def test_the_committed_bundle_finds_what_its_features_can_show() -> None:
-    """Large amounts (scenario 1) rank high; of compromised customers (3) most alert, within a budget below the share of fraud."""
+    """Large amounts (scenario 1) rank high; of compromised customers (3) most alert, within less than the share of fraud."""
     metrics = COMMITTED.manifest.metrics
     assert metrics["average_precision_scenario_1"] > 0.8
     assert metrics["recall_combined_scenario_3"] > 0.7
