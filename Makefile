@@ -42,10 +42,11 @@ monitor: $(VENV)/.installed-all ## the demo with Prometheus and Grafana over it,
 WORKERS ?= 2
 # A file stays on one worker, with its broker; the longest come first (tests/conftest.py).
 IN_PARALLEL = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+TESTED ?= not slow
 test: $(VENV)/.installed-all ## the tests, on WORKERS processes with a Kafka each; `make test-slow` has the rest
-	@$(RUN)/python -m pytest $(IN_PARALLEL) -m "not slow"
+	@$(RUN)/python -m pytest $(IN_PARALLEL) -m "$(TESTED)"
 
-test-slow: $(VENV)/.installed-all ## what takes long, on WORKERS processes; then the fault suite and short benchmarks, one after another
+test-slow: $(VENV)/.installed-all ## what takes long, on WORKERS processes; then the fault suite, one test after another
 	@$(RUN)/python -m pytest $(IN_PARALLEL) -m "slow and not alone"
 	@$(RUN)/python -m pytest -m "slow and alone"
 

@@ -1,22 +1,51 @@
 """Functions compiled by numba, and kept on disk."""
 
-import contextlib
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from numba import njit
 
 
 def compiled(function: Any) -> Any:
-    """Compile a function, and keep it on disk. What an earlier version kept there, with types that are gone, is dropped.
+    """Compile a function at its first call, and keep it on disk until a source of its package changes.
 
-    numba unpickles the index before it compares the source's date, so it would raise AttributeError at each call.
+    numba itself looks at the function's own file only: code that calls a function of another file, or reads a tuple whose
+    fields changed places there, would stay as it was.
     """
     found = njit(cache=True, nogil=True, error_model="numpy")(function)
     index = getattr(found._cache, "_cache_file", None)
+    depth = function.__module__.count(".")
     if index is not None:
-        try:
-            index._load_index()
-        except Exception:  # whatever pickle meets
-            with contextlib.suppress(OSError):
-                index.flush()
+        if depth:
+            index._source_stamp = (index._source_stamp, _digest(Path(inspect.getfile(function)).parents[depth - 1]))
+        index._load_index = _or_nothing(index._load_index)
     return found
+
+
+def _or_nothing(load: Callable[[], dict[Any, str]]) -> Callable[[], dict[Any, str]]:
+    """The index, or an empty one where an earlier version wrote it with types that are gone: numba would raise at each call.
+
+    Not asked before the first call: the types may be of modules that are still being imported.
+    """
+
+    def load_what_is_readable() -> dict[Any, str]:
+        try:
+            return load()
+        except Exception:  # whatever pickle meets
+            return {}
+
+    return load_what_is_readable
+
+
+@functools.cache
+def _digest(folder: Path) -> str:
+    """Of every Python source in it."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -51,6 +51,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+BESIDE_OTHERS = ("test_fuzz.py", "test_guarantees.py")
+"""Of the fault suite: what no load of others changes."""
 HEAVY_MARKERS, HEAVY = ("broker", "train"), 100
 """Tests that take as long as so many others."""
 
@@ -58,11 +60,15 @@ HEAVY_MARKERS, HEAVY = ("broker", "train"), 100
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs the broker, so that `-m "not broker"` runs without Java, and what wants the machine for itself.
 
+    Short benchmarks run beside others: their figures are not judged, but in two, which have the marker themselves.
+
     The longest files come first, so that no worker is left alone with one at the end.
     """
     for item in items:
-        if {"chaos", "benchmarks"} & set(item.path.relative_to(item.config.rootpath).parts):
+        folders = set(item.path.relative_to(item.config.rootpath).parts)
+        if {"chaos", "benchmarks"} & folders:
             item.add_marker("slow")
+        if "chaos" in folders and item.path.name not in BESIDE_OTHERS:
             item.add_marker("alone")
         if {"kafka_bootstrap", "schema_registry"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("broker")

@@ -49,6 +49,16 @@ def test_the_core_imports_no_trainer_and_no_plotting(package: str) -> None:
     assert roots & {"torch", "pandas", "matplotlib", "sklearn", "onnx"} == set()
 
 
+def test_no_service_calls_compiled_code_or_loads_a_trainer_while_it_is_imported() -> None:
+    """numba loads SciPy's linear algebra and its own registries at the first call: half a second of each start."""
+    mains = [f"services.{path.parent.name}.__main__" for path in sorted((ROOT / "services").glob("*/__main__.py"))]
+    assert {"services.scorer.__main__", "services.gateway.__main__", "services.console.__main__"} <= set(mains)
+    script = f"import sys, {', '.join(mains)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy = {"scipy.linalg", "numba.np.arraymath", "torch", "pandas", "sklearn", "matplotlib", "onnx", "xgboost", "ray"}
+    assert set(done.stdout.split()) & heavy == set()
+
+
 def test_the_console_script_resolves() -> None:
     """`assay` is what pyproject.toml says."""
     module, _, function = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["assay"].partition(

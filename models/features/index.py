@@ -60,9 +60,13 @@ def keys_of(card_ids: Sequence[str]) -> Keys:
     text = SEPARATOR.join(card_ids)
     padded = np.full((len(card_ids), ID_BYTES), PADDING, dtype=np.uint8)
     if not (text.isascii() and _split(np.frombuffer(text.encode(), dtype=np.uint8), padded)):
-        filled = b"".join([_id_bytes(card_id).ljust(ID_BYTES, bytes([PADDING])) for card_id in card_ids])
-        padded[:] = np.frombuffer(filled, dtype=np.uint8).reshape(padded.shape)
+        padded[:] = np.frombuffer(b"".join(map(_padded, card_ids)), dtype=np.uint8).reshape(padded.shape)
     return padded.view(np.uint32)
+
+
+def key_of(card_id: str) -> NDArray[np.uint32]:
+    """One id's words, without compiled code: its first call costs a process half a second."""
+    return np.frombuffer(_padded(card_id), dtype=np.uint32).copy()
 
 
 def public_tags(words: Keys) -> NDArray[np.uint32]:
@@ -89,9 +93,11 @@ def secret_tags(words: Keys, secret: NDArray[np.uint64]) -> NDArray[np.uint32]:
     return tags
 
 
-def _id_bytes(card_id: str) -> bytes:
+def _padded(card_id: str) -> bytes:
     data = card_id.encode()
-    return data if len(data) <= ID_BYTES else LONG + hashlib.blake2b(data, digest_size=ID_BYTES - len(LONG)).digest()
+    if len(data) > ID_BYTES:
+        return LONG + hashlib.blake2b(data, digest_size=ID_BYTES - len(LONG)).digest()
+    return data.ljust(ID_BYTES, bytes([PADDING]))
 
 
 @compiled

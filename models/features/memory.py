@@ -23,7 +23,7 @@ from schemas.feature_spec import FeatureSpec, Window
 VALUE_MAX = 1e15
 """Larger numbers count as this in a window: squares of larger ones would not fit a float32."""
 
-NO_VALUE_KEY = index.keys_of([NO_VALUE])[0]
+NO_VALUE_KEY = index.key_of(NO_VALUE)
 
 Series = tuple[str, Condition | None]
 """Of which number, and of which payments."""

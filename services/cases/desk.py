@@ -13,6 +13,7 @@ from services.cases.grouping import Source, decided, joined, opened
 from services.cases.rules import SecondPerson, decision_of, waited_ms
 
 _CASE_ID = re.compile(r"([0-9]{1,9})-[0-9]{1,18}", re.ASCII)
+_MUTE_KEY = re.compile(r"([0-9]{1,9}):(?:card|terminal):[^\x00-\x1f\x7f-\x9f]{1,64}", re.ASCII)
 
 Table = MutableMapping[bytes, bytes]
 
@@ -225,6 +226,12 @@ def mute_of(message: Any) -> Mute:
     if problem := mute_problem(message):
         raise codec.SchemaError(problem)
     return codec.read(Mute, message.value)
+
+
+def deletion_problem(message: Any, *, of_mute: bool = False) -> str | None:
+    """Why a record without a value deletes nothing of `cases`, or of `case-mutes`."""
+    found = (_MUTE_KEY if of_mute else _CASE_ID).fullmatch((message.key or b"").decode(errors="replace"))
+    return None if found and int(found[1]) == message.partition else "its key is none of its partition's"
 
 
 def mute_key(partition: int, scope: MuteScope, muted_id: str) -> bytes:

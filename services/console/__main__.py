@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 from aiokafka.errors import KafkaError
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.clock import wall_ms
 from services.console.app import application
@@ -73,13 +74,19 @@ async def start(*, rebuild: bool = False) -> None:
         await trail.noted(Doing("", "", "start"), "done")
         await follower.start(rebuild=rebuild)
         await bulk.start()
-        watching = asyncio.create_task(_watch(follower, gate, shown, stop))
+        watching = asyncio.create_task(_watch(follower, bulk, gate, shown, stop))
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
         app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready, provider)
         await serve(app, listening, settings, shown, stop)
         watching.cancel()
+        if why := bulk.ended:
+            raise AssayError(why)
         await bulk.finish()
+    except SQLAlchemyError as error:
+        raise AssayError(
+            f"The console's database failed ({type(error).__name__}): check that it can be reached and written."
+        ) from None
     except KafkaError as error:
         raise AssayError(start_sentence(error, kafka.bootstrap)) from error
     except UnwrittenError as error:
@@ -102,12 +109,12 @@ def _users(settings: ConsoleSettings) -> Users:
         raise AssayError(f"ASSAY_CONSOLE_USERS_FILE: {error}") from None
 
 
-async def _watch(follower: ModelFollower, gate: Gate, metrics: ConsoleMetrics, stop: asyncio.Event) -> None:
+async def _watch(follower: ModelFollower, bulk: Bulk, gate: Gate, metrics: ConsoleMetrics, stop: asyncio.Event) -> None:
     """Once a second: show what is, end with what we follow."""
     while not stop.is_set():
         await asyncio.sleep(WATCH_S)
         metrics.sessions.set(len(gate.sessions))
-        if (why := follower.ended) is not None:
+        if (why := follower.ended or bulk.ended) is not None:
             log.error("process.background_ended", why=why)
             stop.set()
 

@@ -27,6 +27,7 @@ SHOWN_FIELDS = (
 """Fields of forms that the trail repeats; never a password, nor free text but the reason."""
 REASON_FIELDS = ("reason", "note")
 VALUES_MAX = 20
+POLL_MS = 1000
 CHAIN_BYTES = 8
 
 
@@ -153,11 +154,15 @@ async def newest(kafka: KafkaSettings, topics: TopicSettings) -> Last | None:
         consumer.assign([source])
         begin = (await consumer.beginning_offsets([source]))[source]
         end = (await consumer.end_offsets([source]))[source]
-        if end <= begin:
-            return None
-        consumer.seek(source, end - 1)
-        while True:
-            for record in (await consumer.getmany(source, timeout_ms=1000)).get(source, []):
-                return Last(record.offset, link_of(record.value or b""))
+        looked_at = 1
+        while True:  # the end of the log may hold markers of transactions, which are no records
+            first, last = max(begin, end - looked_at), None
+            consumer.seek(source, first)
+            while await consumer.position(source) < end:
+                for record in (await consumer.getmany(source, timeout_ms=POLL_MS)).get(source, []):
+                    last = Last(record.offset, link_of(record.value or b""))
+            if last is not None or first == begin:
+                return last
+            looked_at *= 10
     finally:
         await consumer.stop()

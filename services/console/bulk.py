@@ -22,6 +22,7 @@ from services.clock import wall_ms
 from services.console.model import WAITING, ReadModel
 from services.console.queries import Queries
 from services.console.writer import Result
+from services.engine.tables import why_ended
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +94,11 @@ class Bulk:
             self._batches[batch.name] = batch
         self._running = asyncio.create_task(self._run())
 
+    @property
+    def ended(self) -> str | None:
+        """Why what is due is written no more; None while it is."""
+        return None if self._stopping.is_set() else why_ended("What writes actions on many cases", self._running)
+
     async def finish(self) -> None:
         """Write what waits: who closes the console has not taken it back. What takes too long is left for the next process."""
         self._stopping.set()
@@ -152,8 +158,11 @@ class Bulk:
             part = left[begin : begin + TOGETHER_MAX]
             outcomes = await asyncio.gather(*(self._one(batch, action) for action in part), return_exceptions=True)
             ids = [action.case_id or "" for action, found in zip(part, outcomes, strict=True) if found is None]
-            await asyncio.to_thread(_delete, self._model, batch.name, ids)
             failed = next((found for found in outcomes if found is not None), None)
+            try:
+                await asyncio.to_thread(_delete, self._model, batch.name, ids)
+            except sa.exc.SQLAlchemyError as error:  # what was written is known by the case's history
+                failed = failed or error
             if failed is not None:  # it waits in the database, so it is written later
                 batch.is_writing, batch.is_retried, batch.due_at_ms = False, True, wall_ms() + AGAIN_MS
                 log.error("console.bulk_unwritten", error=type(failed).__name__)

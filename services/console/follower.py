@@ -14,7 +14,7 @@ from schemas.budget import BudgetState
 from schemas.case import Case, Mute
 from schemas.monitor import MonitorReport
 from schemas.topics import CASE_MUTES, CASES, MONITOR, MONITOR_BUDGETS, Topic
-from services.cases.desk import case_of, mute_of
+from services.cases.desk import case_of, deletion_problem, mute_of
 from services.clock import monotonic_s, wall_ms
 from services.console.model import Finding, Position, ReadModel
 from services.engine.tables import Follower
@@ -46,6 +46,9 @@ class Batch:
 
     def add(self, topic: Topic, record: Any) -> None:
         """Raises RejectedError for a record that the case service would not take either."""
+        of_mute = topic is CASE_MUTES
+        if not record.value and (of_mute or topic is CASES) and (problem := deletion_problem(record, of_mute=of_mute)):
+            raise codec.SchemaError(problem)
         key = (record.key or b"").decode()
         if topic is CASES:
             self.cases[key] = case_of(record) if record.value else None

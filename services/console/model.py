@@ -3,6 +3,7 @@
 `terms` is what a case can be found by, with the case's rank beside it, so that a search reads an index and sorts nothing.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from schemas import codec
 from schemas.case import Case, Mute
 from services.errors import AssayError
+from services.storage import PRIVATE
 from services.text import masked
 
 VERSION = 3
@@ -25,18 +27,34 @@ KEYS_MAX = 500
 
 TABLES = sa.MetaData()
 
+
+class Text(sa.types.TypeDecorator[str]):
+    """Text that others chose, within what PostgreSQL takes and SQLite does not ask for: no NUL, and its column's length."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def process_bind_param(self, value: str | None, _: sa.Dialect) -> str | None:
+        """What is written, and what is looked for."""
+        return None if value is None else value.replace("\0", "\N{REPLACEMENT CHARACTER}")[: self.length]
+
+
 CASES = sa.Table(
     "cases",
     TABLES,
-    sa.Column("case_id", sa.String(30), primary_key=True),
-    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("case_id", Text(30), primary_key=True),
+    sa.Column("state", Text(10), nullable=False),
     sa.Column("escalated", sa.Boolean, nullable=False),
     sa.Column("severity", sa.SmallInteger, nullable=False),
     sa.Column("priority", sa.Float, nullable=False),
     sa.Column("amount", sa.Float, nullable=False),
-    sa.Column("card_id", sa.String(256), nullable=False),
-    sa.Column("assignee", sa.String(100)),
-    sa.Column("decided_by", sa.String(100)),
+    sa.Column("card_id", Text(256), nullable=False),
+    sa.Column("assignee", Text(100)),
+    sa.Column("decided_by", Text(100)),
     sa.Column("opened_at_ms", sa.BigInteger, nullable=False),
     sa.Column("changed_at_ms", sa.BigInteger, nullable=False),
     sa.Column("decided_at_ms", sa.BigInteger),
@@ -53,38 +71,38 @@ CASES = sa.Table(
 TERMS = sa.Table(
     "terms",
     TABLES,
-    sa.Column("term", sa.String(300), nullable=False),
+    sa.Column("term", Text(300), nullable=False),
     sa.Column("is_open", sa.Boolean, nullable=False),
     sa.Column("priority", sa.Float, nullable=False),
-    sa.Column("case_id", sa.String(30), nullable=False),
+    sa.Column("case_id", Text(30), nullable=False),
     sa.Index("by_term", "term", "is_open", "priority", "case_id"),
     sa.Index("by_case", "case_id"),
 )
 MUTES = sa.Table(
     "mutes",
     TABLES,
-    sa.Column("record_key", sa.String(600), primary_key=True),
-    sa.Column("scope", sa.String(10), nullable=False),
-    sa.Column("muted_id", sa.String(256), nullable=False),
+    sa.Column("record_key", Text(600), primary_key=True),
+    sa.Column("scope", Text(10), nullable=False),
+    sa.Column("muted_id", Text(256), nullable=False),
     sa.Column("until_ms", sa.BigInteger),
-    sa.Column("by", sa.String(100), nullable=False),
-    sa.Column("note", sa.Text),
+    sa.Column("by", Text(100), nullable=False),
+    sa.Column("note", Text),
     sa.Index("by_muted", "muted_id"),
 )
 POSITIONS = sa.Table(
     "positions",
     TABLES,
-    sa.Column("topic", sa.String(260), primary_key=True),
+    sa.Column("topic", Text(260), primary_key=True),
     sa.Column("partition_number", sa.Integer, primary_key=True),
-    sa.Column("topic_id", sa.String(40), nullable=False),
+    sa.Column("topic_id", Text(40), nullable=False),
     sa.Column("next_offset", sa.BigInteger, nullable=False),
     sa.Column("followed_at_ms", sa.BigInteger, nullable=False),
 )
 FINDINGS = sa.Table(
     "findings",
     TABLES,
-    sa.Column("finding", sa.String(300), primary_key=True),
-    sa.Column("kind", sa.String(10), nullable=False),
+    sa.Column("finding", Text(300), primary_key=True),
+    sa.Column("kind", Text(10), nullable=False),
     sa.Column("at_ms", sa.BigInteger, nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),
 )
@@ -94,9 +112,9 @@ META = sa.Table("meta", TABLES, sa.Column("version", sa.Integer, primary_key=Tru
 WAITING = sa.Table(
     "waiting_actions",
     sa.MetaData(),
-    sa.Column("batch", sa.String(40), primary_key=True),
-    sa.Column("case_id", sa.String(30), primary_key=True),
-    sa.Column("by", sa.String(100), nullable=False),
+    sa.Column("batch", Text(40), primary_key=True),
+    sa.Column("case_id", Text(30), primary_key=True),
+    sa.Column("by", Text(100), nullable=False),
     sa.Column("due_at_ms", sa.BigInteger, nullable=False),
     sa.Column("action", sa.LargeBinary, nullable=False),
 )
@@ -154,16 +172,20 @@ class ReadModel:
 
     def __init__(self, url: str | None) -> None:
         """url: as SQLAlchemy writes it; None for a file. Raises AssayError where it cannot be used."""
-        if url is None:
-            DEFAULT_FILE.parent.mkdir(parents=True, exist_ok=True)
-            url = f"sqlite:///{DEFAULT_FILE}"
         try:
+            if url is None:
+                DEFAULT_FILE.parent.mkdir(parents=True, exist_ok=True)
+                url = f"sqlite:///{DEFAULT_FILE}"
             is_file = url.startswith("sqlite")
-            self.engine = sa.create_engine(url, **({"poolclass": NullPool} if is_file else {"pool_pre_ping": True}))
+            if is_file:
+                _keep_private(sa.make_url(url).database)
+            pool: dict[str, Any] = {"poolclass": NullPool} if is_file else {"pool_pre_ping": True}
+            # errors of a database quote what they were about: whole ids
+            self.engine = sa.create_engine(url, hide_parameters=True, **pool)
             if is_file:
                 sa.event.listen(self.engine, "connect", _tune)
             self._prepare()
-        except (sa.exc.SQLAlchemyError, ModuleNotFoundError, ValueError) as error:
+        except (sa.exc.SQLAlchemyError, ModuleNotFoundError, ValueError, TypeError, OSError) as error:
             raise AssayError(
                 f"The console's database cannot be used ({type(error).__name__}): check ASSAY_CONSOLE_DATABASE_URL, and that "
                 "its driver is installed."
@@ -275,6 +297,18 @@ def _delete(connection: sa.Connection, column: Any, keys: Iterable[str]) -> None
     wanted = list(keys)
     for begin in range(0, len(wanted), KEYS_MAX):
         connection.execute(sa.delete(column.table).where(column.in_(wanted[begin : begin + KEYS_MAX])))
+
+
+def _keep_private(file: str | None) -> None:
+    """A file for its owner alone, as its journal then is, too: it holds whole ids. Raises OSError."""
+    if not file or file == ":memory:" or file.startswith("file:"):
+        return
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, PRIVATE)
+    try:
+        if os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, PRIVATE)
+    finally:
+        os.close(descriptor)
 
 
 def _tune(connection: Any, _: Any) -> None:

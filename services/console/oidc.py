@@ -1,14 +1,16 @@
 """Sign-in at an OpenID provider: code flow with PKCE (RFC 7636), a nonce, and an ID token that is checked here."""
 
-import hashlib
+import base64
+import json
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import httpx
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.httpx_client import AsyncOAuth2Client
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -19,13 +21,16 @@ from services.console.roles import ROLES, Role
 from services.console.sessions import same
 from services.console.users import User
 from services.errors import SettingsError
-from services.oidc import AnotherProviderError, answer_of, discovered, is_trusted, tls_context
+from services.oidc import BOUNDED, AnotherProviderError, answer_of, discovered, is_trusted, tls_context
 from services.settings.console import ConsoleSettings
 
 ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA"]
 TIMEOUT_S = 10.0
 METADATA_AGE_S_MAX = 3_600.0
-PENDING_MAX, PENDING_S_MAX = 1_000, 600.0
+METADATA_AGE_S_MIN = 10.0
+"""An answer that does not hold has them read again, but no more often: anyone can bring one."""
+PENDING_S_MAX = 600.0
+SEAL_NONCE_BYTES = 12
 LEEWAY_S = 30
 ANSWER_PATH = "/login/oidc/answer"
 NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
@@ -36,16 +41,18 @@ class SignInError(Exception):
 
 
 class Begun(NamedTuple):
-    """A sign-in under way. url: where the browser goes. secret: for a cookie, which binds the answer to this browser."""
+    """A sign-in under way. url: where the browser goes. secret: for a cookie, which ties the answer to this browser."""
 
     url: str
     secret: str
 
 
 class _Pending(NamedTuple):
+    """A sign-in under way, as the cookie has it, sealed: who begins many takes nothing from others."""
+
+    state: str
     verifier: str
     nonce: str
-    secret_hash: str
     redirect: str
     began_s: float
 
@@ -85,7 +92,7 @@ class Provider:
         self._roles = roles_of(settings.oidc_roles)
         self._tls = tls_context(settings.oidc_ca_file, "ASSAY_CONSOLE_OIDC_CA_FILE")
         self._metadata: tuple[float, Mapping[str, Any], KeySet] | None = None
-        self._pending: OrderedDict[str, _Pending] = OrderedDict()
+        self._seal = AESGCM(AESGCM.generate_key(256))
 
     def _client(self, redirect: str) -> AsyncOAuth2Client:
         secret = self._settings.oidc_client_secret
@@ -97,6 +104,7 @@ class Provider:
             redirect_uri=redirect,
             code_challenge_method="S256",
             verify=self._tls,
+            event_hooks=BOUNDED,
             timeout=TIMEOUT_S,
         )
 
@@ -105,7 +113,7 @@ class Provider:
         if self._metadata is not None and self._clock_s() - self._metadata[0] < METADATA_AGE_S_MAX:
             return self._metadata[1:]
         try:
-            async with httpx.AsyncClient(verify=self._tls, timeout=TIMEOUT_S, follow_redirects=False) as client:
+            async with httpx.AsyncClient(verify=self._tls, timeout=TIMEOUT_S, event_hooks=BOUNDED) as client:
                 found = await discovered(client, self._issuer, *NEEDED)
                 keys = KeySet.import_key_set(await answer_of(client, found["jwks_uri"]))
         except AnotherProviderError:
@@ -118,25 +126,32 @@ class Provider:
     async def begin(self, origin: str) -> Begun:
         """Where to send a browser. origin: of this console, as the browser sees it. Raises SignInError."""
         metadata, _ = await self._known()
-        verifier, nonce, secret = secrets.token_urlsafe(48), secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        verifier, nonce = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
         redirect = origin + ANSWER_PATH
         async with self._client(redirect) as client:
             url, state = client.create_authorization_url(
                 metadata["authorization_endpoint"], code_verifier=verifier, nonce=nonce
             )
-        self._pending[state] = _Pending(verifier, nonce, _hash(secret), redirect, self._clock_s())
-        if len(self._pending) > PENDING_MAX:
-            self._pending.popitem(last=False)
-        return Begun(url, secret)
+        return Begun(url, self._sealed(_Pending(state, verifier, nonce, redirect, self._clock_s())))
+
+    def _sealed(self, pending: _Pending) -> str:
+        mark = secrets.token_bytes(SEAL_NONCE_BYTES)
+        return base64.urlsafe_b64encode(mark + self._seal.encrypt(mark, json.dumps(pending).encode(), None)).decode()
+
+    def _opened(self, secret: str) -> _Pending | None:
+        """What this process sealed, if it did and that is not long ago."""
+        try:
+            content = base64.urlsafe_b64decode(secret)
+            opened = self._seal.decrypt(content[:SEAL_NONCE_BYTES], content[SEAL_NONCE_BYTES:], None)
+        except (ValueError, InvalidTag):
+            return None
+        pending = _Pending(*json.loads(opened))
+        return pending if self._clock_s() - pending.began_s <= PENDING_S_MAX else None
 
     async def user(self, query: Mapping[str, str], secret: str | None) -> User:
         """Who came back. query: of the answer. secret: of the browser's cookie. Raises SignInError."""
-        pending = self._pending.pop(query.get("state", ""), None)
-        if (
-            pending is None
-            or self._clock_s() - pending.began_s > PENDING_S_MAX
-            or not same(_hash(secret or ""), pending.secret_hash)
-        ):
+        pending = self._opened(secret or "")
+        if pending is None or not same(query.get("state", ""), pending.state):
             raise SignInError("This sign-in was not begun in this browser, or too long ago: try again.")
         if "code" not in query or query.get("iss", self._issuer) != self._issuer:
             raise SignInError("The identity provider did not sign you in.")
@@ -147,8 +162,9 @@ class Provider:
                     metadata["token_endpoint"], code=query["code"], code_verifier=pending.verifier
                 )
             claims = self._claims(token, keys, pending.nonce)
-        except (AuthlibBaseError, JoseError, httpx.HTTPError, ValueError, KeyError, TypeError):
-            self._metadata = None  # its keys may have changed
+        except (AuthlibBaseError, JoseError, httpx.HTTPError, ValueError, KeyError, TypeError, RecursionError):
+            if self._metadata is not None and self._clock_s() - self._metadata[0] > METADATA_AGE_S_MIN:
+                self._metadata = None  # its keys may have changed
             raise SignInError("What the identity provider answered does not hold: try again.") from None
         return self._user(claims)
 
@@ -187,7 +203,3 @@ class Provider:
             raise SignInError(
                 "Your name at the identity provider cannot be used here: letters, digits and . _ @ - can."
             ) from None
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -251,6 +251,14 @@ def _cell(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else repr(value) if isinstance(value, float) else value
 
 
+def _whole(text: str) -> int:
+    """Of 64 bits, which is as far as columns reach. Raises ValueError."""
+    number = int(text)
+    if number.bit_length() > 63:
+        raise ValueError("not a cursor: a number is too large")
+    return number
+
+
 def _behind(rank: Sequence[Any], cursor: str) -> Any:
     """Cases behind the one of the cursor. Raises ValueError."""
     cells = cursor.split("~")
@@ -259,11 +267,12 @@ def _behind(rank: Sequence[Any], cursor: str) -> Any:
     kinds: dict[type, Callable[[str], Any]] = {
         sa.Boolean: lambda text: text == "1",
         sa.Float: float,
-        sa.BigInteger: int,
+        sa.BigInteger: _whole,
     }
     columns = [column for column, _ in rank]
     values: list[Any] = [
-        sa.bindparam(None, kinds.get(type(column.type), str)(text)) for column, text in zip(columns, cells, strict=True)
+        sa.bindparam(None, kinds.get(type(column.type), str)(text), column.type)
+        for column, text in zip(columns, cells, strict=True)
     ]
     place, here = sa.tuple_(*columns), sa.tuple_(*values)
     return place < here if rank[0][1] else place > here

@@ -13,6 +13,8 @@ SESSIONS_MAX = 10_000
 FAILURES_MAX, FAILURES_S = 5, 300.0
 """After so many wrong passwords of a name within so long it is not asked for a while."""
 NAMES_MAX = 10_000
+NAME_CHARS_MAX = 65
+"""Of what was typed as a name: one more than any user's has, so that what is remembered has a bound."""
 
 
 @dataclass(slots=True)
@@ -77,20 +79,20 @@ class Throttle:
 
     def is_shut(self, name: str) -> bool:
         """Whether the name must wait."""
-        times = self._failures.get(name, deque())
+        times = self._failures.get(name[:NAME_CHARS_MAX], deque())
         while times and self._clock_s() - times[0] > FAILURES_S:
             times.popleft()
         return len(times) >= FAILURES_MAX
 
     def failed(self, name: str) -> None:
         """One more wrong password."""
-        self._failures.setdefault(name, deque(maxlen=FAILURES_MAX)).append(self._clock_s())
+        self._failures.setdefault(name[:NAME_CHARS_MAX], deque(maxlen=FAILURES_MAX)).append(self._clock_s())
         if len(self._failures) > NAMES_MAX:
             self._failures.popitem(last=False)
 
     def succeeded(self, name: str) -> None:
         """Forget what was wrong before."""
-        self._failures.pop(name, None)
+        self._failures.pop(name[:NAME_CHARS_MAX], None)
 
 
 def same(given: str | None, wanted: str | None) -> bool:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from services.clock import monotonic_s, wall_ms
 from services.errors import SettingsError
 from services.gateway.keys import SCOPES, Scope
-from services.oidc import AnotherProviderError, answer_of, discovered, is_trusted, tls_context
+from services.oidc import BOUNDED, AnotherProviderError, answer_of, discovered, is_trusted, tls_context
 from services.settings.gateway import GatewaySettings
 
 log = structlog.get_logger(__name__)
@@ -107,7 +107,7 @@ class Tokens:
 
     async def _ask(self) -> Any:
         """The provider's key set. Raises httpx.HTTPError, ValueError."""
-        async with httpx.AsyncClient(verify=self._tls, timeout=FETCH_TIMEOUT_S, follow_redirects=False) as client:
+        async with httpx.AsyncClient(verify=self._tls, timeout=FETCH_TIMEOUT_S, event_hooks=BOUNDED) as client:
             url = self._settings.oidc_jwks_url
             if url is None:
                 url = str((await discovered(client, self._issuer, "jwks_uri"))["jwks_uri"])

@@ -69,7 +69,8 @@ CODES = {
 Fields = dict[str, Any]
 Context = Any
 """grpc.aio.ServicerContext, which is untyped."""
-Ask = Callable[[Fields, Context], Awaitable[Any]]
+Ask = Callable[[Fields, float, Client], Awaitable[Any]]
+"""A message's fields, until when they are to be answered, and who asks."""
 
 
 class Calls:
@@ -78,17 +79,13 @@ class Calls:
     def __init__(self, gateway: Gateway, clock_s: Callable[[], float] = monotonic_s) -> None:
         self._gateway, self._clock_s = gateway, clock_s
 
-    async def decide(self, request: Fields, context: Context) -> Any:
+    async def decide(self, request: Fields, deadline_s: float, client: Client) -> Any:
         """One event. Raises ProblemError."""
-        deadline_s = self.deadline_s(request, context)
-        client = await self._client(context, "decide", deadline_s - self._clock_s())
         self._gateway.access.meter(client, 1)
         return await self._gateway.answer(request["event"].encode(), client.name, deadline_s)
 
-    async def decide_many(self, request: Fields, context: Context) -> Any:
+    async def decide_many(self, request: Fields, deadline_s: float, client: Client) -> Any:
         """Several. Raises ProblemError."""
-        deadline_s = self.deadline_s(request, context)
-        client = await self._client(context, "decide", deadline_s - self._clock_s())
         events, events_max = request["events"], self._gateway.settings.events_max
         if not 0 < len(events) <= events_max:
             kind = Kind.TOO_LARGE if events else Kind.MALFORMED
@@ -100,13 +97,15 @@ class Calls:
         found = await self._gateway.answers(payloads, client.name, deadline_s)
         return {"decided": [{"problem" if hasattr(one, "status") else "answer": one} for one in found]}
 
-    async def get_decision(self, request: Fields, context: Context) -> Any:
+    async def get_decision(self, request: Fields, _: float, client: Client) -> Any:
         """One that was decided before. Raises ProblemError."""
-        client = await self._client(context, "read")
         return self._gateway.remembered(request["id"], request.get("subject"), client.name)
 
-    def deadline_s(self, request: Fields, context: Context) -> float:
-        """On our clock: the earlier of the request's and the call's, as far as the settings allow."""
+    def deadline_s(self, request: Fields, context: Context, spent_s: float = 0.0) -> float:
+        """On our clock: the earlier of the request's and the call's, as far as the settings allow.
+
+        spent_s: of the request's own, before its message was here.
+        """
         settings, now_s = self._gateway.settings, self._clock_s()
         asked_ms, left_s = request.get("deadline_ms"), context.time_remaining()
         if asked_ms is not None and asked_ms < 1:
@@ -115,16 +114,16 @@ class Calls:
             asked_ms = settings.deadline_ms
         allowed_s = settings.deadline_ms_max / 1000
         if asked_ms is not None:
-            allowed_s = min(allowed_s, asked_ms / 1000)
+            allowed_s = min(allowed_s, asked_ms / 1000 - spent_s)
         if left_s is not None:
             allowed_s = min(allowed_s, left_s - min(MARGIN_SHARE * left_s, MARGIN_S_MAX))
         return now_s + max(0.0, allowed_s)
 
-    async def _client(self, context: Context, scope: Scope, patience_s: float | None = None) -> Client:
-        asking = asking_of(context)
-        if patience_s is None:
-            return await self._gateway.access.client(asking, scope)
-        return await self._gateway.access.client(asking, scope, patience_s)
+    async def client(self, context: Context, scope: Scope) -> Client:
+        """Who asks, before a byte of the message is taken in. Raises ProblemError."""
+        left_s, settings = context.time_remaining(), self._gateway.settings
+        patience_s = settings.deadline_ms / 1000 if left_s is None else min(left_s, settings.deadline_ms_max / 1000)
+        return await self._gateway.access.client(asking_of(context), scope, patience_s)
 
 
 def asking_of(context: Context) -> Asking:
@@ -183,16 +182,16 @@ class GrpcServer:
         """Listen. Raises AssayError."""
         settings = self._gateway.settings
         schema = parse((PROTOBUF_DIR / "gateway.proto").read_text(encoding="utf-8"))
-        asks = {
-            "Decide": self._calls.decide,
-            "DecideMany": self._calls.decide_many,
-            "GetDecision": self._calls.get_decision,
+        asks: dict[str, tuple[Scope, Ask]] = {
+            "Decide": ("decide", self._calls.decide),
+            "DecideMany": ("decide", self._calls.decide_many),
+            "GetDecision": ("read", self._calls.get_decision),
         }
         handlers = {}
         for name, _, request, answer in CALLS:
             read = schema.named(f"{PACKAGE}.{request.__name__}").document
             encode = schema.named(f"{PACKAGE}.{answer.__name__}").encode
-            handlers[name] = grpc.stream_unary_rpc_method_handler(self._handler(asks[name], read, encode))
+            handlers[name] = grpc.stream_unary_rpc_method_handler(self._handler(*asks[name], read, encode))
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for module in (health_pb2, reflection_pb2):
@@ -227,7 +226,7 @@ class GrpcServer:
             await asyncio.sleep(LOOK_INTERVAL_S)
 
     def _handler(
-        self, ask: Ask, read: Callable[[bytes], Any], encode: Callable[[Fields], bytes]
+        self, scope: Scope, ask: Ask, read: Callable[[bytes], Any], encode: Callable[[Fields], bytes]
     ) -> Callable[[AsyncIterable[bytes], Context], Awaitable[bytes]]:
         """To gRPC's server each is a call of many messages, which is on the wire the same as one of one: so it is ours from its
         first byte on, and the wait for its message has a bound.
@@ -241,8 +240,10 @@ class GrpcServer:
         async def handle(messages: AsyncIterable[bytes], context: Context) -> bytes:
             address = address_of(context)
             try:
-                payload = await self._message(messages, address)
-                answered = encode(without_nulls(msgspec.to_builtins(await ask(_parsed(read, payload), context))))
+                client, spent_s, payload = await self._come(messages, context, scope, address)
+                request = _parsed(read, payload)
+                answer = await ask(request, self._calls.deadline_s(request, context, spent_s), client)
+                answered = encode(without_nulls(msgspec.to_builtins(answer)))
             except ProblemError as error:
                 problem = error
                 self._gateway.metrics.events.labels("problem").inc()
@@ -263,11 +264,26 @@ class GrpcServer:
 
         return handle
 
-    async def _message(self, messages: AsyncIterable[bytes], address: str) -> bytes:
-        """A call's one message. Raises ProblemError."""
+    async def _come(
+        self, messages: AsyncIterable[bytes], context: Context, scope: Scope, address: str
+    ) -> tuple[Client, float, bytes]:
+        """Who asks, how long it took to know that, and the call's one message, which is waited for only then.
+
+        Raises ProblemError.
+        """
         if self._calls_held.refusal(address):
             raise ProblemError(Kind.BUSY, "too many calls wait for their messages: send them whole", retry_after_s=1)
-        place, found = self._calls_held.enter(address), list[bytes]()
+        place, began_s = self._calls_held.enter(address), monotonic_s()
+        try:
+            client = await self._calls.client(context, scope)
+            spent_s = monotonic_s() - began_s
+            return client, spent_s, await self._message(messages)
+        finally:
+            place.leave()
+
+    async def _message(self, messages: AsyncIterable[bytes]) -> bytes:
+        """A call's one message. Raises ProblemError."""
+        found: list[bytes] = []
         try:
             async with asyncio.timeout(self._gateway.settings.request_s_max):
                 async for message in messages:
@@ -278,8 +294,6 @@ class GrpcServer:
             raise ProblemError(
                 Kind.MALFORMED, "the message did not come in time (ASSAY_GATEWAY_REQUEST_S_MAX)"
             ) from None
-        finally:
-            place.leave()
         if len(found) != 1:
             raise ProblemError(Kind.MALFORMED, "a call has one message")
         return found[0]

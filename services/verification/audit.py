@@ -18,6 +18,8 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 
 NAMED_MAX = 20
 POLL_MS = 500
+CLOCKS_APART_MS_MAX = 3_600_000
+"""Between the console's clock and the broker's, and between them a record that waited for the broker."""
 
 
 class Head(NamedTuple):
@@ -67,8 +69,8 @@ class TrailCheck:
     def __post_init__(self) -> None:
         self.verdict.retained_from, self._next = self.begin, self.begin
 
-    def take(self, offset: int, record_key: bytes | None, value: bytes | None) -> None:
-        """The next record."""
+    def take(self, offset: int, record_key: bytes | None, value: bytes | None, stamp_ms: int | None = None) -> None:
+        """The next record. stamp_ms: when the broker wrote it."""
         verdict, where = self.verdict, f"record {offset}"
         if offset > self._next:
             verdict.found(f"offsets {self._next} to {offset - 1} are not there")
@@ -84,6 +86,11 @@ class TrailCheck:
             verdict.found(f"{where} has another key than its chain {entry.chain}")
         if self.key is not None and not seal_holds(value or b"", self.key):
             verdict.found(f"{where} is not sealed with ASSAY_AUDIT_KEY: it was changed, or someone else wrote it")
+        if stamp_ms is not None and abs(entry.at_ms - stamp_ms) > CLOCKS_APART_MS_MAX:
+            hours = (stamp_ms - entry.at_ms) / 3_600_000
+            verdict.found(
+                f"{where} was written {hours:+,.1f} hours from when it says: a clock is wrong, or it was added later"
+            )
         known = verdict.heads.get(entry.chain)
         if known is None:
             self._began(entry, offset)
@@ -146,7 +153,7 @@ async def check_trail(
         begin = (await consumer.beginning_offsets([source]))[source]
         check = TrailCheck(begin, key)
         async for record in _records(consumer, source, begin):
-            check.take(record.offset, record.key, record.value)
+            check.take(record.offset, record.key, record.value, record.timestamp)
     finally:
         await consumer.stop()
     check.compare(kept)

@@ -1,16 +1,14 @@
 """Latency of the answer to one event over HTTP, from when it was due: an open loop, its client in a process of its own.
 
-`python -m tests.benchmarks.answers [--json] [--rate N ...] [--seconds S] [--profile throughput|latency]`
+`python -m tests.benchmarks.answers [--json] [--record] [--rate N ...] [--seconds S] [--profile throughput|latency]`
 
 For each delivery and rate: the gateway's answers (stand-ins are counted at their deadline); in the same run, by a reader of
 committed records, the stream's latency from the event's arrival at the gateway to its committed score; then, alone, a plain
 FastAPI and ONNX Runtime service without a log. All on the same cores, the broker included.
 """
 
-import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,11 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 from schemas.topics import SCORES, source_timestamp_ms
 from services.broker import EmbeddedKafka
 from services.kafka.client import reader
 from services.observability.gateway_metrics import STAGES
+from tests.benchmarks import command
+from tests.benchmarks.record import surroundings
 from tests.services.harness import ROOT, SESSION, Scorer, Stream
 
 RATES = (200, 1_000, 2_000)
@@ -35,6 +37,9 @@ WARM_S = 3.0
 COLD_RATE, COLD_S = 500, 10.0
 """Before the first rate: a broker that has just started compiles itself, on the same cores."""
 DEADLINE_MS = 1_000
+PROFILES = ("throughput", "latency")
+COLUMNS = ("p50_ms", "p99_ms", "p999_ms", "stream_p99_ms", "plain_p99_ms")
+LIBRARIES = ("aiokafka", "fastapi", "msgspec", "onnxruntime", "uvicorn", "uvloop")
 
 
 def asked(url: str, rate: int, seconds: float, first: int) -> dict[str, float]:
@@ -135,8 +140,10 @@ def means_ms(before: dict[str, tuple[float, float]], after: dict[str, tuple[floa
     }
 
 
-def measure(rates: tuple[int, ...], seconds: float, profile: str) -> list[dict[str, Any]]:
-    """A row for each delivery and rate."""
+def measure(rate: tuple[int, ...] = RATES, seconds: float = 20.0, profile: str = "latency") -> dict[str, Any]:
+    """A row for each delivery and rate. seconds: of each rate. profile: of the scorer."""
+    if profile not in PROFILES:
+        raise command.OptionError(f"--profile is one of {', '.join(PROFILES)}, and {profile!r} is none.")
     rows: list[dict[str, Any]] = []
     with EmbeddedKafka() as kafka:
         for delivery in ("exactly_once", "at_least_once"):
@@ -144,45 +151,45 @@ def measure(rates: tuple[int, ...], seconds: float, profile: str) -> list[dict[s
                 url = f"http://{gateway.address()}"
                 asked(url, COLD_RATE, COLD_S, 0)
                 first = int(COLD_RATE * COLD_S)
-                for rate in rates:
-                    asked(url, rate, WARM_S, first)
-                    first += int(rate * WARM_S)
+                for each in rate:
+                    asked(url, each, WARM_S, first)
+                    first += int(each * WARM_S)
                     seen = Seen(stream)
                     seen.start()
                     seen.ready.wait()
                     before = stages(gateway)
-                    found = asked(url, rate, seconds, first)
-                    first += int(rate * seconds)
+                    found = asked(url, each, seconds, first)
+                    first += int(each * seconds)
                     seen.end()
                     p99_ms = round(float(np.percentile(seen.found_ms, 99)), 2) if seen.found_ms else None
                     shares = {"stream_p99_ms": p99_ms, "stages_ms": means_ms(before, stages(gateway))}
-                    rows.append({"delivery": delivery, "rate": rate, **found, **shares, "profile": profile})
+                    rows.append({"delivery": delivery, "rate": each, **found, **shares, "profile": profile})
     with plain_service() as url:
-        for rate in rates:
-            asked(url, rate, WARM_S, 0)
-            found = asked(url, rate, seconds, int(rate * WARM_S))
+        for each in rate:
+            asked(url, each, WARM_S, 0)
+            found = asked(url, each, seconds, int(each * WARM_S))
             for row in rows:
-                if row["rate"] == rate:
+                if row["rate"] == each:
                     row["plain_p99_ms"] = found["p99_ms"]
-    return rows
+    return {"rows": rows, "seconds": seconds, **surroundings(LIBRARIES)}
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="one line of JSON")
-    parser.add_argument("--rate", type=int, action="append", help=f"repeatable ({RATES})")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of each rate")
-    parser.add_argument("--profile", choices=("throughput", "latency"), default="latency", help="of the scorer")
-    options = parser.parse_args()
-    rows = measure(tuple(options.rate or RATES), options.seconds, options.profile)
-    if options.json:
-        print(json.dumps(rows))
-        return
-    print(f"load average at the end {os.getloadavg()[0]:.1f}")
-    for row in rows:
-        print("  ".join(f"{name} {value}" for name, value in row.items()))
+def show(result: dict[str, Any]) -> None:
+    """The table for people."""
+    table = Table(title="From when an event was due to its answer; beside it the stream, and a service without a log")
+    for column in ("delivery", "rate", *COLUMNS):
+        table.add_column(column.replace("_", " "), justify="left" if column == "delivery" else "right")
+    for row in result["rows"]:
+        cells = ("" if row.get(name) is None else f"{row[name]:,.0f}" for name in COLUMNS)
+        table.add_row(row["delivery"].replace("_", " "), f"{row['rate']:,}", *cells)
+    Console().print(table)
+
+
+def good(result: dict[str, Any]) -> bool:
+    """Whether each request was answered, and answered well."""
+    return not any(row["problems"] for row in result["rows"])
 
 
 if __name__ == "__main__":
-    main()
+    options = {"rate": RATES, "seconds": 20.0, "profile": "latency"}
+    command.run("answers", __doc__, measure, show, good, lambda result: result["rows"], **options)

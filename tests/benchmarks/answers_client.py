@@ -48,7 +48,7 @@ class Asking:
     async def one(self, payload: bytes, due_ns: int) -> None:
         """Ask, and take the time since it was due."""
         try:
-            connection = self._free.pop() if self._free else await Stamped.open(self._host, self._port)
+            connection = self._kept() or await Stamped.open(self._host, self._port)
             exchange = await connection.ask(payload)
         except OSError:
             self.problems += 1
@@ -56,6 +56,15 @@ class Asking:
         self.found.append(((exchange.read_ns - due_ns) / 1e6, exchange))
         self.problems += exchange.status != 200
         self._free.append(connection)
+
+    def _kept(self) -> Stamped | None:
+        """A connection that the other side has not closed since it was last asked."""
+        while self._free:
+            connection = self._free.pop()
+            if connection.ended is None:
+                return connection
+            connection.close()
+        return None
 
     def summary(self, deadline_ms: int) -> dict[str, object]:
         """What is printed."""

@@ -1,12 +1,14 @@
 """Throughput and committed latency with 0, 1 and 3 entities, beside the same work in Kafka Streams.
 
-`python -m tests.benchmarks.entities [--json] [--record] [--entities N ...] [--rate N] [--seconds S] [--records N] [--rounds N]`
+`python -m tests.benchmarks.entities [--json] [--record] [--entities N ...] [--rate N] [--seconds S] [--records N] [--rounds N]
+[--ids N]`
 
 For each number of entities, topics of their own with a full source: a scorer, and one `assay entities` where there are some,
 work it off, exactly once; then an open loop as in `assay bench latency` comes to the same processes. Kafka Streams, exactly
 once with its default commit interval (100 ms), repartitions the payments by each entity, keeps count and sum of it in a store
 with a changelog, repartitions by card, and scores with the same graph; its work by entity is less than ours, two windows.
 0 entities, always measured: the scorer alone reads the source, and Kafka Streams repartitions nothing.
+--ids: instead the memory of one entity of so many ids, without Kafka.
 """
 
 import asyncio
@@ -28,7 +30,7 @@ from models.bundle.load import load_bundle
 from models.features.spec_file import parse_spec
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import SCORES, TRANSACTIONS
-from tests.benchmarks import command, peer_streams, throughput
+from tests.benchmarks import command, entities_memory, peer_streams, throughput
 from tests.benchmarks.intake import ended
 from tests.benchmarks.latency import LIMIT_OUT, WARM_S, Loads, prepare
 from tests.benchmarks.place import broker, place
@@ -154,8 +156,11 @@ def measure(
     seconds: float = 10.0,
     records: int = 100_000,
     rounds: int = 3,
+    ids: int = 0,
 ) -> dict[str, Any]:
-    """Both at each number of entities in turn, `rounds` times."""
+    """Both at each number of entities in turn, `rounds` times. ids: instead what so many ids take."""
+    if ids:
+        return {**entities_memory.measured(ids), **surroundings(LIBRARIES)}
     numbers = sorted({0, *entities}) if entities else NUMBERS
     if wrong := [number for number in numbers if number > len(FIELDS)]:
         raise command.OptionError(f"--entities takes 1 to {len(FIELDS)}, and {wrong[0]} is none.")
@@ -181,6 +186,9 @@ def row_of(number: int, found: dict[str, list[Run]]) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> None:
     """The table for people."""
+    if "rows" not in result:
+        entities_memory.show(result)
+        return
     table = Table(
         title=f"{result['records']:,} payments worked off; then {result['rate']:,} a second: due to committed score"
     )
@@ -200,9 +208,9 @@ def show(result: dict[str, Any]) -> None:
 
 def good(result: dict[str, Any]) -> bool:
     """Whether nothing of ours was lost."""
-    return not any(row["lost"] for row in result["rows"])
+    return not any(row["lost"] for row in result.get("rows", ()))
 
 
 if __name__ == "__main__":
-    options = {"entities": NUMBERS, "rate": RATE, "seconds": 10.0, "records": 100_000, "rounds": 3}
-    command.run("entities", __doc__, measure, show, good, lambda result: result["rows"], **options)
+    options = {"entities": NUMBERS, "rate": RATE, "seconds": 10.0, "records": 100_000, "rounds": 3, "ids": 0}
+    command.run("entities", __doc__, measure, show, good, lambda result: result.get("rows", result), **options)

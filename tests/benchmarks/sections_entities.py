@@ -41,6 +41,20 @@ def entities(record: Record) -> list[str]:
     ]
 
 
+def memory(record: Record) -> list[str]:
+    """Of one entity with very many ids."""
+    figures = record.figures
+    names = ("memory_mb", "said_mb", "bytes_per_id", "further_ids_mb")
+    times = ("with_room_us", "without_room_us")
+    cells = [f"{figures[name]:,}" for name in names] + [f"{figures[name]:.1f}" for name in times]
+    return [
+        f"`assay bench entities --ids {figures['ids']}`: every device pays once, on {figures['partitions']} partitions in one",
+        "process; then a tenth as many for which there is no room. Beside it the memory that `assay features explain` says.",
+        "",
+        *table(("MB", "said, MB", "bytes an id", "MB by further ids", "us a payment", "without room, us"), [cells]),
+    ]
+
+
 def _cell(row: dict[str, object], way: str) -> str:
     rounds = row[f"rounds_{way}"]
     assert isinstance(rounds, list)

@@ -61,6 +61,26 @@ def full_state(record: Record) -> list[str]:
     ]
 
 
+def answers(record: Record) -> list[str]:
+    """The gateway beside the stream and a service without a log."""
+    figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms", "stream_p99_ms", "plain_p99_ms")
+    rows = [
+        (f"{row['rate']:,}", row["delivery"].replace("_", " "), *(_or_nothing(row.get(name)) for name in names))
+        for row in figures["rows"]
+    ]
+    return [
+        "`assay bench answers`: one gateway and one scorer; from when an event was due to the last byte of its answer, an open loop with a",
+        "client in a process of its own. Beside it the stream's latency, from the event's arrival to its committed score, by a reader of",
+        "the same run; and a plain FastAPI and ONNX Runtime service without a log.",
+        "",
+        *table(("requests/s", "delivery", "p50, ms", "p99", "p99.9", "stream's p99", "plain p99"), rows),
+    ]
+
+
+def _or_nothing(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}"
+
+
 def intake(record: Record) -> list[str]:
     """The routed way beside the direct one."""
     figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms")

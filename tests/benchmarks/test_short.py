@@ -11,6 +11,7 @@ import pytest
 
 from schemas.topics import TRANSACTIONS
 from tests.benchmarks import (
+    answers,
     capacity_page,
     console,
     entities,
@@ -71,6 +72,7 @@ def fit_to_print(name: str, result: Result, show: Callable[[Result], None]) -> N
     assert f"## {page.SECTIONS[name][0]} ({kept.date})" in page.text({name: kept})
 
 
+@pytest.mark.alone
 def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """40,000 payments, two rounds, every contender: the best round against the best of the baseline loop."""
     monkeypatch.setattr(throughput, "FAUST_RECORDS", 1_000)
@@ -230,6 +232,27 @@ def test_entities_are_measured_beside_kafka_streams() -> None:
     fit_to_print("entities", result, entities.show)
 
 
+def test_answers_are_measured_beside_the_stream_and_a_plain_service() -> None:
+    """50 a second, both deliveries, half a second: each request is answered."""
+    result = answers.measure((50,), 0.5)
+    assert answers.good(result), result["rows"]
+    assert [row["delivery"] for row in result["rows"]] == ["exactly_once", "at_least_once"]
+    for row in result["rows"]:
+        assert (row["answered"], row["stand_ins"]) == (25, 0)
+        assert 0 < row["p50_ms"] <= row["p999_ms"]
+        assert row["stream_p99_ms"] > 0 < row["plain_p99_ms"]
+    fit_to_print("answers", result, answers.show)
+
+
+def test_an_entity_of_many_ids_takes_the_memory_that_is_said() -> None:
+    """100,000 devices: within a fifth of it, and those without room take no more."""
+    result = entities.measure(ids=100_000)
+    assert 98_000 < result["ids"] <= 100_000  # an id whose places in the table are taken pushes one out
+    assert 0.8 < result["memory_mb"] / result["said_mb"] < 1.2
+    assert result["further_ids_mb"] < 0.2 * result["said_mb"]
+    fit_to_print("entities-memory", result, entities.show)
+
+
 def test_entities_find_rings_that_no_card_shows() -> None:
     """One seed: average precision of each of the three kinds is higher with entities."""
     result = rings.measure(1_500, 32, 1)
@@ -238,6 +261,7 @@ def test_entities_find_rings_that_no_card_shows() -> None:
     fit_to_print("rings", result, rings.show)
 
 
+@pytest.mark.alone
 def test_swaps_under_load_lose_repeat_and_mix_nothing() -> None:
     """A swap every second for some seconds; `make swaps` does ten minutes."""
     result = swaps.measure(0.12, 500.0, 1.0)

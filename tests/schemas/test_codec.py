@@ -294,4 +294,5 @@ def test_the_twin_has_the_schemas_fields_and_defaults(schema: type[Message]) -> 
     assert list(twin) == list(schema.model_fields)
     for name, field in schema.model_fields.items():
         assert twin[name].required == field.is_required()
-        assert field.is_required() or twin[name].default == field.default
+        made = twin[name].default_factory
+        assert field.is_required() or field.default == (twin[name].default if made is msgspec.NODEFAULT else made())

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -27,6 +25,7 @@ from services.verification.pipeline import CREDIT
 from services.verification.positions import settled_ends
 from services.verification.verdict import Verdict
 from services.verification.verify import verify
+from tests.services import forked
 
 if TYPE_CHECKING:
     import pytest
@@ -256,15 +255,9 @@ class Scorer:
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSAY_") or name in BUNDLES}
         wanted = {**BUNDLES, **kept, **settings, **environment}
-        with self._log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module],
-                cwd=ROOT,
-                env={name: value for name, value in wanted.items() if value != UNSET},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self._process = forked.start(
+            module, {name: value for name, value in wanted.items() if value != UNSET}, self._log
+        )
 
     @property
     def pid(self) -> int:

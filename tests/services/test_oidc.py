@@ -1,6 +1,7 @@
 """What the gateway and the console ask of an OpenID provider, of one that means them harm as well."""
 
 import contextlib
+import gzip
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,7 @@ import pytest
 from services.console.oidc import Provider, SignInError
 from services.errors import SettingsError
 from services.gateway.bearer import Tokens
-from services.oidc import ANSWER_BYTES_MAX, answer_of, is_trusted
+from services.oidc import ANSWER_BYTES_MAX, BOUNDED, answer_of, is_trusted
 from services.settings.console import ConsoleSettings
 from services.settings.gateway import GatewaySettings
 
@@ -48,7 +49,7 @@ def endless() -> Iterator[str]:
 
 async def test_an_answer_without_end_is_read_no_further_than_a_bound(endless: str) -> None:
     """Of the discovery document and of the keys; who signs in is told one sentence."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(event_hooks=BOUNDED) as client:
         with pytest.raises(ValueError, match="too large"):
             await answer_of(client, endless)
     tokens = Tokens(GatewaySettings(oidc_issuer=endless, oidc_audience="us"), None)
@@ -56,6 +57,34 @@ async def test_an_answer_without_end_is_read_no_further_than_a_bound(endless: st
         await tokens._ask()
     with pytest.raises(SignInError, match="does not answer"):
         await Provider(ConsoleSettings(oidc_issuer=endless, oidc_client_id="c")).begin("http://localhost")
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "words"),
+    [
+        (gzip.compress(b" " * (8 * ANSWER_BYTES_MAX) + b"{}"), "gzip", "packed"),
+        (b"[" * 100_000, "identity", "deep"),
+        (b"9" * 5_000, "identity", "digits"),
+        (b"\xff", "identity", "decode"),
+    ],
+)
+async def test_an_answer_that_grows_when_it_is_read_is_refused(content: bytes, encoding: str, words: str) -> None:
+    """Whatever asks, the token endpoint's client too; and no compression is asked for."""
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["Accept-Encoding"])
+        return httpx.Response(200, headers={"Content-Encoding": encoding}, stream=httpx.ByteStream(content))
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), event_hooks=BOUNDED) as client:
+        with pytest.raises(ValueError, match=words):
+            await answer_of(client, "https://id.example")
+    provider = Provider(ConsoleSettings(oidc_issuer="https://id.example", oidc_client_id="c"))
+    async with provider._client("http://localhost") as client:
+        client._transport = httpx.MockTransport(answer)
+        with pytest.raises((ValueError, RecursionError)):
+            await client.fetch_token("https://id.example/token", code="x")
+    assert asked == ["identity"] * 2
 
 
 @pytest.mark.parametrize("issuer", ["https://[x", "http://id.example", "id.example", ""])

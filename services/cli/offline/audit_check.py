@@ -81,7 +81,7 @@ def _kept(path: Path) -> "dict[str, Head]":
         return {}
     except OSError as error:
         raise AssayError(f"{path} cannot be read ({error.strerror}): check its path.") from None
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError):
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError):
         raise AssayError(
             f"{path} is no file of heads: give the one that `--audit-heads` wrote, or another name."
         ) from None

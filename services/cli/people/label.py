@@ -87,17 +87,12 @@ def label(
             f"No label could be read; the commonest reason (first in line {first.first_line}): {first.reason}."
         )
     asyncio.run(_send(labels, hidden=json))
+    found = reading.reasons(refused)
     if json:
-        found = reading.reasons(refused)
-        print_json(
-            {
-                "labels": len(labels),
-                "refused": {each.reason: each.rows for each in found},
-                "reasons": reading.as_json(found),
-            }
-        )
+        by_reason = {each.reason: each.rows for each in found}
+        print_json({"labels": len(labels), "refused": by_reason, "reasons": reading.as_json(found)})
         return
-    reading.show(reading.reasons(refused), [])
+    reading.show(found, [])
     left_out = f", {len(refused):,} rows left out" if refused else ""
     results.print(f"{len(labels):,} {'label' if len(labels) == 1 else 'labels'} written{left_out}")
 

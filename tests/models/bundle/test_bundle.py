@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -133,6 +134,28 @@ def test_a_manifest_that_is_none_is_refused(bundle_dir: Path, content: bytes) ->
     """Malformed, of the wrong kind or absurdly deep."""
     (bundle_dir / MANIFEST).write_bytes(content)
     refused(bundle_dir, "manifest.json is not valid")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        (rb'"name": "fraud"', b'"name": "../fraud"', "name"),
+        (rb'"version": 1,', b'"version": 1' + b"0" * 30 + b",", "version"),
+        (rb'"version": 1,', b'"version": %d,' % 2**63, "version"),
+        (rb'"anomaly_percentile": [0-9.]+', b'"anomaly_percentile": NaN', "thresholds.anomaly_percentile"),
+        (rb"\}\s*\Z", b"}{}", "the whole file"),
+        (rb"\}\s*\Z", b', "zzz": ' + b"[" * 900 + b"]" * 900 + b"}", "the whole file"),
+    ],
+)
+def test_a_manifest_with_one_odd_value_is_refused_at_its_place(
+    bundle_dir: Path, old: bytes, new: bytes, where: str
+) -> None:
+    """Also where a trusted key signed it: paths, numbers beyond any version, no numbers, a second document, depth."""
+    content = (bundle_dir / MANIFEST).read_bytes()
+    changed = re.sub(old, new, content, count=1)
+    assert changed != content
+    (bundle_dir / MANIFEST).write_bytes(changed)
+    refused(bundle_dir, f"manifest.json is not valid at {re.escape(where)}")
 
 
 def test_a_manifest_that_lists_other_files_is_refused(bundle_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""The audit trail: what the console's routes write, and what a check finds in it. No Kafka."""
+"""The audit trail: what the console's routes write, and what a check finds in it. Without Kafka but for its end."""
 
 import asyncio
 import json
@@ -10,16 +10,20 @@ import pytest
 
 from schemas import codec
 from schemas.audit import AuditEntry, link_of, seal_holds, sealed
+from schemas.topics import AUDIT
 from services.cases.rules import SecondPerson
-from services.console.audit import AuditTrail, Doing, Last, doing_of
+from services.console.audit import AuditTrail, Doing, Last, doing_of, newest
 from services.console.roles import ROLES, may
 from services.console.routes import TABLE
 from services.console.writer import UnwrittenError
+from services.kafka.client import transactional_producer
+from services.settings.processing import RuntimeSettings
 from services.verification.audit import Head, TrailCheck
 from tests.services.cases.test_stream import alert
 from tests.services.console.conftest import HOSTILE, PASSWORD
 from tests.services.console.stand import Stand, case_of, running
 from tests.services.console.test_gate import ask, client
+from tests.services.harness import WAIT_S_MAX, Stream
 
 CARD = "card-pseudonym-0001"
 WHOLE = f"<code>{CARD}</code>"
@@ -205,6 +209,19 @@ def test_a_record_that_is_added_by_who_has_no_key_is_named() -> None:
     assert any("again" in s for s in damage([*records, (8, records[4][1], again)], KEY))
 
 
+def test_sealed_records_that_are_written_again_once_retention_has_deleted_them_are_named() -> None:
+    """No number and no link speaks against them then, but the broker's clock does."""
+    records = filled(KEY)
+    at_ms = codec.read(AuditEntry, records[0][2]).at_ms
+    stamped = [(*record, at_ms + 1_000) for record in records]
+    assert damage(stamped, KEY) == []
+    later = [(offset + 100, key, value, at_ms + 700 * 86_400_000) for offset, key, value in records]
+    assert damage([record[:3] for record in later], KEY, begin=100) == []
+    found = damage(later, KEY, begin=100)
+    assert len(found) == len(records)
+    assert "record 100 was written +16,800.0 hours from when it says" in found[0]
+
+
 def test_a_seal_is_of_every_byte_before_it() -> None:
     """A field with the mark of a seal in its text changes nothing."""
     value = sealed(b'{"a":"\\",\\"seal\\":\\"x"}', KEY)
@@ -262,3 +279,20 @@ def test_a_decision_above_the_amount_waits_on_the_page_for_another_who_may_appro
     assert case is not None
     assert (case.state, case.decided_by, case.approved_by) == ("confirmed", "lead", "risk-officer")
     assert "approved by <b>risk-officer</b>" in officer.get("/cases/0-20").text
+
+
+async def test_the_newest_record_is_found_before_markers_of_transactions_that_were_given_up(stream: Stream) -> None:
+    """Anyone who writes there can leave them: a console that waited for a record behind them would never start."""
+    assert await newest(stream.kafka, stream.topics) is None
+    await stream.send([b"first", b"second"], [b"k", b"k"], AUDIT.name)
+    producer = transactional_producer(stream.kafka, RuntimeSettings(), f"{stream.prefix}given-up")
+    await producer.start()
+    try:
+        for _ in range(6):
+            await producer.begin_transaction()
+            await producer.send_and_wait(AUDIT.full_name(stream.prefix), b"given up")
+            await producer.abort_transaction()
+    finally:
+        await producer.stop()
+    async with asyncio.timeout(WAIT_S_MAX):
+        assert await newest(stream.kafka, stream.topics) == Last(1, link_of(b"second"))

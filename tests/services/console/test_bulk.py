@@ -1,5 +1,6 @@
 """Actions on many cases: what waits can be taken back, is written once, and survives the process. Without Kafka."""
 
+import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -175,3 +176,38 @@ async def test_what_waited_when_the_process_died_is_written_once_by_the_next(tmp
     found = [queries.case(one) for one in ("0-0", "0-10", "0-20")]
     assert [[line.action for line in case.history] for case in found if case] == [["dismiss"]] * 3
     assert second.waiting() == {}
+
+
+async def test_a_database_that_fails_for_a_moment_leaves_nothing_stuck_and_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written is known by the case's history; whatever else ends the writing ends the console, in a sentence."""
+    model = ReadModel(f"sqlite:///{tmp_path}/console.db")
+    model.take({case.case_id: case for case in CASES}, {}, [], 5)
+    queries = Queries(model)
+    bulk = Bulk(model, queries, LocalWriter(model, queries), 0.0)
+    batch = await bulk.add("ana", "dismiss", actions("0-0", "0-10"))
+
+    def fails(*_: object) -> None:
+        raise sa.exc.OperationalError("DELETE", {}, Exception("the connection is gone"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("services.console.bulk._delete", fails)
+        await bulk.write_now(batch)
+    assert (batch.is_over, batch.is_writing, bulk.ended) == (True, False, None)
+    again = Bulk(model, queries, LocalWriter(model, queries), 0.0)
+    await again.start()
+    await again.finish()
+    found = [queries.case(one) for one in ("0-0", "0-10")]
+    assert [[line.action for line in case.history] for case in found if case] == [["dismiss"]] * 2
+    with model.engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(WAITING)).scalar_one() == 0
+
+    ending = Bulk(model, queries, LocalWriter(model, queries), 0.0)
+    monkeypatch.setattr(ending, "_write", fails)
+    await ending.add("ana", "dismiss", actions("0-20"))
+    await ending.start()
+    async with asyncio.timeout(20):
+        while ending.ended is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert "ended (OperationalError" in ending.ended

@@ -201,6 +201,17 @@ def test_wrong_passwords_shut_a_name_for_a_while() -> None:
     assert not throttle.is_shut("ana")
 
 
+def test_of_names_that_no_one_has_little_is_remembered() -> None:
+    """What is typed there may be as long as a form."""
+    throttle = Throttle(lambda: 0.0)
+    for number in range(FAILURES_MAX):
+        throttle.failed("x" * 200_000 + str(number))
+    assert throttle.is_shut("x" * 200_000)
+    assert max(map(len, throttle._failures)) <= 65
+    throttle.succeeded("x" * 200_000)
+    assert not throttle.is_shut("x" * 200_000)
+
+
 def test_a_session_ends_when_it_is_old_or_idle() -> None:
     """By a clock that never jumps."""
     now_s = 0.0

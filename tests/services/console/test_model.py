@@ -1,14 +1,18 @@
 """The read model: rank, search, links, versions. On the real database, without Kafka."""
 
+import stat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from schemas import codec, topics
 from schemas.alert import ShownAttribute
 from schemas.case import Case, Mute
-from services.console.model import META, Position, ReadModel
+from services.console.follower import Batch
+from services.console.model import CASES, FINDINGS, META, MUTES, TERMS, Finding, Position, ReadModel
 from services.console.queries import Filter, Queries
 from services.console.timeline import SHOWN_MAX, Payment, timeline
 from services.errors import AssayError
@@ -129,6 +133,63 @@ def test_mutes_come_and_go(tmp_path: Path) -> None:
     assert queries.mutes([CARD]) == [mute]
     queries.model.take({}, {f"{n}:card:{CARD}": None for n in range(4)}, [], 7)
     assert queries.mutes([CARD]) == []
+
+
+def test_no_record_holds_text_or_a_key_that_a_database_refuses(tmp_path: Path) -> None:
+    """A payer chooses attributes, and any writer of the topic keys: PostgreSQL takes no NUL, and no more than a column has."""
+    shown = (ShownAttribute(name="device", words="Device", text="d\0" + "x" * 197),)
+    case = case_of([alert(1, CARD, attributes=shown)], 100)
+    queries = filled(tmp_path, [case])
+    mute = Mute(scope="card", muted_id=CARD, until_ms=None, by="a" * 100, note="so\0")
+    key = f"0:card:{CARD}"
+    finding = Finding("budget:" + "\0" * 5000, "budget", 1, b"{}")
+    queries.model.take({"\0" * 5000: None}, {key: mute, "\0" * 5000: None}, [], 6, [finding])
+    assert queries.search(shown[0].text) == [case]
+    assert queries.links(case) == []
+    assert queries.mutes([CARD])[0].note == "so\N{REPLACEMENT CHARACTER}"
+    with queries.model.engine.connect() as connection:
+        for table in (CASES, TERMS, MUTES, FINDINGS):
+            for row in connection.execute(sa.select(table)).mappings():
+                for column in table.columns:
+                    if isinstance(row[column.name], str):
+                        assert "\0" not in row[column.name]
+                        assert len(row[column.name]) <= (getattr(column.type, "length", None) or 500)
+
+
+@pytest.mark.parametrize("key", [b"", b"\0", b"\xff", b"0-1x", b"1-5", b"0-" + b"9" * 5000, b"0:card:a\0", b"1:card:a"])
+@pytest.mark.parametrize("topic", [topics.CASES, topics.CASE_MUTES])
+def test_a_deletion_under_a_key_that_nothing_has_is_refused(topic: topics.Topic, key: bytes) -> None:
+    """Of a case of another partition, too."""
+    batch = Batch()
+    with pytest.raises(codec.SchemaError):
+        batch.add(topic, SimpleNamespace(partition=0, key=key, value=None))
+    assert batch == Batch()
+    good = "0-5" if topic is topics.CASES else "0:card:a b:ü"
+    batch.add(topic, SimpleNamespace(partition=0, key=good.encode(), value=None))
+    assert good in batch.cases | batch.mutes
+
+
+@pytest.mark.parametrize("cursor", ["9" * 19 + "~0-1", "9" * 5000 + "~0-1", "-" + "9" * 19 + "~0-1", "1~0-1~", "x~0-1"])
+def test_a_place_in_the_queue_that_no_page_leads_to_is_refused(tmp_path: Path, cursor: str) -> None:
+    """Before the database is asked."""
+    with pytest.raises(ValueError):  # noqa: PT011 - a number's own words, or ours
+        filled(tmp_path, some(1)).queue(Filter(oldest_first=True), 5, cursor)
+
+
+def test_the_file_is_its_owners_alone_and_no_error_quotes_what_is_in_it(tmp_path: Path) -> None:
+    """One of an earlier version that others could read, too."""
+    file = tmp_path / "console.db"
+    file.touch(0o644)
+    file.chmod(0o644)
+    queries = filled(tmp_path, some(2))
+    assert [stat.S_IMODE(one.stat().st_mode) for one in tmp_path.glob("console.db*")] == [0o600] * len(
+        list(tmp_path.glob("console.db*"))
+    )
+    row = queries.model.engine.connect().execute(sa.select(CASES)).mappings().first()
+    assert row is not None
+    with pytest.raises(sa.exc.IntegrityError) as failed, queries.model.engine.begin() as connection:
+        connection.execute(sa.insert(CASES), dict(row))
+    assert CARD[:-1] not in str(failed.value)
 
 
 def test_a_timeline_stays_within_its_frame_whatever_the_payments_are() -> None:

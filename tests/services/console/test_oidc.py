@@ -14,8 +14,9 @@ from joserfc.jwk import ECKey, KeySet
 from oidc_provider_mock import User as ProviderUser
 from oidc_provider_mock import run_server_in_thread
 
-from services.console.oidc import Provider, roles_of
+from services.console.oidc import Provider, SignInError, roles_of
 from services.errors import SettingsError
+from services.oidc import discovered
 from services.settings.console import ConsoleSettings
 from tests.services.cases.test_stream import alert
 from tests.services.console.conftest import Client
@@ -114,10 +115,9 @@ def test_an_answer_counts_once_in_the_browser_that_asked_and_for_the_state_that_
     one, other = browser(stand), browser(stand)
     back = answer(one, "1")
     assert other.get(back).status_code == 403
-    assert one.get(back).status_code == 403, "the other's try has used it up"
-    back = answer(one, "1")
-    assert one.get(back).status_code == 200
+    assert one.get(back).status_code == 200, "the other's try has used nothing up"
     assert browser(stand).get(back).status_code == 403
+    assert one.get(back).status_code == 403
     back = answer(other, "1")
     assert other.get(back.replace("state=", "state=x")).status_code == 403
     back = answer(other, "1")
@@ -126,6 +126,53 @@ def test_an_answer_counts_once_in_the_browser_that_asked_and_for_the_state_that_
     assert other.get(back + "&iss=https%3A%2F%2Fevil.example").status_code == 403
     assert other.get("/login/oidc/answer?error=access_denied").status_code == 403
     assert other.get("/queue").status_code == 303
+
+
+async def test_sign_ins_that_others_begin_push_out_no_ones(
+    issuer: str,
+) -> None:
+    """Nothing is kept of one that is under way; it is over after its time, and counts in the process that began it alone."""
+    now_s = [0.0]
+    provider = Provider(ConsoleSettings(**settings(issuer)), lambda: now_s[0])
+    first = await provider.begin("http://localhost")
+    kept = {name: len(value) for name, value in vars(provider).items() if hasattr(value, "__len__")}
+    for _ in range(3):
+        await provider.begin("http://localhost")
+    assert {name: len(value) for name, value in vars(provider).items() if hasattr(value, "__len__")} == kept
+    state = parse_qs(urlsplit(first.url).query)["state"][0]
+    query = {"state": state, "code": "x"}
+    with pytest.raises(SignInError, match="does not hold"):
+        await provider.user(query, first.secret)
+    for secret in (None, "", "é", "AAAA", first.secret[:-8], (await provider.begin("http://localhost")).secret):
+        with pytest.raises(SignInError, match="not begun"):
+            await provider.user(query, secret)
+    with pytest.raises(SignInError, match="not begun"):
+        await Provider(ConsoleSettings(**settings(issuer))).user(query, first.secret)
+    now_s[0] = 601.0
+    with pytest.raises(SignInError, match="not begun"):
+        await provider.user(query, first.secret)
+
+
+async def test_answers_that_do_not_hold_have_the_provider_asked_no_more_than_now_and_then(
+    issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone can bring one."""
+    asked = 0
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await discovered(*arguments)
+
+    monkeypatch.setattr("services.console.oidc.discovered", counted)
+    now_s = [0.0]
+    provider = Provider(ConsoleSettings(**settings(issuer)), lambda: now_s[0])
+    for at_s in (1.0, 2.0, 12.0, 13.0):
+        now_s[0] = at_s
+        begun = await provider.begin("http://localhost")
+        with pytest.raises(SignInError, match="does not hold"):
+            await provider.user({"state": parse_qs(urlsplit(begun.url).query)["state"][0], "code": "x"}, begun.secret)
+    assert asked == 2
 
 
 async def test_a_token_that_is_of_another_client_issuer_or_sign_in_is_refused(issuer: str) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from schemas.alert import ShownAttribute
 from schemas.case import Mute
-from services.console.model import Position, ReadModel
+from services.console.model import MUTES, Finding, Position, ReadModel
 from services.console.queries import Filter, Queries
 from tests.services.cases.test_stream import alert
 from tests.services.console.stand import case_of
@@ -97,6 +99,27 @@ def test_the_read_model_on_postgresql_answers_as_on_sqlite(url: str, tmp_path: P
         assert queries.case("0-7") == cases[7]
     assert found[0] == found[1]
     assert len(found[0][0]) == 59
+
+
+def test_text_that_postgresql_would_refuse_ends_no_console(url: str) -> None:
+    """Attributes are a payer's, keys any writer's: neither NUL nor a length is an error, written or looked for."""
+    model = ReadModel(url)
+    model.clear()
+    shown = (ShownAttribute(name="device", words="Device", text="d\0" + "x" * 197),)
+    case = case_of([alert(1, "card-1", attributes=shown)], 1)
+    hostile = "\0" * 5000
+    mute = Mute(scope="card", muted_id="card-1", until_ms=None, by="a" * 100, note="so\0")
+    findings = [Finding(f"budget:{hostile}", "budget", 1, b"{}")]
+    model.take({case.case_id: case, hostile: None}, {"0:card:card-1": mute, hostile: None}, [], 5, findings)
+    queries = Queries(model)
+    assert queries.search(shown[0].text) == [case]
+    assert (queries.search(hostile), queries.case(hostile), queries.versions([hostile])) == ([], None, {})
+    assert queries.queue(Filter(assignee="\0"), 5, "0~1.0~\0").cases == []
+    with pytest.raises(ValueError, match="too large"):
+        queries.queue(Filter(oldest_first=True), 5, "9" * 19 + "~0-1")
+    with pytest.raises(sa.exc.IntegrityError) as failed, model.engine.begin() as connection:
+        connection.execute(sa.insert(MUTES), [{"record_key": "1", "scope": "card", "muted_id": "card-9", "by": None}])
+    assert "[SQL parameters hidden" in str(failed.value)
 
 
 def test_a_database_that_was_filled_is_filled_on_and_one_of_another_version_made_again(url: str) -> None:

@@ -66,8 +66,7 @@ async def test_a_policy_of_credit_lives_as_one_of_payments_does_and_every_outcom
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """None, promoted, the next in shadow, killed, promoted, a bad one refused, rolled back; then verify and replay judge."""
-    url, group = str(tmp_path / "registry"), f"{stream.prefix}credit"
-    bundle = str(ROOT / "deploy/bundles/credit")
+    url, group, bundle = str(tmp_path / "registry"), f"{stream.prefix}credit", str(ROOT / "deploy/bundles/credit")
     stream.for_commands(monkeypatch, ASSAY_REGISTRY_URL=url, ASSAY_CREDIT_GROUP=group, ASSAY_CREDIT_BUNDLE=bundle)
 
     async def assay(*words: str) -> tuple[int, Any]:

@@ -1,9 +1,11 @@
 """Who may read /metrics, and over what."""
 
 import base64
+import socket
 import ssl
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,6 +66,18 @@ def test_everything_is_served_over_tls_where_a_certificate_is_set(tmp_path: Path
         with pytest.raises((urllib.error.URLError, ConnectionError, OSError)):
             get(f"http://{address}/livez")
         assert get(f"https://{address}/metrics", ca_file=authority.ca_file)[0] == 200
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        old.set_ciphers("DEFAULT@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+        host, port = address.split(":")
+        with (
+            socket.create_connection((host, int(port)), 10) as plain,
+            pytest.raises(ssl.SSLError, match=r"(?i)alert"),  # sent by the server: the client would go on
+        ):
+            old.wrap_socket(plain)
 
 
 @pytest.mark.parametrize(

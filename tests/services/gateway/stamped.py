@@ -42,6 +42,8 @@ class Stamped:
         self._socket = connected
         self._received, self._arrived_ns = bytearray(), 0
         self._done: asyncio.Future[None] | None = None
+        self.ended: OSError | None = None
+        """Why nothing can be asked any more."""
         asyncio.get_running_loop().add_reader(connected, self._read)
 
     @classmethod
@@ -60,7 +62,9 @@ class Stamped:
         return cls(connected)
 
     async def ask(self, request: bytes) -> Exchange:
-        """Raises OSError where the connection ends."""
+        """Raises OSError where the connection ends, or has ended while nothing was asked."""
+        if self.ended is not None:
+            raise self.ended
         self._received.clear()
         self._done = asyncio.get_running_loop().create_future()
         sent_ns = time.time_ns()
@@ -103,6 +107,7 @@ class Stamped:
         return len(self._received) >= end + 4 + length
 
     def _end(self, error: OSError) -> None:
+        self.ended = error
         asyncio.get_running_loop().remove_reader(self._socket)
         if self._done is not None and not self._done.done():
             self._done.set_exception(error)

@@ -5,17 +5,21 @@ import contextlib
 import socket
 import struct
 import time
+from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from schemas.calls import CALLS
 from services.gateway import calls
 from services.gateway.calls import NAME, bounds
+from services.gateway.keys import make_key, write_keys
 from services.settings.gateway import GatewaySettings
 from tests.services.gateway.serving import Written, called
 from tests.services.harness import WAIT_S_MAX
 
+METHODS = [name for name, *_ in CALLS]
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """With the settings that begin a connection of HTTP/2."""
 
@@ -152,6 +156,20 @@ async def test_a_call_whose_message_does_not_come_ends_and_leaves_room() -> None
             with pytest.raises(grpc.aio.AioRpcError) as refused:
                 await decide(b"\xff\xff", timeout=WAIT_S_MAX)
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_who_has_no_key_is_refused_before_the_message_is_taken_in(tmp_path: Path) -> None:
+    """So no one without one has a message kept or parsed, as over HTTP."""
+    write_keys(tmp_path / "keys.json", [make_key("till", ("decide",), None, 1)[0]])
+    settings = GatewaySettings(grpc_port=0, keys_file=tmp_path / "keys.json", request_s_max=3600)
+    async with called(settings, Written()) as address:
+        begun = b"".join(headers_frame(2 * n + 1, f"{NAME}/{name}") for n, name in enumerate(METHODS))
+        client = await opened(int(address.rpartition(":")[2]), sent=PREFACE + begun)
+        heard, loop = b"", asyncio.get_running_loop()
+        async with asyncio.timeout(WAIT_S_MAX):
+            while len(ended(heard)) < len(METHODS):
+                heard += await loop.sock_recv(client, 1 << 16)
+        client.close()
 
 
 def ended(heard: bytes) -> set[int]:

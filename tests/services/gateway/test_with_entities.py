@@ -123,8 +123,7 @@ async def test_every_answer_is_the_committed_decision_whatever_stage_is_killed(s
     assert len(real) >= EVENTS
     for answer in real:
         assert codec.read(Score, json.dumps(answer["score"]).encode()) == committed[answer["id"]]
-    late = sum(waited > 350 for waited in callers.waited_ms)
-    print(f"{len(callers.waited_ms)} answers, {late} more than 50 ms after the deadline")
+    print(callers.lateness())
     assert await clean(stream) == EVENTS
 
 
