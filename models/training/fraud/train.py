@@ -133,14 +133,7 @@ def train_fraud(
     check_agreement(model, graph, cuts.test.features)
 
     on_validation = _scores(model, cuts.validation.features)
-    thresholds = choose_thresholds(
-        on_validation.probability,
-        on_validation.anomaly_percentile,
-        settings.objective,
-        cuts.validation.is_fraud,
-        settings.cuts.validation_days,
-        cuts.validation.amount,
-    )
+    thresholds = _thresholds(settings, cuts.validation, on_validation)
     on_test = _scores(model, cuts.test.features)
     manifest = Manifest(
         name=settings.name,
@@ -232,6 +225,12 @@ def _fit(settings: FraudSettings, cuts: Split, labelled: Dataset, device: torch.
     curve = fit_percentiles(legitimate_errors.numpy())
     network, trees, mix = logit.network, logit.trees, logit.mix
     return Fused(encoding, standardisation, network, calibration, vae, curve, chosen, trees, mix).eval()
+
+
+def _thresholds(settings: FraudSettings, validation: Dataset, scores: Scores) -> Thresholds:
+    days = settings.cuts.validation_days
+    truth, amount = validation.is_fraud, validation.amount
+    return choose_thresholds(scores.probability, scores.anomaly_percentile, settings.objective, truth, days, amount)
 
 
 def _metrics(
