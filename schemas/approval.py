@@ -9,7 +9,9 @@ from schemas.control import REGISTRY_STEPS_MAX, BundleRef, RegistryChannel
 from schemas.lists import ListEntry
 from schemas.person import PersonName, PersonSignature, Text
 
-Subject = Literal["bundle", "policy", "list"]
+Subject = Literal["bundle", "policy", "credit_policy", "list"]
+"""Of policies, apart by what they judge: a signature about one product is none about the other."""
+
 StepAction = Literal["promote", "rollback", "withdraw", "enter"]
 
 ENTRIES_MAX = 1_000
@@ -22,7 +24,9 @@ RequestId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", max_length=12)]
 class StepStatement(Message):
     """What is to be done: what persons approve and sign. It allows the step, and to take it back before it is recorded."""
 
-    subject: Subject = Field(description="Of which history: of bundles, of policies; or lists.")
+    subject: Subject = Field(
+        description="Of which history: of bundles, of policies of payments or of credit; or lists."
+    )
     action: StepAction = Field(description="What is to be done.")
     bundle: BundleRef | None = Field(
         None, description="The bundle or policy that is to hold the channel; none to empty it."

@@ -122,6 +122,10 @@ class BudgetSums(Message):
     days: Annotated[tuple[BudgetDay, ...], Field(max_length=DAYS_MAX)] = Field(
         (), description="The newest days, rising."
     )
+    moved: MovedThresholds | None = Field(
+        None,
+        description="Where the budget had put the thresholds for the newest of them; none: they were the policy's own.",
+    )
 
 
 class KeptDay(Message):
@@ -133,8 +137,11 @@ class KeptDay(Message):
     )
 
 
-KEPT_DAYS_MAX = 5
-"""Days that the monitor remembers, today among them."""
+DAYS_AHEAD_MAX = 2
+"""A payment may be dated a day ahead of its record, which may be stamped an hour ahead: what is dated later is no payment."""
+
+KEPT_DAYS_MAX = 7
+"""Days that the monitor remembers: today, those ahead of it, and those before that today is compared with."""
 
 
 class BudgetState(Message):

@@ -202,6 +202,7 @@ class Access:
     """What one program does with topics, and so what it may do. From it come the ACLs in deploy/acls.
 
     reads: in a consumer group of its own (grouped), or without one. grouped: these are committed to the group.
+    lag_of: it measures how far another program's group is behind on these, and reads none of them.
     transactional: writes and commits in transactions of ids that begin with `assay-<group>-`. group_suffixes: of its groups.
     """
 
@@ -211,6 +212,12 @@ class Access:
     writes: tuple[Topic, ...] = ()
     transactional: bool = False
     group_suffixes: tuple[str, ...] = ("",)
+    lag_of: tuple[str, tuple[Topic, ...]] = ("", ())
+
+    @property
+    def group_of(self) -> str:
+        """Whose consumer group it has to do with; empty where with none."""
+        return self.name if self.grouped else self.lag_of[0]
 
 
 ACCESS = (
@@ -258,6 +265,7 @@ ACCESS = (
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS, APPROVALS), writes=(CONTROL, APPROVALS)),
     Access("credit-operator", reads=(CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS), writes=(CREDIT_CONTROL,)),
     Access("auditor", reads=(AUDIT, APPROVALS)),
+    Access("autoscaler", lag_of=("scorer", (TRANSACTIONS, EVENTS, ENTITY_FEATURES))),
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
     Access("application-producer", writes=(APPLICATIONS,)),
@@ -276,8 +284,9 @@ ACCESS = (
         ),
     ),
 )
-"""analyst: who decides cases. operator: who promotes bundles and policies. auditor: who checks what people did. The producers:
-your systems that send payments, labels and applications, a login each. consumer: those that read what was found."""
+"""analyst: who decides cases. operator: who promotes bundles and policies. auditor: who checks what people did. autoscaler:
+KEDA. The producers: your systems that send payments, labels and applications, a login each. consumer: those that read what was
+found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

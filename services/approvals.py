@@ -78,7 +78,8 @@ class Request:
             off = sum(entry.removed for entry in entries)
             return f"{len(entries) - off:,} onto the list {said.line}, {off:,} off it"
         target = f"{said.bundle} ({said.bundle.digest[:12]})" if said.bundle else "nothing"
-        return f"{said.action} {said.subject} {target} as {said.channel}, in place of {said.before or 'nothing'}"
+        subject = said.subject.replace("_", " ")
+        return f"{said.action} {subject} {target} as {said.channel}, in place of {said.before or 'nothing'}"
 
     def signed(self) -> SignedStep:
         """The statement with every signature that came with it."""

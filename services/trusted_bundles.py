@@ -4,7 +4,9 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
 
 from models.bundle.files import BundleError
 from models.bundle.keys import KeyFileError, PublicKey, SealKey, fingerprint, public_key, seal_key
@@ -25,6 +27,11 @@ from services.settings.secrets import SecretError, find_secret, shown_url
 from services.storage import SHARED, open_storage
 from services.trusted_persons import step_check
 
+if TYPE_CHECKING:
+    from services.observability.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
 
 PEM_BEGIN = "-----BEGIN"
@@ -39,6 +46,16 @@ def trust_of(settings: BundleSettings) -> Trust:
         version_min=settings.bundle_version_min,
         policy_version_min=settings.policy_version_min,
     )
+
+
+def warn_unsigned(settings: BundleSettings, metrics: "Metrics") -> None:
+    """Where a service takes what no one signed, say so in its log and metrics."""
+    metrics.unsigned.set(settings.allow_unsigned_bundles)
+    if settings.allow_unsigned_bundles:
+        log.warning(
+            "bundle.unsigned_allowed",
+            next_step="who can write a bundle or policy decides: sign them, and unset ASSAY_ALLOW_UNSIGNED_BUNDLES",
+        )
 
 
 def _public_keys(settings: BundleSettings) -> tuple[PublicKey, ...]:
@@ -135,7 +152,7 @@ def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Pat
     if settings.registry_url is not None:
         registry, url = registry_of(settings), f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}"
         history = registry.history()
-        if not history and not registry_part(settings, *PolicySettings.folders, "policy").history():
+        if not history and not registry_part(settings, *PolicySettings.folders, PolicySettings.signed_as).history():
             raise BundleError(
                 f"{url} holds no registry: correct it, or publish a bundle there with `assay registry publish`, or a policy.",
                 "unreadable",

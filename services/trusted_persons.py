@@ -12,7 +12,11 @@ from services.errors import SettingsError
 from services.settings.loading import load
 from services.settings.persons import PersonsSettings
 
-FOUR_EYES = {"bundles": "bundle", "policies": "policy", "lists": "list"}
+FOUR_EYES: dict[str, tuple[Subject, ...]] = {
+    "bundles": ("bundle",),
+    "policies": ("policy", "credit_policy"),
+    "lists": ("list",),
+}
 
 
 def step_rule() -> StepRule | None:
@@ -56,5 +60,5 @@ def needs_second(subject: Subject) -> bool:
         raise SettingsError(
             f"ASSAY_PERSONS_FOUR_EYES={unknown[0]} is nothing that can wait: {', '.join(FOUR_EYES)} can."
         )
-    asked = subject in {FOUR_EYES[name] for name in names}
+    asked = any(subject in FOUR_EYES[name] for name in names)
     return asked or (subject != "list" and settings.signatures_min > 1)

@@ -17,7 +17,7 @@ from models.policy.policy_file import PolicyError, compile_policy
 from models.policy.program import Program
 from models.policy.signed import SignedPolicy, open_policy, read_policy
 from models.sources.spec_file import default_source
-from schemas.control import BundleRef, Control, PolicyChannel
+from schemas.control import POLICY_CHANNELS, BundleRef, Control, PolicyChannel
 from schemas.feature_spec import FeatureSpec
 from schemas.policy import Policy
 from schemas.source_spec import SourceSpec
@@ -45,7 +45,7 @@ def policy_registry_of(settings: BundleSettings, policies: type[PolicySettings] 
 
     policies: whose; those of applications lie apart from those of payments.
     """
-    return registry_part(settings, *policies.folders, "policy")
+    return registry_part(settings, *policies.folders, policies.signed_as)
 
 
 def deciding_policy(
@@ -91,21 +91,24 @@ def first_policies(
     settings: PolicySettings, bundles: BundleSettings, make: Callable[[SignedPolicy], T]
 ) -> tuple[T | None, T | None]:
     """What a process starts with, and what it has in shadow. make: ready to run, or BundleError. Raises AssayError."""
+    return first_policy(settings, bundles, "policy", make), first_policy(settings, bundles, "shadow_policy", make)
 
-    def started(found: FoundPolicy | None, channel: PolicyChannel) -> T | None:
+
+def first_policy(
+    settings: PolicySettings, bundles: BundleSettings, channel: PolicyChannel, make: Callable[[SignedPolicy], T]
+) -> T | None:
+    """What one channel of a process starts with. Raises AssayError."""
+    try:
+        found = (deciding_policy if channel == "policy" else shadow_policy)(settings, bundles)
         if found is None:
             return None
         for wanted, error in found.refused:
             log.error("policy.refused", policy=str(wanted), command="start", reason=error.reason, why=str(error))
         made = make(found.signed)
-        log.info("policy.loaded", policy=found.signed.name, channel=channel, why=found.why)
-        return made
-
-    try:
-        found, beside = deciding_policy(settings, bundles), shadow_policy(settings, bundles)
-        return started(found, "policy"), started(beside, "shadow_policy")
     except BundleError as error:
         raise AssayError(str(error)) from error
+    log.info("policy.loaded", policy=found.signed.name, channel=channel, why=found.why)
+    return made
 
 
 def wanted_policy(settings: PolicySettings, bundles: BundleSettings, wanted: BundleRef | None) -> SignedPolicy | None:
@@ -137,10 +140,18 @@ def known_to(bundle: Bundle, policy: Policy | None = None) -> Known:
     return known_of(bundle.manifest.feature_spec, bundle.manifest.source)
 
 
-def check_order(channel: PolicyChannel, command: Control, now: BundleRef | None) -> None:
-    """A command's policy is of the line that decides, and never older than that, unless it is meant. Raises BundleError."""
+def check_order(channel: PolicyChannel, command: Control, now: BundleRef | None, settings: PolicySettings) -> None:
+    """A command's policy is of our line, and never older than the one that decides, unless it is meant. Raises BundleError."""
     wanted = command.bundle
-    if wanted is None or now is None:
+    if wanted is None:
+        return
+    if wanted.name != settings.policy_line:
+        named = f"{settings.model_config.get('env_prefix')}POLICY_LINE"
+        raise BundleError(
+            f"{wanted} is of another line than {settings.policy_line}, which {named} names: a start would not find it.",
+            "features",
+        )
+    if now is None:
         return
     if wanted.name != now.name:
         raise BundleError(f"{wanted} is of another line than {now}, which decides.", "features")
@@ -148,12 +159,13 @@ def check_order(channel: PolicyChannel, command: Control, now: BundleRef | None)
         raise BundleError(f"{wanted} is not newer than {now}, which decides: roll back, if that is meant.", "older")
 
 
-def champion_since(settings: PolicySettings, bundles: BundleSettings, steps: int) -> bool:
-    """Whether one of the registry's steps behind the first `steps` is about the policy that decides. Raises BundleError."""
-    if bundles.registry_url is None:
+def outdated(settings: PolicySettings, bundles: BundleSettings, command: Control) -> bool:
+    """Whether the registry has taken a step about a command's channel since it was given. Raises BundleError."""
+    if bundles.registry_url is None or command.registry_steps is None:
         return False
     history = policy_registry_of(bundles, type(settings)).history()
-    return stepped(history, settings.policy_line, "champion", steps)
+    channels = [registry for registry, policy in POLICY_CHANNELS.items() if policy == command.channel]
+    return any(stepped(history, settings.policy_line, channel, command.registry_steps) for channel in channels)
 
 
 def compiled(signed: SignedPolicy, known: Known) -> Program:

@@ -119,13 +119,16 @@ class StepRule:
         if said.registry_steps > index or any(_same(one, event) for one in later):
             raise BundleError("It was signed before another step of the channel: it is repeated.", "signature")
 
-    def check_command(self, command: Control, written_at_ms: int) -> StepStatement:
-        """What persons signed for a command. written_at_ms: by the broker's clock. Raises BundleError."""
+    def check_command(self, command: Control, written_at_ms: int, policies: Subject = "policy") -> StepStatement:
+        """What persons signed for a command. Raises BundleError.
+
+        written_at_ms: by the broker's clock. policies: as what persons sign those of the service that is commanded.
+        """
         said = self.statement(command.signed)
-        subject, channel = _of_channel(command)
+        subject, channel = _of_channel(command, policies)
         if (said.subject, said.channel) != (subject, channel) or said.registry_steps != command.registry_steps:
             raise BundleError("Persons signed another step than this command.", "signature")
-        done = command.bundle == said.bundle and command.rollback == (said.action == "rollback")
+        done = command.bundle == said.bundle and command.rollback == _goes_back(said)
         taken_back = command.rollback and command.bundle == said.before and command.replaces == said.bundle
         if not (done or taken_back):
             raise BundleError("Persons signed a command about another bundle.", "signature")
@@ -138,8 +141,13 @@ def _same(one: RegistryEvent, other: RegistryEvent) -> bool:
     return (one.bundle.name, one.channel) == (other.bundle.name, other.channel)
 
 
-def _of_channel(command: Control) -> tuple[Subject, str]:
+def _goes_back(said: StepStatement) -> bool:
+    """Whether its command is a rollback: that of a first promotion empties the champion's channel."""
+    return said.action == "rollback" or (said.action == "withdraw" and said.channel == "champion")
+
+
+def _of_channel(command: Control, policies: Subject) -> tuple[Subject, str]:
     for registry, policy in POLICY_CHANNELS.items():
         if command.channel == policy:
-            return "policy", registry
+            return policies, registry
     return "bundle", command.channel

@@ -1,20 +1,45 @@
-"""The thresholds that a budget may choose from, by steps, and the step that a score reaches. Pure."""
+"""The thresholds that a budget may choose from, by steps, the step that a score reaches, and which day it is. Pure."""
 
+from datetime import date, datetime
 from functools import lru_cache
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features.local_time import local_ms
 from models.scoring.scores import Scores
-from schemas.budget import STEPS, Budget, PercentileBounds, ProbabilityBounds
+from schemas.budget import STEPS, Budget, BudgetState, KeptDay, PercentileBounds, ProbabilityBounds
 from schemas.control import MovedThresholds
 
 DAY_MS = 86_400_000
+EPOCH = date(1970, 1, 1).toordinal()
 NEAREST = 1e-6
 """So near to 0 and to 1 the steps come."""
 
 Steps = NDArray[np.intp]
+
+
+class Local(NamedTuple):
+    """Where a moment lies in its day."""
+
+    day: int
+    hour: int
+    of_hour: float
+    """Share of the hour that is over."""
+
+
+def local(event_time_ms: int, time_zone: str) -> Local:
+    """A moment in a time zone."""
+    at = datetime.fromtimestamp(event_time_ms / 1000, ZoneInfo(time_zone))
+    return Local(at.toordinal() - EPOCH, at.hour, (at.minute * 60 + at.second) / 3600)
+
+
+def today_of(state: BudgetState) -> KeptDay | None:
+    """The day of the payments' clock; None where nothing was counted of it. Payments that are dated ahead begin no day."""
+    day = local(state.clock_ms, state.sums.budget.time_zone).day
+    return next((kept for kept in state.days if kept.counted.day == day), None)
 
 
 class Ladder:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from models.bundle.files import BundleError
 from models.bundle.registry import Registry, holder
+from models.policy.budget import today_of
 from schemas import codec
 from schemas.budget import BudgetState
 from schemas.control import BundleRef, RegistryChannel
@@ -201,7 +202,8 @@ def _held(what: str, registry: Registry, line: str) -> tuple[list[Held], list[tu
 
 
 def _budget(state: BudgetState, now_ms: int) -> BudgetToday:
-    budget, newest = state.sums.budget, state.days[-1].counted if state.days else None
+    budget, found = state.sums.budget, today_of(state)
+    newest = found.counted if found is not None else None
     today = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(budget.time_zone)).date()
     day = datetime.fromtimestamp((newest.day if newest else 0) * DAY_MS / 1000, UTC).date()
     return BudgetToday(

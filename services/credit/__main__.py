@@ -23,6 +23,8 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.policy import CreditPolicySettings
 from services.settings.processing import RuntimeSettings
+from services.trusted_bundles import warn_unsigned
+from services.trusted_commands import command_guard
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,8 @@ async def start() -> None:
     )
     metrics = Metrics()
     logs.configure(runtime, metrics)
+    bundles = load(BundleSettings)
+    warn_unsigned(bundles, metrics)
     session = load_session(credit)
     bundle, name = session.bundle, f"{session.bundle.manifest.name}/{session.bundle.manifest.version}"
     metrics.model.labels(name, session.provider).set(1)
@@ -47,9 +51,10 @@ async def start() -> None:
     warm()
     model = Model(session, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model"))
     letters = DeadLetterWriter(privacy_key(runtime))
-    loader = PolicyLoader(load(CreditPolicySettings), load(BundleSettings), bundle)
+    loader = PolicyLoader(load(CreditPolicySettings), bundles, bundle)
     policies = Policies(metrics, *loader.first())
-    swapper = PolicySwapper(policies, loader, runtime.group, metrics)
+    guard = command_guard(bundles, loader.settings)
+    swapper = PolicySwapper(policies, loader, runtime.group, metrics, guard)
     swapper.follow(FollowedTable(CREDIT_CONTROL, kafka, topics.topic_prefix, swapper.take, metrics))
 
     def make_processor(source: TopicPartition) -> CreditProcessor:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -27,7 +28,16 @@ from services.observability.metrics import Metrics
 from services.observability.policy_metrics import ShownPolicies
 from services.settings.bundles import BundleSettings
 from services.settings.policy import CreditPolicySettings
-from services.trusted_policies import champion_since, check_order, compiled, first_policies, known_to, wanted_policy
+from services.trusted_commands import CommandGuard
+from services.trusted_policies import (
+    check_order,
+    compiled,
+    first_policies,
+    first_policy,
+    known_to,
+    outdated,
+    wanted_policy,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -60,10 +70,13 @@ class PolicyLoader:
         signed = wanted_policy(self.settings, self.bundles, wanted)
         return None if signed is None else self._program(signed)
 
+    def held(self, channel: PolicyChannel) -> Program | None:
+        """What a channel has by the registry as it is now. Raises AssayError."""
+        return first_policy(self.settings, self.bundles, channel, self._program)
+
     def outdated(self, command: Control) -> bool:
-        """Whether the registry has taken a step since the command. Raises BundleError."""
-        steps = command.registry_steps
-        return steps is not None and champion_since(self.settings, self.bundles, steps)
+        """Whether the registry has taken a step about its channel since the command. Raises BundleError."""
+        return outdated(self.settings, self.bundles, command)
 
     def _program(self, signed: SignedPolicy) -> Program:
         return compiled(signed, known_to(self.bundle, signed.policy))
@@ -96,6 +109,17 @@ class Policies:
         self.answers[channel] = Acknowledgement(command, program.ref if program else None)
         self._shown.show(self._held)
 
+    def settle(self, channel: PolicyChannel, held: Program | None, command: Control) -> None:
+        """What the registry says, read again: it may have moved on since this process began to start.
+
+        It is acknowledged as what became of the last command, so that the answers say what decides behind any owner.
+        """
+        now = self._held[channel]
+        if (held.ref if held else None) == (now.ref if now else None):
+            self.answers[channel] = Acknowledgement(command, now.ref if now else None)
+        else:
+            self.take(channel, held, command)
+
     def refuse(self, channel: PolicyChannel, command: Control, why: str) -> None:
         """A command that changes nothing."""
         held = self._held[channel]
@@ -116,7 +140,16 @@ class Policies:
 class PolicySwapper:
     """Obeys the commands to one consumer group, one at a time; `start` obeys the last before any partition is processed."""
 
-    def __init__(self, policies: Policies, loader: PolicyLoader, group: str, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        policies: Policies,
+        loader: PolicyLoader,
+        group: str,
+        metrics: Metrics,
+        guard: CommandGuard | None = None,
+    ) -> None:
+        """guard: judges commands by the signatures of persons."""
+        self._guard = guard
         self._policies, self._loader, self._group, self._metrics = policies, loader, group, metrics
         self._table: FollowedTable | None = None
         self._commands: dict[PolicyChannel, Control] = {}
@@ -144,10 +177,11 @@ class PolicySwapper:
         """Read every command, obey the last, continue in the background. Raises AssayError, KafkaError."""
         assert self._table is not None, "start before follow"
         await self._table.start()
-        command = self._commands.get("policy")
         try:
-            if command is not None and await self._in_loader(lambda: self._loader.outdated(command)):
-                del self._commands["policy"]
+            for channel, command in tuple(self._commands.items()):
+                if await self._in_loader(partial(self._loader.outdated, command)):
+                    del self._commands[channel]
+                    self._policies.settle(channel, await self._in_loader(partial(self._loader.held, channel)), command)
         except BundleError as error:
             raise AssayError(str(error)) from error
         await self._obey()
@@ -172,6 +206,8 @@ class PolicySwapper:
         if control.group != self._group or control.kind != "command":
             return
         if control.channel == "policy" or control.channel == "shadow_policy":
+            if self._guard is not None:
+                self._guard.saw(control, int(record.timestamp))
             self._commands[control.channel] = control
             self._news.set()
 
@@ -190,12 +226,14 @@ class PolicySwapper:
         known = self._policies.answers.get(channel)
         if known is not None and known.command.command_id == command.command_id:
             return
-        deciding = self._policies.deciding
+        deciding, guard = self._policies.deciding, self._guard
         try:
-            check_order(channel, command, deciding.ref if deciding is not None else None)
+            if guard is not None:
+                await self._in_loader(partial(guard.check, command))
+            check_order(channel, command, deciding.ref if deciding is not None else None, self._loader.settings)
             program: Program | None = None
             if channel == "policy" or command.bundle is not None:
-                program = await self._in_loader(lambda: self._loader.of(command.bundle))
+                program = await self._in_loader(partial(self._loader.of, command.bundle))
         except BundleError as error:
             self._refuse(channel, command, str(error), error.reason)
         except Exception as error:  # whatever a policy does to us, the next command must still be obeyed

@@ -6,20 +6,17 @@ the mildest thresholds with which the rest of the day, as far as earlier days an
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.policy.budget import ladder_of
+from models.policy.budget import Local, ladder_of, local, today_of
 from schemas import codec
-from schemas.budget import KEPT_DAYS_MAX, STEPS, Budget, BudgetDay, BudgetState, BudgetSums, KeptDay
+from schemas.budget import DAYS_AHEAD_MAX, KEPT_DAYS_MAX, STEPS, Budget, BudgetDay, BudgetState, BudgetSums, KeptDay
 from schemas.control import Control
 from schemas.metric import ScoringMetric
 
-EPOCH = date(1970, 1, 1).toordinal()
 PAYMENTS_MIN = 200
 """Before so many payments of a day nothing is said of the rest of it, where no day before is known."""
 
@@ -44,21 +41,6 @@ SWAP_MS = 60_000
 
 Table = MutableMapping[bytes, bytes]
 Array = NDArray[np.float64]
-
-
-class Local(NamedTuple):
-    """Where a moment lies in its day."""
-
-    day: int
-    hour: int
-    of_hour: float
-    """Share of the hour that is over."""
-
-
-def local(event_time_ms: int, time_zone: str) -> Local:
-    """A moment in a time zone."""
-    at = datetime.fromtimestamp(event_time_ms / 1000, ZoneInfo(time_zone))
-    return Local(at.toordinal() - EPOCH, at.hour, (at.minute * 60 + at.second) / 3600)
 
 
 def state_problem(message: Any) -> str | None:
@@ -87,12 +69,14 @@ class Budgets:
         if sums.budget is None:
             return None
         before = self._states.get(sums.budget.policy.name)
-        if before is not None and offset <= before.offset:
-            return None
+        if before is not None and offset <= before.offset and sums.clock_ms <= before.clock_ms:
+            return None  # later payments than any of before are no repetition: the topic was made again
         state = _added(before, sums, sums.budget, offset)
         step = wanted_step(state)
         if step is None or not _worth_it(state, step):
-            return state, None
+            if not _astray(state):
+                return state, None
+            step = state.step
         fields = {"step": step, "commanded_ms": state.clock_ms, "commanded_used": used_today(state)}
         return state.model_copy(update=fields), _command(state, step, offset, sums.until_ms)
 
@@ -119,7 +103,7 @@ def _command(state: BudgetState, step: int, offset: int, at_ms: int) -> Control:
 
 def wanted_step(state: BudgetState) -> int | None:
     """The mildest step with which the rest of the day uses no more than is left; None while too little is known."""
-    budget, today = state.sums.budget, _today(state)
+    budget, today = state.sums.budget, today_of(state)
     if today is None:
         return None
     now = local(state.clock_ms, budget.time_zone)
@@ -179,15 +163,17 @@ def _worth_it(state: BudgetState, step: int) -> bool:
     return state.clock_ms - state.commanded_ms >= INTERVAL_MS or spent >= SPENT * state.sums.budget.per_day
 
 
+def _astray(state: BudgetState) -> bool:
+    """Whether scorers hold other thresholds than they were commanded, long after that: it was lost, or the group is another."""
+    if state.step < 0 or state.clock_ms - state.commanded_ms < INTERVAL_MS:
+        return False
+    return state.sums.moved != ladder_of(state.sums.budget).thresholds(state.step)
+
+
 def used_today(state: BudgetState) -> float:
-    """What the day of the newest payment has used."""
-    today = _today(state)
+    """What the day of the payments' clock has used."""
+    today = today_of(state)
     return today.counted.used if today is not None else 0.0
-
-
-def _today(state: BudgetState) -> KeptDay | None:
-    day = local(state.clock_ms, state.sums.budget.time_zone).day
-    return next((kept for kept in state.days if kept.counted.day == day), None)
 
 
 def _added(before: BudgetState | None, metric: ScoringMetric, sums: BudgetSums, offset: int) -> BudgetState:
@@ -196,7 +182,8 @@ def _added(before: BudgetState | None, metric: ScoringMetric, sums: BudgetSums, 
     known = before if before is not None and _alike(before.sums.budget, sums.budget) else None
     days = {kept.counted.day: kept for kept in known.days} if known is not None else {}
     for one in sums.days:
-        days[one.day] = _grown(days.get(one.day), one, now)
+        if one.day <= now.day + DAYS_AHEAD_MAX:
+            days[one.day] = _grown(days.get(one.day), one, now)
     kept = tuple(days[day] for day in sorted(days))[-KEPT_DAYS_MAX:]
     about = sums.model_copy(update={"days": ()})
     if before is None or (before.sums.policy != sums.policy and not _late(before, sums, metric.until_ms)):
@@ -211,7 +198,7 @@ def _added(before: BudgetState | None, metric: ScoringMetric, sums: BudgetSums, 
 
 def _late(before: BudgetState, sums: BudgetSums, until_ms: int) -> bool:
     """Whether they are of a partition that has not swapped yet."""
-    return sums.policy == before.replaced and until_ms - before.since_ms < SWAP_MS
+    return sums.policy == before.replaced and abs(until_ms - before.since_ms) < SWAP_MS
 
 
 def _alike(one: Budget, other: Budget) -> bool:

@@ -16,6 +16,8 @@ from services.observability.low_rate_metrics import MonitorMetrics
 
 log = structlog.get_logger(__name__)
 
+PARTITIONS_MAX = 10_000
+
 
 class BudgetControl:
     """Moves thresholds. What it commands follows from the records that it read, so a repetition commands the same."""
@@ -24,10 +26,12 @@ class BudgetControl:
         self._app, self._metrics = app, metrics
         table = app.table(MONITOR_BUDGETS, 1, state_problem)
         self._budgets = Budgets(table)
+        self._counted: dict[tuple[str, int], str] = {}
         app.recovered(table, self._budgets.recover)
 
     async def take(self, sums: ScoringMetric, message: Any) -> None:
         """The next sums of `scoring-metrics`."""
+        self._follow(sums)
         found = self._budgets.add(sums, message.offset)
         if found is None:
             return
@@ -40,6 +44,17 @@ class BudgetControl:
             log.info("budget.moved", policy=str(command.bundle), thresholds=str(command.thresholds), step=state.step)
         self._budgets.keep(state)
         self._show(state)
+
+    def _follow(self, sums: ScoringMetric) -> None:
+        """Show nothing of a line whose budget no partition counts any more: it ended with its policy."""
+        place, counted = (sums.source_topic, sums.source_partition), self._counted
+        before = counted.pop(place, None)
+        if sums.budget is not None:
+            counted[place] = sums.budget.policy.name
+        if len(counted) > PARTITIONS_MAX:
+            del counted[next(iter(counted))]
+        if before is not None and before not in counted.values():
+            self._metrics.forget_budget(before)
 
     def _show(self, state: BudgetState) -> None:
         line, metrics = state.sums.policy.name, self._metrics

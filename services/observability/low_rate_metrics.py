@@ -74,3 +74,8 @@ class MonitorMetrics:
         )
         self.budget_threshold = gauge("budget_threshold", "Where the budget has put a threshold.", "line", "score")
         self.budget_moves = counter("budget_moves", "Commands that moved the thresholds of a line.", "line")
+
+    def forget_budget(self, line: str) -> None:
+        """Show nothing more of a line's budget."""
+        for shown in (self.budget_per_day, self.budget_used, self.budget_strictness, self.budget_threshold):
+            shown.remove_by_labels({"line": line})

@@ -6,11 +6,9 @@ import structlog
 from aiokafka import TopicPartition
 
 from models.bundle.files import BundleError
-from models.bundle.registry import Registry
 from models.features.fold import warm
 from models.features.history import FeatureStateError
 from models.sources.spec_file import scorer_input
-from schemas.approval import Subject
 from schemas.topics import CONTROL, CONTROL_ANSWERS, LISTS, SCORER_OUTPUTS, TERMINAL_PROFILES, Topic
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm as warm_duplicates
@@ -30,7 +28,6 @@ from services.scorer.policies import PolicyLoader, PolicySwapper
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Shares
-from services.scorer.signed_commands import CommandGuard
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
 from services.settings.bundles import BundleSettings
@@ -40,9 +37,8 @@ from services.settings.policy import PolicySettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
-from services.trusted_bundles import registry_of
-from services.trusted_persons import step_rule
-from services.trusted_policies import policy_registry_of
+from services.trusted_bundles import warn_unsigned
+from services.trusted_commands import command_guard
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +53,7 @@ async def start() -> None:
         log.warning(
             "privacy.ephemeral_key", next_step="set ASSAY_PRIVACY_KEY, so that hashes in dead letters stay comparable"
         )
-    _warn_unsigned(bundles, metrics)
+    warn_unsigned(bundles, metrics)
     loader = Loader(scorer, bundles, metrics)
     model = loader.first()
     warm(model.feature_spec)
@@ -92,7 +88,7 @@ async def start() -> None:
     table = FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)
     followed = ConditionalTable(table, profiled)
     list_table, follow_lists = _following_lists(kafka, topics, models, lists, metrics)
-    guard = _guard(bundles)
+    guard = command_guard(bundles, policy_loader.settings)
     policies = PolicySwapper(models, policy_loader, metrics, follow_lists, guard)
     swapper = Swapper(models, loader, runtime.group, metrics, followed.follow, policies, guard)
     swapper.follow(
@@ -102,23 +98,6 @@ async def start() -> None:
     reads = (CONTROL, CONTROL_ANSWERS, TERMINAL_PROFILES, *([LISTS] if models.asks_lists else []))
     service = Service([source], SCORER_OUTPUTS, make_processor, [swapper, followed, list_table], reads)
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
-
-
-def _guard(bundles: BundleSettings) -> CommandGuard | None:
-    """What judges commands by the signatures of persons; None where none are needed. Raises AssayError."""
-    try:
-        rule = step_rule()
-    except BundleError as error:
-        raise AssayError(str(error)) from error
-    if rule is None:
-        return None
-
-    def registry(subject: Subject) -> Registry | None:
-        if bundles.registry_url is None:
-            return None
-        return policy_registry_of(bundles) if subject == "policy" else registry_of(bundles)
-
-    return CommandGuard(rule, registry)
 
 
 def _following_lists(
@@ -137,15 +116,6 @@ def _following_lists(
         await table.follow()
 
     return table, follow
-
-
-def _warn_unsigned(bundles: BundleSettings, metrics: Metrics) -> None:
-    metrics.unsigned.set(bundles.allow_unsigned_bundles)
-    if bundles.allow_unsigned_bundles:
-        log.warning(
-            "bundle.unsigned_allowed",
-            next_step="who can write a bundle decides what is fraud: sign bundles, and unset ASSAY_ALLOW_UNSIGNED_BUNDLES",
-        )
 
 
 async def _check_log(kafka: KafkaSettings, topics: TopicSettings, source: Topic, needed_ms: int) -> None:

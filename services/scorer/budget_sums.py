@@ -10,7 +10,7 @@ from models.policy.budget import ladder_of, local_days
 from models.policy.program import CHALLENGE, REVIEW
 from models.scoring.scores import Scores
 from schemas.budget import DAYS_MAX, STEPS, Budget, BudgetDay, BudgetSums
-from schemas.control import BundleRef
+from schemas.control import BundleRef, MovedThresholds
 from services.scorer.decide import BoolArray, Outcomes
 from services.scorer.ruling import Ruled
 
@@ -30,6 +30,7 @@ class BudgetCounter:
         self._group, self.policy, self._budget = group, policy, budget
         self._ladder = ladder_of(budget)
         self._days: dict[int, _Day] = {}
+        self._moved: MovedThresholds | None = None
 
     def reset(self) -> None:
         """After a record was written."""
@@ -42,8 +43,10 @@ class BudgetCounter:
         scores: Scores,
         outcomes: Outcomes,
         ruled: Ruled,
+        moved: MovedThresholds | None = None,
     ) -> None:
-        """Count a batch."""
+        """Count a batch. moved: where the budget has put the thresholds that judged it."""
+        self._moved = moved
         ends = local_days(np.array([event_time_ms.min(), event_time_ms.max()]), self._budget.time_zone).tolist()
         if ends[0] == ends[1]:
             self._count(ends[0], slice(None), amount, scores, outcomes, ruled)
@@ -112,4 +115,6 @@ class BudgetCounter:
                     weights=weights,
                 )
             )
-        return BudgetSums(group=self._group, policy=self.policy, budget=self._budget, days=tuple(days))
+        return BudgetSums(
+            group=self._group, policy=self.policy, budget=self._budget, days=tuple(days), moved=self._moved
+        )

@@ -80,6 +80,7 @@ class Loader:
                 raise BundleError(
                     f"{wanted} is asked for and no registry is set: set ASSAY_REGISTRY_URL.", "unreadable"
                 )
+            self._check_line(wanted)
             bundle = published_bundle(self._registry, wanted, self.trust)
         except BundleError as error:
             own = self._own() if error.reason == "unreadable" else None
@@ -94,6 +95,16 @@ class Loader:
             return None
         history, line = self._registry.history(), self._bundles.registry_line
         return holder(history, line, "champion") if stepped(history, line, "champion", steps) else None
+
+    def _check_line(self, wanted: BundleRef) -> None:
+        """Raises BundleError where the next start would not find it."""
+        line = self._bundles.registry_line
+        if wanted.name == line or ((own := self._own()) is not None and own.digest == wanted.digest):
+            return
+        raise BundleError(
+            f"{wanted} is of another line than {line}, which ASSAY_REGISTRY_LINE names: a start would not find it.",
+            "features",
+        )
 
     def _own(self) -> Bundle | None:
         """ASSAY_BUNDLE, if it is sound."""

@@ -22,10 +22,18 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.scored import Acknowledgement
-from services.scorer.signed_commands import CommandGuard
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
-from services.trusted_policies import champion_since, check_order, compiled, first_policies, known_of, wanted_policy
+from services.trusted_commands import CommandGuard
+from services.trusted_policies import (
+    check_order,
+    compiled,
+    first_policies,
+    first_policy,
+    known_of,
+    outdated,
+    wanted_policy,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +64,13 @@ class PolicyLoader:
         signed = wanted_policy(self.settings, self.bundles, wanted)
         return None if signed is None else policy_beside(signed, model)
 
-    def champion_since(self, steps: int) -> bool:
-        """Whether one of the registry's steps behind the first `steps` is about the policy that decides. Raises BundleError."""
-        return champion_since(self.settings, self.bundles, steps)
+    def held(self, channel: PolicyChannel, model: Model) -> ActivePolicy | None:
+        """What a channel has by the registry as it is now. Raises AssayError."""
+        return first_policy(self.settings, self.bundles, channel, partial(policy_beside, model=model))
+
+    def outdated(self, command: Control) -> bool:
+        """Whether the registry has taken a step about its channel since the command. Raises BundleError."""
+        return outdated(self.settings, self.bundles, command)
 
 
 class PolicySwapper:
@@ -91,12 +103,29 @@ class PolicySwapper:
         self._thresholds = command
 
     async def begin(self, executor: Executor) -> None:
-        """The last commands, unless the registry has taken a step since."""
-        command = self._commands.get("policy")
-        steps = command.registry_steps if command is not None else None
-        if steps is not None and await _in(executor, partial(self._loader.champion_since, steps)):
-            del self._commands["policy"]
+        """The last commands; where the registry has taken a step since, what it says. Raises AssayError."""
+        try:
+            for channel, command in tuple(self._commands.items()):
+                if await _in(executor, partial(self._loader.outdated, command)):
+                    del self._commands[channel]
+                    await self._settle(channel, command, executor)
+        except BundleError as error:
+            raise AssayError(str(error)) from error
         await self.work(executor)
+
+    async def _settle(self, channel: PolicyChannel, command: Control, executor: Executor) -> None:
+        """What the registry says, read again: it may have moved on since this process began to start.
+
+        It is acknowledged as what became of the last command, so that the answers say what decides behind any owner.
+        """
+        now = self._models.policy if channel == "policy" else self._models.shadow_policy
+        held = await _in(executor, partial(self._loader.held, channel, self._models.champion))
+        if (held.ref if held else None) == (now.ref if now else None):
+            self._models.answers[channel] = Acknowledgement(command, now.ref if now else None)
+            return
+        if held is not None and held.program.policy.lists:
+            await self._follow_lists()
+        self._models.set_policy(channel, held, command)
 
     async def work(self, executor: Executor) -> None:
         """Do what the commands say."""
@@ -131,7 +160,7 @@ class PolicySwapper:
             if self._guard is not None:
                 await _in(executor, partial(self._guard.check, command))
             now = self._models.policy
-            check_order(channel, command, None if now is None else now.ref)
+            check_order(channel, command, None if now is None else now.ref, self._loader.settings)
             active: ActivePolicy | None = None
             if channel == "policy" or command.bundle is not None:
                 model = self._models.champion

@@ -194,7 +194,7 @@ class ScoringProcessor:
             )
             if self._sums.budget is not None and judged.ruled is not None:
                 counted = batch.event_time_ms, batch.amount, judged.scores, judged.outcomes, judged.ruled
-                self._sums.budget.count(*counted)
+                self._sums.budget.count(*counted, moved=policies[2])
             if beside is not None:
                 self._sums.count_challenger(beside.scores, beside.alert, judged.outcomes.alert)
             started_s = monotonic_s()

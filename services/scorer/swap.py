@@ -27,7 +27,7 @@ from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import Model, Models
 from services.scorer.policies import PolicySwapper
-from services.scorer.signed_commands import CommandGuard
+from services.trusted_commands import CommandGuard
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +136,7 @@ class Swapper:
             self._note_answer(control)
             return
         if self._guard is not None:
-            self._guard.saw(control, record)
+            self._guard.saw(control, int(record.timestamp))
         if control.channel == "policy" or control.channel == "shadow_policy":
             if self._policies is not None:
                 self._policies.take(control.channel, control)

@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from schemas.approval import Subject
 from schemas.base import Line
 from schemas.policy import Judges
 
@@ -17,6 +18,8 @@ class PolicySettings(BaseSettings):
     judges: ClassVar[Judges] = "payments"
     folders: ClassVar[tuple[str, str]] = ("policies", "policy-events")
     """Of the registry: what is published, and its history."""
+    signed_as: ClassVar[Subject] = "policy"
+    """What persons sign when they sign its steps."""
 
     policy: Path | None = Field(
         None,
@@ -34,6 +37,7 @@ class CreditPolicySettings(PolicySettings):
     model_config = SettingsConfigDict(env_prefix="ASSAY_CREDIT_", extra="ignore", frozen=True)
     judges: ClassVar[Judges] = "applications"
     folders: ClassVar[tuple[str, str]] = ("credit-policies", "credit-policy-events")
+    signed_as: ClassVar[Subject] = "credit_policy"
 
     policy: Path | None = Field(
         None,

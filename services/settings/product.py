@@ -29,8 +29,8 @@ class ProductSettings(BaseSettings):
     product: ProductName | None = Field(
         None,
         description="Name of the product, where several are side by side on one cluster: topics are NAME.scores and so on, "
-        "groups NAME.scorer and so on (unless a setting names one), the registry's line is NAME, and metrics have the label "
-        "product. Transactional ids and snapshots are the group's.",
+        "groups NAME.scorer and so on (unless a setting names one), the registry's lines of bundles and policies are NAME, and "
+        "metrics have the label product. Transactional ids and snapshots are the group's.",
     )
 
 
@@ -41,7 +41,19 @@ def group_of(product: str, service: str) -> str:
 
 def of_product(settings: BaseSettings, product: str) -> dict[str, Any]:
     """What of these settings comes from the product's name: the topics' prefix, and what no variable sets."""
-    from services.settings import bundles, cases, converter, credit, intake, kafka, monitor, processing, profiler
+    from services.settings import (
+        bundles,
+        cases,
+        converter,
+        credit,
+        entities,
+        intake,
+        kafka,
+        monitor,
+        policy,
+        processing,
+        profiler,
+    )
 
     if isinstance(settings, kafka.TopicSettings):
         return {"topic_prefix": f"{settings.topic_prefix}{product}."}
@@ -49,11 +61,14 @@ def of_product(settings: BaseSettings, product: str) -> dict[str, Any]:
         processing.RuntimeSettings: ("group", group_of(product, "scorer")),
         intake.IntakeSettings: ("group", group_of(product, "intake")),
         converter.ConverterSettings: ("group", group_of(product, "converter")),
+        entities.EntitiesSettings: ("group", group_of(product, "entities")),
         profiler.ProfilerSettings: ("group", group_of(product, "profiler")),
         credit.CreditSettings: ("group", group_of(product, "credit")),
         cases.CasesSettings: ("group", group_of(product, "cases")),
         monitor.MonitorSettings: ("group", group_of(product, "monitor")),
         bundles.BundleSettings: ("registry_line", product),
+        policy.PolicySettings: ("policy_line", product),
+        policy.CreditPolicySettings: ("policy_line", product),
     }
     name, value = derived.get(type(settings), ("", ""))
     return {} if not name or name in settings.model_fields_set else {name: value}

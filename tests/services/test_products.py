@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
@@ -15,18 +16,30 @@ from services.errors import SettingsError
 from services.kafka.client import admin
 from services.settings.bundles import BundleSettings
 from services.settings.cases import CasesSettings
+from services.settings.converter import ConverterSettings
 from services.settings.credit import CreditSettings
+from services.settings.entities import EntitiesSettings
 from services.settings.intake import IntakeSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.monitor import MonitorSettings
 from services.settings.names import settings_classes
+from services.settings.policy import CreditPolicySettings, PolicySettings
 from services.settings.processing import RuntimeSettings
 from services.settings.profiler import ProfilerSettings
 from tests.services.cli.test_app import run_main
 from tests.services.harness import UNSET, Scorer, Stream, payment
 
-GROUPED = (RuntimeSettings, IntakeSettings, ProfilerSettings, CreditSettings, CasesSettings, MonitorSettings)
+GROUPED: tuple[Any, ...] = (
+    RuntimeSettings,
+    IntakeSettings,
+    ProfilerSettings,
+    CreditSettings,
+    CasesSettings,
+    MonitorSettings,
+    ConverterSettings,
+    EntitiesSettings,
+)
 
 
 @pytest.fixture
@@ -48,6 +61,8 @@ def test_without_a_product_every_name_is_as_it_always_was(no_settings: pytest.Mo
         "assay-credit",
         "assay-cases",
         "assay-monitor",
+        "assay-converter",
+        "assay-entities",
     ]
 
 
@@ -58,6 +73,7 @@ def test_all_names_come_of_the_products_and_what_a_setting_names_stays(no_settin
     no_settings.setenv("ASSAY_CASES_GROUP", "our-cases")
     assert load(TopicSettings).topic_prefix == "test.transfers."
     assert load(BundleSettings).registry_line == "transfers"
+    assert [load(settings).policy_line for settings in (PolicySettings, CreditPolicySettings)] == ["transfers"] * 2
     assert [load(settings).group for settings in GROUPED] == [
         "transfers.scorer",
         "transfers.intake",
@@ -65,6 +81,8 @@ def test_all_names_come_of_the_products_and_what_a_setting_names_stays(no_settin
         "transfers.credit",
         "our-cases",
         "transfers.monitor",
+        "transfers.converter",
+        "transfers.entities",
     ]
     ids = set()
     for product in ("transfers", "cards"):
@@ -153,3 +171,11 @@ def test_rights_are_the_products_own(
     assert ids == {f"assay-transfers.scorer-transfers.{topic}-" for topic in topics}
     assert {grant["name"] for grant in grants if grant["resource"] == "group"} == {"transfers.scorer"}
     assert all(grant["name"].startswith("transfers.") for grant in grants if grant["resource"] == "topic")
+
+
+def test_every_group_of_a_setting_is_the_products(no_settings: pytest.MonkeyPatch) -> None:
+    """One that is not would be shared by two products."""
+    grouped = {settings for settings in settings_classes() if "group" in settings.model_fields}
+    assert grouped == set(GROUPED)
+    lined = {s for s in settings_classes() if any(name.endswith("_line") for name in s.model_fields)}
+    assert lined == {BundleSettings, PolicySettings, CreditPolicySettings}

@@ -95,6 +95,16 @@ def test_the_same_bundle_is_tried_in_a_child_once_a_process(desk: Desk, monkeypa
     assert tried == ["fraud/2", "fraud/3"]
 
 
+def test_a_bundle_that_the_next_start_would_not_find_is_not_taken(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of another line than the settings name: unless it is ASSAY_BUNDLE itself."""
+    monkeypatch.setattr(model, "check_in_child", lambda bundle: None)
+    other = desk.settings.model_copy(update={"registry_line": "transfers"})
+    loader = Loader(scorer(desk.directory / "v1"), other, Metrics())
+    with pytest.raises(BundleError, match="fraud/2 is of another line than transfers, which ASSAY_REGISTRY_LINE names"):
+        loader.of(desk.refs[2])
+    assert loader.of(desk.refs[1]).bundle == desk.refs[1]
+
+
 def test_a_champion_that_was_tampered_with_gives_way_to_the_one_before_loudly(desk: Desk) -> None:
     """For the scorer and for every command alike."""
     desk.promote(1)

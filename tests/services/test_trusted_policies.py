@@ -8,12 +8,19 @@ import pytest
 from models.bundle.files import BundleError
 from models.bundle.keys import private_key, write_key_pair
 from models.policy.signed import ref_of, signed, write_policy
+from schemas.control import BundleRef
 from schemas.policy import Policy
 from schemas.registry import RegistryEvent
 from services.settings.bundles import BundleSettings
 from services.settings.policy import CreditPolicySettings, PolicySettings
-from services.trusted_policies import deciding_policy, policies_by_name, policy_registry_of, published_policy
-from tests.models.bundle.test_persons import persons_file
+from services.trusted_policies import (
+    check_order,
+    deciding_policy,
+    policies_by_name,
+    policy_registry_of,
+    published_policy,
+)
+from tests.models.bundle.test_persons import command, persons_file
 from tests.models.bundle.test_persons import signed as signed_step
 
 
@@ -85,10 +92,10 @@ def test_a_policy_is_found_by_the_name_that_outputs_give_it(settings: BundleSett
     assert find("fraud/1@000000000000") is None
 
 
-def test_a_step_of_a_credit_policy_counts_where_a_person_signed_it_as_one_of_a_policy(
+def test_a_step_of_a_policy_counts_where_a_person_signed_it_as_one_of_its_product(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As commands have it signed, and as policies of payments are checked; one of a bundle stays void."""
+    """As commands have it signed; one of a bundle, or of the other product, stays void."""
     monkeypatch.setenv("ASSAY_PERSONS_FILE", str(persons_file(tmp_path / "persons.yaml")))
     monkeypatch.setenv("ASSAY_PERSONS_SIGNATURES_MIN", "1")
     write_key_pair(tmp_path / "release")
@@ -99,9 +106,28 @@ def test_a_step_of_a_credit_policy_counts_where_a_person_signed_it_as_one_of_a_p
     for settings in (PolicySettings, CreditPolicySettings):
         registry = policy_registry_of(found, settings)
         registry.publish(signed(policy, private_key(tmp_path / "release.key")), publish)
-        step = signed_step("rosa", subject="bundle", registry_steps=1, **said)
-        registry.promote(promote.model_copy(update={"signed": step}))
-        assert registry.holds("credit", "champion") is None
-        step = signed_step("rosa", subject="policy", registry_steps=2, **said)
+        (other,) = {"policy", "credit_policy"} - {settings.signed_as}
+        for steps, subject in enumerate(("bundle", other), 1):
+            step = signed_step("rosa", subject=subject, registry_steps=steps, **said)
+            registry.promote(promote.model_copy(update={"signed": step}))
+            assert registry.holds("credit", "champion") is None
+        step = signed_step("rosa", subject=settings.signed_as, registry_steps=3, **said)
         registry.promote(promote.model_copy(update={"signed": step}))
         assert registry.holds("credit", "champion") == ref_of(policy)
+
+
+def test_a_command_of_another_line_than_the_settings_is_refused(settings: BundleSettings) -> None:
+    """It would decide until the next start, which looks for the line of the settings alone."""
+    ours, theirs = (BundleRef(name=name, version=3, digest="a" * 64) for name in ("fraud", "transfers"))
+    now = ref_of(Policy(name="fraud", version=2))
+    for deciding in (None, now):
+        check_order("policy", command(None, channel="policy", bundle=ours), deciding, PolicySettings())
+        for channel in ("policy", "shadow_policy"):
+            asked = command(None, channel=channel, bundle=theirs)
+            with pytest.raises(BundleError, match="than fraud, which ASSAY_POLICY_LINE names"):
+                check_order(channel, asked, deciding, PolicySettings())
+    with pytest.raises(BundleError, match="than credit, which ASSAY_CREDIT_POLICY_LINE names"):
+        check_order("policy", command(None, channel="policy", bundle=ours), None, CreditPolicySettings())
+    own = ref_of(Policy(name="own", version=1))
+    with pytest.raises(BundleError, match="than own/1, which decides"):
+        check_order("policy", command(None, channel="policy", bundle=ours), own, PolicySettings())

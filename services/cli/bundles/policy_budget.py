@@ -31,7 +31,7 @@ def budget(json: Json = False) -> None:
 
 def about(state: "BudgetState") -> dict[str, Any]:
     """One line's budget, for people and programs."""
-    from datetime import date, timedelta
+    from datetime import UTC, date, datetime, timedelta
 
     from models.policy.budget import ladder_of
     from schemas.budget import STEPS
@@ -54,6 +54,7 @@ def about(state: "BudgetState") -> dict[str, Any]:
         "counts": sums.budget.counts,
         "per_day": per_day,
         "time_zone": sums.budget.time_zone,
+        "counted_until": datetime.fromtimestamp(state.clock_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M"),
         "bounds": sums.budget.model_dump(include={"probability", "anomaly_percentile"}, exclude_none=True),
         "thresholds": moved,
         "strictness": state.step / STEPS if state.step >= 0 else None,
@@ -65,7 +66,8 @@ def _print(found: dict[str, Any]) -> None:
     from rich.table import Table
 
     words = str(found["counts"]).replace("_", " ")
-    results.print(shown(f"{found['policy']}: {found['per_day']:g} {words} a day, {found['time_zone']}"))
+    until = f"payments until {found['counted_until']} UTC"
+    results.print(shown(f"{found['policy']}: {found['per_day']:g} {words} a day, {found['time_zone']}; {until}"))
     for name, bounds in found["bounds"].items():
         now = f"{found['thresholds'][name]:.6g}" if found["thresholds"] else "the policy's own"
         between = f"between {bounds['lowest']:g} and {bounds['highest']:g}"

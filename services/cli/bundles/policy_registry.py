@@ -99,7 +99,7 @@ def promote(
         "before": before,
         "why": why,
     }
-    by = allowed("policy", request, len(history), **said)
+    by = allowed(policy_settings(product).signed_as, request, len(history), **said)
     promoted = step("promote", wanted, "champion", why, by.signed)
     change(
         order("policy", wanted, why, by, before),
@@ -137,7 +137,7 @@ def rollback(
     if now is None:
         raise AssayError(f"No policy of {name} decides by the registry, so there is nothing to take back.")
     said = {"action": "rollback" if target else "withdraw", "line": name, "channel": "champion"}
-    by = allowed("policy", request, len(history), **said, bundle=target, before=now, why=why)
+    by = allowed(policy_settings(product).signed_as, request, len(history), **said, bundle=target, before=now, why=why)
 
     def record() -> None:
         if target is None:
@@ -180,7 +180,9 @@ def shadow(
     name = _line(product) if policy is None else parsed(policy)[0]
     wanted, before = registry.published(*parsed(policy)) if policy else None, holder(history, name, "challenger")
     said = {"line": name, "channel": "challenger", "bundle": wanted, "before": before, "why": why}
-    by = allowed("policy", request, len(history), action="promote" if wanted else "withdraw", **said)
+    by = allowed(
+        policy_settings(product).signed_as, request, len(history), action="promote" if wanted else "withdraw", **said
+    )
     asked = order("shadow_policy", wanted, why, by, before)
 
     def record() -> object:

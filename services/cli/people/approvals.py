@@ -8,6 +8,7 @@ import typer
 from services.cli.output import print_json, results, shown
 
 if TYPE_CHECKING:
+    from schemas.approval import StepStatement
     from services.approvals import Request
 
 app = typer.Typer(
@@ -18,15 +19,6 @@ app = typer.Typer(
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="As `list` shows it.")]
 Note = Annotated[str, typer.Option(help="Your words, for the record.")]
 Json = Annotated[bool, typer.Option("--json", help="One line of JSON.")]
-
-COMMANDS = {
-    ("bundle", "promote"): "assay registry promote",
-    ("bundle", "rollback"): "assay registry rollback",
-    ("bundle", "withdraw"): "assay registry withdraw",
-    ("policy", "promote"): "assay policy promote",
-    ("policy", "rollback"): "assay policy rollback",
-    ("policy", "withdraw"): "assay policy shadow --off",
-}
 
 
 @app.command("list", epilog="Example: assay approvals list --all --json")
@@ -72,9 +64,7 @@ def approve(request_id: RequestId, note: Note = "", json: Json = False) -> None:
         asyncio.run(_write_entries(request, by))
         then = f"written to the list {request.statement.line}"
     else:
-        bundle = f" {request.statement.bundle}" if request.statement.action == "promote" else ""
-        command = COMMANDS[request.statement.subject, request.statement.action]
-        then = f"now `{command}{bundle} --request {request_id}` does it"
+        then = f"now `{_command(request.statement)} --request {request_id}` does it"
     if json:
         print_json({"request": request_id, "approved_by": by, "signed": given.signature is not None, "then": then})
     else:
@@ -93,6 +83,19 @@ def reject(request_id: RequestId, note: Note = "", json: Json = False) -> None:
         print_json({"request": request_id, "rejected_by": by})
     else:
         results.print(shown(f"{request_id}: rejected by {by}"))
+
+
+def _command(said: "StepStatement") -> str:
+    """What does a step that was approved."""
+    beside, promotes = said.channel == "challenger", said.action == "promote"
+    if said.subject == "bundle":
+        words = ["assay registry", said.action, str(said.bundle) if promotes else said.line]
+        return " ".join([*words, "--challenger"] if promotes and beside else words)
+    if beside:
+        words = ["assay policy shadow", str(said.bundle) if promotes else "--off"]
+    else:
+        words = ["assay policy", f"promote {said.bundle}" if promotes else f"rollback {said.line}"]
+    return " ".join([*words, "--product credit"] if said.subject == "credit_policy" else words)
 
 
 async def _write_entries(request: "Request", by: str) -> None:

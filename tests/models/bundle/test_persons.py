@@ -118,6 +118,27 @@ def test_a_signature_is_of_one_command_alone(rule: StepRule, changes: dict[str, 
         rule.check_command(command(signed("rosa", "aron"), **changes), NOW_MS)
 
 
+def test_a_signature_about_payments_is_none_about_credit_and_the_other_way_round(rule: StepRule) -> None:
+    """Though the same channel of a policy of the same name is meant."""
+    ours, theirs = (signed("rosa", "aron", subject=subject) for subject in ("credit_policy", "policy"))
+    assert rule.check_command(command(ours, channel="policy"), NOW_MS, "credit_policy").bundle == NEW
+    for step, policies in ((theirs, "credit_policy"), (ours, "policy")):
+        with pytest.raises(BundleError, match="another step"):
+            rule.check_command(command(step, channel="policy"), NOW_MS, policies)  # type: ignore[arg-type]
+
+
+def test_the_way_back_of_a_first_promotion_is_a_command_that_was_signed(rule: StepRule) -> None:
+    """It empties the channel; of what is in shadow it is no rollback."""
+    none = {"bundle": None, "before": NEW, "subject": "policy", "action": "withdraw"}
+    step = signed("rosa", "aron", **none)
+    asked = command(step, channel="policy", bundle=None, replaces=NEW, rollback=True)
+    assert rule.check_command(asked, NOW_MS).before == NEW
+    with pytest.raises(BundleError, match="another bundle"):
+        rule.check_command(asked.model_copy(update={"rollback": False}), NOW_MS)
+    step = signed("rosa", "aron", **none, channel="challenger")
+    rule.check_command(command(step, channel="shadow_policy", bundle=None), NOW_MS)
+
+
 def test_what_was_signed_may_be_taken_back_and_is_over_by_the_brokers_clock(rule: StepRule) -> None:
     """To what was there before, of nothing else; a command that is written later is refused."""
     step = signed("rosa", "aron")

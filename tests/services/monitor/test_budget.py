@@ -2,19 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry
 
-from models.policy.budget import ladder_of, local_days
+from models.policy.budget import ladder_of, local, local_days, today_of
 from models.policy.program import CHALLENGE, REVIEW
 from models.scoring.scores import Scores
-from schemas.budget import STEPS, Budget, ProbabilityBounds
+from schemas.budget import STEPS, Budget, BudgetState, ProbabilityBounds
 from schemas.control import BundleRef, Control, MovedThresholds
 from schemas.metric import ScoringMetric
-from services.monitor.budget import Budgets
+from services.monitor.budget import Budgets, used_today
+from services.monitor.budget_control import BudgetControl
+from services.observability.low_rate_metrics import MonitorMetrics
 from services.scorer.budget_sums import BudgetCounter
 from services.scorer.decide import Outcomes
 
@@ -39,14 +43,19 @@ class _Ruled:
 
 
 def sums_of(
-    times_ms: NDArray[np.int64], probability: NDArray[np.float32], threshold: float, counter: BudgetCounter
+    times_ms: NDArray[np.int64],
+    probability: NDArray[np.float32],
+    threshold: float,
+    counter: BudgetCounter,
+    moved: MovedThresholds | None = None,
 ) -> tuple[ScoringMetric, NDArray[np.bool_]]:
     """What a scorer writes of these payments, counted by its own counter."""
     alert = probability >= np.float32(threshold)
     nothing = np.zeros(len(alert), np.bool_)
     scores = Scores(probability, np.zeros(len(alert), np.float32), np.zeros(len(alert), np.float32))
     counter.reset()
-    counter.count(times_ms, np.ones(len(alert)), scores, Outcomes(alert, nothing, nothing), _Ruled(alert))  # type: ignore[arg-type]
+    judged = Outcomes(alert, nothing, nothing), _Ruled(alert)
+    counter.count(times_ms, np.ones(len(alert)), scores, *judged, moved=moved)  # type: ignore[arg-type]
     zeros = dict.fromkeys(("records", "scored", "alerts", "dead_letters", "late", "first_offset", "last_offset"), 0)
     metric = ScoringMetric(
         source_topic="transactions",
@@ -78,6 +87,7 @@ class Month:
     table: dict[bytes, bytes] = field(default_factory=dict)
     commands: list[Control] = field(default_factory=list)
     alerts: dict[int, int] = field(default_factory=dict)
+    moved: MovedThresholds | None = None
 
     def run(self, days: range, *, controlled: bool = True, restarted_at: frozenset[int] = frozenset()) -> "Month":
         """restarted_at: ticks before which the controller is a new one, with what its table has."""
@@ -100,7 +110,7 @@ class Month:
                 assert command.thresholds is not None
                 assert command.thresholds.probability is not None
                 assert BUDGET.holds(command.thresholds)
-                self.threshold = command.thresholds.probability
+                self.threshold, self.moved = command.thresholds.probability, command.thresholds
         return self
 
     def _tick(self, tick: int, rng: np.random.Generator, counter: BudgetCounter) -> ScoringMetric | None:
@@ -115,7 +125,7 @@ class Month:
             return None
         times_ms = np.sort(now_ms + rng.integers(0, TICK_MS, len(odds)))
         probability = (1 / (1 + np.exp(-odds))).astype(np.float32)
-        metric, alert = sums_of(times_ms, probability, self.threshold, counter)
+        metric, alert = sums_of(times_ms, probability, self.threshold, counter, self.moved)
         for one, said in zip(local_days(times_ms, BUDGET.time_zone).tolist(), alert.tolist(), strict=True):
             self.alerts[one] = self.alerts.get(one, 0) + said
         return metric
@@ -161,11 +171,12 @@ def test_the_same_sums_give_the_same_commands_through_restarts_of_the_controller
     assert len(straight.commands) > 20
 
 
-def metric_of(number: int, policy: BundleRef, **about: Any) -> ScoringMetric:
+def metric_of(number: int, policy: BundleRef, moved: MovedThresholds | None = None, **about: Any) -> ScoringMetric:
     """Sums of 1,000 payments of a moment, of which one in ten is above 0.5."""
     times_ms = np.full(1000, BEGIN_MS + number * 20_000, np.int64)
     probability = np.tile(np.linspace(0.05, 0.55, 10, dtype=np.float32), 100)
-    metric, _ = sums_of(times_ms, probability, 0.5, BudgetCounter("g", policy, BUDGET.model_copy(update=about)))
+    counter = BudgetCounter("g", policy, BUDGET.model_copy(update=about))
+    metric, _ = sums_of(times_ms, probability, 0.5, counter, moved)
     return metric
 
 
@@ -190,6 +201,74 @@ def test_a_new_version_of_the_policy_goes_on_with_what_the_days_before_showed() 
     other = budgets.add(metric_of(7, three, probability=ProbabilityBounds(lowest=0.2, highest=0.9)), 7)
     assert other is not None
     assert other[0].days[0].counted.payments == 1000
+
+
+def kept(budgets: Budgets, sums: ScoringMetric, offset: int) -> tuple[BudgetState, Control | None]:
+    """What the controller makes of sums that are new to it."""
+    found = budgets.add(sums, offset)
+    assert found is not None
+    budgets.keep(found[0])
+    return found
+
+
+def test_thresholds_that_scorers_do_not_hold_are_commanded_again() -> None:
+    """A command that was lost, a group of another name: five minutes of the payments' time later, until they hold."""
+    budgets = Budgets({})
+    _, first = kept(budgets, metric_of(0, POLICY), 0)
+    assert first is not None
+    given = [kept(budgets, metric_of(number, POLICY), number)[1] for number in range(1, 31)]
+    again = [one for one in given if one is not None]
+    assert [one.thresholds for one in again] == [first.thresholds] * 2, "in ten minutes"
+    assert len({one.command_id for one in (first, *again)}) == 3
+    given = [kept(budgets, metric_of(number, POLICY, first.thresholds), number)[1] for number in range(31, 80)]
+    assert not any(given)
+    other = metric_of(80, POLICY)
+    assert other.budget is not None
+    other = other.model_copy(update={"budget": other.budget.model_copy(update={"group": "renamed"})})
+    _, command = kept(budgets, other, 80)
+    assert command is not None
+    assert (command.group, command.thresholds) == ("renamed", first.thresholds)
+
+
+def test_sums_of_a_topic_that_was_made_again_count_and_repeated_ones_do_not() -> None:
+    """Offsets begin at 0 again, and the payments are later ones; a repetition has none that is."""
+    budgets = Budgets({})
+    for number in range(3):
+        kept(budgets, metric_of(number, POLICY), 500 + number)
+    assert budgets.add(metric_of(2, POLICY), 502) is None
+    assert budgets.add(metric_of(1, POLICY), 1) is None
+    state, _ = kept(budgets, metric_of(3, POLICY), 0)
+    assert (state.offset, state.days[0].counted.payments) == (0, 4000)
+    state, _ = kept(budgets, metric_of(3, POLICY), 1)
+    assert state.days[0].counted.payments == 5000
+
+
+def test_payments_that_are_dated_ahead_push_out_no_day_and_begin_none() -> None:
+    """Today stays today; what no payment can be dated is not counted."""
+    budgets = Budgets({})
+    first, _ = kept(budgets, metric_of(0, POLICY), 0)
+    (today,) = first.days
+    for ahead in range(1, 12):
+        metric = metric_of(ahead, POLICY)
+        assert metric.budget is not None
+        (day,) = metric.budget.days
+        moved = metric.budget.model_copy(update={"days": (day.model_copy(update={"day": day.day + ahead}),)})
+        state, _ = kept(budgets, metric.model_copy(update={"budget": moved}), ahead)
+    assert [one.counted.day - today.counted.day for one in state.days] == [0, 1, 2]
+    assert today_of(state) == today
+    assert used_today(state) == today.counted.used
+
+
+def test_a_scorer_whose_clock_is_ahead_does_not_hold_up_the_way_back_to_a_policy() -> None:
+    """Sums of the policy before are late for a minute of any clock."""
+    two = POLICY.model_copy(update={"version": 2, "digest": "2" * 64})
+    budgets = Budgets({})
+    kept(budgets, metric_of(0, POLICY), 0)
+    ahead = metric_of(1, two)
+    kept(budgets, ahead.model_copy(update={"until_ms": ahead.until_ms + 3_600_000}), 1)
+    state, command = kept(budgets, metric_of(2, POLICY), 2)
+    assert state.sums.policy == POLICY
+    assert command is not None
 
 
 def test_where_the_budget_is_used_up_thresholds_go_to_their_highest_at_once() -> None:
@@ -233,3 +312,44 @@ def test_reviews_and_the_money_of_challenged_good_payments_can_be_counted(counts
     amounts = np.array([100.0, 20.0, 50.0, -30.0])
     counter.count(np.full(4, BEGIN_MS), amounts, scores, Outcomes(nothing, nothing, nothing), ruled)  # type: ignore[arg-type]
     assert counter.sums().days[0].used == used
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", "America/Santiago", "Africa/Cairo", "Australia/Lord_Howe", "Pacific/Apia"]
+)
+def test_scorer_and_monitor_agree_on_the_day_in_every_season(zone: str) -> None:
+    """Where clocks change at midnight, by half an hour, or leave out a day."""
+    times = np.random.default_rng(3).integers(946_684_800_000, 4_102_444_800_000, 1000)
+    assert [local(at, zone).day for at in times.tolist()] == local_days(times, zone).tolist()
+
+
+class Side:
+    """What the controller asks of the app."""
+
+    def table(self, *_: Any) -> dict[bytes, bytes]:
+        """As Faust's."""
+        return {}
+
+    def recovered(self, *_: Any) -> None:
+        """Nothing is, here."""
+
+    async def send(self, *_: Any, **__: Any) -> None:
+        """Nowhere."""
+
+
+async def test_figures_of_a_budget_end_with_the_last_partition_that_counts_it() -> None:
+    """Else its alarms would stay for as long as the monitor runs."""
+    registry = CollectorRegistry()
+    control = BudgetControl(Side(), MonitorMetrics(registry))  # type: ignore[arg-type]
+    with_budget = metric_of(0, POLICY)
+    without = with_budget.model_copy(update={"budget": None})
+    shown = []
+    for offset, (sums, partition) in enumerate(((with_budget, 0), (with_budget, 1), (without, 0), (without, 1))):
+        await control.take(sums.model_copy(update={"source_partition": partition}), SimpleNamespace(offset=offset))
+        shown.append(registry.get_sample_value("assay_budget_strictness", {"line": "fraud"}))
+    assert shown == [1.0, 1.0, 1.0, None]
+    names = ("per_day", "used", "threshold")
+    labels = ({"line": "fraud"}, {"line": "fraud"}, {"line": "fraud", "score": "probability"})
+    assert not any(
+        registry.get_sample_value(f"assay_budget_{name}", of) for name, of in zip(names, labels, strict=True)
+    )

@@ -6,63 +6,25 @@ import uuid
 from typing import Any
 
 import pytest
-import yaml
-from typer.testing import CliRunner
 
-from models.bundle.keys import public_pem, write_key_pair
 from schemas import codec
 from schemas.control import BundleRef, Control, command_key
 from schemas.person import SignedStep
 from schemas.registry import RegistryEvent
-from services.cli.app import app
 from tests.services.harness import Stream
 from tests.services.scorer.shop import Shop
+from tests.services.signers import Signers
 
 pytestmark = pytest.mark.slow
 
 
 class SignedShop(Shop):
-    """Rosa and Aron sign; each command runs as one of them."""
+    """Its commands have to be signed by two."""
 
     def __init__(self, stream: Stream, patch: pytest.MonkeyPatch) -> None:
         super().__init__(stream, patch)
-        self._patch, self._folder = patch, stream.directory
-        listed = [
-            {"name": name, "role": role, "public_key": public_pem(write_key_pair(self._folder / name)).decode()}
-            for name, role in (("rosa", "risk-officer"), ("aron", "admin"))
-        ]
-        (self._folder / "persons.yaml").write_text(yaml.safe_dump({"persons": listed}))
-        needed = {
-            "ASSAY_PERSONS_FILE": str(self._folder / "persons.yaml"),
-            "ASSAY_PERSONS_SIGNATURES_MIN": "2",
-        }
-        stream.environment |= needed
-        for name, value in needed.items():
-            patch.setenv(name, value)
-
-    def become(self, name: str) -> None:
-        """Sign as somebody from now on."""
-        self._patch.setenv("ASSAY_PERSONS_KEY_FILE", str(self._folder / f"{name}.key"))
-
-    async def fails(self, *arguments: str) -> tuple[int, str]:
-        """Exit status and words of a command that does nothing."""
-        done = await asyncio.to_thread(CliRunner().invoke, app, [*arguments])
-        assert done.exit_code != 0, done.output
-        return done.exit_code, " ".join(f"{done.output} {done.exception}".split())
-
-    async def signed(self, *command: str) -> Any:
-        """Asked for by Rosa, approved by Aron, done by Rosa."""
-        self.become("rosa")
-        status, words = await self.fails(*command)
-        assert status == 1, words
-        assert "waits for a second person" in words
-        (request,) = [one["request"] for one in await self.assay("approvals", "list") if one["state"] == "open"]
-        assert "another person has to approve" in (await self.fails("approvals", "approve", request))[1]
-        assert "not approved" in (await self.fails(*command, "--request", request))[1]
-        self.become("aron")
-        assert (await self.assay("approvals", "approve", request))["signed"]
-        self.become("rosa")
-        return await self.assay(*command, "--request", request)
+        self.signers = Signers(stream.directory, patch)
+        stream.environment |= self.signers.environment
 
     async def command(self, **fields: Any) -> Control:
         """A command that an attacker writes to `control`; what the partitions answer to it."""
@@ -85,7 +47,7 @@ async def test_a_scorer_obeys_what_two_persons_signed_and_nothing_that_is_forged
     """An unsigned command, an unsigned step, a signature on another step, a repetition: refused, also over a restart."""
     shop = SignedShop(stream, monkeypatch)
     await shop.assay("registry", "publish", str(stream.directory / "v1"))
-    await shop.signed("registry", "promote", "fraud/1", "--offline")
+    await shop.signers.signed("registry", "promote", "fraud/1", "--offline")
     scorer = stream.scorer()
     scorer.wait_ready()
     assert scorer.metric("assay_model_info", bundle="fraud/1") == 1
@@ -104,7 +66,7 @@ async def test_a_scorer_obeys_what_two_persons_signed_and_nothing_that_is_forged
     scorer = stream.scorer()
     scorer.wait_ready()
     assert scorer.metric("assay_model_info", bundle="fraud/1") == 1
-    done = await shop.signed("registry", "promote", "fraud/2")
+    done = await shop.signers.signed("registry", "promote", "fraud/2")
     assert (done["recorded"], done["refused"], done["answered"]) == (True, 0, stream.partitions)
     assert scorer.metric("assay_model_info", bundle="fraud/2") == 1
     last = (await shop.assay("registry", "history"))["steps"][-1]
@@ -116,7 +78,7 @@ async def test_a_scorer_obeys_what_two_persons_signed_and_nothing_that_is_forged
     assert (repeated.outcome, "repeated" in (repeated.why or "")) == ("refused", True)
     assert [one.by for one in signed.signatures] == ["rosa", "aron"]
     assert [one["state"] for one in await shop.assay("approvals", "list", "--all")] == ["done", "done"]
-    back = await shop.signed("registry", "rollback", "fraud")
+    back = await shop.signers.signed("registry", "rollback", "fraud")
     assert (back["recorded"], back["refused"]) == (True, 0)
     assert scorer.metric("assay_model_info", bundle="fraud/1") == 1
     assert scorer.terminate() == 0

@@ -16,14 +16,35 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
+{{/* Every pod of this release */}}
+{{- define "assay.scraped" -}}
+app.kubernetes.io/part-of: assay
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* How an endpoint is scraped: the dashboards and rules know a service by the job assay-NAME */}}
+{{- define "assay.job" -}}
+path: /metrics
+interval: 15s
+relabelings:
+  - {action: replace, sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_name], targetLabel: job, replacement: assay-$1}
+{{- end }}
+
 {{- define "assay.tls" -}}
 {{- if has .Values.kafka.securityProtocol (list "SSL" "SASL_SSL") }}true{{ end -}}
+{{- end }}
+
+{{/* As `assay strimzi` names it */}}
+{{- define "assay.strimziUser" -}}
+assay-{{ with .root.Values.product }}{{ . }}-{{ end }}{{ .name }}
 {{- end }}
 
 {{/* The pod of a service: .name, .service, .root, .args */}}
 {{- define "assay.pod" -}}
 serviceAccountName: {{ .name }}
 automountServiceAccountToken: false
+# no variables of other Services: they would begin as ours do where one is named assay-...
+enableServiceLinks: false
 terminationGracePeriodSeconds: 60
 {{- with .root.Values.imagePullSecrets }}
 imagePullSecrets: {{ toYaml . | nindent 2 }}
@@ -70,8 +91,11 @@ containers:
       {{- with .service.grpcPort }}
       - {name: ASSAY_GATEWAY_GRPC_PORT, value: {{ . | toString | quote }}}
       {{- end }}
+      {{- with get (include "assay.ports" . | fromYaml) .name }}
+      - {name: {{ . }}, value: {{ $.service.port | toString | quote }}}
+      {{- end }}
       {{- range $name, $value := .service.settings }}
-      - {name: {{ $name }}, value: {{ $value | toString | quote }}}
+      - {name: {{ $name }}, value: {{ include "assay.text" $value | quote }}}
       {{- end }}
     {{- if .service.port }}
     ports:
@@ -111,6 +135,17 @@ volumes:
   - {name: files, secret: {secretName: {{ .name }}-files}}
   {{- end }}
   {{- if include "assay.tls" .root }}
+  {{- if .root.Values.kafka.strimziCluster }}
+  # the user's own certificate, and the brokers' authority: its Secret's ca.crt is that of the clients
+  - name: kafka-tls
+    projected:
+      sources:
+        - secret: {name: {{ .root.Values.kafka.strimziCluster }}-cluster-ca-cert, items: [{key: ca.crt, path: ca.crt}]}
+        - secret:
+            name: {{ include "assay.strimziUser" . }}
+            items: [{key: user.crt, path: tls.crt}, {key: user.key, path: tls.key}]
+  {{- else }}
   - {name: kafka-tls, secret: {secretName: {{ .name }}-kafka}}
+  {{- end }}
   {{- end }}
 {{- end }}
