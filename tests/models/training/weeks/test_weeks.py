@@ -73,7 +73,7 @@ def test_a_small_run_scores_each_week_once(tmp_path: Path, capsys: pytest.Captur
     command += ["--keep", str(tmp_path / "kept"), "--out", str(out)]
     assert main(command) == 0
     first = out.read_text(encoding="utf-8")
-    assert capsys.readouterr().out.count("seed 3, week from day 14") == len(models) + 2
+    assert capsys.readouterr().out.count("seed 3, week from day 14") == len(models) + 1
     assert {row.fit for row in read_weeks(out).rows if row.model == REFERENCE} == {0, 1}
     assert main(command) == 0
     assert "seed 3" not in capsys.readouterr().out
