@@ -93,8 +93,8 @@ bench: $(VENV)/.installed-all ## every benchmark with its baseline or peer, reco
 
 GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
 
-chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000 LOGS=DIR)
-	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE) $(if $(LOGS),--logs $(LOGS))
+chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000 LOGS=DIR ENVIRONMENT=ASSAY_TRANSACTIONS=process)
+	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE) $(if $(LOGS),--logs $(LOGS)) $(if $(ENVIRONMENT),--environment $(ENVIRONMENT))
 
 fuzz: $(VENV)/.installed-all ## malformed payments and specs: none stops a partition, none reaches a log (INPUTS=1000000 SEED=1)
 	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
