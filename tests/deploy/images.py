@@ -101,11 +101,10 @@ class Image:
 
     def configuration(self) -> dict[str, str]:
         """What the image says of itself, by the words of a Dockerfile."""
-        form = '{{.OCIv1.Config.User}} {{join .OCIv1.Config.Cmd " "}}'
-        user, command = self.buildah("inspect", "--type", "image", "--format", form, f"localhost/{self.name}").split(
-            " ", 1
-        )
-        return {"USER": user, "CMD": command}
+        form = "{{.OCIv1.Config.User}} {{.OCIv1.Config.Cmd}}"
+        said = self.buildah("inspect", "--type", "image", "--format", form, f"localhost/{self.name}")
+        user, command = said.split(" ", 1)
+        return {"USER": user, "CMD": command.strip("[]")}
 
     def remove_containers(self) -> None:
         """The images stay."""
