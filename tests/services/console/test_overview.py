@@ -29,7 +29,7 @@ def budget(used: float, day: int) -> Finding:
     """A policy's budget, and how much of it a day used."""
     counted = BudgetDay(day=day, payments=900, used=used, fixed=2.0)
     sums = BudgetSums(group="assay", policy=POLICY, budget=BUDGET, days=(counted,))
-    state = BudgetState(sums=sums, days=(KeptDay(counted=counted, hours=(0,) * 24),), step=3)
+    state = BudgetState(sums=sums, days=(KeptDay(counted=counted, hours=(0,) * 24),), step=3, clock_ms=day * DAY_MS)
     return Finding("budget:fraud", "budget", 5, codec.write(state))
 
 
