@@ -14,6 +14,7 @@ LOGS ?=
 INPUTS ?= 1000000
 KILLS ?= 100
 PREVIOUS ?=
+BUILD_IMAGE ?=
 
 VENV := .venv
 RUN := $(VENV)/bin
@@ -74,8 +75,8 @@ check: $(VENV)/.installed-all ## style, types, import contracts, the shape of th
 test-observability: $(VENV)/.installed-all ## dashboards, alert rules, traces: asked of a real Prometheus
 	@$(RUN)/python -m pytest tests/observability -s
 
-test-containers: $(VENV)/.installed-all ## each command of deploy/compose.yaml in a bare venv, as its container would run it
-	@$(RUN)/python -m tests.deploy.bare
+test-containers: $(VENV)/.installed-all ## the image built and run (BUILD_IMAGE=PROGRAM); without it each command of compose.yaml in a bare venv
+	@$(if $(BUILD_IMAGE),BUILD_IMAGE=$(BUILD_IMAGE) $(RUN)/python -m pytest tests/deploy/test_images.py,$(RUN)/python -m tests.deploy.bare)
 
 test-upgrade: $(VENV)/.installed-all ## an earlier version upgraded, taken back, upgraded again (PREVIOUS=its checkout, with .venv)
 	@PREVIOUS_ASSAY=$(abspath $(PREVIOUS)) $(RUN)/python -m pytest tests/deploy/test_upgrade.py
@@ -92,8 +93,8 @@ bench: $(VENV)/.installed-all ## every benchmark with its baseline or peer, reco
 
 GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))
 
-chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000 LOGS=DIR)
-	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE) $(if $(LOGS),--logs $(LOGS))
+chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running system, then the oracle (MINUTES=3 SEED=7 RATE=1000 LOGS=DIR ENVIRONMENT=ASSAY_TRANSACTIONS=process)
+	@$(RUN)/python -m tests.chaos $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(GIVEN_RATE) $(if $(LOGS),--logs $(LOGS)) $(if $(ENVIRONMENT),--environment $(ENVIRONMENT))
 
 fuzz: $(VENV)/.installed-all ## malformed payments and specs: none stops a partition, none reaches a log (INPUTS=1000000 SEED=1)
 	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))

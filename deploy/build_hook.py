@@ -16,7 +16,9 @@ SHIPPED = (
     "deploy/kubernetes",
     "deploy/prometheus",
     "deploy/sources",
+    "deploy/strimzi",
     "docs/benchmarks.jsonl",
+    "docs/examples/tutorial/stream.py",
 )
 
 

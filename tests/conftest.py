@@ -29,6 +29,7 @@ SKIPS = {
     "postgresql": "PostgreSQL is not installed",
     "linux": "Linux",
     "previous": "set PREVIOUS_ASSAY",
+    "images": "set BUILD_IMAGE",
 }
 """Why a test may be skipped, by what is missing where it runs: a part of the skip's reason."""
 

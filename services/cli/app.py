@@ -24,7 +24,7 @@ from services.cli.bundles import (
 )
 from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify, what_if
-from services.cli.operating import acls, bench, capacity, doctor, held, tail, topics
+from services.cli.operating import acls, bench, capacity, doctor, held, strimzi, tail, topics
 from services.cli.people import approvals, cases, label, lists, monitor, privacy
 from services.cli.running import (
     broker,
@@ -40,7 +40,7 @@ from services.cli.running import (
     score,
     simulate,
 )
-from services.cli.sources import init, source
+from services.cli.sources import example, init, source
 from services.cli.training import features, thresholds, train, train_credit, train_generator
 from services.text import printable
 
@@ -60,6 +60,7 @@ app.add_typer(broker.app, name="broker")
 app.command(epilog=registry_server.EXAMPLE)(registry_server.registry_server)
 app.add_typer(topics.app, name="topics")
 app.command(epilog=acls.EXAMPLE)(acls.acls)
+app.command(epilog=strimzi.EXAMPLE)(strimzi.strimzi)
 app.add_typer(source.app, name="source")
 app.add_typer(features.app, name="features")
 bundle.app.command(epilog=bundle_report.EXAMPLE)(bundle_report.report)
@@ -90,6 +91,7 @@ credit.app.command(epilog=credit_batch.EXAMPLE)(credit_batch.batch)
 app.add_typer(credit.app, name="credit")
 app.add_typer(gateway.app, name="gateway")
 app.add_typer(console.app, name="console")
+app.command(epilog=example.EXAMPLE)(example.example)
 app.command(epilog=init.EXAMPLE)(init.init)
 app.command(epilog=batch.EXAMPLE)(batch.batch)
 app.command(epilog=tail.EXAMPLE)(tail.tail)

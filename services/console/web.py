@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
@@ -35,6 +36,8 @@ HEADERS = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+BY_ADDRESS = ("/livez", "/readyz", "/metrics")
+"""What a cluster asks for by the address of a pod."""
 FIELDS_MAX = 2_000
 NUMBER_CHARACTERS_MAX = 18
 LOGINS_AT_ONCE = 2
@@ -272,7 +275,7 @@ class Shell:
             return
         fields = dict(scope["headers"])
         hardened = self._hardened(scope, send)
-        if _host(fields.get(b"host", b"").decode("latin-1")) not in self._hosts:
+        if not self._is_ours(_host(fields.get(b"host", b"").decode("latin-1")), scope["path"]):
             self._metrics.denied.labels("host").inc()
             await Response("This console is not served under that name.", 421)(scope, receive, hardened)
             return
@@ -283,6 +286,10 @@ class Shell:
         # what fails is answered and named in the log; the server would write its words there, too
         with contextlib.suppress(Exception):
             await self._app(scope, receive, hardened)
+
+    def _is_ours(self, host: str, path: str) -> bool:
+        """A name of ours; of probes and scrapes any address, by which clusters ask: no page of another lies at ours."""
+        return host in self._hosts or (path in BY_ADDRESS and _is_address(host))
 
     def _hardened(self, scope: Scope, send: Send) -> Send:
         static = scope["path"].startswith("/static/")
@@ -302,6 +309,14 @@ class Shell:
 
 def _is_within(declared: bytes, bytes_max: int) -> bool:
     return declared.isdigit() and len(declared) <= NUMBER_CHARACTERS_MAX and int(declared) <= bytes_max
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _host(field_text: str) -> str:

@@ -5,7 +5,7 @@ The letters are the rules of ARCHITECTURE.md, "Exactly once".
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -84,17 +84,8 @@ class _Producing:
         """Hand everything to the client: what its acknowledgements will be."""
         acknowledgements: list[asyncio.Future[Any]] = []
         for write in writes:
-            # outputs stay on the input's partition: order within a card, and one owner for each output partition
-            for partition, part in write.by_partition(self._source.partition, self._partitions[write.topic]):
-                try:
-                    batches = _pack(producer, part)
-                except Exception as error:
-                    raise UnsendableError(write.topic) from error
-                for batch in batches:
-                    acknowledgement = await producer.send_batch(batch, write.topic, partition=partition)
-                    acknowledgement.add_done_callback(connections.retrieve)
-                    acknowledgements.append(acknowledgement)
-                    failpoint("between_sends")
+            for partition, batch in packed(producer, write, self._source, self._partitions[write.topic]):
+                acknowledgements.append(await begin_send(producer, batch, write.topic, partition))
             self._records += len(write.values)
         return acknowledgements
 
@@ -103,6 +94,28 @@ class _Producing:
         async with asyncio.timeout(self._runtime.request_timeout_s):
             await asyncio.gather(*acknowledgements)
         failpoint("after_sends")
+
+
+def packed(
+    producer: AIOKafkaProducer, write: Write, source: TopicPartition, partitions: int
+) -> Iterator[tuple[int, Any]]:
+    """Record batches, with the partition that each goes to. Raises UnsendableError."""
+    # outputs stay on the input's partition: order within a card, and one owner for each output partition
+    for partition, part in write.by_partition(source.partition, partitions):
+        try:
+            batches = _pack(producer, part)
+        except Exception as error:
+            raise UnsendableError(write.topic) from error
+        for batch in batches:
+            yield partition, batch
+
+
+async def begin_send(producer: AIOKafkaProducer, batch: Any, topic: str, partition: int) -> asyncio.Future[Any]:
+    """Hand one batch to the client: what its acknowledgement will be."""
+    acknowledgement: asyncio.Future[Any] = await producer.send_batch(batch, topic, partition=partition)
+    acknowledgement.add_done_callback(connections.retrieve)
+    failpoint("between_sends")
+    return acknowledgement
 
 
 def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
@@ -121,8 +134,8 @@ def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
     return batches
 
 
-class ExactlyOnce(_Producing):
-    """One transaction for each batch: outputs and offset, visible to read_committed readers together or never."""
+class Transactional(_Producing):
+    """Outputs and offsets, visible to read_committed readers together or never."""
 
     def __init__(
         self, kafka: KafkaSettings, runtime: RuntimeSettings, source: TopicPartition, partitions: dict[str, int]
@@ -133,23 +146,25 @@ class ExactlyOnce(_Producing):
         self._id = f"assay-{runtime.group}-{source.topic}-{source.partition}"
 
     async def start(self) -> None:
-        """Fence every earlier producer of the partition and settle its transaction."""
+        """Fence every earlier producer of the partition's id and settle its transaction."""
         producer = connections.transactional_producer(self._kafka, self._runtime, self._id)
         if is_armed("commit_sent"):
             connections.tell_when_transaction_end_is_sent(producer, lambda: failpoint("commit_sent"))
         await self._start(producer)
 
-    async def deliver(
-        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    async def _transaction(
+        self,
+        begin_sends: Callable[[AIOKafkaProducer], Awaitable[list[asyncio.Future[Any]]]],
+        offsets: dict[TopicPartition, OffsetAndMetadata],
+        owned: Callable[[], bool],
     ) -> None:
-        """One transaction. After any exception the delivery must be discarded: what happened is not known (A, B)."""
+        """One transaction. After any exception the producer must be discarded: what happened is not known (A, B)."""
         assert self._producer is not None, "deliver before start"
         producer, timeout_s = self._producer, self._runtime.request_timeout_s
         # not `wait_for`: each would be a task, and each task waits for its turn on a busy loop
         async with asyncio.timeout(timeout_s):
             await producer.begin_transaction()
-        acknowledgements = await self._begin_sends(producer, [write for write in writes if write.values])
-        offsets = {self._source: OffsetAndMetadata(next_offset, metadata)}
+        acknowledgements = await begin_sends(producer)
         send_offsets = partial(producer.send_offsets_to_transaction, offsets, self._runtime.group)
         if self._runtime.profile == "latency":
             await self._await_both(acknowledgements, send_offsets)
@@ -184,6 +199,18 @@ class ExactlyOnce(_Producing):
             with contextlib.suppress(Exception):  # best effort: the next owner's start settles it in any case
                 await asyncio.wait_for(self._producer.abort_transaction(), DISCARD_TIMEOUT_S)
         await super().discard()
+
+
+class ExactlyOnce(Transactional):
+    """One transaction for each batch of a partition."""
+
+    async def deliver(
+        self, writes: Sequence[Write], next_offset: int, owned: Callable[[], bool], metadata: str = ""
+    ) -> None:
+        """One transaction. After any exception the delivery must be discarded: what happened is not known (A, B)."""
+        filled = [write for write in writes if write.values]
+        offsets = {self._source: OffsetAndMetadata(next_offset, metadata)}
+        await self._transaction(lambda producer: self._begin_sends(producer, filled), offsets, owned)
 
 
 class AtLeastOnce(_Producing):

@@ -62,6 +62,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
             stopping.cancel()
             watching.cancel()
             await self._stop(list(self._workers), self._settings.drain_timeout_s)
+            await self._end_transactions()
 
     @property
     def ready(self) -> bool:
@@ -111,6 +112,7 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         try:
             # the group waits for us no longer than a session: half of it is left for the way to the brokers
             await self._stop(revoked, min(self._settings.drain_timeout_s, self._settings.session_timeout_s / 2))
+            await self._end_transactions()
         except Exception as error:
             self._fail(error)
 
@@ -128,6 +130,8 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
         self._dependencies.metrics.rebalances.inc()
         self._dependencies.metrics.assigned.set(len(assigned))
         self._dependencies.pacer.partitions = max(1, len(assigned))
+        if self._dependencies.shared is not None:
+            self._dependencies.shared.assigned(assigned)
         for source in assigned:
             worker = PartitionWorker(source, self._dependencies)
             task = asyncio.ensure_future(worker.run())
@@ -158,6 +162,11 @@ class WorkerGroup(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
                 worker.revoke()
                 task.cancel()
         await asyncio.wait([task for _, task in tasks])
+
+    async def _end_transactions(self) -> None:
+        """Those that the workers shared; they have all ended."""
+        if self._dependencies.shared is not None:
+            await self._dependencies.shared.revoked()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()

@@ -22,6 +22,7 @@ from services.engine.health import HealthServer
 from services.engine.held_desk import HeldDesk
 from services.engine.log_identity import identities
 from services.engine.pacing import Pacer
+from services.engine.shared_delivery import ProcessTransactions
 from services.engine.snapshots import SnapshotStore, partition_key
 from services.engine.tracing import create
 from services.engine.worker import WorkerDependencies
@@ -198,8 +199,13 @@ def _dependencies(
 ) -> WorkerDependencies:
     """What the workers are made of. partitions: of each topic, by full name."""
     kafka, runtime = environment.kafka, environment.runtime
+    shared: ProcessTransactions | None = None
+    if (runtime.delivery, runtime.transactions) == ("exactly_once", "process"):
+        shared = ProcessTransactions(kafka, runtime, partitions, consumer, environment.metrics)
 
     def make_delivery(source: TopicPartition) -> Delivery:
+        if shared is not None:
+            return shared.delivery(source)
         if runtime.delivery == "exactly_once":
             return ExactlyOnce(kafka, runtime, source, partitions)
         return AtLeastOnce(kafka, runtime, source, partitions, consumer)
@@ -225,6 +231,7 @@ def _dependencies(
         settings=runtime,
         tracing=create(runtime, environment.metrics),
         waits_for=service.waits_for,
+        shared=shared,
     )
 
 

@@ -32,6 +32,7 @@ from services.engine.pacing import Pacer
 from services.engine.polling import Polling
 from services.engine.restore import Position, begins_of, check_snapshots, committed_position, restore
 from services.engine.saving import Moment, SnapshotSaver
+from services.engine.shared_delivery import ProcessTransactions
 from services.engine.snapshots import SnapshotStore
 from services.engine.suspects import (
     Folding,
@@ -93,6 +94,8 @@ class WorkerDependencies:
     """Held by the partition that saves its state."""
     waits_for: Callable[[], str | None] = lambda: None
     """What outside of Kafka keeps the partitions from moving, in a sentence; the process then waits, and does not end."""
+    shared: ProcessTransactions | None = None
+    """Where the partitions share their transactions."""
 
 
 class PartitionWorker:
@@ -285,6 +288,8 @@ class PartitionWorker:
         """From poll to commit; why nothing is committed, where it would be too many dead letters."""
         with self._dependencies.tracing.batch(batch) as trace:
             failpoint("after_poll")
+            if self._dependencies.shared is not None:
+                self._dependencies.shared.begins(self.source)
             blamed = self._suspects.why(batch[0])
             started_s = monotonic_s()
             try:

@@ -41,11 +41,15 @@ class Grant:
 
 def grants(access: Access, topic_prefix: str = "", group: str | None = None) -> list[Grant]:
     """Everything that a program needs, and nothing else. group: its consumer group, where it has one of another name."""
-    group = group or GROUPS.get(access.name, "")
+    group = group or GROUPS.get(access.group_of, "")
     found = {Grant("topic", topic.full_name(topic_prefix), "Read") for topic in (*access.reads, *access.grouped)}
     found |= {Grant("topic", topic.full_name(topic_prefix), "Write") for topic in access.writes}
     if access.grouped:
         found |= {Grant("group", group + suffix, "Read") for suffix in access.group_suffixes}
+    lagging, topics = access.lag_of
+    if lagging:
+        found |= {Grant("topic", topic.full_name(topic_prefix), "Describe") for topic in topics}
+        found.add(Grant("group", group, "Describe"))
     if access.transactional:
         # to compare the input's retention with how far the features look back
         found |= {Grant("topic", topic.full_name(topic_prefix), "DescribeConfigs") for topic in access.grouped}

@@ -51,13 +51,13 @@ async def create_topics(kafka: KafkaSettings, topics: TopicSettings, names: Iter
     wanted = list(names)
     states = {state.name: state for state in await describe_topics(kafka, topics, wanted)}
     for topic in wanted:
-        _check_partitions(states[topic.full_name(topics.topic_prefix)], _partitions(topic, topics), users=topic.users)
+        _check_partitions(states[topic.full_name(topics.topic_prefix)], partitions(topic, topics), users=topic.users)
     missing = [topic for topic in wanted if not states[topic.full_name(topics.topic_prefix)].partitions]
     created = await _create(kafka, topics, missing) if missing else set()
     if created:
         await _wait_until_visible(kafka, topics, missing)
     return [
-        CreatedTopic(name := topic.full_name(topics.topic_prefix), _partitions(topic, topics), name in created)
+        CreatedTopic(name := topic.full_name(topics.topic_prefix), partitions(topic, topics), name in created)
         for topic in wanted
     ]
 
@@ -134,7 +134,8 @@ def short_retention(topic: str, retention: Retention, needed_ms: int) -> str | N
     return None
 
 
-def _partitions(topic: Topic, topics: TopicSettings) -> int:
+def partitions(topic: Topic, topics: TopicSettings) -> int:
+    """How many a topic is created with."""
     return topics.partitions if topic.partitions == "input" else 1
 
 
@@ -152,7 +153,7 @@ async def _create(kafka: KafkaSettings, topics: TopicSettings, missing: list[Top
     new = [
         NewTopic(
             topic.full_name(topics.topic_prefix),
-            _partitions(topic, topics),
+            partitions(topic, topics),
             topics.replication,
             topic_configs=configuration(topic, topics),
         )

@@ -186,6 +186,11 @@ class Metrics:
         self.retriable = self._counter(
             "client_retries", "Retriable errors that the Kafka library met and retried, by error.", ["error"]
         )
+        self.process_transactions = self._counter(
+            "process_transactions",
+            "Transactions committed, each for several partitions' micro-batches (ASSAY_TRANSACTIONS=process).",
+            [],
+        )
         self.producers = self._counter("producers_started", "Producers started, by cause.", ["cause"])
         self.rebalances = self._counter("rebalances", "Assignments received from the group.", [])
         self.snapshots = self._counter(

@@ -36,6 +36,11 @@ class RuntimeSettings(BaseSettings):
         "set, fetches that wait for no other partition, and offsets sent beside the outputs: each event waits less and costs "
         "more. For callers that wait for an answer (docs/gateway.md).",
     )
+    transactions: Literal["partition", "process"] = Field(
+        "partition",
+        description="With exactly_once. partition: a transaction for each micro-batch. process: one transaction for what all "
+        "partitions of the process bring while the last one commits; fewer of them, but a fault in one ends it for all.",
+    )
     start_from: Literal["earliest", "latest"] = Field(
         "earliest", description="Where a group without committed offsets begins."
     )

@@ -24,6 +24,9 @@ def main(
     seed: Annotated[int | None, typer.Option(min=0, help="Chooses the faults. Default: a random one.")] = None,
     rate: Annotated[float, typer.Option(min=1.0, help="Payments a second.")] = 1000.0,
     logs: Annotated[Path | None, typer.Option(help="Keep all logs and the snapshots here.")] = None,
+    environment: Annotated[
+        str, typer.Option(help="More settings of the services: ASSAY_TRANSACTIONS=process,ASSAY_PROFILE=latency.")
+    ] = "",
 ) -> None:
     """Break a running system for a while, then check that nothing is lost, repeated, inconsistent or different.
 
@@ -43,8 +46,9 @@ def main(
     with tempfile.TemporaryDirectory(prefix="assay-chaos-") as temporary:
         directory = logs or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
-        outcome = asyncio.run(run(seed, minutes * 60, rate, say, directory))
-        stages = asyncio.run(_stages(seed, minutes, say, directory))
+        more = dict(pair.split("=", 1) for pair in filter(None, environment.split(",")))
+        outcome = asyncio.run(run(seed, minutes * 60, rate, say, directory, more))
+        stages = asyncio.run(_stages(seed, minutes, say, directory, more))
     for line in outcome.damage() + stages.damage():
         print(line)
     good = outcome.good and stages.good
@@ -52,12 +56,12 @@ def main(
     raise typer.Exit(not good)
 
 
-async def _stages(seed: int, minutes: float, say: Say, directory: Path) -> StagesOutcome:
+async def _stages(seed: int, minutes: float, say: Say, directory: Path, more: dict[str, str]) -> StagesOutcome:
     """The faults of the stages of entities, behind the others, on a broker of their own."""
     rounds = max(len(KINDS), round(2 * minutes))
     say(f"{rounds} faults of the stages of entities")
     with EmbeddedKafka(heap_mb=512) as kafka:
-        stream = Stream(kafka.bootstrap, f"chaos-{uuid.uuid4().hex[:8]}.", directory)
+        stream = Stream(kafka.bootstrap, f"chaos-{uuid.uuid4().hex[:8]}.", directory, environment=more)
         await stream.create()
         try:
             return await run_stages(stream, seed, rounds, directory)

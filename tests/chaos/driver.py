@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,8 @@ from tests.services.harness import Stream
 
 CALM_S = 3.0
 """Load without faults, before it ends as well."""
+
+NO_MORE: Mapping[str, str] = {}
 
 Say = Callable[[str], None]
 
@@ -85,17 +87,25 @@ class Outcome:
         return found + self.examples + self.system.crashes + self.recreated + ([self.live] if self.live else [])
 
 
-async def run(seed: int, duration_s: float, rate: float, say: Say, directory: Path) -> Outcome:
-    """Faults for `duration_s` at `rate` payments a second, and everything that follows. directory: for logs and snapshots."""
-    async with Cluster(directory) as cluster, running(cluster, directory, rate) as system:
+async def run(
+    seed: int, duration_s: float, rate: float, say: Say, directory: Path, environment: Mapping[str, str] = NO_MORE
+) -> Outcome:
+    """Faults for `duration_s` at `rate` payments a second, and everything that follows. directory: for logs and snapshots.
+
+    environment: more settings of the scorers.
+    """
+    async with Cluster(directory) as cluster, running(cluster, directory, rate, environment) as system:
         outcome = await judged(system, lambda: _break(system, seed, duration_s, say), say, seed)
         return replace(outcome, recreated=await recreated(system, say))
 
 
 @asynccontextmanager
-async def running(cluster: Cluster, directory: Path, rate: float) -> AsyncIterator[System]:
-    """A system on topics of its own."""
+async def running(
+    cluster: Cluster, directory: Path, rate: float, environment: Mapping[str, str] = NO_MORE
+) -> AsyncIterator[System]:
+    """A system on topics of its own. environment: more settings of its scorers."""
     stream = Stream(cluster.direct, f"chaos-{uuid.uuid4().hex[:8]}.", directory, replication=3)
+    stream.environment |= environment
     await stream.create()
     try:
         yield System(cluster, stream, rate, directory)

@@ -73,6 +73,7 @@ class System:
         """One more scorer, through the proxies. stall: once the file is there, its fetches get no answer."""
         environment = {
             **SETTINGS,
+            **self.stream.environment,
             "ASSAY_KAFKA_BOOTSTRAP": self.cluster.proxied,
             **self.versions.environment,
             "TEST_CLOCK_SHIFT_S": str(clock_shift_s),

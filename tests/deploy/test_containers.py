@@ -59,6 +59,30 @@ def test_what_an_image_is_made_of_is_named_by_its_hash(path: Path) -> None:
             assert (ROOT / lock).is_file(), lock
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_no_service_loads_is_taken_out_of_an_image(device: str, tmp_path: Path) -> None:
+    """Tests, sources, converters; on a GPU the runtime's own library stays, since its providers may ask for it."""
+    capi = "onnxruntime/capi"
+    kept = [
+        "numba/core/jit.py",
+        "jinja2/tests.py",
+        "numpy.libs/liba.so.1",
+        f"{capi}/state.py",
+        "a-1.0.dist-info/RECORD",
+    ]
+    gone = ["numba/tests/a/b.py", "numpy/linalg/tests/c.py", "uvloop/loop.pyx", "numpy/a/x.h", "onnxruntime/tools/t.py"]
+    (kept if device == "cuda" else gone).append(f"{capi}/libonnxruntime.so.1.32.0")
+    if device == "cuda":
+        kept.append(f"{capi}/libonnxruntime_providers_cuda.so.there")
+    for name in (*kept, *gone):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("a byte and more")
+    done = subprocess.run([sys.executable, FOLDER / "trim.py", tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "were taken out" in done.stdout
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(kept)
+
+
 def test_images_of_others_are_named_by_digest() -> None:
     """A tag can be moved to another image; a digest is the image."""
     others = [service["image"] for service in COMPOSE["services"].values() if service["image"] != "assay:cpu"]

@@ -122,6 +122,60 @@ def made_of(*options: str, **values: Any) -> list[Manifest]:
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
 
 
+def test_every_service_is_scraped_under_the_name_that_rules_and_dashboards_know() -> None:
+    """The jobs are assay-NAME, each pod is of one monitor, and a key or TLS is asked for where the service asks for it."""
+    manifests = rendered("strimzi-values.yaml")
+    monitors = {m["metadata"]["name"]: m["spec"] for m in manifests if m["kind"] == "PodMonitor"}
+    assert set(monitors) == {"assay", "assay-gateway", "assay-console"}
+    left_out = monitors["assay"]["selector"]["matchExpressions"][0]["values"]
+    named = [spec["selector"]["matchLabels"].get("app.kubernetes.io/name") for spec in monitors.values()]
+    assert {*named} == {None, "gateway", "console"}
+    assert {"gateway", "console"} < {*left_out}
+    for spec in monitors.values():
+        (endpoint,) = spec["podMetricsEndpoints"]
+        (relabeling,) = endpoint["relabelings"]
+        assert (relabeling["targetLabel"], relabeling["replacement"]) == ("job", "assay-$1")
+        assert relabeling["sourceLabels"] == ["__meta_kubernetes_pod_label_app_kubernetes_io_name"]
+        assert (endpoint["port"], endpoint["path"]) == ("http", "/metrics")
+    assert "credentials" in monitors["assay-gateway"]["podMetricsEndpoints"][0]["authorization"]
+    assert monitors["assay-console"]["podMetricsEndpoints"][0]["scheme"] == "https"
+
+
+def test_on_a_strimzi_cluster_each_service_has_the_certificate_of_its_user() -> None:
+    """Of those that deploy/strimzi makes; the authority is the brokers', not that of the clients."""
+    manifests = rendered("strimzi-values.yaml")
+    resources = yaml.safe_load_all((ROOT / "deploy" / "strimzi" / "users.yaml").read_text(encoding="utf-8"))
+    users = {resource["metadata"]["name"] for resource in resources}
+    for name, pod in pods(manifests).items():
+        (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "kafka-tls"]
+        authority, user = (source["secret"] for source in volume["projected"]["sources"])
+        assert authority["name"] == "kafka-cluster-ca-cert"
+        assert user["name"] == f"assay-{name}"
+        assert user["name"] in users
+        assert {item["path"] for secret in (authority, user) for item in secret["items"]} == {
+            "ca.crt",
+            "tls.crt",
+            "tls.key",
+        }
+    (scaler,) = [m["spec"]["secretTargetRef"] for m in manifests if m["kind"] == "TriggerAuthentication"]
+    assert {entry["name"] for entry in scaler} == {"kafka-cluster-ca-cert", "assay-autoscaler"}
+    assert "assay-autoscaler" in users
+
+
+def test_services_of_several_pods_are_drained_one_by_one_and_scorers_grow_with_the_lag() -> None:
+    """A budget for each of them; KEDA measures the group that the scorers are in, on the topic that they read."""
+    manifests = rendered("production-values.yaml")
+    several = {m["metadata"]["name"] for m in manifests if m.get("spec", {}).get("replicas", 1) > 1} | {"scorer"}
+    budgets = {m["metadata"]["name"]: m["spec"] for m in manifests if m["kind"] == "PodDisruptionBudget"}
+    assert set(budgets) == several
+    assert {budget["maxUnavailable"] for budget in budgets.values()} == {1}
+    (scaled,) = [m["spec"] for m in manifests if m["kind"] == "ScaledObject"]
+    (trigger,) = scaled["triggers"]
+    assert (trigger["type"], trigger["metadata"]["consumerGroup"]) == ("kafka", "cards.scorer")
+    assert trigger["metadata"]["topic"] == "cards.entity-features"
+    assert scaled["maxReplicaCount"] == 24
+
+
 def gateway(*options: str) -> dict[str, Any]:
     """What is made of the gateway, by kind."""
     names = ("gateway", "gateway-callers")
@@ -149,6 +203,7 @@ def test_callers_reach_the_gateway_over_grpc_where_it_serves_it(options: tuple[s
         ("kafka.bootstrap=", "Say where your brokers are"),
         ("bundle.publicKeys=", "Say whose signatures count"),
         ("bundle.registryUrl=", "Say whose bundle scores"),
+        ("kafka.strimziCluster=kafka", "Topics of a Strimzi cluster are resources"),
     ],
 )
 def test_what_only_the_user_can_say_is_asked_for(without: str, sentence: str) -> None:

@@ -1,6 +1,5 @@
 """docs/tutorial.md and docs/first-rule.md, typed as they stand, in an empty folder, on a real Kafka."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ TUTORIAL_S_MAX, FIRST_RULE_S_MAX = 1200.0, 900.0
 @pytest.mark.train
 def test_the_tutorial_goes_from_an_unknown_topic_to_alerts(kafka_bootstrap: str, tmp_path: Path) -> None:
     """One shell, as a reader has it; whatever ends with another status than 0 ends it."""
-    shutil.copy(ROOT / "docs" / "examples" / "tutorial" / "stream.py", tmp_path)
     # topics and groups apart from those of other tests
     apart = {"ASSAY_PRODUCT": tmp_path.name.replace("_", "-"), "ASSAY_INTAKE_HTTP_PORT": "0"}
     said = typed(ROOT / "docs" / "tutorial.md", tmp_path, kafka_bootstrap, TUTORIAL_S_MAX, **apart)

@@ -64,6 +64,17 @@ def test_what_a_wheel_installs_is_found_from_an_empty_folder(installed: Path, tm
     assert "processes" in assay(installed, tmp_path, "capacity", "--rate", "20000")
 
 
+def test_the_tutorials_stream_comes_with_a_wheel_and_replaces_no_file(installed: Path, tmp_path: Path) -> None:
+    """A reader of the site has no checkout to take it from."""
+    assay(installed, tmp_path, "example")
+    made = (tmp_path / "stream.py").read_text(encoding="utf-8")
+    assert made == (ROOT / "docs/examples/tutorial/stream.py").read_text(encoding="utf-8")
+    (tmp_path / "stream.py").write_text("mine", encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"stream\.py is there already: name another file with --out\."):
+        assay(installed, tmp_path, "example")
+    assert (tmp_path / "stream.py").read_text(encoding="utf-8") == "mine"
+
+
 def shipped(installed: Path, folder: Path) -> Path:
     """Where the installed code looks for the demo's bundle."""
     script = "from models.installation import DEPLOY; print(DEPLOY / 'bundles' / 'fraud')"

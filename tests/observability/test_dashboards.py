@@ -12,7 +12,6 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from deploy.grafana.source import runbooks
 from deploy.grafana.source.build import BOARDS, OUT, ROOT, pages
-from deploy.grafana.source.chart import SOURCE
 from tests.observability.catalogue import NOT_SHOWN, asked, metrics, names
 
 GIVEN = {"job", "instance", "le", "bundle", "provider"}
@@ -80,15 +79,29 @@ def test_every_panel_says_what_it_shows_in_which_unit_and_what_to_do() -> None:
                 assert int(linked[1]) in there, panel["title"]
 
 
-def test_every_data_source_is_the_one_that_is_provisioned() -> None:
-    """A dashboard of another id shows nothing."""
+def test_every_data_source_is_the_one_that_is_chosen_on_the_dashboard() -> None:
+    """So that it shows something in any Grafana, imported by hand; where ours is provisioned, it is the default one."""
     file = ROOT / "deploy" / "grafana" / "provisioning" / "datasources" / "assay.yaml"
-    provisioned = {source["uid"]: source["type"] for source in yaml.safe_load(file.read_text())["datasources"]}
-    assert provisioned[SOURCE.uid or ""] == "prometheus"
+    sources = yaml.safe_load(file.read_text())["datasources"]
+    assert [source["type"] for source in sources if source.get("isDefault")] == ["prometheus"]
     for board in FILES.values():
+        variables = board["templating"].get("list", [])
+        chosen = [(one["name"], one["query"]) for one in variables if one["type"] == "datasource"]
+        asking = [one for one in variables if one["type"] == "query"]
         for panel in panels(board):
-            for asked_of in [panel.get("datasource"), *(target["datasource"] for target in panel.get("targets", []))]:
-                assert asked_of is None or provisioned[asked_of["uid"]] == asked_of["type"]
+            asking += [one for one in (panel, *panel.get("targets", [])) if "datasource" in one]
+        assert chosen == ([("datasource", "prometheus")] if asking else [])
+        for one in asking:
+            assert one["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+
+
+def test_a_dashboard_can_be_imported_by_hand() -> None:
+    """No id of another Grafana's, no place that its export would have to be filled in."""
+    for name, board in FILES.items():
+        assert "id" not in board or board["id"] is None, name
+        assert "__inputs" not in board
+        assert "${DS_" not in json.dumps(board)
+        assert f"{board['uid']}.json" == name
 
 
 def test_every_metric_that_is_asked_for_exists_with_the_labels_that_are_used() -> None:

@@ -47,8 +47,8 @@ LIBRARIES = (
     "yaml",
 )
 """Not onnxruntime: it starts a thread when it is imported, which a fork would not have and wait for at its end."""
-OWN = "ASSAY_"
-"""Variables with this prefix are read by Assay alone, after the fork."""
+READ_LATER = ("ASSAY_", "AWS_", "PYTEST_")
+"""Variables with these prefixes are read after the fork, or by nobody."""
 
 
 class Forked:
@@ -154,8 +154,8 @@ def start(module: str, environment: Mapping[str, str], log: Path) -> "Forked | s
 
 
 def _not_ours(environment: Mapping[str, str]) -> dict[str, str]:
-    """What may change how Python and libraries behave; not pytest's name of the test that runs."""
-    return {name: value for name, value in environment.items() if not name.startswith((OWN, "PYTEST_"))}
+    """What may change how Python and libraries behave."""
+    return {name: value for name, value in environment.items() if not name.startswith(READ_LATER)}
 
 
 def _import_libraries() -> None:

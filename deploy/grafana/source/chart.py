@@ -18,8 +18,9 @@ from grafana_foundation_sdk.models.common import BarGaugeDisplayMode, LegendDisp
 from grafana_foundation_sdk.models.dashboard import DashboardLinkType, DataSourceRef, VariableRefresh, VariableSort
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-SOURCE = DataSourceRef(type_val="prometheus", uid="assay-prometheus")
-"""The one data source, as `provisioning/datasources/assay.yaml` has it."""
+SOURCE_VARIABLE = "datasource"
+SOURCE = DataSourceRef(type_val="prometheus", uid=f"${{{SOURCE_VARIABLE}}}")
+"""Chosen at the top of a dashboard, so that it can be imported by hand anywhere: Grafana begins with its default one."""
 
 TAG = "assay"
 RUNBOOKS_UID = "assay-runbooks"
@@ -100,6 +101,9 @@ def build(board: Board, runbook_panels: dict[str, int]) -> Any:
             .as_dropdown(True)
             .keep_time(True)
         )
+    )
+    made = made.with_variable(
+        dashboard.DatasourceVariable(SOURCE_VARIABLE).label("Data source").type(SOURCE.type_val or "")
     )
     if board.by_job:
         made = made.with_variable(_jobs())

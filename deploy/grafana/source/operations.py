@@ -105,8 +105,12 @@ MOVING = Section(
         Chart(
             "Transactions",
             "cps",
-            "Micro-batches committed a second, by partition. Bounded by ASSAY_TRANSACTIONS_PER_S_MAX.",
-            [Query(rate("assay_transactions_total", "job, partition"), "{{job}} {{partition}}")],
+            "Micro-batches committed a second, by partition. Bounded by ASSAY_TRANSACTIONS_PER_S_MAX. Shared: transactions "
+            "that each hold several of them (ASSAY_TRANSACTIONS=process).",
+            [
+                Query(rate("assay_transactions_total", "job, partition"), "{{job}} {{partition}}"),
+                Query(rate("assay_process_transactions_total", "job"), "{{job}} shared"),
+            ],
             "lag-grows",
         ),
     ],

@@ -3,11 +3,15 @@
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from services.cli.output import print_json
+
+if TYPE_CHECKING:
+    from schemas.source_spec import SourceSpec
+    from schemas.topics import Access
 
 EXAMPLE = (
     "Example: assay acls scorer --principal User:CN=scorer.bank.example | KAFKA_ACLS=kafka-acls.sh BOOTSTRAP=... sh"
@@ -30,11 +34,28 @@ class Program(StrEnum):
     ANALYST = "analyst"
     OPERATOR = "operator"
     CREDIT_OPERATOR = "credit-operator"
+    UNMASKING = "unmasking"
     AUDITOR = "auditor"
+    AUTOSCALER = "autoscaler"
     PAYMENT_PRODUCER = "payment-producer"
     LABEL_PRODUCER = "label-producer"
     APPLICATION_PRODUCER = "application-producer"
     CONSUMER = "consumer"
+
+
+READ_A_SOURCE = (Program.INTAKE, Program.SCORER, Program.ENTITIES)
+
+
+def access_reading(access: "Access", spec: "SourceSpec") -> "Access":
+    """The same with the topic that it reads of a source; as it is where it reads none."""
+    from dataclasses import replace
+
+    from models.sources.spec_file import topic_of, users_topic
+
+    if access.name not in READ_A_SOURCE:
+        return access
+    own = users_topic(spec) if access.name == Program.INTAKE else topic_of(spec)
+    return replace(access, grouped=(own, *access.grouped[1:]) if access.name == Program.ENTITIES else (own,))
 
 
 def acls(
@@ -47,9 +68,7 @@ def acls(
     json: Annotated[bool, typer.Option("--json", help="One line of JSON in place of a shell script.")] = False,
 ) -> None:
     """Print a script that grants a program what it needs and nothing else. ASSAY_TOPIC_PREFIX and ASSAY_PRODUCT apply."""
-    from dataclasses import replace
-
-    from models.sources.spec_file import load_source, topic_of, users_topic
+    from models.sources.spec_file import load_source
     from schemas.topics import ACCESS
     from services.kafka.acls import grants, script
     from services.settings.kafka import TopicSettings
@@ -58,16 +77,14 @@ def acls(
 
     access = next(access for access in ACCESS if access.name == program)
     if source is not None:
-        if program not in (Program.INTAKE, Program.SCORER, Program.ENTITIES):
+        if program not in READ_A_SOURCE:
             raise typer.BadParameter(
                 "only intake, entities and the scorer read a topic by a source spec.", param_hint="--source"
             )
-        spec = load_source(source)
-        own = users_topic(spec) if program is Program.INTAKE else topic_of(spec)
-        access = replace(access, grouped=(own, *access.grouped[1:]) if program is Program.ENTITIES else (own,))
+        access = access_reading(access, load_source(source))
     prefix, product = load(TopicSettings).topic_prefix, load(ProductSettings).product
-    if group is None and product is not None and access.grouped:
-        group = group_of(product, access.name)
+    if group is None and product is not None and access.group_of:
+        group = group_of(product, access.group_of)
     if json:
         print_json([asdict(grant) for grant in grants(access, prefix, group)])
     else:

@@ -55,7 +55,7 @@ def create(
     from services.settings.loading import load
 
     _choose(product)
-    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), _with_users(wanted_topics(), source)
+    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), with_users(wanted_topics(), source)
     done = asyncio.run(create_topics(kafka, topics, wanted))
     found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
     theirs = {topic.name for topic in wanted if topic.users}
@@ -100,7 +100,7 @@ def wanted_topics() -> "tuple[Topic, ...]":
     return TOPICS if form == "json" else (*TOPICS, *(typed_copy(topic, form) for topic in CONVERTED))
 
 
-def _with_users(ours: "tuple[Topic, ...]", source: Path | None) -> "tuple[Topic, ...]":
+def with_users(ours: "tuple[Topic, ...]", source: Path | None) -> "tuple[Topic, ...]":
     """The same with the topic of a source spec in place of `transactions`. Raises SourceSpecError."""
     from models.sources.spec_file import load_source, users_topic
     from schemas.topics import TRANSACTIONS

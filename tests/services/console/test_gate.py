@@ -157,6 +157,10 @@ def test_hosts_that_are_not_ours_and_large_bodies_are_refused_before_anything_is
     """A name that another site has pointed at this machine; a body beyond the limit, or of no said length."""
     one = client(stand, "ana")
     assert one.get("/queue", headers={"host": "evil.example"}).status_code == 421
+    for host in ("10.1.2.3:8490", "[2001:db8::1]:8490"):  # so clusters ask, and no page of another lies there
+        assert [one.get(path, headers={"host": host}).status_code for path in ("/livez", "/metrics")] == [200, 200]
+        assert one.get("/queue", headers={"host": host}).status_code == 421
+    assert one.get("/metrics", headers={"host": "evil.example"}).status_code == 421
     assert one.post("/next", content=b"a" * (300 << 10)).status_code == 413
     assert one.post("/next", content=iter([b"csrf=1"])).status_code == 413
 

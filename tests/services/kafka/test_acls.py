@@ -21,6 +21,14 @@ def test_a_group_of_a_like_name_is_not_covered(name: str) -> None:
         assert not any(others.startswith(prefix) for prefix in allowed)
 
 
+def test_who_scales_by_lag_reads_nothing() -> None:
+    """It asks where the scorers' group stands, and where the topics end."""
+    allowed = grants(next(access for access in ACCESS if access.name == "autoscaler"), "prod.", "cards.scorer")
+    assert {grant.operation for grant in allowed} == {"Describe"}
+    assert [grant.name for grant in allowed if grant.resource == "group"] == ["cards.scorer"]
+    assert "prod.transactions" in {grant.name for grant in allowed}
+
+
 def test_every_program_of_ours_can_be_asked_for() -> None:
     """`assay acls` knows all that have rights."""
     assert {program.value for program in Program} == {access.name for access in ACCESS}

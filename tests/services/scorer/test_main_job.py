@@ -102,15 +102,20 @@ async def test_bad_input_gives_one_dead_letter_each_and_leaves_its_neighbours_un
 
 
 @pytest.mark.parametrize(
-    "point",
-    ["after_poll", "after_process", "between_sends", "after_sends", "after_offsets", "commit_sent", "after_commit"],
+    ("point", "transactions"),
+    [
+        *((point, "partition") for point in ("after_poll", "after_process", "between_sends", "after_sends")),
+        *((point, "partition") for point in ("after_offsets", "commit_sent", "after_commit")),
+        *((point, "process") for point in ("between_sends", "after_offsets", "commit_sent")),
+    ],
 )
 async def test_a_scorer_killed_at_any_point_of_the_transaction_loses_and_repeats_nothing(
-    stream: Stream, point: str
+    stream: Stream, point: str, transactions: str
 ) -> None:
     """kill -9 at a named point of the third batch, then a new process takes over; scoring-metrics counts each once, too."""
     values, keys = payments()
     await stream.send(values, keys)
+    stream.environment["ASSAY_TRANSACTIONS"] = transactions
     doomed = stream.scorer(ASSAY_FAILPOINT=f"{point}:3", ASSAY_BATCH_RECORDS_MAX="200")
     assert doomed.wait() == -signal.SIGKILL
     heir = stream.scorer()

@@ -16,8 +16,27 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
 
+{{/* Every pod of this release */}}
+{{- define "assay.scraped" -}}
+app.kubernetes.io/part-of: assay
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* How an endpoint is scraped: the dashboards and rules know a service by the job assay-NAME */}}
+{{- define "assay.job" -}}
+path: /metrics
+interval: 15s
+relabelings:
+  - {action: replace, sourceLabels: [__meta_kubernetes_pod_label_app_kubernetes_io_name], targetLabel: job, replacement: assay-$1}
+{{- end }}
+
 {{- define "assay.tls" -}}
 {{- if has .Values.kafka.securityProtocol (list "SSL" "SASL_SSL") }}true{{ end -}}
+{{- end }}
+
+{{/* As `assay strimzi` names it */}}
+{{- define "assay.strimziUser" -}}
+assay-{{ with .root.Values.product }}{{ . }}-{{ end }}{{ .name }}
 {{- end }}
 
 {{/* The pod of a service: .name, .service, .root, .args */}}
@@ -116,6 +135,17 @@ volumes:
   - {name: files, secret: {secretName: {{ .name }}-files}}
   {{- end }}
   {{- if include "assay.tls" .root }}
+  {{- if .root.Values.kafka.strimziCluster }}
+  # the user's own certificate, and the brokers' authority: its Secret's ca.crt is that of the clients
+  - name: kafka-tls
+    projected:
+      sources:
+        - secret: {name: {{ .root.Values.kafka.strimziCluster }}-cluster-ca-cert, items: [{key: ca.crt, path: ca.crt}]}
+        - secret:
+            name: {{ include "assay.strimziUser" . }}
+            items: [{key: user.crt, path: tls.crt}, {key: user.key, path: tls.key}]
+  {{- else }}
   - {name: kafka-tls, secret: {secretName: {{ .name }}-kafka}}
+  {{- end }}
   {{- end }}
 {{- end }}

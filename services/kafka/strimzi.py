@@ -1,0 +1,132 @@
+"""Topics and rights as resources of the Strimzi operator: `KafkaTopic` and `KafkaUser`, for a cluster on Kubernetes.
+
+From the same declarations as `assay topics create` and deploy/acls. `python -m services.kafka.strimzi` writes deploy/strimzi,
+for the names by default, 12 partitions and 3 replicas; `assay strimzi` prints them for any others.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from schemas.topics import ACCESS, TOPICS, Access, Topic
+from services.errors import AssayError
+from services.kafka.acls import Grant, Resource, grants
+from services.kafka.topics_admin import configuration, partitions
+from services.settings.kafka import TopicSettings
+from services.settings.product import group_of
+
+API = "kafka.strimzi.io/v1"
+DIRECTORY = Path("deploy/strimzi")
+CLUSTER = "kafka"
+"""The `Kafka` resource's name in the files of deploy/strimzi."""
+
+KINDS: dict[Resource, str] = {"topic": "topic", "group": "group", "transactional-id": "transactionalId"}
+
+Manifest = dict[str, Any]
+
+
+class StrimziError(AssayError):
+    """Names that cannot be names of Kubernetes resources."""
+
+
+def topic_manifests(topics: Iterable[Topic], settings: TopicSettings, cluster: str) -> list[Manifest]:
+    """A `KafkaTopic` each, as `assay topics create` would make it. Raises StrimziError."""
+    made: dict[str, Manifest] = {}
+    for topic in topics:
+        full_name = topic.full_name(settings.topic_prefix)
+        name = _resource_name(full_name)
+        if name in made:
+            raise StrimziError(
+                f"Topics {made[name]['spec']['topicName']} and {full_name} would be one resource {name}: Kubernetes knows no "
+                "capitals and no underscores, so give one of them another name."
+            )
+        spec = {
+            "topicName": full_name,
+            "partitions": partitions(topic, settings),
+            "replicas": settings.replication,
+            "config": configuration(topic, settings),
+        }
+        made[name] = _manifest("KafkaTopic", name, cluster, spec)
+    return list(made.values())
+
+
+def user_manifest(access: Access, cluster: str, topic_prefix: str = "", product: str | None = None) -> Manifest:
+    """A `KafkaUser` with a certificate of its own, and the rights that deploy/acls grants."""
+    group = group_of(product, access.group_of) if product is not None and access.group_of else None
+    name = f"assay-{access.name}" if product is None else f"assay-{product}-{access.name}"
+    by_resource: dict[tuple[Resource, str, bool], list[str]] = {}
+    for grant in grants(access, topic_prefix, group):
+        by_resource.setdefault((grant.resource, grant.name, grant.prefixed), []).append(grant.operation)
+    spec = {
+        "authentication": {"type": "tls"},
+        "authorization": {
+            "type": "simple",
+            "acls": [
+                {
+                    "resource": {
+                        "type": KINDS[resource],
+                        "name": named,
+                        "patternType": "prefix" if prefixed else "literal",
+                    },
+                    "operations": operations,
+                }
+                for (resource, named, prefixed), operations in by_resource.items()
+            ],
+        },
+    }
+    return _manifest("KafkaUser", name, cluster, spec)
+
+
+def granted(user: Manifest) -> list[Grant]:
+    """What a `KafkaUser` may do, read back from its resource."""
+    resources: dict[str, Resource] = {theirs: ours for ours, theirs in KINDS.items()}
+    return sorted(
+        Grant(
+            resources[acl["resource"]["type"]],
+            acl["resource"]["name"],
+            operation,
+            acl["resource"]["patternType"] == "prefix",
+        )
+        for acl in user["spec"]["authorization"]["acls"]
+        for operation in acl["operations"]
+    )
+
+
+def text(manifests: Iterable[Manifest], comment: str = "") -> str:
+    """YAML of several documents."""
+    return comment + yaml.safe_dump_all(manifests, sort_keys=False, width=128, explicit_start=True)
+
+
+def _manifest(kind: str, name: str, cluster: str, spec: Manifest) -> Manifest:
+    labels = {"strimzi.io/cluster": cluster, "app.kubernetes.io/part-of": "assay"}
+    return {"apiVersion": API, "kind": kind, "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def _resource_name(topic: str) -> str:
+    """As Kubernetes takes it. Raises StrimziError where nothing of it can be kept."""
+    name = topic.lower().replace("_", "-").strip(".-")
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", name):
+        raise StrimziError(f"{topic} cannot name a Kubernetes resource: choose another ASSAY_TOPIC_PREFIX.")
+    return name
+
+
+def main() -> None:
+    """Write the files."""
+    settings = TopicSettings(topic_prefix="", partitions=12, replication=3)
+    comment = (
+        "# Generated by `python -m services.kafka.strimzi`; `assay strimzi` prints these for other names and numbers.\n"
+    )
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    files = {
+        "topics": topic_manifests(TOPICS, settings, CLUSTER),
+        "users": [user_manifest(access, CLUSTER) for access in ACCESS],
+    }
+    for name, manifests in files.items():
+        (DIRECTORY / f"{name}.yaml").write_text(text(manifests, comment), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
