@@ -38,7 +38,7 @@ class StepStatement(Message):
         0,
         description="Steps of the history then: once it has a later one about the channel, this may no longer be done.",
     )
-    entries: Digest | None = Field(None, description="Of a list: SHA-256 of the entries.")
+    entries: Digest | None = Field(None, description="Of a list: root of the tree of the entries.")
     request_id: RequestId = Field(description="The request's.")
     by: PersonName = Field(description="Who asks.")
     why: Words = Field("", description="Why.")
@@ -50,8 +50,8 @@ class ApprovalRecord(Message):
     """A request, or an answer to one."""
 
     request_id: RequestId = Field(description="Which request. The record's key.")
-    kind: Literal["request", "approve", "reject", "done"] = Field(
-        description="done: it was carried out. reject: by another, or taken back by who asked."
+    kind: Literal["request", "approve", "reject", "done", "sign"] = Field(
+        description="done: it was carried out. reject: by another, or taken back by who asked. sign: by who asked, later."
     )
     by: PersonName = Field(description="Who.")
     at_ms: EventTimeMs = Field(description="Wall-clock time, ms since 1970 UTC.")

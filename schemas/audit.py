@@ -1,4 +1,4 @@
-"""The audit trail: what people did on the console's pages, each record tied to the one before. On `audit`.
+"""The audit trail: what people did on the console's pages, and what commands showed them. On `audit`.
 
 Every process that writes is a chain of its own. A record names the SHA-256 of the record before it in its chain; the first one
 names the newest record that the topic had when the process started. So what is changed or removed is missed by the next one.
@@ -14,6 +14,9 @@ from schemas.base import Digest, EventTimeMs, Message, OffsetOrNone, Version
 from schemas.person import RoleName
 
 Outcome = Literal["asked", "done", "refused", "failed"]
+
+REASON_CHARS_MIN = 5
+"""Of the words with which somebody has hidden things shown."""
 
 SEAL_FIELD = b',"seal":"'
 
@@ -40,9 +43,9 @@ class AuditEntry(Message):
         description="What: sign-in, sign-out, unmask, decide and so on."
     )
     what: Annotated[str, Field(max_length=300)] = Field(
-        "", description="On what: a path of the console, with its case."
+        "", description="On what: a path of the console, with its case; or a command."
     )
-    details: Annotated[str, Field(max_length=500)] = Field("", description="What the form asked for, field by field.")
+    details: Annotated[str, Field(max_length=500)] = Field("", description="What the form asked for; or the host.")
     reason: Annotated[str, Field(max_length=500)] = Field("", description="Why, in their words.")
     outcome: Outcome = Field(
         description="asked: about to be done. done, refused, failed: what came of it, by the status of the answer."

@@ -9,6 +9,9 @@ from schemas.base import Count, Message, Number, Probability, Share, Words
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 FIGURES_MAX = 256
 
+UNSUPERVISED = ", unsupervised"
+"""How the name of a model ends that knows no label: it is compared with the anomaly score."""
+
 
 class Estimate(Message):
     """A figure with its 95 % interval."""
@@ -30,6 +33,11 @@ class ModelFigures(Message):
     difference: Annotated[dict[Name, Estimate], Field(max_length=FIGURES_MAX)] = Field(
         {}, description="The bundle's figures less its own, with paired intervals; empty for the bundle's own model."
     )
+
+    @property
+    def unsupervised(self) -> bool:
+        """Whether it knows no label, so that its difference is the anomaly score's."""
+        return self.model.endswith(UNSUPERVISED)
 
 
 class CalibrationBin(Message):

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.base import EventTimeMs, Message
+from schemas.base import Count, EventTimeMs, Message
+from schemas.person import SignedStep
 from schemas.privacy import card_numbers_in, has_control_character, is_card_number, none_is_card_number
 
 EntryKind = Literal["value", "network", "range"]
@@ -33,6 +34,15 @@ FieldName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z_][A-Za-z0-9_.-]{0,63})$"
 
 EntryValue = Annotated[str, Field(min_length=1, max_length=256)]
 """The value, the network, or the range, as text."""
+
+
+class EntryProof(Message):
+    """That persons signed an entry: the statement that they signed names the root of a tree, in which the entry is."""
+
+    signed: SignedStep = Field(description="The statement, with the signatures.")
+    place: Count = Field(description="The entry's place among those that were signed together, from 0.")
+    count: Count = Field(description="How many were.")
+    path: Annotated[str, Field(max_length=1_400)] = Field("", description="Hashes from the entry to the root, base64.")
 
 
 class ListEntry(Message):
@@ -58,6 +68,10 @@ class ListEntry(Message):
     )
     written_at_ms: EventTimeMs = Field(0, description="When, ms since 1970 UTC.")
     removed: bool = Field(False, description="It is taken back, and counts no more.")
+    proof: EntryProof | None = Field(
+        None,
+        description="Persons' signatures, without which it does not count where ASSAY_PERSONS_SIGNATURES_MIN asks.",
+    )
 
 
 def entry_key(entry: ListEntry) -> bytes:

@@ -20,6 +20,9 @@ RoleName = Annotated[str, Field(max_length=20)]
 Fingerprint = Digest
 """SHA-256 of a public key's PEM."""
 
+SIGNATURES_MAX = 4
+"""On one statement."""
+
 Text = Annotated[str, Field(max_length=4_000)]
 
 
@@ -45,14 +48,16 @@ class SignedStep(Message):
     """A statement, and who signed it."""
 
     statement: Text = Field(description="What was signed: a StepStatement as JSON, byte for byte.")
-    signatures: Annotated[tuple[PersonSignature, ...], Field(max_length=4)] = Field((), description="One a person.")
+    signatures: Annotated[tuple[PersonSignature, ...], Field(max_length=SIGNATURES_MAX)] = Field(
+        (), description="One a person."
+    )
 
 
 class Person(Message):
     """Someone whose signature counts."""
 
     name: PersonName = Field(description="As it stands in histories.")
-    role: Role = Field(description="risk-officer and admin may sign what is promoted.")
+    role: Role = Field(description="risk-officer and admin may sign what is promoted; they and lead what lists get.")
     public_key: Annotated[str, Field(max_length=2_000)] = Field(description="PEM, on P-256, P-384 or P-521.")
 
 

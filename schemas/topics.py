@@ -254,7 +254,7 @@ ACCESS = (
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
     Access(
         "console",
-        reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, AUDIT, APPROVALS),
+        reads=(CASES, CASE_MUTES, SCORES, MONITOR, MONITOR_BUDGETS, AUDIT, APPROVALS),
         writes=(CASE_ACTIONS, LISTS, AUDIT, APPROVALS),
     ),
     Access(
@@ -264,6 +264,7 @@ ACCESS = (
     ),
     Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS, APPROVALS), writes=(CONTROL, APPROVALS)),
     Access("credit-operator", reads=(CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS), writes=(CREDIT_CONTROL,)),
+    Access("unmasking", reads=(AUDIT,), writes=(AUDIT,)),
     Access("auditor", reads=(AUDIT, APPROVALS)),
     Access("autoscaler", lag_of=("scorer", (TRANSACTIONS, EVENTS, ENTITY_FEATURES))),
     Access("payment-producer", writes=(TRANSACTIONS,)),
@@ -284,9 +285,9 @@ ACCESS = (
         ),
     ),
 )
-"""analyst: who decides cases. operator: who promotes bundles and policies. auditor: who checks what people did. autoscaler:
-KEDA. The producers: your systems that send payments, labels and applications, a login each. consumer: those that read what was
-found."""
+"""analyst: who decides cases. operator: who promotes bundles and policies. unmasking: beside another, who may use --unmasked
+and --open. auditor: who checks what people did. autoscaler: KEDA. The producers: your systems that send payments, labels and
+applications, a login each. consumer: those that read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"
@@ -317,6 +318,9 @@ PROFILES_OFFSET_HEADER = "assay-profiles-offset"
 LISTS_OFFSET_HEADER = "assay-lists-offset"
 """Beside it, where a policy reads lists: the records of `lists` below this offset were known to it."""
 
+LISTS_PERSONS_HEADER = "assay-lists-persons"
+"""Beside that, where entries count by the signatures of persons: the first 16 digits of the digest of whose, and how many."""
+
 
 ENTITY_HEADER = "assay-entity"
 """On `entity-events`: the entity that is next. The source headers of both entity topics name the event's own record."""
@@ -335,10 +339,12 @@ def position_headers(
     timestamps_ms: list[int],
     profiles_offset: int | None = None,
     lists_offset: int | None = None,
+    lists_persons: str | None = None,
 ) -> list[list[tuple[str, bytes]]]:
     """Headers that tie output records to their input positions on one partition, one list a record.
 
     timestamps_ms: of the input records, plausible ones. profiles_offset, lists_offset: up to where these tables were known.
+    lists_persons: by whose signatures entries of lists counted, where any had to sign.
     """
     where = (SOURCE_TOPIC_HEADER, topic.encode())
     number = (SOURCE_PARTITION_HEADER, b"%d" % partition)
@@ -347,6 +353,8 @@ def position_headers(
     rows = zip(offsets, timestamps_ms, strict=True)
     tables = ((PROFILES_OFFSET_HEADER, profiles_offset), (LISTS_OFFSET_HEADER, lists_offset))
     known = [(name, b"%d" % known) for name, known in tables if known is not None]
+    if lists_offset is not None and lists_persons is not None:
+        known.append((LISTS_PERSONS_HEADER, lists_persons.encode()))
     return [[where, number, (SOURCE_OFFSET_HEADER, b"%d" % offset), stamps[ms], *known] for offset, ms in rows]
 
 

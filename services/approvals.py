@@ -12,10 +12,12 @@ from typing import Any, Literal
 
 from aiokafka import TopicPartition
 
+from models.bundle.persons import StepRule, signers_of
+from models.lists.proofs import paths_of, root_of
 from schemas import codec
 from schemas.approval import ENTRIES_MAX, ApprovalRecord, StepStatement, Subject
-from schemas.lists import ListEntry, entry_key, entry_problem
-from schemas.person import PersonSignature, SignedStep, same_person
+from schemas.lists import EntryProof, ListEntry, entry_key, entry_problem
+from schemas.person import SIGNATURES_MAX, PersonSignature, SignedStep, same_person
 from schemas.privacy import card_numbers_in
 from schemas.topics import APPROVALS
 from services.clock import wall_ms
@@ -41,6 +43,7 @@ class Request:
     record: ApprovalRecord
     statement: StepStatement
     approvals: list[ApprovalRecord] = field(default_factory=list)
+    signings: list[ApprovalRecord] = field(default_factory=list)
     ended: ApprovalRecord | None = None
 
     @property
@@ -76,26 +79,32 @@ class Request:
         if said.subject == "list":
             entries = self.record.entries
             off = sum(entry.removed for entry in entries)
-            return f"{len(entries) - off:,} onto the list {said.line}, {off:,} off it"
+            moves = [
+                f"{n:,} {way} the list {said.line}" for n, way in ((len(entries) - off, "onto"), (off, "off")) if n
+            ]
+            return " and ".join(moves) or f"nothing on the list {said.line}"
         target = f"{said.bundle} ({said.bundle.digest[:12]})" if said.bundle else "nothing"
         subject = said.subject.replace("_", " ")
         return f"{said.action} {subject} {target} as {said.channel}, in place of {said.before or 'nothing'}"
 
-    def signed(self) -> SignedStep:
-        """The statement with every signature that came with it."""
-        found = [one.signature for one in (self.record, *self.approvals) if one.signature is not None]
-        return SignedStep(statement=self.text, signatures=tuple(found[:4]))
+    def signed(self, rule: StepRule | None = None) -> SignedStep:
+        """The statement with the signatures that came with it. rule: only those that count by it."""
+        given = (self.record, *self.signings, *self.approvals)
+        found = tuple(one.signature for one in given if one.signature is not None)
+        if rule is None:
+            return SignedStep(statement=self.text, signatures=found[:SIGNATURES_MAX])
+        # more than fit: what is not a person's must not push out what is
+        whole = SignedStep.model_construct(statement=self.text, signatures=found)
+        return rule.holding(whole, signers_of(self.statement.subject))
+
+    def lacks(self, rule: StepRule | None) -> int:
+        """How many signatures it still needs."""
+        return 0 if rule is None else max(0, rule.signatures_min - len(self.signed(rule).signatures))
 
 
 def digest_of(statement: str) -> str:
     """What an answer names of a request."""
     return hashlib.sha256(statement.encode()).hexdigest()
-
-
-def entries_digest(entries: Sequence[ListEntry]) -> str:
-    """Of what a request would write to a list."""
-    lines = sorted(entry.model_dump_json() for entry in entries)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def entering(entries: Sequence[ListEntry]) -> dict[str, str]:
@@ -118,7 +127,7 @@ def new_request(
         "by": by,
         "at_ms": now_ms,
         "expires_at_ms": now_ms + int(keep_h * HOUR_MS),
-        "entries": entries_digest(entries) if entries else None,
+        "entries": root_of(entries) if entries else None,
         **said,
     }
     statement = codec.checked(StepStatement, fields).model_dump_json()
@@ -137,19 +146,25 @@ def new_request(
 
 def answer(
     request: Request,
-    kind: Literal["approve", "reject", "done"],
+    kind: Literal["approve", "reject", "done", "sign"],
     by: str,
     note: str = "",
     signature: PersonSignature | None = None,
+    *,
+    alone: bool = False,
 ) -> ApprovalRecord:
-    """Somebody's answer to a request. Raises NotAllowedError where it may not be given."""
+    """Somebody's answer to a request. alone: it needs no second person. Raises NotAllowedError where it may not be given."""
     now_ms = wall_ms()
     state = request.state(now_ms)
     if not request.waits(now_ms):
         raise NotAllowedError(f"Request {request.request_id} is {state}: ask again.")
     if kind == "approve" and same_person(by, request.record.by):
         raise NotAllowedError(f"{by} asked for {request.request_id}: another person has to approve it.")
-    if kind == "done" and state != "approved":
+    if kind == "sign" and not same_person(by, request.record.by):
+        raise NotAllowedError(
+            f"{request.record.by} asked for {request.request_id}: `assay approvals approve` is for others, and signs."
+        )
+    if kind == "done" and state != "approved" and not alone:
         raise NotAllowedError(
             f"Request {request.request_id} waits for a second person: `assay approvals approve` is theirs."
         )
@@ -176,10 +191,11 @@ def requests_of(records: Iterable[ApprovalRecord]) -> dict[str, Request]:
             if request is None and made is not None:
                 found[record.request_id] = made
         elif request is not None and record.digest == request.record.digest and request.ended is None:
-            if record.kind != "approve":
+            own, in_time = same_person(record.by, request.record.by), record.at_ms < request.statement.expires_at_ms
+            if record.kind in ("reject", "done"):
                 request.ended = record
-            elif not same_person(record.by, request.record.by) and record.at_ms < request.statement.expires_at_ms:
-                request.approvals.append(record)
+            elif own == (record.kind == "sign") and in_time:
+                (request.signings if own else request.approvals).append(record)
     return found
 
 
@@ -189,7 +205,7 @@ def _request(record: ApprovalRecord) -> Request | None:
         said = codec.read(StepStatement, (record.statement or "").encode())
     except codec.RejectedError:
         return None
-    digest = entries_digest(record.entries) if record.entries else None
+    digest = root_of(record.entries) if record.entries else None
     fits = (said.request_id, said.by, said.entries) == (record.request_id, record.by, digest)
     entries_fit = all(entry_problem(one) is None and one.list_name == said.line for one in record.entries)
     return (
@@ -197,8 +213,14 @@ def _request(record: ApprovalRecord) -> Request | None:
     )
 
 
-def approved_entries(request: Request) -> list[tuple[bytes, bytes]]:
-    """Keys and values of the list entries that an approved request writes, with who approved them."""
+def approved_entries(request: Request, rule: StepRule | None = None) -> list[tuple[bytes, bytes]]:
+    """Keys and values of the list entries that an approved request writes, with who approved them.
+
+    rule: they carry signatures, and are written as they were signed.
+    """
+    if rule is not None:
+        proven = with_proofs(request.record.entries, request.signed(rule))
+        return [(entry_key(entry), codec.write(entry)) for entry in proven]
     names = ", ".join(request.approvers)
     written = []
     for entry in request.record.entries:
@@ -206,6 +228,15 @@ def approved_entries(request: Request) -> list[tuple[bytes, bytes]]:
         changed = entry.model_copy(update={"source": source, "written_at_ms": wall_ms()})
         written.append((entry_key(changed), codec.write(changed)))
     return written
+
+
+def with_proofs(entries: Sequence[ListEntry], signed: SignedStep) -> list[ListEntry]:
+    """Entries as they count where persons have to sign. entries: all of those whose root the statement names."""
+    paths, count = paths_of(entries), len(entries)
+    return [
+        entry.model_copy(update={"proof": EntryProof(signed=signed, place=place, count=count, path=path)})
+        for place, (entry, path) in enumerate(zip(entries, paths, strict=True))
+    ]
 
 
 async def read_requests(kafka: KafkaSettings, topics: TopicSettings) -> dict[str, Request]:

@@ -61,4 +61,4 @@ def needs_second(subject: Subject) -> bool:
             f"ASSAY_PERSONS_FOUR_EYES={unknown[0]} is nothing that can wait: {', '.join(FOUR_EYES)} can."
         )
     asked = any(subject in FOUR_EYES[name] for name in names)
-    return asked or (subject != "list" and settings.signatures_min > 1)
+    return asked or settings.signatures_min > 1

@@ -12,3 +12,4 @@ set -eu
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Write --topic lists
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Read --topic monitor
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Read --topic monitor-budgets
+"$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Read --topic scores

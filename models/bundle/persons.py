@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +17,18 @@ from models.bundle.files import BundleError
 from models.bundle.keys import PrivateKey, PublicKey, fingerprint, public_key
 from schemas.approval import StepStatement, Subject
 from schemas.control import POLICY_CHANNELS, Control
-from schemas.person import Person, Persons, PersonSignature, Role, SignedStep, person_key
+from schemas.person import SIGNATURES_MAX, Person, Persons, PersonSignature, Role, SignedStep, person_key
 from schemas.registry import RegistryEvent
 
 STEP_TYPE = "application/vnd.assay.step+json"
 FILE_BYTES_MAX = 4 << 20
 SIGNERS: tuple[Role, ...] = ("risk-officer", "admin")
+LIST_SIGNERS: tuple[Role, ...] = ("lead", *SIGNERS)
+
+
+def signers_of(subject: Subject) -> tuple[Role, ...]:
+    """Who may sign such a change."""
+    return LIST_SIGNERS if subject == "list" else SIGNERS
 
 
 class PersonsFileError(BundleError):
@@ -76,28 +84,39 @@ class StepRule:
     persons: Mapping[str, KnownPerson]
     signatures_min: int
 
-    def signers(self, signed: SignedStep) -> list[str]:
-        """Names of the persons who signed and may, each once."""
-        names: dict[str, None] = {}
-        for one in signed.signatures:
-            known = self.persons.get(one.key)
-            if known is None or known.person.role not in SIGNERS:
-                continue
-            try:
-                signature = base64.b64decode(one.signature, validate=True)
-            except binascii.Error:
-                continue
-            if signature_holds(signed.statement.encode(), STEP_TYPE, signature, known.key):
-                names[known.person.name] = None
-        return list(names)
+    @property
+    def digest(self) -> str:
+        """SHA-256 of whose keys count and how many are needed, hex."""
+        listed = sorted([key, one.person.name, one.person.role] for key, one in self.persons.items())
+        return hashlib.sha256(json.dumps([self.signatures_min, listed]).encode()).hexdigest()
 
-    def statement(self, signed: SignedStep | None) -> StepStatement:
-        """What enough persons signed. Raises BundleError where they did not."""
+    def signers(self, signed: SignedStep, roles: Sequence[Role] = SIGNERS) -> list[str]:
+        """Names of the persons who signed and may, each once. roles: who may."""
+        return list(dict.fromkeys(name for one in signed.signatures if (name := self._signer(signed, one, roles))))
+
+    def holding(self, signed: SignedStep, roles: Sequence[Role] = SIGNERS) -> SignedStep:
+        """The same with the signatures alone that hold, one a person."""
+        found = {name: one for one in signed.signatures if (name := self._signer(signed, one, roles))}
+        return signed.model_copy(update={"signatures": tuple(found.values())[:SIGNATURES_MAX]})
+
+    def _signer(self, signed: SignedStep, one: PersonSignature, roles: Sequence[Role]) -> str | None:
+        known = self.persons.get(one.key)
+        if known is None or known.person.role not in roles:
+            return None
+        try:
+            signature = base64.b64decode(one.signature, validate=True)
+        except binascii.Error:
+            return None
+        holds = signature_holds(signed.statement.encode(), STEP_TYPE, signature, known.key)
+        return known.person.name if holds else None
+
+    def statement(self, signed: SignedStep | None, roles: Sequence[Role] = SIGNERS) -> StepStatement:
+        """What enough persons signed. roles: who may. Raises BundleError where they did not."""
         if signed is None:
             raise BundleError(
                 f"It carries no signature of a person, and {self.signatures_min} are needed.", "signature"
             )
-        names = self.signers(signed)
+        names = self.signers(signed, roles)
         if len(names) < self.signatures_min:
             who = f"only {' and '.join(names)}" if names else "no one of ASSAY_PERSONS_FILE"
             raise BundleError(f"{self.signatures_min} persons have to sign it, and {who} did.", "signature")

@@ -188,11 +188,11 @@ def _anomaly_graph(settings: BuildSettings) -> bytes | None:
 
 def _thresholds(scores: Scores, settings: BuildSettings, rows: ReferenceData) -> Thresholds:
     days = len(np.unique(rows.chosen_on.day)) if rows.has_days else None
-    truth, objective = rows.chosen_on.is_fraud, settings.objective
+    truth, amount, objective = rows.chosen_on.is_fraud, rows.chosen_on.amount, settings.objective
     found = (
-        classifier_thresholds(scores.probability, objective, truth, days)
+        classifier_thresholds(scores.probability, objective, truth, days, amount)
         if settings.anomaly is None
-        else choose_thresholds(scores.probability, scores.anomaly_percentile, objective, truth, days)
+        else choose_thresholds(scores.probability, scores.anomaly_percentile, objective, truth, days, amount)
     )
     words = found.objective.replace("on validation", "on the first half of the reference data")
     return found.model_copy(update={"objective": words})

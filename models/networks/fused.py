@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.networks.classifier import Classifier
+from models.networks.classifier import Network
 from models.networks.encoding import ClassifierInputs, Encoding, Standardisation
 from models.networks.logit import Logit, Mix
 from models.networks.trees import Trees
@@ -72,7 +72,7 @@ class Fused(nn.Module):
         self,
         encoding: Encoding,
         standardisation: Standardisation,
-        classifier: Classifier | None,
+        classifier: Network | None,
         calibration: Calibration | CalibrationCurve,
         vae: Vae,
         curve: PercentileCurve,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.networks.classifier import Classifier
+from models.networks.classifier import Network
 from models.networks.encoding import ClassifierInputs
 from models.networks.trees import Trees
 
@@ -23,7 +23,7 @@ class Logit(nn.Module):
     """mix.network * network(inputs(features)) + mix.trees * trees(features) + mix.intercept; of either, where there is one."""
 
     def __init__(
-        self, inputs: ClassifierInputs, network: Classifier | None, trees: Trees | None = None, mix: Mix | None = None
+        self, inputs: ClassifierInputs, network: Network | None, trees: Trees | None = None, mix: Mix | None = None
     ) -> None:
         super().__init__()
         if network is None and trees is None:

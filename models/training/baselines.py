@@ -1,10 +1,10 @@
-"""What a bank would try first, on the same rows and features: logistic regression, a random forest, XGBoost."""
+"""What a bank would try first, on the same rows and features: with labels, and without any."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import IsolationForest, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -12,8 +12,11 @@ from sklearn.preprocessing import StandardScaler
 from models.networks.encoding import present, with_flags
 from models.training.data import Dataset
 from models.training.progress import Progress, silent
+from schemas.evaluation import UNSUPERVISED
 
 LOGISTIC, FOREST, XGBOOST = "logistic regression", "random forest", "XGBoost"
+BOOK_XGBOOST = "XGBoost, the book's grid"
+ISOLATION_FOREST, ECOD = f"isolation forest{UNSUPERVISED}", f"ECOD{UNSUPERVISED}"
 JOBS = 2
 
 
@@ -22,7 +25,7 @@ def baselines(seed: int) -> dict[str, object]:
 
     XGBoost: exact splits from a base score of 0.5, as in the version that the handbook used. Today's defaults start at the
     share of frauds, where each row's second derivative is so small that `min_child_weight` forbids most splits: on the
-    handbook's data average precision 0.56 instead of 0.64.
+    handbook's data average precision 0.56 instead of 0.64. The book's grid chooses 50 trees of depth 3 at a rate of 0.3.
     """
     models: dict[str, object] = {
         LOGISTIC: make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
@@ -34,6 +37,9 @@ def baselines(seed: int) -> dict[str, object]:
         return models
     return models | {
         XGBOOST: XGBClassifier(tree_method="exact", base_score=0.5, random_state=seed, n_jobs=1),
+        BOOK_XGBOOST: XGBClassifier(
+            n_estimators=50, max_depth=3, learning_rate=0.3, base_score=0.5, random_state=seed, n_jobs=1
+        ),
     }
 
 
@@ -52,3 +58,35 @@ def baseline_scores(
         scores[name] = model.predict_proba(of_test)[:, 1].astype(np.float32)  # type: ignore[attr-defined]
         progress("baselines", done, len(models))
     return scores
+
+
+def unsupervised_scores(
+    train: NDArray[np.float32], test: NDArray[np.float32], seed: int, progress: Progress = silent
+) -> dict[str, NDArray[np.float32]]:
+    """How odd each row of `test` is, float32[n], to what knows no label. train, test: float32[n, F]."""
+    scale = StandardScaler().fit(train)
+    forest = IsolationForest(n_estimators=100, random_state=seed, n_jobs=JOBS).fit(scale.transform(train))
+    scores = {ISOLATION_FOREST: -forest.score_samples(scale.transform(test))}
+    progress("anomaly baselines", 1, 2)
+    scores[ECOD] = ecod(train, test)
+    progress("anomaly baselines", 2, 2)
+    return {name: score.astype(np.float32) for name, score in scores.items()}
+
+
+def ecod(train: NDArray[np.float32], test: NDArray[np.float32]) -> NDArray[np.float64]:
+    """float64[n]: how far out each row's features lie by their empirical distributions in `train`, each on its own.
+
+    Li, Zhao, Hu, Botta, Ionescu, Chen, "ECOD: Unsupervised Outlier Detection Using Empirical Cumulative Distribution
+    Functions", 2022. The largest of three sums of -log tail probabilities: lower tails, upper tails, and of each feature the
+    tail to which it is skewed. A value beyond all of `train` counts as one row of it.
+    """
+    lower, upper, skewed = (np.zeros(len(test)) for _ in range(3))
+    for column, asked in zip(train.T, test.T, strict=True):
+        known = np.sort(column)
+        at_or_below = np.searchsorted(known, asked, "right")
+        at_or_above = len(known) - np.searchsorted(known, asked, "left")
+        low, high = (-np.log(np.maximum(count, 1) / len(known)) for count in (at_or_below, at_or_above))
+        lower, upper = lower + low, upper + high
+        deviation = column - column.mean(dtype=np.float64)
+        skewed += low if (deviation**3).sum() < 0.0 else high
+    return np.maximum(np.maximum(lower, upper), skewed)

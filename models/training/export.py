@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models.bundle.graph import INPUT, OPERATORS, OUTPUTS
 from models.bundle.graph_trees import DOMAIN, OPERATOR, VERSION
-from models.networks.classifier import Classifier
+from models.networks.classifier import Ensemble, Network
 from models.networks.encoding import DEVIATIONS_MAX
 from models.networks.fused import Calibration, Fused
 from models.scoring.golden import TOLERANCE as GOLDEN_TOLERANCE
@@ -112,7 +112,7 @@ def _classifier(graph: Graph, model: Fused, encoded: str) -> None:
     graph.node("Squeeze", [column, graph.weight("axis", np.array([1]))], "probability")
 
 
-def _hidden(graph: Graph, model: Fused, classifier: Classifier, encoded: str) -> str:
+def _hidden(graph: Graph, model: Fused, classifier: Network, encoded: str) -> str:
     """The network up to its last layer."""
     standardise = model.inputs.standardise
     centred = graph.node("Sub", [INPUT, graph.weight("mean", standardise.mean)], "centred")
@@ -125,6 +125,12 @@ def _hidden(graph: Graph, model: Fused, classifier: Classifier, encoded: str) ->
         inputs = graph.node("Gather", [standardised, chosen], "classifier.inputs", axis=1)
     else:
         inputs = graph.node("Concat", [encoded, standardised], "classifier.inputs", axis=1)
+    if isinstance(classifier, Ensemble):
+        members = [
+            graph.relu_stack(layers, inputs, f"classifier.{number}")
+            for number, layers in enumerate(classifier.networks)
+        ]
+        return graph.node("Concat", members, "classifier.members", axis=1)
     return graph.relu_stack(classifier.hidden, inputs, "classifier")
 
 

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel
 
-from models.networks.classifier import REFERENCE, Classifier, ClassifierShape
+from models.networks.classifier import REFERENCE, Classifier, ClassifierShape, Ensemble, Network
 from models.networks.encoding import ClassifierInputs
 from models.networks.fused import Calibration, CalibrationCurve
 from models.networks.logit import Logit, Mix
@@ -31,7 +32,10 @@ class ClassifierSettings:
     positive_weight: how much a fraud weighs in the loss. 1 is best on the simulator: average precision is what stops the
     fit, and the thresholds come from the alert budget, so the imbalance needs no other weight (docs/decisions).
     chosen_inputs: so many features are selected and read alone, standardised (`feature_choice`); 0 reads all, encoded too.
-    network, trees: what there is of each; where there are both, the mean of their calibrated logits.
+    network, trees: what there is of each; where there are both, the mean of their calibrated logits. members: of an ensemble
+    over shared weights; 1 is a single network. averaged: make all epochs, and keep the mean of the weights after each of the
+    second half (Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", 2018), so that no
+    single validation week decides where the fit ends.
     """
 
     hidden: tuple[int, ...] = (64, 32)
@@ -46,12 +50,17 @@ class ClassifierSettings:
     calibration: Method = "platt"
     network: bool = True
     trees: TreeSettings | None = None
+    members: int = 1
+    averaged: bool = False
 
 
 WIDE = ClassifierSettings(dropout=0.3, weight_decay=0.1)
 """The default of `fraud`: all features, and regularised, since a week holds few frauds (docs/decisions)."""
 
-Preset = Literal["reference", "wide", "xgboost", "lightgbm", "blend"]
+ENSEMBLE = replace(WIDE, members=8)
+"""Eight networks over shared weights: more take more than twice the time of a row (docs/decisions)."""
+
+Preset = Literal["reference", "wide", "ensemble", "xgboost", "lightgbm", "blend"]
 
 
 def preset(name: Preset) -> ClassifierSettings:
@@ -59,6 +68,8 @@ def preset(name: Preset) -> ClassifierSettings:
     match name:
         case "wide":
             return WIDE
+        case "ensemble":
+            return ENSEMBLE
         case "blend":
             return replace(WIDE, trees=TreeSettings())
         case "xgboost" | "lightgbm":
@@ -94,15 +105,14 @@ def fit_classifier(
     settings: ClassifierSettings,
     device: torch.device,
     progress: Progress,
-) -> Classifier:
-    """The classifier with the best average precision on `validation`: binary cross-entropy, Adam."""
+) -> Network:
+    """The classifier with the best average precision on `validation`, or of averaged weights: binary cross-entropy, Adam."""
     inputs = copy.deepcopy(inputs).to(device)
     rows_in = inputs(torch.from_numpy(train.features).to(device))
     held_out = inputs(torch.from_numpy(validation.features).to(device))
     targets = torch.from_numpy(train.is_fraud.astype(np.float32)).to(device)
-    positive_weight = torch.tensor(settings.positive_weight, device=device)
-    shape = ClassifierShape(rows_in.shape[1], settings.hidden)
-    classifier = Classifier(shape, settings.dropout).to(device)
+    classifier = _network(rows_in.shape[1], settings).to(device)
+    averaged = AveragedModel(classifier)
     optimiser = torch.optim.Adam(
         classifier.parameters(),
         lr=settings.learning_rate,
@@ -110,32 +120,60 @@ def fit_classifier(
         decoupled_weight_decay=True,
     )
     best_precision, least_loss, moved, best = -1.0, np.inf, 0, copy.deepcopy(classifier.state_dict())
-    held_out_targets = torch.from_numpy(validation.is_fraud.astype(np.float32)).to(device)
     for epoch in range(settings.epochs):
-        classifier.train()
-        for rows in torch.randperm(len(rows_in), device=device).split(settings.batch_rows):
-            with mixed_precision(device):
-                logits = classifier(rows_in[rows])
-            loss = functional.binary_cross_entropy_with_logits(
-                logits.float(), targets[rows], pos_weight=positive_weight
-            )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+        _epoch(classifier, optimiser, rows_in, targets, settings)
         progress("classifier", epoch + 1, settings.epochs)
-        classifier.eval()
-        with torch.no_grad():
-            logits = classifier(held_out)
-            loss_held_out = float(functional.binary_cross_entropy_with_logits(logits, held_out_targets))
-            precision = float(average_precision_score(validation.is_fraud, logits.cpu().numpy()))
-        if loss_held_out < least_loss:
-            least_loss, moved = loss_held_out, epoch
+        if settings.averaged:
+            if epoch >= settings.epochs // 2:
+                averaged.update_parameters(classifier)
+            continue
+        precision, loss = _held_out(classifier, held_out, validation.is_fraud)
+        if loss < least_loss:
+            least_loss, moved = loss, epoch
         if precision > best_precision:
             best_precision, moved, best = precision, epoch, copy.deepcopy(classifier.state_dict())
         if epoch - moved >= settings.patience_epochs:
             break
-    classifier.load_state_dict(best)
-    return classifier.cpu()
+    classifier.load_state_dict(averaged.module.state_dict() if settings.averaged else best)
+    return classifier.eval().cpu()
+
+
+def _network(inputs: int, settings: ClassifierSettings) -> Network:
+    shape = ClassifierShape(inputs, settings.hidden)
+    if settings.members == 1:
+        return Classifier(shape, settings.dropout)
+    return Ensemble(shape, settings.members, settings.dropout)
+
+
+def _epoch(
+    classifier: Network,
+    optimiser: torch.optim.Optimizer,
+    rows_in: torch.Tensor,
+    targets: torch.Tensor,
+    settings: ClassifierSettings,
+) -> None:
+    """One pass over the rows in a random order. Each member of an ensemble has a loss of its own."""
+    device = rows_in.device
+    positive_weight = torch.tensor(settings.positive_weight, device=device)
+    classifier.train()
+    for rows in torch.randperm(len(rows_in), device=device).split(settings.batch_rows):
+        with mixed_precision(device):
+            logits = classifier.members(rows_in[rows]).float()
+        loss = functional.binary_cross_entropy_with_logits(
+            logits, targets[rows, None].expand_as(logits), pos_weight=positive_weight
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+def _held_out(classifier: Network, rows: torch.Tensor, is_fraud: NDArray[np.bool_]) -> tuple[float, float]:
+    """Average precision and loss."""
+    classifier.eval()
+    with torch.no_grad():
+        logits = torch.cat([classifier(part) for part in rows.split(ROWS)]).cpu()
+    loss = functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(is_fraud.astype(np.float32)))
+    return float(average_precision_score(is_fraud, logits.numpy())), float(loss)
 
 
 def calibrate(logit: Logit, validation: Dataset, method: Method = "platt") -> Calibration | CalibrationCurve:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,14 +53,26 @@ class CostMatrix:
 
 
 @dataclass(frozen=True, slots=True)
+class AmountCosts:
+    """A missed fraud costs its amount, a false alarm so much, in the same currency."""
+
+    false_positive: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.false_positive < math.inf:
+            raise ObjectiveError("A false alarm must cost more than 0: write for example cost:FN=amount,FP=5.")
+
+
+@dataclass(frozen=True, slots=True)
 class RecallFloor:
     """The fewest alerts of the classifier that find at least this share of the frauds."""
 
-    floor: float
+    recall: float
+    """Named apart from `PrecisionFloor.floor`: settings in a manifest are told apart by their names."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.floor <= 1.0:
-            raise ObjectiveError(f"A recall of {self.floor} is no floor: write for example recall:0.8.")
+        if not 0.0 < self.recall <= 1.0:
+            raise ObjectiveError(f"A recall of {self.recall} is no floor: write for example recall:0.8.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +87,11 @@ class AlertsPerDay:
             raise ObjectiveError(f"{self.count} alerts a day are no budget: write for example alerts:20.")
 
 
-Objective = AlertBudget | PrecisionFloor | CostMatrix | RecallFloor | AlertsPerDay
+Objective = AlertBudget | PrecisionFloor | CostMatrix | AmountCosts | RecallFloor | AlertsPerDay
 
 
 def parse_objective(text: str) -> Objective:
-    """`budget:0.005`, `precision:0.9` or `cost:FN=100,FP=1`. Raises ObjectiveError."""
+    """`budget:0.005`, `precision:0.9`, `cost:FN=100,FP=1` or `cost:FN=amount,FP=5`. Raises ObjectiveError."""
     kind, _, value = text.partition(":")
     try:
         match kind:
@@ -92,13 +105,14 @@ def parse_objective(text: str) -> Objective:
                 return AlertsPerDay(float(value))
             case "cost":
                 costs = dict(part.split("=") for part in value.split(","))
-                return CostMatrix(float(costs.pop("FN")), float(costs.pop("FP")))
+                missed, alarm = costs["FN"], float(costs["FP"])
+                return AmountCosts(alarm) if missed == "amount" else CostMatrix(float(missed), alarm)
     except (KeyError, ObjectiveError, ValueError) as error:
         if isinstance(error, ObjectiveError):
             raise
     raise ObjectiveError(
-        f"{text!r} is no objective: write budget:0.005 (share of payments), alerts:20 (a day), precision:0.9, recall:0.8 or "
-        "cost:FN=100,FP=1."
+        f"{text!r} is no objective: write budget:0.005 (share of payments), alerts:20 (a day), precision:0.9, recall:0.8, "
+        "cost:FN=100,FP=1 or cost:FN=amount,FP=5."
     )
 
 
@@ -108,12 +122,13 @@ def choose_thresholds(
     objective: Objective,
     is_fraud: NDArray[np.bool_] | None = None,
     days: int | None = None,
+    amounts: NDArray[np.float64] | None = None,
 ) -> Thresholds:
     """Thresholds that meet the objective on these rows, float32[n] each: the classifier's first, then the anomaly's.
 
     The anomaly threshold counts only rows that the classifier does not alert on: it is there to find what that one misses.
-    is_fraud: bool[n]; a budget needs none. days: how many the rows cover, where they
-    have some. Raises ObjectiveError where no threshold reaches the floor.
+    is_fraud: bool[n]; a budget needs none. days: how many the rows cover, where they have some. amounts: float64[n], where the
+    objective counts money. Raises ObjectiveError where no threshold reaches the floor.
     """
     if isinstance(objective, AlertBudget):
         return _by_budget(probability, anomaly_percentile, objective)
@@ -130,16 +145,20 @@ def choose_thresholds(
         return _by_precision(probability, anomaly_percentile, objective, is_fraud)
     if isinstance(objective, RecallFloor):
         return _by_recall(probability, objective, is_fraud)
-    return _by_cost(probability, anomaly_percentile, objective, is_fraud)
+    return _by_cost(probability, anomaly_percentile, objective, is_fraud, amounts)
 
 
 def classifier_thresholds(
-    probability: NDArray[np.float32], objective: Objective, is_fraud: NDArray[np.bool_], days: int | None = None
+    probability: NDArray[np.float32],
+    objective: Objective,
+    is_fraud: NDArray[np.bool_],
+    days: int | None = None,
+    amounts: NDArray[np.float64] | None = None,
 ) -> Thresholds:
     """`choose_thresholds` where there is no anomaly score: its threshold is one that a percentile of 0 never reaches."""
     if isinstance(objective, AlertBudget | AlertsPerDay):
         objective = replace(objective, anomaly_part=0.0)
-    found = choose_thresholds(probability, np.zeros_like(probability), objective, is_fraud, days)
+    found = choose_thresholds(probability, np.zeros_like(probability), objective, is_fraud, days, amounts)
     words = found.objective.partition(";")[0]
     return found.model_copy(update={"anomaly_percentile": NEVER_PERCENTILE, "objective": words})
 
@@ -148,11 +167,11 @@ def _by_recall(probability: NDArray[np.float32], objective: RecallFloor, is_frau
     scores, right, _ = _alerts_from(probability, is_fraud)
     if not len(right) or not right[-1]:
         raise ObjectiveError("There is no fraud on validation to find: ask for a budget.")
-    first = int(np.argmax(right >= objective.floor * right[-1]))
+    first = int(np.argmax(right >= objective.recall * right[-1]))
     return Thresholds(
         probability=float(scores[first]),
         anomaly_percentile=NEVER_PERCENTILE,
-        objective=f"the fewest alerts by the probability that find {objective.floor:.0%} of the frauds, on validation",
+        objective=f"the fewest alerts by the probability that find {objective.recall:.0%} of the frauds, on validation",
     )
 
 
@@ -199,39 +218,58 @@ def _by_precision(
 def _by_cost(
     probability: NDArray[np.float32],
     anomaly_percentile: NDArray[np.float32],
-    objective: CostMatrix,
+    objective: CostMatrix | AmountCosts,
     is_fraud: NDArray[np.bool_],
+    amounts: NDArray[np.float64] | None,
 ) -> Thresholds:
-    threshold, _ = _cheapest(probability, is_fraud, objective)
+    missed, words = _missed(objective, amounts)
+    saved_by_alert = np.where(is_fraud, missed, -objective.false_positive)
+    threshold, _ = _cheapest(probability, saved_by_alert)
     rest = probability < threshold
-    percentile, saved = _cheapest(anomaly_percentile[rest], is_fraud[rest], objective)
+    percentile, saved = _cheapest(anomaly_percentile[rest], saved_by_alert[rest])
     return Thresholds(
         probability=float(threshold),
         anomaly_percentile=float(percentile) if saved > 0.0 else NEVER_PERCENTILE,
         objective=(
-            f"the least cost on validation, a missed fraud at {objective.false_negative:g} and a false alarm at "
-            f"{objective.false_positive:g}"
+            f"the least cost on validation, a missed fraud at {words} and a false alarm at {objective.false_positive:g}"
         ),
     )
 
 
-def _cheapest(score: NDArray[np.float32], is_fraud: NDArray[np.bool_], costs: CostMatrix) -> tuple[float, float]:
+def _missed(objective: CostMatrix | AmountCosts, amounts: NDArray[np.float64] | None) -> tuple[Any, str]:
+    """What missing each row would cost, were it a fraud: one number, or float64[n]; and in words."""
+    if isinstance(objective, CostMatrix):
+        return objective.false_negative, f"{objective.false_negative:g}"
+    if amounts is None:
+        raise ObjectiveError("These rows have no amounts that a missed fraud could cost: write cost:FN=100,FP=1.")
+    return amounts, "its amount"
+
+
+def _cheapest(score: NDArray[np.float32], saved_by_alert: NDArray[np.float64]) -> tuple[float, float]:
     """The threshold that saves most against no alert at all, and how much; 1.0 and nothing where every alert costs more."""
-    scores, right, wrong = _alerts_from(score, is_fraud)
-    saved = costs.false_negative * right - costs.false_positive * wrong
+    order, last = _falling(score)
+    saved = np.cumsum(saved_by_alert[order], dtype=np.float64)[last]
     best = int(np.argmax(saved)) if len(saved) else -1
-    return (float(scores[best]), float(saved[best])) if best >= 0 and saved[best] > 0.0 else (1.0, 0.0)
+    if best < 0 or saved[best] <= 0.0:
+        return 1.0, 0.0
+    return float(score[order][last][best]), float(saved[best])
+
+
+def _falling(score: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The order of falling scores, and in it the last place of each distinct one."""
+    order = np.argsort(-score, kind="stable")
+    ordered = score[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.empty(0, np.int64)
+    return order, last
 
 
 def _alerts_from(
     score: NDArray[np.float32], is_fraud: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
     """Each distinct score, falling, with the frauds and the others that reach it."""
-    order = np.argsort(-score, kind="stable")
-    ordered = score[order]
-    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) if len(ordered) else np.empty(0, np.int64)
+    order, last = _falling(score)
     right = np.cumsum(is_fraud[order], dtype=np.int64)[last]
-    return ordered[last], right, last + 1 - right
+    return score[order][last], right, last + 1 - right
 
 
 def _lowest_of_top(scores: NDArray[np.float32], count: int) -> np.float32:

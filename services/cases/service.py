@@ -27,6 +27,7 @@ from services.faust_runtime.run import SideService
 from services.observability.low_rate_metrics import CaseMetrics
 from services.settings.cases import CasesSettings
 from services.settings.secrets import shown_url
+from services.trusted_persons import step_rule
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ WRITES = (CASES, CASE_MUTES, CASE_ACTIONS, LABELS, DEAD_LETTERS)
 
 def case_service(settings: CasesSettings, environment: Environment) -> SideService:
     """Both apps; the second where there is a webhook. Raises SettingsError."""
-    webhook = _webhook(settings)
+    webhook, listing = _webhook(settings), _listing(settings)
     metrics = CaseMetrics(environment.metrics.registry)
 
     def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
@@ -47,7 +48,7 @@ def case_service(settings: CasesSettings, environment: Environment) -> SideServi
 
         maker = app(settings.group)
         count = partitions[maker.prefix + CASES.name]
-        _Maker(maker, settings, environment, metrics, count)
+        _Maker(maker, settings, listing, environment, metrics, count)
         if webhook is None:
             return [maker]
         teller = app(f"{settings.group}-webhook")
@@ -60,6 +61,12 @@ def case_service(settings: CasesSettings, environment: Environment) -> SideServi
 
 
 def _listing(settings: CasesSettings) -> Listing | None:
+    """Raises SettingsError where what it would write could not count."""
+    if settings.confirmed_list is not None and step_rule() is not None:
+        raise SettingsError(
+            f"ASSAY_CASES_CONFIRMED_LIST={settings.confirmed_list} puts cards on a list without a person's signature, and "
+            "ASSAY_PERSONS_SIGNATURES_MIN asks for one: leave one of the two out."
+        )
     days = settings.confirmed_list_days
     keep_ms = None if days is None else int(days * DAY_MS)
     return None if settings.confirmed_list is None else Listing(settings.confirmed_list, keep_ms)
@@ -109,12 +116,13 @@ class _Maker(_Agents):
         self,
         app: SideApp,
         settings: CasesSettings,
+        listing: Listing | None,
         environment: Environment,
         metrics: CaseMetrics,
         partitions: int,
     ) -> None:
         super().__init__(app, environment)
-        self._cases, self._listing = metrics, _listing(settings)
+        self._cases, self._listing = metrics, listing
         limits = Limits(
             int(settings.window_h * HOUR_MS),
             int(settings.expire_days * DAY_MS),

@@ -7,6 +7,7 @@ What they print comes from records and files as well: no text is markup, and con
 import errno
 import json
 import os
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -37,6 +38,13 @@ notes = SafeConsole(stderr=True)
 def shown(text: str) -> str:
     """Text of a record within a line of ours: line breaks are escapes too."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def logs_to_stderr() -> None:
+    """What a service's code logs while a command runs it, such as a record that a table refuses, is a note, no result."""
+    import structlog
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def print_json(value: Any) -> None:

@@ -6,6 +6,8 @@ import structlog
 from aiokafka.errors import KafkaError
 from sqlalchemy.exc import SQLAlchemyError
 
+from models.bundle.files import BundleError
+from models.bundle.persons import StepRule
 from services.clock import wall_ms
 from services.console.app import application
 from services.console.audit import AuditTrail, Doing, newest
@@ -15,6 +17,7 @@ from services.console.model import ReadModel
 from services.console.oidc import Provider
 from services.console.overview import Overview
 from services.console.pages import environment
+from services.console.payments import PaymentFollower
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
 from services.console.server import check, serve
@@ -38,7 +41,7 @@ from services.settings.policy import PolicySettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
-from services.trusted_persons import needs_second
+from services.trusted_persons import needs_second, step_rule
 from services.web.server import listen
 
 log = structlog.get_logger(__name__)
@@ -59,14 +62,16 @@ async def start(*, rebuild: bool = False) -> None:
     queries = Queries(model)
     stop = stop_on_signals()
     follower = ModelFollower(kafka, topics, model, shown)
+    payments = PaymentFollower(kafka, topics, settings.payments_max)
     writer = ActionWriter(kafka, runtime, topics, follower, queries, shown, settings.wait_s)
     trail = AuditTrail(writer.note, audit_key(load(AuditSettings)), None)
     gate = Gate(settings, users, shown, Sessions(settings.session_h_max * 3600, settings.session_idle_min * 60), trail)
     bulk = Bulk(model, queries, writer, settings.undo_s)
     overview = Overview(queries, settings, load(BundleSettings), load(PolicySettings), load(ScorerSettings))
-    request_h = load(PersonsSettings).request_h if needs_second("list") else None
+    rule = _rule()
+    request_h = load(PersonsSettings).request_h if rule is not None or needs_second("list") else None
     keys = subject_keys(load(SubjectSettings))
-    desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h)
+    desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h, payments, rule)
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
         trail.last = await newest(kafka, topics)
@@ -74,6 +79,7 @@ async def start(*, rebuild: bool = False) -> None:
         await trail.noted(Doing("", "", "start"), "done")
         await follower.start(rebuild=rebuild)
         await bulk.start()
+        await payments.start()
         watching = asyncio.create_task(_watch(follower, bulk, gate, shown, stop))
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
@@ -96,6 +102,7 @@ async def start(*, rebuild: bool = False) -> None:
     finally:
         listening.close()
         await follower.stop()
+        await payments.stop()
         await writer.stop()
     if why := follower.ended:
         raise AssayError(why)
@@ -107,6 +114,13 @@ def _users(settings: ConsoleSettings) -> Users:
         return Users(settings.users_file, missing_ok=settings.oidc_issuer is not None)
     except UserFileError as error:
         raise AssayError(f"ASSAY_CONSOLE_USERS_FILE: {error}") from None
+
+
+def _rule() -> StepRule | None:
+    try:
+        return step_rule()
+    except BundleError as error:
+        raise AssayError(str(error)) from None
 
 
 async def _watch(follower: ModelFollower, bulk: Bulk, gate: Gate, metrics: ConsoleMetrics, stop: asyncio.Event) -> None:

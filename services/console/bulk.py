@@ -17,7 +17,7 @@ import structlog
 
 from schemas import codec
 from schemas.case import Case, CaseAction
-from services.cases.rules import standing, waiting
+from services.cases.rules import VERBS, standing, waiting
 from services.clock import wall_ms
 from services.console.model import WAITING, ReadModel
 from services.console.queries import Queries
@@ -54,7 +54,10 @@ class NotDone:
 
 @dataclass(slots=True)
 class Batch:
-    """Actions of one person on many cases. done, not_done: once they were written. is_undone: taken back, nothing was."""
+    """Actions of one person on many cases. is_undone: taken back, nothing was written.
+
+    done, asked, not_done: once they were written; asked: decisions that wait for a second person now.
+    """
 
     name: str
     by: str
@@ -65,12 +68,18 @@ class Batch:
     is_undone: bool = False
     is_retried: bool = False
     done: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
     not_done: list[NotDone] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
         """Whether everything of it was written or taken back."""
-        return self.is_undone or len(self.done) + len(self.not_done) == len(self.actions)
+        return self.is_undone or self.settled == len(self.actions)
+
+    @property
+    def settled(self) -> int:
+        """How many of them are over."""
+        return len(self.done) + len(self.asked) + len(self.not_done)
 
     @property
     def case_ids(self) -> list[str]:
@@ -152,7 +161,7 @@ class Bulk:
         if batch.is_writing or batch.is_over:
             return
         batch.is_writing = True
-        settled = {*batch.done, *(one.case_id for one in batch.not_done)}
+        settled = {*batch.done, *batch.asked, *(one.case_id for one in batch.not_done)}
         left = [action for action in batch.actions if action.case_id not in settled]
         for begin in range(0, len(left), TOGETHER_MAX):
             part = left[begin : begin + TOGETHER_MAX]
@@ -175,30 +184,44 @@ class Bulk:
             batch.not_done.append(NotDone(action.case_id, "it is forgotten"))
             return
         if _was_written(case, action):
-            batch.done.append(action.case_id)
+            (batch.asked if _asks(case, action) else batch.done).append(action.case_id)
             return
         result = await self._writer.act(action)
         if result.case is None:
             batch.not_done.append(NotDone(action.case_id, "written, not taken in yet"))
-        elif result.refused or (action.action in ("confirm", "dismiss") and result.case.pending is not None):
+        elif result.refused:
             batch.not_done.append(NotDone(action.case_id, why_not(result.case, action)))
+        elif _asks(result.case, action):
+            batch.asked.append(action.case_id)
         else:
             batch.done.append(action.case_id)
 
 
 def why_not(case: Case, action: CaseAction) -> str:
     """What stands against it."""
-    if action.action not in ("confirm", "dismiss"):
+    if action.action in ("approve", "reject"):
+        if case.pending is None or case.pending.offset != action.request_offset:
+            return "no longer waiting for that decision"
+        return f"{waiting(case)}: another person has to approve it"
+    if action.action not in VERBS:
         return f"being worked by {case.assignee}"
     return standing(case) if case.pending is None else waiting(case)
+
+
+def _asks(case: Case, action: CaseAction) -> bool:
+    """Whether the action only asked for a decision, which waits for a second person."""
+    return action.action in VERBS and case.pending is not None
 
 
 def _was_written(case: Case, action: CaseAction) -> bool:
     """Whether the history holds it: the process before died between writing it and forgetting that it waits."""
     seen = action.case_version or 0
     return any(
-        (line.action, line.by, line.note, line.assignee) == (action.action, action.by, action.note, action.assignee)
-        and line.version > seen
+        line.version > seen
+        and (
+            (line.action, line.by, line.note, line.assignee) == (action.action, action.by, action.note, action.assignee)
+            or (action.action == "approve" and line.approved_by == action.by)
+        )
         for line in case.history
     )
 

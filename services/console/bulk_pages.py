@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from services.console.routes import Desk
 
 VERBS = ("confirm", "dismiss", "take", "release", "assign", "escalate")
+SECOND = ("approve", "reject")
 QUERY_CHARS_MAX = 400
 KEPT_IN_QUERY = ("state", "who", "severity", "age", "order", "after")
 
@@ -25,23 +26,46 @@ async def begin(desk: "Desk", asked: Asked) -> Response:
         raise RefusedError(400, "There is no such action.")
     if verb in ("confirm", "dismiss") and not asked.may("decide"):
         raise RefusedError(403, f"Your role ({asked.user.role}) may not decide.")
-    chosen = dict(map(_chosen, asked.form.get("case", [])))
-    if not chosen:
-        return RedirectResponse(_queue(asked, did="unchosen"), 303)
-    if len(chosen) > CASES_MAX:
-        raise RefusedError(400, f"At most {CASES_MAX} cases at once: choose fewer.")
-    fields = {"by": asked.user.name, "note": asked.text("note") or None, **_fields(desk, asked, verb)}
+    fields = _fields(desk, asked, verb)
+    chosen = _all_chosen(asked)
+    return await _add(desk, asked, verb, {one: {**fields, "case_version": chosen[one]} for one in chosen})
+
+
+async def begin_second(desk: "Desk", asked: Asked) -> Response:
+    """Be the second person of many decisions: of those that they saw, and that wait still."""
+    verb = asked.text("action")
+    if verb not in SECOND:
+        raise RefusedError(400, "There is no such answer.")
+    fields: dict[str, dict[str, Any]] = {}
+    for case_id, version in _all_chosen(asked).items():
+        case = await asyncio.to_thread(desk.queries.case, case_id)
+        if case is not None and case.pending is not None and case.version == version:
+            fields[case_id] = {"action": verb, "case_version": version, "request_offset": case.pending.offset}
+    return await _add(desk, asked, verb, fields)
+
+
+async def _add(desk: "Desk", asked: Asked, verb: str, fields: dict[str, dict[str, Any]]) -> Response:
+    """A batch of actions, by case. Raises RefusedError."""
+    said = {"by": asked.user.name, "note": asked.text("note") or None}
     try:
-        actions = [usable_action(fields | {"case_id": one, "case_version": chosen[one]}) for one in chosen]
+        actions = [usable_action({**said, "case_id": one, **fields[one]}) for one in fields]
     except UnusableError as error:
         raise RefusedError(422, str(error)) from None
-    known = await asyncio.to_thread(desk.queries.versions, list(chosen))
+    known = await asyncio.to_thread(desk.queries.versions, list(fields))
     waiting = desk.bulk.waiting()
     usable = [one for one in actions if one.case_id in known and one.case_id not in waiting]
     if not usable:
         return RedirectResponse(_queue(asked, did="unchosen"), 303)
     batch = await desk.bulk.add(asked.user.name, verb, usable)
     return RedirectResponse(_queue(asked, batch=batch.name), 303)
+
+
+def _all_chosen(asked: Asked) -> dict[str, int]:
+    """The cases of the form, each with the version that they saw. Raises RefusedError."""
+    chosen = dict(map(_chosen, asked.form.get("case", [])))
+    if len(chosen) > CASES_MAX:
+        raise RefusedError(400, f"At most {CASES_MAX} cases at once: choose fewer.")
+    return chosen
 
 
 async def watch(desk: "Desk", asked: Asked) -> Response:
@@ -70,6 +94,8 @@ DOING = {
     "release": "released",
     "assign": "assigned",
     "escalate": "escalated",
+    "approve": "decided as another asked",
+    "reject": "left as they were, and what another asked for rejected",
 }
 
 

@@ -18,7 +18,7 @@ from services.errors import AssayError
 from services.storage import PRIVATE
 from services.text import masked
 
-VERSION = 3
+VERSION = 4
 """Of the tables: a database of another version is made again."""
 
 DEFAULT_FILE = Path(".assay/console.db")
@@ -58,12 +58,14 @@ CASES = sa.Table(
     sa.Column("opened_at_ms", sa.BigInteger, nullable=False),
     sa.Column("changed_at_ms", sa.BigInteger, nullable=False),
     sa.Column("decided_at_ms", sa.BigInteger),
+    sa.Column("is_pending", sa.Boolean, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("action_offset", sa.BigInteger, nullable=False),
     sa.Column("document", sa.LargeBinary, nullable=False),
     sa.Index("by_rank", "state", "escalated", "priority", "case_id"),
     sa.Index("by_assignee", "assignee", "state", "escalated", "priority", "case_id"),
     sa.Index("by_severity", "state", "severity", "escalated", "priority", "case_id"),
+    sa.Index("by_pending", "is_pending", "state", "escalated", "priority", "case_id"),
     sa.Index("by_opening", "state", "opened_at_ms", "case_id"),
     sa.Index("by_decision", "decided_at_ms", "state", "amount"),
     sa.Index("by_card", "card_id"),
@@ -287,6 +289,7 @@ def _case_row(case: Case) -> dict[str, Any]:
         "opened_at_ms": case.opened_at_ms,
         "changed_at_ms": case.changed_at_ms,
         "decided_at_ms": case.decided_at_ms if case.state in ("confirmed", "dismissed") else None,
+        "is_pending": case.pending is not None,
         "version": case.version,
         "action_offset": case.action_offset,
         "document": codec.write(case),

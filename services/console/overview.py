@@ -16,6 +16,7 @@ from schemas.control import BundleRef, RegistryChannel
 from schemas.monitor import DriftReport, MonitorReport, QualityReport, RuleQuality
 from schemas.registry import RegistryEvent
 from services.clock import monotonic_s, wall_ms
+from services.console.kept import Kept
 from services.console.queries import Decided, Queries
 from services.errors import AssayError
 from services.settings.bundles import BundleSettings
@@ -26,6 +27,8 @@ from services.trusted_bundles import registry_of, scoring_bundle
 from services.trusted_policies import policy_registry_of
 
 AGE_S_MAX = 10.0
+REGISTRY_AGE_S_MAX = 60.0
+"""A registry may be a web store, and its history one file a step: it is read again after this, beside the pages."""
 DAY_MS = 86_400_000
 AGES_DAYS = (1, 7, 30, 90)
 STEPS_MAX = 12
@@ -94,6 +97,7 @@ class Figures:
     rules: list[Rules]
     drift: list[tuple[str, int, DriftReport]]
     promotions: Promotions
+    promotions_at_ms: int
 
 
 @dataclass(slots=True)
@@ -106,6 +110,7 @@ class Overview:
     policies: PolicySettings
     scorer: ScorerSettings
     _kept: tuple[float, Figures] | None = None
+    _promoted: Kept[tuple[int, Promotions]] = field(default_factory=lambda: Kept(REGISTRY_AGE_S_MAX))
 
     def figures(self) -> Figures:
         """Everything that the page shows."""
@@ -121,6 +126,7 @@ class Overview:
         for one in sorted(reports, key=lambda one: one.quality.age_days_min if one.quality else 0):
             if one.quality is not None:
                 quality.setdefault(one.model, []).append(one.quality)
+        promoted_ms, promotions = self._promoted.get(lambda: (wall_ms(), self._promotions()))
         return Figures(
             at_ms=now_ms,
             opened_today=self.queries.opened_since(midnight_ms),
@@ -131,7 +137,8 @@ class Overview:
             drift=sorted(
                 ((one.model, one.at_ms, one.drift) for one in drifts if one.drift), key=lambda one: one[1], reverse=True
             ),
-            promotions=self._promotions(),
+            promotions=promotions,
+            promotions_at_ms=promoted_ms,
         )
 
     def _promotions(self) -> Promotions:

@@ -14,6 +14,7 @@ from services.cases.rules import VERBS
 from services.clock import wall_ms
 from services.console.bulk import Batch
 from services.console.model import severity
+from services.console.payments import Known, hash_of
 from services.console.queries import Version
 from services.console.timeline import Payment
 from services.text import masked
@@ -186,14 +187,25 @@ def happened(case: Case) -> list[CaseDecision]:
     return list(reversed(case.history))
 
 
-def payments(cases: Sequence[Case]) -> list[Payment]:
-    """The alerted payments of a card's cases, the oldest first."""
-    found = {alert.transaction_id: alert for case in cases for alert in case.listed}
-    ordered = sorted(found.values(), key=lambda alert: (alert.event_time_ms, alert.transaction_id))
-    return [
-        Payment(one.event_time_ms, one.amount, one.probability, one.anomaly_percentile, one.terminal_id)
-        for one in ordered
-    ]
+def payments(cases: Sequence[Case], known: Sequence[Known] = ()) -> list[Payment]:
+    """A card's payments, the oldest first: the alerts of its cases with all that they say, and what else is known of it."""
+    found = {
+        hash_of(alert.transaction_id): Payment(
+            alert.event_time_ms,
+            alert.probability,
+            alert.anomaly_percentile,
+            alert.amount,
+            alert.currency,
+            alert.terminal_id,
+            case.case_id,
+        )
+        for case in cases
+        for alert in case.listed
+    }
+    for one in known:
+        plain = Payment(one.event_time_ms, one.probability, one.anomaly_percentile, is_alert=one.is_alert)
+        found.setdefault(one.payment, plain)
+    return sorted(found.values(), key=lambda one: one.event_time_ms)
 
 
 def currencies(case: Case) -> str:

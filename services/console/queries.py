@@ -8,14 +8,15 @@ import sqlalchemy as sa
 
 from schemas import codec
 from schemas.case import Case, Mute
-from services.clock import monotonic_s
+from services.console.kept import Kept
 from services.console.model import CASES, FINDINGS, MUTES, TERMS, ReadModel, attribute_term
 
 FOUND_MAX = 50
 LINKED_MAX = 6
 COUNT_MAX = 1000
 """Linked cases are counted up to here."""
-COUNTS_AGE_S_MAX = 5.0
+COUNTS_AGE_S, COUNTS_AGE_S_MAX = 5.0, 30.0
+"""Counting a million cases takes longer than a page may: so old are the numbers above the queue, and at most."""
 STATES = ("open", "confirmed", "dismissed", "expired")
 
 
@@ -23,7 +24,8 @@ STATES = ("open", "confirmed", "dismissed", "expired")
 class Filter:
     """Which cases of the queue, and in which order. assignee: a user, "" for cases of no one, None for all.
 
-    oldest_first: by when they were opened, in place of rank. without: cases to leave out.
+    oldest_first: by when they were opened, in place of rank. without: cases to leave out. is_pending: those alone on which a
+    decision waits for a second person.
     """
 
     state: str = "open"
@@ -32,6 +34,7 @@ class Filter:
     opened_before_ms: int | None = None
     oldest_first: bool = False
     without: frozenset[str] = frozenset()
+    is_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Queries:
     """Reads of one database."""
 
     model: ReadModel
-    _counts: tuple[float, Counts] | None = field(default=None)
+    _counts: Kept[Counts] = field(default_factory=lambda: Kept(COUNTS_AGE_S, COUNTS_AGE_S_MAX))
 
     def queue(self, wanted: Filter, count: int, cursor: str | None = None) -> Page:
         """The cases of the highest rank: escalated first, then the most money at risk. Raises ValueError for a false cursor."""
@@ -171,10 +174,8 @@ class Queries:
         return [codec.checked(Mute, {name: row[name] for name in Mute.model_fields}) for row in once.values()]
 
     def counts(self, overdue_before_ms: int, soon_before_ms: int | None = None) -> Counts:
-        """Of the open cases, some seconds old at most: counting a million takes a while."""
-        if self._counts is None or monotonic_s() - self._counts[0] > COUNTS_AGE_S_MAX:
-            self._counts = monotonic_s(), self._count(overdue_before_ms, soon_before_ms or overdue_before_ms)
-        return self._counts[1]
+        """Of the open cases, COUNTS_AGE_S_MAX old at most, and hardly ever more than COUNTS_AGE_S."""
+        return self._counts.get(lambda: self._count(overdue_before_ms, soon_before_ms or overdue_before_ms))
 
     def _count(self, overdue_before_ms: int, soon_before_ms: int) -> Counts:
         table = CASES.c
@@ -205,6 +206,12 @@ class Queries:
         with self.model.engine.connect() as connection:
             found = {state: (number, amount) for state, number, amount in connection.execute(query).all()}
         return Decided(*found.get("confirmed", (0, 0.0)), *found.get("dismissed", (0, 0.0)))
+
+    def pending(self) -> int:
+        """How many cases have a decision that waits for a second person."""
+        query = sa.select(sa.func.count()).select_from(CASES).where(CASES.c.is_pending == sa.true())
+        with self.model.engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def opened_since(self, since_ms: int) -> int:
         """Cases opened from then on, whatever became of them."""
@@ -242,6 +249,8 @@ def _where(wanted: Filter) -> list[Any]:
         found.append(table.assignee == wanted.assignee if wanted.assignee else table.assignee.is_(None))
     if wanted.opened_before_ms is not None:
         found.append(table.opened_at_ms < wanted.opened_before_ms)
+    if wanted.is_pending:
+        found.append(table.is_pending == sa.true())
     if wanted.without:
         found.append(table.case_id.not_in(sorted(wanted.without)))
     return found

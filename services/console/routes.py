@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from jinja2 import Environment
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from models.bundle.persons import StepRule
 from schemas.case import Case
 from services.cases.rules import standing, waiting
 from services.clock import wall_ms
@@ -16,9 +17,10 @@ from services.console import approving, bulk_pages, overview_pages, pages, secon
 from services.console.bulk import Bulk
 from services.console.model import SEVERE
 from services.console.overview import Overview
+from services.console.payments import Known, PaymentFollower
 from services.console.queries import STATES, Counts, Filter, Queries
 from services.console.roles import Permission
-from services.console.timeline import timeline
+from services.console.timeline import SHOWN_MAX, timeline
 from services.console.users import Users
 from services.console.web import Asked, Handler, RefusedError
 from services.console.writer import ActionWriter, Result, UnusableError, usable_action, usable_entry
@@ -30,7 +32,7 @@ DAY_MS = 24 * HOUR_MS
 SEARCH_CHARS_MAX = 300
 TAKE_TRIES_MAX = 5
 SNOOZE_H = (4, 24, 72, 168)
-ASSIGNEES = {"all": None, "mine": "mine", "none": ""}
+ASSIGNEES = {"all": None, "mine": "mine", "none": "", "second": None}
 
 
 class Route(NamedTuple):
@@ -56,7 +58,11 @@ class Desk:
     subject_keys: SubjectKeys | None = None
     """What opens sealed attributes for those who may see them."""
     request_h: float | None = None
-    """So long a list entry waits for a second person; None: it needs none."""
+    """So long a list entry waits for a second person or for signatures; None: it needs none."""
+    payments: PaymentFollower | None = None
+    """What knows a card's payments that are no alerts."""
+    rule: StepRule | None = None
+    """Who has to sign lists, bundles and policies. The console holds no one's key: who signs does it with `assay approvals`."""
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def render(self, name: str, asked: Asked | None, status: int = 200, **values: Any) -> HTMLResponse:
@@ -86,6 +92,11 @@ class Desk:
         """Of the open cases. Blocks."""
         return self.queries.counts(self.overdue_before_ms, self.soon_before_ms)
 
+    def known(self, card_id: str) -> list[Known]:
+        """The card's payments as far as they are known. Blocks."""
+        payments = self.payments.payments if self.payments is not None else None
+        return payments.of(card_id, SHOWN_MAX) if payments is not None else []
+
     async def case(self, asked: Asked) -> Case:
         """The case of the path. Raises RefusedError."""
         case = await asyncio.to_thread(self.queries.case, asked.request.path_params["case_id"])
@@ -111,7 +122,8 @@ def _wanted(desk: Desk, asked: Asked) -> tuple[Filter, dict[str, str]]:
         raise RefusedError(400, "There is no such filter.")
     who = asked.user.name if given["who"] == "mine" else ASSIGNEES[given["who"]]
     before_ms, oldest = befores_ms[given["age"]], given["order"] == "oldest"
-    return Filter(given["state"], severities[given["severity"]], who, before_ms, oldest), given
+    second = given["who"] == "second"
+    return Filter(given["state"], severities[given["severity"]], who, before_ms, oldest, is_pending=second), given
 
 
 async def queue(desk: Desk, asked: Asked) -> Response:
@@ -178,8 +190,9 @@ async def show(desk: Desk, asked: Asked) -> Response:
 
 
 async def _page(desk: Desk, asked: Asked, case: Case, status: int = 200, **values: Any) -> HTMLResponse:
-    of_card, links, mutes = await asyncio.gather(
+    of_card, known, links, mutes = await asyncio.gather(
         asyncio.to_thread(desk.queries.of_card, case.card_id),
+        asyncio.to_thread(desk.known, case.card_id),
         asyncio.to_thread(desk.queries.links, case),
         asyncio.to_thread(desk.queries.mutes, [case.card_id, *{alert.terminal_id for alert in case.listed}]),
     )
@@ -189,7 +202,8 @@ async def _page(desk: Desk, asked: Asked, case: Case, status: int = 200, **value
         "case": case,
         "row": pages.rows([case], desk.settings.sla_h)[0],
         "history": pages.happened(case),
-        "chart": timeline(pages.payments(of_card)),
+        "chart": timeline(pages.payments(of_card, known)),
+        "only_alerts": desk.payments is None or desk.payments.problem,
         "others": pages.rows([one for one in of_card if one.case_id != case.case_id], desk.settings.sla_h),
         "links": links,
         "mutes": [mute for mute in mutes if mute.until_ms is None or mute.until_ms > now_ms],
@@ -353,6 +367,7 @@ FLASHES = {
     "none": "No case waits that is not someone's.",
     "asked": "Asked for. It takes effect once a second person approves it.",
     "asked-list": "Asked for. It comes onto the list once a second person approves it (Approvals).",
+    "prepared-list": "Prepared. It comes onto the list once it is signed: Approvals has the commands.",
     "approve": "Approved: the decision is made.",
     "reject": "Rejected: the case is as it was.",
     "withdraw": "Taken back.",
@@ -372,9 +387,10 @@ TABLE: tuple[Route, ...] = (
     Route("GET", "/search", "look", search),
     Route("POST", "/next", "work", take_next),
     Route("POST", "/bulk", "work", bulk_pages.begin),
-    Route("GET", "/bulk/{batch}", "work", bulk_pages.watch),
-    Route("POST", "/bulk/{batch}/undo", "work", bulk_pages.undo),
-    Route("POST", "/bulk/{batch}/now", "work", bulk_pages.write_now),
+    Route("POST", "/bulk/second", "approve", bulk_pages.begin_second),
+    Route("GET", "/bulk/{batch}", "look", bulk_pages.watch),
+    Route("POST", "/bulk/{batch}/undo", "look", bulk_pages.undo),
+    Route("POST", "/bulk/{batch}/now", "look", bulk_pages.write_now),
     Route("GET", "/cases/{case_id}", "look", show),
     Route("GET", "/cases/{case_id}/live", "look", case_live),
     Route("POST", "/cases/{case_id}/decide", "decide", decide),

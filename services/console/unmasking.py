@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
+from schemas.audit import REASON_CHARS_MIN
 from services.console.web import Asked, RefusedError
 from services.errors import AssayError
 from services.privacy.sealed_attributes import opened_case
@@ -12,8 +13,6 @@ from services.privacy.subject_keys import SubjectKeysError
 
 if TYPE_CHECKING:
     from services.console.routes import Desk
-
-REASON_CHARS_MIN = 5
 
 
 async def ask(desk: "Desk", asked: Asked) -> Response:

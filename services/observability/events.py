@@ -14,6 +14,7 @@ EVENTS = {
     "console.failed": "A fault of ours on a page, which was answered 500: worth a report.",
     "console.login": "Someone logged in.",
     "console.login_refused": "Name and password did not belong together.",
+    "console.payments_not_read": "`scores` cannot be read: charts of cases show alerts only, and say so. It is tried again.",
     "console.progress": "The console's read model is being filled: so many records of so many.",
     "console.rebuilding": "The console's read model is thrown away and made again of the topics, and why.",
     "console.started": "The console serves; where.",

@@ -35,12 +35,12 @@ RECORD = {"partition": pl.Int32, "offset": pl.Int64, "timestamp_ms": pl.Int64, "
 INPUT = {**RECORD, "entity_values": pl.Binary}
 """Of the input: what its header says of entities, where there are any."""
 
-OPTIONAL = {"entity_values": pl.Binary}
+OPTIONAL = {"entity_values": pl.Binary, "lists_persons": pl.String}
 """What earlier archives lack."""
 
 SCORE_1 = {"source_partition": pl.Int32, "source_offset": pl.Int64, "profiles_offset": pl.Int64, "value": pl.Binary}
 ORIGIN = {"partition": pl.Int32, "offset": pl.Int64, "origin": pl.String}
-SCORE = {**SCORE_1, "lists_offset": pl.Int64}
+SCORE = {**SCORE_1, "lists_offset": pl.Int64, "lists_persons": pl.String}
 
 
 class ArchiveError(AssayError):

@@ -52,6 +52,8 @@ class Emitted:
         self._state = np.zeros(max(0, end - base), np.uint8)
         self._profiles_offset = np.zeros(max(0, end - base), np.int64)
         self._lists_offset = np.zeros(max(0, end - base), np.int64)
+        self._persons: list[str | None] = [None]
+        self._lists_persons = np.zeros(max(0, end - base), np.uint16)
         self._policies: dict[str, int] = {}
         self._policy = np.zeros(max(0, end - base), np.uint16)
         self._pairs: list[tuple[float, ...]] = [()]
@@ -60,13 +62,23 @@ class Emitted:
 
     ABSENT, OURS, FOREIGN, SEEN = 0, 1, 2, 3
 
-    def add(self, source_offset: int, score: Score, profiles_offset: int, lists_offset: int = 0) -> None:
-        """One record of `scores`, and up to where profiles and lists were known. Offsets outside are left out."""
+    def add(
+        self,
+        source_offset: int,
+        score: Score,
+        profiles_offset: int,
+        lists_offset: int = 0,
+        lists_persons: str | None = None,
+    ) -> None:
+        """One record of `scores`, up to where profiles and lists were known, and by whose signatures. Others are left out."""
         place = source_offset - self._base
         if not 0 <= place < len(self._state):
             return
         self._state[place] = self.OURS if score.model == self._model else self.FOREIGN
         self._profiles_offset[place], self._lists_offset[place] = profiles_offset, lists_offset
+        if lists_persons not in self._persons:
+            self._persons.append(lists_persons)
+        self._lists_persons[place] = self._persons.index(lists_persons)
         values = [getattr(score, name) for name in Scores._fields]
         said = NO_POLICY
         if score.policy is not None:
@@ -130,6 +142,10 @@ class Emitted:
     def lists_offsets(self, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
         """The same of the lists."""
         return self._lists_offset[offsets - self._base]
+
+    def lists_persons(self, offsets: NDArray[np.int64]) -> tuple[NDArray[np.uint16], list[str | None]]:
+        """uint16[n]: places in the list of those by whose signatures entries counted, which is behind it."""
+        return self._lists_persons[offsets - self._base], self._persons
 
     def leave_out(self, offsets: NDArray[np.int64]) -> None:
         """Offsets that are left out."""

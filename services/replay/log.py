@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.topics import (
     LISTS,
     LISTS_OFFSET_HEADER,
+    LISTS_PERSONS_HEADER,
     PROFILES_OFFSET_HEADER,
     SCORES,
     SOURCE_OFFSET_HEADER,
@@ -28,13 +29,17 @@ SETTLE_S_MAX = 60.0
 
 
 class EmittedScore(NamedTuple):
-    """One record of `scores`: whose it is, up to where the terminals' profiles and lists were known, and its JSON."""
+    """One record of `scores`: whose it is, up to where the terminals' profiles and lists were known, and its JSON.
+
+    lists_persons: by whose signatures entries of lists counted; None where none had to sign.
+    """
 
     source_partition: int
     source_offset: int
     profiles_offset: int
     value: bytes
     lists_offset: int = 0
+    lists_persons: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,4 +155,5 @@ def _emitted(record: Record) -> EmittedScore:
         profiles_offset=int(headers.get(PROFILES_OFFSET_HEADER, 0)),
         value=record.value,
         lists_offset=int(headers.get(LISTS_OFFSET_HEADER, 0)),
+        lists_persons=persons.decode() if (persons := headers.get(LISTS_PERSONS_HEADER)) else None,
     )

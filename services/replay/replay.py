@@ -22,6 +22,7 @@ from services.scorer.offline import OfflinePartition, Part
 from services.scorer.processor import Limits
 from services.scorer.profiles import ProfileTable
 from services.scorer.ruling import rule
+from services.signed_entries import EntryGuard, entry_guard
 from services.verification.read import Progress
 
 Programs = Callable[[str], Program | None]
@@ -76,23 +77,48 @@ async def replay(
         for score in scores:
             ledger = emitted.get(score.source_partition)
             if ledger is not None:
-                ledger.add(score.source_offset, _decode_score(score.value), score.profiles_offset, score.lists_offset)
+                ledger.add(
+                    score.source_offset,
+                    _decode_score(score.value),
+                    score.profiles_offset,
+                    score.lists_offset,
+                    score.lists_persons,
+                )
     profiles = await log.profiles() if session.bundle.manifest.feature_spec.profiled else []
     states = {partition: Replaying(OfflinePartition(session, limits, of_log=True), profiles) for partition in emitted}
     lists = await log.lists()
     thresholds = session.bundle.manifest.thresholds
-    ruling = {partition: PolicyReplay(programs, thresholds, lists) for partition in emitted}
+    ruling = {partition: PolicyReplay(programs, thresholds, lists, entry_guard()) for partition in emitted}
     comparison = await _fold(log, emitted, states, period, progress, ruling)
     return Replayed(comparison, spans.truncated_partitions)
+
+
+class _ListReplay:
+    """The lists as they were known, from one offset to the next."""
+
+    def __init__(self, records: list[Record], table: ListTable) -> None:
+        self._records, self._taken, self._table = records, 0, table
+
+    def up_to(self, known: int) -> Lists:
+        """The lists made of the records below an offset, which never falls."""
+        first = self._taken
+        while self._taken < len(self._records) and self._records[self._taken].offset < known:
+            self._taken += 1
+        self._table.apply(self._records[first : self._taken])
+        return self._table.lists
 
 
 class PolicyReplay:
     """What the policies that decided one partition say again, with the lists as they were known to it."""
 
-    def __init__(self, programs: Programs, thresholds: Thresholds, lists: list[Record]) -> None:
-        """thresholds: the bundle's. lists: every record of `lists`."""
+    def __init__(
+        self, programs: Programs, thresholds: Thresholds, lists: list[Record], guard: EntryGuard | None = None
+    ) -> None:
+        """thresholds: the bundle's. lists: every record of `lists`. guard: judges them where scores name its persons."""
         self._programs, self._thresholds = programs, thresholds
-        self._records, self._taken, self._table = lists, 0, ListTable()
+        self._tables: dict[str | None, _ListReplay] = {None: _ListReplay(lists, ListTable())}
+        if guard is not None:
+            self._tables[guard.name] = _ListReplay(lists, ListTable(guard=guard))
 
     def of(
         self,
@@ -100,22 +126,26 @@ class PolicyReplay:
         policies: Sequence[tuple[str, NDArray[np.intp]]],
         known: NDArray[np.int64],
         moved: tuple[NDArray[np.uint32], Sequence[tuple[float, ...]]],
+        persons: tuple[NDArray[np.uint16], Sequence[str | None]],
     ) -> tuple[NDArray[np.bool_], NDArray[np.uint32], NDArray[np.bool_]]:
-        """Of each event whether there is an alert, the mark of what is said, and whether its policy is not to be had.
+        """Of each event whether there is an alert, the mark of what is said, and whether what decided it is not to be had.
 
         policies: names, each with the rows that it decided; the thresholds alone decided the others. known: int64[n], the
         offset up to which each row saw the lists. moved: the places of each row's thresholds in the list behind them.
+        persons: the same of those by whose signatures entries of lists counted.
         """
         alert, said = part.alert.copy(), np.zeros(len(part.alert), np.uint32)
         missing = np.zeros(len(part.alert), np.bool_)
         numbers, pairs = moved
-        cut = _cut(policies, known, numbers.astype(np.int64))
+        signers, names = persons
+        cut = _cut(policies, known, numbers.astype(np.int64), signers.astype(np.int64))
         found = [(int(known[rows[0]]), self._programs(name), name, rows) for name, rows in cut]
         for offset, program, name, rows in sorted(found, key=lambda one: int(one[3][0])):
-            if program is None:
+            table = self._tables.get(names[int(signers[rows[0]])])
+            if program is None or (program.policy.lists and table is None):
                 missing[rows] = True
                 continue
-            lists = self._lists(offset) if program.policy.lists else None
+            lists = table.up_to(offset) if program.policy.lists and table is not None else None
             scores = type(part.scores)(*(column[rows] for column in part.scores))
             thresholds = thresholds_of(program, self._thresholds, _moved(pairs[int(numbers[rows[0]])]))
             events = part.events.take(rows.tolist())
@@ -126,13 +156,6 @@ class PolicyReplay:
                 said_mark(name, action, held.get(row, ()), shadow.get(row, ())) for row, action in enumerate(ruled.said)
             ]
         return alert, said, missing
-
-    def _lists(self, known: int) -> Lists:
-        first = self._taken
-        while self._taken < len(self._records) and self._records[self._taken].offset < known:
-            self._taken += 1
-        self._table.apply(self._records[first : self._taken])
-        return self._table.lists
 
 
 def _moved(pair: tuple[float, ...]) -> MovedThresholds | None:
@@ -191,7 +214,8 @@ async def _fold(
             wanted = period.holds(part.records)
             places = np.array([record.offset for record in part.records], np.int64)
             decided = ledger.policies(places), ledger.lists_offsets(places), ledger.thresholds(places)
-            alert, said, missing = ruling[partition].of(part, *decided)
+            persons = ledger.lists_persons(places)
+            alert, said, missing = ruling[partition].of(part, *decided, persons)
             ledger.leave_to_policy(places[wanted & missing], comparison)
             wanted &= ~missing
             scores = type(part.scores)(*(column[wanted] for column in part.scores))

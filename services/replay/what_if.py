@@ -37,6 +37,7 @@ from services.scorer.ruling import rule
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
+from services.signed_entries import entry_guard
 from services.trusted_policies import known_to
 
 BATCH_ROWS = 2000
@@ -198,7 +199,7 @@ async def _of_partition(log: ArchiveLog, partition: int, question: Question, rep
 
 async def lists_of(log: ArchiveLog, judge: Judge) -> ListTable:
     """The lists as they are now, if the policy asks any."""
-    table = ListTable()
+    table = ListTable(guard=entry_guard())
     if judge.program is not None and judge.program.policy.lists:
         table.apply(await log.lists())
     return table

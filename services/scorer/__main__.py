@@ -37,6 +37,7 @@ from services.settings.policy import PolicySettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
+from services.signed_entries import entry_guard
 from services.trusted_bundles import warn_unsigned
 from services.trusted_commands import command_guard
 
@@ -67,13 +68,14 @@ async def start() -> None:
     metrics.sealed.set(subjects is not None)
     if subjects is not None:
         log.info("privacy.decisions_sealed", key_id=subjects.master_id)
-    emitter = Emitter(topics.topic_prefix, shares, letters, subjects, model.source)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
     policy_loader = PolicyLoader(load(PolicySettings), bundles)
     models.policy, models.shadow_policy = policy_loader.first(model)
     models.show_policies()
-    profiles, lists = ProfileTable(metrics), ListTable(metrics)
+    profiles, lists = ProfileTable(metrics), ListTable(metrics, entry_guard())
+
+    emitter = Emitter(topics.topic_prefix, shares, letters, subjects, model.source, lists.persons)
 
     def make_processor(partition: TopicPartition) -> ScoringProcessor:
         known = profiles if models.champion.feature_spec.profiled else None

@@ -57,8 +57,13 @@ class Emitter:
         dead_letters: DeadLetterWriter,
         subjects: SubjectKeys | None = None,
         source: SourceSpec | None = None,
+        lists_persons: str | None = None,
     ) -> None:
-        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown."""
+        """subjects: seals decisions; without, they are plain. source: whose attributes people are shown.
+
+        lists_persons: by whose signatures entries of lists count, where any have to sign.
+        """
+        self._lists_persons = lists_persons
         self._shown, self._origins = AlertAttributes(source), dead_letters.origins
         self._prefix, self._subjects = prefix, subjects
         self._answers = AnswerWriter(prefix, dead_letters.origins)
@@ -84,7 +89,13 @@ class Emitter:
         offsets = [record.offset for record in batch.records]
         timestamps_ms = batch.timestamps_ms.tolist()
         headers = position_headers(
-            first.topic, first.partition, offsets, timestamps_ms, batch.profiles_offset, batch.lists_offset
+            first.topic,
+            first.partition,
+            offsets,
+            timestamps_ms,
+            batch.profiles_offset,
+            batch.lists_offset,
+            self._lists_persons,
         )
         if batch.routed:
             headers = [

@@ -70,6 +70,11 @@ class ConsoleSettings(BaseSettings):
         60.0, description="A session without a request for so long ends."
     )
     page_cases: Annotated[int, Field(ge=10, le=500)] = Field(50, description="Cases on one page of the queue.")
+    payments_max: Annotated[int, Field(ge=0, le=100_000_000)] = Field(
+        2_000_000,
+        description="Of so many payments, the newest on `scores`, both scores are kept in memory (33 bytes each) for the "
+        "charts of cases; 0: charts show alerts only, and `scores` is not read.",
+    )
     sla_h: Annotated[float, Field(gt=0)] = Field(
         4.0,
         description="An open case should be decided so soon after its first alert; the queue marks those that wait longer.",

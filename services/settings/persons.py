@@ -20,8 +20,8 @@ class PersonsSettings(BaseSettings):
     signatures_min: Annotated[int, Field(ge=0, le=4)] = Field(
         0,
         description="A promotion, rollback or withdrawal of a bundle or policy counts with the signatures of so many persons "
-        "(risk-officer, admin); without them scorers, the credit service and commands pass it over. 2: no one alone. 0: none "
-        "are needed.",
+        "(risk-officer, admin), and a list's entry with those of leads too; without them scorers, the credit service and "
+        "commands pass it over. 2: no one alone. 0: none are needed.",
     )
     key_file: Path | None = Field(
         None, description="Private key (PEM) that commands sign with as a person; ASSAY_KEY_PASSWORD opens it."

@@ -4,13 +4,15 @@
 
 Cases are written to `cases` as the case service writes them. The console reads them into its database (SQLite); the time is
 from the process's start to ready. Then one client asks, each kind of request the same number of times, in turn, over HTTP.
-Exit status 1 where the queue's or the search's p95 is 200 ms or more.
+It runs unattended: each step is noted on stderr with its time. Exit status 1 where a p95 of queue or search is 200 ms or more.
 """
 
 import asyncio
+import os
 import random
 import re
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,6 +36,10 @@ from tests.services.harness import Stream
 
 LIBRARIES = ("aiokafka", "sqlalchemy", "starlette", "uvicorn")
 P95_MS_MAX = 200.0
+AIMED = ("queue", "search")
+"""Kinds of requests whose p95 has an aim: all that begin so."""
+WARM = 3
+"""Requests of each kind before those that count: the first one opens files."""
 READY_S_MAX = 3600.0
 HOUR_MS = 3_600_000
 STATES = ("open", "open", "confirmed", "dismissed", "expired")
@@ -130,22 +136,31 @@ def kinds(client: Client, count: int) -> dict[str, Callable[[], str]]:
 
 def measure(cases: int, requests: int) -> dict[str, Any]:
     """By kind of request, the median and the p95, ms."""
+    note = notes()
+    note(f"{cases:,} cases, {requests} requests of each kind: a broker is started")
     with broker() as bootstrap, place(bootstrap) as stream:
         asyncio.run(stream.create())
+        note("the cases are written")
         fill(stream, cases)
+        note("the console reads them")
         console, rebuild_s, said = rebuilt(stream)
+        note(f"it is ready after {rebuild_s:,.0f} s, and is asked")
         client = Client(base_url=f"http://{address(console.log())}", timeout=60)
         assert client.login("lead").status_code == 303
         asked = kinds(client, cases)
         times: dict[str, list[float]] = {name: [] for name in asked}
-        for name, where in list(asked.items()) * requests:
-            path = where()
-            begun_s = time.perf_counter()
-            status = client.get(path).status_code
-            times[name].append((time.perf_counter() - begun_s) * 1000)
-            assert status in (200, 303), (path, status)
+        for turn in range(WARM + requests):
+            for name, where in asked.items():
+                path = where()
+                begun_s = time.perf_counter()
+                status = client.get(path).status_code
+                if turn >= WARM:
+                    times[name].append((time.perf_counter() - begun_s) * 1000)
+                assert status in (200, 303), (path, status)
+        note("it is ended")
         if console.terminate():
             raise SystemExit(f"the console failed: {console.log()[-1000:]}")
+        database_mb = (stream.directory / "console.db").stat().st_size / 1e6
     found = {
         name: {"p50_ms": round(statistics.median(some), 2), "p95_ms": round(_p95(some), 2)}
         for name, some in times.items()
@@ -156,6 +171,12 @@ def measure(cases: int, requests: int) -> dict[str, Any]:
         "rebuild_s": round(rebuild_s, 1),
         "rebuild_cases_per_s": round(cases / rebuild_s),
         "progress_lines": said,
+        "database_mb": round(database_mb),
+        "load": [round(one, 1) for one in os.getloadavg()],
+        "p95_ms_max": {
+            group: max(found[name]["p95_ms"] for name in found if name.startswith(group)) for group in AIMED
+        },
+        "aim_ms": P95_MS_MAX,
         "kinds": found,
         **surroundings(LIBRARIES),
     }
@@ -163,20 +184,29 @@ def measure(cases: int, requests: int) -> dict[str, Any]:
 
 def good(result: dict[str, Any]) -> bool:
     """Whether queue and search are quick enough."""
-    return all(
-        one["p95_ms"] < P95_MS_MAX for name, one in result["kinds"].items() if name.startswith(("queue", "search"))
-    )
+    return all(p95_ms < P95_MS_MAX for p95_ms in result["p95_ms_max"].values())
 
 
 def show(result: dict[str, Any]) -> None:
     """As a table."""
     title = f"{result['cases']:,} cases, made of the log in {result['rebuild_s']:,.1f} s ({result['rebuild_cases_per_s']:,}/s)"
     table = Table(title=title)
-    for column in ("request", "p50, ms", "p95, ms"):
+    for column in ("request", "p50, ms", "p95, ms", "aim, ms"):
         table.add_column(column, justify="left" if column == "request" else "right")
     for name, one in result["kinds"].items():
-        table.add_row(name, f"{one['p50_ms']:.1f}", f"{one['p95_ms']:.1f}")
+        aim = f"< {P95_MS_MAX:g}" if name.startswith(AIMED) else ""
+        table.add_row(name, f"{one['p50_ms']:.1f}", f"{one['p95_ms']:.1f}", aim)
     Console().print(table)
+    for group, p95_ms in result["p95_ms_max"].items():
+        met = "met" if p95_ms < P95_MS_MAX else "MISSED"
+        print(f"{group}: p95 {p95_ms:.1f} ms at most, aim {P95_MS_MAX:g} ms: {met}")
+    print(f"database {result['database_mb']:,} MB; load averages {', '.join(map(str, result['load']))}")
+
+
+def notes() -> Callable[[str], None]:
+    """Says on stderr what is begun, and how long after the start."""
+    begun_s = time.perf_counter()
+    return lambda words: print(f"{time.perf_counter() - begun_s:7.1f} s  {words}", file=sys.stderr, flush=True)
 
 
 def _p95(times: list[float]) -> float:

@@ -48,7 +48,7 @@ LIBRARIES = (
 )
 """Not onnxruntime: it starts a thread when it is imported, which a fork would not have and wait for at its end."""
 READ_LATER = ("ASSAY_", "AWS_", "PYTEST_")
-"""Variables with these prefixes are read after the fork, or by nobody."""
+"""Variables with these prefixes are read after the fork, or by no one."""
 
 
 class Forked:

@@ -2,7 +2,7 @@
  "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
  "verificationMaterial": {
   "publicKey": {
-   "hint": "0965fed9656691d3cae2f96d13b8390324d8d060713c2cdb425b171a5843fbc8"
+   "hint": "3d2727937066141b8407727c2f2179176a7feb50e133a414ae135db7bc8be701"
   },
   "tlogEntries": []
  },
@@ -11,7 +11,7 @@
   "payloadType": "application/vnd.in-toto+json",
   "signatures": [
    {
-    "sig": "MEQCIFJl+wcnlm2TnjdE3KT7HeQ2QA/emC24Vhx1c4q3mOF0AiB8cuxxFHob2DA0N2U8aicWQCqRPV4NyppeGEX4jN0eeQ==",
+    "sig": "MEYCIQC70sxG6utobCE6fJAj49myeA18Qti7WezR8bRg/O94FAIhAMtqJdWUWAP+eRjVCPw0Y/zSsap6RaH/K+/qfJkoZZ5a",
     "keyid": ""
    }
   ]

@@ -21,6 +21,7 @@ from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standar
 from models.training.bootstrap import Ranking
 from models.training.credit.choose_inputs import choose_inputs
 from models.training.credit.data import VALIDATION_SHARE, dataset, stratified
+from models.training.credit.fairness import GroupResult, approvals, fairness
 from models.training.credit.train import REFERENCE_CLASSIFIER, WIDE_CLASSIFIER, sized, unprotected
 from models.training.data import Dataset
 from models.training.devices import deterministic_torch
@@ -77,6 +78,8 @@ class CreditResults:
     chosen: dict[str, int]
     """Input -> in how many folds it was among the eight."""
     models: tuple[ModelResult, ...]
+    groups: tuple[GroupResult, ...] = ()
+    """How the wide network without protected inputs treats groups by them."""
 
 
 RESULTS = TypeAdapter(dict[str, CreditResults])
@@ -119,7 +122,28 @@ def evaluate_credit(
             ModelResult(model, _estimate(draws[model]), _estimate(draws[REFERENCE] - draws[model]), tuple(held[model]))
             for model in fits
         ),
+        groups=_groups(spec, splits, scores[WIDE_UNPROTECTED], seed),
     )
+
+
+def evaluate_groups(
+    name: str, spec: FeatureSpec, data: Dataset, folds: int, seed: int, progress: Progress = silent
+) -> tuple[GroupResult, ...]:
+    """The groups of `evaluate_credit` alone, from the same folds and fits."""
+    fit, splits = _fits(unprotected(spec))[WIDE_UNPROTECTED], [*_folds(data, folds, seed)]
+    scores = []
+    for done, (train, test) in enumerate(splits, 1):
+        scores.append(fit(train, test, seed))
+        progress(f"{name}: groups", done, folds)
+    return _groups(spec, splits, scores, seed)
+
+
+def _groups(
+    spec: FeatureSpec, splits: list[tuple[Dataset, Dataset]], scores: list[Score], seed: int
+) -> tuple[GroupResult, ...]:
+    truths = [test.is_fraud for _, test in splits]
+    features = np.concatenate([test.features for _, test in splits])
+    return fairness(spec, features, approvals(scores, truths), np.concatenate(truths), seed)
 
 
 def _folds(data: Dataset, folds: int, seed: int) -> Iterator[tuple[Dataset, Dataset]]:

@@ -13,6 +13,7 @@ from models.training.credit.evaluation import (
     CreditResults,
     ModelResult,
 )
+from models.training.results.markdown import interval, signed, table
 from schemas.manifest import Manifest
 
 
@@ -103,7 +104,51 @@ def _section(published: Published, result: CreditResults) -> list[str]:
         f"Among the eight chosen, in so many of the {result.folds} folds: "
         + ", ".join(f"{name} {count}" for name, count in result.chosen.items())
         + ".",
+        *_groups(result),
     ]
+
+
+def _groups(result: CreditResults) -> list[str]:
+    """Groups of people beside everyone else; none where none were measured."""
+    if not result.groups:
+        return []
+    rows = [
+        [
+            f"{one.ground}: {one.group}",
+            f"{one.applicants:,}",
+            interval(one.approved),
+            signed(one.less_others),
+            interval(one.opportunity),
+            signed(one.opportunity_less_others),
+            f"{one.defaults:.3f}",
+        ]
+        for one in result.groups
+    ]
+    apart = [
+        f"{one.ground}: {one.group} ({one.opportunity_less_others.value:+.3f})"
+        for one in result.groups
+        if one.opportunity_less_others.low > 0.0 or one.opportunity_less_others.high < 0.0
+    ]
+    verdict = (
+        f"Of those who repaid, these are surely approved more or less often than everyone else: {'; '.join(apart)}."
+        if apart
+        else "Of those who repaid, no group is surely approved more or less often than everyone else."
+    )
+    words = (
+        "Groups of people by grounds that the model never reads (the wide network, without protected inputs): in each fold as "
+        "many of the riskiest are declined as defaulted. Equal opportunity: the share approved of those who repaid. "
+        "Intervals of 95 % by drawing the applicants."
+    )
+    head = (
+        "",
+        "applicants",
+        "approved",
+        "less everyone else",
+        "approved of those who repaid",
+        "less everyone else's",
+        "share of defaults among the approved",
+    )
+    return ["", words, "", *table(head, rows), verdict]
 
 
 def _row(model: ModelResult) -> str:

@@ -1,11 +1,12 @@
 """Measures the credit models on both public data sets and writes the pages: `python -m models.training.credit.results`.
 
 --data DIR holds german_credit.csv and taiwan_default_train.csv.gz (shapes as UCI's); without it they are fetched from UCI.
---page writes the page again from the figures there are.
+--groups measures the groups of people alone, --page writes the page again from the figures there are.
 """
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from models.bundle.load import load_bundle
@@ -14,8 +15,9 @@ from models.files.applications import Applications, read
 from models.files.uci import Name, fetch
 from models.installation import DEPLOY
 from models.training.credit.data import credit_dataset
-from models.training.credit.evaluation import RESULTS, CreditResults, evaluate_credit
+from models.training.credit.evaluation import RESULTS, CreditResults, evaluate_credit, evaluate_groups
 from models.training.credit.page import results_page
+from models.training.data import Dataset
 from schemas.feature_spec import FeatureSpec
 
 FILES: dict[Name, str] = {"german": "german_credit.csv", "taiwan": "taiwan_default_train.csv.gz"}
@@ -31,6 +33,16 @@ def measure(data: Path | None) -> dict[str, CreditResults]:
     return {name: _measured(name, _applications(name, data)) for name in FILES}
 
 
+def measure_groups(data: Path | None, results: dict[str, CreditResults]) -> dict[str, CreditResults]:
+    """The results with the groups of people measured again."""
+    found: dict[str, CreditResults] = {}
+    for name in FILES:
+        usable = _usable(name, _applications(name, data))
+        of_groups = evaluate_groups(name, _spec(name), usable, FOLDS[name], SEED, _say)
+        found[name] = replace(results[name], groups=of_groups)
+    return found
+
+
 def _applications(name: Name, data: Path | None) -> Applications:
     return fetch(name) if data is None else read(data / FILES[name], {}, _spec(name), "default")
 
@@ -40,10 +52,13 @@ def _spec(name: Name) -> FeatureSpec:
 
 
 def _measured(name: Name, applications: Applications) -> CreditResults:
-    spec = _spec(name)
+    return evaluate_credit(name, _spec(name), _usable(name, applications), FOLDS[name], HOLDOUTS[name], SEED, _say)
+
+
+def _usable(name: Name, applications: Applications) -> Dataset:
     assert applications.defaulted is not None, "asked for above"
-    data, _ = credit_dataset(spec, applications.attributes, applications.defaulted)
-    return evaluate_credit(name, spec, data, FOLDS[name], HOLDOUTS[name], SEED, _say)
+    data, _ = credit_dataset(_spec(name), applications.attributes, applications.defaulted)
+    return data
 
 
 def _say(stage: str, done: int, most: int) -> None:
@@ -60,10 +75,14 @@ def main() -> None:
     """Measure, unless --page, and write."""
     parser = argparse.ArgumentParser(description="Measure the credit models.")
     parser.add_argument("--data", type=Path, help="folder with the two files; default: fetched from UCI")
+    parser.add_argument("--groups", action="store_true", help="only measure the groups of people, and write the page")
     parser.add_argument("--page", action="store_true", help="only write the page again")
     arguments = parser.parse_args()
     try:
-        if not arguments.page:
+        if arguments.groups:
+            results = measure_groups(arguments.data, RESULTS.validate_json(JSON.read_bytes()))
+            JSON.write_bytes(RESULTS.dump_json(results, indent=1) + b"\n")
+        elif not arguments.page:
             JSON.write_bytes(RESULTS.dump_json(measure(arguments.data), indent=1) + b"\n")
         write_page()
     except ValueError as error:

@@ -40,6 +40,7 @@ from models.training.reference import build_reference
 from models.training.thresholds import (
     AlertBudget,
     AlertsPerDay,
+    AmountCosts,
     CostMatrix,
     Objective,
     PrecisionFloor,
@@ -276,6 +277,8 @@ def credit_thresholds(scores: Scores, defaulted: NDArray[np.bool_], settings: Cr
     match settings.objective:
         case CostMatrix(missed, refused):
             words = f"the least cost on validation: a default granted at {missed:g}, a good applicant declined at {refused:g}"
+        case AmountCosts(refused):
+            words = f"the least cost on validation: a default granted at its amount, a good applicant declined at {refused:g}"
         case PrecisionFloor(floor):
             words = f"the most applications declined on validation of which {floor:.0%} at least default"
         case RecallFloor(floor):

@@ -50,9 +50,9 @@ def with_thresholds(bundle: Bundle, version: int, asked: Objective | Thresholds,
         truth = validation.is_fraud
         probability = on_validation.probability
         thresholds = (
-            choose_thresholds(probability, on_validation.anomaly_percentile, asked, truth, days)
+            choose_thresholds(probability, on_validation.anomaly_percentile, asked, truth, days, validation.amount)
             if old.has_anomaly
-            else classifier_thresholds(probability, asked, truth, days)
+            else classifier_thresholds(probability, asked, truth, days, validation.amount)
         )
     evaluation = old.evaluation and old.evaluation.model_copy(update={"by_day": day_groups(test, on_test, thresholds)})
     manifest = old.model_copy(

@@ -11,7 +11,7 @@ from models.scoring.scores import Scores
 from models.training.bootstrap import DRAWS, WORDS, bootstrap, differences, estimates
 from models.training.data import Dataset
 from models.training.thresholds import AlertBudget
-from schemas.evaluation import CalibrationBin, Evaluation, Group, ModelFigures
+from schemas.evaluation import UNSUPERVISED, CalibrationBin, Evaluation, Group, ModelFigures
 from schemas.manifest import Thresholds
 
 OURS = "classifier"
@@ -35,7 +35,10 @@ def build_evaluation(
     unseen: tuple[Group, ...] = (),
     draws: int = DRAWS,
 ) -> Evaluation:
-    """Every table. others: scores of the same rows by other models. day_name: names the days of `test`."""
+    """Every table. others: scores of the same rows by other models, those of UNSUPERVISED beside the anomaly score.
+
+    day_name: names the days of `test`.
+    """
     ranked = {OURS: scores.probability, ANOMALY: scores.reconstruction_error, **others}
     figures = bootstrap(test, ranked, seed, draws)
     return Evaluation(
@@ -44,7 +47,7 @@ def build_evaluation(
             ModelFigures(
                 model=name,
                 figures=estimates(figures[name]),
-                difference=differences(figures[OURS], figures[name]) if name in others else {},
+                difference=differences(figures[_rival(name)], figures[name]) if name in others else {},
             )
             for name in ranked
         ),
@@ -55,6 +58,10 @@ def build_evaluation(
         ),
         unseen=unseen,
     )
+
+
+def _rival(name: str) -> str:
+    return ANOMALY if name.endswith(UNSUPERVISED) else OURS
 
 
 def day_groups(

@@ -29,7 +29,11 @@ def window(data: Dataset, first_day: int, start: str) -> Window:
     From a test day all payments of customers are dropped who had a fraud in the training week or later, up to eight days
     before: these are known, and blocked.
     """
-    train_from = date.fromisoformat(start).toordinal() - EPOCH_DAY - first_day
+    return window_from(data, date.fromisoformat(start).toordinal() - EPOCH_DAY - first_day)
+
+
+def window_from(data: Dataset, train_from: int) -> Window:
+    """The window whose training week begins on this day of the data, counted from 0."""
     test = _week(data, train_from + 2 * WEEK_DAYS)
     test = test[~known_compromised(data, test, WEEK_DAYS, since_day=train_from)]
     return Window(_week(data, train_from - WEEK_DAYS), _week(data, train_from), test)

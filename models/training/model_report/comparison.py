@@ -56,7 +56,7 @@ def _verdict(shown: list[ModelFigures]) -> str:
     below: list[str] = []
     neither: list[str] = []
     for model in shown:
-        if (gap := model.difference.get(RANKED_BY)) is not None:
+        if not model.unsupervised and (gap := model.difference.get(RANKED_BY)) is not None:
             side = above if gap.low > 0 else below if gap.high < 0 else neither
             interval = "too few" if gap.too_few else f"{gap.low:+.3f} to {gap.high:+.3f}"
             side.append(f"{model.model} ({gap.value:+.3f}, {interval})")

@@ -7,13 +7,15 @@ from models.training.handbook.page import handbook_section
 from models.training.results.gan import gan_section
 from models.training.results.shortfalls import shortfalls
 from models.training.results.tables import SCENARIOS, evaluation_sections
+from models.training.weeks.figures import WeekFigures
+from models.training.weeks.page import read_weeks, weeks_section, weeks_shortfalls
 from schemas.manifest import Manifest
 
-HANDBOOK = "handbook.json"
+HANDBOOK, WEEKS = "handbook.json", "weeks.json"
 
 
-def results_page(manifest: Manifest, handbook: HandbookFigures | None = None) -> str:
-    """The page, in Markdown. handbook: what was measured on the handbook's payments."""
+def results_page(manifest: Manifest, handbook: HandbookFigures | None = None, weeks: WeekFigures | None = None) -> str:
+    """The page, in Markdown. handbook, weeks: what was measured on the handbook's payments, and on weeks of fresh ones."""
     run, metrics, thresholds = manifest.training, manifest.metrics, manifest.thresholds
     lines = [
         "# Results",
@@ -28,7 +30,7 @@ def results_page(manifest: Manifest, handbook: HandbookFigures | None = None) ->
         f"{thresholds.objective}.",
         f"- Libraries: {', '.join(f'{name} {version}' for name, version in sorted(run.libraries.items()))}.",
         "",
-        *shortfalls(manifest),
+        *shortfalls(manifest, weeks_shortfalls(weeks) if weeks else []),
         "## Ranking and calibration",
         "",
         "| | classifier | reconstruction error |",
@@ -60,6 +62,7 @@ def results_page(manifest: Manifest, handbook: HandbookFigures | None = None) ->
         "",
         *(evaluation_sections(manifest.evaluation) if manifest.evaluation else []),
         *gan_section(manifest),
+        *(weeks_section(weeks) if weeks else []),
         *(handbook_section(handbook) if handbook else []),
     ]
     return "\n".join(lines).rstrip() + "\n"
@@ -85,8 +88,9 @@ def _row(metrics: dict[str, float], label: str, name: str, suffix: str = "") -> 
 
 
 def write_results(path: Path, manifest: Manifest) -> None:
-    """Write the page to `path`, with the handbook's section where its figures are in the same folder."""
+    """Write the page to `path`, with the sections of handbook and weeks where their figures are in the same folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figures = path.with_name(HANDBOOK)
-    handbook = read_figures(figures) if figures.exists() else None
-    path.write_text(results_page(manifest, handbook), encoding="utf-8")
+    of_handbook, of_weeks = path.with_name(HANDBOOK), path.with_name(WEEKS)
+    handbook = read_figures(of_handbook) if of_handbook.exists() else None
+    weeks = read_weeks(of_weeks) if of_weeks.exists() else None
+    path.write_text(results_page(manifest, handbook, weeks), encoding="utf-8")

@@ -1,30 +1,42 @@
-"""What a bundle's classifier is surely worse at than another model on the same cuts: the top of docs/results.md."""
+"""What a bundle's classifier and anomaly score are worse at than another model on the same cuts: the top of docs/results.md."""
 
 from models.training.results.markdown import signed
 from models.training.results.tables import FIGURES
+from schemas.evaluation import ModelFigures
 from schemas.manifest import Manifest
 
 
-def shortfalls(manifest: Manifest) -> list[str]:
-    """Lines of the section; none where nothing falls short."""
-    evaluation = manifest.evaluation
-    if evaluation is None or not evaluation.models:
+def shortfalls(manifest: Manifest, of_weeks: list[str]) -> list[str]:
+    """Lines of the section; none where nothing falls short: surely, or in the average precision as measured.
+
+    of_weeks: what falls short on other weeks.
+    """
+    models = manifest.evaluation.models if manifest.evaluation else ()
+    lines = [line for model in models for line in _below(model, models[1 if model.unsupervised else 0])]
+    if not lines and not of_weeks:
         return []
-    ours = evaluation.models[0].figures
-    lines = [
-        f"- {words} {ours[name].value:.3f}, {model.model} {model.figures[name].value:.3f}: difference {signed(difference)}."
-        for model in evaluation.models
-        for name, words in FIGURES.items()
-        if (difference := model.difference.get(name)) is not None and not difference.too_few and difference.high < 0.0
-    ]
-    if not lines:
-        return []
-    head = [
-        "## What falls short",
-        "",
-        "The bundle's classifier is below these models on the test cut, and the whole interval of the difference is below 0:",
-    ]
-    return [*head, "", *lines, "", _why(manifest), ""]
+    head = ["## What falls short", ""]
+    if lines:
+        words = (
+            "The bundle's scores are below these models on the test cut: surely, where the whole interval is below 0."
+        )
+        head += [words, "", *lines, "", _why(manifest), ""]
+    return [*head, *of_weeks, *([""] if of_weeks else [])]
+
+
+def _below(model: ModelFigures, ours: ModelFigures) -> list[str]:
+    lines = []
+    for name, words in FIGURES.items():
+        difference = model.difference.get(name)
+        if difference is None or difference.too_few or difference.value >= 0.0:
+            continue
+        surely = difference.high < 0.0
+        if surely or name == "average_precision":
+            lines.append(
+                f"- {ours.model}: {words} {ours.figures[name].value:.3f}, {model.model} {model.figures[name].value:.3f}: "
+                f"difference {signed(difference)}{'' if surely else ', not surely'}."
+            )
+    return lines
 
 
 def _why(manifest: Manifest) -> str:
@@ -32,7 +44,7 @@ def _why(manifest: Manifest) -> str:
     if isinstance(classifier, dict) and classifier.get("trees"):
         return "It has trees already: more payments, or other settings of the trees, are what is left to try."
     return (
-        "Why: it is one network without trees, whose settings were chosen on weeks of other payments, and which runs on a GPU "
-        "too. `assay train fraud --classifier xgboost` or `blend` trains what has trees, for the CPU alone "
+        "Why: the classifier is a network without trees, whose settings were chosen on weeks of other payments, and which runs "
+        "on a GPU too. `assay train fraud --classifier xgboost` or `blend` trains what has trees, for the CPU alone "
         "([models](models.md))."
     )

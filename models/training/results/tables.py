@@ -32,7 +32,10 @@ def evaluation_sections(evaluation: Evaluation) -> list[str]:
 def _models(evaluation: Evaluation) -> list[str]:
     rows = [[m.model, *(interval(m.figures[name]) for name in FIGURES)] for m in evaluation.models]
     differences = [
-        [f"classifier less {m.model}", *(signed(m.difference[name]) for name in FIGURES)]
+        [
+            f"{'reconstruction error' if m.unsupervised else 'classifier'} less {m.model}",
+            *(signed(m.difference[name]) for name in FIGURES),
+        ]
         for m in evaluation.models
         if m.difference
     ]

@@ -49,7 +49,7 @@ def allowed(subject: "Subject", request: str | None, steps: int, **said: Any) ->
         return Allowed(None, steps)
     if request is not None:
         found = _approved(request, {**said, "subject": subject})
-        signed = found.signed()
+        signed = found.signed(rule)
         if rule is not None:
             rule.statement(signed)
         return Allowed(signed, found.statement.registry_steps, found)

@@ -11,7 +11,7 @@ import typer
 
 from services.cli.files import needing_files
 from services.cli.offline.read_back import progress_bar
-from services.cli.output import print_json, results
+from services.cli.output import logs_to_stderr, print_json, results
 from services.cli.products import Product
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def replayed_with(
     archive: Path | None = None,
 ) -> "tuple[Replayed, str, str]":
     """The replay as the environment's settings have it, the name of the model that ran, and why it is that."""
+    logs_to_stderr()
     from services.replay.replay import Period
     from services.scorer.model import load_session
     from services.scorer.processor import Limits
@@ -230,7 +231,10 @@ def _show(replayed: "Replayed", model: str) -> None:
         (found.not_emitted, "scored by the replay alone"),
         (found.not_replayed, "scored by the stream alone"),
         (found.other_model, "scored by another bundle or provider, left out"),
-        (found.other_policy, "decided by a policy that is not to be had, left out"),
+        (
+            found.other_policy,
+            "decided by a policy, or by lists that other persons signed, which is not to be had: left out",
+        ),
     ):
         if count:
             results.print(f"  {count:,} {what}")

@@ -14,7 +14,7 @@ import typer
 
 from services.cli.files import needing_files
 from services.cli.offline.read_back import progress_bar
-from services.cli.output import notes, print_json
+from services.cli.output import logs_to_stderr, notes, print_json
 from services.cli.people.label import moment_ms
 from services.errors import AssayError
 
@@ -83,6 +83,7 @@ def what_if(
     if archive is not None and data is not None:
         raise AssayError("--archive and --data both say what to read: leave one out.")
     _check_targets(changes, page)
+    logs_to_stderr()
     cut = Cut(
         wall_ms() if as_of is None else moment_ms(as_of),
         int(maturity_days * 86_400_000),

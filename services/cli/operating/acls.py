@@ -34,6 +34,7 @@ class Program(StrEnum):
     ANALYST = "analyst"
     OPERATOR = "operator"
     CREDIT_OPERATOR = "credit-operator"
+    UNMASKING = "unmasking"
     AUDITOR = "auditor"
     AUTOSCALER = "autoscaler"
     PAYMENT_PRODUCER = "payment-producer"

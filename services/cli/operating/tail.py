@@ -11,6 +11,7 @@ import typer
 
 from services.cli.masking import masked
 from services.cli.output import notes, results, shown
+from services.cli.people.unmasking import Why, audited
 from services.errors import AssayError
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ def tail(
             "--open", help="Open sealed decisions and alerts with ASSAY_SUBJECT_KEY; an erased subject's stay sealed."
         ),
     ] = False,
+    why: Why = None,
 ) -> None:
     """Show committed records until --count or Ctrl-C. Card and applicant ids are masked."""
     from schemas.topics import TOPICS
 
     declared = next(declared for declared in TOPICS if declared.name == topic)
     show = _Show(json, unmasked, _opener(topic) if unseal else None)
+    audited(f"assay tail {topic.value}", why, unmasked=unmasked, opened=unseal)
     asyncio.run(_follow(declared, show, from_start=from_start, count=count))
 
 

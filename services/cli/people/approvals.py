@@ -1,7 +1,7 @@
 """`assay approvals`: requests for changes that need a second person, and the answers to them."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -38,11 +38,11 @@ def list_requests(
     if json:
         print_json([_fields(one, now_ms) for one in found])
         return
-    table = Table("request", "state", "what", "by", "why", "approved by", "until", box=None)
+    table = Table("request", "state", "what", "by", "why", "approved by", "signed by", "until", box=None)
     for one in found:
-        names = ", ".join(one.approvers)
-        said = one.statement
-        cells = (one.request_id, one.state(now_ms), one.words(), said.by, said.why, names, moment(said.expires_at_ms))
+        names, signed = ", ".join(one.approvers), ", ".join(_signed_by(one))
+        said, until = one.statement, moment(one.statement.expires_at_ms)
+        cells = (one.request_id, one.state(now_ms), one.words(), said.by, said.why, names, signed, until)
         table.add_row(*map(shown, cells))
     results.print(table)
 
@@ -53,22 +53,43 @@ def approve(request_id: RequestId, note: Note = "", json: Json = False) -> None:
 
     No one approves what they asked for themselves.
     """
-    from services.approvals import answer
-    from services.cli.bundles.allowing import person, send, signed_by
-
-    request, (by, key) = _request(request_id), person()
-    given = answer(request, "approve", by, note, signed_by(key, request.text, by))
-    asyncio.run(send(given))
-    request.approvals.append(given)
-    if request.statement.subject == "list":
-        asyncio.run(_write_entries(request, by))
-        then = f"written to the list {request.statement.line}"
-    else:
-        then = f"now `{_command(request.statement)} --request {request_id}` does it"
+    request, by, signed = _answered("approve", request_id, note)
+    then = _carried_out(request, by)
     if json:
-        print_json({"request": request_id, "approved_by": by, "signed": given.signature is not None, "then": then})
+        print_json({"request": request_id, "approved_by": by, "signed": signed, "then": then})
     else:
         results.print(shown(f"{request_id}: {request.words()}, approved by {by}; {then}"))
+
+
+@app.command(epilog="Example: assay approvals sign 5f0c2a9be1d4")
+def sign(request_id: RequestId, note: Note = "", json: Json = False) -> None:
+    """Sign a request of your own with ASSAY_PERSONS_KEY_FILE: one that the console prepared, which has no key of yours.
+
+    What it would do is shown by `assay approvals show`. Others approve, which signs as well.
+    """
+    request, by, _ = _answered("sign", request_id, note)
+    then = _carried_out(request, by)
+    if json:
+        print_json({"request": request_id, "signed_by": by, "then": then})
+    else:
+        results.print(shown(f"{request_id}: {request.words()}, signed by {by}; {then}"))
+
+
+@app.command(epilog="Example: assay approvals show 5f0c2a9be1d4")
+def show(request_id: RequestId, json: Json = False) -> None:
+    """Show one request whole: each list entry that it would write, or the bundle. Look before you sign."""
+    from services.cli.people.lists_shown import show_entries
+    from services.clock import wall_ms
+
+    request = _request(request_id)
+    if json:
+        entries = [entry.model_dump(exclude={"proof"}) for entry in request.record.entries]
+        print_json({**_fields(request, wall_ms()), "entries": entries})
+        return
+    said = request.statement
+    results.print(shown(f"{request_id}: {request.words()}, asked for by {said.by}: {said.why}"))
+    if request.record.entries:
+        show_entries(list(request.record.entries))
 
 
 @app.command(epilog="Example: assay approvals reject 5f0c2a9be1d4 --note 'wrong version'")
@@ -98,16 +119,69 @@ def _command(said: "StepStatement") -> str:
     return " ".join([*words, "--product credit"] if said.subject == "credit_policy" else words)
 
 
-async def _write_entries(request: "Request", by: str) -> None:
+def _answered(kind: Literal["approve", "sign"], request_id: str, note: str) -> "tuple[Request, str, bool]":
+    """The request with this person's answer, their name, and whether they signed. Raises AssayError."""
+    from services.approvals import answer
+    from services.cli.bundles.allowing import person, send, signed_by
+    from services.errors import AssayError
+
+    request, (by, key) = _request(request_id), person()
+    signature = signed_by(key, request.text, by)
+    if kind == "sign" and signature is None:
+        raise AssayError("ASSAY_PERSONS_KEY_FILE names no key: set it to the key that you sign with.")
+    given = answer(request, kind, by, note, signature)
+    if request.statement.subject == "list":
+        asyncio.run(_check_entries(request))
+    asyncio.run(send(given))
+    (request.signings if kind == "sign" else request.approvals).append(given)
+    return request, by, signature is not None
+
+
+def _carried_out(request: "Request", by: str) -> str:
+    """What comes of the request now, in words; entries of a list are written once nothing is lacking. Raises AssayError."""
+    from services.clock import wall_ms
+    from services.trusted_persons import needs_second, step_rule
+
+    said, second = request.statement, needs_second(request.statement.subject)
+    if second and request.state(wall_ms()) == "open":
+        return f"another person has to approve it: assay approvals approve {request.request_id}"
+    if lacking := request.lacks(step_rule()):
+        who = f"{said.by}, by `assay approvals sign {request.request_id}`, and others by `assay approvals approve`"
+        return f"it lacks {lacking} signature{'s' if lacking > 1 else ''}: {who}"
+    if said.subject == "list":
+        asyncio.run(_write_entries(request, by, alone=not second))
+        return f"written to the list {said.line}"
+    return f"now `{_command(said)} --request {request.request_id}` does it"
+
+
+async def _check_entries(request: "Request") -> None:
+    """That its entries can still count as they were asked for. Raises AssayError."""
+    from schemas.lists import entry_key
+    from services.cli.people.list_entries import said_at_ms
+    from services.errors import AssayError
+    from services.trusted_persons import step_rule
+
+    if step_rule() is None:
+        return
+    said_ms = await said_at_ms()
+    if any(said_ms.get(entry_key(one), -1) >= one.written_at_ms for one in request.record.entries):
+        raise AssayError(
+            f"The list {request.statement.line} says something newer of what request {request.request_id} is about: reject "
+            "it, and ask again."
+        )
+
+
+async def _write_entries(request: "Request", by: str, *, alone: bool) -> None:
     from schemas.topics import LISTS
     from services.approvals import answer, approved_entries
     from services.cli.bundles.allowing import send
     from services.cli.sending import sending
+    from services.trusted_persons import step_rule
 
     async with sending(LISTS) as write:
-        for key, value in approved_entries(request):
+        for key, value in approved_entries(request, step_rule()):
             await write(key, value)
-    await send(answer(request, "done", by))
+    await send(answer(request, "done", by, alone=alone))
 
 
 def _request(request_id: str) -> "Request":
@@ -131,6 +205,13 @@ def _fields(one: "Request", now_ms: int) -> dict[str, object]:
         "at_ms": said.at_ms,
         "expires_at_ms": said.expires_at_ms,
         "approved_by": one.approvers,
-        "signed_by": [each.by for each in one.signed().signatures],
+        "signed_by": _signed_by(one),
         "statement": said.model_dump(mode="json", exclude_none=True),
     }
+
+
+def _signed_by(one: "Request") -> list[str]:
+    """Whose signatures it has: those that count, where signatures are asked for."""
+    from services.trusted_persons import step_rule
+
+    return [each.by for each in one.signed(step_rule()).signatures]

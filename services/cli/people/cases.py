@@ -10,6 +10,7 @@ import typer
 from models.installation import lacking
 from services.cli.masking import masked
 from services.cli.output import print_json, results, shown
+from services.cli.people.unmasking import Why, audited
 
 if TYPE_CHECKING:
     from schemas.case import Case
@@ -63,6 +64,7 @@ def list_cases(
     state: Annotated[State | None, typer.Option(help="Only these. Default: all.")] = None,
     count: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     unmasked: Unmasked = False,
+    why: Why = None,
     json: Json = False,
 ) -> None:
     """Show cases, the most money at risk first."""
@@ -71,6 +73,7 @@ def list_cases(
 
     from services.cli.people.case_actions import all_cases
 
+    audited("assay cases list", why, unmasked=unmasked)
     found = [case for case in asyncio.run(all_cases()).values() if state in (None, case.state)]
     found = sorted(found, key=lambda case: (-case.priority, case.case_id))[:count]
     if json:
@@ -93,12 +96,14 @@ def show(
         bool,
         typer.Option("--open", help="Open sealed attributes with ASSAY_SUBJECT_KEY; an erased subject's stay sealed."),
     ] = False,
+    why: Why = None,
     json: Json = False,
 ) -> None:
     """Show one case with its alerts, reasons and history."""
     from services.cases.rules import moment
 
     case = asyncio.run(_case(case_id))
+    audited(f"assay cases show {case.case_id}", why, unmasked=unmasked, opened=unseal)
     if unseal:
         from services.cli.people.opening import opened
 
@@ -221,6 +226,7 @@ app.command("resume", hidden=True, epilog="Example: assay cases resume --termina
 def mutes(
     over: Annotated[bool, typer.Option("--all", help="Also those whose time is over.")] = False,
     unmasked: Unmasked = False,
+    why: Why = None,
     json: Json = False,
 ) -> None:
     """Show which cards and terminals make no cases, until when, by whom and why; a card with its newest case's number."""
@@ -231,6 +237,7 @@ def mutes(
     from services.cli.people.case_actions import all_cases, all_mutes
     from services.clock import wall_ms
 
+    audited("assay cases mutes", why, unmasked=unmasked)
     now_ms, cases = wall_ms(), asyncio.run(all_cases()).values()
     rows = []
     for held in asyncio.run(all_mutes()):

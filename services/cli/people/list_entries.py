@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import typer
 
+from models.bundle.files import BundleError
+from models.bundle.persons import LIST_SIGNERS, StepRule
 from models.lists.lists import Values
 from schemas import codec
+from schemas.approval import ENTRIES_MAX
 from schemas.lists import (
     RANGE_MARK,
     EntryKind,
@@ -22,16 +25,22 @@ from schemas.lists import (
     network_of,
     range_of,
 )
+from schemas.person import SignedStep
 from schemas.topics import LISTS
-from services.approvals import entering
+from services.approvals import entering, with_proofs
 from services.cli.bundles.allowing import asked_for, say_waits, send
+from services.cli.output import logs_to_stderr
 from services.cli.sending import records, sending, usable
 from services.clock import wall_ms
 from services.errors import AssayError
 from services.scorer.lists import ListTable
 from services.settings.loading import load
 from services.settings.persons import PersonsSettings
-from services.trusted_persons import needs_second
+from services.signed_entries import entry_guard
+from services.trusted_persons import needs_second, step_rule
+
+SIGNED_H = 1.0
+"""So long what a command signs may be written: no one repeats it later."""
 
 Entries = dict[bytes, ListEntry]
 Advance = Callable[[], None]
@@ -99,14 +108,54 @@ def new_batch() -> str:
 
 
 async def write(entries: Iterable[ListEntry], advance: Advance = lambda: None) -> None:
-    """All of them acknowledged, or an error. Raises AssayError, and Exit(1) where they wait for a second person."""
+    """All of them acknowledged, or an error. Signed, where persons have to.
+
+    Raises AssayError, and Exit(1) where they wait for a second person.
+    """
+    written, rule = list(entries), step_rule()
+    if rule is not None:
+        written = await _after_what_is_there(written)
     if needs_second("list"):
-        await _ask(list(entries))
+        await _ask(written)
         raise typer.Exit(1)
+    if rule is not None:
+        written = _signed(written, rule)
     async with sending(LISTS) as send:
-        for entry in entries:
+        for entry in written:
             await send(entry_key(entry), codec.write(entry))
             advance()
+
+
+async def _after_what_is_there(entries: list[ListEntry]) -> list[ListEntry]:
+    """The same, each newer than what the list says of it, also where the clocks of two people differ. Raises AssayError."""
+    said_ms = await said_at_ms()
+    return [
+        entry.model_copy(update={"written_at_ms": max(entry.written_at_ms, said_ms.get(entry_key(entry), -1) + 1)})
+        for entry in entries
+    ]
+
+
+async def said_at_ms() -> dict[bytes, int]:
+    """When the list last said something of each entry that counts, as the entry names it. Raises AssayError."""
+    return {key: entry.written_at_ms async for key, entry in history() if entry is not None}
+
+
+def _signed(entries: list[ListEntry], rule: StepRule) -> list[ListEntry]:
+    """With the signature of who runs this process. Raises AssayError."""
+    keep_h = min(load(PersonsSettings).request_h, SIGNED_H)
+    found: list[ListEntry] = []
+    for at in range(0, len(entries), ENTRIES_MAX):
+        together = entries[at : at + ENTRIES_MAX]
+        made, signature = asked_for("list", keep_h, together, **entering(together))
+        signed = SignedStep(statement=made.statement or "", signatures=(signature,) if signature else ())
+        try:
+            rule.statement(signed, LIST_SIGNERS)
+        except BundleError as error:
+            raise AssayError(
+                f"{error} ASSAY_PERSONS_KEY_FILE names the key that you sign with; leads, risk officers and admins sign lists."
+            ) from None
+        found += with_proofs(together, signed)
+    return found
 
 
 async def _ask(entries: list[ListEntry]) -> None:
@@ -119,11 +168,21 @@ async def _ask(entries: list[ListEntry]) -> None:
 
 
 async def history() -> AsyncIterator[tuple[bytes, ListEntry | None]]:
-    """Every record that is left, oldest first: its key, and its entry; None where it was deleted by another tool."""
+    """Every record that is left and counts, oldest first: its key, and its entry; None where another tool deleted it.
+
+    What does not count is left out with a note, as a scorer leaves it out.
+    """
+    guard = entry_guard()
+
+    def entry_of_record(record: Any) -> ListEntry | None:
+        if guard is not None:
+            guard.check(record)
+        return _entry(record) if record.value else None
+
     async for record in records(LISTS):
-        if not record.value:
+        if guard is None and not record.value:
             yield record.key, None
-        elif (entry := usable(record, _entry)) is not None:
+        elif (entry := usable(record, entry_of_record)) is not None:
             yield record.key, entry
 
 
@@ -163,7 +222,8 @@ async def before_batch(batch: str) -> list[tuple[ListEntry, ListEntry | None]]:
 
 async def on_list(list_name: str, pairs: Sequence[tuple[str, str]], at_ms: int) -> list[bool]:
     """Whether each field's value is on the list for an event of that time, as text or as number. Raises AssayError."""
-    table = ListTable()
+    logs_to_stderr()
+    table = ListTable(guard=entry_guard())
     table.apply([record async for record in records(LISTS)])
     times_ms = np.array([at_ms], np.int64)
 

@@ -7,6 +7,7 @@ import typer
 
 from services.cli import reading
 from services.cli.output import notes, print_json, results
+from services.cli.people.unmasking import Why, audited
 from services.errors import AssayError
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ def check(
     records: Records = 4_000,
     rows: Annotated[int, typer.Option(min=1, max=1_000, help="To show.")] = 20,
     unmasked: Annotated[bool, typer.Option(help="Show whole ids and what is personal.")] = False,
+    why: Why = None,
     encoding: reading.Encoding = None,
     delimiter: reading.Delimiter = None,
     json: Json = False,
@@ -207,8 +209,13 @@ def check(
 
     Exits with 1 where no record is an event, or where more than a tenth of those that are meant are faults.
     """
+    from models.sources.spec_file import load_source
     from services.cli.sources import checking
+    from services.cli.sources.sampling import is_file
 
+    name = given or load_source(spec).topic
+    if not (unmasked and is_file(name)):  # a file of one's own hides nothing
+        audited(f"assay source check {name}", why, unmasked=unmasked)
     source, looked = checking.looked_at(spec, given, records, read_options(encoding, delimiter))
     if json:
         print_json(checking.as_json(source, looked, rows, unmasked=unmasked))

@@ -25,7 +25,8 @@ def thresholds(
     objective: Annotated[
         str | None,
         typer.Option(
-            help="alerts:A_DAY, budget:SHARE, precision:FLOOR, recall:FLOOR or cost:FN=A,FP=B, on validation."
+            help="alerts:A_DAY, budget:SHARE, precision:FLOOR, recall:FLOOR or cost:FN=A,FP=B (FN=amount: its own), "
+            "on validation."
         ),
     ] = None,
     probability: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Alert from here on.")] = None,

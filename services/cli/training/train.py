@@ -60,15 +60,19 @@ Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the data, a
 Version = Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")]
 LineName = Annotated[str | None, typer.Option("--name", help="Of the model line, a product's name. Default: fraud.")]
 Classifier = Annotated[
-    Literal["reference", "wide", "xgboost", "lightgbm", "blend"],
+    Literal["reference", "wide", "ensemble", "xgboost", "lightgbm", "blend"],
     typer.Option(
-        help="reference: 8 chosen features -> 10 -> 1. wide: all features. xgboost, lightgbm: trees. blend: wide and xgboost."
+        help="reference: 8 chosen features -> 10 -> 1. wide: all features. ensemble: 8 of these over shared weights. "
+        "xgboost, lightgbm: trees. blend: wide and xgboost."
     ),
 ]
 Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
 Objective = Annotated[
-    str, typer.Option(help="Of the thresholds: budget:SHARE, alerts:A_DAY, precision:P, recall:R, cost:FN=A,FP=B.")
+    str,
+    typer.Option(
+        help="Of the thresholds: budget:SHARE, alerts:A_DAY, precision:P, recall:R, cost:FN=A,FP=B (FN=amount: what it took)."
+    ),
 ]
 Compared = Annotated[bool, typer.Option(help="Fit the baselines and the unseen kinds of fraud too.")]
 Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if they are shown to help.")]
@@ -122,7 +126,7 @@ def fraud(
     calibration: Calibration = "platt",
     objective: Objective = "budget:0.005",
     seed: Seed = None,
-    days: Annotated[int | None, typer.Option(min=1, help="Simulated days. Default: 60.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Simulated days. Default: 100.")] = None,
     customers: Annotated[int | None, typer.Option(min=3, help="Simulated customers. Default: 5000.")] = None,
     rings: Rings = False,
     epochs: Epochs = None,

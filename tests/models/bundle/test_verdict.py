@@ -110,7 +110,7 @@ def test_another_graph_or_another_report_is_seen(tmp_path: Path) -> None:
 
 def test_a_bundle_of_before_with_edited_thresholds_or_without_a_report_is_seen() -> None:
     """Its report has other words than its manifest."""
-    old = load_bundle(COMMITTED)
+    old = load_bundle(Path("tests/histories/0.1/bundle"))
     thresholds = old.manifest.thresholds.model_copy(update={"probability": 0.9})
     assert faults(replace(old, manifest=old.manifest.model_copy(update={"thresholds": thresholds}))) == ["report"]
     metrics = old.manifest.metrics | {"roc_auc": 0.98765}

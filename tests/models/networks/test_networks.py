@@ -24,6 +24,31 @@ def test_the_reference_classifier_is_8_10_1() -> None:
     assert bool(((probability > 0) & (probability < 1)).all())
 
 
+def test_an_ensemble_is_networks_over_shared_weights_and_their_mean() -> None:
+    """Each member is the network that its scales make; they start apart, and share what is large."""
+    torch.manual_seed(0)
+    network = classifier.Ensemble(classifier.ClassifierShape(20, (16, 8)), members=5).eval()
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+        rows = torch.randn(30, 20)
+        members = network.members(rows)
+        assert members.shape == (30, 5)
+        assert float(members.std(dim=1).min()) > 0.0
+        torch.testing.assert_close(network(rows), members.mean(dim=1))
+        hidden = []
+        for layers in network.networks:
+            values = rows
+            for layer in layers:
+                values = torch.relu(layer(values))
+            hidden.append(values)
+        torch.testing.assert_close(network.output(torch.cat(hidden, dim=1)).squeeze(1), network(rows))
+    shared = sum(weight.numel() for weight in network.shared)
+    assert shared == 20 * 16 + 16 * 8
+    start = classifier.Ensemble(classifier.ClassifierShape(20, (16, 8)), members=5)
+    assert set(start.input_scale[0].detach().flatten().tolist()) == {-1.0, 1.0}
+
+
 def test_the_reference_autoencoder_is_100_256_128_64_32_and_back() -> None:
     """The preset has the reference network's layers, two heads among them."""
     expected = [(100, 256), (256, 128), (128, 64), (64, 32), (64, 32), (32, 64), (64, 128), (128, 256), (256, 100)]

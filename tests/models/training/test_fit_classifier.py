@@ -1,6 +1,8 @@
 """When the fit of a classifier ends, and that the reference network is never far below a logistic regression."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +13,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models.features.spec_file import load_spec
+from models.networks.classifier import Network
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
+from models.networks.logit import Logit
 from models.simulation.settings import SimulationSettings
 from models.training import fit_classifier as fitting
 from models.training.data import Dataset
 from models.training.devices import deterministic_torch
-from models.training.fit_classifier import ClassifierSettings, fit_classifier, preset
+from models.training.fit_classifier import ClassifierSettings, fit_classifier, logits_of, preset
 from models.training.fraud.feature_choice import choose_features
 from models.training.fraud.history import simulated
 from models.training.progress import silent
@@ -62,6 +66,37 @@ def test_a_fit_goes_on_while_the_loss_falls_though_the_ranking_stands_still(monk
 def test_a_fit_ends_once_neither_loss_nor_ranking_moves() -> None:
     """Without any step, that is after the patience."""
     assert epochs_of_a_fit(ClassifierSettings(hidden=(4,), epochs=12, patience_epochs=3, learning_rate=0.0)) == 4
+
+
+def test_averaged_weights_come_of_the_second_half_of_all_epochs_whatever_the_validation_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their mean, by hand; the validation cut is not asked."""
+    seen: list[dict[str, torch.Tensor]] = []
+    epoch = fitting._epoch
+
+    def watched(classifier: Network, *others: Any) -> None:
+        epoch(classifier, *others)
+        seen.append({name: weight.clone() for name, weight in classifier.state_dict().items()})
+
+    monkeypatch.setattr(fitting, "_epoch", watched)
+    monkeypatch.setattr(fitting, "average_precision_score", None)
+    train, device = separable(1), deterministic_torch(1)
+    inputs = ClassifierInputs(fit_encoding(train.legitimate), fit_standardisation(train.features), (0, 1, 2))
+    settings = ClassifierSettings(hidden=(4,), epochs=6, averaged=True, members=2)
+    network = fit_classifier(inputs, train, separable(2), settings, device, silent)
+    assert len(seen) == 6
+    for name, weight in network.state_dict().items():
+        torch.testing.assert_close(weight, torch.stack([state[name] for state in seen[3:]]).mean(dim=0))
+
+
+def test_an_ensemble_ranks_what_is_separable() -> None:
+    """As a single network does."""
+    train, test, device = separable(1), separable(2), deterministic_torch(1)
+    inputs = ClassifierInputs(fit_encoding(train.legitimate), fit_standardisation(train.features))
+    settings = replace(preset("ensemble"), epochs=5, batch_rows=64)
+    network = fit_classifier(inputs, train, test, settings, device, silent)
+    assert average_precision_score(test.is_fraud, logits_of(Logit(inputs, network), test.features)) > 0.6
 
 
 @pytest.mark.slow

@@ -3,13 +3,18 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from models.training.thresholds import (
     NEVER_PERCENTILE,
     AlertBudget,
+    AlertsPerDay,
+    AmountCosts,
     CostMatrix,
+    Objective,
     ObjectiveError,
     PrecisionFloor,
+    RecallFloor,
     choose_thresholds,
     parse_objective,
 )
@@ -56,6 +61,26 @@ def test_a_precision_floor_holds_for_the_classifier_and_for_all_alerts() -> None
         assert truth[probability >= lower].mean() < 0.7
 
 
+def test_the_least_cost_in_money_is_the_least_of_all_thresholds() -> None:
+    """A missed fraud at its own amount: against every threshold of the probability, one by one."""
+    random = np.random.default_rng(3)
+    probability = np.round(random.beta(0.3, 3.0, 2_000), 3).astype(np.float32)
+    truth, amounts = random.random(2_000) < probability, random.gamma(2.0, 40.0, 2_000)
+
+    def cost(threshold: float) -> float:
+        alerts = probability >= np.float32(threshold)
+        return float(amounts[truth & ~alerts].sum() + 30.0 * (alerts & ~truth).sum())
+
+    costs = AmountCosts(30.0)
+    chosen = choose_thresholds(probability, np.zeros_like(probability), costs, truth, amounts=amounts)
+    assert cost(chosen.probability) == pytest.approx(min(cost(t) for t in (*np.unique(probability), 1.1)))
+    assert chosen.anomaly_percentile == NEVER_PERCENTILE
+    assert "a missed fraud at its amount and a false alarm at 30" in chosen.objective
+    assert parse_objective("cost:FN=amount,FP=30") == costs
+    with pytest.raises(ObjectiveError, match="have no amounts"):
+        choose_thresholds(probability, np.zeros_like(probability), costs, truth)
+
+
 def test_the_least_cost_is_the_least_of_all_thresholds() -> None:
     """Against every threshold tried; near cost of an alarm / (both costs), as theory has it for calibrated scores."""
     probability, percentile, truth = rows()
@@ -89,7 +114,9 @@ def test_objectives_are_read_from_words() -> None:
     assert parse_objective("cost:FN=100,FP=1") == CostMatrix(100.0, 1.0)
 
 
-@pytest.mark.parametrize("text", ["", "budget", "budget:2", "precision:1.5", "cost:FN=1", "cost:FN=-1,FP=1", "luck:7"])
+@pytest.mark.parametrize(
+    "text", ["", "budget", "budget:2", "precision:1.5", "cost:FN=1", "cost:FN=-1,FP=1", "cost:FN=amount,FP=0", "luck:7"]
+)
 def test_an_objective_that_is_none_is_refused_with_an_example(text: str) -> None:
     """One sentence that shows how to write it."""
     with pytest.raises(ObjectiveError, match="write"):
@@ -101,3 +128,13 @@ def test_a_floor_out_of_reach_is_said() -> None:
     scores = np.linspace(0.0, 1.0, 100, dtype=np.float32)
     with pytest.raises(ObjectiveError, match="No threshold reaches a precision of 90%"):
         choose_thresholds(scores, scores, PrecisionFloor(0.9), scores < 0.5)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [AlertBudget(), AlertsPerDay(4.0), PrecisionFloor(0.5), RecallFloor(0.5), CostMatrix(3.0, 5.0), AmountCosts(5.0)],
+)
+def test_an_objective_comes_back_from_a_manifest_as_what_it_was(objective: Objective) -> None:
+    """They have no tag: their fields tell them apart."""
+    kinds: TypeAdapter[Objective] = TypeAdapter(Objective)
+    assert kinds.validate_json(kinds.dump_json(objective)) == objective

@@ -175,7 +175,7 @@ async def test_an_analyst_decides_and_the_world_is_told(
     await asyncio.to_thread(command, "cases", "mute", listed[2]["case_id"], "--by", "ana", "--note", "test card")
     await send_alerts(stream, [alert(1, "refused"), alert(0, "late")])
     await until(service, lambda: service.metric("assay_case_changes_total", change="opened") >= 4)
-    shown = await asyncio.to_thread(command, "cases", "show", large, "--json", "--unmasked")
+    shown = await asyncio.to_thread(command, "cases", "show", large, "--json", "--unmasked", "--why", "a test")
     assert (shown["state"], shown["decided_by"], shown["note"]) == ("confirmed", "ana", "called")
     await until(service, lambda: service.metric("assay_webhook_deliveries_total") >= 6)
     assert service.terminate() == 0

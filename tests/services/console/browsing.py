@@ -17,7 +17,7 @@ from tests.services.console.conftest import PASSWORD
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = importlib.util.find_spec("playwright") is not None
-WIDTHS = (1280, 820, 390)
+WIDTHS = (1280, 768, 390)
 SCHEMES = ("light", "dark")
 HEIGHT = 900
 LOOKS = Path(__file__).parent / "looks"

@@ -11,6 +11,7 @@ from tests.services.cases.test_stream import alert
 from tests.services.console.conftest import HOSTILE
 from tests.services.console.stand import Stand, case_of, running
 from tests.services.console.test_gate import client
+from tests.services.signing import people
 
 CARD = "card-pseudonym-0001"
 
@@ -70,3 +71,23 @@ def test_a_promotion_is_shown_and_approved_and_a_command_does_it(stand: Stand) -
     officer.submit(f"/approvals/{stand.writer.records[0].request_id}", action="approve")
     assert [one.kind for one in stand.writer.records] == ["request", "approve"]
     assert f"--request {stand.writer.records[0].request_id}" in officer.get("/approvals").text
+
+
+def test_where_persons_sign_a_list_change_is_prepared_here_and_no_click_approves_it(
+    stand: Stand, tmp_path: Path
+) -> None:
+    """The page names the commands; an approval that no one signed is refused, also where someone posts it anyway."""
+    stand.desk.rule = people(tmp_path).rule(2)
+    lead, officer = client(stand, "lead"), client(stand, "risk-officer")
+    asked = lead.submit("/cases/0-10/list", list_name="stolen", reason="called", purpose="deny")
+    assert asked.headers["location"] == "/cases/0-10?did=prepared-list"
+    (record,) = stand.writer.records
+    path, page = f"/approvals/{record.request_id}", officer.get("/approvals").text
+    assert "It lacks 2 signatures" in page
+    assert f"assay approvals approve {record.request_id}" in page
+    assert 'value="approve"' not in page
+    assert f"assay approvals sign {record.request_id}" in lead.get("/approvals").text
+    refused = officer.submit(path, action="approve")
+    assert (refused.status_code, "has to be signed" in refused.text) == (409, True)
+    assert (stand.writer.entries, len(stand.writer.records)) == ([], 1)
+    assert officer.submit(path, action="reject").status_code == 303

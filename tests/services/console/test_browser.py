@@ -12,8 +12,11 @@ import pytest_asyncio
 from schemas import codec
 from schemas.alert import ShownAttribute
 from schemas.monitor import Drift, DriftReport, MonitorReport, QualityReport, RuleQuality
+from schemas.score import Score
 from services.clock import wall_ms
 from services.console.model import Finding
+from services.console.payments import PaymentFollower
+from services.settings.kafka import KafkaSettings, TopicSettings
 from tests.services.cases.test_stream import alert
 from tests.services.console.browsing import (
     SCHEMES,
@@ -85,11 +88,38 @@ def findings() -> list[Finding]:
     return [Finding(str(n), one.kind, 5, codec.write(one)) for n, one in enumerate(reports)]
 
 
+def payments() -> list[Score]:
+    """Of each card some before its first alert, as the scorer found them: harmless, now and then a little odd."""
+    found = []
+    for number in range(40):
+        first = alert(number, "-").event_time_ms
+        for turn in range(12):
+            changes = {
+                "probability": 0.02 + 0.015 * (turn % 4),
+                "anomaly_percentile": 20.0 + 7.0 * turn,
+                "alert": False,
+            }
+            found.append(
+                Score(
+                    transaction_id=f"before-{number}-{turn}",
+                    event_time_ms=first - (12 - turn) * 2_700_000,
+                    card_id=f"card-pseudonym-{number:04d}",
+                    reconstruction_error=0.1,
+                    model="fraud/3@cpu",
+                    **changes,
+                )
+            )
+    return found
+
+
 @pytest.fixture(scope="module")
 def stand(tmp_path_factory: pytest.TempPathFactory, users_file: Path) -> Iterator[Stand]:
     """A desk with some work on it."""
     directory = tmp_path_factory.mktemp("browser")
     with running(directory, users_file, cases(), findings(), undo_s=60.0, grafana_url="http://127.0.0.1:3000") as stand:
+        stand.desk.payments = PaymentFollower(KafkaSettings(), TopicSettings(), 1000)
+        assert stand.desk.payments.payments is not None
+        stand.desk.payments.payments.add(payments())
         yield stand
 
 

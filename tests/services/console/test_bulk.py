@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from schemas.case import CaseAction
+from services.cases.rules import SecondPerson
 from services.console.bulk import Batch, Bulk, _insert
 from services.console.model import WAITING, ReadModel
 from services.console.queries import Queries
@@ -176,6 +177,46 @@ async def test_what_waited_when_the_process_died_is_written_once_by_the_next(tmp
     found = [queries.case(one) for one in ("0-0", "0-10", "0-20")]
     assert [[line.action for line in case.history] for case in found if case] == [["dismiss"]] * 3
     assert second.waiting() == {}
+
+
+def test_decisions_that_need_a_second_person_are_asked_for_and_named(tmp_path: Path, users_file: Path) -> None:
+    """Those below the amount are done; the others wait, and another approves them together, and never who asked."""
+    cases = [case_of([alert(n, f"card-pseudonym-{n:04d}", amount=50.0 + 100.0 * n)], 10 * n) for n in range(4)]
+    with running(tmp_path, users_file, cases, undo_s=60.0) as stand:
+        stand.writer.second = SecondPerson(200.0, 3_600_000)
+        lead, officer = client(stand, "lead"), client(stand, "risk-officer")
+        name = begun(lead, "confirm", "0-0", "0-10", "0-20", "0-30")
+        lead.submit(f"/bulk/{name}/now")
+        assert "2 of 4 cases confirmed as fraud; 2 wait for a" in lead.get(f"/bulk/{name}").text
+        waits = lead.get("/queue?who=second").text
+        assert re.findall(r'<a href="/cases/(0-[0-9]+)">', waits) == ["0-30", "0-20"]
+        assert "lead: confirm?" in waits
+        assert "2 decisions on cases wait for a second person" in officer.get("/approvals").text
+
+        def second(one: Client, action: str, *ids: str) -> str:
+            page = one.get("/queue?who=second").text
+            chosen = [re.search(rf'value="({case_id}~\d+)"', page)[1] for case_id in ids]  # type: ignore[index]
+            answer = one.submit("/bulk/second", action=action, case=chosen, back="who=second")
+            assert "who=second" in answer.headers["location"]
+            batch = re.search(r"batch=([\w-]+)", answer.headers["location"])[1]  # type: ignore[index]
+            one.submit(f"/bulk/{batch}/now")
+            return one.get(f"/bulk/{batch}").text
+
+        own = second(lead, "approve", "0-20")
+        assert "0 of 1 case" in own
+        assert "another person has to approve it" in own
+        assert client(stand, "ana").submit("/bulk/second", action="approve", case=["0-20~3"]).status_code == 403
+        assert officer.submit("/bulk", action="confirm", case=["0-20~3"]).status_code == 403
+        assert officer.submit("/bulk/second", action="confirm", case=["0-20~3"]).status_code == 400
+        assert (
+            officer.submit("/bulk/second", action="approve", case=["0-20~1"]).headers["location"].endswith("unchosen")
+        )
+        assert "1 of 1 case decided as another asked" in second(officer, "approve", "0-20")
+        assert "1 of 1 case left as they were" in second(officer, "reject", "0-30")
+        found = {one: stand.desk.queries.case(one) for one in ("0-0", "0-10", "0-20", "0-30")}
+        assert [case.state for case in found.values() if case] == ["confirmed", "confirmed", "confirmed", "open"]
+        assert found["0-20"].history[-1].approved_by == "risk-officer"  # type: ignore[union-attr]
+        assert "No case here" in officer.get("/queue?who=second").text
 
 
 async def test_a_database_that_fails_for_a_moment_leaves_nothing_stuck_and_nothing_twice(

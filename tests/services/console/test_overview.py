@@ -1,5 +1,6 @@
 """The overview: what the monitor found, what the registry says, what was decided. Without Kafka."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from schemas.budget import Budget, BudgetDay, BudgetState, BudgetSums, KeptDay, 
 from schemas.control import BundleRef
 from schemas.registry import RegistryEvent
 from services.clock import wall_ms
+from services.console import kept, overview
 from services.console.model import Finding
+from services.console.overview import Overview, Promotions
 from services.settings.bundles import BundleSettings
 from services.trusted_bundles import registry_of
 from tests.services.cases.test_stream import alert
@@ -26,7 +29,7 @@ def budget(used: float, day: int) -> Finding:
     """A policy's budget, and how much of it a day used."""
     counted = BudgetDay(day=day, payments=900, used=used, fixed=2.0)
     sums = BudgetSums(group="assay", policy=POLICY, budget=BUDGET, days=(counted,))
-    state = BudgetState(sums=sums, days=(KeptDay(counted=counted, hours=(0,) * 24),), step=3)
+    state = BudgetState(sums=sums, days=(KeptDay(counted=counted, hours=(0,) * 24),), step=3, clock_ms=day * DAY_MS)
     return Finding("budget:fraud", "budget", 5, codec.write(state))
 
 
@@ -101,3 +104,33 @@ def test_the_report_of_the_bundle_that_scores_is_shown_in_a_sandbox(
             answer = officer.get("/overview/report")
         assert answer.status_code == status
     assert "No bundle is set" in answer.text
+
+
+def test_views_of_the_page_do_not_read_the_registries_each_time(
+    tmp_path: Path, users_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one does; after a minute one is served what is known, and the registries are read beside it."""
+    now_s, reads = [1000.0], list[float]()
+    for module in (overview, kept):
+        monkeypatch.setattr(module, "monotonic_s", lambda: now_s[0])
+    read = Overview._promotions
+
+    def counted(self: Overview) -> Promotions:
+        reads.append(now_s[0])
+        return read(self)
+
+    monkeypatch.setattr(Overview, "_promotions", counted)
+    with running(tmp_path, users_file, [], bundles=BundleSettings(registry_url=str(tmp_path / "registry"))) as stand:
+        for second in range(0, 55, 11):  # the figures themselves are older than they may be each time
+            now_s[0] = 1000.0 + second
+            stand.desk.overview.figures()
+        assert reads == [1000.0]
+        now_s[0] = 1071.0
+        first = stand.desk.overview.figures()
+        deadline_s = time.monotonic() + 20
+        while len(reads) < 2 or stand.desk.overview._promoted._reading.locked():
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        now_s[0] = 1082.0
+        assert stand.desk.overview.figures().promotions_at_ms > first.promotions_at_ms
+        assert reads == [1000.0, 1071.0]

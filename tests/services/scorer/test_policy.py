@@ -10,12 +10,16 @@ import pytest
 from models.bundle.keys import PrivateKey, private_key, write_key_pair
 from models.policy.policy_file import parse_policy
 from models.policy.signed import SignedPolicy, ref_of, signed, write_policy
+from schemas import codec
+from schemas.lists import ListEntry, entry_key
 from schemas.policy import Policy, Rule
+from schemas.topics import LISTS
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
 from services.trusted_policies import policies_by_name
 from tests.services.cli.test_app import run_main
 from tests.services.harness import ROOT, Stream, payment
+from tests.services.signing import people
 
 TEXT = """
 name: fraud
@@ -206,14 +210,25 @@ async def test_a_policy_is_swapped_without_a_restart_and_every_payment_names_the
     assert (status, found["compared"], found["differing"], found["other_policy"]) == (0, 2600, 0, 0), found
 
 
+@pytest.mark.parametrize("persons", [False, True])
 async def test_a_rule_asks_a_list_and_a_replay_sees_the_list_as_it_was(
     stream: Stream,
     key: PrivateKey,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    persons: bool,
 ) -> None:
-    """A card is listed while the scorer runs: declined from then on, and the replay finds both."""
+    """A card is listed while the scorer runs: declined from then on, and the replay finds both.
+
+    persons: who have to sign. Then an entry that no one signed changes nothing, neither for the scorer nor for the replay.
+    """
+    if persons:
+        everyone = people(tmp_path)
+        needed = {"ASSAY_PERSONS_SIGNATURES_MIN": "1", "ASSAY_PERSONS_FILE": str(everyone.file)}
+        stream.environment |= needed
+        for name, value in (needed | {"ASSAY_PERSONS_KEY_FILE": str(everyone.key_file("lena"))}).items():
+            monkeypatch.setenv(name, value)
     rule = {"name": "listed", "words": "a card on the list", "action": "decline", "owner": "a test"}
     policy = policy_of(1).model_copy(
         update={
@@ -231,6 +246,11 @@ async def test_a_rule_asks_a_list_and_a_replay_sees_the_list_as_it_was(
     assert added[0] == 0
     while scorer.metric("assay_list_entries") < 1:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
+    if persons:
+        forged = ListEntry(list_name="blocked", field="card_id", kind="value", value="card-0008")
+        await stream.send([codec.write(forged)], [entry_key(forged)], LISTS.name)
+        while scorer.metric("assay_table_records_refused_total", topic="lists") < 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     await send(stream, 500, 1000)
     await stream.caught_up([scorer])
     assert scorer.terminate() == 0
@@ -239,3 +259,7 @@ async def test_a_rule_asks_a_list_and_a_replay_sees_the_list_as_it_was(
     assert said == {"tx-000000507": "decline"}
     status, found = await asyncio.to_thread(read_back, stream, monkeypatch, capsys, "replay")
     assert (status, found["compared"], found["differing"]) == (0, 1000, 0), found
+    if persons:
+        monkeypatch.setenv("ASSAY_PERSONS_SIGNATURES_MIN", "0")
+        status, found = await asyncio.to_thread(read_back, stream, monkeypatch, capsys, "replay")
+        assert (found["compared"], found["differing"], found["other_policy"]) == (0, 0, 1000), found

@@ -139,17 +139,19 @@ async def test_auditors_open_what_is_sealed_and_cards_stay_masked(
     count = len(await stream.read("decisions"))
     assert sealing.erase(ERASED)
     options = ("tail", "decisions", "--from-start", "--count", str(count), "--json")
+    why = ("--why", "an auditor's test")
 
     closed = [json.loads(line) for line in (await asyncio.to_thread(assay, *options)).splitlines()]
     assert len(closed) == count
     assert all(each["sealed"] and not each["features"] and each["card_id"].startswith("***") for each in closed)
 
-    text = await asyncio.to_thread(assay, *options, "--open")
+    text = await asyncio.to_thread(assay, *options, "--open", *why)
     assert "k1:card" not in text
     shown = [json.loads(line) for line in text.splitlines()]
     assert {bool(each["features"]) for each in shown if each["sealed"] is None} == {True}
     whole = [
-        json.loads(line) for line in (await asyncio.to_thread(assay, *options, "--open", "--unmasked")).splitlines()
+        json.loads(line)
+        for line in (await asyncio.to_thread(assay, *options, "--open", "--unmasked", *why)).splitlines()
     ]
     assert {each["card_id"] for each in whole if each["sealed"] is None} == {
         f"k1:card-{number:04d}" for number in range(CARDS)
@@ -159,13 +161,13 @@ async def test_auditors_open_what_is_sealed_and_cards_stay_masked(
     salts, away = stream.directory / "salts", stream.directory / "away"
     salts.rename(away)
     salts.write_text("a file where the directory should be")
-    told = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--open"])
+    told = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--open", *why])
     assert isinstance(told.exception, AssayError)
     assert "ASSAY_SUBJECT_SALTS_URL says where" in str(told.exception)
 
     for name in ("ASSAY_SUBJECT_KEY_FILE", "ASSAY_SUBJECT_KEY"):
         monkeypatch.delenv(name, raising=False)
-    told = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--open"])
+    told = await asyncio.to_thread(CliRunner().invoke, app, [*options, "--open", *why])
     assert "--open needs the key" in str(told.exception)
     told = await asyncio.to_thread(CliRunner().invoke, app, ["tail", "scores", "--open"])
     assert "scores are not sealed" in str(told.exception)
@@ -210,7 +212,18 @@ async def test_what_is_personal_in_alerts_is_sealed_too_and_erased_with_the_subj
     alerts = await stream.read("alerts")
     assert alerts
     assert not any(b"***" in record.value for record in alerts)
-    options = ("tail", "alerts", "--from-start", "--count", str(len(alerts)), "--json", "--open", "--unmasked")
+    options = (
+        "tail",
+        "alerts",
+        "--from-start",
+        "--count",
+        str(len(alerts)),
+        "--json",
+        "--open",
+        "--unmasked",
+        "--why",
+        "a test",
+    )
 
     async def ends() -> dict[str, set[str]]:
         lines = (await asyncio.to_thread(assay, *options)).splitlines()

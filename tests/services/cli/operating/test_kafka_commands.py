@@ -117,7 +117,7 @@ def test_tail_masks_card_ids_unless_told_otherwise(kafka_bootstrap: str, topic_p
     masked = json.loads(assay(*options, "--json"))
     assert masked["card_id"] == "***efgh"
     assert masked["probability"] == ALERT.probability
-    assert json.loads(assay(*options, "--json", "--unmasked")) == ALERT.model_dump(mode="json")
+    assert json.loads(assay(*options, "--json", "--unmasked", "--why", "a test")) == ALERT.model_dump(mode="json")
 
 
 SCORE = Score(**{name: getattr(ALERT, name) for name in Score.model_fields})
@@ -152,7 +152,7 @@ def test_tail_shows_nobodys_whole_id_unless_told_to(kafka_bootstrap: str, topic_
     for shown in (assay(*options), assay(*options, "--json")):
         assert CARD not in shown
         assert "***efgh" in shown
-    assert CARD in assay(*options, "--unmasked")
+    assert CARD in assay(*options, "--unmasked", "--why", "a test")
 
 
 def test_tail_shows_dead_letters_and_passes_over_what_is_not_of_its_schema(

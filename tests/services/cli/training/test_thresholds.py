@@ -138,7 +138,7 @@ def test_a_manifest_that_was_edited_by_hand_is_neither_signed_nor_measured(
 @pytest.mark.parametrize(
     ("bundle", "options", "sentence"),
     [
-        ("deploy/bundles/fraud", ["--probability=0.5"],
+        ("tests/histories/0.1/bundle", ["--probability=0.5"],
          "assay: fraud/1 carries no scores that new thresholds could be measured on (it was trained earlier, or its cuts are "
          "too long to carry): train it again with `assay train fraud --objective ...`.\n"),
         ("deploy/bundles/credit", ["--probability=0.5"],
