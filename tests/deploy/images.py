@@ -47,7 +47,7 @@ class Running:
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """Those in the container, the first one first. buildah's own are not: root's, and the one that waits for the command."""
+        """Those in the container, the first one first; not buildah's own, one of which waits under the same user."""
         children = psutil.Process(self.command.pid).children(recursive=True)
         return [one for one in children if one.uids().real == USER_ID and not one.cmdline()[0].startswith("buildah")]
 
