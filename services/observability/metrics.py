@@ -206,16 +206,7 @@ class Metrics:
         self.forgotten_sums = self._counter(
             "forgotten_terminal_sums", "Sums of a day that lies behind what profiles keep, not added.", []
         )
-        self.table_lag = self._gauge(
-            "table_lag_records", "Records of a followed table that are not yet in it.", ["topic"]
-        )
-        self.table_refused = self._counter(
-            "table_records_refused", "Records of a followed topic that are skipped: none of ours wrote them.", ["topic"]
-        )
-        self.list_entries = self._gauge("list_entries", "Entries of all lists that this process holds.", [])
-        self.table_age = self._gauge(
-            "table_age_seconds", "Since a followed table was last seen to hold all of its topic.", ["topic"]
-        )
+        self._tables()
         self.latency = self._histogram(
             "commit_latency_seconds",
             "From the input record's timestamp to its committed score (of intake: event).",
@@ -229,6 +220,19 @@ class Metrics:
         )
         self.stage = self._histogram("stage_seconds", "Time of one batch in each stage.", STAGE_BUCKETS_S, "stage")
         self.batch = self._histogram("batch_records", "Records in a micro-batch.", BATCH_BUCKETS)
+
+    def _tables(self) -> None:
+        """What is measured of the topics that this process holds as tables."""
+        self.table_lag = self._gauge(
+            "table_lag_records", "Records of a followed table that are not yet in it.", ["topic"]
+        )
+        self.table_refused = self._counter(
+            "table_records_refused", "Records of a followed topic that are skipped: none of ours wrote them.", ["topic"]
+        )
+        self.list_entries = self._gauge("list_entries", "Entries of all lists that this process holds.", [])
+        self.table_age = self._gauge(
+            "table_age_seconds", "Since a followed table was last seen to hold all of its topic.", ["topic"]
+        )
 
     def _models(self) -> None:
         """What scores."""
