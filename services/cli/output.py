@@ -44,6 +44,7 @@ def logs_to_stderr() -> None:
     """What a service's code logs while a command runs it, such as a record that a table refuses, is a note, no result."""
     import structlog
 
+    structlog.reset_defaults()  # whatever a service of this process has set
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 

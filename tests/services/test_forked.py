@@ -16,7 +16,8 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are se
 
 def started(path: Path, **environment: str) -> "forked.Forked | subprocess.Popen[bytes]":
     """An intake whose settings are wrong: it says so, and ends."""
-    return forked.start("services.intake", {**os.environ, **NOWHERE, **environment}, path)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    return forked.start("services.intake", {**inherited, **NOWHERE, **environment}, path)
 
 
 @linux

@@ -13,6 +13,7 @@ import aiokafka.consumer.group_coordinator
 import aiokafka.producer.sender
 import aiokafka.protocol.admin
 import pytest
+import structlog
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
@@ -162,7 +163,7 @@ async def _always(*_: Any, **__: Any) -> bool:
 def test_the_library_never_logs_below_info_whatever_our_own_level_is(level: str) -> None:
     """Rule G: at DEBUG it prints keys and values."""
     root = logging.getLogger()
-    before = root.level, root.handlers[:]
+    before, ours = (root.level, root.handlers[:]), structlog.get_config()
     try:
         logs.configure(RuntimeSettings(log_level=level), Metrics())  # type: ignore[arg-type]
         assert logging.getLogger("aiokafka.producer.sender").getEffectiveLevel() >= logging.INFO
@@ -170,6 +171,7 @@ def test_the_library_never_logs_below_info_whatever_our_own_level_is(level: str)
     finally:
         root.setLevel(before[0])
         root.handlers[:] = before[1]
+        structlog.configure(**ours)
 
 
 def test_known_retriable_errors_are_counted_and_kept_out_of_the_log() -> None:
