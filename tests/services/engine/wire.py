@@ -1,5 +1,6 @@
 """Record batches as a producer that means harm, or another language's client, would write them."""
 
+import asyncio
 import gzip
 import struct
 from collections.abc import Callable, Sequence
@@ -15,6 +16,9 @@ CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
 RECORDS_AT = 61
 """Where a batch's records begin."""
+
+NOT_LEADER, ATTEMPTS = 6, 20
+"""An answer of a topic that was just made, and how often it is asked again."""
 
 PLACEHOLDER, NOT_UTF8 = "ZQXJ", b"\xff\xfe\xfd\xfc"
 """A header's name, and the bytes that take its place."""
@@ -90,12 +94,17 @@ async def produce(bootstrap: str, topic: str, data: bytes, partition: int = 0) -
         await client.force_metadata_update()
         client.add_topic(topic)
         await client._wait_on_metadata(topic)
-        node = client.cluster.leader_for_partition(_position(topic, partition))
         request: Any = ProduceRequest(
             transactional_id=None, required_acks=-1, timeout=10_000, topics=[(topic, [(partition, data)])]
         )
-        answer = await client.send(node, request)
-        ((_, ((_, error_code, offset, *_),)),) = answer.topics
+        for _ in range(ATTEMPTS):
+            node = client.cluster.leader_for_partition(_position(topic, partition))
+            answer = await client.send(node, request)
+            ((_, ((_, error_code, offset, *_),)),) = answer.topics
+            if error_code != NOT_LEADER:
+                break
+            await asyncio.sleep(0.2)  # a topic that was just made: the leader does not know of it yet
+            await client.force_metadata_update()
         assert error_code == 0, f"the broker refuses the batch: {error_code}"
         return int(offset)
     finally:
