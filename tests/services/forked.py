@@ -138,7 +138,7 @@ def _forking() -> _Forking:
 
 def start(module: str, environment: Mapping[str, str], log: Path) -> "Forked | subprocess.Popen[bytes]":
     """Start `python -m module` in a session of its own. environment: all of it. log: what it prints, emptied first."""
-    log.write_bytes(b"")  # at once: whoever waits for a line may look before the process has it open
+    log.write_bytes(b"")  # at once: a reader may look before the process has opened it
     if sys.platform == "linux" and not any(name.startswith("COVERAGE_") for name in environment):
         forking = _forking()
         if _not_ours(environment) == forking.libraries_environment:
