@@ -10,6 +10,7 @@ from pathlib import Path
 
 from confluent_kafka.admin import (
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -150,8 +151,17 @@ class SecuredKafka:
     def grant(self, principal: str, grants: Iterable[Grant]) -> None:
         """Allow it, and wait until it is so."""
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})
-        for future in admin.create_acls([_binding(principal, grant) for grant in grants]).values():
+        wanted = [_binding(principal, grant) for grant in grants]
+        for future in admin.create_acls(wanted).values():
             future.result(20)
+        anything = (AclOperation.ANY, AclPermissionType.ANY)
+        known = AclBindingFilter(ResourceType.ANY, None, ResourcePatternType.ANY, principal, None, *anything)
+        deadline_s = time.monotonic() + 20
+        while not set(wanted) <= set(
+            admin.describe_acls(known).result(20)
+        ):  # the controller knows it before the broker
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
 
 
 def _binding(principal: str, grant: Grant) -> AclBinding:
