@@ -47,11 +47,12 @@ async def start(*, only_stages: bool = False) -> None:
     for name in chain.stages:
         warm(derived(chain.spec, name))
     warm_duplicates()
+    frauds_max = load(ProfilerSettings).frauds_max if chain.spec.labelled else 0
 
     def make_processor(partition: TopicPartition) -> Processor:
         parts = partition, topics.topic_prefix, chain, limits
         if partition.topic == topics.topic_prefix + LABELS.name:
-            return LabelProcessor(*parts, load(ProfilerSettings).frauds_max, letters, metrics)
+            return LabelProcessor(*parts, frauds_max, letters, metrics)
         is_stage = partition.topic == topics.topic_prefix + ENTITY_EVENTS.name
         made = StageProcessor if is_stage else RoutingProcessor
         return made(*parts, letters, metrics)

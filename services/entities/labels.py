@@ -5,7 +5,7 @@ counts; one that takes a fraud back finds the ids that were named with the fraud
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from aiokafka import TopicPartition
@@ -15,17 +15,16 @@ from models.features.capture import Arrays, Capture
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.entities import entity_ids
 from models.features.layout import entity_fields
-from schemas import codec
-from schemas.dead_letter import DeadLetterReason
-from schemas.label import Label, Verdict, card_number_problem
+from schemas.label import Label, Verdict
 from schemas.times import EVENT_TIME_MS_MAX
 from schemas.topics import DEAD_LETTERS, ENTITY_EVENTS, ENTITY_HEADER, ENTITY_LABEL_HEADER, SOURCE_PARTITION_HEADER
 from services.engine.batches import Headers, Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
-from services.engine.faults import Fault, TimeLimits, count_faults, headers_of, parsed
+from services.engine.faults import Fault, TimeLimits, count_faults, headers_of
 from services.engine.placement import Subjects
 from services.entities.chain import Chain, key_of
 from services.observability.metrics import Metrics
+from services.profiler.judged import FraudsKnown
 from services.scorer.processor import Limits
 
 STATE_VERSION = 1
@@ -63,13 +62,12 @@ class LabelProcessor:
         metrics: Metrics,
     ) -> None:
         """frauds_max: remembered, so that a later label can take one back."""
-        self._prefix, self._chain, self._limits = prefix, chain, limits
-        self._frauds_max, self._letters, self._metrics = frauds_max, letters, metrics
+        self._prefix, self._chain = prefix, chain
+        self._letters, self._metrics = letters, metrics
         self._label = metrics.label(source)
-        self._times = TimeLimits(limits.event_ahead_ms_max, limits.event_time_ms_min)
-        self._parse = codec.decoder(Label)
+        times = TimeLimits(limits.event_ahead_ms_max, limits.event_time_ms_min)
+        self._known = FraudsKnown(limits.message_bytes_max, times, frauds_max, self._place, scan_ids=limits.scan_ids)
         self._fields = {name: entity_fields(chain.spec, name) for name in chain.spec.labelled}
-        self._frauds: dict[str, Told] = {}
         self.state_key = (
             f"labels-{STATE_VERSION}:{chain.labelled_digest}:{frauds_max}:{limits.message_bytes_max}"
             f":{limits.event_ahead_ms_max}:{limits.event_time_ms_min}:{limits.scan_ids:d}"
@@ -77,7 +75,7 @@ class LabelProcessor:
 
     def snapshot(self) -> Capture:
         """The frauds known, in the order in which they came."""
-        frauds = self._frauds.copy()
+        frauds = self._known.frauds.copy()
 
         def pack() -> Arrays:
             arrays: Arrays = {"time": np.array([told.event_time_ms for told in frauds.values()], np.int64)}
@@ -97,7 +95,7 @@ class LabelProcessor:
 
         of_entities = [column(f"of_{name}") for name in self._fields]
         rows = zip(column("id"), arrays["time"].tolist(), column("subject"), *of_entities, strict=True)
-        self._frauds = {
+        self._known.frauds = {
             id_: Told(time_ms, subject, {name: own for name, own in zip(self._fields, ids, strict=True) if own})
             for id_, time_ms, subject, *ids in rows
         }
@@ -105,7 +103,7 @@ class LabelProcessor:
     def absorb(self, records: Sequence[Record]) -> None:
         """Remember frauds exactly as `process` does, without output."""
         for record in records:
-            self._judge(record)
+            self._known.judge(record)
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Frauds, and frauds taken back, to each entity; a label that repeats the last verdict changes nothing."""
@@ -116,7 +114,7 @@ class LabelProcessor:
         faults: list[Fault] = []
         unplaced = 0
         for record in records:
-            found = self._judge(record)
+            found = self._known.judge(record)
             if isinstance(found, Fault):
                 faults.append(found)
             elif found == "unplaced":
@@ -153,29 +151,12 @@ class LabelProcessor:
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
 
-    def _judge(self, record: Record) -> tuple[Told, Verdict] | Fault | Literal["unplaced"] | None:
-        """One label: what it says of which entities, if anything; unplaced: a fraud that names none of them, or no time."""
-        label = parsed(record, self._parse, self._limits.message_bytes_max)
-        if isinstance(label, Fault):
-            return label
-        if problem := card_number_problem(label, scan_ids=self._limits.scan_ids):
-            return Fault(record, DeadLetterReason.CARD_NUMBER, problem)
-        for field, time_ms in (("event_time_ms", label.event_time_ms), ("labelled_at_ms", label.labelled_at_ms)):
-            if time_ms is not None and (fault := self._times.fault(record, field, time_ms)):
-                return fault
-        if label.verdict == "legitimate":
-            taken_back = self._frauds.pop(label.transaction_id, None)
-            return None if taken_back is None else (taken_back, "legitimate")
-        if label.transaction_id in self._frauds:
-            return None
+    def _place(self, label: Label) -> Told | None:
+        """The entities that it names, and when; None where it names none of them, or no time."""
         ids = self._ids(label)
         if not ids or label.event_time_ms is None:
-            return "unplaced"
-        told = Told(label.event_time_ms, label.card_id or UNKNOWN_SUBJECT, ids)
-        self._frauds[label.transaction_id] = told
-        if len(self._frauds) > self._frauds_max:
-            del self._frauds[next(iter(self._frauds))]
-        return told, "fraud"
+            return None
+        return Told(label.event_time_ms, label.card_id or UNKNOWN_SUBJECT, ids)
 
     def _ids(self, label: Label) -> dict[str, str]:
         """Of the entities that it names, as the events of the payment would have them."""

@@ -1,7 +1,7 @@
 """Labels to frauds by terminal and day. The latest verdict on a payment counts, and withdraws an earlier one."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from aiokafka import TopicPartition
@@ -9,14 +9,14 @@ from aiokafka import TopicPartition
 from models.features import text_arrays
 from models.features.capture import Arrays, Capture
 from schemas import codec
-from schemas.dead_letter import DeadLetterReason
-from schemas.label import Label, card_number_problem
+from schemas.label import Label
 from schemas.terminal import TerminalSums
 from schemas.topics import DEAD_LETTERS, TERMINAL_SUMS
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
-from services.engine.faults import Fault, TimeLimits, count_faults, headers_of, parsed
+from services.engine.faults import Fault, TimeLimits, count_faults, headers_of
 from services.observability.metrics import Metrics
+from services.profiler.judged import FraudsKnown
 from services.settings.processing import RuntimeSettings
 from services.settings.profiler import ProfilerSettings
 
@@ -46,16 +46,15 @@ class VerdictProcessor:
         scan_ids: bool = False,
     ) -> None:
         """scan_ids: for card numbers, in all ids and not in the card's alone."""
-        self._scan_ids = scan_ids
         self._prefix, self._letters, self._metrics = prefix, letters, metrics
         self._label = metrics.label(source)
-        self._bytes_max, self._frauds_max = runtime.message_bytes_max, profiler.frauds_max
-        self._times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
-        self._parse = codec.decoder(Label)
+        bytes_max, frauds_max = runtime.message_bytes_max, profiler.frauds_max
+        times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
+        self._known = FraudsKnown(bytes_max, times, frauds_max, _place, scan_ids=scan_ids)
         self._sums = codec.record_type(TerminalSums)
-        self._frauds: dict[str, Fraud] = {}
-        times = f"{self._times.ahead_ms_max}:{self._times.floor_ms}"
-        self.state_key = f"verdicts-{STATE_VERSION}:{self._frauds_max}:{self._bytes_max}:{times}:{scan_ids:d}"
+        self.state_key = (
+            f"verdicts-{STATE_VERSION}:{frauds_max}:{bytes_max}:{times.ahead_ms_max}:{times.floor_ms}:{scan_ids:d}"
+        )
 
     def restore(self, arrays: Arrays) -> None:
         """Take over the state of a snapshot. Raises ValueError or KeyError where it does not fit."""
@@ -63,11 +62,11 @@ class VerdictProcessor:
             text_arrays.unpack(arrays[f"{name}_text"], arrays[f"{name}_end"]) for name in ("id", "terminal")
         )
         rows = zip(ids, terminals, arrays["day"].tolist(), strict=True)
-        self._frauds = {transaction_id: Fraud(terminal, day) for transaction_id, terminal, day in rows}
+        self._known.frauds = {transaction_id: Fraud(terminal, day) for transaction_id, terminal, day in rows}
 
     def snapshot(self) -> Capture:
         """The frauds known, in the order in which they came."""
-        frauds = self._frauds.copy()
+        frauds = self._known.frauds.copy()
 
         def pack() -> Arrays:
             arrays: Arrays = {"day": np.array([fraud.day for fraud in frauds.values()], np.int64)}
@@ -80,20 +79,21 @@ class VerdictProcessor:
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold labels without output."""
         for record in records:
-            self._judge(record)
+            self._known.judge(record)
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Frauds counted and withdrawn; a label that repeats the last verdict changes nothing."""
         sums, faults = Write(self._prefix + TERMINAL_SUMS.name), []
         unplaced = 0
         for record in records:
-            change = self._judge(record)
+            change = self._known.judge(record)
             if change == "unplaced":
                 unplaced += 1
             elif isinstance(change, Fault):
                 faults.append(change)
             elif change is not None:
-                fraud, number = change
+                fraud, verdict = change
+                number = 1 if verdict == "fraud" else -1
                 value = self._sums(day=fraud.day, terminal_ids=(fraud.terminal_id,), payments=(0,), frauds=(number,))
                 sums.append(None, codec.encode(value), headers_of(record))
         writes = [sums, self._letters.write(self._prefix + DEAD_LETTERS.name, faults)]
@@ -114,25 +114,9 @@ class VerdictProcessor:
     def flush(self, *, force: bool = False) -> Result | None:
         """Nothing is held back."""
 
-    def _judge(self, record: Record) -> tuple[Fraud, int] | Fault | Literal["unplaced"] | None:
-        """One label: the fraud it adds (1) or withdraws (-1), if any; unplaced: a fraud that does not say where or when."""
-        label = parsed(record, self._parse, self._bytes_max)
-        if isinstance(label, Fault):
-            return label
-        if problem := card_number_problem(label, scan_ids=self._scan_ids):
-            return Fault(record, DeadLetterReason.CARD_NUMBER, problem)
-        for field, time_ms in (("event_time_ms", label.event_time_ms), ("labelled_at_ms", label.labelled_at_ms)):
-            if time_ms is not None and (fault := self._times.fault(record, field, time_ms)):
-                return fault
-        if label.verdict == "legitimate":
-            taken_back = self._frauds.pop(label.transaction_id, None)
-            return None if taken_back is None else (taken_back, -1)
-        if label.transaction_id in self._frauds:
-            return None
-        if label.terminal_id is None or label.event_time_ms is None:
-            return "unplaced"
-        fraud = Fraud(label.terminal_id, label.event_time_ms // DAY_MS)
-        self._frauds[label.transaction_id] = fraud
-        if len(self._frauds) > self._frauds_max:
-            del self._frauds[next(iter(self._frauds))]
-        return fraud, 1
+
+def _place(label: Label) -> Fraud | None:
+    """Where and on which day; None where the label does not say both."""
+    if label.terminal_id is None or label.event_time_ms is None:
+        return None
+    return Fraud(label.terminal_id, label.event_time_ms // DAY_MS)
