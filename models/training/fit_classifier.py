@@ -112,7 +112,7 @@ def fit_classifier(
     held_out = inputs(torch.from_numpy(validation.features).to(device))
     targets = torch.from_numpy(train.is_fraud.astype(np.float32)).to(device)
     classifier = _network(rows_in.shape[1], settings).to(device)
-    averaged = AveragedModel(classifier)
+    averaged = AveragedModel(classifier) if settings.averaged else None
     optimiser = torch.optim.Adam(
         classifier.parameters(),
         lr=settings.learning_rate,
@@ -123,7 +123,7 @@ def fit_classifier(
     for epoch in range(settings.epochs):
         _epoch(classifier, optimiser, rows_in, targets, settings)
         progress("classifier", epoch + 1, settings.epochs)
-        if settings.averaged:
+        if averaged is not None:
             if epoch >= settings.epochs // 2:
                 averaged.update_parameters(classifier)
             continue
@@ -134,7 +134,7 @@ def fit_classifier(
             best_precision, moved, best = precision, epoch, copy.deepcopy(classifier.state_dict())
         if epoch - moved >= settings.patience_epochs:
             break
-    classifier.load_state_dict(averaged.module.state_dict() if settings.averaged else best)
+    classifier.load_state_dict(best if averaged is None else averaged.module.state_dict())
     return classifier.eval().cpu()
 
 

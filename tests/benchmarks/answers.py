@@ -18,7 +18,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from rich.console import Console
@@ -28,6 +28,7 @@ from schemas.topics import SCORES, source_timestamp_ms
 from services.broker import EmbeddedKafka
 from services.kafka.client import reader
 from services.observability.gateway_metrics import STAGES
+from services.settings.processing import RuntimeSettings
 from tests.benchmarks import command
 from tests.benchmarks.record import surroundings
 from tests.services.harness import ROOT, SESSION, Scorer, Stream
@@ -37,7 +38,7 @@ WARM_S = 3.0
 COLD_RATE, COLD_S = 500, 10.0
 """Before the first rate: a broker that has just started compiles itself, on the same cores."""
 DEADLINE_MS = 1_000
-PROFILES = ("throughput", "latency")
+PROFILES = get_args(RuntimeSettings.model_fields["profile"].annotation)
 COLUMNS = ("p50_ms", "p99_ms", "p999_ms", "stream_p99_ms", "plain_p99_ms")
 LIBRARIES = ("aiokafka", "fastapi", "msgspec", "onnxruntime", "uvicorn", "uvloop")
 

@@ -143,7 +143,7 @@ def start(module: str, environment: Mapping[str, str], log: Path) -> "Forked | s
         forking = _forking()
         if _not_ours(environment) == forking.libraries_environment:
             return forking.start(module, environment, log)
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", module],
             cwd=ROOT,
@@ -211,7 +211,7 @@ def _tell(door: socket.socket, pid: int, status: int | None) -> None:
 
 def _become(order: dict[str, Any]) -> None:
     """The process that was ordered, until it ends."""
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    log = os.open(order["log"], os.O_WRONLY)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

@@ -10,12 +10,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from models.training.bootstrap import estimate
 from schemas.evaluation import Estimate
 from schemas.feature_kinds.event import AttributeFeature, CategoryFeature
 from schemas.feature_spec import FeatureSpec
 
 DRAWS = 500
-LEVELS = (2.5, 97.5)
 
 GROUP_MIN = 50
 """Smaller groups are left out: their figures are chance."""
@@ -95,10 +95,10 @@ def fairness(
                 ground=ground,
                 group=group,
                 applicants=int(rows.sum()),
-                approved=_estimate(ours),
-                less_others=_estimate(ours - others),
-                opportunity=_estimate(ours_repaid),
-                opportunity_less_others=_estimate(ours_repaid - others_repaid),
+                approved=estimate(ours),
+                less_others=estimate(ours - others),
+                opportunity=estimate(ours_repaid),
+                opportunity_less_others=estimate(ours_repaid - others_repaid),
                 defaults=float(defaulted[rows & approved].mean()),
             )
         )
@@ -109,8 +109,3 @@ def _share(drawn: NDArray[np.float32], approved: NDArray[np.bool_], rows: NDArra
     """Of the rows, in each draw: float64[1 + DRAWS]."""
     of_approved, of_all = (drawn @ part.astype(np.float32) for part in (rows & approved, rows))
     return np.asarray(of_approved, np.float64) / of_all
-
-
-def _estimate(draws: NDArray[np.float64]) -> Estimate:
-    low, high = np.percentile(draws[1:], LEVELS)
-    return Estimate(value=float(draws[0]), low=float(low), high=float(high))

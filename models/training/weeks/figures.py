@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pydantic import Field
 
-from models.training.bootstrap import Draws
+from models.training.bootstrap import LEVELS, Draws
 from schemas.base import Message
 from schemas.evaluation import Estimate
 
 DRAWS = 2000
-LEVELS = (2.5, 97.5)
 
 
 class WeekRow(Message):

@@ -108,22 +108,9 @@ async def test_every_answer_is_the_committed_decision_whatever_stage_is_killed(s
             scorer.kill()
             scorer = stream.scorer()
         else:
-            callers.doors[0].process.kill()
-            fresh = Door(stream)
-            await fresh.ready()
-            callers.doors[0] = fresh
+            await callers.kill_door(stream)
     await asyncio.wait_for(asking, WAIT_S_MAX)
-    committed: dict[str, Score] = {}
-    for record in await stream.read(SCORES.name):
-        score = codec.read(Score, record.value)
-        assert score.transaction_id not in committed, "an event was scored twice"
-        committed[score.transaction_id] = score
-    assert set(callers.answers) == set(committed) == {payment(i)["transaction_id"] for i in range(EVENTS)}
-    real = [answer for answers in callers.answers.values() for answer in answers if not answer["stand_in"]]
-    assert len(real) >= EVENTS
-    for answer in real:
-        assert codec.read(Score, json.dumps(answer["score"]).encode()) == committed[answer["id"]]
-    print(callers.lateness())
+    await callers.check(stream, EVENTS)
     assert await clean(stream) == EVENTS
 
 
