@@ -47,8 +47,23 @@ LIBRARIES = (
     "yaml",
 )
 """Not onnxruntime: it starts a thread when it is imported, which a fork would not have and wait for at its end."""
-READ_LATER = ("ASSAY_", "AWS_", "PYTEST_")
-"""Variables with these prefixes are read after the fork, or by no one."""
+READ_AT_START = (
+    "COVERAGE_",
+    "LANG",
+    "LC_",
+    "LD_",
+    "MALLOC_",
+    "MKL_",
+    "NUMBA_",
+    "OMP_",
+    "OPENBLAS_",
+    "PYTHON",
+    "TZ",
+    "UVLOOP_",
+)
+"""Prefixes of variables that Python or a library reads once, when it starts. All others are read after the fork."""
+INHERITED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+"""Environment of the process that forks: what the tests began with, whatever one of them has set since."""
 
 
 class Forked:
@@ -87,8 +102,9 @@ class _Forking:
     def __init__(self) -> None:
         self._own, other = socket.socketpair()
         command = [sys.executable, "-m", __name__, str(other.fileno())]
-        self.libraries_environment = _not_ours(os.environ)
-        self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[other.fileno()], start_new_session=True)
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=INHERITED, pass_fds=[other.fileno()], start_new_session=True
+        )
         other.close()
         self._lock, self._statuses, self._unread = threading.Lock(), dict[int, int](), b""
         self._started: list[int] = []
@@ -139,10 +155,8 @@ def _forking() -> _Forking:
 def start(module: str, environment: Mapping[str, str], log: Path) -> "Forked | subprocess.Popen[bytes]":
     """Start `python -m module` in a session of its own. environment: all of it. log: what it prints, emptied first."""
     log.write_bytes(b"")  # at once: a reader may look before the process has opened it
-    if sys.platform == "linux" and not any(name.startswith("COVERAGE_") for name in environment):
-        forking = _forking()
-        if _not_ours(environment) == forking.libraries_environment:
-            return forking.start(module, environment, log)
+    if sys.platform == "linux" and _read_at_start(environment) == _read_at_start(INHERITED):
+        return _forking().start(module, environment, log)
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", module],
@@ -154,9 +168,8 @@ def start(module: str, environment: Mapping[str, str], log: Path) -> "Forked | s
         )
 
 
-def _not_ours(environment: Mapping[str, str]) -> dict[str, str]:
-    """What may change how Python and libraries behave."""
-    return {name: value for name, value in environment.items() if not name.startswith(READ_LATER)}
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(READ_AT_START)}
 
 
 def _import_libraries() -> None:
