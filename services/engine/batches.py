@@ -29,18 +29,18 @@ class Write:
     """
 
     topic: str
-    keys: list[bytes | None] = field(default_factory=list)
-    values: list[bytes | None] = field(default_factory=list)
-    headers: list[Headers] = field(default_factory=list)
+    keys: Sequence[bytes | None] = field(default_factory=list)
+    values: Sequence[bytes | None] = field(default_factory=list)
+    headers: Sequence[Headers] = field(default_factory=list)
     timestamps_ms: list[int] | None = None
     places: Callable[[int], NDArray[np.int64]] | None = None
     partition: int | None = None
 
     def append(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
-        """One record more. value: None ends what a compacted topic has of its key."""
-        self.keys.append(key)
-        self.values.append(value)
-        self.headers.append(headers)
+        """One record more, where the records are in lists. value: None ends what a compacted topic has of its key."""
+        self.keys.append(key)  # type: ignore[attr-defined]
+        self.values.append(value)  # type: ignore[attr-defined]
+        self.headers.append(headers)  # type: ignore[attr-defined]
 
     def by_partition(self, own: int, partitions: int) -> "list[tuple[int, Write]]":
         """What goes to which of so many partitions, each in order. own: the input's."""

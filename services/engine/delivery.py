@@ -16,7 +16,9 @@ from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Write
 from services.engine.failpoints import failpoint, is_armed
 from services.engine.suspects import UnsendableError
+from services.kafka import batch_writer
 from services.kafka import client as connections
+from services.kafka.batch_writer import Column, NumberedHeaders
 from services.settings.kafka import KafkaSettings
 from services.settings.processing import RuntimeSettings
 
@@ -122,6 +124,8 @@ def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
     """Record batches of at most the producer's batch size, stamped with the time of writing, from which retention counts,
     unless the records have a time of their own.
     """
+    if not producer._message_accumulator._compression_type and (columns := _columns(write)) is not None:
+        return list(batch_writer.batches(producer, wall_ms(), *columns))
     stamps = [wall_ms()] * len(write.values) if write.timestamps_ms is None else write.timestamps_ms
     batches = [producer.create_batch()]
     append = batches[-1].append
@@ -132,6 +136,24 @@ def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
             if append(timestamp=stamp_ms, key=key, value=value, headers=headers) is None:
                 raise ValueError(f"a record of {len(value or b'')} bytes for {write.topic} is larger than a batch")
     return batches
+
+
+def _columns(write: Write) -> tuple[Column, Column, NumberedHeaders] | None:
+    """Keys, values and headers, where batches can be written out of them at once, and it is worth it."""
+    headers, rows = write.headers, len(write.values)
+    if not isinstance(headers, NumberedHeaders) or write.timestamps_ms is not None or rows < batch_writer.ROWS_MIN:
+        return None
+    keys, values = (_column(texts) for texts in (write.keys, write.values))
+    if keys is None or values is None or not len(keys) == rows == len(headers) or not headers.writable:
+        return None
+    return keys, values, headers
+
+
+def _column(texts: Sequence[bytes | None]) -> Column | None:
+    """None where one of them is."""
+    if isinstance(texts, Column):
+        return texts
+    return None if None in texts else Column.of(texts)  # type: ignore[arg-type]
 
 
 class Transactional(_Producing):

@@ -153,12 +153,16 @@ class _Traced:
             carrier: dict[str, str] = {}
             TraceContextTextMapPropagator().inject(carrier, set_span_in_context(span))
             carried[b"%d" % offset] = (HEADER, carrier[HEADER].encode())
+        if not carried:
+            return
         for write in writes:
-            for place, headers in enumerate(write.headers):
+            made = list(write.headers)
+            for place, headers in enumerate(made):
                 source = next((value for name, value in headers if name == SOURCE_OFFSET_HEADER), b"")
                 if source in carried:
                     kept = [header for header in headers if header[0] != HEADER]  # the producer's, handed on by intake
-                    write.headers[place] = [*kept, carried[source]]
+                    made[place] = [*kept, carried[source]]
+            write.headers = made
 
 
 def _parents(records: Sequence[Record]) -> list[tuple[Record, Any]]:

@@ -31,6 +31,7 @@ from schemas.topics import (
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
+from services.kafka.batch_writer import NumberedHeaders
 from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
@@ -38,6 +39,7 @@ from services.scorer.alert_attributes import AlertAttributes
 from services.scorer.answers import AnswerWriter, refusals, requests
 from services.scorer.decide import recorded
 from services.scorer.ruling import Ruled, ruled_scores
+from services.scorer.score_texts import PlainScores, ScoreTexts
 from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
@@ -70,6 +72,7 @@ class Emitter:
         self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, without=OF_POLICIES)
+        self._texts = ScoreTexts(self._score)
         self._ruled_score = codec.record_type(Score, OF_POLICIES)
         self._alert: type[Alert] = codec.record_type(
             Alert, OF_POLICIES | {"rule_words", "attributes", "reasons_left_out"}
@@ -85,27 +88,16 @@ class Emitter:
 
     async def judged(self, batch: Scored, decided_at_ms: int) -> list[Write]:
         """Scores, alerts and decisions of a batch. Raises SubjectKeysError where decisions cannot be sealed."""
-        first = batch.records[0]
-        offsets = [record.offset for record in batch.records]
-        timestamps_ms = batch.timestamps_ms.tolist()
-        headers = position_headers(
-            first.topic,
-            first.partition,
-            offsets,
-            timestamps_ms,
-            batch.profiles_offset,
-            batch.lists_offset,
-            self._lists_persons,
-        )
+        headers: Sequence[Headers] = self._headers(batch)
         if batch.routed:
             headers = [
                 [*own, *self._origins.headers(record)] for own, record in zip(headers, batch.records, strict=True)
             ]
         subjects = batch.events.subjects
         keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
-        records = self._scores(batch)
+        records, values = self._scores(batch)
         alert = batch.outcomes.alert.tolist()
-        scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
+        scores = Write(self._prefix + SCORES.name, keys, values, headers)
         alerts, decisions = Write(self._prefix + ALERTS.name), Write(self._prefix + DECISIONS.name)
         recorded = self._recorded(batch, alert)
         sealing: Mapping[str, SubjectKey] = {}
@@ -121,7 +113,16 @@ class Emitter:
             return [scores, alerts, decisions, self._answers.decided(asked, batch, records, headers)]
         return [scores, alerts, decisions]
 
-    def _scores(self, batch: Scored) -> list[Score]:
+    def _headers(self, batch: Scored) -> NumberedHeaders:
+        first = batch.records[0]
+        known = batch.profiles_offset, batch.lists_offset, self._lists_persons
+        own = position_headers(first.topic, first.partition, [0], [0], *known)[0]
+        topic, partition, (offset, _), (stamp, _), *behind = own
+        offsets = np.array([record.offset for record in batch.records], np.int64)
+        return NumberedHeaders((topic, partition), (offset, stamp), offsets, batch.timestamps_ms, tuple(behind))
+
+    def _scores(self, batch: Scored) -> tuple[Sequence[Score], Sequence[bytes | None]]:
+        """Of each row, and as they are written."""
         model = batch.identity.model
         columns = (
             batch.events.ids,
@@ -135,25 +136,10 @@ class Emitter:
             batch.outcomes.let_through.tolist(),
         )
         if batch.ruled is not None:
-            return ruled_scores(self._ruled_score, model, columns, batch.ruled, batch.thresholds)
-        make = self._score
-        return [
-            make(
-                transaction_id=event_id,
-                event_time_ms=time_ms,
-                card_id=subject,
-                probability=probability,
-                reconstruction_error=error,
-                anomaly_percentile=percentile,
-                alert=alert,
-                model=model,
-                late=late,
-                let_through=let_through,
-            )
-            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
-                *columns, strict=True
-            )
-        ]
+            records = ruled_scores(self._ruled_score, model, columns, batch.ruled, batch.thresholds)
+            return records, list(map(codec.encode, records))
+        plain = PlainScores(self._score, model, columns)
+        return plain, self._texts.of(model, columns) or list(map(codec.encode, plain))
 
     def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from models.discovery.sample import Record, Sample
@@ -14,6 +14,7 @@ from services.cli.sources import forms
 from services.errors import AssayError
 from services.kafka.client import admin, reader
 from services.kafka.preflight import why_unreachable
+from services.kafka.record_batches import FetchedRecord
 from services.settings.kafka import KafkaSettings
 from services.settings.loading import load
 from services.verification.read import Span, read
@@ -55,7 +56,7 @@ def sample_of(
     held = [
         Record(record.value, f"partition {record.partition}, offset {record.offset}", record.key, record.partition)
         for record in events
-        if isinstance(record, ConsumerRecord) and isinstance(record.value, bytes) and record.value
+        if isinstance(record, FetchedRecord) and isinstance(record.value, bytes) and record.value
     ]
     notes = [f"{len(found) - len(held):,} records hold no event, or cannot be read"] if len(held) < len(found) else []
     return Sample(name, held, partitions, notes=notes, format=given.type, envelope=given.envelope)

@@ -1,5 +1,6 @@
 """Batches that the client library fails on: read tolerantly, or as one record that stands for them."""
 
+import dataclasses
 import gzip
 import random
 import struct
@@ -9,8 +10,8 @@ from typing import Any
 
 import aiokafka.consumer.fetcher
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from services.kafka.record_batches import (
     UNPACKED_BYTES_MAX,
     Unreadable,
 )
-from tests.chaos.fuzz_batches import marker_problem
+from tests.chaos.fuzz_batches import marker_problem, spoiled_batch
 from tests.services.engine.wire import CODECS, PLACEHOLDER, bad_names, batch, packed, rebased, with_headers
 
 SOURCE = TopicPartition("t", 0)
@@ -174,3 +175,102 @@ def test_a_marker_that_cannot_be_parsed_hides_nothing_that_is_committed() -> Non
     """Of another version, cut short or empty: as shipped it stops the partition, or the producer's next records are skipped."""
     draw = random.Random(1)
     assert [problem for problem in (marker_problem(draw) for _ in range(300)) if problem] == []
+
+
+@dataclasses.dataclass
+class Assigned:
+    """As much of a consumer's assignment, and of its one partition's state, as taking records reads and writes."""
+
+    position: int = 0
+    active: bool = True
+    paused: bool = False
+
+    def state_value(self, source: TopicPartition) -> "Assigned":
+        """Of the one partition."""
+        return self
+
+    def consumed_to(self, position: int) -> None:
+        """Where to fetch from next."""
+        self.position = position
+
+
+def taken(assigned: Assigned, data: bytes, records_max: int | None) -> list[list[Any]]:
+    """What `getmany` takes of a fetch, call by call."""
+    records = parsed(data, at=assigned.position)
+    result, calls = FetchResult(SOURCE, assignment=assigned, partition_records=records, backoff=0), []
+    while result.has_more():
+        calls.append(result.getall(records_max))
+        assert assigned.position == records.next_fetch_offset
+    return calls
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1, 2, 3, 7, None]))
+def test_records_taken_many_at_once_are_those_taken_one_by_one(seed: int, records_max: int | None) -> None:
+    """Good batches and spoiled ones, cut anywhere: nothing is lost before, in or behind one that fails."""
+    draw, data, base = random.Random(seed), b"", 0
+    for _ in range(draw.randint(1, 6)):
+        one, offsets = spoiled_batch(draw) if draw.random() < 0.5 else (batch(rows([b"a", b"b", b"c"])), 3)
+        data, base = data + rebased(one, base), base + offsets
+    assigned, wanted = Assigned(), list(parsed(data))
+    calls = taken(assigned, data, records_max)
+    assert [record for call in calls for record in call] == wanted
+    assert assigned.position == base
+    assert records_max is None or all(len(call) == records_max for call in calls[:-1])
+
+
+def test_a_batch_that_fails_in_the_middle_gives_its_first_records_once() -> None:
+    """The compiled parser raises at the third record; what it gave before is not given again."""
+    middle = rows([b"a", b"b"]) + rows([b"c"], PLACEHOLDER) + rows([b"d"])
+    data = batch(middle, patch=bad_names) + batch(rows([b"e"]), base_offset=4)
+    for records_max in (1, 2, 3, None):
+        calls = taken(Assigned(), data, records_max)
+        assert [record.value for call in calls for record in call] == [b"a", b"b", b"c", b"d", b"e"]
+
+
+def test_nothing_is_taken_of_a_partition_that_is_gone_or_was_moved() -> None:
+    """As shipped: what was fetched for another position is not given out."""
+    for assigned in (Assigned(active=False), Assigned(paused=True), Assigned(position=5)):
+        records = parsed(batch(rows([b"a"])))
+        result = FetchResult(SOURCE, assignment=assigned, partition_records=records, backoff=0)
+        assert result.getall(10) == []
+        assert not result.has_more()
+
+
+def test_a_wrong_checksum_raises_and_moves_no_position() -> None:
+    """What came before it in the same call is fetched again."""
+    wrong = bytearray(batch(rows([b"b"]), base_offset=1))
+    wrong[-1] ^= 1
+    assigned = Assigned()
+    result = FetchResult(
+        SOURCE, assignment=assigned, partition_records=parsed(batch(rows([b"a"])) + bytes(wrong)), backoff=0
+    )
+    with pytest.raises(CorruptRecordException):
+        result.getall(10)
+    assert assigned.position == 0
+
+
+def test_a_fetched_record_is_what_the_librarys_own_is() -> None:
+    """Each field; and a copy with another value."""
+    several = [
+        (1_000, None, None, []),
+        (1_001, b"", b"", [("a", None)]),
+        (1_002, b"k", b"value", [("a", b"b"), ("c", b"")]),
+    ]
+    data = batch(several)
+    own = PartitionRecords(
+        SOURCE,
+        aiokafka.consumer.fetcher.MemoryRecords(data),
+        [],
+        0,
+        lambda key: key,
+        lambda value: value,
+        True,
+        READ_COMMITTED,
+    )
+    fields = [field.name for field in dataclasses.fields(ConsumerRecord)]
+    for ours, librarys in zip(parsed(data), own, strict=True):
+        assert isinstance(librarys, ConsumerRecord)
+        assert not isinstance(ours, ConsumerRecord)
+        assert [getattr(ours, name) for name in fields] == [getattr(librarys, name) for name in fields]
+        copy = dataclasses.replace(ours, value=b"other")
+        assert (copy.value, copy.key, copy.offset) == (b"other", ours.key, ours.offset)
