@@ -5,6 +5,7 @@ Here compiled code writes the records of a whole batch; what stands before them 
 stays the library's own, as does everything after the batch is handed to it.
 """
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ RECORDS_AT = PlainBuilder.HEADER_STRUCT.size
 OVERHEAD_BYTES_MAX = 64
 """Of one record beside its texts: six varints of 32 bits, two numbers of 20 digits with their lengths, its attributes."""
 
-ROWS_MIN = 16
+ROWS_MIN = 32
 """Fewer cost less one by one."""
 
 Integers = NDArray[np.int64]
@@ -91,9 +92,14 @@ class NumberedHeaders(Sequence[list[tuple[str, bytes]]]):
 
     def pieces(self) -> tuple[bytes, bytes, bytes]:
         """As a record has them: what is before the first number's length, before the second's, and behind it."""
-        head = _varint(len(self.before) + len(self.names) + len(self.behind)) + b"".join(map(_header, self.before))
-        first, second = map(_text, (name.encode() for name in self.names))
-        return head + first, second, b"".join(map(_header, self.behind))
+        first, second = _heads(self.before, self.names, len(self.behind))
+        return first, second, b"".join(map(_header, self.behind))
+
+
+@functools.lru_cache(256)
+def _heads(before: tuple[tuple[str, bytes], ...], names: tuple[str, str], behind: int) -> tuple[bytes, bytes]:
+    first, second = map(_text, (name.encode() for name in names))
+    return _varint(len(before) + len(names) + behind) + b"".join(map(_header, before)) + first, second
 
 
 def _varint(number: int) -> bytes:
@@ -208,14 +214,14 @@ def _write(  # type: ignore[no-untyped-def]
         out[at] = out[at + 1] = 0
         at = _put_varint(out, at + 2, offset)
         at = _put_varint(out, at, key_bytes)
-        at = _put(out, at, keys, key_start, key_bytes)
+        at = put(out, at, keys, key_start, key_bytes)
         at = _put_varint(out, at, value_bytes)
-        at = _put(out, at, values, value_start, value_bytes)
-        at = _put(out, at, head, 0, len(head))
+        at = put(out, at, values, value_start, value_bytes)
+        at = put(out, at, head, 0, len(head))
         at = _put_number(out, at, first[row], first_digits)
-        at = _put(out, at, middle, 0, len(middle))
+        at = put(out, at, middle, 0, len(middle))
         at = _put_number(out, at, second[row], second_digits)
-        at = _put(out, at, tail, 0, len(tail))
+        at = put(out, at, tail, 0, len(tail))
         row += 1
     return row - start, at
 
@@ -263,7 +269,10 @@ def _put_number(out, at, number, digits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _put(out, at, texts, start, length):  # type: ignore[no-untyped-def]
-    for place in range(length):
-        out[at + place] = texts[start + place]
+def put(out, at, texts, start, length):  # type: ignore[no-untyped-def]
+    """Copy so many bytes of `texts`, from `start` on, to `at` of `out`; the place behind them."""
+    # unsigned: a place that may be below 0 counts from the end, and to look costs more than to copy
+    to, of = np.uint64(at), np.uint64(start)
+    for place in range(np.uint64(length)):
+        out[to + place] = texts[of + place]
     return at + length

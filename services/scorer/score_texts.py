@@ -11,9 +11,9 @@ import numpy as np
 from models.compiled import compiled
 from schemas import codec
 from schemas.score import Score
-from services.kafka.batch_writer import Column
+from services.kafka.batch_writer import Column, put
 
-ROWS_MIN = 16
+ROWS_MIN = 32
 """Fewer cost less one by one."""
 
 MODEL = "model"
@@ -99,24 +99,21 @@ def _merge(sources, lengths, pieces, piece_lengths, out, ends):  # type: ignore[
     for row in range(rows):
         piece = 0
         for column in range(columns):
-            for _ in range(piece_lengths[column]):
-                out[at] = pieces[piece]
-                piece, at = piece + 1, at + 1
-            cursor, limit = cursors[column], limits[column]
-            quoted = False
+            at = put(out, at, pieces, piece, piece_lengths[column])
+            piece += piece_lengths[column]
+            start, limit = np.uint64(cursors[column]), np.uint64(limits[column])
+            cursor, quoted = start, False
             while cursor < limit:
                 byte = sources[cursor]
                 if byte == 34:
                     quoted = not quoted
                 elif not quoted and (byte == 44 or byte == 93):
                     break
-                out[at] = byte
-                cursor, at = cursor + 1, at + 1
-            cursors[column] = cursor + 1
+                cursor += np.uint64(1)
             if cursor >= limit or (sources[cursor] == 93) != (row == rows - 1):
                 return 0
-        for _ in range(piece_lengths[columns]):
-            out[at] = pieces[piece]
-            piece, at = piece + 1, at + 1
+            at = put(out, at, sources, start, np.int64(cursor - start))
+            cursors[column] = cursor + np.uint64(1)
+        at = put(out, at, pieces, piece, piece_lengths[columns])
         ends[row] = at
     return at

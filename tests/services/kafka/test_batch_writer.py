@@ -65,7 +65,7 @@ async def test_the_bytes_are_the_librarys(options: dict[str, Any], monkeypatch: 
     """Of any texts, headers and numbers, cut at any size of a batch."""
     monkeypatch.setattr(batch_writer, "ROWS_MIN", 1)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(
         st.lists(st.tuples(texts, texts, numbers, numbers), min_size=1, max_size=80),
         st.lists(header, max_size=3),

@@ -24,7 +24,7 @@ def rows(texts: st.SearchStrategy[str]) -> Any:
     return st.lists(row, min_size=ROWS_MIN, max_size=ROWS_MIN + 20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(rows(plain_texts), any_texts)
 def test_texts_are_those_of_the_scores_one_by_one(values: Any, model: str) -> None:
     """Without an escape in an id there is no need of an object."""
@@ -34,7 +34,7 @@ def test_texts_are_those_of_the_scores_one_by_one(values: Any, model: str) -> No
     assert list(texts) == list(map(codec.encode, PlainScores(KIND, model, columns)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(rows(any_texts), any_texts)
 def test_texts_with_escapes_are_right_or_left_to_the_objects(values: Any, model: str) -> None:
     """Quotes, backslashes, commas and brackets in ids never end a value early."""
