@@ -42,6 +42,10 @@ class Column(Sequence[bytes]):
         """Of texts one by one."""
         return cls(b"".join(texts), np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))))
 
+    def bytes_from(self, row: int) -> int:
+        """Of that row and all behind it."""
+        return len(self.joined) - (int(self.ends[row - 1]) if row else 0)
+
     def __len__(self) -> int:
         return len(self.ends)
 
@@ -139,11 +143,8 @@ def batches(
     accumulator = producer._message_accumulator
     manager = accumulator._txn_manager
     transactional = manager is not None and manager.transactional_id is not None
-    pieces = [np.frombuffer(piece, np.uint8) for piece in headers.pieces()]
-    key_bytes, value_bytes = (np.frombuffer(column.joined, np.uint8) for column in (keys, values))
-    fixed_bytes = OVERHEAD_BYTES_MAX + sum(map(len, pieces))
-    row, rows = 0, len(values)
-    while row < rows:
+    row = 0
+    while row < len(values):
         builder = PlainBuilder(
             magic=2,
             compression_type=0,
@@ -153,31 +154,31 @@ def batches(
             base_sequence=0,
             batch_size=accumulator._batch_size,
         )
-        left = sum(int(column.ends[-1]) - (int(column.ends[row - 1]) if row else 0) for column in (keys, values))
-        first = sum(len(column[row]) for column in (keys, values))
-        room = RECORDS_AT + min(
-            left + (rows - row) * fixed_bytes, max(accumulator._batch_size, first + fixed_bytes) + fixed_bytes
-        )
-        buffer = np.empty(room, np.uint8)
-        taken, end = _write(
-            buffer,
-            RECORDS_AT,
-            accumulator._batch_size,
-            row,
-            key_bytes,
-            keys.ends,
-            value_bytes,
-            values.ends,
-            headers.first,
-            headers.second,
-            *pieces,
-        )
-        buffer[:RECORDS_AT] = 0
-        builder._buffer = bytearray(buffer[:end])
+        builder._buffer, taken = _written(accumulator._batch_size, row, keys, values, headers)
         builder._first_timestamp = builder._max_timestamp = stamp_ms
         builder._num_records, builder._last_offset = taken, taken - 1
         row += taken
         yield FullBatch(builder)
+
+
+def _written(limit: int, row: int, keys: Column, values: Column, headers: NumberedHeaders) -> tuple[bytearray, int]:
+    """A batch from that row on, its header still empty; and how many records are in it."""
+    pieces = [np.frombuffer(piece, np.uint8) for piece in headers.pieces()]
+    fixed_bytes = OVERHEAD_BYTES_MAX + sum(map(len, pieces))
+    first_bytes = len(keys[row]) + len(values[row]) + fixed_bytes
+    left_bytes = keys.bytes_from(row) + values.bytes_from(row) + (len(values) - row) * fixed_bytes
+    buffer = np.empty(RECORDS_AT + min(left_bytes, max(limit, first_bytes)), np.uint8)
+    buffer[:RECORDS_AT] = 0
+    numbers = [np.require(one, np.int64, ["C", "W"]) for one in (headers.first, headers.second)]  # one kind is compiled
+    texts = [(np.frombuffer(column.joined, np.uint8), column.ends) for column in (keys, values)]
+    taken, end = _write(buffer, RECORDS_AT, limit, row, *texts[0], *texts[1], *numbers, *pieces)
+    return bytearray(buffer[:end]), taken
+
+
+def warm() -> None:
+    """Compile before the first batch, or load what was compiled."""
+    number = np.zeros(1, np.int64)
+    _written(1, 0, Column.of([b"k"]), Column.of([b"v"]), NumberedHeaders((), ("a", "b"), number, number))
 
 
 @compiled

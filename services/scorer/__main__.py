@@ -16,6 +16,7 @@ from services.engine.origin import Origins
 from services.engine.process import Environment, Service, main, run_processor
 from services.engine.tables import ConditionalTable, FollowedTable
 from services.errors import AssayError
+from services.kafka.batch_writer import warm as warm_batches
 from services.kafka.topics_admin import describe_topics, read_retention, read_unbounded_stamps, short_retention
 from services.observability import logs
 from services.observability.metrics import Metrics
@@ -27,6 +28,7 @@ from services.scorer.model import Loader
 from services.scorer.policies import PolicyLoader, PolicySwapper
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
+from services.scorer.score_texts import warm as warm_texts
 from services.scorer.scored import Shares
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
@@ -59,6 +61,8 @@ async def start() -> None:
     model = loader.first()
     warm(model.feature_spec)
     warm_duplicates()
+    warm_batches()
+    warm_texts()
     source = scorer_input(model.source, model.feature_spec)
     await _check_log(kafka, topics, source, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)

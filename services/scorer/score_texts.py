@@ -10,7 +10,7 @@ import numpy as np
 
 from models.compiled import compiled
 from schemas import codec
-from schemas.score import Score
+from schemas.score import OF_POLICIES, Score
 from services.kafka.batch_writer import Column, put
 
 ROWS_MIN = 32
@@ -80,6 +80,12 @@ class ScoreTexts:
             pieces.append(piece)
             piece = b","
         return [*pieces, piece[:-1] + b"}"]
+
+
+def warm() -> None:
+    """Compile before the first batch, or load what was compiled."""
+    texts = ScoreTexts(codec.record_type(Score, without=OF_POLICIES))
+    texts.of("", [[0] * ROWS_MIN for _ in texts.fields[1:]])
 
 
 @compiled

@@ -155,3 +155,15 @@ def test_rows_of_a_write_are_taken_out_of_columns_as_out_of_lists() -> None:
     (first, part), (second, other) = write.by_partition(0, 2)
     assert (first, part.keys, part.values) == (0, [b"a", b"c"], [b"1", b"3"])
     assert (second, other.keys, other.headers) == (1, [b"b"], [[("offset", b"2"), ("time é", b"5")]])
+
+
+async def test_warming_up_compiles_the_one_kind_that_batches_use() -> None:
+    """Read-only numbers, and those of a part of an array, are none of their own: a batch never waits for a compiler."""
+    batch_writer.warm()
+    compiled = len(batch_writer._write.signatures)
+    numbers = np.arange(80, dtype=np.int64)
+    numbers.flags.writeable = False
+    headers = NumberedHeaders((("topic", b"t"),), ("a", "b"), numbers[::2], numbers[:40], (("c", b"d"),))
+    (batch,) = delivery._pack(producer(**TRANSACTIONS), Write("t", [b"k"] * 40, [b"v"] * 40, headers))
+    assert isinstance(batch, batch_writer.FullBatch)
+    assert len(batch_writer._write.signatures) == compiled
