@@ -82,12 +82,16 @@ class NumberedHeaders(Sequence[list[tuple[str, bytes]]]):
     def __getitem__(self, row):  # type: ignore[no-untyped-def]
         if isinstance(row, slice):
             return [self[one] for one in range(*row.indices(len(self)))]
-        numbers = [(name, b"%d" % numbers[row]) for name, numbers in zip(self.names, self._numbers, strict=True)]
-        return [*self.before, *numbers, *self.behind]
+        (made,) = self._made([self.first[row]], [self.second[row]])
+        return made
 
-    @property
-    def _numbers(self) -> tuple[Integers, Integers]:
-        return self.first, self.second
+    def __iter__(self) -> Iterator[list[tuple[str, bytes]]]:
+        return self._made(self.first.tolist(), self.second.tolist())
+
+    def _made(self, first: list[int], second: list[int]) -> Iterator[list[tuple[str, bytes]]]:
+        one, other = self.names
+        for a, b in zip(first, second, strict=True):
+            yield [*self.before, (one, b"%d" % a), (other, b"%d" % b), *self.behind]
 
     @property
     def writable(self) -> bool:

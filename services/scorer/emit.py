@@ -31,7 +31,7 @@ from schemas.topics import (
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
-from services.kafka.batch_writer import NumberedHeaders
+from services.kafka.batch_writer import ROWS_MIN, NumberedHeaders
 from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
@@ -88,7 +88,7 @@ class Emitter:
 
     async def judged(self, batch: Scored, decided_at_ms: int) -> list[Write]:
         """Scores, alerts and decisions of a batch. Raises SubjectKeysError where decisions cannot be sealed."""
-        headers: Sequence[Headers] = self._headers(batch)
+        headers = self._headers(batch)
         if batch.routed:
             headers = [
                 [*own, *self._origins.headers(record)] for own, record in zip(headers, batch.records, strict=True)
@@ -113,13 +113,15 @@ class Emitter:
             return [scores, alerts, decisions, self._answers.decided(asked, batch, records, headers)]
         return [scores, alerts, decisions]
 
-    def _headers(self, batch: Scored) -> NumberedHeaders:
-        first = batch.records[0]
+    def _headers(self, batch: Scored) -> Sequence[Headers]:
+        first, offsets = batch.records[0], [record.offset for record in batch.records]
         known = batch.profiles_offset, batch.lists_offset, self._lists_persons
+        if len(offsets) < ROWS_MIN:
+            return position_headers(first.topic, first.partition, offsets, batch.timestamps_ms.tolist(), *known)
         own = position_headers(first.topic, first.partition, [0], [0], *known)[0]
         topic, partition, (offset, _), (stamp, _), *behind = own
-        offsets = np.array([record.offset for record in batch.records], np.int64)
-        return NumberedHeaders((topic, partition), (offset, stamp), offsets, batch.timestamps_ms, tuple(behind))
+        numbers = np.array(offsets, np.int64), batch.timestamps_ms
+        return NumberedHeaders((topic, partition), (offset, stamp), *numbers, tuple(behind))
 
     def _scores(self, batch: Scored) -> tuple[Sequence[Score], Sequence[bytes | None]]:
         """Of each row, and as they are written."""
