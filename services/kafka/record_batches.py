@@ -363,12 +363,12 @@ def _get_all(result: FetchResult, max_records: int | None = None) -> list[Any]:
     """As shipped, but for a call in Python of each record."""
     if not result.check_assignment(result._topic_partition) or not result.has_more():
         return []
-    records, taken = result._partition_records, []
+    records, taken = result._partition_records, list[Any]()
     while True:
         left = None if max_records is None else max_records - len(taken)
         try:
             for record in islice(records._records_iterator, left):
-                taken.append(record)  # noqa: PERF402  # what comes before a failure is kept, whatever `extend` does
+                taken.append(record)  # what comes before a failure is kept, whatever `extend` does
             break
         except UnsupportedCodecError:
             raise

@@ -24,7 +24,7 @@ from services.kafka.record_batches import (
     Unreadable,
 )
 from tests.chaos.fuzz_batches import marker_problem, spoiled_batch
-from tests.services.engine.wire import CODECS, PLACEHOLDER, bad_names, batch, packed, rebased, with_headers
+from tests.services.engine.wire import CODECS, PLACEHOLDER, Row, bad_names, batch, packed, rebased, with_headers
 
 SOURCE = TopicPartition("t", 0)
 
@@ -251,7 +251,7 @@ def test_a_wrong_checksum_raises_and_moves_no_position() -> None:
 
 def test_a_fetched_record_is_what_the_librarys_own_is() -> None:
     """Each field; and a copy with another value."""
-    several = [
+    several: list[Row] = [
         (1_000, None, None, []),
         (1_001, b"", b"", [("a", None)]),
         (1_002, b"k", b"value", [("a", b"b"), ("c", b"")]),
