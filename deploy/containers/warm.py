@@ -6,11 +6,9 @@ from models.features.fold import warm
 from models.features.spec_file import load_spec
 from services.engine.duplicates import warm as warm_duplicates
 from services.kafka.batch_writer import warm as warm_batches
-from services.scorer.score_texts import warm as warm_texts
 
 for path in sorted(Path("deploy/features").glob("*.yaml")):
     warm(load_spec(path))
     print(f"compiled for {path}")
 warm_duplicates()
 warm_batches()
-warm_texts()

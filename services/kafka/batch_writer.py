@@ -31,7 +31,7 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Column(Sequence[bytes]):
+class Column:
     """n texts in one. ends: int64[n], where each ends in `joined`."""
 
     joined: bytes
@@ -45,22 +45,6 @@ class Column(Sequence[bytes]):
     def bytes_from(self, row: int) -> int:
         """Of that row and all behind it."""
         return len(self.joined) - (int(self.ends[row - 1]) if row else 0)
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def __getitem__(self, row):  # type: ignore[no-untyped-def]
-        if isinstance(row, slice):
-            return [self[one] for one in range(*row.indices(len(self)))]
-        row = range(len(self))[row]
-        start = int(self.ends[row - 1]) if row else 0
-        return self.joined[start : int(self.ends[row])]
-
-    def __iter__(self) -> Iterator[bytes]:
-        start, joined = 0, self.joined
-        for end in self.ends.tolist():
-            yield joined[start:end]
-            start = end
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +132,7 @@ def batches(
     manager = accumulator._txn_manager
     transactional = manager is not None and manager.transactional_id is not None
     row = 0
-    while row < len(values):
+    while row < len(headers):
         builder = PlainBuilder(
             magic=2,
             compression_type=0,
@@ -169,8 +153,10 @@ def _written(limit: int, row: int, keys: Column, values: Column, headers: Number
     """A batch from that row on, its header still empty; and how many records are in it."""
     pieces = [np.frombuffer(piece, np.uint8) for piece in headers.pieces()]
     fixed_bytes = OVERHEAD_BYTES_MAX + sum(map(len, pieces))
-    first_bytes = len(keys[row]) + len(values[row]) + fixed_bytes
-    left_bytes = keys.bytes_from(row) + values.bytes_from(row) + (len(values) - row) * fixed_bytes
+    left_bytes = keys.bytes_from(row) + values.bytes_from(row) + (len(headers) - row) * fixed_bytes
+    first_bytes = (
+        left_bytes - keys.bytes_from(row + 1) - values.bytes_from(row + 1) - (len(headers) - row - 1) * fixed_bytes
+    )
     buffer = np.empty(RECORDS_AT + min(left_bytes, max(limit, first_bytes)), np.uint8)
     buffer[:RECORDS_AT] = 0
     numbers = [np.require(one, np.int64, ["C", "W"]) for one in (headers.first, headers.second)]  # one kind is compiled
@@ -219,14 +205,14 @@ def _write(  # type: ignore[no-untyped-def]
         out[at] = out[at + 1] = 0
         at = _put_varint(out, at + 2, offset)
         at = _put_varint(out, at, key_bytes)
-        at = put(out, at, keys, key_start, key_bytes)
+        at = _put(out, at, keys, key_start, key_bytes)
         at = _put_varint(out, at, value_bytes)
-        at = put(out, at, values, value_start, value_bytes)
-        at = put(out, at, head, 0, len(head))
+        at = _put(out, at, values, value_start, value_bytes)
+        at = _put(out, at, head, 0, len(head))
         at = _put_number(out, at, first[row], first_digits)
-        at = put(out, at, middle, 0, len(middle))
+        at = _put(out, at, middle, 0, len(middle))
         at = _put_number(out, at, second[row], second_digits)
-        at = put(out, at, tail, 0, len(tail))
+        at = _put(out, at, tail, 0, len(tail))
         row += 1
     return row - start, at
 
@@ -274,8 +260,7 @@ def _put_number(out, at, number, digits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def put(out, at, texts, start, length):  # type: ignore[no-untyped-def]
-    """Copy so many bytes of `texts`, from `start` on, to `at` of `out`; the place behind them."""
+def _put(out, at, texts, start, length):  # type: ignore[no-untyped-def]
     # unsigned: a place that may be below 0 counts from the end, and to look costs more than to copy
     to, of = np.uint64(at), np.uint64(start)
     for place in range(np.uint64(length)):

@@ -39,7 +39,6 @@ from services.scorer.alert_attributes import AlertAttributes
 from services.scorer.answers import AnswerWriter, refusals, requests
 from services.scorer.decide import recorded
 from services.scorer.ruling import Ruled, ruled_scores
-from services.scorer.score_texts import PlainScores, ScoreTexts
 from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
@@ -72,7 +71,6 @@ class Emitter:
         self._shares = shares
         self._dead_letters = dead_letters
         self._score = codec.record_type(Score, without=OF_POLICIES)
-        self._texts = ScoreTexts(self._score)
         self._ruled_score = codec.record_type(Score, OF_POLICIES)
         self._alert: type[Alert] = codec.record_type(
             Alert, OF_POLICIES | {"rule_words", "attributes", "reasons_left_out"}
@@ -95,9 +93,9 @@ class Emitter:
             ]
         subjects = batch.events.subjects
         keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
-        records, values = self._scores(batch)
+        records = self._scores(batch)
         alert = batch.outcomes.alert.tolist()
-        scores = Write(self._prefix + SCORES.name, keys, values, headers)
+        scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
         alerts, decisions = Write(self._prefix + ALERTS.name), Write(self._prefix + DECISIONS.name)
         recorded = self._recorded(batch, alert)
         sealing: Mapping[str, SubjectKey] = {}
@@ -123,8 +121,7 @@ class Emitter:
         numbers = np.array(offsets, np.int64), batch.timestamps_ms
         return NumberedHeaders((topic, partition), (offset, stamp), *numbers, tuple(behind))
 
-    def _scores(self, batch: Scored) -> tuple[Sequence[Score], Sequence[bytes | None]]:
-        """Of each row, and as they are written."""
+    def _scores(self, batch: Scored) -> list[Score]:
         model = batch.identity.model
         columns = (
             batch.events.ids,
@@ -138,10 +135,25 @@ class Emitter:
             batch.outcomes.let_through.tolist(),
         )
         if batch.ruled is not None:
-            records = ruled_scores(self._ruled_score, model, columns, batch.ruled, batch.thresholds)
-            return records, list(map(codec.encode, records))
-        plain = PlainScores(self._score, model, columns)
-        return plain, self._texts.of(model, columns) or list(map(codec.encode, plain))
+            return ruled_scores(self._ruled_score, model, columns, batch.ruled, batch.thresholds)
+        make = self._score
+        return [
+            make(
+                transaction_id=event_id,
+                event_time_ms=time_ms,
+                card_id=subject,
+                probability=probability,
+                reconstruction_error=error,
+                anomaly_percentile=percentile,
+                alert=alert,
+                model=model,
+                late=late,
+                let_through=let_through,
+            )
+            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
+                *columns, strict=True
+            )
+        ]
 
     def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
@@ -17,6 +18,7 @@ from services.engine.batches import Write
 from services.engine.delivery import DISCARD_TIMEOUT_S, ExactlyOnce, RevokedError
 from services.engine.worker import RETRIABLE_ERRORS
 from services.kafka import client as connections
+from services.kafka.batch_writer import NumberedHeaders
 from services.settings.processing import RuntimeSettings
 from tests.services.harness import Stream
 
@@ -120,6 +122,40 @@ async def test_a_batch_larger_than_a_record_batch_is_split_and_stays_in_order(sc
     await delivery.deliver([write(scene.out, *values)], 500, yes)
     await delivery.discard()
     assert await scene.values() == values
+
+
+def numbered(topic: str, records: int, value: bytes) -> Write:
+    """Records whose batches are written from columns."""
+    numbers = np.arange(records, dtype=np.int64)
+    headers = NumberedHeaders((("topic", b"t"),), ("offset", "time"), numbers, numbers + 1_000, (("known", b"7"),))
+    keys, values = (
+        [b"%d" % number for number in range(records)],
+        [b"%d " % number + value for number in range(records)],
+    )
+    return Write(topic, [*keys], [*values], headers)
+
+
+async def test_batches_written_from_columns_are_read_as_they_were_given(scene: Scene) -> None:
+    """Two transactions of five batches each by one producer: its sequence numbers go on from batch to batch."""
+    delivery, given = scene.delivery(), numbered(scene.out, 10_000, b"x" * 450)
+    await delivery.start()
+    for place in range(2):
+        await delivery.deliver([given], 10_000 * (place + 1), yes)
+    await delivery.discard()
+    read = [(record.key, record.value, list(record.headers)) for record in await scene.stream.read("out")]
+    assert read == list(zip(given.keys, given.values, given.headers, strict=True)) * 2
+    assert await scene.committed() == 20_000
+
+
+async def test_a_refused_batch_that_was_written_from_columns_commits_nothing(scene: Scene) -> None:
+    """Rule A, as for any other."""
+    delivery = scene.delivery()
+    await delivery.start()
+    with pytest.raises(KafkaError):
+        await delivery.deliver([numbered(scene.out, 40, b""), numbered(scene.small, 40, b"x" * 500)], 1, yes)
+    await delivery.discard()
+    assert await scene.values() == []
+    assert await scene.committed() is None
 
 
 @PROFILES

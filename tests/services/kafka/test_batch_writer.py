@@ -13,7 +13,7 @@ from schemas.topics import position_headers
 from services.engine import delivery
 from services.engine.batches import Headers, Write
 from services.kafka import batch_writer
-from services.kafka.batch_writer import Column, NumberedHeaders
+from services.kafka.batch_writer import NumberedHeaders
 
 STAMP_MS = 1_790_000_000_000
 TRANSACTIONS = {"transactional_id": "t"}
@@ -87,7 +87,7 @@ async def test_lengths_around_each_step_of_a_varint_are_right(monkeypatch: pytes
     edges = [0, 1, 62, 63, 64, 65, 8_190, 8_191, 8_192, 8_193, 1_048_575, 1_048_576]
     values = [b"v" * length for length in edges for _ in range(4)] + [b""] * 9_000
     rows = [(place, STAMP_MS) for place in range(len(values))]
-    write = Write("t", [b"k"] * len(values), Column.of(values), numbered(rows))
+    write = Write("t", [b"k"] * len(values), values, numbered(rows))
     fast, slow = both_ways(write, monkeypatch, max_batch_size=1 << 20, **TRANSACTIONS)
     assert fast == slow
     assert len(fast) > 4
@@ -136,21 +136,9 @@ def test_numbered_headers_are_position_headers() -> None:
         headers[3]
 
 
-def test_a_column_is_its_texts() -> None:
-    """One by one, by place and in parts."""
-    wanted = [b"", b"a", b"", b"bcd"]
-    column = Column.of(wanted)
-    assert list(column) == wanted
-    assert [column[place] for place in range(-4, 4)] == wanted * 2
-    assert column[1:] == wanted[1:]
-    assert len(Column.of([])) == 0
-    with pytest.raises(IndexError):
-        column[4]
-
-
 def test_rows_of_a_write_are_taken_out_of_columns_as_out_of_lists() -> None:
     """Where records go to partitions of their own."""
-    write = Write("t", [b"a", b"b", b"c"], Column.of([b"1", b"2", b"3"]), numbered([(1, 4), (2, 5), (3, 6)]))
+    write = Write("t", [b"a", b"b", b"c"], [b"1", b"2", b"3"], numbered([(1, 4), (2, 5), (3, 6)]))
     write.places = lambda number: np.array([0, 1, 0])
     (first, part), (second, other) = write.by_partition(0, 2)
     assert (first, part.keys, part.values) == (0, [b"a", b"c"], [b"1", b"3"])
