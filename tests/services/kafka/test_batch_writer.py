@@ -85,7 +85,8 @@ async def test_lengths_around_each_step_of_a_varint_are_right(monkeypatch: pytes
     """63 and 64, 8,191 and 8,192, and records enough that their own numbers take three bytes."""
     monkeypatch.setattr(batch_writer, "ROWS_MIN", 1)
     edges = [0, 1, 62, 63, 64, 65, 8_190, 8_191, 8_192, 8_193, 1_048_575, 1_048_576]
-    values: list[bytes | None] = [b"v" * length for length in edges for _ in range(4)] + [b""] * 9_000
+    values: list[bytes | None] = [b"v" * length for length in edges for _ in range(4)]
+    values += [b""] * 9_000
     rows = [(place, STAMP_MS) for place in range(len(values))]
     write = Write("t", [b"k"] * len(values), values, numbered(rows))
     fast, slow = both_ways(write, monkeypatch, max_batch_size=1 << 20, **TRANSACTIONS)
