@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Promoting:
     everyone: People
     bundles: BundleSettings
     policy_key: PrivateKey
+    clients: dict[str, Client] = field(default_factory=dict)
 
     @property
     def registry(self) -> Any:
@@ -54,8 +55,10 @@ class Promoting:
         return str(self.registry.holds("fraud", "champion"))
 
     def client(self, name: str) -> Client:
-        """Someone."""
-        return client(self.stand, name)
+        """Someone, signed in once."""
+        if name not in self.clients:
+            self.clients[name] = client(self.stand, name)
+        return self.clients[name]
 
     def prepare(self, name: str, version: int = 2, **fields: str) -> str:
         """Ask for a version to decide; the request's path."""
