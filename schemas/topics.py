@@ -303,7 +303,7 @@ ACCESS = (
         ),
     ),
 )
-"""analyst: who decides cases. promotions: beside the console's, where it is to put bundles and policies in force. operator: who
+"""analyst: who decides cases. promotions: beside the console's, where it is to activate bundles and policies. operator: who
 does that by commands. unmasking: beside another, who may use --unmasked
 and --open. auditor: who checks what people did. autoscaler: KEDA. The producers: your systems that send payments, labels and
 applications, a login each. consumer: those that read what was found."""

@@ -77,8 +77,8 @@ async def start(*, rebuild: bool = False) -> None:
     request_h = load(PersonsSettings).request_h if rule is not None or needs_second("list") else None
     keys = subject_keys(load(SubjectSettings))
     desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h, payments, rule)
-    desk.promotions = _promotions(runtime)
-    desk.sender = Sender(desk.promotions, change, writer.request, trail.noted) if desk.promotions is not None else None
+    if (promotions := _promotions(runtime)) is not None:
+        desk.promotions, desk.sender = promotions, Sender(promotions, change, writer.request, trail.noted)
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
         trail.last = await newest(kafka, topics)
@@ -93,11 +93,7 @@ async def start(*, rebuild: bool = False) -> None:
         app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready, provider)
         await serve(app, listening, settings, shown, stop)
         watching.cancel()
-        if desk.sender is not None:
-            await desk.sender.stop()
-        if why := bulk.ended:
-            raise AssayError(why)
-        await bulk.finish()
+        await _finish(desk)
     except SQLAlchemyError as error:
         raise AssayError(
             f"The console's database failed ({type(error).__name__}): check that it can be reached and written."
@@ -116,6 +112,15 @@ async def start(*, rebuild: bool = False) -> None:
     if why := follower.ended:
         raise AssayError(why)
     log.info("process.stopped")
+
+
+async def _finish(desk: Desk) -> None:
+    """What is on its way is written, or taken back. Raises AssayError where actions no longer were."""
+    if desk.sender is not None:
+        await desk.sender.stop()
+    if why := desk.bulk.ended:
+        raise AssayError(why)
+    await desk.bulk.finish()
 
 
 def _users(settings: ConsoleSettings) -> Users:

@@ -1,4 +1,4 @@
-"""The pages of models and policies: what is in force, what a step would change, and a request for it that persons sign."""
+"""The pages of models and policies: what is active, what a step would change, and a request for it that persons sign."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any, get_args
@@ -27,7 +27,7 @@ VERSION_DIGITS_MAX = 9
 
 
 async def show(desk: "Desk", asked: Asked) -> Response:
-    """What is in force, and what could be."""
+    """What is active, and what could be."""
     lines, problem = [], None
     try:
         lines = await asyncio.to_thread(_promotions(desk).lines)

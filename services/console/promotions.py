@@ -1,4 +1,4 @@
-"""Models and policies as the registry has them: what is in force, what could be, and what a step would change. Blocks."""
+"""Models and policies as the registry has them: what is active, what could be, and what a step would change. Blocks."""
 
 import uuid
 from collections.abc import Callable, Mapping

@@ -24,7 +24,7 @@ MAY: dict[Role, Permissions] = {
 """look: queue, cases, search. work: take, note, escalate, snooze. decide: confirm, dismiss. overrule: decide or
 assign against another. list: add to lists. unmask: see whole ids and sealed attributes of a case, for a reason.
 approve: be the second person where a change needs one. oversee: figures of models, policies and money.
-promote: ask for a model or policy to be put in force, and send what everybody signed who has to. An admin is a lead:
+promote: ask for a model or policy to be activated, and send what everybody signed who has to. An admin is a lead:
 users are kept by `assay console users`."""
 
 

@@ -47,7 +47,7 @@ class Command(Protocol):
 
 @dataclass(slots=True)
 class Attempt:
-    """One try to put something in force. answered of partitions: how many have said something."""
+    """One try to activate something. answered of partitions: how many have said something."""
 
     by: str
     at_ms: int
@@ -108,13 +108,13 @@ class Sender:
         except (BundleError, StaleError) as error:
             attempt.words = f"{error} Nothing has changed."
         except AssayError as error:
-            attempt.words = f"{error} It may have been taken up: look at what is in force, and send it again."
+            attempt.words = f"{error} It may have been taken up: look at what is active, and send it again."
         except Exception as error:
             frame = traceback.extract_tb(error.__traceback__)[-1]
             place = {"file": frame.filename.rpartition("/")[2], "line": frame.lineno}
             log.error("console.failed", error=type(error).__name__, **place)
             attempt.words = (
-                "The console failed, and its log says where: look at what is in force before you send it again."
+                "The console failed, and its log says where: look at what is active before you send it again."
             )
         finally:
             if attempt.state != "done":
@@ -137,7 +137,7 @@ class Sender:
 
         found = await self.command(order, group, attempt.by, WAIT_S, record, whom, heard)
         if found.recorded:
-            return await self._done(request, attempt, f"All {found.partitions} partitions have it in force")
+            return await self._done(request, attempt, f"All {found.partitions} partitions have it active")
         if found.refused:
             first = found.refused[0]
             return f"It was taken back, and nothing has changed: partition {first.source_partition} refused it ({first.why})"
@@ -150,14 +150,14 @@ class Sender:
         try:
             await self.write(answer(request, "done", attempt.by, alone=True))
         except (NotAllowedError, UnwrittenError) as error:
-            # it is in force and in the registry's history, which is what counts; the request only looks unfinished
+            # it is active and in the registry's history, which is what counts; the request only looks unfinished
             log.error("console.done_unwritten", request=request.request_id, why=str(error))
         return words
 
     async def _noted(self, request: Request, attempt: Attempt, role: str, outcome: Outcome) -> None:
         said = request.statement
         doing = Doing(
-            attempt.by, role, "in-force", f"/approvals/{request.request_id}", f"{said.subject} {request.words()}"
+            attempt.by, role, "activate", f"/approvals/{request.request_id}", f"{said.subject} {request.words()}"
         )
         try:
             await self.note(doing, outcome)

@@ -11,7 +11,7 @@ EVENTS = {
     "console.bulk_unwritten": "Kafka did not take some actions on many cases: they wait on, and are tried again.",
     "console.caught_up": "The console's read model holds what the topics held at the start.",
     "console.denied": "A request that the user's role may not make (403).",
-    "console.done_unwritten": "A change is in force and recorded, and its request could not be marked as done.",
+    "console.done_unwritten": "A change is active and recorded, and its request could not be marked as done.",
     "console.failed": "A fault of ours on a page, which was answered 500: worth a report.",
     "console.login": "Someone logged in.",
     "console.login_refused": "Name and password did not belong together.",

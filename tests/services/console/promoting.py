@@ -60,7 +60,7 @@ class Promoting:
             self.clients[name] = client(self.stand, name)
         return self.clients[name]
 
-    def prepare(self, name: str, version: int = 2, **fields: str) -> str:
+    def prepare(self, name: str, version: int | None = 2, **fields: str) -> str:
         """Ask for a version to decide; the request's path."""
         one = self.client(name)
         steps = re.search(

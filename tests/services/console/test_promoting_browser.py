@@ -1,4 +1,4 @@
-"""A policy put in force by two persons in real Chromium, who sign where their keys are. Without Kafka."""
+"""A policy activated by two persons in real Chromium, who sign where their keys are. Without Kafka."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ async def looked_at(one: Person, width: int) -> None:
 
 
 async def test_two_persons_put_a_policy_in_force_in_two_browsers(desk: Promoting, tmp_path: Path) -> None:
-    """One prepares it, copies the command, pastes the signature; the other chooses the file; then it is in force."""
+    """One prepares it, copies the command, pastes the signature; the other chooses the file; then it is active."""
     async with (
         chromium() as browser,
         person(browser, desk.stand.url, "risk-officer", refused=1) as officer,
@@ -66,8 +66,8 @@ async def test_two_persons_put_a_policy_in_force_in_two_browsers(desk: Promoting
         signature.write_text(at_home(desk, "admin", await admin.page.input_value("#to-sign")))
         await admin.page.set_input_files("#signature-file", signature)
         await admin.page.wait_for_function("document.getElementById('signature').value.includes('payload')")
-        await admin.page.click("button:has-text('it is put in force')")
-        await admin.page.wait_for_selector("text=In force. All 4 partitions have it in force.")
+        await admin.page.click("button:has-text('it is activated')")
+        await admin.page.wait_for_selector("text=Active. All 4 partitions have it active.")
         assert desk.decides() == "fraud/2"
         await officer.go("/promotions")
         assert "signed by risk-officer and admin" in await officer.text()
@@ -76,7 +76,7 @@ async def test_two_persons_put_a_policy_in_force_in_two_browsers(desk: Promoting
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 async def test_axe_finds_nothing_on_the_pages_of_promotions(desk: Promoting, scheme: str) -> None:
-    """The list, a step, a request to sign, one that is in force; at three widths."""
+    """The list, a step, a request to sign, one that is active; at three widths."""
     first, second = desk.prepare("risk-officer"), desk.prepare("risk-officer", 3, channel="challenger")
     for name in ("risk-officer", "admin"):
         desk.sign(name, first)

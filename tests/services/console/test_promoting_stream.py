@@ -1,4 +1,4 @@
-"""A policy put in force on the console's pages, on the real broker: a real scorer obeys what two persons signed."""
+"""A policy activated on the console's pages, on the real broker: a real scorer obeys what two persons signed."""
 
 import asyncio
 import json
@@ -76,11 +76,11 @@ async def test_what_two_persons_signed_on_pages_decides_and_an_entry_comes_onto_
         path = desk.prepare("risk-officer")
         for name in ("risk-officer", "admin"):
             assert desk.sign(name, path).status_code == 303
-        wait(console, lambda: "force." in clients["admin"].get(path).text)
+        wait(console, lambda: "ctive." in clients["admin"].get(path).text)
         return clients["admin"].get(path).text
 
     page = await asyncio.to_thread(promote)
-    assert "All 4 partitions have it in force" in page, page
+    assert "All 4 partitions have it active" in page, page
     assert desk.decides() == "fraud/2"
     (command,) = [codec.read(Control, record.value) for record in await stream.read(CONTROL.name)]
     assert command.signed is not None

@@ -1,4 +1,4 @@
-"""Models and policies put in force on the pages: asked for, signed elsewhere by two, sent and recorded. No Kafka, real keys."""
+"""Models and policies activated on the pages: asked for, signed elsewhere by two, sent and recorded. No Kafka, real keys."""
 
 import json
 import re
@@ -62,8 +62,8 @@ def test_a_policy_decides_once_two_persons_signed_it_and_not_before(desk: Promot
     assert "1 more has to sign: admin" in desk.client("admin").get(path).text
     assert desk.sign("admin", path).headers["location"] == f"{path}?did=sent"
     page = settled(desk, path)
-    assert "In force." in page
-    assert "All 4 partitions have it in force" in page
+    assert "Active." in page
+    assert "All 4 partitions have it active" in page
     (order,) = desk.stand.commanded.orders
     assert order.signed is not None
     assert (order.channel, str(order.bundle), [one.by for one in order.signed.signatures]) == (
@@ -91,7 +91,7 @@ def test_what_people_did_about_a_promotion_is_in_the_audit_trail(desk: Promoting
         ("risk-officer", "sign", f"{path}/sign", "done"),
         ("admin", "sign", f"{path}/sign", "done"),
     ]
-    assert ("admin", "in-force", path, "done") in done
+    assert ("admin", "activate", path, "done") in done
     (asked,) = [e for e in found if e.action == "promotions" and e.outcome == "asked"]
     assert asked.details == "subject=policy; step=promote; channel=champion; version=2"
     assert asked.reason == "fewer frauds pass"
@@ -204,7 +204,7 @@ def test_what_a_partition_refuses_is_taken_back_said_and_sent_again(desk: Promot
     assert "Kafka at broker:9092 does not answer. It may have been taken up" in settled(desk, path)
     desk.stand.commanded.error = None
     desk.client("lead").submit(f"{path}/send")
-    assert "In force." in settled(desk, path)
+    assert "Active." in settled(desk, path)
     assert desk.decides() == "fraud/2"
     ids = {order.command_id for order in desk.stand.commanded.orders}
     assert len(ids) == 3, "each try is a command of its own"
@@ -242,7 +242,7 @@ def test_a_rollback_and_a_withdrawal_go_the_same_way(desk: Promoting) -> None:
         path = desk.prepare("admin", None, step="rollback")
         desk.sign("risk-officer", path)
         desk.sign("admin", path)
-        assert "In force." in settled(desk, path)
+        assert "Active." in settled(desk, path)
         assert desk.decides() == wanted
     orders = desk.stand.commanded.orders[-2:]
     assert [(order.rollback, str(order.replaces), str(order.bundle)) for order in orders] == [
@@ -300,7 +300,7 @@ def test_a_second_persons_click_is_enough_where_no_one_has_to_sign(
         assert "No one has to sign here" in refused(lead.submit(f"{path}/sign", signature="{}"))
         assert desk.client("admin").submit(path, action="approve").headers["location"] == path
         assert lead.submit(f"{path}/send").status_code == 303
-        assert "In force." in settled(desk, path)
+        assert "Active." in settled(desk, path)
         assert desk.decides() == "fraud/2"
 
 
