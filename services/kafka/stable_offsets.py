@@ -4,6 +4,8 @@ The client asks in version 3, which does not. A coordinator that has just taken 
 replicas. That may end just before the marker of a transaction that is over, and version 3 answers the offset before it.
 """
 
+from typing import Any
+
 from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
@@ -83,5 +85,5 @@ class StableOffsetsRequest(OneVersion):
     """In place of the client's own OffsetFetchRequest."""
 
     def __init__(self, consumer_group: str, partitions: list[tuple[str, list[int]]]) -> None:
-        topics = [(topic, found, {}) for topic, found in partitions]
+        topics: list[Any] = [(topic, found, {}) for topic, found in partitions]
         super().__init__(_StableOffsetsStruct(consumer_group, topics, True, {}))
