@@ -84,6 +84,7 @@ def test_where_persons_sign_a_list_change_is_prepared_here_and_no_click_approves
     (record,) = stand.writer.records
     path, page = f"/approvals/{record.request_id}", officer.get("/approvals").text
     assert "It lacks 2 signatures" in page
+    assert f'href="{path}"' in page
     assert f"assay approvals approve {record.request_id}" in page
     assert 'value="approve"' not in page
     assert f"assay approvals sign {record.request_id}" in lead.get("/approvals").text
