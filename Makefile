@@ -178,7 +178,7 @@ hashes: ## the versions of deploy/locks/constraints.txt with the SHA-256 of each
 	@printf 'pip-audit\ncyclonedx-bom\nuv\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,cpu console side) --output-file $(LOCKS)/demo.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,cpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image.txt > /dev/null
-	@$(COMPILE) pyproject.toml $(call extras,gpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image-gpu.txt > /dev/null
+	@$(COMPILE) pyproject.toml $(call extras,cuda $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image-gpu.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,$(ALL_EXTRAS)) --output-file $(LOCKS)/all.txt > /dev/null
 	@rm -rf .venv-lock
 

@@ -24,6 +24,9 @@ pytestmark = [
     ),
 ]
 PAYMENTS = 20_000
+OURS = ("/opt/assay", "/opt/numba", "/assay")
+OURS_BYTES_MAX = 400_000_000
+STARTED = ("scorer", "intake", "entities", "profiler", "converter", "gateway", "credit", "cases", "monitor", "console")
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +81,23 @@ def test_an_image_says_who_runs_and_what(image: Image) -> None:
     """And its files belong to others: what runs in it can change nothing of it."""
     assert image.configuration() == {"USER": str(USER_ID), "CMD": "python -m services.scorer"}
     assert image.run("id", "-u") == str(USER_ID)
-    assert image.run("find", "/opt/assay", "/assay/deploy", "-writable", "!", "-type", "l") == ""
+    assert image.run("find", "/opt/assay", "/opt/numba", "/assay/deploy", "-writable", "!", "-type", "l") == ""
     assert image.run("find", "/opt/assay", "-name", "tests", "-type", "d") == ""
+    assert image.run("find", "/opt/assay", "(", "-name", "pip", "-o", "-name", "setuptools", ")", "-type", "d") == ""
+
+
+def test_an_image_is_no_larger_than_it_has_to_be(image: Image) -> None:
+    """What is ours in it, without its base: bytes of files. What is in it: docs/log.md."""
+    found = {line.split()[1]: int(line.split()[0]) for line in image.run("du", "-sb", *OURS).splitlines()}
+    assert sum(found.values()) < OURS_BYTES_MAX, found
+
+
+def test_no_container_compiles_python_at_its_start(image: Image) -> None:
+    """Bytecode that is older or newer than its source would be there and of no use."""
+    loop = f'for name in {" ".join(STARTED)}; do python -v -c "import services.$name.__main__" || exit 1; done'
+    said = image.run("sh", "-c", f"({loop}) 2>&1")
+    assert said.count("services/scorer/__pycache__/__main__.cpython") >= 2  # read, and used
+    assert re.findall(r"^# code object from (/\S+\.py)$", said, re.MULTILINE) == []
 
 
 def test_payments_become_scores_answers_cases_and_pages(

@@ -1,0 +1,79 @@
+"""The image for CUDA, built and run where there is no GPU: all that it needs of the host is a GPU with its driver."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from tests.deploy.images import BUILD_IMAGE, ROOT, USER_ID, Image, build
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.alone,
+    pytest.mark.skipif(
+        not BUILD_IMAGE,
+        reason="set BUILD_IMAGE to a program that builds a Dockerfile with buildah (tests/deploy/images.py)",
+    ),
+    pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there is a GPU: tests/gpu runs on it"),
+]
+LOADED = """
+import ctypes, pathlib, onnxruntime
+onnxruntime.preload_dlls()
+capi = pathlib.Path(onnxruntime.__file__).parent / "capi"
+for name in ("shared", "cuda"):
+    ctypes.CDLL(str(capi / f"libonnxruntime_providers_{name}.so"), ctypes.RTLD_GLOBAL)
+print("loaded")
+"""
+
+
+@pytest.fixture(scope="module")
+def image(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """With the demo's bundle and key."""
+    folder = tmp_path_factory.mktemp("cuda")
+    state = folder / "state"
+    state.mkdir()
+    os.chown(state, USER_ID, USER_ID)
+    for path in (folder, *folder.parents[:2]):  # pytest's are for their owner alone
+        path.chmod(0o755)
+    storage = build(ROOT / "deploy/containers/cuda.Dockerfile", "assay-test:cuda", folder)
+    environment = {
+        "ASSAY_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "ASSAY_TOPIC_PREFIX": f"t-{folder.name}.",
+        "ASSAY_BUNDLE": "deploy/bundles/fraud",
+        "ASSAY_BUNDLE_PUBLIC_KEYS": "deploy/keys/demo.pub",
+    }
+    made = Image("assay-test:cuda", storage, state, environment)
+    yield made
+    made.remove_containers()
+
+
+def test_every_library_of_cuda_is_in_the_image(image: Image) -> None:
+    """ONNX Runtime's part for CUDA can be loaded; where one were missing, it would take the CPU without a word."""
+    assert image.run("python", "-c", LOADED).endswith("loaded")
+
+
+def test_without_a_gpu_it_says_so_and_starts_nothing(image: Image) -> None:
+    """The image asks for CUDA, so nothing scores on the CPU unseen."""
+    said = image.run("sh", "-c", "assay doctor --json; echo; echo $?").splitlines()
+    assert said[-1] == "1"
+    (device,) = (check for check in json.loads(said[0]) if check["check"] == "device")
+    assert not device["ok"]
+    assert device["detail"].startswith("Device cuda is not usable: ONNX Runtime could not start CUDA (is there a GPU")
+    assert device["detail"].endswith("or set ASSAY_DEVICE=cpu.")
+
+    assert image.run("assay", "topics", "create") is not None
+    ended = image.run("sh", "-c", "python -m services.scorer 2>&1; echo; echo $?")
+    assert ended.splitlines()[-1] not in ("0", "")
+    assert "Device cuda is not usable" in ended
+    assert "Traceback" not in ended
+
+
+def test_the_cpu_is_taken_where_that_is_asked(image: Image) -> None:
+    """By name, or by auto, which says what it took."""
+    for asked in ("cpu", "auto"):
+        checks = json.loads(image.run("sh", "-c", "assay doctor --json; true", ASSAY_DEVICE=asked).splitlines()[0])
+        (device,) = (check for check in checks if check["check"] == "device")
+        assert device["ok"], device
+        assert device["detail"] == f"cpu (ASSAY_DEVICE={asked})"
