@@ -1,13 +1,12 @@
 """The image for CUDA, built and run where there is no GPU: all that it needs of the host is a GPU with its driver."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.images import BUILD_IMAGE, ROOT, USER_ID, Image, build
+from tests.deploy.images import BUILD_IMAGE, Image, built
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,22 +30,8 @@ print("loaded")
 @pytest.fixture(scope="module")
 def image(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     """With the demo's bundle and key."""
-    folder = tmp_path_factory.mktemp("cuda")
-    state = folder / "state"
-    state.mkdir()
-    os.chown(state, USER_ID, USER_ID)
-    for path in (folder, *folder.parents[:2]):  # pytest's are for their owner alone
-        path.chmod(0o755)
-    storage = build(ROOT / "deploy/containers/cuda.Dockerfile", "assay-test:cuda", folder)
-    environment = {
-        "ASSAY_KAFKA_BOOTSTRAP": kafka_bootstrap,
-        "ASSAY_TOPIC_PREFIX": f"t-{folder.name}.",
-        "ASSAY_BUNDLE": "deploy/bundles/fraud",
-        "ASSAY_BUNDLE_PUBLIC_KEYS": "deploy/keys/demo.pub",
-    }
-    made = Image("assay-test:cuda", storage, state, environment)
-    yield made
-    made.remove_containers()
+    with built("cuda.Dockerfile", "assay-test:cuda", kafka_bootstrap, tmp_path_factory.mktemp("cuda")) as image:
+        yield image
 
 
 def test_every_library_of_cuda_is_in_the_image(image: Image) -> None:
