@@ -25,6 +25,9 @@ SIGNATURES_MAX = 4
 
 Text = Annotated[str, Field(max_length=4_000)]
 
+LEFT_PATTERN = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2}))?$"
+"""A day, or a time that says its zone: without one it could be meant in several ways."""
+
 
 def person_key(name: str) -> str:
     """What tells people apart by their names: neither case nor blanks around them do."""
@@ -59,6 +62,11 @@ class Person(Message):
     name: PersonName = Field(description="As it stands in histories.")
     role: Role = Field(description="risk-officer and admin may sign what is promoted; they and lead what lists get.")
     public_key: Annotated[str, Field(max_length=2_000)] = Field(description="PEM, on P-256, P-384 or P-521.")
+    left: Annotated[str, Field(pattern=LEFT_PATTERN, max_length=40)] | None = Field(
+        None,
+        description="From when on what they sign no longer counts: a day (its beginning, UTC), or a time with its zone. What "
+        "they signed and was written before counts on.",
+    )
 
 
 class Persons(Message):

@@ -95,7 +95,8 @@ class Request:
             return SignedStep(statement=self.text, signatures=found[:SIGNATURES_MAX])
         # more than fit: what is not a person's must not push out what is
         whole = SignedStep.model_construct(statement=self.text, signatures=found)
-        return rule.holding(whole, signers_of(self.statement.subject))
+        at_ms = wall_ms() if self.ended is None else self.ended.at_ms
+        return rule.holding(whole, at_ms, signers_of(self.statement.subject))
 
     def lacks(self, rule: StepRule | None) -> int:
         """How many signatures it still needs."""

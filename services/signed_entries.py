@@ -49,7 +49,7 @@ class EntryGuard:
         self._rule = rule
         self.name = rule.digest[:NAME_CHARS]
         """By which outputs say whose signatures counted."""
-        self._statements: dict[tuple[str, tuple[str, ...]], StepStatement] = {}
+        self._statements: dict[tuple[str, tuple[str, ...]], tuple[StepStatement, float]] = {}
         self._newest = TextSet()
         """Keys, each with the time that its last entry names."""
 
@@ -63,27 +63,29 @@ class EntryGuard:
             raise codec.SchemaError("the key is not the entry's")
         if entry.proof is None:
             raise codec.SchemaError(f"It carries no signature of a person; {self._rule.signatures_min} are needed.")
-        said, proof = self._statement(entry), entry.proof
+        (said, until_ms), proof = self._statement(entry), entry.proof
         if said.subject != "list" or said.line != entry.list_name or said.entries is None:
             raise codec.SchemaError("Persons signed something else than this entry.")
         if root_by(entry, proof.place, proof.count, proof.path) != said.entries:
             raise codec.SchemaError("Persons signed other entries than this one.")
         if record.timestamp >= said.expires_at_ms:
             raise codec.SchemaError("What persons signed was over before the record was written.")
+        if record.timestamp >= until_ms:
+            raise codec.SchemaError("It was written after who signed it had left, and others have to sign it.")
         text = key.decode()
         if self._newest.contains([text], hashes_of([text]), np.array([entry.written_at_ms]))[0]:
             raise codec.SchemaError("The list says something newer of this entry already: it is repeated.")
         self._newest.put(text, entry.written_at_ms)
 
-    def _statement(self, entry: ListEntry) -> StepStatement:
-        """What enough persons signed, read once. Raises SchemaError."""
+    def _statement(self, entry: ListEntry) -> tuple[StepStatement, float]:
+        """What enough persons signed, and until when enough of them had not left; read once. Raises SchemaError."""
         assert entry.proof is not None
         signed = entry.proof.signed
         named = signed.statement, tuple(f"{one.key} {one.signature}" for one in signed.signatures)
         found = self._statements.get(named)
         if found is None:
             try:
-                found = self._rule.statement(signed, LIST_SIGNERS)
+                found = self._rule.statement_until(signed, LIST_SIGNERS)
             except BundleError as error:
                 raise codec.SchemaError(str(error)) from None
             if len(self._statements) >= STATEMENTS_MAX:

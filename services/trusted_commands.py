@@ -22,13 +22,14 @@ class CommandGuard:
 
     def __init__(
         self,
-        rule: StepRule,
+        rule: Callable[[], StepRule | None],
         policies: Subject,
         lines: Mapping[Subject, str],
         registry_of: Callable[[Subject], Registry | None],
     ) -> None:
-        """policies: as what persons sign the commands about policies. lines: what each kind of signature has to be about.
+        """rule: who has to have signed, as it is now: that someone left must not wait for a restart.
 
+        policies: as what persons sign the commands about policies. lines: what each kind of signature has to be about.
         registry_of: the history of bundles or of policies; None where there is none.
         """
         self._rule, self._policies, self._lines, self._registry_of = rule, policies, lines, registry_of
@@ -45,7 +46,10 @@ class CommandGuard:
         written_ms = self._written.get(command.command_id)
         if written_ms is None:
             raise BundleError("It is no command that was read.", "signature")
-        said = self._rule.check_command(command, written_ms, self._policies)
+        rule = self._rule()
+        if rule is None:
+            raise BundleError("It is no longer set who has to sign: start again.", "signature")
+        said = rule.check_command(command, written_ms, self._policies)
         wanted = self._lines[said.subject]
         if said.line != wanted:
             raise BundleError(f"Persons signed a step of line {said.line}, and {wanted} is worked here.", "signature")
@@ -66,10 +70,10 @@ def command_guard(bundles: BundleSettings, policies: PolicySettings) -> CommandG
     policies: the service's.
     """
     try:
-        rule = step_rule()
+        asked = step_rule()
     except BundleError as error:
         raise AssayError(str(error)) from error
-    if rule is None:
+    if asked is None:
         return None
 
     def registry(subject: Subject) -> Registry | None:
@@ -78,4 +82,4 @@ def command_guard(bundles: BundleSettings, policies: PolicySettings) -> CommandG
         return registry_of(bundles) if subject == "bundle" else policy_registry_of(bundles, type(policies))
 
     lines: dict[Subject, str] = {"bundle": bundles.registry_line, policies.signed_as: policies.policy_line}
-    return CommandGuard(rule, policies.signed_as, lines, registry)
+    return CommandGuard(step_rule, policies.signed_as, lines, registry)

@@ -4,8 +4,10 @@ import base64
 import binascii
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +39,15 @@ class PersonsFileError(BundleError):
 
 @dataclass(frozen=True, slots=True)
 class KnownPerson:
-    """Someone of the file, with the key that was read."""
+    """Someone of the file, with the key that was read. left_ms: from then on what they sign counts no more."""
 
     person: Person
     key: PublicKey
+    left_ms: float = math.inf
+
+    def has_left(self, at_ms: float) -> bool:
+        """Whether what is written at that time carries their signature in vain."""
+        return at_ms >= self.left_ms
 
 
 def read_persons(path: Path) -> dict[str, KnownPerson]:
@@ -55,20 +62,38 @@ def read_persons(path: Path) -> dict[str, KnownPerson]:
         ) from None
     except (yaml.YAMLError, ValidationError, TypeError, ValueError):
         raise PersonsFileError(
-            f"{path} is no file of persons: write `persons:`, and of each one `name`, `role` and `public_key` (PEM)."
+            f"{path} is no file of persons: write `persons:`, and of each one `name`, `role` and `public_key` (PEM); of who "
+            "left also `left`, as 2026-11-30 or 2026-11-30T17:00:00Z."
         ) from None
     found: dict[str, KnownPerson] = {}
     for one in listed:
         key = public_key(one.public_key.encode(), f"The key of {one.name} in {path}")
-        found[fingerprint(key)] = KnownPerson(one, key)
+        found[fingerprint(key)] = KnownPerson(one, key, _left_ms(one, path))
     if len(found) != len(listed) or len({person_key(one.name) for one in listed}) != len(listed):
         raise PersonsFileError(f"{path} has a name or a key twice: each person has one of their own.")
     return found
 
 
 def _as_given(content: Any) -> Any:
-    """Lists as the strict model takes them."""
-    return {"persons": tuple(content["persons"])}
+    """Lists and days as the strict model takes them: YAML has a type of its own for days."""
+
+    def plain(one: dict[str, Any]) -> dict[str, Any]:
+        return {key: value.isoformat() if isinstance(value, date) else value for key, value in one.items()}
+
+    return {"persons": tuple(plain(one) if isinstance(one, dict) else one for one in content["persons"])}
+
+
+def _left_ms(one: Person, path: Path) -> float:
+    """Ms since 1970 UTC; infinite where they have not left. Raises PersonsFileError."""
+    if one.left is None:
+        return math.inf
+    try:
+        at = datetime.fromisoformat(one.left)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000
+    except (ValueError, OverflowError):
+        raise PersonsFileError(
+            f"{path} says that {one.name} left on {one.left}, which is no day: correct it, as 2026-11-30."
+        ) from None
 
 
 def sign_step(statement: str, key: PrivateKey, name: str) -> PersonSignature:
@@ -86,20 +111,32 @@ class StepRule:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of whose keys count and how many are needed, hex."""
-        listed = sorted([key, one.person.name, one.person.role] for key, one in self.persons.items())
+        """SHA-256 of whose keys count until when and how many are needed, hex."""
+        listed = sorted(
+            [key, one.person.name, one.person.role, *([one.person.left] if one.person.left else [])]
+            for key, one in self.persons.items()
+        )
         return hashlib.sha256(json.dumps([self.signatures_min, listed]).encode()).hexdigest()
 
-    def signers(self, signed: SignedStep, roles: Sequence[Role] = SIGNERS) -> list[str]:
-        """Names of the persons who signed and may, each once. roles: who may."""
-        return list(dict.fromkeys(name for one in signed.signatures if (name := self._signer(signed, one, roles))))
+    def signers(self, signed: SignedStep, at_ms: float, roles: Sequence[Role] = SIGNERS) -> list[str]:
+        """Names of the persons who signed and may, each once. at_ms: when it was written. roles: who may."""
+        return [one.person.name for one in self._signers(signed, roles) if not one.has_left(at_ms)]
 
-    def holding(self, signed: SignedStep, roles: Sequence[Role] = SIGNERS) -> SignedStep:
-        """The same with the signatures alone that hold, one a person."""
-        found = {name: one for one in signed.signatures if (name := self._signer(signed, one, roles))}
+    def holding(self, signed: SignedStep, at_ms: float, roles: Sequence[Role] = SIGNERS) -> SignedStep:
+        """The same with the signatures alone that hold for what is written at that time, one a person."""
+        found = {
+            known.person.name: one
+            for one in signed.signatures
+            if (known := self._signer(signed, one, roles)) and not known.has_left(at_ms)
+        }
         return signed.model_copy(update={"signatures": tuple(found.values())[:SIGNATURES_MAX]})
 
-    def _signer(self, signed: SignedStep, one: PersonSignature, roles: Sequence[Role]) -> str | None:
+    def _signers(self, signed: SignedStep, roles: Sequence[Role]) -> list[KnownPerson]:
+        """Who signed and may, or might until they left, each once."""
+        found = [known for one in signed.signatures if (known := self._signer(signed, one, roles))]
+        return list({known.person.name: known for known in found}.values())
+
+    def _signer(self, signed: SignedStep, one: PersonSignature, roles: Sequence[Role]) -> KnownPerson | None:
         known = self.persons.get(one.key)
         if known is None or known.person.role not in roles:
             return None
@@ -108,28 +145,46 @@ class StepRule:
         except binascii.Error:
             return None
         holds = signature_holds(signed.statement.encode(), STEP_TYPE, signature, known.key)
-        return known.person.name if holds else None
+        return known if holds else None
 
-    def statement(self, signed: SignedStep | None, roles: Sequence[Role] = SIGNERS) -> StepStatement:
-        """What enough persons signed. roles: who may. Raises BundleError where they did not."""
+    def statement(self, signed: SignedStep | None, at_ms: float, roles: Sequence[Role] = SIGNERS) -> StepStatement:
+        """What enough persons signed. at_ms: when it was written. roles: who may. Raises BundleError where they did not."""
+        said, until_ms = self.statement_until(signed, roles)
+        if at_ms >= until_ms:
+            assert signed is not None, "what is not signed has no statement"
+            gone = [one.person for one in self._signers(signed, roles) if one.has_left(at_ms)]
+            names = " and ".join(f"{one.name} (left {one.left})" for one in gone)
+            raise BundleError(
+                f"{self.signatures_min} persons have to sign it, and what {names} signed no longer counts.", "signature"
+            )
+        return said
+
+    def statement_until(
+        self, signed: SignedStep | None, roles: Sequence[Role] = SIGNERS
+    ) -> tuple[StepStatement, float]:
+        """What enough persons signed, and from when on too few of them are left (ms since 1970 UTC; infinite: never).
+
+        roles: who may. Raises BundleError where too few did.
+        """
         if signed is None:
             raise BundleError(
                 f"It carries no signature of a person, and {self.signatures_min} are needed.", "signature"
             )
-        names = self.signers(signed, roles)
-        if len(names) < self.signatures_min:
-            who = f"only {' and '.join(names)}" if names else "no one of ASSAY_PERSONS_FILE"
+        known = self._signers(signed, roles)
+        if len(known) < self.signatures_min:
+            who = f"only {' and '.join(one.person.name for one in known)}" if known else "no one of ASSAY_PERSONS_FILE"
             raise BundleError(f"{self.signatures_min} persons have to sign it, and {who} did.", "signature")
         try:
-            return StepStatement.model_validate_json(signed.statement)
+            said = StepStatement.model_validate_json(signed.statement)
         except ValidationError:
             raise BundleError("What persons signed is no step.", "signature") from None
+        return said, sorted((one.left_ms for one in known), reverse=True)[self.signatures_min - 1]
 
     def check_event(self, event: RegistryEvent, subject: Subject, index: int, counted: Sequence[RegistryEvent]) -> None:
         """Raises BundleError where a step of a history may not count. counted: the steps before it, by their places."""
         if event.action == "publish":
             return
-        said = self.statement(event.signed)
+        said = self.statement(event.signed, _earliest_ms(event, counted))
         if (said.subject, said.action, said.channel) != (subject, event.action, event.channel):
             raise BundleError("Persons signed another step.", "signature")
         if event.bundle != (said.before if event.action == "withdraw" else said.bundle):
@@ -143,7 +198,7 @@ class StepRule:
 
         written_at_ms: by the broker's clock. policies: as what persons sign those of the service that is commanded.
         """
-        said = self.statement(command.signed)
+        said = self.statement(command.signed, written_at_ms)
         subject, channel = _of_channel(command, policies)
         if (said.subject, said.channel) != (subject, channel) or said.registry_steps != command.registry_steps:
             raise BundleError("Persons signed another step than this command.", "signature")
@@ -154,6 +209,11 @@ class StepRule:
         if written_at_ms >= said.expires_at_ms:
             raise BundleError("What persons signed was over before the command was written.", "signature")
         return said
+
+
+def _earliest_ms(event: RegistryEvent, counted: Sequence[RegistryEvent]) -> int:
+    """When a step was taken at the earliest: a registry has no clock, but no step is before the signed ones that it follows."""
+    return max(event.at_ms, *(one.at_ms for one in counted if one.action not in ("publish", "void")), 0)
 
 
 def _same(one: RegistryEvent, other: RegistryEvent) -> bool:

@@ -20,7 +20,13 @@ def amount(seen: Seen) -> Guess | Question:
     """The event's amount."""
     answers = seen.answers
     if answers.amount:
-        return _scaled(seen, named(seen.columns, answers.amount, "amount"))
+        column = named(seen.columns, answers.amount, "amount")
+        if len(column.numbers) * 2 < len(column.held):
+            raise DiscoveryError(
+                f"--amount {column.path} is no amount: {described(column)}. Amounts are numbers, or text such as 1234.50, with "
+                "a point and nothing between the thousands; name another field, or have the producer write it so."
+            )
+        return _scaled(seen, column)
     numeric = [
         column
         for path, column in seen.columns.items()

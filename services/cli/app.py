@@ -25,7 +25,7 @@ from services.cli.bundles import (
 from services.cli.demo import command as demo
 from services.cli.offline import batch, credit_batch, dataset, pseudonyms, replay, verify, what_if
 from services.cli.operating import acls, bench, capacity, doctor, held, strimzi, tail, topics
-from services.cli.people import approvals, cases, label, lists, monitor, privacy
+from services.cli.people import approvals, cases, label, lists, monitor, persons, privacy
 from services.cli.running import (
     broker,
     console,
@@ -99,6 +99,7 @@ app.command(epilog=verify.EXAMPLE)(verify.verify)
 app.command(epilog=label.EXAMPLE)(label.label)
 app.add_typer(lists.app, name="lists")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(persons.app, name="persons")
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(cases.app, name="cases")
 app.add_typer(monitor.app, name="monitor")

@@ -14,8 +14,8 @@ class PersonsSettings(BaseSettings):
 
     file: Path | None = Field(
         None,
-        description="YAML file of the persons whose signatures count: under `persons` each `name`, `role`, `public_key` (PEM). "
-        "Needed with ASSAY_PERSONS_SIGNATURES_MIN.",
+        description="YAML file of the persons whose signatures count: under `persons` each `name`, `role`, `public_key` (PEM), "
+        "and `left` (2026-11-30) of who left. Needed with ASSAY_PERSONS_SIGNATURES_MIN.",
     )
     signatures_min: Annotated[int, Field(ge=0, le=4)] = Field(
         0,

@@ -1,10 +1,12 @@
 """Latency of the answer to one event over HTTP, from when it was due: an open loop, its client in a process of its own.
 
-`python -m tests.benchmarks.answers [--json] [--record] [--rate N ...] [--seconds S] [--profile throughput|latency]`
+`python -m tests.benchmarks.answers [--json] [--record] [--rate N ...] [--seconds S] [--profile throughput|latency]
+[--environment NAME=VALUE,...]`
 
 For each delivery and rate: the gateway's answers (stand-ins are counted at their deadline); in the same run, by a reader of
 committed records, the stream's latency from the event's arrival at the gateway to its committed score; then, alone, a plain
-FastAPI and ONNX Runtime service without a log. All on the same cores, the broker included.
+FastAPI and ONNX Runtime service without a log. All on the same cores, the broker included. --environment: settings of scorer
+and gateway, to compare with the defaults; such a run is recorded apart.
 """
 
 import asyncio
@@ -105,10 +107,12 @@ def plain_service() -> Iterator[str]:
 
 
 @contextmanager
-def system(kafka: EmbeddedKafka, delivery: str, profile: str) -> Iterator[tuple[Stream, Scorer]]:
+def system(
+    kafka: EmbeddedKafka, delivery: str, profile: str, settings: dict[str, str]
+) -> Iterator[tuple[Stream, Scorer]]:
     """A scorer and a gateway on topics of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        stream = Stream(kafka.bootstrap, f"b-{uuid.uuid4().hex[:8]}.", Path(folder), environment=dict(SESSION))
+        stream = Stream(kafka.bootstrap, f"b-{uuid.uuid4().hex[:8]}.", Path(folder), environment=SESSION | settings)
         asyncio.run(stream.create())
         try:
             scorer = stream.scorer(ASSAY_DELIVERY=delivery, ASSAY_PROFILE=profile, ASSAY_SNAPSHOT_INTERVAL_S="10")
@@ -141,14 +145,17 @@ def means_ms(before: dict[str, tuple[float, float]], after: dict[str, tuple[floa
     }
 
 
-def measure(rate: tuple[int, ...] = RATES, seconds: float = 20.0, profile: str = "latency") -> dict[str, Any]:
+def measure(
+    rate: tuple[int, ...] = RATES, seconds: float = 20.0, profile: str = "latency", environment: str = ""
+) -> dict[str, Any]:
     """A row for each delivery and rate. seconds: of each rate. profile: of the scorer."""
     if profile not in PROFILES:
         raise command.OptionError(f"--profile is one of {', '.join(PROFILES)}, and {profile!r} is none.")
+    settings = command.settings(environment)
     rows: list[dict[str, Any]] = []
     with EmbeddedKafka() as kafka:
         for delivery in ("exactly_once", "at_least_once"):
-            with system(kafka, delivery, profile) as (stream, gateway):
+            with system(kafka, delivery, profile, settings) as (stream, gateway):
                 url = f"http://{gateway.address()}"
                 asked(url, COLD_RATE, COLD_S, 0)
                 first = int(COLD_RATE * COLD_S)
@@ -172,7 +179,8 @@ def measure(rate: tuple[int, ...] = RATES, seconds: float = 20.0, profile: str =
             for row in rows:
                 if row["rate"] == each:
                     row["plain_p99_ms"] = found["p99_ms"]
-    return {"rows": rows, "seconds": seconds, **surroundings(LIBRARIES)}
+    recorded = {"record_as": "answers-other"} if environment else {}
+    return {"rows": rows, "seconds": seconds, **recorded, **surroundings(LIBRARIES)}
 
 
 def show(result: dict[str, Any]) -> None:
@@ -192,5 +200,5 @@ def good(result: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    options = {"rate": RATES, "seconds": 20.0, "profile": "latency"}
+    options = {"rate": RATES, "seconds": 20.0, "profile": "latency", "environment": ""}
     command.run("answers", __doc__, measure, show, good, lambda result: result["rows"], **options)

@@ -78,3 +78,12 @@ def _above_zero(kind: Callable[[str], Any]) -> Callable[[str], Any]:
         return value
 
     return number
+
+
+def settings(text: str) -> dict[str, str]:
+    """The value of --environment, NAME=VALUE,..., as a dictionary. Raises OptionError."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    wrong = [name for name, _, value in pairs if not (name.startswith("ASSAY_") and value)]
+    if wrong:
+        raise OptionError(f"--environment takes ASSAY_NAME=VALUE,..., and {wrong[0]} is none.")
+    return {name: value for name, _, value in pairs}

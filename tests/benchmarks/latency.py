@@ -187,7 +187,7 @@ def measure(
     environment: str = "",
 ) -> dict[str, Any]:
     """All contenders at all rates, in turn, `rounds` times."""
-    settings = _settings(environment)
+    settings = command.settings(environment)
     with broker() as bootstrap, place(bootstrap) as stream:
         stream.environment |= settings
         asyncio.run(prepare(stream))
@@ -212,15 +212,6 @@ def measure(
     overloads = [over for _, over in found[""]]
     runs = {**found, "": [runs for runs, _ in found[""]]}
     return {**summary(rate, runs, overloads), "record_as": "latency-other" if environment else "latency"}
-
-
-def _settings(text: str) -> dict[str, str]:
-    """NAME=VALUE,... as a dictionary. Raises OptionError."""
-    pairs = [pair.partition("=") for pair in text.split(",") if pair]
-    wrong = [name for name, _, value in pairs if not (name.startswith("ASSAY_") and value)]
-    if wrong:
-        raise command.OptionError(f"--environment takes ASSAY_NAME=VALUE,..., and {wrong[0]} is none.")
-    return {name: value for name, _, value in pairs}
 
 
 def summary(rates: tuple[int, ...], runs: dict[str, list[Runs]], overloads: list[dict[str, float]]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ LIBRARIES = (
     "jinja2",
     "msgspec",
     "numba",
+    "onnxruntime",
     "prometheus_client",
     "pydantic_settings",
     "sqlalchemy",
@@ -46,7 +47,6 @@ LIBRARIES = (
     "uvloop",
     "yaml",
 )
-"""Not onnxruntime: it starts a thread when it is imported, which a fork would not have and wait for at its end."""
 READ_AT_START = (
     "COVERAGE_",
     "LANG",
@@ -63,7 +63,8 @@ READ_AT_START = (
 )
 """Prefixes of variables that Python or a library reads once, when it starts. All others are read after the fork."""
 INHERITED = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-"""Environment of the process that forks: what the tests began with, whatever one of them has set since."""
+"""Environment of the process that forks: what the tests began with (`tests/__init__.py` turned ONNX Runtime's telemetry off, a
+thread that a fork would not have), whatever one of them has set since."""
 
 
 class Forked:

@@ -47,7 +47,7 @@ def test_nothing_of_assay_but_its_schemas_is_imported_before_the_fork() -> None:
     """What reads the environment or draws a secret does so in each process."""
     script = (
         "import sys; from tests.services import forked; forked._import_libraries();"
-        "print(*{name for name in sys.modules if name.startswith(('services', 'models'))})"
+        "print(*{name for name in sys.modules if name.startswith(('services', 'models.'))})"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=forked.ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from schemas import codec
 from schemas.lists import ListEntry, entry_key
@@ -112,6 +113,22 @@ def test_a_scorers_table_leaves_out_names_and_counts_what_does_not_count(signers
     plain.apply(records)
     assert on(plain, "d-0", "d-5", "forged") == [True, False, True]
     assert plain.persons is None
+
+
+def test_what_was_written_after_who_signed_it_had_left_does_not_count(signers: People, tmp_path: Path) -> None:
+    """What was written before does, also by the same statement, and for ever."""
+    left_ms = 1_900_000_000_000
+    listed = yaml.safe_load(signers.file.read_text())
+    listed["persons"][0]["left"] = "2030-03-17T17:46:40Z"
+    (tmp_path / "persons.yaml").write_text(yaml.safe_dump(listed))
+    keep_h = (left_ms + HOUR_MS - wall_ms()) / HOUR_MS
+    before, after = signers.signed([entry("d-1"), entry("d-2")], "rosa", keep_h=keep_h)
+    guard = EntryGuard(People(tmp_path).rule())
+    guard.check(record(before, 0, left_ms - 1))
+    with pytest.raises(codec.RejectedError, match="had left"):
+        guard.check(record(after, 1, left_ms))
+    (both,) = signers.signed([entry("d-3")], "rosa", "lena", keep_h=keep_h)
+    guard.check(record(both, 2, left_ms))
 
 
 def test_the_name_of_those_who_sign_changes_with_them_and_with_how_many(signers: People, tmp_path: Path) -> None:

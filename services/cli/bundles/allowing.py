@@ -35,6 +35,7 @@ def allowed(subject: "Subject", request: str | None, steps: int, **said: Any) ->
 
     Raises AssayError, BundleError where it is not allowed.
     """
+    from services.clock import wall_ms
     from services.errors import AssayError
     from services.settings.loading import load
     from services.settings.persons import PersonsSettings
@@ -51,7 +52,7 @@ def allowed(subject: "Subject", request: str | None, steps: int, **said: Any) ->
         found = _approved(request, {**said, "subject": subject})
         signed = found.signed(rule)
         if rule is not None:
-            rule.statement(signed)
+            rule.statement(signed, wall_ms())
         return Allowed(signed, found.statement.registry_steps, found)
     made, signature = asked_for(subject, load(PersonsSettings).request_h, registry_steps=steps, **said)
     if second:
@@ -62,7 +63,7 @@ def allowed(subject: "Subject", request: str | None, steps: int, **said: Any) ->
 
     signed = SignedStep(statement=made.statement or "", signatures=(signature,) if signature else ())
     if rule is not None:
-        rule.statement(signed)
+        rule.statement(signed, wall_ms())
     return Allowed(signed, steps)
 
 
@@ -85,6 +86,7 @@ def person() -> "tuple[str, PrivateKey | None]":
     from models.bundle.persons import read_persons
     from services.cli.bundles.bundle import PASSWORD
     from services.cli.bundles.steps import who
+    from services.clock import wall_ms
     from services.errors import AssayError
     from services.settings.loading import load
     from services.settings.persons import PersonsSettings
@@ -99,6 +101,10 @@ def person() -> "tuple[str, PrivateKey | None]":
     if known is None:
         raise AssayError(
             f"{settings.file} has no person with the key of {settings.key_file}: add them, or take another key."
+        )
+    if known.has_left(wall_ms()):
+        raise AssayError(
+            f"{settings.file} says that {known.person.name} left ({known.person.left}): their signature no longer counts."
         )
     return known.person.name, key
 

@@ -165,6 +165,6 @@ def signers(event: "RegistryEvent") -> str:
         return ""
     rule = step_rule()
     if rule is not None:
-        return ", ".join(rule.signers(event.signed))
+        return ", ".join(rule.signers(event.signed, event.at_ms))
     names = ", ".join(one.by for one in event.signed.signatures)
     return f"{names} (not checked)" if names else ""

@@ -1,6 +1,7 @@
 """The doctor's checks for partitions that do not move: held ones, and open transactions of other producers on the inputs."""
 
 import asyncio
+from functools import partial
 
 from aiokafka import TopicPartition
 
@@ -8,7 +9,7 @@ from services.cli.operating.inputs import inputs
 from services.engine.held import HELD_AT
 from services.engine.offset_notes import OffsetNote
 from services.errors import AssayError
-from services.kafka.client import admin, reader
+from services.kafka.client import admin, reader, retry_transient
 from services.kafka.open_transactions import log_ends, opener
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
@@ -21,13 +22,13 @@ SETTLE_S, ANSWER_S_MAX = 2.0, 5.0
 
 async def held_partitions() -> str:
     """Check that nothing is held. Raises AssayError where the metadata of a committed offset says otherwise."""
-    groups = [group for group, _ in inputs()]
+    groups = list(dict.fromkeys(group for group, _ in inputs()))
     client = admin(load(KafkaSettings))
     held = []
     try:
         await client.start()
         for group in groups:
-            offsets = await client.list_consumer_group_offsets(group)
+            offsets = await retry_transient(partial(client.list_consumer_group_offsets, group))
             notes = [OffsetNote.read(at.metadata) for _, at in sorted(offsets.items())]
             held += [note.held for note in notes if HELD_AT in note.held]
     finally:

@@ -149,7 +149,7 @@ def _signed(entries: list[ListEntry], rule: StepRule) -> list[ListEntry]:
         made, signature = asked_for("list", keep_h, together, **entering(together))
         signed = SignedStep(statement=made.statement or "", signatures=(signature,) if signature else ())
         try:
-            rule.statement(signed, LIST_SIGNERS)
+            rule.statement(signed, wall_ms(), LIST_SIGNERS)
         except BundleError as error:
             raise AssayError(
                 f"{error} ASSAY_PERSONS_KEY_FILE names the key that you sign with; leads, risk officers and admins sign lists."

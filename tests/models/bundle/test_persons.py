@@ -1,5 +1,6 @@
 """Signatures of persons: a step or command counts only as those who may have signed exactly it. Pure, with real keys."""
 
+from datetime import UTC, date, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -177,6 +178,57 @@ def test_steps_of_a_registry_that_persons_did_not_sign_are_void_and_a_signed_one
     registry.history()
     assert [(str(step.bundle), error.reason) for step, error in registry.refused()][-1] == ("fraud/1", "signature")
     assert Registry(Memory(), shelf, "r").holds("fraud", "champion") == OLD, "where no one has to sign, all steps count"
+
+
+def leaving(tmp_path: Path, left: Any, signatures_min: int = 2) -> StepRule:
+    """The rule where rosa leaves."""
+    return StepRule(read_persons(persons_file(tmp_path / "persons.yaml", rosa={"left": left})), signatures_min)
+
+
+@pytest.mark.parametrize("left", ["2027-01-15", "2027-01-15T00:00:00Z", "2027-01-15T02:00+02:00", date(2027, 1, 15)])
+def test_what_someone_signed_counts_for_what_was_written_before_they_left(tmp_path: Path, left: Any) -> None:
+    """By the broker's clock, from the first moment of that day on; what was written before counts for ever."""
+    at_ms = round(datetime(2027, 1, 15, tzinfo=UTC).timestamp() * 1000)
+    rule, step = leaving(tmp_path, left), signed("rosa", "aron", expires_at_ms=at_ms + HOUR_MS)
+    rule.check_command(command(step), at_ms - 1)
+    with pytest.raises(BundleError, match=r"what rosa \(left 2027-01-15.*\) signed no longer counts"):
+        rule.check_command(command(step), at_ms)
+    assert rule.signers(step, at_ms) == ["aron"]
+    assert [one.by for one in rule.holding(step, at_ms).signatures] == ["aron"]
+    assert rule.signers(step, at_ms - 1) == ["rosa", "aron"]
+    leaving(tmp_path, left, 1).check_command(command(step), at_ms)
+
+
+def test_a_step_of_someone_who_left_counts_where_it_stands_and_no_later_one_does(tmp_path: Path) -> None:
+    """Also where it says that it is older than the signed step before it."""
+    at_ms = round(datetime(2027, 1, 15, tzinfo=UTC).timestamp() * 1000)
+    rule = leaving(tmp_path, "2027-01-15", 1)
+    said = {"bundle": OLD, "before": None}
+    first = event("promote", OLD, signed("rosa", **said, registry_steps=0)).model_copy(update={"at_ms": at_ms - 5})
+    rule.check_event(first, "bundle", 0, [])
+    late = first.model_copy(update={"at_ms": at_ms})
+    with pytest.raises(BundleError, match="rosa"):
+        rule.check_event(late, "bundle", 0, [])
+    by_aron = event("promote", OLD, signed("aron", **said)).model_copy(update={"at_ms": at_ms + 5})
+    backdated = event("promote", NEW, signed("rosa", registry_steps=1)).model_copy(update={"at_ms": at_ms - 5})
+    with pytest.raises(BundleError, match="rosa"):
+        rule.check_event(backdated, "bundle", 1, [by_aron])
+    rule.check_event(backdated, "bundle", 1, [by_aron.model_copy(update={"action": "void"})])
+
+
+def test_whose_signatures_counted_has_another_name_once_someone_leaves(tmp_path: Path, rule: StepRule) -> None:
+    """A replay judges as the scorer did, or says that it cannot."""
+    assert leaving(tmp_path, "2027-01-15").digest != rule.digest
+    assert leaving(tmp_path, None).digest == rule.digest
+
+
+@pytest.mark.parametrize(
+    "left", ["2027-13-01", "2027-02-30", "tomorrow", "2027-01-15T17:00", datetime(2027, 1, 15, 17), 7]
+)
+def test_a_day_of_leaving_that_is_none_or_a_time_without_a_zone_is_one_sentence(tmp_path: Path, left: Any) -> None:
+    """Nothing is guessed of it."""
+    with pytest.raises(PersonsFileError, match="2026-11-30"):
+        leaving(tmp_path, left)
 
 
 def test_a_file_of_persons_that_is_none_is_one_sentence(tmp_path: Path) -> None:

@@ -249,6 +249,8 @@ def test_answers_that_name_nothing_and_samples_of_nothing_are_sentences() -> Non
         DiscoveryError, match=r"--subject crad: no record of the sample has that field \(nearest is card\)"
     ):
         draft(events(), subject="crad")
+    with pytest.raises(DiscoveryError, match=r"--amount paid is no amount: text, .* shape 9,99.* such as 1234\.50"):
+        draft(events(paid=lambda i: f"{i % 9},{10 + i % 80}"), amount="paid")
     with pytest.raises(DiscoveryError, match="holds no record"):
         draft([])
     with pytest.raises(DiscoveryError, match="are no objects of JSON"):

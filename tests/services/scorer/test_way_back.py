@@ -60,6 +60,21 @@ async def test_one_command_leads_back_across_features_and_no_restart_leads_forwa
     assert [await shop.replayed(1), await shop.replayed(2)] == [1200, 400]
 
 
+async def test_a_group_that_is_stopped_and_started_with_other_features_folds_every_history_again(shop: Shop) -> None:
+    """A retrained bundle reads features that the old one did not: its first score has what came before it was there."""
+    scorer = shop.stream.scorer()
+    await shop.send(400, [scorer])
+    assert scorer.terminate() == 0
+    await shop.assay("registry", "publish", str(shop.make(2, manifest=other_features())))
+    await shop.assay("registry", "promote", "fraud/2", "--offline")
+    heir = shop.stream.scorer()
+    await shop.send(400, [heir])
+    assert heir.metric("assay_model_info", bundle="fraud/2") == 1
+    assert heir.terminate() == 0
+    await shop.clean()
+    assert [await shop.replayed(1), await shop.replayed(2)] == [400, 400]
+
+
 async def test_what_a_scorer_refuses_or_does_not_answer_changes_nothing(shop: Shop) -> None:
     """Not the registry, not the process, not the next start; the other way round it may then still be promoted."""
     before = await history(shop)
