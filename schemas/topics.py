@@ -203,6 +203,7 @@ class Access:
 
     reads: in a consumer group of its own (grouped), or without one. grouped: these are committed to the group.
     lag_of: it measures how far another program's group is behind on these, and reads none of them.
+    describes: it has to know how many partitions these have, and reads none of them.
     transactional: writes and commits in transactions of ids that begin with `assay-<group>-`. group_suffixes: of its groups.
     """
 
@@ -213,6 +214,7 @@ class Access:
     transactional: bool = False
     group_suffixes: tuple[str, ...] = ("",)
     lag_of: tuple[str, tuple[Topic, ...]] = ("", ())
+    describes: tuple[Topic, ...] = ()
 
     @property
     def group_of(self) -> str:
@@ -254,7 +256,7 @@ ACCESS = (
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
     Access(
         "console",
-        reads=(CASES, CASE_MUTES, SCORES, MONITOR, MONITOR_BUDGETS, AUDIT, APPROVALS),
+        reads=(CASES, CASE_MUTES, SCORES, MONITOR, MONITOR_BUDGETS, AUDIT, APPROVALS, LISTS),
         writes=(CASE_ACTIONS, LISTS, AUDIT, APPROVALS),
     ),
     Access(
@@ -262,8 +264,24 @@ ACCESS = (
         reads=(CASES, CASE_MUTES, MONITOR, MONITOR_BUDGETS, LISTS, APPROVALS),
         writes=(CASE_ACTIONS, LABELS, LISTS, APPROVALS),
     ),
-    Access("operator", reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS, APPROVALS), writes=(CONTROL, APPROVALS)),
-    Access("credit-operator", reads=(CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS), writes=(CREDIT_CONTROL,)),
+    Access(
+        "promotions",
+        reads=(CONTROL_ANSWERS, CREDIT_CONTROL_ANSWERS),
+        writes=(CONTROL, CREDIT_CONTROL),
+        describes=(TRANSACTIONS, APPLICATIONS),
+    ),
+    Access(
+        "operator",
+        reads=(CONTROL, CONTROL_ANSWERS, MONITOR_BUDGETS, APPROVALS),
+        writes=(CONTROL, APPROVALS),
+        describes=(TRANSACTIONS,),
+    ),
+    Access(
+        "credit-operator",
+        reads=(CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS, APPROVALS),
+        writes=(CREDIT_CONTROL, APPROVALS),
+        describes=(APPLICATIONS,),
+    ),
     Access("unmasking", reads=(AUDIT,), writes=(AUDIT,)),
     Access("auditor", reads=(AUDIT, APPROVALS)),
     Access("autoscaler", lag_of=("scorer", (TRANSACTIONS, EVENTS, ENTITY_FEATURES))),
@@ -285,7 +303,8 @@ ACCESS = (
         ),
     ),
 )
-"""analyst: who decides cases. operator: who promotes bundles and policies. unmasking: beside another, who may use --unmasked
+"""analyst: who decides cases. promotions: beside the console's, where it is to activate bundles and policies. operator: who
+does that by commands. unmasking: beside another, who may use --unmasked
 and --open. auditor: who checks what people did. autoscaler: KEDA. The producers: your systems that send payments, labels and
 applications, a login each. consumer: those that read what was found."""
 

@@ -108,6 +108,19 @@ def digest_of(statement: str) -> str:
     return hashlib.sha256(statement.encode()).hexdigest()
 
 
+def command_words(said: StepStatement) -> str:
+    """The command that does a step which was approved, without its request."""
+    beside, promotes = said.channel == "challenger", said.action == "promote"
+    if said.subject == "bundle":
+        words = ["assay registry", said.action, str(said.bundle) if promotes else said.line]
+        return " ".join([*words, "--challenger"] if promotes and beside else words)
+    if beside:
+        words = ["assay policy shadow", str(said.bundle) if promotes else "--off"]
+    else:
+        words = ["assay policy", f"promote {said.bundle}" if promotes else f"rollback {said.line}"]
+    return " ".join([*words, "--product credit"] if said.subject == "credit_policy" else words)
+
+
 def entering(entries: Sequence[ListEntry]) -> dict[str, str]:
     """What a request says that would write these to their list."""
     return {"action": "enter", "line": entries[0].list_name, "why": entries[0].reason}

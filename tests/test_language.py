@@ -29,7 +29,8 @@ HISTORY = (
 ALLOWED = {
     "schemas/control.py": "refold: a field on a topic",
     "docs/topics.md": "refold: a field on a topic",
-    "services/cli/bundles/commanding.py": "refold: a field on a topic",
+    "services/commanding.py": "refold: a field on a topic",
+    "services/console/promotions.py": "refold: a field on a topic",
     "services/cli/bundles/registry.py": "refold: an option's old name",
     "services/scorer/swap.py": "refold: a field on a topic",
     "services/cli/offline/verify.py": "torn: a key's old name",

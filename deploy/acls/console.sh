@@ -9,6 +9,7 @@ set -eu
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Write --topic case-actions
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Read --topic case-mutes
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Read --topic cases
+"$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Read --topic lists
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Write --topic lists
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Read --topic monitor
 "$KAFKA_ACLS" --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN" --add --allow-principal User:assay-console --operation Read --topic monitor-budgets

@@ -75,12 +75,13 @@ def entity_ids(spec: FeatureSpec, name: str, columns: TransactionColumns) -> lis
 class EntityFold:
     """Histories of one entity's ids, up to `ids_max`. late: how many events were too late to be remembered, in this object."""
 
-    def __init__(self, spec: FeatureSpec, name: str, ids_max: int) -> None:
+    def __init__(self, spec: FeatureSpec, name: str, ids_max: int, known_after_days: int | None = None) -> None:
+        """known_after_days: as `Labelled` has it."""
         self.name, self.late = name, 0
         self.fields, self.spec = entity_fields(spec, name), derived(spec, name)
         self._whole, self._ids_max, self._derive = spec, ids_max, derive(spec)
         self._state = FeatureState(self.spec, ids_max)
-        self._labelled = Labelled(self.spec, name, ids_max) if self.reads_labels else None
+        self._labelled = Labelled(self.spec, name, ids_max, known_after_days) if self.reads_labels else None
 
     @property
     def reads_labels(self) -> bool:
@@ -136,10 +137,11 @@ class EntityFold:
         if count:
             self.late += int(late.sum())
         if self._labelled is not None and count:
-            subjects = columns.ids["card_id"]
-            cards = subjects if isinstance(rows, slice) else [subjects[row] for row in rows.tolist()]
-            of_cards = TransactionColumns({"card_id": cards}, part.event_time_ms, part.amount)
-            self._labelled.fill(of_cards, named[ID], late, matrix, is_fraud)
+            whose = {field: columns.ids[field] for field in self._labelled.subjects}
+            if not isinstance(rows, slice):
+                whose = {field: [values[row] for row in rows.tolist()] for field, values in whose.items()}
+            of_subjects = TransactionColumns(whose, part.event_time_ms, part.amount)
+            self._labelled.fill(of_subjects, named[ID], late, matrix, is_fraud)
         elif self._labelled is not None:
             matrix[:, [column for column, _ in labels_features(self.spec, self.name)]] = 0
         return matrix
@@ -176,8 +178,8 @@ class EntityFold:
 class EntityFolds:
     """All entities of a spec, for events that lie in one place: files, and tests of the stages."""
 
-    def __init__(self, spec: FeatureSpec, ids_max: int) -> None:
-        self._folds = [EntityFold(spec, name, ids_max) for name in spec.stages]
+    def __init__(self, spec: FeatureSpec, ids_max: int, known_after_days: int | None = None) -> None:
+        self._folds = [EntityFold(spec, name, ids_max, known_after_days) for name in spec.stages]
 
     def values(self, columns: TransactionColumns, is_fraud: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
         """float32[n, K] of n events in order, as `TransactionColumns.entities` takes them. is_fraud: as `EntityFold` has it."""

@@ -8,21 +8,25 @@ The three histories are the cards' own (`KeyHistory`), with windows of counts an
 the window, without being changed, and then changed.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.features import delayed
 from models.features.capture import Arrays, Capture
 from models.features.columns import TransactionColumns
 from models.features.history import FeatureStateError, KeyHistory
-from models.features.layout import program
+from models.features.layout import counts_subjects, program
 from schemas.feature_kinds.base import UNIT_MS, duration_ms
 from schemas.feature_kinds.history import Aggregation, LabelsFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec
 
 ID, SUBJECT = "labelled__", "card_id"
 HISTORIES = ("payments", "frauds", "withdrawn")
+
+DAY_MS = UNIT_MS["d"]
 
 UNIT_NUMBER_MAX = 999_999
 """In a `Duration`."""
@@ -37,14 +41,21 @@ def labels_features(spec: FeatureSpec, name: str) -> list[tuple[int, LabelsFeatu
 class Labelled:
     """Of up to `ids_max` ids of one entity. spec: of the entity (`entities.derived`)."""
 
-    def __init__(self, spec: FeatureSpec, name: str, ids_max: int) -> None:
+    def __init__(self, spec: FeatureSpec, name: str, ids_max: int, known_after_days: int | None = None) -> None:
+        """known_after_days: when a file's verdicts are known, in UTC days; by default within each feature's delay."""
         self._features = labels_features(spec, name)
         self._specs = _specs(spec, name)
+        self.subjects = [SUBJECT] if counts_subjects(spec, name) else []
+        """The columns that are read beside the entity's ids."""
         self._windows = [window.duration for window in self._specs[0].windows]
         widths = {window.duration: window.bucket_ms for window in self._specs[0].windows}
-        self._back_ms = sorted({duration_ms(f.label_delay) + widths[f.window] for _, f in self._features})
-        self._at = [self._back_ms.index(duration_ms(f.label_delay) + widths[f.window]) for _, f in self._features]
+        back_ms = [delayed.back_ms(duration_ms(f.label_delay), widths[f.window]) for _, f in self._features]
+        self._back_ms = sorted(set(back_ms))
+        self._at = [self._back_ms.index(one) for one in back_ms]
         self._apart_ms = min(duration_ms(feature.label_delay) for _, feature in self._features)
+        self._known_after_days = known_after_days
+        self._to_come: deque[tuple[int, TransactionColumns, NDArray[np.bool_]]] = deque()
+        """UTC days of a file whose frauds no one knows of yet: payments, and which were none."""
         self._ids_max = ids_max
         self._histories = self._made()
 
@@ -70,13 +81,25 @@ class Labelled:
         is_fraud: bool[n], where verdicts are known beforehand, as in a file; a stream gives each to `judge`.
         """
         times = np.ascontiguousarray(columns.event_time_ms, np.int64)
-        named = TransactionColumns({ID: ids, SUBJECT: columns.ids[SUBJECT]}, times, columns.amount)
-        for start, end in _parts(times, self._apart_ms):
+        named = TransactionColumns(
+            {ID: ids, **{field: columns.ids[field] for field in self.subjects}}, times, columns.amount
+        )
+        for start, end in _parts(times, self._apart_ms, by_day=self._known_after_days is not None):
             part = named[start:end]
+            self._come(int(times[start]) // DAY_MS)
             self._read(part, matrix[start:end])
             self._fold("payments", part, late[start:end].copy())
             if is_fraud is not None and (known := is_fraud[start:end] & ~late[start:end]).any():
-                self._fold("frauds", part, ~known)
+                if self._known_after_days is None:
+                    self._fold("frauds", part, ~known)
+                else:
+                    self._to_come.append((int(times[start]) // DAY_MS, part, ~known))
+
+    def _come(self, today: int) -> None:
+        """Frauds whose day is so far back that they are known by now."""
+        while self._to_come and self._to_come[0][0] < today - (self._known_after_days or 0):
+            _, payments, no_frauds = self._to_come.popleft()
+            self._fold("frauds", payments, no_frauds)
 
     def judge(self, id_: str, subject: str, event_time_ms: int, *, fraud: bool) -> None:
         """A payment of this id turned out to be a fraud; or, taking that back, none."""
@@ -87,10 +110,12 @@ class Labelled:
     def _fold(
         self, history: str, columns: TransactionColumns, late: NDArray[np.bool_], back_ms: int = 0
     ) -> NDArray[np.float32]:
-        """float32[n, 2 * windows]: payments and subjects in each window that ends `back_ms` ago, with one of the present."""
-        keys = {field: columns.keys(field) for field in (ID, SUBJECT)}
+        """float32[n, windows, or twice as many]: payments, and subjects where they are asked for, in each window that ends
+        `back_ms` ago, with one of the present.
+        """
+        keys = {field: columns.keys(field) for field in (ID, *self.subjects)}
         times = columns.event_time_ms - back_ms
-        found = np.empty((len(times), 2 * len(self._windows)), np.float32)
+        found = np.empty((len(times), (1 + len(self.subjects)) * len(self._windows)), np.float32)
         self._histories[history].fold(columns, keys, times, columns.amount, late, found)
         return found
 
@@ -111,10 +136,9 @@ class Labelled:
                 count, known = payments[:, window] - 1, frauds[:, window] - withdrawn[:, window]
                 if feature.aggregation == "fraud_subject_rate":
                     known, count = frauds[:, number + window] - 1, payments[:, number + window] - 1
-                value = count if feature.aggregation == "count" else np.maximum(known, 0)
-                if feature.aggregation.endswith("rate"):
-                    value = np.minimum(np.divide(value, count, out=np.zeros_like(value), where=count > 0), 1)
-                matrix[:, column] = np.log1p(value) if feature.transform == "log1p" else value
+                part = count if feature.aggregation == "count" else np.maximum(known, 0)
+                is_share = feature.aggregation.endswith("rate")
+                delayed.fill(part, count, is_share, feature.transform == "log1p", matrix[:, column])
 
     def capture(self) -> Capture:
         """All as it is now, under names of its own."""
@@ -152,10 +176,9 @@ def _specs(spec: FeatureSpec, name: str) -> tuple[FeatureSpec, FeatureSpec, Feat
     width = max(window.bucket_ms for window in windows)
     delay_ms = max(duration_ms(feature.label_delay) for feature in features) + width
     longest_ms = max(window.duration_ms for window in windows)
-    counted_by: tuple[tuple[str, Aggregation, str | None], ...] = (
-        ("payments", "count", None),
-        ("subjects", "distinct", SUBJECT),
-    )
+    counted_by: list[tuple[str, Aggregation, str | None]] = [("payments", "count", None)]
+    if counts_subjects(spec, name):
+        counted_by.append(("subjects", "distinct", SUBJECT))
     counted = [
         WindowFeature(
             name=f"{what}_{number}", kind="window", key=ID, aggregation=aggregation, window=window.duration, of=of
@@ -187,17 +210,20 @@ def _duration(least_ms: int) -> str:
     raise ValueError(f"{least_ms} ms is longer than a duration can be")
 
 
-def _parts(times: NDArray[np.int64], apart_ms: int) -> Iterator[tuple[int, int]]:
-    """Stretches of payments none of which another's window can see: of times less than `apart_ms` apart."""
+def _parts(times: NDArray[np.int64], apart_ms: int, *, by_day: bool) -> Iterator[tuple[int, int]]:
+    """Stretches of payments none of which another's window can see: of times less than `apart_ms` apart. by_day: and of one
+    UTC day.
+    """
     if not len(times):
         return
-    if int(times.max()) - int(times.min()) < apart_ms:
+    if not by_day and int(times.max()) - int(times.min()) < apart_ms:
         yield 0, len(times)
         return
     start, lowest, highest = 0, int(times[0]), int(times[0])
     for row, time in enumerate(times.tolist()):
+        begins_day = by_day and time // DAY_MS != lowest // DAY_MS
         lowest, highest = min(lowest, time), max(highest, time)
-        if highest - lowest >= apart_ms:
+        if highest - lowest >= apart_ms or begins_day:
             yield start, row
             start, lowest, highest = row, time, time
     yield start, len(times)

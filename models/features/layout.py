@@ -17,7 +17,7 @@ from models.features.inputs import text_fields
 from models.features.memory import MemoryFeature, MemoryProgram
 from schemas.feature_kinds.base import IdField
 from schemas.feature_kinds.event import CalendarFeature, FieldFeature
-from schemas.feature_kinds.history import SinceFeature, WindowFeature
+from schemas.feature_kinds.history import LabelsFeature, SinceFeature, WindowFeature
 from schemas.feature_spec import FeatureSpec, Window
 
 _CALENDAR = {"hour": kernel.HOUR, "is_night": kernel.IS_NIGHT, "is_weekend": kernel.IS_WEEKEND}
@@ -107,8 +107,14 @@ def id_fields(spec: FeatureSpec) -> frozenset[IdField]:
 def entity_fields(spec: FeatureSpec, name: str) -> frozenset[IdField]:
     """Every id of the source's that features of an entity read."""
     read = {*spec.entities[name].fields, *counted_fields(spec, name), *memory.texts_read(spec)}
-    read |= {"card_id"} if name in spec.labelled else set()
+    read |= {"card_id"} if counts_subjects(spec, name) else set()
     return read_for(spec, frozenset(read))
+
+
+def counts_subjects(spec: FeatureSpec, name: str) -> bool:
+    """Whether what labels say of an entity is asked by subject, too."""
+    asked = (feature for feature in spec.features if isinstance(feature, LabelsFeature) and feature.key == name)
+    return any(feature.aggregation == "fraud_subject_rate" for feature in asked)
 
 
 def number_fields(spec: FeatureSpec) -> frozenset[str]:

@@ -19,16 +19,14 @@ from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.derived import read_for
 from models.features.entities import EntityFold, derived, entity_ids
 from models.features.fold import fold
-from models.features.history_profiles import HistoryProfiles
 from models.features.layout import entity_fields, id_fields, number_fields, used_keys
 from models.features.layout import places as entity_places
 from models.features.state import FeatureState
-from models.features.terminal_days import DAY_MS
-from schemas.feature_kinds.history import ProfileFeature
+from models.features.terminals import NAME as TERMINAL
+from models.features.terminals import as_entity, profile_places
 from schemas.feature_spec import FeatureSpec
 
 BATCH = 10_000
-PROFILED = ("event_time_ms", "terminal_id", "is_fraud")
 
 Rows = Mapping[str, Any]
 """Columns of n payments: event_time_ms, amount, the ids of the spec (`columns_read`); is_fraud where it reads labels."""
@@ -76,18 +74,10 @@ def partition_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
 def terminal_features(spec: FeatureSpec, rows: Rows) -> NDArray[np.float32]:
     """float32[n, F] of all payments of some terminals, in the rows' order; everything but the profile features is 0.
 
-    A payment sees the days before its own, and the frauds among them (is_fraud) whose label delay has passed.
+    Of the days that end a label delay before a payment's own, it sees payments and the frauds among them (is_fraud).
     """
-    times = np.asarray(rows["event_time_ms"], np.int64)
-    terminals, is_fraud = np.asarray(rows["terminal_id"], object), np.asarray(rows["is_fraud"], np.bool_)
-    history = HistoryProfiles(spec.label_delay_days)
-    features = np.zeros((len(times), len(spec.features)), np.float32)
-    for day, places in _by(times // DAY_MS):
-        ids = terminals[places].tolist()
-        known = np.zeros((len(places), len(spec.features)), np.float32)
-        history.on(day).fill(spec, ids, times[places], known)
-        features[places] = known
-        history.add(day, ids, is_fraud[places])
+    features = np.zeros((len(rows["event_time_ms"]), len(spec.features)), np.float32)
+    features[:, profile_places(spec)] = entity_features(as_entity(spec), TERMINAL, rows)
     return features
 
 
@@ -126,8 +116,8 @@ def history_features(
         (partition_features, tuple(cards), places) for _, places in _by(np.asarray(partition, np.int64))
     ]
     if spec.profiled:
-        _, terminal = np.unique(np.asarray(rows["terminal_id"], str), return_inverse=True)
-        tasks += [(terminal_features, PROFILED, places) for _, places in _by(terminal % processes)]
+        wanted, which = _entity_groups(as_entity(spec), TERMINAL, rows, processes)
+        tasks += [(terminal_features, wanted, places) for _, places in _by(which)]
     for name in spec.stages:
         wanted, which = _entity_groups(spec, name, rows, processes)
         tasks += [(functools.partial(_entity_task, name), wanted, places) for _, places in _by(which)]
@@ -146,9 +136,10 @@ def _written(spec: FeatureSpec, function: Callable[..., NDArray[np.float32]]) ->
     """The columns that a function fills."""
     if isinstance(function, functools.partial):
         return np.array([spec.names.index(name) for name in derived(spec, function.args[0]).names], np.int64)
-    profiled = np.array([isinstance(feature, ProfileFeature) for feature in spec.features])
-    keyed = np.isin(np.arange(len(spec.features)), entity_places(spec))
-    return np.flatnonzero(profiled if function is terminal_features else ~profiled & ~keyed)
+    if function is terminal_features:
+        return profile_places(spec)
+    elsewhere = np.concatenate([profile_places(spec), entity_places(spec)])
+    return np.setdiff1d(np.arange(len(spec.features)), elsewhere)
 
 
 def _columns_of(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled
-from models.features import text_arrays
+from models.features import delayed, text_arrays
 from models.features.capture import Capture
 from models.features.history import Arrays, FeatureStateError
 from models.features.terminal_days import DAY_MS
@@ -117,7 +117,7 @@ class TerminalProfiles:
             self._sums,
             self._last_day,
             rows,
-            times // DAY_MS - spec.label_delay_days - 1,
+            (times - delayed.back_ms(spec.label_delay_days * DAY_MS, DAY_MS)) // DAY_MS,
             np.array([column for column, _ in wanted], np.int64),
             np.array([feature.window_days for _, feature in wanted], np.int64),
             np.array([feature.aggregation == "fraud_rate" for _, feature in wanted], np.bool_),
@@ -267,7 +267,5 @@ def _fill(sums, last_days, rows, window_last_days, columns, window_days, rate, l
                     payments += sums[row, PAYMENTS, day % PROFILE_DAYS]
                     frauds += sums[row, FRAUDS, day % PROFILE_DAYS]
                 back += 1
-            value = 1.0 * payments
-            if rate[feature]:
-                value = min(max(frauds / payments, 0.0), 1.0) if payments > 0 else 0.0
-            matrix[place, columns[feature]] = np.log1p(value) if log1p[feature] else value
+            part = frauds if rate[feature] else payments
+            matrix[place, columns[feature]] = delayed.value(part, payments, rate[feature], log1p[feature])

@@ -1,4 +1,4 @@
-"""What a file of payments says of the terminals; scores and features written back beside it: CSV or Parquet."""
+"""A file of payments read; scores and features written back beside it: CSV or Parquet."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +18,8 @@ from schemas.feature_kinds.base import ID_FIELDS
 from schemas.feature_spec import FeatureSpec
 from schemas.source_spec import SourceSpec
 from services.cli.frames import write_whole
-from services.scorer.offline import Judged, Labelled
+from services.scorer.offline import Judged
 
-DAY_MS = 86_400_000
 FIX = ": correct it or leave the payment out"
 
 
@@ -59,14 +58,6 @@ def whole(fields: pl.DataFrame, path: Path, source: SourceSpec | None) -> pl.Dat
 def ids_max(fields: pl.DataFrame, spec: FeatureSpec) -> int:
     """How many ids a field has, at most."""
     return max(fields[field].n_unique() for field in {*ID_FIELDS, *id_fields(spec)} if field in fields)
-
-
-def labelled(fields: pl.DataFrame, spec: FeatureSpec, delay_days: int | None) -> Labelled:
-    """What the payments of `read` say of the terminals. delay_days: by default the spec's."""
-    label_delay_days = spec.label_delay_days if delay_days is None else delay_days
-    day = (fields["event_time_ms"] // DAY_MS).fill_null(strategy="forward").fill_null(0)
-    terminals = fields["terminal_id"].fill_null("").to_list()
-    return Labelled(day.to_numpy(), terminals, fields["is_fraud"].to_numpy(), label_delay_days)
 
 
 def write_features(

@@ -8,7 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.bundle.files import BundleError
 from models.bundle.persons import StepRule
+from schemas.approval import Subject
 from services.clock import wall_ms
+from services.commanding import change
 from services.console.app import application
 from services.console.audit import AuditTrail, Doing, newest
 from services.console.bulk import Bulk
@@ -18,8 +20,10 @@ from services.console.oidc import Provider
 from services.console.overview import Overview
 from services.console.pages import environment
 from services.console.payments import PaymentFollower
+from services.console.promotions import Promotions
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
+from services.console.sending import Sender
 from services.console.server import check, serve
 from services.console.sessions import Sessions
 from services.console.users import UserFileError, Users
@@ -34,10 +38,11 @@ from services.privacy.subject_keys import subject_keys
 from services.settings.audit import AuditSettings, audit_key
 from services.settings.bundles import BundleSettings
 from services.settings.console import ConsoleSettings
+from services.settings.credit import CreditSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.persons import PersonsSettings
-from services.settings.policy import PolicySettings
+from services.settings.policy import CreditPolicySettings, PolicySettings
 from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
@@ -72,6 +77,8 @@ async def start(*, rebuild: bool = False) -> None:
     request_h = load(PersonsSettings).request_h if rule is not None or needs_second("list") else None
     keys = subject_keys(load(SubjectSettings))
     desk = Desk(settings, queries, writer, users, environment(), bulk, overview, keys, request_h, payments, rule)
+    if (promotions := _promotions(runtime)) is not None:
+        desk.promotions, desk.sender = promotions, Sender(promotions, change, writer.request, trail.noted)
     listening = listen(settings, "ASSAY_CONSOLE_", backlog=256)
     try:
         trail.last = await newest(kafka, topics)
@@ -80,15 +87,13 @@ async def start(*, rebuild: bool = False) -> None:
         await follower.start(rebuild=rebuild)
         await bulk.start()
         await payments.start()
-        watching = asyncio.create_task(_watch(follower, bulk, gate, shown, stop))
+        watching = asyncio.create_task(_watch(follower, desk, gate, shown, stop))
         host, port = listening.getsockname()[:2]
         log.info("console.started", http=f"{host}:{port}", at_ms=wall_ms())
         app = application(desk, gate, TABLE, metrics.registry, lambda: follower.ready, provider)
         await serve(app, listening, settings, shown, stop)
         watching.cancel()
-        if why := bulk.ended:
-            raise AssayError(why)
-        await bulk.finish()
+        await _finish(desk)
     except SQLAlchemyError as error:
         raise AssayError(
             f"The console's database failed ({type(error).__name__}): check that it can be reached and written."
@@ -109,6 +114,15 @@ async def start(*, rebuild: bool = False) -> None:
     log.info("process.stopped")
 
 
+async def _finish(desk: Desk) -> None:
+    """What is on its way is written, or taken back. Raises AssayError where actions no longer were."""
+    if desk.sender is not None:
+        await desk.sender.stop()
+    if why := desk.bulk.ended:
+        raise AssayError(why)
+    await desk.bulk.finish()
+
+
 def _users(settings: ConsoleSettings) -> Users:
     try:
         return Users(settings.users_file, missing_ok=settings.oidc_issuer is not None)
@@ -123,12 +137,32 @@ def _rule() -> StepRule | None:
         raise AssayError(str(error)) from None
 
 
-async def _watch(follower: ModelFollower, bulk: Bulk, gate: Gate, metrics: ConsoleMetrics, stop: asyncio.Event) -> None:
-    """Once a second: show what is, end with what we follow."""
+def _promotions(runtime: RuntimeSettings) -> Promotions | None:
+    """None where there is no registry. Raises SettingsError."""
+    bundles = load(BundleSettings)
+    if bundles.registry_url is None:
+        return None
+    groups: dict[Subject, str] = {"bundle": runtime.group, "policy": runtime.group}
+    groups["credit_policy"] = load(CreditSettings).group
+    request_h = load(PersonsSettings).request_h
+    return Promotions(bundles, load(PolicySettings), load(CreditPolicySettings), groups, request_h, needs_second)
+
+
+def _take_persons(desk: Desk) -> None:
+    """Who signs is as the file has it now; one that cannot be read leaves those of before."""
+    try:
+        desk.rule = _rule()
+    except AssayError as error:
+        log.error("console.persons_unread", why=str(error))
+
+
+async def _watch(follower: ModelFollower, desk: Desk, gate: Gate, metrics: ConsoleMetrics, stop: asyncio.Event) -> None:
+    """Once a second: show what is, take over who signs, end with what we follow."""
     while not stop.is_set():
         await asyncio.sleep(WATCH_S)
         metrics.sessions.set(len(gate.sessions))
-        if (why := follower.ended or bulk.ended) is not None:
+        _take_persons(desk)
+        if (why := follower.ended or desk.bulk.ended) is not None:
             log.error("process.background_ended", why=why)
             stop.set()
 

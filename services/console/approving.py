@@ -1,6 +1,7 @@
 """Requests for changes that need a second person: of lists, done on approval; of bundles and policies, done by a command.
 
-Where persons have to sign, a change is prepared and rejected here, and signed by their commands: no one's key is on the server.
+Where persons have to sign, a change is prepared and rejected here, and signed on its own page or by commands, with keys that
+are on their machines: no one's key is on the server.
 """
 
 import asyncio
@@ -68,7 +69,7 @@ async def answered(desk: "Desk", asked: Asked) -> Response:
     if request is None:
         raise RefusedError(404, "There is no such request.")
     if verb == "approve" and desk.rule is not None:
-        words = f"An approval has to be signed, and no one's key is here: assay approvals approve {request.request_id}"
+        words = f"An approval has to be signed, and no one's key is here: sign it on the page of {request.request_id}."
         return await _page(desk, asked, 409, words)
     try:
         given = answer(request, verb, asked.user.name, asked.text("note")[:1000])  # type: ignore[arg-type]
@@ -79,4 +80,5 @@ async def answered(desk: "Desk", asked: Asked) -> Response:
         request.approvals.append(given)
         await desk.writer.carry_out(request)
         await desk.writer.request(answer(request, "done", asked.user.name))
-    return RedirectResponse("/approvals", 303)
+    is_step = verb == "approve" and request.statement.subject != "list"
+    return RedirectResponse(f"/approvals/{request.request_id}" if is_step else "/approvals", 303)

@@ -23,6 +23,7 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 CARD_NUMBER = "(left out: it holds a card number)"
 SHOWN_FIELDS = (
     "action", "assignee", "overrule", "hours", "list_name", "purpose", "days", "case", "case_id", "cases", "request",
+    "subject", "step", "channel", "version",
 )  # fmt: skip
 """Fields of forms that the trail repeats; never a password, nor free text but the reason."""
 REASON_FIELDS = ("reason", "note")

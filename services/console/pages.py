@@ -15,6 +15,7 @@ from services.clock import wall_ms
 from services.console.bulk import Batch
 from services.console.model import severity
 from services.console.payments import Known, hash_of
+from services.console.promotions import SUBJECTS
 from services.console.queries import Version
 from services.console.timeline import Payment
 from services.text import masked
@@ -74,6 +75,7 @@ def environment() -> Environment:
         "words_of_budget": BUDGET_WORDS,
         "words_of_channel": CHANNEL_WORDS,
         "words_of_step": STEP_WORDS,
+        "words_of_subject": SUBJECTS,
     }
     return made
 

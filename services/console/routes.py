@@ -11,21 +11,34 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from models.bundle.persons import StepRule
 from schemas.case import Case
+from services.approvals import Request as Change
 from services.cases.rules import standing, waiting
 from services.clock import wall_ms
-from services.console import approving, bulk_pages, overview_pages, pages, second_person, unmasking
+from services.console import (
+    approving,
+    bulk_pages,
+    overview_pages,
+    pages,
+    promotion_pages,
+    request_pages,
+    second_person,
+    unmasking,
+)
 from services.console.bulk import Bulk
 from services.console.model import SEVERE
 from services.console.overview import Overview
 from services.console.payments import Known, PaymentFollower
+from services.console.promotions import Promotions
 from services.console.queries import STATES, Counts, Filter, Queries
 from services.console.roles import Permission
+from services.console.sending import Sender
 from services.console.timeline import SHOWN_MAX, timeline
 from services.console.users import Users
 from services.console.web import Asked, Handler, RefusedError
 from services.console.writer import ActionWriter, Result, UnusableError, usable_action, usable_entry
 from services.privacy.subject_keys import SubjectKeys
 from services.settings.console import ConsoleSettings
+from services.trusted_persons import needs_second
 
 HOUR_MS = 3600 * 1000
 DAY_MS = 24 * HOUR_MS
@@ -63,6 +76,10 @@ class Desk:
     """What knows a card's payments that are no alerts."""
     rule: StepRule | None = None
     """Who has to sign lists, bundles and policies. The console holds no one's key: who signs does it with `assay approvals`."""
+    promotions: Promotions | None = None
+    """What is promoted; None where there is no registry."""
+    sender: Sender | None = None
+    """What sends what was signed."""
     taking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def render(self, name: str, asked: Asked | None, status: int = 200, **values: Any) -> HTMLResponse:
@@ -96,6 +113,10 @@ class Desk:
         """The card's payments as far as they are known. Blocks."""
         payments = self.payments.payments if self.payments is not None else None
         return payments.of(card_id, SHOWN_MAX) if payments is not None else []
+
+    def needs_second(self, change: Change) -> bool:
+        """Whether it waits for another person than who asked."""
+        return (self.rule is not None and self.rule.signatures_min > 1) or needs_second(change.statement.subject)
 
     async def case(self, asked: Asked) -> Case:
         """The case of the path. Raises RefusedError."""
@@ -400,7 +421,16 @@ TABLE: tuple[Route, ...] = (
     Route("POST", "/cases/{case_id}/approve", "approve", second_person.answer),
     Route("POST", "/cases/{case_id}/withdraw", "decide", second_person.withdraw),
     Route("GET", "/approvals", "look", approving.show),
+    Route("GET", "/approvals/{request_id}", "look", request_pages.show),
     Route("POST", "/approvals/{request_id}", "approve", approving.answered),
+    Route("GET", "/approvals/{request_id}/live", "look", request_pages.live),
+    Route("POST", "/approvals/{request_id}/file", "approve", request_pages.file),
+    Route("POST", "/approvals/{request_id}/sign", "approve", request_pages.sign),
+    Route("POST", "/approvals/{request_id}/send", "promote", request_pages.send),
+    Route("GET", "/promotions", "oversee", promotion_pages.show),
+    Route("POST", "/promotions", "promote", promotion_pages.ask_for),
+    Route("GET", "/promotions/step", "promote", promotion_pages.step),
+    Route("GET", "/promotions/report/{version}", "oversee", promotion_pages.report),
     Route("GET", "/cases/{case_id}/unmask", "unmask", unmasking.ask),
     Route("POST", "/cases/{case_id}/unmask", "unmask", unmasking.unmask),
     Route("GET", "/overview", "oversee", overview_pages.show),

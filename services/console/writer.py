@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from models.bundle.persons import StepRule
 from schemas import codec
 from schemas.approval import ApprovalRecord
 from schemas.base import Message
@@ -16,6 +17,7 @@ from schemas.topics import APPROVALS, AUDIT, CASE_ACTIONS, LISTS
 from services.approvals import Request, approved_entries, read_requests
 from services.cases.desk import partition_of
 from services.console.follower import ModelFollower
+from services.console.listed import has_newer
 from services.console.queries import Queries
 from services.errors import AssayError
 from services.kafka import client as connections
@@ -123,10 +125,20 @@ class ActionWriter:
         except (KafkaError, AssayError) as error:
             raise UnwrittenError(type(error).__name__) from None
 
-    async def carry_out(self, request: Request) -> None:
-        """Write the list entries of an approved request. Raises UnwrittenError."""
-        for key, value in approved_entries(request):
+    async def carry_out(self, request: Request, rule: StepRule | None = None) -> None:
+        """Write the list entries of an approved request. rule: with signatures, as it counts them. Raises UnwrittenError."""
+        for key, value in approved_entries(request, rule):
             await self._write(LISTS.full_name(self._prefix), key, value, None)
+
+    async def has_newer(self, request: Request, rule: StepRule) -> bool:
+        """Whether the list says something of its entries already that is as new. Reads the whole topic.
+
+        Raises UnwrittenError; AssayError where we may not read it.
+        """
+        try:
+            return await has_newer(self._kafka, self._topics, request.record.entries, rule)
+        except KafkaError as error:
+            raise UnwrittenError(type(error).__name__) from None
 
     async def note(self, key: bytes, value: bytes) -> int:
         """A record of the audit trail; its offset. Raises UnwrittenError."""

@@ -2,13 +2,14 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import structlog
 from aiokafka import TopicPartition
 
 from schemas.topics import APPLICATIONS, CREDIT_CONTROL, CREDIT_OUTPUTS
 from services.credit.model import load_session
-from services.credit.policies import Policies, PolicyLoader, PolicySwapper
+from services.credit.policies import CommandReader, Policies, program_beside
 from services.credit.processor import CreditProcessor, Model
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
 from services.engine.duplicates import warm
@@ -17,6 +18,7 @@ from services.engine.tables import FollowedTable
 from services.kafka.topics_admin import read_unbounded_stamps
 from services.observability import logs
 from services.observability.metrics import Metrics
+from services.policy_commands import PolicyLoader
 from services.settings.bundles import BundleSettings
 from services.settings.credit import CreditSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
@@ -51,18 +53,18 @@ async def start() -> None:
     warm()
     model = Model(session, ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model"))
     letters = DeadLetterWriter(privacy_key(runtime))
-    loader = PolicyLoader(load(CreditPolicySettings), bundles, bundle)
+    loader = PolicyLoader(load(CreditPolicySettings), bundles, partial(program_beside, bundle=bundle))
     policies = Policies(metrics, *loader.first())
     guard = command_guard(bundles, loader.settings)
-    swapper = PolicySwapper(policies, loader, runtime.group, metrics, guard)
-    swapper.follow(FollowedTable(CREDIT_CONTROL, kafka, topics.topic_prefix, swapper.take, metrics))
+    commands = CommandReader(policies, loader, runtime.group, metrics, guard)
+    commands.follow(FollowedTable(CREDIT_CONTROL, kafka, topics.topic_prefix, commands.take, metrics))
 
     def make_processor(source: TopicPartition) -> CreditProcessor:
         return CreditProcessor(source.partition, topics.topic_prefix, model, runtime, letters, metrics, policies)
 
     if unbounded := await read_unbounded_stamps(kafka, topics, APPLICATIONS):
         log.warning("timestamps.unbounded", next_step=unbounded)
-    service = Service([APPLICATIONS], CREDIT_OUTPUTS, make_processor, [swapper], (CREDIT_CONTROL,))
+    service = Service([APPLICATIONS], CREDIT_OUTPUTS, make_processor, [commands], (CREDIT_CONTROL,))
     await run_processor(service, Environment(kafka, topics, runtime, metrics))
 
 

@@ -13,9 +13,9 @@ from schemas.credit import ADVERSE_ACTIONS_MAX, OF_CREDIT_POLICIES, CreditDecisi
 from schemas.manifest import Thresholds
 from schemas.topics import CREDIT_CONTROL_ANSWERS, CREDIT_DECISIONS, CREDIT_SCORES, position_headers
 from services.credit.admit import Admitted
-from services.credit.policies import Acknowledgement
 from services.credit.ruling import Decided
 from services.engine.batches import Write
+from services.policy_commands import Acknowledgement
 
 WHO = f"credit {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
@@ -73,7 +73,7 @@ class Emitter:
         """A partition's acknowledgement of a command."""
         write, command = Write(self._prefix + CREDIT_CONTROL_ANSWERS.name), answer.command
         control = acknowledgement_of(
-            command, answer.holds, WHO, now_ms, why=answer.why, partition=partition, from_offset=from_offset
+            command, answer.current_bundle, WHO, now_ms, why=answer.reason, partition=partition, from_offset=from_offset
         )
         write.append(acknowledgement_key(command.group, command.channel, partition), codec.write(control), [])
         return write

@@ -12,12 +12,12 @@ from models.features.capture import Arrays, Capture
 from models.policy.program import Program
 from models.scoring.adverse_action import adverse_reasons
 from models.scoring.session import ModelSession
-from schemas.control import PolicyChannel
+from schemas.control import Channel
 from schemas.topics import DEAD_LETTERS
 from services.clock import monotonic_s, wall_ms
 from services.credit.admit import Admission, Admitted
 from services.credit.emit import Emitter, Identity, Judged
-from services.credit.policies import Acknowledgement, Policies
+from services.credit.policies import Policies
 from services.credit.ruling import decide
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
@@ -26,6 +26,7 @@ from services.engine.faults import Fault, TimeLimits, count_faults
 from services.engine.placement import Subjects
 from services.observability.metrics import Metrics
 from services.observability.policy_metrics import count_rule_hits
+from services.policy_commands import Acknowledgement
 from services.settings.processing import RuntimeSettings
 
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class CreditProcessor:
     ) -> None:
         """policies: what decides behind the scores; without, the bundle's thresholds alone do."""
         self._policies = policies or Policies(metrics)
-        self._partition, self._answered = partition, dict[PolicyChannel, Acknowledgement]()
+        self._partition, self._answered = partition, dict[Channel, Acknowledgement]()
         self._next_offset: int | None = None
         self._prefix, self._model, self._runtime = prefix, model, runtime
         self._letters, self._metrics, self._label = letters, metrics, str(partition)
@@ -146,7 +147,7 @@ class CreditProcessor:
             risk.shadow_changes.inc(sum(one != other for one, other in pairs))
         count_rule_hits(risk, decided.rules, decided.shadow_rules)
 
-    def _due_answers(self, answers: Mapping[PolicyChannel, Acknowledgement], from_offset: int | None) -> list[Write]:
+    def _due_answers(self, answers: Mapping[Channel, Acknowledgement], from_offset: int | None) -> list[Write]:
         """Acknowledgements that this partition has not written yet, in the transaction from which on they hold."""
         writes: list[Write] = []
         for channel, answer in answers.items():

@@ -7,8 +7,10 @@ from typing import Any
 
 from aiokafka.errors import IncompatibleBrokerVersion
 from aiokafka.protocol.abstract import AbstractType
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
+
+from services.kafka.one_version import OneVersion
 
 NO_ID = bytes(16)
 
@@ -86,18 +88,6 @@ class _TopicIdsStruct(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _TopicIdsRequest(Request[_TopicIdsStruct]):  # type: ignore[misc]
-    API_KEY = 3
-
-    def __init__(self, topics: Sequence[str]) -> None:
-        self._topics = list(topics)
-
-    def build(self, request_struct_class: Any) -> Any:
-        """Of the one version."""
-        topics: list[Any] = [(NO_ID, topic, {}) for topic in self._topics]
-        return request_struct_class(topics, False, False, False, {})
-
-
 async def topic_ids(client: Any, topics: Sequence[str]) -> dict[str, str]:
     """The id of each topic for which a broker gives one, as hex; older brokers give none. Raises KafkaError.
 
@@ -105,7 +95,8 @@ async def topic_ids(client: Any, topics: Sequence[str]) -> dict[str, str]:
     """
     node = client.get_random_node()
     try:
-        answer = await client.send(node, _TopicIdsRequest(topics))
+        asked = _TopicIdsStruct([(NO_ID, topic, {}) for topic in topics], False, False, False, {})
+        answer = await client.send(node, OneVersion(asked))
     except (IncompatibleBrokerVersion, NotImplementedError):
         return {}
     found = answer.to_object()["topics"]

@@ -14,12 +14,13 @@ from services.engine.duplicates import warm as warm_duplicates
 from services.engine.origin import Origins
 from services.engine.process import Environment, Service, main, run_processor
 from services.entities.chain import Chain
-from services.entities.labels import LabelProcessor
+from services.entities.labels import by_entity
 from services.entities.routing import RoutingProcessor
 from services.entities.stage import StageProcessor
 from services.errors import AssayError
 from services.observability import logs
 from services.observability.metrics import Metrics
+from services.profiler.labels import LabelLimits, LabelProcessor
 from services.scorer.processor import Limits
 from services.settings.bundles import BundleSettings
 from services.settings.entities import EntitiesSettings
@@ -48,11 +49,13 @@ async def start(*, only_stages: bool = False) -> None:
         warm(derived(chain.spec, name))
     warm_duplicates()
     frauds_max = load(ProfilerSettings).frauds_max if chain.spec.labelled else 0
+    counted = by_entity(topics.topic_prefix, chain)
+    of_labels = LabelLimits(limits.message_bytes_max, limits.times, frauds_max, limits.scan_ids)
 
     def make_processor(partition: TopicPartition) -> Processor:
         parts = partition, topics.topic_prefix, chain, limits
         if partition.topic == topics.topic_prefix + LABELS.name:
-            return LabelProcessor(*parts, frauds_max, letters, metrics)
+            return LabelProcessor(partition, topics.topic_prefix, counted, of_labels, letters, metrics)
         is_stage = partition.topic == topics.topic_prefix + ENTITY_EVENTS.name
         made = StageProcessor if is_stage else RoutingProcessor
         return made(*parts, letters, metrics)

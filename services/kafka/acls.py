@@ -44,6 +44,7 @@ def grants(access: Access, topic_prefix: str = "", group: str | None = None) -> 
     group = group or GROUPS.get(access.group_of, "")
     found = {Grant("topic", topic.full_name(topic_prefix), "Read") for topic in (*access.reads, *access.grouped)}
     found |= {Grant("topic", topic.full_name(topic_prefix), "Write") for topic in access.writes}
+    found |= {Grant("topic", topic.full_name(topic_prefix), "Describe") for topic in access.describes}
     if access.grouped:
         found |= {Grant("group", group + suffix, "Read") for suffix in access.group_suffixes}
     lagging, topics = access.lag_of

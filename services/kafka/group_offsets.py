@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import CoordinationType
 from aiokafka.errors import GroupAuthorizationFailedError, ProducerFenced
 from aiokafka.producer.sender import TxnOffsetCommitHandler
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.types import (
     CompactArray,
     CompactString,
@@ -22,6 +22,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from services.kafka.one_version import OneVersion
 
 NOT_A_MEMBER = (22, 25, 82)
 """ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID and FENCED_INSTANCE_ID, which the client does not know."""
@@ -106,16 +108,6 @@ class _Struct(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _MemberOffsets(Request[_Struct]):  # type: ignore[misc]
-    API_KEY = 28
-
-    def __init__(self, *fields: Any) -> None:
-        self._fields = fields
-
-    def build(self, request_struct_class: Any) -> Any:
-        return request_struct_class(*self._fields, {})
-
-
 class _Handler(TxnOffsetCommitHandler):  # type: ignore[misc]
     """The client's own, with our request, and with the answers that only it is given."""
 
@@ -123,20 +115,23 @@ class _Handler(TxnOffsetCommitHandler):  # type: ignore[misc]
         super().__init__(sender, offsets, group)
         self._member = member
 
-    def create_request(self) -> _MemberOffsets:
+    def create_request(self) -> OneVersion:
         manager, member = self._sender._txn_manager, self._member
         topics: dict[str, list[tuple[Any, ...]]] = {}
         for at, offset in sorted(self._offsets.items()):
             topics.setdefault(at.topic, []).append((at.partition, offset.offset, -1, offset.metadata, {}))
-        return _MemberOffsets(
-            manager.transactional_id,
-            self._group_id,
-            manager.producer_id,
-            manager.producer_epoch,
-            member.generation,
-            member.id,
-            member.instance,
-            [(topic, partitions, {}) for topic, partitions in topics.items()],
+        return OneVersion(
+            _Struct(
+                manager.transactional_id,
+                self._group_id,
+                manager.producer_id,
+                manager.producer_epoch,
+                member.generation,
+                member.id,
+                member.instance,
+                [(topic, partitions, {}) for topic, partitions in topics.items()],
+                {},
+            )
         )
 
     def handle_response(self, response: _Response) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED
 from aiokafka.errors import KafkaError
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.types import (
     CompactArray,
     CompactString,
@@ -21,6 +21,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from services.kafka.one_version import OneVersion
 
 
 class _ProducersResponse(Response):  # type: ignore[misc]  # the library is untyped
@@ -74,16 +76,6 @@ class _ProducersStruct(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _DescribeProducers(Request[_ProducersStruct]):  # type: ignore[misc]
-    API_KEY = 61
-
-    def __init__(self, source: TopicPartition) -> None:
-        self._source = source
-
-    def build(self, request_struct_class: Any) -> Any:
-        return request_struct_class([(self._source.topic, [self._source.partition], {})], {})
-
-
 class _TransactionsResponse(Response):  # type: ignore[misc]
     API_KEY, API_VERSION = 66, 0
     SCHEMA = Schema(
@@ -114,16 +106,6 @@ class _TransactionsStruct(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _ListTransactions(Request[_TransactionsStruct]):  # type: ignore[misc]
-    API_KEY = 66
-
-    def __init__(self, producer_id: int) -> None:
-        self._producer_id = producer_id
-
-    def build(self, request_struct_class: Any) -> Any:
-        return request_struct_class([], [self._producer_id], {})
-
-
 async def log_ends(
     consumer: AIOKafkaConsumer, sources: Collection[TopicPartition], timeout_s: float
 ) -> dict[TopicPartition, int]:
@@ -139,7 +121,8 @@ async def opener(consumer: AIOKafkaConsumer, source: TopicPartition) -> str:
     client = consumer._client
     try:
         leader = client.cluster.leader_for_partition(source)
-        answer = await client.send(leader, _DescribeProducers(source))
+        asked = _ProducersStruct([(source.topic, [source.partition], {})], {})
+        answer = await client.send(leader, OneVersion(asked))
         ((_, ((_, _, _, producers, _),), _),) = answer.topics
         open_since = [(offset, producer_id) for producer_id, _, _, _, _, offset, _ in producers or () if offset >= 0]
         if not open_since:
@@ -155,7 +138,7 @@ async def opener(consumer: AIOKafkaConsumer, source: TopicPartition) -> str:
 async def _transactional_id(client: Any, producer_id: int) -> str | None:
     """Asked of every broker: only its coordinator knows. None where we may not describe it."""
     for broker in client.cluster.brokers():
-        answer = await client.send(broker.nodeId, _ListTransactions(producer_id))
+        answer = await client.send(broker.nodeId, OneVersion(_TransactionsStruct([], [producer_id], {})))
         for transactional_id, found, _, _ in answer.transactions:
             if found == producer_id:
                 return str(transactional_id)

@@ -18,11 +18,12 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
     for_code,
 )
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from services.errors import AssayError
 from services.kafka.client import admin, connection, retry_transient
+from services.kafka.one_version import OneVersion
 from services.settings.kafka import KafkaSettings
 
 READ, WRITE = 3, 4
@@ -76,24 +77,13 @@ class _MetadataResponse(Response):  # type: ignore[misc]  # the library is untyp
 
 
 class _MetadataStruct(RequestStruct):  # type: ignore[misc]
+    """Version 8, which the library does not have: the first that reports our rights."""
+
     API_KEY, API_VERSION = 3, 8
     RESPONSE_TYPE = _MetadataResponse
     SCHEMA = Schema(
         ("topics", Array(String())), ("may_create", Boolean), ("of_cluster", Boolean), ("of_topics", Boolean)
     )
-
-
-class _MetadataRequest(Request[_MetadataStruct]):  # type: ignore[misc]
-    """Version 8, which the library does not have: the first that reports our rights."""
-
-    API_KEY = 3
-
-    def __init__(self, topics: Collection[str]) -> None:
-        self._topics = list(topics)
-
-    def build(self, request_struct_class: Any) -> Any:
-        """With the rights on topics, without those on the cluster."""
-        return request_struct_class(self._topics, False, False, True)
 
 
 async def _described(client: AIOKafkaAdminClient, group: str) -> dict[str, Any]:
@@ -146,7 +136,8 @@ async def check_rights(kafka: KafkaSettings, wanted: Mapping[str, Collection[int
 
 async def _allowed_on_topics(client: AIOKafkaAdminClient, topics: Collection[str]) -> dict[str, int]:
     """What we may do with each topic, a bit an operation."""
-    answer = await retry_transient(lambda: client._send_request(_MetadataRequest(topics)))
+    of_topics = OneVersion(_MetadataStruct(list(topics), False, False, True))  # not those on the cluster
+    answer = await retry_transient(lambda: client._send_request(of_topics))
     return {
         # a topic that is hidden from us comes without rights, as from a broker that does not know them
         found["topic"]: 0 if found["error_code"] == TOPIC_REFUSED else int(found["authorized_operations"])

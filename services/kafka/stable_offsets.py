@@ -6,7 +6,7 @@ replicas. That may end just before the marker of a transaction that is over, and
 
 from typing import Any
 
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
@@ -17,6 +17,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from services.kafka.one_version import OneVersion
 
 UNSTABLE, LOADING = 88, 14
 """Codes of UNSTABLE_OFFSET_COMMIT, which the client does not know, and of COORDINATOR_LOAD_IN_PROGRESS: it asks again."""
@@ -79,14 +81,9 @@ class _StableOffsetsStruct(RequestStruct):  # type: ignore[misc]
     )
 
 
-class StableOffsetsRequest(Request[_StableOffsetsStruct]):  # type: ignore[misc]
+class StableOffsetsRequest(OneVersion):
     """In place of the client's own OffsetFetchRequest."""
 
-    API_KEY = 9
-
     def __init__(self, consumer_group: str, partitions: list[tuple[str, list[int]]]) -> None:
-        self._group, self._partitions = consumer_group, partitions
-
-    def build(self, request_struct_class: Any) -> Any:
-        """Of the one version."""
-        return request_struct_class(self._group, [(topic, found, {}) for topic, found in self._partitions], True, {})
+        topics: list[Any] = [(topic, found, {}) for topic, found in partitions]
+        super().__init__(_StableOffsetsStruct(consumer_group, topics, True, {}))

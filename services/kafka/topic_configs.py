@@ -12,11 +12,12 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int8, Int16, Int32, Schema, String
 
 from schemas.topics import Topic
 from services.kafka.client import admin, retry_transient
+from services.kafka.one_version import OneVersion
 from services.kafka.preflight import why_unreachable
 from services.kafka.topics_admin import (
     OK,
@@ -84,7 +85,7 @@ async def alter(
     chosen = [difference for difference in wanted if difference.alterable]
     if not chosen:
         return []
-    answer = await _asked(kafka, lambda client: client._send_request(_AlterConfigs(chosen)))
+    answer = await _asked(kafka, lambda client: client._send_request(_incremental_alter_configs(chosen)))
     for code, message, _, name in answer.resources:
         if code != OK:
             detail = (message or for_code(code).__name__).rstrip(".")
@@ -185,22 +186,10 @@ class _AlterConfigsStruct(RequestStruct):  # type: ignore[misc]
     )
 
 
-class _AlterConfigs(Request[_AlterConfigsStruct]):  # type: ignore[misc]
-    """IncrementalAlterConfigs."""
-
-    API_KEY = 44
-
-    def __init__(self, differences: Sequence[Difference]) -> None:
-        self._differences = differences
-
-    def build(self, request_struct_class: Any) -> Any:
-        names = dict.fromkeys(difference.topic for difference in self._differences)
-        resources = [
-            (
-                int(ConfigResourceType.TOPIC),
-                name,
-                [(d.setting, SET, d.wanted) for d in self._differences if d.topic == name],
-            )
-            for name in names
-        ]
-        return request_struct_class(resources, False)
+def _incremental_alter_configs(differences: Sequence[Difference]) -> OneVersion:
+    names = dict.fromkeys(difference.topic for difference in differences)
+    resources = [
+        (int(ConfigResourceType.TOPIC), name, [(d.setting, SET, d.wanted) for d in differences if d.topic == name])
+        for name in names
+    ]
+    return OneVersion(_AlterConfigsStruct(resources, False))

@@ -19,12 +19,13 @@ from services.errors import AssayError
 from services.kafka.topics_admin import describe_topics, read_retention, read_unbounded_stamps, short_retention
 from services.observability import logs
 from services.observability.metrics import Metrics
+from services.policy_commands import PolicyLoader
 from services.privacy.subject_keys import subject_keys
 from services.scorer.emit import Emitter
 from services.scorer.lists import ListTable
 from services.scorer.live import Models
 from services.scorer.model import Loader
-from services.scorer.policies import PolicyLoader, PolicySwapper
+from services.scorer.policies import ScorerPolicies, policy_beside
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
 from services.scorer.scored import Shares
@@ -70,8 +71,8 @@ async def start() -> None:
         log.info("privacy.decisions_sealed", key_id=subjects.master_id)
     bands = Bands(scorer.swap_watch_records, scorer.swap_alert_ratio_max, scorer.swap_latency_ratio_max)
     models = Models(model, bands, metrics, runtime.group)
-    policy_loader = PolicyLoader(load(PolicySettings), bundles)
-    models.policy, models.shadow_policy = policy_loader.first(model)
+    policy_loader = PolicyLoader(load(PolicySettings), bundles, lambda signed: policy_beside(signed, models.champion))
+    models.policy, models.shadow_policy = policy_loader.first()
     models.show_policies()
     profiles, lists = ProfileTable(metrics), ListTable(metrics, entry_guard())
 
@@ -91,7 +92,7 @@ async def start() -> None:
     followed = ConditionalTable(table, profiled)
     list_table, follow_lists = _following_lists(kafka, topics, models, lists, metrics)
     guard = command_guard(bundles, policy_loader.settings)
-    policies = PolicySwapper(models, policy_loader, metrics, follow_lists, guard)
+    policies = ScorerPolicies(models, policy_loader, metrics, follow_lists, guard)
     swapper = Swapper(models, loader, runtime.group, metrics, followed.follow, policies, guard)
     swapper.follow(
         FollowedTable(CONTROL_ANSWERS, kafka, topics.topic_prefix, swapper.take_answers, metrics),

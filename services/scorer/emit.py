@@ -31,6 +31,7 @@ from schemas.topics import (
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
+from services.policy_commands import Acknowledgement
 from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
@@ -38,7 +39,7 @@ from services.scorer.alert_attributes import AlertAttributes
 from services.scorer.answers import AnswerWriter, refusals, requests
 from services.scorer.decide import recorded
 from services.scorer.ruling import Ruled, ruled_scores
-from services.scorer.scored import Acknowledgement, ChallengerScores, Identity, Scored, Shares
+from services.scorer.scored import ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""

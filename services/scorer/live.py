@@ -19,8 +19,9 @@ from schemas.source_spec import SourceSpec
 from services.clock import wall_ms
 from services.observability.metrics import Metrics
 from services.observability.policy_metrics import ShownPolicies
+from services.policy_commands import Acknowledgement
 from services.scorer.budget import show_budget
-from services.scorer.scored import Acknowledgement, Identity
+from services.scorer.scored import Identity
 from services.scorer.watch import Bands, Tally, Watch
 
 log = structlog.get_logger(__name__)
@@ -116,6 +117,10 @@ class Models:
         log.info("model.challenger", bundle=str(model.bundle) if model else "none")
         self.answers["challenger"] = Acknowledgement(command, model.bundle if model else None)
         self._show()
+
+    def policy_of(self, channel: PolicyChannel) -> ActivePolicy | None:
+        """What a channel holds now."""
+        return self.policy if channel == "policy" else self.shadow_policy
 
     def set_policy(self, channel: PolicyChannel, active: ActivePolicy | None, command: Control) -> None:
         """Let a policy decide from each partition's next batch on, or evaluate it beside; None ends that."""

@@ -1,18 +1,17 @@
 """Scores a finite list of payments with the stream's own stages, without Kafka: for back-fills and evaluation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.features.entities import EntityFolds
 from models.features.fold import NOTHING_KNOWN, fold
-from models.features.history_profiles import HistoryProfiles
 from models.features.layout import id_fields, number_fields
 from models.features.profiles import TerminalProfiles
 from models.features.state import FeatureState
+from models.features.terminals import TerminalFold
 from models.scoring.scores import Scores
 from models.scoring.session import ModelSession
 from models.sources.events import Events
@@ -64,10 +63,12 @@ class OfflinePartition:
         *,
         of_log: bool = False,
         entities: EntityFolds | None = None,
+        terminals: TerminalFold | None = None,
     ) -> None:
         """source: what the records are, where the bundle does not say. of_log: they lie on the topic that a scorer reads.
 
-        entities: folds the events' entities here; without it what is known of them is in the records' headers.
+        entities: folds the events' entities here; without it what is known of them is in the records' headers. terminals: the
+        same of terminals; without it what is known of them is a table.
         """
         self._session = session
         meant = session.bundle.manifest.source or source
@@ -76,7 +77,7 @@ class OfflinePartition:
         self._decoder = limits.decoder(in_log(meant) if of_log else meant, spec.currencies)
         self._duplicates = DuplicateWindow(limits.duplicates)
         self._state, self._fields = FeatureState(spec, limits.cards_max), id_fields(spec)
-        self._numbers, self._entities = number_fields(spec), entities
+        self._numbers, self._entities, self._terminals = number_fields(spec), entities, terminals
         self._headers = EntityHeaders.of(spec) if entities is None else None
 
     def judge(
@@ -87,16 +88,18 @@ class OfflinePartition:
     ) -> Part:
         """The next records, in the log's order. profiles: what was known of the terminals then.
 
-        is_fraud: by the records' offsets, what entities are folded here with.
+        is_fraud: by the records' offsets, what entities and terminals are folded here with.
         """
         admitted = admit(self._decoder, self._duplicates, records, self._headers)
         good, events, faults = admitted.records, admitted.events, admitted.faults
         columns = events.columns(self._fields, None, self._numbers, admitted.entities)
+        verdicts = None if is_fraud is None else is_fraud[[record.offset for record in good]]
         if self._entities is not None and good:
-            verdicts = None if is_fraud is None else is_fraud[[record.offset for record in good]]
             columns = replace(columns, entities=self._entities.values(columns, verdicts))
         features, _ = fold(self._state, columns, profiles)
         self._state.days.clear()  # written by the stream, not needed here
+        if self._terminals is not None and verdicts is not None:
+            self._terminals.fill(columns, verdicts, features)
         scores = self._scored(features)
         sound = np.all([np.isfinite(column) for column in scores], axis=0)
         if not sound.all():  # the stream makes dead letters of them, too
@@ -136,16 +139,6 @@ class Judged:
         return cls(nothing, np.zeros(payments, np.bool_), [None] * payments, [None] * payments)
 
 
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """What n payments say of the terminals: int64[n] UTC days since 1970, terminals, bool[n] whether labelled a fraud."""
-
-    day: NDArray[np.int64]
-    terminal_id: Sequence[str]
-    is_fraud: NDArray[np.bool_]
-    label_delay_days: int
-
-
 def judge(
     session: ModelSession,
     payloads: Sequence[bytes],
@@ -153,13 +146,14 @@ def judge(
     *,
     bytes_max: int,
     cards_max: int,
-    labelled: Labelled,
+    is_fraud: NDArray[np.bool_],
+    known_after_days: int | None = None,
     source: SourceSpec | None = None,
 ) -> Judged:
     """Judge transactions in JSON, in order of event time, as one partition that forgets no id.
 
-    bytes_max: of one payload. cards_max: ids remembered of each key. labelled: of the same payments; the terminals' profiles
-    are made of those that are scored. `report` is called with how many are done.
+    bytes_max: of one payload. cards_max: ids remembered of each key. is_fraud: bool[n], whether labelled a fraud.
+    known_after_days: so many days later; by default within each feature's delay. `report` is called with how many are done.
     """
     judged = Judged.blank(len(payloads))
     records: list[Record] = [Payload(offset, value) for offset, value in enumerate(payloads)]
@@ -167,12 +161,12 @@ def judge(
         Limits(bytes_max, 0, WindowLimits(len(payloads)), max(1, cards_max)),
         session.bundle.manifest.feature_spec,
     )
-    entities = EntityFolds(spec, limits.cards_max) if spec.stages else None
-    partition = OfflinePartition(session, limits, source, entities=entities)
-    history = HistoryProfiles(labelled.label_delay_days)
-    for start, end in _batches(labelled.day):
-        known = history.on(int(labelled.day[start]))
-        part = partition.judge(records[start:end], known, labelled.is_fraud)
+    entities = EntityFolds(spec, limits.cards_max, known_after_days) if spec.stages else None
+    terminals = TerminalFold(spec, limits.cards_max, known_after_days) if spec.profiled else None
+    partition = OfflinePartition(session, limits, source, entities=entities, terminals=terminals)
+    for start in range(0, len(records), BATCH_RECORDS):
+        end = min(start + BATCH_RECORDS, len(records))
+        part = partition.judge(records[start:end], is_fraud=is_fraud)
         for fault in part.faults:
             judged.rejected[fault.record.offset] = fault.reason.value
             judged.details[fault.record.offset] = fault.detail
@@ -180,15 +174,5 @@ def judge(
         for column, values in zip(judged.scores, part.scores, strict=True):
             column[rows] = values
         judged.alert[rows] = part.alert
-        terminal_ids = [labelled.terminal_id[row] for row in rows]
-        history.add(int(labelled.day[start]), terminal_ids, labelled.is_fraud[rows])
         report(end)
     return judged
-
-
-def _batches(day: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Stretches of one day, of BATCH_RECORDS at most."""
-    edges = [0, *(np.flatnonzero(np.diff(day)) + 1).tolist(), len(day)]
-    for first, last in pairwise(edges):
-        for start in range(first, last, BATCH_RECORDS):
-            yield start, min(start + BATCH_RECORDS, last)

@@ -33,6 +33,7 @@ from services.engine.origin import origin_timestamps_ms
 from services.engine.placement import Subjects
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
+from services.policy_commands import Acknowledgement
 from services.scorer.budget_sums import BudgetCounter
 from services.scorer.carried_sums import has_sums, metric_of, reasons_of
 from services.scorer.emit import Emitter
@@ -42,7 +43,7 @@ from services.scorer.lists import ListTable
 from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.reason_limit import REASONS_PER_MINUTE_MAX, ReasonWindow
-from services.scorer.scored import Acknowledgement, ChallengerScores, Scored
+from services.scorer.scored import ChallengerScores, Scored
 from services.scorer.seen import show
 from services.scorer.sums import PartialSums
 from services.settings.processing import RuntimeSettings

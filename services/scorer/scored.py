@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from models.scoring.scores import Scores
 from models.sources.events import Events
 from schemas.alert import Reason
-from schemas.control import BundleRef, Control
 from schemas.manifest import Thresholds
 from services.engine.batches import Record
 from services.engine.placement import Subjects
@@ -46,19 +45,6 @@ class ChallengerScores:
     model: str
     scores: Scores
     alert: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """The outcome of a channel's last command; every partition acknowledges it.
-
-    current_bundle: what the channel holds now. why: the command was refused. own: this process made the command.
-    """
-
-    command: Control
-    current_bundle: BundleRef | None
-    reason: str | None = None
-    self_initiated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

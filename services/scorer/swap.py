@@ -26,7 +26,7 @@ from services.engine.tables import FollowedTable, each, why_ended
 from services.errors import AssayError
 from services.observability.metrics import Metrics
 from services.scorer.live import Model, Models
-from services.scorer.policies import PolicySwapper
+from services.scorer.policies import ScorerPolicies
 from services.trusted_commands import CommandGuard
 
 log = structlog.get_logger(__name__)
@@ -58,7 +58,7 @@ class Swapper:
         group: str,
         metrics: Metrics,
         follow_profiles: Callable[[], Awaitable[None]],
-        policies: PolicySwapper | None = None,
+        policies: ScorerPolicies | None = None,
         guard: CommandGuard | None = None,
     ) -> None:
         """follow_profiles: reads the terminals' profiles from now on; called before a model that needs them is taken.

@@ -32,9 +32,9 @@ from schemas.manifest import Manifest
 from schemas.registry import RegistryEvent
 from schemas.score import Score
 from schemas.topics import CONTROL_ANSWERS, SCORES, TRANSACTIONS, source_timestamp_ms
-from services.cli.bundles.commanding import ControlCommand, command
 from services.cli.demo.latency import Latencies
 from services.clock import wall_ms
+from services.commanding import ControlCommand, command
 from services.kafka.client import plain_producer, reader
 from services.settings.bundles import BundleSettings
 from services.settings.processing import RuntimeSettings

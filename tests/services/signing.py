@@ -1,6 +1,6 @@
 """Persons with keys, for tests: a file of them, and entries that they sign."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,11 @@ class People:
         return with_proofs(entries, SignedStep(statement=text, signatures=signatures))
 
 
-def people(folder: Path) -> People:
-    """All of them, with new keys."""
+def people(folder: Path, persons: Mapping[str, str] = PERSONS) -> People:
+    """All of them, with new keys. persons: role by name."""
     listed = [
         {"name": name, "role": role, "public_key": public_pem(write_key_pair(folder / name)).decode()}
-        for name, role in PERSONS.items()
+        for name, role in persons.items()
     ]
     (folder / "persons.yaml").write_text(yaml.safe_dump({"persons": listed}))
     return People(folder)

@@ -8,10 +8,9 @@ import pytest
 
 from schemas import codec
 from schemas.control import BundleRef, Control, PolicyChannel
-from services.credit.policies import Policies
-from services.credit.policies import PolicySwapper as CreditSwapper
+from services.credit.policies import CommandReader, Policies
 from services.observability.metrics import Metrics
-from services.scorer.policies import PolicySwapper
+from services.scorer.policies import ScorerPolicies
 from tests.models.bundle.test_persons import command
 
 
@@ -32,7 +31,7 @@ class Loader:
         """Whether the registry took a step since."""
         return self._outdated
 
-    def held(self, channel: PolicyChannel, *_: Any) -> Any:
+    def held(self, channel: PolicyChannel) -> Any:
         """What it says now."""
         return self.newest
 
@@ -45,13 +44,13 @@ async def payments(loader: Loader, first: Any, channel: PolicyChannel, last: Con
         setattr(models, channel, active)
         models.answers[channel] = SimpleNamespace(command=command, current_bundle=active.ref if active else None)
 
-    models.set_policy = set_policy
+    models.set_policy, models.policy_of = set_policy, lambda channel: getattr(models, channel)
     setattr(models, channel, first)
 
     async def follow_lists() -> None:
         raise AssertionError("no policy asks lists")
 
-    swapper = PolicySwapper(models, loader, Metrics(), follow_lists)  # type: ignore[arg-type]
+    swapper = ScorerPolicies(models, loader, Metrics(), follow_lists)  # type: ignore[arg-type]
     swapper.take(channel, last)
     with ThreadPoolExecutor(1) as executor:
         await swapper.begin(executor)
@@ -74,14 +73,14 @@ class Table:
 async def credit(loader: Loader, first: Any, channel: PolicyChannel, last: Control) -> tuple[Any, Any]:
     """The same of the credit service."""
     policies = Policies(Metrics(), *((first, None) if channel == "policy" else (None, first)))
-    swapper = CreditSwapper(policies, loader, last.group, Metrics())  # type: ignore[arg-type]
-    swapper.follow(Table())  # type: ignore[arg-type]
-    swapper._take(SimpleNamespace(value=codec.write(last)))
-    await swapper.start()
-    await swapper.stop()
+    commands = CommandReader(policies, loader, last.group, Metrics())  # type: ignore[arg-type]
+    commands.follow(Table())  # type: ignore[arg-type]
+    commands._take(SimpleNamespace(value=codec.write(last)))
+    await commands.start()
+    await commands.stop()
     answer = policies.answers.get(channel)
     held = policies.deciding if channel == "policy" else policies.shadow
-    return held, answer and (answer.command, answer.holds)
+    return held, answer and (answer.command, answer.current_bundle)
 
 
 @pytest.mark.parametrize("start", [payments, credit])

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from models.features.columns import TransactionColumns
 from models.features.entities import EntityFolds
 from models.features.fold import fold
-from models.features.history_profiles import HistoryProfiles
 from models.features.layout import id_fields, number_fields
 from models.features.state import FeatureState
+from models.features.terminals import TerminalFold
 from models.simulation.rings import ATTRIBUTES
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
@@ -82,20 +82,20 @@ def fold_history(
 ) -> Dataset:
     """Days in order of time with their features. The history starts empty, as a new scorer's does.
 
-    cards_max: ids remembered of each key; entities_max: of each entity, by default as many.
-
-    A day sees of its terminals what was known when it began: earlier days, and labels older than the spec's delay.
+    cards_max: ids remembered of each key; entities_max: of each entity, terminals included, by default as many.
     """
-    state, profiles = FeatureState(spec, cards_max=max(1, cards_max)), HistoryProfiles(spec.label_delay_days)
-    entities = EntityFolds(spec, max(1, entities_max or cards_max)) if spec.stages else None
+    ids_max = max(1, entities_max or cards_max)
+    state = FeatureState(spec, cards_max=max(1, cards_max))
+    entities = EntityFolds(spec, ids_max) if spec.stages else None
+    terminals = TerminalFold(spec, ids_max) if spec.profiled else None
     numbers: dict[str, int] = {}
     parts = []
     for day in history:
         known = None if entities is None else entities.values(day.columns, day.is_fraud)
-        features, _ = fold(state, replace(day.columns, entities=known), profiles.on(day.day))
+        features, _ = fold(state, replace(day.columns, entities=known))
         state.closed_days()  # the stream reports them; here they are not needed
-        if spec.profiled:
-            profiles.add(day.day, day.columns.ids["terminal_id"], day.is_fraud)
+        if terminals is not None:
+            terminals.fill(day.columns, day.is_fraud, features)
         cards = day.columns.ids["card_id"]
         card = np.array([numbers.setdefault(card_id, len(numbers)) for card_id in cards], dtype=np.int64)
         ordinal = np.full(len(card), day.day - first_day)

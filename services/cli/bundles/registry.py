@@ -250,7 +250,8 @@ def fetch(
 @app.command(epilog="Example: assay registry status --json")
 def status(group: Group = None, json: Json = False) -> None:
     """Show what each partition of the running scorers has active, as they acknowledged it."""
-    from services.cli.bundles.commanding import answers, show_answers
+    from services.cli.bundles.commanding import show_answers
+    from services.commanding import answers
 
     found = asyncio.run(answers(group or default_group()))
     if json:
@@ -262,7 +263,7 @@ def status(group: Group = None, json: Json = False) -> None:
 def _unrecorded(history: "list[RegistryEvent]", name: str, group: str | None) -> "BundleRef | None":
     """Commands to the scorers since the registry's last step about the champion, that were never recorded in it."""
     from models.bundle.registry import holder, stepped
-    from services.cli.bundles.commanding import last_command
+    from services.commanding import last_command
 
     last = asyncio.run(last_command(group or default_group(), "champion"))
     if last is None or last.bundle is None or last.registry_steps is None or last.bundle.name != name:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from schemas.person import SignedStep
     from schemas.registry import RegistryEvent
     from services.cli.bundles.allowing import Allowed
-    from services.cli.bundles.commanding import ControlCommand
+    from services.commanding import ControlCommand
 
 Why = Annotated[str | None, typer.Option(help="Your reason, for the history.")]
 Wait = Annotated[
@@ -49,7 +49,7 @@ def change(
     """
     from services.cli.bundles.allowing import finish
     from services.cli.bundles.commanding import PRODUCTS, show_answers
-    from services.cli.bundles.commanding import change as command
+    from services.commanding import change as command
 
     bundle = str(asked.bundle) if asked.bundle else None
     if offline:
@@ -83,7 +83,7 @@ def order(
     **more: Any,
 ) -> "ControlCommand":
     """A command to the scorers. by: what allows it. before: what holds the channel. more: as of a rollback."""
-    from services.cli.bundles.commanding import ControlCommand
+    from services.commanding import ControlCommand
 
     signed = {"registry_steps": by.steps, "signed": by.signed}
     return ControlCommand(uuid.uuid4().hex, channel, wanted, why=why, before=before, **signed, **more)  # type: ignore[arg-type]

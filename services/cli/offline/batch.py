@@ -25,7 +25,7 @@ def batch(
     ] = None,
     source_file: reading.SourceFile = None,
     label: Annotated[
-        str | None, typer.Option(help="Column that says which payments were frauds: for the terminals' fraud rates.")
+        str | None, typer.Option(help="Column that says which payments were frauds: for fraud rates.")
     ] = None,
     label_delay_days: Annotated[
         int | None, typer.Option(min=0, help="Days until a label is known. Default: the bundle's label delay.")
@@ -74,7 +74,8 @@ def batch(
             lambda done: progress.update(task, completed=done),
             bytes_max=load(RuntimeSettings).message_bytes_max,
             cards_max=tables.ids_max(fields, spec),
-            labelled=tables.labelled(fields, spec, label_delay_days),
+            is_fraud=fields["is_fraud"].to_numpy(),
+            known_after_days=label_delay_days,
             source=own,
         )
     tables.write(target, fields, judged)

@@ -32,6 +32,7 @@ class Program(StrEnum):
     GATEWAY = "gateway"
     CONSOLE = "console"
     ANALYST = "analyst"
+    PROMOTIONS = "promotions"
     OPERATOR = "operator"
     CREDIT_OPERATOR = "credit-operator"
     UNMASKING = "unmasking"

@@ -1,6 +1,7 @@
 """`assay approvals`: requests for changes that need a second person, and the answers to them."""
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -8,7 +9,6 @@ import typer
 from services.cli.output import print_json, results, shown
 
 if TYPE_CHECKING:
-    from schemas.approval import StepStatement
     from services.approvals import Request
 
 app = typer.Typer(
@@ -75,6 +75,22 @@ def sign(request_id: RequestId, note: Note = "", json: Json = False) -> None:
         results.print(shown(f"{request_id}: {request.words()}, signed by {by}; {then}"))
 
 
+@app.command(
+    "sign-file", epilog="Example: assay approvals sign-file assay-request-5f0c2a9be1d4.json --key keys/rosa.key"
+)
+def sign_file(
+    file: Annotated[Path, typer.Argument(help="What the console's page of a request gives; - reads it from stdin.")],
+    key: Annotated[Path | None, typer.Option(help="Your private key (PEM). Default: ASSAY_PERSONS_KEY_FILE.")] = None,
+) -> None:
+    """Sign a request that the console prepared, with the key on this machine: no Kafka is needed, and nothing is sent.
+
+    It says what you sign; the signature (DSSE, JSON) is printed, for you to paste into the page.
+    """
+    from services.cli.people.signing_file import sign_prepared
+
+    print(sign_prepared(file, key), flush=True)
+
+
 @app.command(epilog="Example: assay approvals show 5f0c2a9be1d4")
 def show(request_id: RequestId, json: Json = False) -> None:
     """Show one request whole: each list entry that it would write, or the bundle. Look before you sign."""
@@ -106,19 +122,6 @@ def reject(request_id: RequestId, note: Note = "", json: Json = False) -> None:
         results.print(shown(f"{request_id}: rejected by {by}"))
 
 
-def _command(said: "StepStatement") -> str:
-    """What does a step that was approved."""
-    beside, promotes = said.channel == "challenger", said.action == "promote"
-    if said.subject == "bundle":
-        words = ["assay registry", said.action, str(said.bundle) if promotes else said.line]
-        return " ".join([*words, "--challenger"] if promotes and beside else words)
-    if beside:
-        words = ["assay policy shadow", str(said.bundle) if promotes else "--off"]
-    else:
-        words = ["assay policy", f"promote {said.bundle}" if promotes else f"rollback {said.line}"]
-    return " ".join([*words, "--product credit"] if said.subject == "credit_policy" else words)
-
-
 def _answered(kind: Literal["approve", "sign"], request_id: str, note: str) -> "tuple[Request, str, bool]":
     """The request with this person's answer, their name, and whether they signed. Raises AssayError."""
     from services.approvals import answer
@@ -139,6 +142,7 @@ def _answered(kind: Literal["approve", "sign"], request_id: str, note: str) -> "
 
 def _carried_out(request: "Request", by: str) -> str:
     """What comes of the request now, in words; entries of a list are written once nothing is lacking. Raises AssayError."""
+    from services.approvals import command_words
     from services.clock import wall_ms
     from services.trusted_persons import needs_second, step_rule
 
@@ -151,7 +155,7 @@ def _carried_out(request: "Request", by: str) -> str:
     if said.subject == "list":
         asyncio.run(_write_entries(request, by, alone=not second))
         return f"written to the list {said.line}"
-    return f"now `{_command(said)} --request {request.request_id}` does it"
+    return f"now `{command_words(said)} --request {request.request_id}` does it"
 
 
 async def _check_entries(request: "Request") -> None:

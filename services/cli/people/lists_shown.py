@@ -5,7 +5,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from services.cli import reading
-from services.cli.output import print_json, results, shown
+from services.cli.output import SafeConsole, print_json, results, shown
 
 if TYPE_CHECKING:
     from schemas.lists import ListEntry
@@ -64,7 +64,7 @@ def show_history(list_name: str, field: str, value: str, *, json: bool) -> None:
         results.print(f"{list_name} never had {field}={value}, as far back as its topic goes.")
 
 
-def show_entries(entries: "list[ListEntry]") -> None:
+def show_entries(entries: "list[ListEntry]", to: SafeConsole = results) -> None:
     """Entries as a table."""
     from rich.table import Table
 
@@ -76,7 +76,7 @@ def show_entries(entries: "list[ListEntry]") -> None:
         state = "taken back" if entry.removed else ""
         cells = (entry.field, entry.value, entry.kind, until, entry.by, moment(entry.written_at_ms), entry.reason)
         table.add_row(*map(shown, cells), shown(entry.source), state)
-    results.print(table)
+    to.print(table)
 
 
 async def _history(list_name: str, field: str, value: str) -> "list[ListEntry]":

@@ -50,7 +50,7 @@
   document.addEventListener("submit", (event) => {
     // one click, one action: a second one while the first is on its way does nothing
     if (event.target.dataset.sent) { event.preventDefault(); return; }
-    if (event.target.method === "post") event.target.dataset.sent = "1";
+    if (event.target.method === "post" && !("again" in event.target.dataset)) event.target.dataset.sent = "1";
   });
   window.addEventListener("pageshow", () => { if (document.getElementById("bulk")) chosen(); });
   window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
@@ -61,6 +61,20 @@
     document.getElementById("bulk")?.addEventListener("change", (event) => {
       if (event.target.id === "choose-all") rows().forEach((row) => { row.querySelector("[name=case]").checked = event.target.checked; });
       if (event.target.type === "checkbox") chosen();
+    });
+    document.querySelectorAll("[data-copy]").forEach((button) => {
+      if (!navigator.clipboard) return;
+      button.hidden = false;
+      button.addEventListener("click", async () => {
+        await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).value);
+        button.textContent = "Copied";
+      });
+    });
+    document.querySelectorAll("[data-into]").forEach((chosen) => {
+      chosen.closest("[data-file]").hidden = false;
+      chosen.addEventListener("change", async () => {
+        if (chosen.files.length) document.getElementById(chosen.dataset.into).value = await chosen.files[0].text();
+      });
     });
     document.querySelectorAll(".filters select").forEach((one) => one.addEventListener("change", () => one.form.requestSubmit()));
   });

@@ -1,7 +1,7 @@
 """Features computed in parts, by many processes or by Ray, are the stream's."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -14,10 +14,11 @@ import ray
 
 from models.features.columns import NO_VALUE, TransactionColumns
 from models.features.fold import fold
-from models.features.history_profiles import HistoryProfiles
-from models.features.offline import columns_read, history_features, partition_features
+from models.features.offline import columns_read, history_features, partition_features, terminal_features
+from models.features.profiles import TerminalProfiles
 from models.features.spec_file import load_spec, parse_spec
 from models.features.state import FeatureState
+from models.features.terminals import TerminalFold, profile_places
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from schemas.feature_spec import FeatureSpec
@@ -26,15 +27,38 @@ SPEC = load_spec(Path("deploy/features/fraud.yaml"))
 DAYS = 20
 
 
+SIMULATION = SimulationSettings(seed=3, customers=120, terminals=400, days=DAYS)
+
+
+class Table:
+    """The scorers' table as the profiler writes it: a day's payments on the next day, its frauds when labels come."""
+
+    def __init__(self, labels_after_days: int) -> None:
+        self.profiles, self._labels_after_days = TerminalProfiles(), labels_after_days
+        self._days: list[tuple[int, list[str], list[bool]]] = []
+
+    def on(self, day: int) -> TerminalProfiles:
+        """At the beginning of a day."""
+        for known, terminals, is_fraud in self._days:
+            if known == day - 1:
+                self.profiles.add(known, terminals, [1] * len(terminals), [0] * len(terminals))
+            if known == day - 1 - self._labels_after_days:
+                self.profiles.add(known, terminals, [0] * len(terminals), [int(fraud) for fraud in is_fraud])
+        return self.profiles
+
+    def add(self, day: int, terminals: Sequence[str], is_fraud: np.ndarray) -> None:
+        """What happened on it."""
+        self._days.append((day, list(terminals), is_fraud.tolist()))
+
+
 def rows_and_features(spec: FeatureSpec) -> tuple[dict[str, Any], np.ndarray]:
     """Simulated payments in order of time, and what one fold over all of them gives, day by day as a stream comes."""
-    settings = SimulationSettings(seed=3, customers=120, terminals=400, days=DAYS)
-    state, profiles = FeatureState(spec, 200), HistoryProfiles(spec.label_delay_days)
+    state, table = FeatureState(spec, 200), Table(spec.label_delay_days)
     parts: list[np.ndarray] = []
     columns: dict[str, list[Any]] = {name: [] for name in ("transaction_id", *columns_read(spec))}
-    for day, batch in enumerate(islice(generate(settings), DAYS)):
-        parts.append(fold(state, batch.columns, profiles.on(settings.start_day + day))[0])
-        profiles.add(settings.start_day + day, batch.terminal_id, batch.is_fraud)
+    for day, batch in enumerate(islice(generate(SIMULATION), DAYS)):
+        parts.append(fold(state, batch.columns, table.on(SIMULATION.start_day + day))[0])
+        table.add(SIMULATION.start_day + day, batch.terminal_id, batch.is_fraud)
         for name, values in columns.items():
             values.extend(np.asarray(getattr(batch, name)).tolist())
     rows = {name: np.array(values, object if name.endswith("_id") else None) for name, values in columns.items()}
@@ -60,6 +84,36 @@ def test_any_split_over_any_number_of_processes_gives_the_bits_of_one_fold(
     found = history_features(SPEC, mixed, partition[shuffled], processes, lambda *done: told.append(done))
     assert found.tobytes() == expected[shuffled].tobytes()
     assert told[-1] == (2 * len(expected), 2 * len(expected))
+
+
+@pytest.mark.parametrize("after_days", [0, SPEC.label_delay_days, SPEC.label_delay_days + 4])
+def test_a_terminal_folded_as_an_entity_says_what_the_table_of_profiles_says(after_days: int) -> None:
+    """To the bit, when labels keep to their delay and when they do not; and whatever a scorer's table says the file says."""
+    terminals, table = TerminalFold(SPEC, 400, after_days), Table(after_days)
+    places, later = profile_places(SPEC), 0
+    for number, day in enumerate(islice(generate(SIMULATION), DAYS)):
+        expected, found = (np.full((len(day.columns), len(SPEC.features)), -1, np.float32) for _ in range(2))
+        table.on(SIMULATION.start_day + number).fill(SPEC, day.terminal_id, day.event_time_ms, expected)
+        table.add(SIMULATION.start_day + number, day.terminal_id, day.is_fraud)
+        for part in np.array_split(np.arange(len(day.columns)), 3):
+            rows = slice(part[0], part[-1] + 1)
+            terminals.fill(day.columns[rows], day.is_fraud[rows], found[rows])
+        assert found.tobytes() == expected.tobytes()
+        later += int((found[:, places] > 0).sum())
+    assert later > 0
+
+
+def test_payments_without_a_terminal_share_no_history() -> None:
+    """As in the stream, where no profile is written of none."""
+    rows = {
+        "event_time_ms": np.arange(40) * 86_400_000,
+        "amount": np.ones(40),
+        "terminal_id": np.array(["t", None] * 20, object),
+        "is_fraud": np.ones(40, bool),
+    }
+    found = terminal_features(SPEC, rows)[:, profile_places(SPEC)]
+    assert found[::2].any()
+    assert not found[1::2].any()
 
 
 def test_ids_that_a_payment_lacks_share_a_history_as_in_the_stream() -> None:

@@ -12,14 +12,17 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from models.bundle.persons import StepRule
 from schemas import codec
-from schemas.approval import ApprovalRecord
+from schemas.approval import ApprovalRecord, Subject
 from schemas.case import Case, CaseAction, Mute
-from schemas.lists import ListEntry
+from schemas.control import Control
+from schemas.lists import ListEntry, entry_key
 from services.approvals import Request, approved_entries, requests_of
 from services.cases.grouping import Source, decided, joined, opened
 from services.cases.rules import SecondPerson
 from services.clock import wall_ms
+from services.commanding import CommandResult, ControlCommand
 from services.console.app import application
 from services.console.audit import AuditTrail
 from services.console.bulk import Bulk
@@ -27,8 +30,10 @@ from services.console.model import Finding, ReadModel
 from services.console.oidc import Provider
 from services.console.overview import Overview
 from services.console.pages import environment
+from services.console.promotions import Promotions
 from services.console.queries import Queries
 from services.console.routes import TABLE, Desk
+from services.console.sending import Sender
 from services.console.server import serve
 from services.console.sessions import Sessions
 from services.console.users import Users
@@ -37,8 +42,9 @@ from services.console.writer import Result, UnwrittenError
 from services.observability.console_metrics import ConsoleMetrics
 from services.settings.bundles import BundleSettings
 from services.settings.console import ConsoleSettings
-from services.settings.policy import PolicySettings
+from services.settings.policy import CreditPolicySettings, PolicySettings
 from services.settings.scorer import ScorerSettings
+from services.trusted_persons import needs_second
 
 HOUR_MS = 3_600_000
 
@@ -81,9 +87,14 @@ class LocalWriter:
         """What the records make."""
         return requests_of(self.records)
 
-    async def carry_out(self, request: Request) -> None:
+    async def carry_out(self, request: Request, rule: StepRule | None = None) -> None:
         """The entries, as the list gets them."""
-        self.entries += [codec.read(ListEntry, value) for _, value in approved_entries(request)]
+        self.entries += [codec.read(ListEntry, value) for _, value in approved_entries(request, rule)]
+
+    async def has_newer(self, request: Request, rule: StepRule) -> bool:
+        """By their keys and times alone."""
+        said = {entry_key(one): one.written_at_ms for one in self.entries}
+        return any(said.get(entry_key(one), -1) >= one.written_at_ms for one in request.record.entries)
 
     async def act(self, action: CaseAction) -> Result:
         """The case after it."""
@@ -106,6 +117,43 @@ class LocalWriter:
 
 
 @dataclass
+class Commanded:
+    """The scorers, as services.commanding.change finds them: four partitions that agree, unless they are told to refuse."""
+
+    orders: list[ControlCommand] = field(default_factory=list)
+    refusal: str | None = None
+    error: Exception | None = None
+    hold: threading.Event = field(default_factory=threading.Event)
+    """Whether they may answer."""
+
+    def __post_init__(self) -> None:
+        self.hold.set()
+
+    async def __call__(
+        self, order: ControlCommand, group: str, by: str, wait_s: float, record: Any, whom: Any, heard: Any
+    ) -> CommandResult:
+        """Ask them, and record what they agree to."""
+        self.orders.append(order)
+        heard(1, 4)
+        await asyncio.to_thread(self.hold.wait, 60)
+        if self.error is not None:
+            raise self.error
+        if self.refusal is not None:
+            fields = {
+                "kind": "acknowledgement",
+                "group": group,
+                "channel": order.channel,
+                "command_id": "c",
+                "at_ms": 1,
+            }
+            refused = Control(**fields, by="s", outcome="refused", why=self.refusal, source_partition=2)  # type: ignore[arg-type]
+            return CommandResult([refused], 4)
+        heard(4, 4)
+        await asyncio.to_thread(record)
+        return CommandResult([], 4, recorded=True)
+
+
+@dataclass
 class Stand:
     """What runs."""
 
@@ -113,6 +161,7 @@ class Stand:
     desk: Desk
     gate: Gate
     writer: LocalWriter
+    commanded: "Commanded"
 
 
 @contextmanager
@@ -136,6 +185,12 @@ def running(
     bulk = Bulk(model, queries, writer, chosen.undo_s)
     overview = Overview(queries, chosen, bundles or BundleSettings(), PolicySettings(), ScorerSettings())
     desk = Desk(chosen, queries, writer, users, environment(), bulk, overview)  # type: ignore[arg-type]
+    commanded = Commanded()
+    if bundles is not None and bundles.registry_url is not None:
+        credit = CreditPolicySettings()
+        groups: dict[Subject, str] = {"bundle": "g", "policy": "g", "credit_policy": "c"}
+        desk.promotions = Promotions(bundles, PolicySettings(), credit, groups, 1.0, needs_second)
+        desk.sender = Sender(desk.promotions, commanded, writer.request, gate.trail.noted)
     provider = Provider(chosen) if chosen.oidc_issuer else None
     app = application(desk, gate, TABLE, registry, lambda: True, provider)
     listening = socket.create_server(("127.0.0.1", 0))
@@ -149,7 +204,7 @@ def running(
     thread = threading.Thread(target=loop.run_until_complete, args=(work(),))
     thread.start()
     try:
-        yield Stand(f"http://127.0.0.1:{listening.getsockname()[1]}", desk, gate, writer)
+        yield Stand(f"http://127.0.0.1:{listening.getsockname()[1]}", desk, gate, writer, commanded)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(20)

@@ -29,6 +29,16 @@ FORMS = {
     "unmask": {"reason": "the bank calls"},
     "approve": {"action": "approve", "request": "5"},
     "{request_id}": {"action": "reject"},
+    "file": {"reason": "the bank calls"},
+    "sign": {"signature": "none"},
+    "promotions": {
+        "subject": "policy",
+        "step": "promote",
+        "channel": "champion",
+        "version": "1",
+        "steps": "1",
+        "reason": "x",
+    },
     "bulk": {"action": "dismiss", "case": "0-50~1"},
 }
 

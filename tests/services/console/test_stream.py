@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 from schemas import codec
 from schemas.audit import AuditEntry
 from schemas.lists import ListEntry
-from schemas.topics import AUDIT, LABELS, LISTS
+from schemas.score import Score
+from schemas.topics import AUDIT, LABELS, LISTS, SCORES
 from services.cli.app import app
 from services.console.model import POSITIONS, ReadModel
 from tests.services.console.browsing import chromium, needs_chromium, person
@@ -68,6 +69,41 @@ def test_a_note_an_escalation_a_snooze_and_a_list_entry_reach_their_topics(offic
     entry = codec.read(ListEntry, read(office, LISTS.name)[-1].value)
     assert (entry.value, entry.by, entry.source) == (case.card_id, "lead", f"console, case {case_id}")
     wait(office.console, lambda: "is snoozed until" in lead.get(f"/cases/{case_id}").text)
+
+
+def test_a_case_shows_all_payments_of_its_card_that_scores_has_and_not_its_alerts_alone(office: Office) -> None:
+    """Of the real topic, while it grows: each payment once, also where an alert says more of it; other cards' stay away."""
+    ana, case_id = office.client("ana"), office.open_case()
+    case = office.cases()[case_id]
+    first = case.listed[0]
+
+    def send(*scores: Score) -> None:
+        values = [codec.write(one) for one in scores]
+        asyncio.run(office.stream.send(values, [one.card_id.encode() for one in scores], SCORES.name))
+
+    def score(number: int, **changes: Any) -> Score:
+        fields = {"transaction_id": f"before-{number}", "event_time_ms": first.event_time_ms - 60_000 * (number + 1)}
+        return Score(
+            **{**fields, "card_id": case.card_id, **changes},
+            probability=0.02,
+            anomaly_percentile=20.0,
+            reconstruction_error=0.1,
+            alert=False,
+            model="fraud/1@cpu",
+        )
+
+    def shown(payments: int) -> bool:
+        return f"Both scores of {payments} payments, {case.alerts} of them alerts" in ana.get(f"/cases/{case_id}").text
+
+    assert shown(case.alerts), "before, alerts alone are known"
+    known = {"transaction_id": first.transaction_id, "event_time_ms": first.event_time_ms}
+    send(*(score(n) for n in range(5)), score(6, card_id="card-pseudonym-other"), score(7, **known))
+    wait(office.console, lambda: shown(case.alerts + 5))
+    send(score(8), score(9))
+    wait(office.console, lambda: shown(case.alerts + 7))
+    page = ana.get(f"/cases/{case_id}").text
+    assert "Alerts only" not in page
+    assert "before-1" not in page, "no id of a payment that is no alert is on a page"
 
 
 def test_a_card_number_in_a_note_is_refused_before_anything_is_written(office: Office) -> None:

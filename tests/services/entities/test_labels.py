@@ -18,9 +18,10 @@ from schemas.privacy import PrivacyKey
 from schemas.topics import ENTITY_EVENTS, ENTITY_LABEL_HEADER, LABELS, TRANSACTIONS
 from services.engine.dead_letters import DeadLetterWriter
 from services.entities.chain import Chain
-from services.entities.labels import LabelProcessor, verdict_of
+from services.entities.labels import by_entity, verdict_of
 from services.entities.stage import StageProcessor
 from services.observability.metrics import Metrics
+from services.profiler.labels import LabelLimits, LabelProcessor
 from services.scorer.processor import Limits
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
@@ -63,11 +64,20 @@ def record(number: int, value: bytes, topic: str = "labels", **more: Any) -> Any
     return SimpleNamespace(**{**fields, "value": value, "headers": (), **more})
 
 
-def made(kind: type, *further: Any) -> Any:
-    """A processor of partition 0."""
-    limits, letters = Limits.of(RuntimeSettings(), ScorerSettings()), DeadLetterWriter(PrivacyKey("a", b"b" * 32))
+LIMITS, LETTERS = Limits.of(RuntimeSettings(), ScorerSettings()), DeadLetterWriter(PrivacyKey("a", b"b" * 32))
+
+
+def stage() -> StageProcessor:
+    """Of partition 0."""
     chain = Chain(spec_of_labels(), None, "", 1_000)
-    return kind(TopicPartition("t", 0), "", chain, limits, *further, letters, Metrics(by_topic=True))
+    return StageProcessor(TopicPartition("t", 0), "", chain, LIMITS, LETTERS, Metrics(by_topic=True))
+
+
+def labelled() -> LabelProcessor:
+    """Of partition 0, which remembers 100 frauds."""
+    counted = by_entity("", Chain(spec_of_labels(), None, "", 1_000))
+    limits = LabelLimits(LIMITS.message_bytes_max, LIMITS.times, 100, LIMITS.scan_ids)
+    return LabelProcessor(TopicPartition("t", 0), "", counted, limits, LETTERS, Metrics(by_topic=True))
 
 
 def sent(processor: Any, labels: list[Label]) -> list[tuple[str, bool]]:
@@ -85,18 +95,18 @@ def sent(processor: Any, labels: list[Label]) -> list[tuple[str, bool]]:
 
 def test_the_last_verdict_goes_to_each_entity_that_the_label_names() -> None:
     """A repetition says nothing, a fraud is taken back with the ids that it had, and what names no entity is counted."""
-    processor, payment = made(LabelProcessor, 100), round_of(0)[0] | {"country": "FR", "terminal_id": "t1"}
+    processor, payment = labelled(), round_of(0)[0] | {"country": "FR", "terminal_id": "t1"}
     entities = ["merchant:t1", "corridor:t1\x1fFR"]
     assert sent(processor, [label(payment)] * 2) == [(key, True) for key in entities]
-    restored = made(LabelProcessor, 100)
+    restored = labelled()
     restored.restore(processor.snapshot().arrays())
     bare = Label(
         transaction_id=payment["transaction_id"], verdict="legitimate", source="analyst", labelled_at_ms=BASE_TIME_MS
     )
     assert sent(restored, [bare, bare]) == [(key, False) for key in entities]
-    assert sent(made(LabelProcessor, 100), [label(payment, ids={})]) == [(entities[0], True)]
+    assert sent(labelled(), [label(payment, ids={})]) == [(entities[0], True)]
     without = label(payment, terminal_id=None)
-    result = asyncio.run(made(LabelProcessor, 100).process([record(0, codec.write(without)), record(1, b"{}")]))
+    result = asyncio.run(labelled().process([record(0, codec.write(without)), record(1, b"{}")]))
     assert (result.judged, [fault.reason for fault in result.faults]) == (1, ["schema"])
 
 
@@ -104,7 +114,7 @@ def test_labels_between_events_count_in_the_logs_order_whatever_the_batches() ->
     """One record after the other, and all at once."""
     payments = [one | {"terminal_id": "t1", "country": "FR"} for number in range(3) for one in round_of(number)]
     values = [json.dumps(payment).encode() for payment in payments]
-    router_like, labels = made(StageProcessor), made(LabelProcessor, 100)
+    router_like, labels = stage(), labelled()
     chain = router_like._chain
     headers = [("assay-entity-values", chain.passed[0].digest), ("assay-entity", b"merchant")]
     place = [("assay-source-topic", b"transactions"), ("assay-source-partition", b"0"), ("assay-source-offset", b"1")]
@@ -115,7 +125,7 @@ def test_labels_between_events_count_in_the_logs_order_whatever_the_batches() ->
         if number % 3 == 0:
             told = asyncio.run(labels.process([record(number, codec.write(label(payments[number])))])).writes[0]
             log.append(record(len(log), told.values[0], "entity-events", key=told.keys[0], headers=told.headers[0]))
-    one_by_one, at_once = made(StageProcessor), made(StageProcessor)
+    one_by_one, at_once = stage(), stage()
     single = [write for one in log for write in asyncio.run(one_by_one.process([one])).writes]
     together = asyncio.run(at_once.process(log)).writes
     carried = [
@@ -123,7 +133,7 @@ def test_labels_between_events_count_in_the_logs_order_whatever_the_batches() ->
     ]
     assert carried[0] == carried[1]
     assert len(carried[0]) == len(values)
-    absorbed = made(StageProcessor)
+    absorbed = stage()
     absorbed.absorb(log)
     assert all(
         np.array_equal(part, at_once.snapshot().arrays()[name]) for name, part in absorbed.snapshot().arrays().items()

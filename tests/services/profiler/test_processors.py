@@ -17,12 +17,13 @@ from schemas.privacy import PrivacyKey
 from schemas.terminal import SUMS_MAX
 from services.engine.batches import Processor, Result
 from services.engine.dead_letters import DeadLetterWriter
+from services.engine.faults import TimeLimits
 from services.observability.metrics import Metrics
+from services.profiler.labels import LabelLimits, LabelProcessor
 from services.profiler.merge import MergeProcessor
-from services.profiler.verdicts import VerdictProcessor
+from services.profiler.sums import by_terminal
 from services.scorer.profiles import ProfileTable
 from services.settings.processing import RuntimeSettings
-from services.settings.profiler import ProfilerSettings
 
 NOW_MS = 20_000 * DAY_MS
 LETTERS = DeadLetterWriter(PrivacyKey("test", b"k" * 32))
@@ -39,10 +40,11 @@ class Input:
     timestamp: int = NOW_MS
 
 
-def verdicts(frauds_max: int = 100, *, scan_ids: bool = False) -> VerdictProcessor:
-    settings = RuntimeSettings(), ProfilerSettings(frauds_max=frauds_max)
-    metrics = Metrics(by_topic=True)
-    return VerdictProcessor(TopicPartition("labels", 0), "", *settings, LETTERS, metrics, scan_ids=scan_ids)
+def verdicts(frauds_max: int = 100, *, scan_ids: bool = False) -> LabelProcessor:
+    runtime, metrics = RuntimeSettings(), Metrics(by_topic=True)
+    times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
+    limits = LabelLimits(runtime.message_bytes_max, times, frauds_max, scan_ids)
+    return LabelProcessor(TopicPartition("labels", 0), "", by_terminal(""), limits, LETTERS, metrics)
 
 
 def merge(terminals_max: int = 1_000_000) -> MergeProcessor:

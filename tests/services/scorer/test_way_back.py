@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.control import BundleRef
+from services import commanding
 from services.cli.app import app
-from services.cli.bundles import commanding
-from services.cli.bundles.commanding import ControlCommand
+from services.commanding import ControlCommand
 from services.kafka.client import plain_producer
 from services.settings.processing import RuntimeSettings
 from tests.services.harness import Scorer, Stream
