@@ -75,8 +75,8 @@ check: $(VENV)/.installed-all ## style, types, import contracts, the shape of th
 test-observability: $(VENV)/.installed-all ## dashboards, alert rules, traces: asked of a real Prometheus
 	@$(RUN)/python -m pytest tests/observability -s
 
-test-containers: $(VENV)/.installed-all ## the image built and run (BUILD_IMAGE=PROGRAM); without it each command of compose.yaml in a bare venv
-	@$(if $(BUILD_IMAGE),BUILD_IMAGE=$(BUILD_IMAGE) $(RUN)/python -m pytest tests/deploy/test_images.py,$(RUN)/python -m tests.deploy.bare)
+test-containers: $(VENV)/.installed-all ## the images built and run (BUILD_IMAGE=PROGRAM); without it each command of compose.yaml in a bare venv
+	@$(if $(BUILD_IMAGE),BUILD_IMAGE=$(BUILD_IMAGE) $(RUN)/python -m pytest tests/deploy/test_images.py tests/deploy/test_images_cuda.py,$(RUN)/python -m tests.deploy.bare)
 
 test-upgrade: $(VENV)/.installed-all ## an earlier version upgraded, taken back, upgraded again (PREVIOUS=its checkout, with .venv)
 	@PREVIOUS_ASSAY=$(abspath $(PREVIOUS)) $(RUN)/python -m pytest tests/deploy/test_upgrade.py
@@ -178,7 +178,7 @@ hashes: ## the versions of deploy/locks/constraints.txt with the SHA-256 of each
 	@printf 'pip-audit\ncyclonedx-bom\nuv\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,cpu console side) --output-file $(LOCKS)/demo.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,cpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image.txt > /dev/null
-	@$(COMPILE) pyproject.toml $(call extras,gpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image-gpu.txt > /dev/null
+	@$(COMPILE) pyproject.toml $(call extras,cuda $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image-gpu.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,$(ALL_EXTRAS)) --output-file $(LOCKS)/all.txt > /dev/null
 	@rm -rf .venv-lock
 

@@ -19,13 +19,13 @@ DEPLOY = SHIPPED / "deploy"
 
 @functools.cache
 def install_command(extra: str) -> str:
-    """The command that adds extras ("cpu,train") to this installation, from where it came (PEP 610)."""
+    """The command that adds extras ("cpu,train") to this installation, from where it came (PEP 610), if that is still there."""
     try:
         came_from = json.loads(distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
     except PackageNotFoundError:
         came_from = {}
     url = urlsplit(came_from.get("url", ""))
-    if url.scheme != "file":
+    if url.scheme != "file" or not Path(unquote(url.path)).exists():
         return f"pip install '{DISTRIBUTION}[{extra}]'"
     editable = "--editable " if came_from.get("dir_info", {}).get("editable") else ""
     return f"pip install {editable}'{unquote(url.path)}[{extra}]'"

@@ -173,10 +173,15 @@ def test_every_dependency_says_why_it_is_there() -> None:
 
 
 def test_every_dependency_has_its_version_locked() -> None:
-    """But for the GPU build, which replaces the CPU's."""
+    """But for the GPU build, which replaces the CPU's, and its libraries."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"]]
-    wanted += [need for name, extra in project["optional-dependencies"].items() if name != "gpu" for need in extra]
+    wanted += [
+        need
+        for name, extra in project["optional-dependencies"].items()
+        if name not in ("gpu", "cuda")
+        for need in extra
+    ]
     lock = (ROOT / "deploy/locks/constraints.txt").read_text()
     locked = {normal(line.partition("==")[0]) for line in lock.splitlines() if "==" in line}
     assert {normal(re.split(r"[\[<>=!~ ]", need)[0]) for need in wanted} - locked == set()

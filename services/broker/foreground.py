@@ -27,6 +27,9 @@ def run_foreground(
     try:
         with kafka:
             console.print("Apache Kafka is ready; Ctrl-C stops it. Logs:", *map(str, kafka.log_files), soft_wrap=True)
+            console.print(
+                f"In other terminals: export ASSAY_KAFKA_BOOTSTRAP={kafka.bootstrap}", soft_wrap=True, highlight=False
+            )
             print(kafka.bootstrap, flush=True)
             while kafka.running:
                 time.sleep(POLL_INTERVAL_S)

@@ -139,5 +139,27 @@ def build(dockerfile: Path, tag: str, folder: Path) -> Path:
     return Path(done.stdout.splitlines()[-1])
 
 
+@contextmanager
+def built(dockerfile: str, tag: str, bootstrap: str, folder: Path) -> Iterator[Image]:
+    """An image of deploy/containers with the demo's bundle and key, and topics of its own. folder: empty, pytest's."""
+    state = folder / "state"
+    state.mkdir()
+    os.chown(state, USER_ID, USER_ID)
+    for path in (folder, *folder.parents[:2]):  # pytest's are for their owner alone
+        path.chmod(0o755)
+    environment = {
+        "ASSAY_KAFKA_BOOTSTRAP": bootstrap,
+        "ASSAY_TOPIC_PREFIX": f"t-{folder.name}.",
+        "ASSAY_GROUP": f"t-{folder.name}.scorer",
+        "ASSAY_BUNDLE": "deploy/bundles/fraud",
+        "ASSAY_BUNDLE_PUBLIC_KEYS": "deploy/keys/demo.pub",
+    }
+    image = Image(tag, build(ROOT / "deploy/containers" / dockerfile, tag, folder), state, environment)
+    try:
+        yield image
+    finally:
+        image.remove_containers()
+
+
 def _environment() -> dict[str, str]:
     return {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}

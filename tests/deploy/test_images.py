@@ -1,7 +1,6 @@
 """The image, built and run: payments are scored, answered, made cases of and shown by services in containers of it."""
 
 import json
-import os
 import re
 import time
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ import httpx
 import pytest
 
 from services.broker.config import free_port
-from tests.deploy.images import BUILD_IMAGE, ROOT, USER_ID, Image, Running, build
+from tests.deploy.images import BUILD_IMAGE, USER_ID, Image, Running, built
 from tests.services.console.conftest import PASSWORD, Client
 from tests.services.harness import WAIT_S_MAX, payment
 
@@ -24,33 +23,23 @@ pytestmark = [
     ),
 ]
 PAYMENTS = 20_000
+OURS = ("/opt/assay", "/opt/numba", "/assay")
+OURS_BYTES_MAX = 410_000_000
+STARTED = ("scorer", "intake", "entities", "profiler", "converter", "gateway", "credit", "cases", "monitor", "console")
 
 
 @pytest.fixture(scope="module")
 def image(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     """For the CPU, with the demo's bundle and key."""
     folder = tmp_path_factory.mktemp("image")
-    state = folder / "state"
-    state.mkdir()
-    os.chown(state, USER_ID, USER_ID)
-    for parent in folder.parents[:2]:  # pytest's are for their owner alone
-        parent.chmod(0o755)
-    folder.chmod(0o755)
-    storage = build(ROOT / "deploy/containers/Dockerfile", "assay-test:cpu", folder)
-    environment = {
-        "ASSAY_KAFKA_BOOTSTRAP": kafka_bootstrap,
-        "ASSAY_TOPIC_PREFIX": f"t-{folder.name}.",
-        "ASSAY_GROUP": f"t-{folder.name}.scorer",
-        "ASSAY_CASES_GROUP": f"t-{folder.name}.cases",
-        "ASSAY_BUNDLE": "deploy/bundles/fraud",
-        "ASSAY_BUNDLE_PUBLIC_KEYS": "deploy/keys/demo.pub",
-        "ASSAY_GATEWAY_KEYS_FILE": "/var/lib/assay/keys.json",
-        "ASSAY_CONSOLE_USERS_FILE": "/var/lib/assay/users.json",
-        "ASSAY_CONSOLE_DATABASE_URL": "sqlite:////var/lib/assay/console.db",
-    }
-    made = Image("assay-test:cpu", storage, state, environment)
-    yield made
-    made.remove_containers()
+    with built("Dockerfile", "assay-test:cpu", kafka_bootstrap, folder) as image:
+        image.environment |= {
+            "ASSAY_CASES_GROUP": f"t-{folder.name}.cases",
+            "ASSAY_GATEWAY_KEYS_FILE": "/var/lib/assay/keys.json",
+            "ASSAY_CONSOLE_USERS_FILE": "/var/lib/assay/users.json",
+            "ASSAY_CONSOLE_DATABASE_URL": "sqlite:////var/lib/assay/console.db",
+        }
+        yield image
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +67,23 @@ def test_an_image_says_who_runs_and_what(image: Image) -> None:
     """And its files belong to others: what runs in it can change nothing of it."""
     assert image.configuration() == {"USER": str(USER_ID), "CMD": "python -m services.scorer"}
     assert image.run("id", "-u") == str(USER_ID)
-    assert image.run("find", "/opt/assay", "/assay/deploy", "-writable", "!", "-type", "l") == ""
+    assert image.run("find", "/opt/assay", "/opt/numba", "/assay/deploy", "-writable", "!", "-type", "l") == ""
     assert image.run("find", "/opt/assay", "-name", "tests", "-type", "d") == ""
+    assert image.run("find", "/opt/assay", "(", "-name", "pip", "-o", "-name", "setuptools", ")", "-type", "d") == ""
+
+
+def test_an_image_is_no_larger_than_it_has_to_be(image: Image) -> None:
+    """What is ours in it, without its base: bytes of files. What is in it: docs/log.md."""
+    found = {line.split()[1]: int(line.split()[0]) for line in image.run("du", "-sb", *OURS).splitlines()}
+    assert sum(found.values()) < OURS_BYTES_MAX, found
+
+
+def test_no_container_compiles_python_at_its_start(image: Image) -> None:
+    """Bytecode that is older or newer than its source would be there and of no use."""
+    loop = f'for name in {" ".join(STARTED)}; do python -v -c "import services.$name.__main__" || exit 1; done'
+    said = image.run("sh", "-c", f"({loop}) 2>&1")
+    assert said.count("services/scorer/__pycache__/__main__.cpython") >= 2  # read, and used
+    assert re.findall(r"^# code object from (/\S+\.py)$", said, re.MULTILINE) == []
 
 
 def test_payments_become_scores_answers_cases_and_pages(

@@ -15,8 +15,8 @@ IMAGE = ("formats", "store", "side", "trace")
 EXTRAS = {
     "demo.txt": ("cpu", "console", "side"),
     "image.txt": ("cpu", *IMAGE),
-    "image-gpu.txt": ("gpu", *IMAGE),
-    "all.txt": tuple(extra for extra in PROJECT["project"]["optional-dependencies"] if extra != "gpu"),
+    "image-gpu.txt": ("cuda", *IMAGE),
+    "all.txt": tuple(extra for extra in PROJECT["project"]["optional-dependencies"] if extra not in ("gpu", "cuda")),
 }
 
 

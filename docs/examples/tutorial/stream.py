@@ -9,6 +9,7 @@ Nothing is odd about a fraud's amount. It shows where it comes from: a device th
 import argparse
 import asyncio
 import json
+import logging
 import os
 import random
 from collections.abc import Iterator
@@ -48,7 +49,10 @@ async def send(found: list[dict[str, Any]], topic: str) -> None:
     from aiokafka import AIOKafkaProducer
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-    brokers = os.environ["ASSAY_KAFKA_BOOTSTRAP"]
+    logging.getLogger("aiokafka").setLevel(
+        logging.ERROR
+    )  # it warns while a new topic's leaders are chosen, and tries again
+    brokers = os.environ.get("ASSAY_KAFKA_BOOTSTRAP", "127.0.0.1:9092")  # as assay itself
     admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
     await admin.start()
     if topic not in await admin.list_topics():

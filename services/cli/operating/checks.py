@@ -39,6 +39,7 @@ from services.settings.secrets import shown_url
 from services.trusted_bundles import Resolved, demo_fingerprint, scoring_bundle
 
 ANSWER_S_MAX = 10.0
+NO_BROKER = "name your brokers in ASSAY_KAFKA_BOOTSTRAP, or start one here with `assay broker start`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +99,10 @@ async def _checked(name: str, find: Callable[[], Awaitable[str]]) -> Check:
     except AssayError as error:
         return Check(name, False, str(error))
     except (KafkaError, TimeoutError) as error:
-        why = type(error).__name__
-        return Check(
-            name, False, f"Kafka at {load(KafkaSettings).bootstrap} does not answer ({why}): check ASSAY_KAFKA_*."
-        )
+        kafka = load(KafkaSettings)
+        # no one has said where it is: a first look
+        todo = "check ASSAY_KAFKA_*" if "bootstrap" in kafka.model_fields_set else NO_BROKER
+        return Check(name, False, f"Kafka at {kafka.bootstrap} does not answer ({type(error).__name__}): {todo}.")
 
 
 async def _brokers() -> str:

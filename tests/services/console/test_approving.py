@@ -7,8 +7,11 @@ import pytest
 
 from schemas.control import BundleRef
 from services.approvals import new_request
+from services.cli.people.signing_file import sign_prepared
+from services.errors import AssayError
 from tests.services.cases.test_stream import alert
 from tests.services.console.conftest import HOSTILE
+from tests.services.console.promoting import SIGNERS
 from tests.services.console.stand import Stand, case_of, running
 from tests.services.console.test_gate import client
 from tests.services.signing import people
@@ -92,3 +95,29 @@ def test_where_persons_sign_a_list_change_is_prepared_here_and_no_click_approves
     assert (refused.status_code, "has to be signed" in refused.text) == (409, True)
     assert (stand.writer.entries, len(stand.writer.records)) == ([], 1)
     assert officer.submit(path, action="reject").status_code == 303
+
+
+def test_a_list_change_is_signed_on_its_page_and_its_file_needs_a_reason_where_it_holds_a_card(
+    stand: Stand, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who signs sees each entry, which the page masks; an entry that was changed on the way is not signed."""
+    everyone = people(tmp_path, SIGNERS)
+    stand.desk.rule = everyone.rule(2)
+    lead, officer = client(stand, "lead"), client(stand, "risk-officer")
+    lead.submit("/cases/0-10/list", list_name="stolen", reason="called", purpose="deny")
+    path = f"/approvals/{stand.writer.records[0].request_id}"
+    assert CARD not in officer.get(path).text
+    without = officer.submit(f"{path}/file")
+    assert (without.status_code, CARD in without.text) == (422, False)
+    file = tmp_path / "file.json"
+    for name, one in (("lead", lead), ("risk-officer", officer)):
+        file.write_text(one.submit(f"{path}/file", reason="to sign it").text)
+        assert one.submit(f"{path}/sign", signature=sign_prepared(file, everyone.key_file(name))).status_code == 303
+    assert "1 onto the list stolen" in " ".join(capsys.readouterr().err.split())
+    (entry,) = stand.writer.entries
+    assert entry.proof is not None
+    assert [one.by for one in entry.proof.signed.signatures] == ["lead", "risk-officer"]
+    assert [one.kind for one in stand.writer.records] == ["request", "sign", "approve", "done"]
+    file.write_text(file.read_text().replace(CARD, "card-pseudonym-0002"))
+    with pytest.raises(AssayError, match="not those that the statement is about"):
+        sign_prepared(file, everyone.key_file("lead"))
