@@ -59,6 +59,7 @@ def test_every_topic_has_an_exported_schema(topic: str) -> None:
     assert schema_of(topic)["properties"]
 
 
+@pytest.mark.slow
 async def test_an_outsider_writes_in_any_codec_and_reads_every_topic_as_the_exported_schemas_say(
     stream: Stream,
 ) -> None:

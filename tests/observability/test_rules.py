@@ -33,6 +33,7 @@ def test_the_configuration_and_every_rule_are_read() -> None:
     run("check", "rules", *(str(path) for path in sorted((FOLDER / "rules").glob("*.yaml"))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_rules_fire_when_they_should_and_only_then(path: Path) -> None:
     """By `promtool test rules`."""

@@ -111,6 +111,7 @@ def accepted_by_pydantic(schema: type[Message], payload: bytes) -> dict[str, Any
         return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.__name__)
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
@@ -198,6 +199,7 @@ READ = list(dict.fromkeys([*SCHEMAS, Reference]))
 DAMAGE = [b"9" * 4301, b"1e999", b"\\ud800", b'"', b"\x00", b"\xff", b"[" * 150, b"-", b"null", b"NaN", b"}", b", "]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", READ, ids=lambda schema: schema.__name__)
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())

@@ -183,6 +183,7 @@ async def test_no_card_number_comes_out_of_the_main_path(stream: Stream) -> None
         assert any(where.startswith(looked_at) for where in lie), (looked_at, lie)
 
 
+@pytest.mark.slow
 async def test_ids_that_outputs_repeat_are_scanned_where_that_is_set(stream: Stream) -> None:
     """A producer that puts the card number where the payment's id should be: nothing of it goes on."""
     scorer = stream.scorer(ASSAY_CARD_NUMBERS_REFUSED_IN="ids", ASSAY_LOG_LEVEL="DEBUG", ASSAY_DECISION_SHARE="1")

@@ -99,6 +99,7 @@ async def compared(shop: Shop, monitor: Scorer) -> tuple[MonitorReport, dict[str
         await asyncio.sleep(0.3)
 
 
+@pytest.mark.slow
 async def test_the_loop_closes_from_the_stream_to_the_next_champion(shop: Shop) -> None:
     """Each step by the commands that a person would type, on the real broker; nothing is lost on the way."""
     stream = shop.stream

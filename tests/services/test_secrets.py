@@ -208,6 +208,7 @@ def page(service: Scorer) -> str:
         return str(answer.read().decode())
 
 
+@pytest.mark.slow
 async def test_services_that_run_show_no_secret(stream: Stream) -> None:
     """Their logs at DEBUG, their metrics, what they write; a webhook that no one answers is among it."""
     environment = ours(stream)

@@ -52,6 +52,7 @@ async def scored(stream: Stream, scorer: Scorer) -> None:
     assert verdict.scores == PAYMENTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("login", ["scram", "mutual", "token"])
 async def test_a_scorer_needs_its_acls_and_nothing_more(secured: SecuredKafka, stream: Stream, login: str) -> None:
     """By password, by certificate, by token; always over TLS."""
@@ -62,6 +63,7 @@ async def test_a_scorer_needs_its_acls_and_nothing_more(secured: SecuredKafka, s
     await scored(stream, scorer)
 
 
+@pytest.mark.slow
 async def test_the_profiler_and_the_ends_of_the_stream_need_theirs(
     secured: SecuredKafka, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +87,7 @@ async def test_the_profiler_and_the_ends_of_the_stream_need_theirs(
     assert [scorer.terminate(), profiler.terminate()] == [0, 0]
 
 
+@pytest.mark.slow
 async def test_the_low_rate_services_need_theirs(secured: SecuredKafka, stream: Stream) -> None:
     """Faust's connections are ours: TLS and a login, the group, the tables; with one right too few, a sentence."""
     for name in ("cases", "monitor"):

@@ -107,6 +107,7 @@ def test_a_tree_of_the_greatest_depth_is_taken_and_runs() -> None:
     assert all(np.isfinite(answer).all() for answer in answers)
 
 
+@pytest.mark.slow
 def test_more_nodes_than_are_taken_are_refused() -> None:
     """Trees of one leaf each: long lists that cost a row little."""
     many = TREE_NODES_MAX + 1

@@ -129,6 +129,7 @@ def write(url: str, number: int, results: "multiprocessing.Queue[bool]") -> None
         promote(registry, ref(version, name=f"line{number}"))
 
 
+@pytest.mark.slow
 def test_concurrent_writers_lose_no_step_and_of_one_version_one_wins(url: str) -> None:
     """Processes at once: every step is there once, in an order that each of them saw; one fraud/1 of all that were tried."""
     context = multiprocessing.get_context("spawn")

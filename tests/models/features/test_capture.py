@@ -34,6 +34,7 @@ def bits(arrays: Arrays) -> dict[str, tuple[str, tuple[int, ...], bytes]]:
     return {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in arrays.items()}
 
 
+@pytest.mark.slow
 @given(st.lists(payments, max_size=6), st.data())
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_capture_is_the_state_at_its_beginning_whatever_is_folded_between_its_pieces(

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 KERNEL = """
 from models.compiled import compiled
@@ -41,6 +43,7 @@ def run(folder: Path, name: str, fields: str = "value: float; other: float") -> 
     return done.stdout.strip() or done.stderr.strip().rpartition("\n")[2]
 
 
+@pytest.mark.slow
 def test_compiled_code_is_kept_and_dropped_where_an_earlier_version_s_types_are_gone(tmp_path: Path) -> None:
     """An upgrade in place leaves the cache of the version before, which numba cannot read."""
     assert run(tmp_path, "Planes") == "42.0 0"
@@ -55,6 +58,7 @@ def test_what_changes_in_another_file_of_the_package_is_compiled_again(tmp_path:
     assert run(tmp_path, "Planes", "other: float; value: float") == "8.0 0"
 
 
+@pytest.mark.slow
 def test_the_second_process_compiles_nothing() -> None:
     """A scorer that compiles the kernels itself takes three seconds of processor time longer to start."""
     script = "import services.scorer.__main__, runpy; runpy.run_path('deploy/containers/warm.py')"

@@ -79,6 +79,7 @@ EXPECTED = [
 ]
 
 
+@pytest.mark.slow
 def test_addresses_networks_and_currencies_are_made_before_any_feature() -> None:
     """A sum is in one currency, a prefix is a key like any other, a mapped address is the one that it stands for."""
     events = EventParser(SOURCE, SPEC.currencies).batch(EVENTS)

@@ -246,6 +246,7 @@ def events_of(columns: TransactionColumns) -> Iterator[Event]:
         )
 
 
+@pytest.mark.slow
 @given(streams())
 @settings(deadline=None, max_examples=150)
 def test_every_feature_equals_plain_python_over_the_raw_history(columns: TransactionColumns) -> None:
@@ -260,6 +261,7 @@ def test_every_feature_equals_plain_python_over_the_raw_history(columns: Transac
         assert matrix[row, exact].tolist() == np.array(expected, np.float32)[exact].tolist()
 
 
+@pytest.mark.slow
 @given(streams(), st.lists(st.integers(0, 40), max_size=6), st.integers(1, 3))
 @settings(deadline=None, max_examples=100)
 def test_any_cut_into_batches_and_a_snapshot_between_give_the_same_bits(

@@ -35,6 +35,7 @@ ROWS = st.lists(st.lists(st.sampled_from(CELLS), min_size=2, max_size=2), min_si
 ODD_ROWS = st.lists(st.lists(st.sampled_from([*CELLS, "\x1a", "x\ry", "\0"]), min_size=0, max_size=4), max_size=5)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400, deadline=None)
 @given(ROWS | ODD_ROWS, st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.sampled_from(["utf-8", "latin-1"]))
 def test_what_is_read_quickly_is_what_is_read_carefully(

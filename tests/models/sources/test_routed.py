@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,6 +124,7 @@ def columns(events: Events, names: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_the_derived_spec_reads_from_an_event_what_the_users_spec_reads_from_the_record(data: st.DataObject) -> None:

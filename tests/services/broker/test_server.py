@@ -70,6 +70,7 @@ def child(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
     process.communicate()
 
 
+@pytest.mark.slow
 def test_kept_data_survive_a_restart_on_other_ports_and_a_stop_ends_java(tmp_path: Path) -> None:
     """What was written before the stop is read after the next start."""
     with EmbeddedKafka(data_dir=tmp_path) as kafka:
@@ -84,6 +85,7 @@ def test_kept_data_survive_a_restart_on_other_ports_and_a_stop_ends_java(tmp_pat
     assert "Kafka Server started" in (tmp_path / "logs" / "second.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_second_kafka_runs_beside_the_first_with_only_the_java_of_the_wheel_and_its_directory_goes(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +110,7 @@ def three_nodes() -> Iterator[EmbeddedKafka]:
         yield kafka
 
 
+@pytest.mark.slow
 def test_three_nodes_take_writes_from_all_replicas_while_one_is_dead_and_after_it_is_back(
     three_nodes: EmbeddedKafka,
 ) -> None:
@@ -123,6 +126,7 @@ def test_three_nodes_take_writes_from_all_replicas_while_one_is_dead_and_after_i
     assert read(three_nodes.bootstrap, 3) == [b"three", b"two", b"three again"]
 
 
+@pytest.mark.slow
 def test_a_commit_reaches_a_partition_that_has_no_leader_at_that_moment(three_nodes: EmbeddedKafka) -> None:
     """Kafka 4.3.0 to 4.4.0 take it for deleted and lose the transaction there (KAFKA-20734): we ship one that does not."""
     admin = AdminClient({"bootstrap.servers": three_nodes.bootstrap, "log_level": 0})
@@ -143,6 +147,7 @@ def test_a_commit_reaches_a_partition_that_has_no_leader_at_that_moment(three_no
     assert read(three_nodes.bootstrap, 1, "alone") == [b"kept"]
 
 
+@pytest.mark.slow
 def test_a_parent_killed_with_sigkill_leaves_no_java_and_no_directory(child: "subprocess.Popen[str]") -> None:
     """The guard sees its parent go."""
     assert child.stdout is not None
@@ -157,6 +162,7 @@ def test_a_parent_killed_with_sigkill_leaves_no_java_and_no_directory(child: "su
     assert not directory.parent.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_a_killed_guard_takes_java_with_it(tmp_path: Path) -> None:
     """PR_SET_PDEATHSIG: no way to lose the guard and keep Java."""
@@ -172,6 +178,7 @@ def test_a_killed_guard_takes_java_with_it(tmp_path: Path) -> None:
     kafka.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_the_foreground_prints_its_address_and_stops_cleanly(tmp_path: Path, how: signal.Signals) -> None:
     """Ctrl-C and SIGTERM mean the same: exit status 0, data kept, Java gone."""

@@ -106,6 +106,7 @@ async def test_a_burst_of_ten_thousand_alerts_on_fifty_cards_is_fifty_cases_once
         assert [listed.transaction_id for listed in case.listed] == [f"tx-{case.card_id}-{n}" for n in range(50)]
 
 
+@pytest.mark.slow
 async def test_alerts_of_an_aborted_transaction_never_become_cases(stream: Stream) -> None:
     """As shipped, Faust reads them. What is no alert at all is one dead letter."""
     producer = transactional_producer(stream.kafka, RuntimeSettings(), f"{stream.prefix}aborting")
@@ -197,6 +198,7 @@ async def test_an_analyst_decides_and_the_world_is_told(
     assert (letter["reason"], letter["detail"]) == ("undelivered", "the webhook answered 400")
 
 
+@pytest.mark.slow
 async def test_of_two_analysts_who_decide_at_once_one_decides_and_the_other_hears_of_it(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +246,7 @@ async def test_of_two_analysts_who_decide_at_once_one_decides_and_the_other_hear
     assert labels == [verdicts[after.history[0].action], verdicts[other]]
 
 
+@pytest.mark.slow
 async def test_only_what_a_case_has_is_muted_and_mutes_are_listed_and_lifted(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:

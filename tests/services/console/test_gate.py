@@ -305,6 +305,7 @@ def cases_of_attacks() -> dict[str, Case]:
     return found
 
 
+@pytest.mark.slow
 def test_every_text_field_of_an_event_is_shown_as_text(tmp_path: Path, users_file: Path) -> None:
     """Generated of the alert's schema: what it lets through is text on the case's, the queue's and the search's page."""
     assert Dangers(f"<a href='javascript:1' onclick=x>{HOSTILE}").found == ["onclick", "javascript:1", "script"]

@@ -58,6 +58,7 @@ async def check_outputs(stream: Stream, ids: list[str]) -> None:
     assert not await stream.read("control-answers"), "the two products have nothing in common here"
 
 
+@pytest.mark.slow
 async def test_a_policy_of_credit_lives_as_one_of_payments_does_and_every_outcome_is_found_again(
     stream: Stream,
     key: PrivateKey,

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from models.bundle.load import load_bundle
 from models.features.attributes import AttributeMapping
@@ -38,6 +39,7 @@ async def decided(stream: Stream) -> None:
     await stream.caught_up([stream.processes[-1]], f"{stream.prefix}credit", APPLICATIONS.name)
 
 
+@pytest.mark.slow
 async def test_a_kill_in_the_middle_loses_and_repeats_no_decision_and_reasons_are_there(stream: Stream) -> None:
     """kill -9 between the sends of a batch; a second process ends the job; scores are those of the bundle, bit for bit."""
     await send(stream)

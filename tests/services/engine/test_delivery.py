@@ -296,6 +296,7 @@ async def test_a_producer_is_worn_out_by_age_and_by_count(scene: Scene, monkeypa
     await aged.discard()
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_a_delivery_without_coordinator_is_discarded_within_a_bound(topic_prefix: str, tmp_path: Path) -> None:
     """Closing the client waits for a coordinator that may not come back: the partition could not start again meanwhile."""

@@ -179,6 +179,7 @@ async def worked(stream: Stream, service: Scorer, module: str, name: str) -> Non
     await until_async(service, seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", SERVICES)
 async def test_hostile_records_on_every_topic_of_a_service_stop_neither_it_nor_its_next_start(
     stream: Stream, module: str

@@ -75,6 +75,7 @@ async def test_a_table_that_is_read_before_its_recovery_waits_for_it_is_recovere
     assert seen == [b"entry"]
 
 
+@pytest.mark.slow
 async def test_a_request_of_the_recovery_that_gets_no_answer_ends_the_process(
     stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -183,6 +183,7 @@ async def test_a_write_that_fails_is_not_committed_past(stream: Stream, caplog: 
     assert "secret" not in caplog.text
 
 
+@pytest.mark.slow
 async def test_a_consumer_that_stands_still_is_noticed_and_ends_the_process(stream: Stream) -> None:
     """First it is not ready, then it gives its partitions to another; an idle one is left alone."""
 

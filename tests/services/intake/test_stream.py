@@ -62,6 +62,7 @@ async def routed(stream: Stream, tmp_path: Path) -> dict[str, str]:
     return {"ASSAY_BUNDLE": str(bundle), "ASSAY_ALLOW_UNSIGNED_BUNDLES": "true", "ASSAY_BUNDLE_PUBLIC_KEYS": ""}
 
 
+@pytest.mark.slow
 async def test_a_topic_of_foreign_keys_is_routed_exactly_once_through_kills_and_a_rebalance_and_scored(
     stream: Stream, routed: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_small_batch_of_many_bad_names_is_not_parsed_one_by_one() -> None:
     assert len(record.headers) == HEADERS_MAX
 
 
+@pytest.mark.slow
 def test_millions_of_empty_records_in_one_batch_are_one_record_that_says_so() -> None:
     """A few KB would be as many dead letters."""
     number = RECORDS_MAX + 1

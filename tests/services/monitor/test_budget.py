@@ -145,6 +145,7 @@ OWN = 0.51
 """The policy's own threshold: on calm days it makes about 50 alerts."""
 
 
+@pytest.mark.slow
 def test_a_budget_of_50_a_day_holds_within_a_fifth_over_a_month_with_a_drift_and_an_attack() -> None:
     """Every day of it, the first and that of the attack among them."""
     month = Month(drift, raid, OWN).run(range(30))

@@ -153,6 +153,7 @@ async def quality_reports(stream: Stream) -> dict[int, QualityReport]:
     return {report.quality.age_days_min: report.quality for report in found if report.quality is not None}
 
 
+@pytest.mark.slow
 async def test_delayed_precision_is_what_the_topics_say_also_after_a_kill(stream: Stream) -> None:
     """With a control group, contradicting labels and a maturity; the ledger comes back from its topic."""
     payments = [paid(i) for i in range(4000)]

@@ -131,6 +131,7 @@ def asked(scored: Scored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     return ask
 
 
+@pytest.mark.slow
 def test_the_same_bundle_decides_what_was_decided(asked: Any, scored: Scored) -> None:
     """The replay's own fold, on as many processes as there are partitions: nothing is decided otherwise."""
     found = asked("--workers", "2")

@@ -24,6 +24,7 @@ def one(stream: Stream) -> Stream:
     return stream
 
 
+@pytest.mark.slow
 async def test_what_is_hostile_below_the_payload_costs_no_other_record(one: Stream) -> None:
     """Header names that are no UTF-8, bombs of every codec, keys of any bytes; then a restart without a snapshot."""
     scorer = one.scorer()

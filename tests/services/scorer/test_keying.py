@@ -71,6 +71,7 @@ async def verified(*arguments: str) -> tuple[int, str]:
     return result.exit_code, " ".join(result.output.split())
 
 
+@pytest.mark.slow
 async def test_two_producers_of_different_partitioners_are_counted_and_named(keyed: Stream) -> None:
     """As it was: 32 of 40 cards split, no word of it, and verify said "exactly once"."""
     scorer = keyed.scorer()
@@ -110,6 +111,7 @@ async def test_records_keyed_by_card_through_kafkas_default_partitioner_are_not_
     assert "lie where their card or applicant belongs" in await keys()
 
 
+@pytest.mark.slow
 async def test_where_partitions_are_added_a_card_belongs_where_the_new_number_puts_it(keyed: Stream) -> None:
     """A producer that still counts four is counted; one that counts six is not; cards that moved are split."""
     scorer = keyed.scorer(ASSAY_SESSION_TIMEOUT_S="6")

@@ -121,6 +121,7 @@ async def test_too_many_dead_letters_hold_the_partition_and_the_others_go_on(str
     assert verdict.lag >= 1000 - len(letters)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
 async def test_a_producer_that_is_worn_out_is_replaced_between_two_transactions(stream: Stream, delivery: str) -> None:
     """Rule D, with the age lowered so that it happens within the test."""
@@ -136,6 +137,7 @@ async def test_a_producer_that_is_worn_out_is_replaced_between_two_transactions(
     assert verdict.scores == 4000
 
 
+@pytest.mark.slow
 async def test_a_damaged_snapshot_costs_time_and_changes_no_score(stream: Stream) -> None:
     """Reported, counted, and the log folded again in its place."""
     values = [json.dumps(payment(i)).encode() for i in range(2000)]

@@ -128,6 +128,7 @@ async def test_a_scorer_killed_at_any_point_of_the_transaction_loses_and_repeats
     assert sum(m.alerts for m in metrics) == len(await stream.read("alerts"))
 
 
+@pytest.mark.slow
 async def test_a_scorer_killed_while_it_restores_loses_and_repeats_nothing(stream: Stream) -> None:
     """The third process restores what the second began to."""
     values, keys = payments()
@@ -172,6 +173,7 @@ async def test_a_kill_changes_no_bit_of_any_score(
     assert list(state_of_scores(await stream.read("scores"))) == list(state_of_scores(await calm.read("scores")))
 
 
+@pytest.mark.slow
 async def test_partitions_move_between_scorers_that_come_and_go(stream: Stream) -> None:
     """A second member joins, the first leaves, the second is killed, a third ends the job."""
     values, keys = payments(12_000)
@@ -189,6 +191,7 @@ async def test_partitions_move_between_scorers_that_come_and_go(stream: Stream) 
     assert_clean(await stream.verdict(), 12_000)
 
 
+@pytest.mark.slow
 async def test_a_scorer_stopped_longer_than_its_session_is_fenced_and_commits_nothing(stream: Stream) -> None:
     """SIGSTOP, another takes over, SIGCONT: the zombie neither repeats nor crashes."""
     values, keys = payments(8000)

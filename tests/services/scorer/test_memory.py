@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.services.harness import ROOT
 from tests.services.scorer.swapping import SWAPS
@@ -26,6 +27,7 @@ BYTES_MAX = 60_000_000
 """In all: half of what 200 sessions that stay would take, should they come in steps."""
 
 
+@pytest.mark.slow
 def test_200_swaps_leave_resident_memory_flat(tmp_path: Path) -> None:
     """Of a process that does nothing else: the test run's own memory grows and shrinks as it likes."""
     command = [sys.executable, "-m", "tests.services.scorer.swapping", str(tmp_path)]

@@ -52,6 +52,7 @@ def read_back(
     return status, json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 async def test_actions_and_rules_are_on_every_output_and_a_replay_finds_them(
     stream: Stream,
     key: PrivateKey,
@@ -148,6 +149,7 @@ def publish_four(
     return url
 
 
+@pytest.mark.slow
 async def test_a_policy_is_swapped_without_a_restart_and_every_payment_names_the_one_that_decided(
     stream: Stream,
     key: PrivateKey,
@@ -210,6 +212,7 @@ async def test_a_policy_is_swapped_without_a_restart_and_every_payment_names_the
     assert (status, found["compared"], found["differing"], found["other_policy"]) == (0, 2600, 0, 0), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("persons", [False, True])
 async def test_a_rule_asks_a_list_and_a_replay_sees_the_list_as_it_was(
     stream: Stream,

@@ -102,6 +102,7 @@ async def test_an_erased_subjects_decisions_no_longer_open_and_others_do(stream:
     assert sum(now.was == "erased" for now in after) == sum(was.decision.card_id == ERASED for was in before) > 0
 
 
+@pytest.mark.slow
 async def test_sealed_streams_verify_replay_and_are_monitored_without_the_key(
     stream: Stream, sealing: SubjectKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:

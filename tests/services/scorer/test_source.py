@@ -65,6 +65,7 @@ def bundle_of(source: SourceSpec, directory: Path) -> Path:
     return directory
 
 
+@pytest.mark.slow
 async def test_a_topic_of_another_shape_is_scored_verified_and_replayed(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ async def upstream(stream: Stream) -> AIOKafkaProducer:
     return producer
 
 
+@pytest.mark.slow
 async def test_an_open_transaction_upstream_is_named_and_takes_readiness_away(one: Stream) -> None:
     """As it was: nothing is scored, the lag is 0, /readyz says yes and the log nothing."""
     scorer = one.scorer(ASSAY_PROGRESS_TIMEOUT_S="3")
@@ -76,6 +77,7 @@ async def test_an_open_transaction_upstream_is_named_and_takes_readiness_away(on
     assert await open_transactions() == "none on the inputs"
 
 
+@pytest.mark.slow
 async def test_a_log_that_ends_with_markers_has_no_lag(one: Stream) -> None:
     """A committed transaction's marker is an offset, and no record: the lag stayed 1 for ever."""
     scorer = one.scorer(ASSAY_PROGRESS_TIMEOUT_S="3")
@@ -94,6 +96,7 @@ async def test_a_log_that_ends_with_markers_has_no_lag(one: Stream) -> None:
     assert scorer.terminate() == 0
 
 
+@pytest.mark.slow
 async def test_a_fetcher_that_is_stuck_ends_the_process(one: Stream, tmp_path: Path) -> None:
     """Rule F: heartbeats and all else go on, polls come back empty while records wait."""
     stall = tmp_path / "stall"

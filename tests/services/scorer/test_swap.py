@@ -23,6 +23,7 @@ def shop(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> Shop:
     return Shop(stream, monkeypatch)
 
 
+@pytest.mark.slow
 async def test_swaps_lose_repeat_and_change_nothing_and_every_worker_says_from_where_on_they_hold(shop: Shop) -> None:
     """Two scorers, four versions, an attack, a kill -9 and a successor: verify 0/0, each version replayed bit for bit."""
     await shop.assay("registry", "publish", str(shop.stream.directory / "v1"))

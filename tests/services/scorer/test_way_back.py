@@ -40,6 +40,7 @@ async def restarted(shop: Shop, scorer: Scorer) -> Scorer:
     return heir
 
 
+@pytest.mark.slow
 async def test_one_command_leads_back_across_features_and_no_restart_leads_forward_again(shop: Shop) -> None:
     """After --rebuild-state: rolled back while it runs, histories folded for the old features, and so after a restart."""
     scorer = shop.stream.scorer()
@@ -60,6 +61,7 @@ async def test_one_command_leads_back_across_features_and_no_restart_leads_forwa
     assert [await shop.replayed(1), await shop.replayed(2)] == [1200, 400]
 
 
+@pytest.mark.slow
 async def test_a_group_that_is_stopped_and_started_with_other_features_folds_every_history_again(shop: Shop) -> None:
     """A retrained bundle reads features that the old one did not: its first score has what came before it was there."""
     scorer = shop.stream.scorer()
@@ -75,6 +77,7 @@ async def test_a_group_that_is_stopped_and_started_with_other_features_folds_eve
     assert [await shop.replayed(1), await shop.replayed(2)] == [400, 400]
 
 
+@pytest.mark.slow
 async def test_what_a_scorer_refuses_or_does_not_answer_changes_nothing(shop: Shop) -> None:
     """Not the registry, not the process, not the next start; the other way round it may then still be promoted."""
     before = await history(shop)
@@ -95,6 +98,7 @@ async def test_what_a_scorer_refuses_or_does_not_answer_changes_nothing(shop: Sh
     assert (await history(shop))["champion"] == "fraud/2"
 
 
+@pytest.mark.slow
 async def test_a_command_line_that_dies_before_it_records_leaves_one_command_back_and_one_forward(shop: Shop) -> None:
     """The scorers stay with what they were commanded, over a restart; rollback takes that back; promote completes it."""
     scorer = shop.stream.scorer()
@@ -139,6 +143,7 @@ def forged(shop: Shop, **changes: Any) -> dict[str, Any]:
 NOBODYS = {"name": "fraud", "version": 2, "digest": "0" * 64}
 
 
+@pytest.mark.slow
 async def test_nothing_forged_stops_a_start_or_hides_a_command(shop: Shop) -> None:
     """On either topic: answers of bundles that no one has, refusals of the real command, commands without a bundle, garbage."""
     scorer = shop.stream.scorer()

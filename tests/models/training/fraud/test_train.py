@@ -90,6 +90,7 @@ def test_training_reports_its_progress(tmp_path: Path) -> None:
     assert {("classifier", 1, 3), ("autoencoder", 3, 3)} <= set(seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["xgboost", "blend"])
 def test_trees_train_a_bundle_on_the_same_cuts_byte_for_byte_again(tmp_path: Path, name: Preset) -> None:
     """Alone and beside the network, with the autoencoder, the report and what was never shown; a scorer's session takes it."""

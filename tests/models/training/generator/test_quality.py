@@ -46,6 +46,7 @@ def test_correlations_are_pearsons_and_a_constant_has_none() -> None:
     assert np.all(correlations(real)[2] == 0.0)
 
 
+@pytest.mark.slow
 def test_rows_learnt_by_heart_show_in_the_distances() -> None:
     """New rows lie as far from the training rows as unseen ones do; copies lie on them."""
     real, unseen = rows(800, 1), rows(800, 2)

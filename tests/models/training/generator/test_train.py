@@ -24,6 +24,7 @@ pytestmark = pytest.mark.train
 SMALL = GeneratorSettings(seed=3, customers=150, days=3, gan=GanSettings(steps=5))
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_files_and_they_stream(tmp_path: Path) -> None:
     """Byte for byte, and through `assay train generator` too."""
     manifest = train_generator(SMALL, tmp_path / "one")

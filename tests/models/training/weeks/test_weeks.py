@@ -65,6 +65,7 @@ def test_missed_aims_of_the_weeks_are_lines_and_met_ones_are_not(tmp_path: Path)
     assert f"| {AUTOENCODER} | 6 | 0.250 | 0.250 | 0.250 |  |" in page
 
 
+@pytest.mark.slow
 def test_a_small_run_scores_each_week_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A town of 300, one week: the second run fits nothing again, and writes the same figures."""
     out = tmp_path / "weeks.json"

@@ -58,6 +58,7 @@ def build(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
     return run_main(monkeypatch, "bundle", "build", *given)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_runs_and_its_bundle_scores_payments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -117,6 +117,7 @@ ANSWERED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "options", "answer", "scored"), ANSWERED.values(), ids=ANSWERED.keys())
 def test_the_answer_that_the_sentence_names_is_enough(
     text: str, options: list[str], answer: list[str], scored: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

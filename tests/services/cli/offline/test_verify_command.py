@@ -11,6 +11,7 @@ from tests.services.harness import Stream, payment
 PAYMENTS = 400
 
 
+@pytest.mark.slow
 async def test_one_reader_follows_another_reads_at_the_end_and_a_replay_finds_every_bit(
     stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -46,6 +46,7 @@ def train(monkeypatch: pytest.MonkeyPatch, payments: Path, out: Path, *options: 
     return run_main(monkeypatch, "train", "fraud", f"--data={payments}", *NAMES, *CUTS, *small, *options)
 
 
+@pytest.mark.slow
 def test_a_file_trains_a_bundle_and_the_same_seed_the_same_one(
     payments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
