@@ -3,12 +3,11 @@
 import base64
 import json
 import secrets
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import httpx
-from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from joserfc import jwt
@@ -23,6 +22,10 @@ from services.console.users import User
 from services.errors import SettingsError
 from services.oidc import BOUNDED, AnotherProviderError, answer_of, discovered, is_trusted, tls_context
 from services.settings.console import ConsoleSettings
+
+with warnings.catch_warnings(record=True):  # else who starts the console reads which library that one will use one day
+    from authlib.common.errors import AuthlibBaseError
+    from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA"]
 TIMEOUT_S = 10.0
