@@ -88,7 +88,7 @@ def sign_file(
     """
     from services.cli.people.signing_file import sign_prepared
 
-    print(sign_prepared(file, key), flush=True)
+    results.print(sign_prepared(file, key))
 
 
 @app.command(epilog="Example: assay approvals show 5f0c2a9be1d4")
