@@ -22,11 +22,10 @@ from schemas.privacy import card_numbers_in
 from schemas.topics import APPROVALS
 from services.clock import wall_ms
 from services.errors import AssayError
-from services.kafka.client import reader
+from services.kafka.client import reader, records_before
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 
-POLL_MS = 500
 HOUR_MS = 3_600_000
 
 State = Literal["open", "approved", "rejected", "done", "over"]
@@ -264,13 +263,11 @@ async def read_requests(kafka: KafkaSettings, topics: TopicSettings) -> dict[str
     try:
         consumer.assign([source])
         end = (await consumer.end_offsets([source]))[source]
-        await consumer.seek_to_beginning(source)
-        while await consumer.position(source) < end:
-            for record in (await consumer.getmany(source, timeout_ms=POLL_MS)).get(source, []):
-                try:
-                    found.append(codec.read(ApprovalRecord, record.value or b""))
-                except codec.RejectedError:
-                    continue  # a writer of one record must not stop its readers
+        async for record in records_before(consumer, source, end):
+            try:
+                found.append(codec.read(ApprovalRecord, record.value or b""))
+            except codec.RejectedError:
+                continue  # a writer of one record must not stop its readers
     finally:
         await consumer.stop()
     return requests_of(found)

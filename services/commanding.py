@@ -8,8 +8,9 @@ were commanded, also over restarts; the same command again completes it, and `as
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -28,7 +29,7 @@ from schemas.topics import (
 )
 from services.clock import monotonic_s, wall_ms
 from services.errors import AssayError
-from services.kafka.client import plain_producer, reader
+from services.kafka.client import plain_producer, reader, records_before
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
@@ -200,10 +201,8 @@ async def _whole(topic: Topic) -> list[Control]:
     try:
         await consumer.start()
         consumer.assign([source])
-        await consumer.seek_to_beginning(source)
         end = (await consumer.end_offsets([source]))[source]
-        while await consumer.position(source) < end:
-            found += await _poll(consumer)
+        found += _read([record async for record in records_before(consumer, source, end)])
     except KafkaError as error:
         raise _silent(kafka, error) from None
     finally:
@@ -227,8 +226,12 @@ async def _collect(
 
 async def _poll(consumer: AIOKafkaConsumer) -> list[Control]:
     fetched = await consumer.getmany(timeout_ms=POLL_MS)
+    return _read(record for records in fetched.values() for record in records)
+
+
+def _read(records: Iterable[Any]) -> list[Control]:
     found = []
-    for record in (record for records in fetched.values() for record in records):
+    for record in records:
         try:
             found.append(codec.read(Control, record.value or b""))
         except codec.RejectedError:

@@ -16,7 +16,7 @@ from schemas.privacy import card_numbers_in
 from schemas.topics import AUDIT
 from services.clock import wall_ms
 from services.errors import AssayError
-from services.kafka.client import reader
+from services.kafka.client import reader, records_before
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 
@@ -28,7 +28,6 @@ SHOWN_FIELDS = (
 """Fields of forms that the trail repeats; never a password, nor free text but the reason."""
 REASON_FIELDS = ("reason", "note")
 VALUES_MAX = 20
-POLL_MS = 1000
 CHAIN_BYTES = 8
 
 
@@ -158,10 +157,8 @@ async def newest(kafka: KafkaSettings, topics: TopicSettings) -> Last | None:
         looked_at = 1
         while True:  # the end of the log may hold markers of transactions, which are no records
             first, last = max(begin, end - looked_at), None
-            consumer.seek(source, first)
-            while await consumer.position(source) < end:
-                for record in (await consumer.getmany(source, timeout_ms=POLL_MS)).get(source, []):
-                    last = Last(record.offset, link_of(record.value or b""))
+            async for record in records_before(consumer, source, end, first):
+                last = Last(record.offset, link_of(record.value or b""))
             if last is not None or first == begin:
                 return last
             looked_at *= 10

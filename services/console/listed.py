@@ -9,12 +9,10 @@ from schemas import codec
 from schemas.lists import ListEntry, entry_key
 from schemas.topics import LISTS
 from services.errors import AssayError
-from services.kafka.client import reader
+from services.kafka.client import reader, records_before
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.signed_entries import EntryGuard, ListRecord
-
-POLL_MS = 500
 
 
 async def has_newer(kafka: KafkaSettings, topics: TopicSettings, entries: Sequence[ListEntry], rule: StepRule) -> bool:
@@ -32,12 +30,10 @@ async def has_newer(kafka: KafkaSettings, topics: TopicSettings, entries: Sequen
     try:
         consumer.assign(sources)
         ends = await consumer.end_offsets(sources)
-        await consumer.seek_to_beginning(*sources)
         for source in sources:
-            while await consumer.position(source) < ends[source]:
-                for record in (await consumer.getmany(source, timeout_ms=POLL_MS)).get(source, []):
-                    if record.key in wanted and _said_at_ms(guard, record) >= wanted[record.key]:
-                        return True
+            async for record in records_before(consumer, source, ends[source]):
+                if record.key in wanted and _said_at_ms(guard, record) >= wanted[record.key]:
+                    return True
     finally:
         await consumer.stop()
     return False

@@ -153,11 +153,12 @@ def _written(limit: int, row: int, keys: Column, values: Column, headers: Number
     """A batch from that row on, its header still empty; and how many records are in it."""
     pieces = [np.frombuffer(piece, np.uint8) for piece in headers.pieces()]
     fixed_bytes = OVERHEAD_BYTES_MAX + sum(map(len, pieces))
-    left_bytes = keys.bytes_from(row) + values.bytes_from(row) + (len(headers) - row) * fixed_bytes
-    first_bytes = (
-        left_bytes - keys.bytes_from(row + 1) - values.bytes_from(row + 1) - (len(headers) - row - 1) * fixed_bytes
-    )
-    buffer = np.empty(RECORDS_AT + min(left_bytes, max(limit, first_bytes)), np.uint8)
+
+    def left_bytes(start: int) -> int:
+        return keys.bytes_from(start) + values.bytes_from(start) + (len(headers) - start) * fixed_bytes
+
+    first_bytes = left_bytes(row) - left_bytes(row + 1)
+    buffer = np.empty(RECORDS_AT + min(left_bytes(row), max(limit, first_bytes)), np.uint8)
     buffer[:RECORDS_AT] = 0
     numbers = [np.require(one, np.int64, ["C", "W"]) for one in (headers.first, headers.second)]  # one kind is compiled
     texts = [(np.frombuffer(column.joined, np.uint8), column.ends) for column in (keys, values)]

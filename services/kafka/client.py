@@ -5,7 +5,7 @@ The letters are the rules of ARCHITECTURE.md, "Exactly once".
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -36,6 +36,7 @@ __all__ = [
     "input_consumer",
     "plain_producer",
     "reader",
+    "records_before",
     "retrieve",
     "retry_transient",
     "tell_when_transaction_end_is_sent",
@@ -57,6 +58,7 @@ TRANSIENT_ERRORS = (
 METADATA_AGE_MS_MAX = 5_000
 """So soon a partition that was added to the input is seen; as shipped it is five minutes."""
 
+READ_POLL_MS = 100
 RETRY_BACKOFF_MS = 5
 """H: the first produce of a transaction is often answered NOT_ENOUGH_REPLICAS; 100 ms, the default, would be a spike."""
 
@@ -169,6 +171,19 @@ def reader(
         fetch_max_wait_ms=50,
         max_partition_fetch_bytes=4 << 20,
     )
+
+
+async def records_before(
+    consumer: AIOKafkaConsumer, source: TopicPartition, end: int, first: int | None = None
+) -> AsyncIterator[Any]:
+    """The records of an assigned partition up to the offset `end`; first: where to begin, by default with the oldest."""
+    if first is None:
+        await consumer.seek_to_beginning(source)
+    else:
+        consumer.seek(source, first)
+    while await consumer.position(source) < end:  # what is left may be markers of transactions, which are no records
+        for record in (await consumer.getmany(source, timeout_ms=READ_POLL_MS)).get(source, []):
+            yield record
 
 
 def admin(kafka: KafkaSettings) -> AIOKafkaAdminClient:

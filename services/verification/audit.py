@@ -4,20 +4,19 @@ What retention has deleted lies before the topic's first record, and is counted,
 show whether the newest records of then are still there: the trail's own end is tied by nothing that follows.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schemas import codec
 from schemas.audit import AuditEntry, link_of, seal_holds
 from schemas.topics import AUDIT
 from services.errors import AssayError
-from services.kafka.client import TopicPartition, reader
+from services.kafka.client import TopicPartition, reader, records_before
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 
 NAMED_MAX = 20
-POLL_MS = 500
 CLOCKS_APART_MS_MAX = 3_600_000
 """Between the console's clock and the broker's, and between them a record that waited for the broker."""
 
@@ -152,17 +151,10 @@ async def check_trail(
         consumer.assign([source])
         begin = (await consumer.beginning_offsets([source]))[source]
         check = TrailCheck(begin, key)
-        async for record in _records(consumer, source, begin):
+        end = (await consumer.end_offsets([source]))[source]
+        async for record in records_before(consumer, source, end, begin):
             check.take(record.offset, record.key, record.value, record.timestamp)
     finally:
         await consumer.stop()
     check.compare(kept)
     return check.verdict
-
-
-async def _records(consumer: Any, source: TopicPartition, begin: int) -> AsyncIterator[Any]:
-    end = (await consumer.end_offsets([source]))[source]
-    consumer.seek(source, begin)
-    while await consumer.position(source) < end:
-        for record in (await consumer.getmany(source, timeout_ms=POLL_MS)).get(source, []):
-            yield record

@@ -15,9 +15,14 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 
 ROOT = Path(__file__).parents[2]
 BUILD_IMAGE = os.environ.get("BUILD_IMAGE", "")
+needs_build_image = pytest.mark.skipif(
+    not BUILD_IMAGE,
+    reason="set BUILD_IMAGE to a program that builds a Dockerfile with buildah (tests/deploy/images.py)",
+)
 USER_ID = 10001
 BUILD_S_MAX, COMMAND_S_MAX, READY_S_MAX, END_S_MAX = 1_800.0, 240.0, 240.0, 60.0
 

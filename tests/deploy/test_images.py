@@ -10,17 +10,14 @@ import httpx
 import pytest
 
 from services.broker.config import free_port
-from tests.deploy.images import BUILD_IMAGE, USER_ID, Image, Running, built
+from tests.deploy.images import USER_ID, Image, Running, built, needs_build_image
 from tests.services.console.conftest import PASSWORD, Client
 from tests.services.harness import WAIT_S_MAX, payment
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.alone,
-    pytest.mark.skipif(
-        not BUILD_IMAGE,
-        reason="set BUILD_IMAGE to a program that builds a Dockerfile with buildah (tests/deploy/images.py)",
-    ),
+    needs_build_image,
 ]
 PAYMENTS = 20_000
 OURS = ("/opt/assay", "/opt/numba", "/assay")

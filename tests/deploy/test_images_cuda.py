@@ -7,15 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.images import BUILD_IMAGE, Image, built
+from tests.deploy.images import Image, built, needs_build_image
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.alone,
-    pytest.mark.skipif(
-        not BUILD_IMAGE,
-        reason="set BUILD_IMAGE to a program that builds a Dockerfile with buildah (tests/deploy/images.py)",
-    ),
+    needs_build_image,
     pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="there is a GPU: tests/gpu runs on it"),
 ]
 NEEDED = """
