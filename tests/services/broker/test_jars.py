@@ -41,7 +41,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def use_remote(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr(jars, "MavenContext", functools.partial(MavenContext, remote_repos={"test": url}))
+    monkeypatch.setattr("jgo.maven.MavenContext", functools.partial(MavenContext, remote_repos={"test": url}))
 
 
 def publish(remote: Path, content: bytes) -> None:
