@@ -129,11 +129,18 @@ class Image:
         return ["buildah", f"--root={self.storage}/store", f"--runroot={self.storage}/run", *arguments]
 
 
-def build(dockerfile: Path, tag: str, folder: Path) -> Path:
-    """Build it, on the base that it names. folder: for what is written on the way. Where the storage lies."""
+def build(dockerfile: Path, tag: str, folder: Path, target: str | None = None) -> Path:
+    """Build it, on the base that it names. folder: for what is written on the way. Where the storage lies.
+
+    target: the stage that is built, the last one where none is named.
+    """
     text = dockerfile.read_text(encoding="utf-8")
+    if target:
+        text = re.sub(rf"(^FROM \S+ AS {target}\n.*?)^FROM .*", r"\1", text, flags=re.MULTILINE | re.DOTALL)
     text = re.sub(r"^(FROM [^\s@]+)@sha256:[0-9a-f]{64}", r"\1", text, flags=re.MULTILINE)
-    bases = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE))
+    bases = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) - set(
+        re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE)
+    )
     assert len(bases) == 1
     (folder / dockerfile.name).write_text(text, encoding="utf-8")
     done = subprocess.run(
@@ -145,7 +152,7 @@ def build(dockerfile: Path, tag: str, folder: Path) -> Path:
 
 
 @contextmanager
-def built(dockerfile: str, tag: str, bootstrap: str, folder: Path) -> Iterator[Image]:
+def built(dockerfile: str, tag: str, bootstrap: str, folder: Path, target: str | None = None) -> Iterator[Image]:
     """An image of deploy/containers with the demo's bundle and key, and topics of its own. folder: empty, pytest's."""
     state = folder / "state"
     state.mkdir()
@@ -159,7 +166,7 @@ def built(dockerfile: str, tag: str, bootstrap: str, folder: Path) -> Iterator[I
         "ASSAY_BUNDLE": "deploy/bundles/fraud",
         "ASSAY_BUNDLE_PUBLIC_KEYS": "deploy/keys/demo.pub",
     }
-    image = Image(tag, build(ROOT / "deploy/containers" / dockerfile, tag, folder), state, environment)
+    image = Image(tag, build(ROOT / "deploy/containers" / dockerfile, tag, folder, target), state, environment)
     try:
         yield image
     finally:
