@@ -29,6 +29,8 @@ SOURCES = ("*.a", "*.c", "*.cpp", "*.h", "*.hpp", "*.pxd", "*.pyi", "*.pyx")
 OF_TESTS = ("numpy/_core/_*_tests.*.so", "numpy/_core/_simd.*.so")
 LEXERS, LEXERS_KEPT = "pygments/lexers/*.py", ("__init__.py", "_mapping.py", "python.py", "special.py")
 """How rich colours code: a trace of ours is Python."""
+SERVICES, SERVICES_KEPT = "botocore/data/*/", ("s3", "signin", "sso", "sso-oidc", "sts")
+"""Of AWS: storage, and what credentials come from."""
 LINKED_TWICE = "onnxruntime/capi/libonnxruntime.so.*"
 """Python's module has all of it built in. With CUDA it stays: its providers may ask for it."""
 COMPUTING = ("llvmlite", "numba", "onnxruntime")
@@ -41,6 +43,9 @@ def trim(packages: Path) -> int:
         for folder in sorted(packages.glob(pattern), reverse=True):
             if folder.is_dir():
                 shutil.rmtree(folder)
+    for folder in packages.glob(SERVICES):
+        if folder.is_dir() and folder.name not in SERVICES_KEPT:
+            shutil.rmtree(folder)
     unused = [path for pattern in SOURCES for path in packages.rglob(pattern)]
     unused += [path for pattern in OF_TESTS for path in packages.glob(pattern)]
     unused += [path for path in packages.glob(LEXERS) if path.name not in LEXERS_KEPT]

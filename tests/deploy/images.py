@@ -129,26 +129,28 @@ class Image:
         return ["buildah", f"--root={self.storage}/store", f"--runroot={self.storage}/run", *arguments]
 
 
-def build(dockerfile: Path, tag: str, folder: Path, target: str | None = None) -> Path:
-    """Build it, on the base that it names. folder: for what is written on the way. Where the storage lies.
+def build(dockerfile: Path, tag: str, folder: Path) -> Path:
+    """Build each stage of it once; those before the last are images TAG-STAGE. Where the storage lies.
 
-    target: the stage that is built, the last one where none is named.
+    folder: for what is written on the way.
     """
-    text = dockerfile.read_text(encoding="utf-8")
-    if target:
-        text = re.sub(rf"(^FROM \S+ AS {target}\n.*?)^FROM .*", r"\1", text, flags=re.MULTILINE | re.DOTALL)
-    text = re.sub(r"^(FROM [^\s@]+)@sha256:[0-9a-f]{64}", r"\1", text, flags=re.MULTILINE)
-    bases = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) - set(
-        re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE)
+    text = re.sub(
+        r"^(FROM [^\s@]+)@sha256:[0-9a-f]{64}", r"\1", dockerfile.read_text(encoding="utf-8"), flags=re.MULTILINE
     )
-    assert len(bases) == 1
-    (folder / dockerfile.name).write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [BUILD_IMAGE, str(folder / dockerfile.name), tag, *bases], cwd=ROOT, capture_output=True, text=True,
-        timeout=BUILD_S_MAX, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
-    return Path(done.stdout.splitlines()[-1])
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE)
+    (base,) = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) - {*stages}
+    for stage in stages:
+        text = re.sub(rf"(^FROM |--from=){stage}\b", rf"\1localhost/{tag}-{stage}", text, flags=re.MULTILINE)
+    said = ""
+    for name, content in zip([*stages, ""], re.split(r"^(?=FROM )", text, flags=re.MULTILINE)[1:], strict=True):
+        (folder / dockerfile.name).write_text(content, encoding="utf-8")
+        done = subprocess.run(
+            [BUILD_IMAGE, str(folder / dockerfile.name), f"{tag}-{name}" if name else tag, base], cwd=ROOT,
+            capture_output=True, text=True, timeout=BUILD_S_MAX, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
+        said = done.stdout
+    return Path(said.splitlines()[-1])
 
 
 @contextmanager
@@ -166,7 +168,7 @@ def built(dockerfile: str, tag: str, bootstrap: str, folder: Path, target: str |
         "ASSAY_BUNDLE": "deploy/bundles/fraud",
         "ASSAY_BUNDLE_PUBLIC_KEYS": "deploy/keys/demo.pub",
     }
-    image = Image(tag, build(ROOT / "deploy/containers" / dockerfile, tag, folder, target), state, environment)
+    image = Image(tag, build(ROOT / "deploy/containers" / dockerfile, tag, folder), state, environment)
     try:
         yield image
     finally:

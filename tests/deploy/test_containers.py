@@ -73,8 +73,18 @@ def test_what_no_service_loads_is_taken_out_of_an_image(device: str, tmp_path: P
         "a-1.0.dist-info/RECORD",
     ]
     gone = ["numba/tests/a/b.py", "numpy/linalg/tests/c.py", "uvloop/loop.pyx", "numpy/a/x.h", "onnxruntime/tools/t.py"]
-    kept += ["pygments/lexers/python.py", "numpy/_core/multiarray.py", "sqlalchemy/dialects/sqlite/base.py"]
-    gone += ["pygments/lexers/php.py", "numpy/_core/_umath_tests.x.so", "sqlalchemy/orm/session.py"]
+    kept += [
+        "pygments/lexers/python.py",
+        "numpy/_core/multiarray.py",
+        "sqlalchemy/dialects/sqlite/base.py",
+        "botocore/data/s3/a",
+    ]
+    gone += [
+        "pygments/lexers/php.py",
+        "numpy/_core/_umath_tests.x.so",
+        "sqlalchemy/orm/session.py",
+        "botocore/data/ec2/a",
+    ]
     (kept if device == "cuda" else gone).append(f"{capi}/libonnxruntime.so.1.32.0")
     if device == "cuda":
         kept.append(f"{capi}/libonnxruntime_providers_cuda.so.there")

@@ -1,6 +1,7 @@
 """The images, built and run: payments are scored, answered, made cases of and shown by services in containers of them."""
 
 import json
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ from dataclasses import replace
 
 import httpx
 import pytest
+import s3fs
 
 from services.broker.config import free_port
-from tests.deploy.images import ROOT, USER_ID, Image, Running, build, built, needs_build_image
+from tests.deploy.images import USER_ID, Image, Running, built, needs_build_image
 from tests.services.console.conftest import PASSWORD, Client
 from tests.services.harness import WAIT_S_MAX, payment
 
@@ -46,11 +48,9 @@ def image(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 @pytest.fixture(scope="module")
-def slim(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """Without what computes, beside the other on the same topics and volume."""
-    folder = tmp_path_factory.mktemp("slim")
-    build(ROOT / "deploy/containers/Dockerfile", "assay-test:slim", folder, "slim")
-    slim = replace(image, name="assay-test:slim", containers=[])
+def slim(image: Image) -> Iterator[Image]:
+    """Without what computes: the stage before the last, on the same topics and volume."""
+    slim = replace(image, name=f"{image.name}-slim", containers=[])
     yield slim
     slim.remove_containers()
 
@@ -154,6 +154,16 @@ def test_payments_become_scores_answers_cases_and_pages(
         page = ana.get(_first_case(ana)).text
     assert "Confirm fraud" in page
     assert "card-of-the-gateway" not in page
+
+
+def test_a_registry_in_s3_is_reached_from_an_image(image: Image, slim: Image, s3: None) -> None:
+    """With what the image has of AWS's client, in either."""
+    address = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
+    address["ASSAY_REGISTRY_URL"] = "s3://models-of-images/registry"
+    s3fs.S3FileSystem(endpoint_url=address["AWS_ENDPOINT_URL"]).mkdir("models-of-images")
+    image.run("assay", "registry", "publish", "deploy/bundles/fraud", **address)
+    for one in (image, slim):
+        assert "fraud/1" in one.run("assay", "registry", "history", **address)
 
 
 def test_doctor_finds_nothing_wrong_in_an_image(image: Image, services: dict[str, Running]) -> None:
