@@ -99,7 +99,9 @@ def _maven_context(**settings: Any) -> "MavenContext":
         from jgo.maven import MavenContext
     except ModuleNotFoundError as error:
         own = "or set ASSAY_KAFKA_BOOTSTRAP to a Kafka of your own"
-        raise JarError(f"{lacking('The embedded Kafka and registry need', error, 'broker').rstrip('.')}; {own}.") from None
+        raise JarError(
+            f"{lacking('The embedded Kafka and registry need', error, 'broker').rstrip('.')}; {own}."
+        ) from None
     return MavenContext(**settings)
 
 
