@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from jgo.maven import MavenContext
 
-from services.broker import jars
 from services.broker.jars import Jar, JarError, class_path, fetched, locked_jars
 from services.broker.registry import locked_archive
 
