@@ -24,7 +24,7 @@ pytestmark = [
 ]
 PAYMENTS = 20_000
 OURS = ("/opt/assay", "/opt/numba", "/assay")
-OURS_BYTES_MAX, SLIM_BYTES_MAX = 388_000_000, 210_000_000
+OURS_BYTES_MAX, SLIM_BYTES_MAX = 398_000_000, 186_000_000
 SLIM = ("gateway", "console", "cases", "monitor")
 COMPUTING = ("scorer", "intake", "entities", "profiler", "credit")
 VARIABLES = {
