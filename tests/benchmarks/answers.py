@@ -152,7 +152,7 @@ def measure(
     environment: str = "",
     warm_up: float = COLD_S,
 ) -> dict[str, Any]:
-    """A row for each delivery and rate. seconds: of each rate. profile: of the scorer. warm_up: seconds before the first rate."""
+    """A row for each delivery and rate. seconds: of each rate, and before the first (warm_up)."""
     if profile not in PROFILES:
         raise command.OptionError(f"--profile is one of {', '.join(PROFILES)}, and {profile!r} is none.")
     settings = command.settings(environment)
