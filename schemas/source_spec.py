@@ -30,6 +30,12 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
 Dropped = Annotated[str, Field(pattern=r"^[^0-9.+\-eE]+$", max_length=8)]
 """Characters that are left out of numbers as text: no part of a number."""
 
+Decimals = Literal["point", "comma"]
+DECIMAL = Field(
+    "point",
+    description="What is before the decimal places of a text: with comma 1.234,50 is 1234.5, points are between thousands.",
+)
+
 Characters = Annotated[int, Field(ge=0, le=1_000)]
 Words = Annotated[str, Field(min_length=1, max_length=200)]
 Scale = Annotated[int, Field(ge=0, le=SCALE_MAX)]
@@ -62,6 +68,7 @@ class AmountField(Part):
         description="Decimal places: 2 where 1234 means 12.34; currency: those of the event's currency by ISO 4217, 2 of EUR, "
         "0 of JPY, 3 of KWD; or the path of a field that says it for each event.",
     )
+    decimal: Decimals = DECIMAL
     drop: Dropped | None = Field(
         None, description='Characters that are left out of amounts as text: "$," of $1,234.50.'
     )
@@ -81,7 +88,7 @@ class AmountField(Part):
     @property
     def plain(self) -> bool:
         """Whether the amount is the number that is given."""
-        given = self.scale == 0 and self.sign == "as_given" and self.drop is None
+        given = self.scale == 0 and self.sign == "as_given" and self.drop is None and self.decimal == "point"
         return given and self.negative_where is None
 
 
@@ -163,6 +170,7 @@ class NumberAttribute(PathAttribute):
     type: Literal["number"] = Field(description="A number.")
     unit: Annotated[str, Field(max_length=16)] | None = Field(None, description="In which unit, for people.")
     scale: Scale = Field(0, description="Decimal places: 2 where 1234 means 12.34.")
+    decimal: Decimals = DECIMAL
     at_least: Number | None = Field(None, description="A smaller number is a dead letter.")
     at_most: Number | None = Field(None, description="A larger number is a dead letter.")
 
@@ -282,6 +290,8 @@ class SourceSpec(Part):
         event = self.event
         for inside, problem in self.format.problems():
             yield ("format", *inside), problem
+        if event.amount.decimal == "comma" and "," in (event.amount.drop or ""):
+            yield ("event", "amount", "drop"), "leaves out the decimal comma"
         for name in LOCATED:
             found = getattr(event, name)
             if found is not None and found.ways() != 1:

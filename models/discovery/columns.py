@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from models.discovery import vocabulary
+from models.files.months import without_accents
 from schemas.paths import PARTS_MAX, Parts, parts, shown
 from schemas.privacy import is_card_number
 
@@ -21,6 +22,9 @@ CARD_NUMBERS_SHARE = 0.5
 
 CATEGORY_VALUES_MAX = 50
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_COMMA_NUMBER = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
+_COMMA_SURE = re.compile(r".*,(\d{1,2}|\d{4,})|.*\..*,\d+")
+"""The comma of 12,345 may be one of thousands."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SHAPES = str.maketrans(
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "a" * 26 + "A" * 26
@@ -29,12 +33,12 @@ _SHAPE_MAX = 24
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name, in lower case.
+    """The words of a name, in lower case and without accents.
 
-    >>> words_of("merchantId"), words_of("TX_FRAUD"), words_of("Is Fraud?")
-    (['merchant', 'id'], ['tx', 'fraud'], ['is', 'fraud'])
+    >>> words_of("merchantId"), words_of("TX_FRAUD"), words_of("Is Fraud?"), words_of("Empfänger")
+    (['merchant', 'id'], ['tx', 'fraud'], ['is', 'fraud'], ['empfanger'])
     """
-    return [word.lower() for word in _WORD.findall(name)]
+    return [word.lower() for word in _WORD.findall(without_accents(name))]
 
 
 @dataclass(slots=True)
@@ -78,17 +82,25 @@ class Column:
         return [value if isinstance(value, str) else str(value) for value in self.held if type(value) in (str, int)]
 
     @cached_property
+    def has_commas(self) -> bool:
+        """Whether its texts are numbers with decimal commas."""
+        texts = self.texts
+        written = bool(texts) and all(len(text) <= 40 and _COMMA_NUMBER.fullmatch(text) for text in texts)
+        return written and any(map(_COMMA_SURE.fullmatch, texts))
+
+    @cached_property
     def numbers(self) -> list[float]:
         """Values that are numbers, or decimal numbers as text."""
-        found = []
-        for value in self.held:
-            if type(value) in (int, float) or (
-                isinstance(value, str) and len(value) <= 40 and _NUMBER.fullmatch(value)
-            ):
-                number = float(value)
-                if math.isfinite(number):
-                    found.append(number)
-        return found
+        return [number for number in map(self.number, self.held) if number is not None]
+
+    def number(self, value: Any) -> float | None:
+        """One of its values as a number; None where it is none."""
+        if isinstance(value, str) and self.has_commas:
+            value = value.replace(".", "").replace(",", ".")
+        if type(value) in (int, float) or (isinstance(value, str) and len(value) <= 40 and _NUMBER.fullmatch(value)):
+            number = float(value)
+            return number if math.isfinite(number) else None
+        return None
 
     @cached_property
     def counts(self) -> Counter[Any]:
