@@ -31,7 +31,7 @@ Dropped = Annotated[str, Field(pattern=r"^[^0-9.+\-eE]+$", max_length=8)]
 """Characters that are left out of numbers as text: no part of a number."""
 
 Decimals = Literal["point", "comma"]
-DECIMAL = Field(
+DECIMAL: Any = Field(
     "point",
     description="What is before the decimal places of a text: with comma 1.234,50 is 1234.5, points are between thousands.",
 )

@@ -11,33 +11,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tests.chaos.mutation import RUNTIME, Mutation
+from tests.chaos.mutations_shared import SHARED
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "guarantees.md"
 BEGIN, END = "<!-- mutations -->", "<!-- end of mutations -->"
 TIMEOUT_S = 600.0
-RUNTIME = "tests/services/engine"
-SHARED, SHARED_TESTS = "services/engine/shared_delivery.py", f"{RUNTIME}/test_shared_delivery.py"
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """`old` in the file becomes `new`; then `test` must fail. what: in words, for the table."""
-
-    rule: str
-    what: str
-    path: str
-    old: str
-    new: str
-    test: str
-
-
-MUTATIONS = (
+OWN = (
     Mutation(
         "A",
         "outputs are not awaited before the commit",
@@ -45,22 +33,6 @@ MUTATIONS = (
         "            await asyncio.gather(*acknowledgements)\n",
         "            pass\n",
         f"{RUNTIME}/test_delivery.py::test_a_failed_send_commits_nothing",
-    ),
-    Mutation(
-        "A",
-        "*shared:* outputs are not awaited before the commit",
-        SHARED,
-        "        return [sent for share in shares for sent in share.acknowledgements]\n",
-        "        return []\n",
-        f"{SHARED_TESTS}::test_a_refused_output_commits_nothing_and_harms_the_others_once",
-    ),
-    Mutation(
-        "A",
-        "*shared:* a partition whose outputs are refused goes on with the others",
-        SHARED,
-        "                    self._alone |= refused\n",
-        "                    pass\n",
-        f"{SHARED_TESTS}::test_a_refused_output_commits_nothing_and_harms_the_others_once",
     ),
     Mutation(
         "B",
@@ -155,14 +127,6 @@ MUTATIONS = (
         f"{RUNTIME}/test_delivery.py::test_a_producer_is_worn_out_by_age_and_by_count",
     ),
     Mutation(
-        "D",
-        "*shared:* a producer lives for ever",
-        SHARED,
-        "        if self._producer is not None and self.needs_recycling:  # D\n",
-        "        if False:\n",
-        f"{SHARED_TESTS}::test_a_producer_is_worn_out_by_age_and_replaced_between_two_transactions",
-    ),
-    Mutation(
         "E",
         "ownership is not looked at before a commit",
         "services/engine/delivery.py",
@@ -185,14 +149,6 @@ MUTATIONS = (
         "            self._start(assigned)\n        except Exception as error:\n            self._fail(error)\n",
         "            self._start(assigned)\n        except Exception:\n            pass\n",
         f"{RUNTIME}/test_group.py::test_an_error_in_a_callback_of_the_group_ends_the_process",
-    ),
-    Mutation(
-        "E",
-        "*shared:* ownership of one partition alone is looked at",
-        SHARED,
-        "lambda: all(share.owned() and not share.done.done() for share in shares)",
-        "lambda: any(share.owned() and not share.done.done() for share in shares)",
-        f"{SHARED_TESTS}::test_a_partition_taken_away_before_the_commit_commits_nothing",
     ),
     Mutation(
         "F",
@@ -300,38 +256,6 @@ MUTATIONS = (
         f"{RUNTIME}/test_log_identity.py::test_a_log_made_again_while_it_is_worked_gets_no_commit_under_the_old_state",
     ),
     Mutation(
-        "C",
-        "*shared:* the group is not told which member commits",
-        SHARED,
-        "        commit_as(producer, self._member)\n",
-        "",
-        f"{SHARED_TESTS}::test_a_member_that_the_group_has_gone_on_without_commits_nothing",
-    ),
-    Mutation(
-        "C",
-        "*shared:* a consumer without a generation is believed",
-        "services/kafka/group_offsets.py",
-        "        if coordinator.generation < 0 or not coordinator.member_id:\n",
-        "        if False:\n",
-        f"{SHARED_TESTS}::test_a_consumer_without_a_generation_is_no_member",
-    ),
-    Mutation(
-        "C",
-        "*shared:* the id is another than the first partition's",
-        SHARED,
-        "super().__init__(kafka, runtime, min(sources), partitions)",
-        "super().__init__(kafka, runtime, max(sources), partitions)",
-        f"{SHARED_TESTS}::test_the_next_owner_of_the_first_partition_fences_a_process",
-    ),
-    Mutation(
-        "C",
-        "*shared:* a partition's own id is not fenced",
-        SHARED,
-        "        if self._source not in self._assignment.fenced:\n",
-        "        if False:\n",
-        f"{SHARED_TESTS}::test_an_owner_with_a_transaction_for_each_partition_is_fenced",
-    ),
-    Mutation(
         "B",
         "the duplicate window's clock goes back with a timestamp",
         "services/engine/duplicates.py",
@@ -347,14 +271,6 @@ MUTATIONS = (
         "                pass\n",
         "tests/services/scorer/test_sums.py::"
         "test_a_process_that_ends_anywhere_leaves_no_record_uncounted_and_none_counted_twice",
-    ),
-    Mutation(
-        "B",
-        "*shared:* the producer outlives a fault",
-        SHARED,
-        "                _fail(shares, error)\n                await self._throw_away()\n",
-        "                _fail(shares, error)\n",
-        f"{SHARED_TESTS}::test_a_commit_without_answer_fails_all_that_are_in_it_within_the_request_timeout",
     ),
     Mutation(
         "H",
@@ -432,6 +348,7 @@ MUTATIONS = (
         "test_another_key_of_the_hash_moves_the_table_and_no_bit_of_a_feature_or_snapshot",
     ),
 )
+MUTATIONS = sorted((*OWN, *SHARED), key=lambda mutation: mutation.rule)
 
 
 def caught(mutation: Mutation, scratch: Path) -> bool:
