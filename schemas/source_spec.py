@@ -35,6 +35,7 @@ DECIMAL: Any = Field(
     "point",
     description="What is before the decimal places of a text: with comma 1.234,50 is 1234.5, points are between thousands.",
 )
+DROP: Any = Field(None, description='Characters that are left out of numbers as text: "$," of $1,234.50.')
 
 Characters = Annotated[int, Field(ge=0, le=1_000)]
 Words = Annotated[str, Field(min_length=1, max_length=200)]
@@ -69,9 +70,7 @@ class AmountField(Part):
         "0 of JPY, 3 of KWD; or the path of a field that says it for each event.",
     )
     decimal: Decimals = DECIMAL
-    drop: Dropped | None = Field(
-        None, description='Characters that are left out of amounts as text: "$," of $1,234.50.'
-    )
+    drop: Dropped | None = DROP
     sign: Literal["as_given", "reversed"] = Field(
         "as_given", description="reversed: what is given as negative is a payment, as in a ledger."
     )
@@ -171,6 +170,7 @@ class NumberAttribute(PathAttribute):
     unit: Annotated[str, Field(max_length=16)] | None = Field(None, description="In which unit, for people.")
     scale: Scale = Field(0, description="Decimal places: 2 where 1234 means 12.34.")
     decimal: Decimals = DECIMAL
+    drop: Dropped | None = DROP
     at_least: Number | None = Field(None, description="A smaller number is a dead letter.")
     at_most: Number | None = Field(None, description="A larger number is a dead letter.")
 
@@ -290,8 +290,12 @@ class SourceSpec(Part):
         event = self.event
         for inside, problem in self.format.problems():
             yield ("format", *inside), problem
-        if event.amount.decimal == "comma" and "," in (event.amount.drop or ""):
-            yield ("event", "amount", "drop"), "leaves out the decimal comma"
+        written = {("event", "amount"): event.amount} | {
+            ("attributes", name): found for name, found in self.attributes.items() if isinstance(found, NumberAttribute)
+        }
+        for where, number in written.items():
+            if number.decimal == "comma" and "," in (number.drop or ""):
+                yield (*where, "drop"), "leaves out the decimal comma"
         for name in LOCATED:
             found = getattr(event, name)
             if found is not None and found.ways() != 1:

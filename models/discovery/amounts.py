@@ -12,6 +12,7 @@ from schemas.currency_decimals import DECIMALS
 from schemas.paths import parts
 
 CODE = re.compile(r"[A-Z]{3}")
+_WRITTEN = {"drop": "characters that are left out", "decimal": "decimal commas"}
 CURRENCY = "currency"
 """The answer that says that decimal places are those of the currency."""
 
@@ -23,9 +24,8 @@ def amount(seen: Seen) -> Guess | Question:
         column = named(seen.columns, answers.amount, "amount")
         if len(column.numbers) * 2 < len(column.held):
             raise DiscoveryError(
-                f"--amount {column.path} is no amount: {described(column)}. Amounts are numbers, or text such as 1234.50 "
-                "or 1.234,50; name another field, have the producer write it so, or write a spec yourself, whose `drop` leaves "
-                "out what is in the way in $1,234.50."
+                f"--amount {column.path} is no amount: {described(column)}. Amounts are numbers, or text such as 1234.50, "
+                "$1,234.50 or 1.234,50; name another field, or have the producer write it so."
             )
         return _scaled(seen, column)
     numeric = [
@@ -56,9 +56,9 @@ def _scaled(seen: Seen, column: Column) -> Guess | Question:
     fields, evidence = scale
     fields = {"path": column.path, **fields}
     evidence = [described(column), *evidence]
-    if column.has_commas:
-        fields |= {"decimal": "comma"}
-        evidence.append("decimal commas")
+    if column.written:
+        fields |= column.written
+        evidence.append("texts with " + " and ".join(_WRITTEN[name] for name in column.written))
     negative = [number for number in column.numbers if number < 0]
     share = len(negative) / len(column.numbers) if column.numbers else 0.0
     sign = seen.answers.amount_sign

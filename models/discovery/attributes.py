@@ -97,8 +97,7 @@ def _attribute(seen: Seen, column: Column) -> Guess | Question | str:
     if len(column.kinds) > 1 and not column.is_number and not column.is_text:
         return "values of several types: " + described(column)
     if column.is_number and not (column.is_whole and vocabulary.ID & set(column.words)):
-        commas = {"decimal": "comma"} if column.has_commas else {}
-        return Guess({"type": "number", "path": column.path, **commas, **_private(column)}, evidence)
+        return Guess({"type": "number", "path": column.path, **column.written, **_private(column)}, evidence)
     if not column.is_text:
         return "values of several types: " + described(column)
     longest = max(map(len, column.as_text))
@@ -150,7 +149,7 @@ def _places(seen: Seen, taken: set[str]) -> Iterator[tuple[str, tuple[str, str]]
 
 
 def _within(column: Column, most: float) -> bool:
-    return column.is_number and not column.has_commas and all(abs(number) <= most for number in column.numbers)
+    return column.is_number and not column.written and all(abs(number) <= most for number in column.numbers)
 
 
 def _name(path: str, names: set[str]) -> str:

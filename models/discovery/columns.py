@@ -3,6 +3,7 @@
 import ipaddress
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +22,20 @@ CARD_NUMBERS_SHARE = 0.5
 """From this share on a column is one of card numbers; 16 random digits have a right check digit in one of ten."""
 
 CATEGORY_VALUES_MAX = 50
+_OF_NUMBERS = frozenset("0123456789+-.,eE")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
-_COMMA_NUMBER = re.compile(r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?")
-_COMMA_SURE = re.compile(r".*,(\d{1,2}|\d{4,})|.*\..*,\d+")
-"""The comma of 12,345 may be one of thousands."""
+_SPACES = " \u00a0\u202f'"
+_FORMS = {
+    form: (re.compile(rf"[+-]?(\d{{1,3}}([{apart}]\d{{3}})+|\d+)(\{point}\d+)?"), re.compile(sure))
+    for form, apart, point, sure in (
+        ("$1,234.50", ",", ".", r".*,.*[.,].*"),
+        ("1.234,50", ".", ",", r".*,(\d{1,2}|\d{4,})|.*\..*[.,].*"),
+        ("1 234.50", _SPACES, ".", r".*\..*"),
+        ("1 234,50", _SPACES, ",", r".*,(\d{1,2}|\d{4,})"),
+    )
+}
+"""Numbers with thousands apart: what all are like, and one at least. The comma of 12,345 may be either; 030 123 456 is none."""
+_DROPPED_MAX = 4
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SHAPES = str.maketrans(
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "a" * 26 + "A" * 26
@@ -82,11 +93,21 @@ class Column:
         return [value if isinstance(value, str) else str(value) for value in self.held if type(value) in (str, int)]
 
     @cached_property
-    def has_commas(self) -> bool:
-        """Whether its texts are numbers with decimal commas."""
-        texts = self.texts
-        written = bool(texts) and all(len(text) <= 40 and _COMMA_NUMBER.fullmatch(text) for text in texts)
-        return written and any(map(_COMMA_SURE.fullmatch, texts))
+    def written(self) -> Mapping[str, str]:
+        """How its texts write numbers, as a spec says it: `drop` and `decimal`. Empty where as JSON does, or not at all."""
+        others = "".join(sorted(set("".join(self.texts)) - _OF_NUMBERS))
+        if not self.texts or len(others) > _DROPPED_MAX or not all(map(_beside_a_number, others)):
+            return {}
+        drop = {"drop": others} if others else {}
+        signs = "".join(character for character in others if character not in _SPACES)
+        bare = [_without(text, signs).strip(_SPACES) for text in self.texts]
+        if all(map(_NUMBER.fullmatch, bare)):
+            return drop
+        for form, (every, some) in _FORMS.items():
+            if all(map(every.fullmatch, bare)) and any(map(some.fullmatch, bare)):
+                commas = {"decimal": "comma"} if form.endswith(",50") else {}
+                return {"drop": f"{others},"} if form == "$1,234.50" else {**commas, **drop}
+        return {}
 
     @cached_property
     def numbers(self) -> list[float]:
@@ -95,8 +116,10 @@ class Column:
 
     def number(self, value: Any) -> float | None:
         """One of its values as a number; None where it is none."""
-        if isinstance(value, str) and self.has_commas:
-            value = value.replace(".", "").replace(",", ".")
+        if isinstance(value, str) and self.written:
+            value = _without(value, self.written.get("drop", ""))
+            if "decimal" in self.written:
+                value = value.replace(".", "").replace(",", ".")
         if type(value) in (int, float) or (isinstance(value, str) and len(value) <= 40 and _NUMBER.fullmatch(value)):
             number = float(value)
             return number if math.isfinite(number) else None
@@ -252,6 +275,15 @@ def _leaves(value: Any, found: Parts) -> Iterator[tuple[Parts, Any]]:
             yield from _leaves(value[0], (*found, 0))
     elif found:
         yield found, value
+
+
+def _beside_a_number(character: str) -> bool:
+    """Whether it may stand beside a number, or in it, and says nothing: a currency's sign, a space between thousands."""
+    return character in _SPACES or unicodedata.category(character) == "Sc"
+
+
+def _without(text: str, drop: str) -> str:
+    return text.translate(dict.fromkeys(map(ord, drop))) if drop else text
 
 
 def _kind(value: Any) -> str:

@@ -151,6 +151,7 @@ def _attribute(attribute: BaseAttribute) -> str:
     if isinstance(attribute, NumberAttribute):
         words += f" in {attribute.unit}" if attribute.unit else ""
         words += " with decimal commas" if attribute.decimal == "comma" else ""
+        words += f" without any of {attribute.drop}" if attribute.drop is not None else ""
     if isinstance(attribute, GeoAttribute):
         words += ", latitude and longitude"
     if isinstance(attribute, Moment):

@@ -248,7 +248,8 @@ def _address(name: str, attribute: IpAttribute) -> Field:
 def _number(name: str, attribute: NumberAttribute) -> Field:
     low, high = attribute.low, attribute.high
     comma = attribute.decimal == "comma"
-    native = attribute.written == "number" and not attribute.scale and not comma
+    as_given = not attribute.scale and not comma and attribute.drop is None
+    native = attribute.written == "number" and as_given
     leaf = Leaf(attribute.path, _number_kind(attribute.written, (low, high) if native else None), attribute.required)
 
     plain = native and not _in_list(attribute.path)
@@ -256,7 +257,9 @@ def _number(name: str, attribute: NumberAttribute) -> Field:
     def make(found: Values) -> Floats:
         if plain:
             return values.decoded(found[attribute.path])
-        column = values.numbers(found[attribute.path], attribute.path, attribute.scale, (low, high), comma=comma)
+        column = values.numbers(
+            found[attribute.path], attribute.path, attribute.scale, (low, high), attribute.drop, comma=comma
+        )
         return _there(column, attribute.path, attribute.required)
 
     return Field(name, (leaf,), make, plain, text=False)
