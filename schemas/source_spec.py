@@ -293,9 +293,9 @@ class SourceSpec(Part):
         written = {("event", "amount"): event.amount} | {
             ("attributes", name): found for name, found in self.attributes.items() if isinstance(found, NumberAttribute)
         }
-        for where, number in written.items():
+        for place, number in written.items():
             if number.decimal == "comma" and "," in (number.drop or ""):
-                yield (*where, "drop"), "leaves out the decimal comma"
+                yield (*place, "drop"), "leaves out the decimal comma"
         for name in LOCATED:
             found = getattr(event, name)
             if found is not None and found.ways() != 1:
