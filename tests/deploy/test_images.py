@@ -123,7 +123,7 @@ def test_the_whole_image_runs_what_the_slim_one_does(topics: Image) -> None:
 
 def test_no_container_compiles_python_at_its_start(image: Image) -> None:
     """Bytecode that is older or newer than its source would be there and of no use."""
-    names = " ".join((*COMPUTING, *SLIM, "converter"))
+    names = " ".join((*COMPUTING, *SLIM, "converter", "credit_monitor"))
     loop = f'for name in {names}; do python -v -c "import services.$name.__main__" || exit 1; done'
     said = image.run("sh", "-c", f"({loop}) 2>&1")
     assert said.count("services/scorer/__pycache__/__main__.cpython") >= 2  # read, and used
