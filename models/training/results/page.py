@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.training.fraud.evaluation import error_unit
 from models.training.handbook.figures import HandbookFigures, read_figures
 from models.training.handbook.page import handbook_section
 from models.training.results.gan import gan_section
@@ -17,6 +18,8 @@ HANDBOOK, WEEKS = "handbook.json", "weeks.json"
 def results_page(manifest: Manifest, handbook: HandbookFigures | None = None, weeks: WeekFigures | None = None) -> str:
     """The page, in Markdown. handbook, weeks: what was measured on the handbook's payments, and on weeks of fresh ones."""
     run, metrics, thresholds = manifest.training, manifest.metrics, manifest.thresholds
+    unit = error_unit(metrics)
+    error = "MSE" if unit == "mse" else "nats a feature"
     lines = [
         "# Results",
         "",
@@ -45,8 +48,8 @@ def results_page(manifest: Manifest, handbook: HandbookFigures | None = None, we
         f"| card precision@100 | {metrics['card_precision_at_100']:.3f} | |",
         f"| Brier score | {metrics['brier']:.5f} | |",
         f"| cross-entropy | {metrics['cross_entropy']:.5f} | |",
-        f"| reconstruction MSE, legitimate | | {metrics['reconstruction_mse_legitimate']:.5f} |",
-        f"| reconstruction MSE, fraud | | {metrics['reconstruction_mse_fraud']:.5f} |",
+        f"| reconstruction {error}, legitimate | | {metrics[f'reconstruction_{unit}_legitimate']:.5f} |",
+        f"| reconstruction {error}, fraud | | {metrics[f'reconstruction_{unit}_fraud']:.5f} |",
         "",
         f"Share of fraud: {metrics['fraud_share']:.5f}, which is the average precision of a guess.",
         "",
