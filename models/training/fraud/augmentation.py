@@ -51,9 +51,9 @@ def augmented(
     known, unseen = _frauds_by_card(gate.fit)
     source = fit_synthesis(known, spec, settings.gan, seed, device, _named("gate's generator", progress))
     found = judge(gate, _fits(gate.fit, classifier, device, progress, spec.embedded), source.draw, settings.gate, seed)
-    values = present(known, spec.embedded)
-    rows = (with_flags(part, values) for part in (known, unseen, source.draw(len(known), seed)))
-    found |= {f"gan_{name}": value for name, value in quality(*rows, seed).items()}
+    values, drawn = present(known, spec.embedded), source.draw(len(known), seed)
+    learnt, other, synthetic = (with_flags(rows, values) for rows in (known, unseen, drawn))
+    found |= {f"gan_{name}": value for name, value in quality(learnt, other, synthetic, seed).items()}
     if not found["gan_shipped"]:
         return cuts.train, found
     frauds = cuts.train.features[cuts.train.is_fraud]
