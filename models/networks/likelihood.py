@@ -28,7 +28,7 @@ LOGIT_MAX = 20.0
 STEP_MAX = 1e4
 """A number counts as above its lowest value from the smallest hundredth of those that are, or from this part of a bin."""
 
-VARIANCE_MIN = 1e-3
+VARIANCE_MIN = 1e-2
 """Of a number's bins, which are 0 to 1: what the decoder knows exactly must not outweigh everything else."""
 
 

@@ -29,7 +29,7 @@ def build_reference(
     )
 
 
-def _histogram(name: str, column: NDArray[np.float32], *, is_code: bool) -> FeatureHistogram:
+def _histogram(name: str, column: NDArray[np.float32], *, is_code: bool = False) -> FeatureHistogram:
     """Bins of equal shares, fewer where values repeat. is_code: the commonest value stands for the median.
 
     A value that fills whole bins is cut off from the next one above it, the highest from the next below: else a flag would be
