@@ -127,7 +127,7 @@ def streams(tmp_path_factory: pytest.TempPathFactory) -> Streams:
     return found
 
 
-def areas(data: Dataset, embedded: tuple[int, ...], settings: VaeSettings) -> float:
+def area(data: Dataset, embedded: tuple[int, ...], settings: VaeSettings) -> float:
     """AUC of the last fifteen days' errors: fitted on the days before."""
     past, later = data[(data.day >= WARM_DAYS) & (data.day < 35)], data[data.day >= 35]
     encoding = fit_encoding(past.legitimate, values=present(past.features, embedded))
@@ -138,15 +138,23 @@ def areas(data: Dataset, embedded: tuple[int, ...], settings: VaeSettings) -> fl
     return float(roc_auc_score(later.is_fraud, errors.numpy()))
 
 
-@pytest.mark.parametrize("name", STREAMS)
-def test_frauds_that_show_in_categories_alone_rank_higher_by_mixed_likelihoods(streams: Streams, name: str) -> None:
-    """By the same network, fitted as long: squared errors hide a category and a flag among a hundred inputs."""
+@pytest.mark.parametrize(("name", "without"), [("acquirer", ("new_device", "new_net")), ("wallets", ())])
+def test_frauds_that_show_in_categories_alone_rank_higher_by_mixed_likelihoods(
+    streams: Streams, name: str, without: tuple[str, ...]
+) -> None:
+    """By the same network, fitted as long: squared errors hide a category and a flag among a hundred inputs.
+
+    With what is met for the first time, and without, where one country alone is unlike the others.
+    """
     history, _ = streams[name]
     assert history.spec is not None
+    kept = [place for place, feature in enumerate(history.spec.names) if feature not in without]
+    embedded = tuple(kept.index(place) for place in history.spec.embedded)
+    data = replace(history.data, features=np.ascontiguousarray(history.data.features[:, kept]))
     squared = replace(SETTINGS.vae, likelihood="squared", beta=VaeSettings().beta)
-    found = [areas(history.data, history.spec.embedded, settings) for settings in (squared, SETTINGS.vae)]
+    found = [area(data, embedded, settings) for settings in (squared, SETTINGS.vae)]
     assert found[1] > 0.9
-    assert found[1] > found[0] + 0.05
+    assert found[1] > found[0] + 0.1
 
 
 def test_a_trained_bundle_says_in_words_which_category_is_unusual(streams: Streams, tmp_path: Path) -> None:
