@@ -44,8 +44,18 @@ def _histogram(name: str, column: NDArray[np.float32], *, is_code: bool = False)
     if len(edges) == 1:
         edges = np.array([edges[0], edges[0] + 1.0], edges.dtype)
     counts, _ = np.histogram(column, edges)
-    median = _commonest(column) if is_code else float(np.median(column))
-    return FeatureHistogram(name=name, median=median, edges=tuple(edges.tolist()), counts=tuple(counts.tolist()))
+    return FeatureHistogram(
+        name=name, median=_middle(column, is_code=is_code), edges=tuple(edges.tolist()), counts=tuple(counts.tolist())
+    )
+
+
+def medians(spec: FeatureSpec, rows: NDArray[np.float32]) -> list[float]:
+    """What is typical of each column of float32[n, F]: its median, or the commonest of codes."""
+    return [_middle(column, is_code=place in spec.embedded) for place, column in enumerate(rows.T)]
+
+
+def _middle(column: NDArray[np.float32], *, is_code: bool) -> float:
+    return _commonest(column) if is_code else float(np.median(column))
 
 
 def _commonest(column: NDArray[np.float32]) -> float:

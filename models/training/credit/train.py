@@ -36,7 +36,7 @@ from models.training.floor import check_floor, logistic_precision
 from models.training.model_report.inputs import CREDIT
 from models.training.model_report.of_bundle import bundle_report
 from models.training.progress import Progress, silent
-from models.training.reference import build_reference
+from models.training.reference import build_reference, medians
 from models.training.thresholds import (
     AlertBudget,
     AlertsPerDay,
@@ -314,10 +314,9 @@ def _reference(settings: CreditSettings, cuts: Split, on_validation: Scores, thr
     drawn = np.random.default_rng(settings.seed).permutation(len(rows))[:BACKGROUND_ROWS]
     background = tuple(tuple(row) for row in rows[np.sort(drawn)].tolist())
     everyone = build_reference(settings.spec, cuts.validation.features, on_validation)
-    medians = np.median(rows, axis=0).tolist()
     features = tuple(
         feature.model_copy(update={"median": median})
-        for feature, median in zip(everyone.features, medians, strict=True)
+        for feature, median in zip(everyone.features, medians(settings.spec, rows), strict=True)
     )
     return everyone.model_copy(update={"features": features, "background": background, "of_everyone": True})
 
