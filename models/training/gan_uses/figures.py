@@ -25,10 +25,11 @@ class Less(Message):
 
 
 class Measured(Message):
-    """One use, on all towns."""
+    """One use, on all its towns."""
 
     use: str = Field(description="Which use.")
     detail: str = Field(description="How many frauds are known, or which stress.")
+    seeds: tuple[int, ...] = Field(description="Of the towns that it was measured on.")
     means: tuple[Mean, ...] = Field(description="Every row.")
     less: tuple[Less, ...] = Field(description="The GAN less each rival.")
 
@@ -38,13 +39,13 @@ class UseFigures(Message):
 
     libraries: dict[str, str] = Field(description="Versions of the libraries.")
     customers: int = Field(description="Simulated customers of each town.")
-    seeds: tuple[int, ...] = Field(description="Of the towns.")
     steps: int = Field(description="Of each generator's fit.")
     measured: tuple[Measured, ...] = Field(description="Every use.")
 
 
-def measured(use: str, detail: str, towns: Sequence[Mapping[str, Draws]]) -> Measured:
-    """towns: of each, every row's draws, paired."""
+def measured(use: str, detail: str, of_towns: Mapping[int, Mapping[str, Draws]]) -> Measured:
+    """of_towns: of each town, by its seed, every row's draws, paired."""
+    towns = tuple(of_towns.values())
     if use in (FEW, COLD):
         of_means = tuple(
             mean
@@ -55,7 +56,7 @@ def measured(use: str, detail: str, towns: Sequence[Mapping[str, Draws]]) -> Mea
     else:
         of_means = means(towns, dict.fromkeys(towns[0], NO_STRESS if use == STRESS else GAN))
         less = _less(towns, {name: name for name in towns[0]})
-    return Measured(use=use, detail=detail, means=of_means, less=less)
+    return Measured(use=use, detail=detail, seeds=tuple(of_towns), means=of_means, less=less)
 
 
 def _of(towns: Sequence[Mapping[str, Draws]], classifier: str) -> list[str]:

@@ -33,16 +33,18 @@ def read_uses(path: Path) -> UseFigures:
 
 def uses_section(figures: UseFigures) -> list[str]:
     """Lines of the section."""
-    towns = ", ".join(map(str, figures.seeds))
+    seeds = sorted({seed for one in figures.measured for seed in one.seeds})
+    towns = ", ".join(map(str, seeds))
     lines = [
         "## What the GAN is good for",
         "",
-        f"{len(figures.seeds)} simulated towns (seeds {towns}) of {figures.customers:,} customers, the Handbook's cuts: a "
+        f"{len(seeds)} simulated towns (seeds {towns}) of {figures.customers:,} customers, the Handbook's cuts: a "
         "week to train, a week of label delay, a week to test. Labels, terminals' rates and the cards that are left out of "
         "the test are those of the known frauds alone; to the fit unknown ones are legitimate. The test week has all "
         f"labels. Each generator is fitted for {figures.steps:,} steps. Means over the towns; 95 % intervals by drawing the "
         "towns and in each its cards. Differences are paired, the GAN in the amount in which it is best, less each rival "
-        "in its own. Measured by `python -m models.training.gan_uses.run --out docs/gan-uses.json`; libraries: "
+        f"in its own. Measured by `python -m models.training.gan_uses.run --seeds {' '.join(map(str, seeds))} --customers "
+        f"{figures.customers} --steps {figures.steps} --out docs/gan-uses.json`; libraries: "
         + ", ".join(f"{name} {number}" for name, number in sorted(figures.libraries.items()))
         + ".",
         "",
@@ -50,7 +52,8 @@ def uses_section(figures: UseFigures) -> list[str]:
         "",
     ]
     for one in figures.measured:
-        lines += [f"### {_title(one)}", "", *_part(one)]
+        fewer = [f"Towns {', '.join(map(str, one.seeds))} alone.", ""] if len(one.seeds) < len(seeds) else []
+        lines += [f"### {_title(one)}", "", *fewer, *_part(one)]
     return lines
 
 

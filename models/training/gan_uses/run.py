@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--keep", type=Path, default=Path(".assay/gan-uses"), help="draws of each use (default: %(default)s)"
     )
+    parser.add_argument("--kept", action="store_true", help="measure no more: write what is kept of these uses")
     parser.add_argument("--out", type=Path, help="where to write the figures (default: nowhere)")
     given = parser.parse_args(arguments)
     if min(given.known) < 2 or min(given.seeds) < 0 or given.customers < 100 or given.steps < 1:
@@ -67,13 +68,16 @@ def main(arguments: list[str] | None = None) -> int:
     given.keep.mkdir(parents=True, exist_ok=True)
     towns = [_Measures(seed, given) for seed in given.seeds]
     parts = _parts(given)
-    found = [town.all(parts) for town in towns]
+    found = {town.seed: town.all(parts, measure=not given.kept) for town in towns}
+    of_parts = {part: {seed: of[part] for seed, of in found.items() if part in of} for part in parts}
+    if not any(of_parts.values()):
+        print(f"gan_uses: {given.keep} keeps none of these: leave out --kept to measure them.", file=sys.stderr)
+        return 2
     figures = UseFigures(
         libraries={name: version(name) for name in ("numpy", "scikit-learn", "torch")},
         customers=given.customers,
-        seeds=tuple(given.seeds),
         steps=given.steps,
-        measured=tuple(measured(*part, [of_town[part] for of_town in found]) for part in parts),
+        measured=tuple(measured(*part, of_towns) for part, of_towns in of_parts.items() if of_towns),
     )
     for line in verdicts(figures):
         console.print(line, markup=False)
@@ -95,27 +99,27 @@ class _Measures:
     """One town's draws, measured or kept."""
 
     def __init__(self, seed: int, given: argparse.Namespace) -> None:
-        self._seed, self._given = seed, given
+        self.seed, self._given = seed, given
         self._trials: dict[int, Trial] = {}
 
     @cached_property
     def _town(self) -> Town:
-        return simulated_town(self._seed, self._given.customers, TRAIN_FROM + 3 * WEEK_DAYS)
+        return simulated_town(self.seed, self._given.customers, TRAIN_FROM + 3 * WEEK_DAYS)
 
     def _trial(self, known: int) -> Trial:
         """Kept, since its generator is fitted once for two uses."""
         if known not in self._trials:
-            self._trials[known] = Trial(self._town.window(TRAIN_FROM, known), self._seed, self._given.steps)
+            self._trials[known] = Trial(self._town.window(TRAIN_FROM, known), self.seed, self._given.steps)
         return self._trials[known]
 
-    def all(self, parts: list[Part]) -> dict[Part, dict[str, Draws]]:
-        """Of each part."""
+    def all(self, parts: list[Part], *, measure: bool) -> dict[Part, dict[str, Draws]]:
+        """Of each part; only of those that are kept, unless it is to `measure`."""
         for part in parts:
-            if not self._path(part).exists():
+            if measure and not self._path(part).exists():
                 for one, draws in self._measure(*part).items():
                     self._keep(one, draws)
                 self._show(part)
-        found = {part: self._kept(part) for part in parts}
+        found = {part: self._kept(part) for part in parts if self._path(part).exists()}
         self.__dict__.pop("_town", None)  # a town is large
         self._trials.clear()
         return found
@@ -126,15 +130,15 @@ class _Measures:
             case "few":
                 return {(use, detail): few(self._trial(int(detail)))}
             case "cold":
-                new = simulated_town(self._seed + NEW_TOWN, self._given.customers, 4 * WEEK_DAYS, drift_day=0)
+                new = simulated_town(self.seed + NEW_TOWN, self._given.customers, 4 * WEEK_DAYS, drift_day=0)
                 return {(use, detail): cold(self._town, TRAIN_FROM, new, steps)}
             case "private":
-                return {(use, detail): private(self._town.window(TRAIN_FROM, None), self._seed, steps)}
+                return {(use, detail): private(self._town.window(TRAIN_FROM, None), self.seed, steps)}
         return {(use, name): draws for name, draws in stress(self._town, TRAIN_FROM, self._trial(STRESS_KNOWN)).items()}
 
     def _path(self, part: Part) -> Path:
         given, name = self._given, " ".join(part).replace(":", "").strip()
-        path: Path = given.keep / f"{given.customers} {given.steps} {self._seed} {name}.npz"
+        path: Path = given.keep / f"{given.customers} {given.steps} {self.seed} {name}.npz"
         return path
 
     def _keep(self, part: Part, draws: dict[str, Draws]) -> None:
@@ -151,7 +155,7 @@ class _Measures:
 
     def _show(self, part: Part) -> None:
         kept = self._kept(part)
-        console.print(f"seed {self._seed}, {' '.join(part)}", markup=False)
+        console.print(f"seed {self.seed}, {' '.join(part)}", markup=False)
         for mean in means([kept], dict.fromkeys(kept, next(iter(kept)))):
             values = "  ".join(f"{name} {value.value:.3f}" for name, value in mean.figures.items())
             console.print(f"  {mean.model:56} {values}", markup=False)

@@ -72,13 +72,12 @@ def figures(gan: float, gan_gives_away: float = 0.5) -> UseFigures:
     return UseFigures(
         libraries={"numpy": "2"},
         customers=2000,
-        seeds=(1, 2),
         steps=10,
         measured=(
-            measured(FEW, "30", ranked(few)),
-            measured(COLD, "", ranked(cold)),
-            measured(PRIVATE, "", private(gan_gives_away)),
-            measured(STRESS, "drift", [stressed, stressed]),
+            measured(FEW, "30", dict(enumerate(ranked(few)))),
+            measured(COLD, "", dict(enumerate(ranked(cold)))),
+            measured(PRIVATE, "", dict(enumerate(private(gan_gives_away)))),
+            measured(STRESS, "drift", {0: stressed}),
         ),
     )
 
@@ -150,6 +149,7 @@ def test_the_intervals_decide_what_is_said_of_the_gan(tmp_path: Path) -> None:
     assert f"Members are surely told apart by: {REAL}; {SMOTE}. Not by: {GAN}; {INDEPENDENT}." in lines
     assert f"Stress, drift: the GAN is surely better than {NO_STRESS}; surely worse than {HELD_OUT}." in lines
     page = "\n".join(uses_section(read))
+    assert page.count("Towns 0 alone.") == 1
     assert f"| {OURS}: {GAN}, twice less {OURS}: {COPIES}, twice | -0.080 [-0.080, -0.080] |" in page
     assert uses_shortfalls(read) == []  # of the sources that give no one away, it ranks best
     assert len(uses_shortfalls(figures(0.52, gan_gives_away=0.8))) == 1
@@ -169,6 +169,10 @@ def test_a_small_run_measures_each_use_once(tmp_path: Path, capsys: pytest.Captu
     assert main(command) == 0
     assert "seed 3" not in capsys.readouterr().out
     assert out.read_text(encoding="utf-8") == first
+    assert main([*command, "--seeds", "3", "5", "--kept"]) == 0
+    assert {one.seeds for one in read_uses(out).measured} == {(3,)}
+    assert main([*command, "--seeds", "5", "--kept"]) == 2
+    assert "keeps none of these" in capsys.readouterr().err
 
 
 def test_what_cannot_be_measured_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
