@@ -32,8 +32,8 @@ def weeks_section(figures: WeekFigures) -> list[str]:
         f"{len(weeks)} weeks of payments simulated with {len({seed for seed, _ in weeks})} seeds that no setting was chosen "
         f"on, {figures.customers:,} customers: a week to train, a week of label delay, a week to test, without cards whose "
         "fraud was known. Our networks also stop, and are calibrated, on the labelled week before. Means over the weeks; 95 % "
-        f"intervals by drawing the weeks and in each its cards. Measured by `python -m models.training.weeks.run {_asked(figures)} "
-        "--out docs/weeks.json`; libraries: "
+        "intervals by drawing the weeks and in each its cards. Measured by `python -m models.training.weeks.run "
+        f"{_asked(figures)} --out docs/weeks.json`; libraries: "
         + ", ".join(f"{name} {number}" for name, number in sorted(figures.libraries.items()))
         + ".",
         "",
