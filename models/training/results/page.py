@@ -22,10 +22,7 @@ def results_page(
     weeks: WeekFigures | None = None,
     uses: UseFigures | None = None,
 ) -> str:
-    """The page, in Markdown.
-
-    handbook, weeks, uses: what was measured on the handbook's payments, on weeks of fresh ones, and of the GAN.
-    """
+    """The page, in Markdown. What was measured beside: the handbook's payments, weeks of fresh ones, the GAN's uses."""
     run, metrics, thresholds = manifest.training, manifest.metrics, manifest.thresholds
     lines = [
         "# Results",
