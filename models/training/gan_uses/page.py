@@ -12,6 +12,10 @@ from models.training.handbook.figures import FIGURES
 from models.training.results.markdown import interval, signed, table
 
 PRECISION = "average_precision"
+
+TOWNS_MIN = 3
+"""On fewer an interval says nothing of the next town: no win is shown."""
+
 HEAD = ("ROC AUC", "average precision", "card precision@100")
 GIVEN_AWAY = {
     MEMBERSHIP: "membership, ROC AUC",
@@ -52,18 +56,19 @@ def uses_section(figures: UseFigures) -> list[str]:
         "",
     ]
     for one in figures.measured:
-        fewer = [f"Towns {', '.join(map(str, one.seeds))} alone.", ""] if len(one.seeds) < len(seeds) else []
+        alone = f"{'Town' if len(one.seeds) == 1 else 'Towns'} {', '.join(map(str, one.seeds))} alone."
+        fewer = [alone, ""] if len(one.seeds) < len(seeds) else []
         lines += [f"### {_title(one)}", "", *fewer, *_part(one)]
     return lines
 
 
 def uses_shortfalls(figures: UseFigures) -> list[str]:
-    """A line where the GAN is surely the best of nothing."""
+    """A line where the GAN is not shown to be the best of anything."""
     if any(_wins(one, prefix) for one in figures.measured for prefix in _prefixes(one)):
         return []
     return [
-        "- The GAN is surely better than all its rivals in none of the uses that were measured: few known frauds, a cold "
-        "start, rows in place of personal data, stress (*What the GAN is good for*)."
+        f"- The GAN is shown on {TOWNS_MIN} towns or more to be better than all its rivals in none of the uses that were "
+        "measured: few known frauds, a cold start, rows in place of personal data, stress (*What the GAN is good for*)."
     ]
 
 
@@ -83,8 +88,12 @@ def verdicts(figures: UseFigures) -> list[str]:
                 )
                 if rivals
             ]
-            lines.append(f"- {_title(one)}{who}: the GAN is {'; '.join(parts)}.{_privacy(one)}")
+            lines.append(f"- {_title(one)}{who}, {_towns(one)}: the GAN is {'; '.join(parts)}.{_privacy(one)}")
     return lines
+
+
+def _towns(one: Measured) -> str:
+    return "one town alone" if len(one.seeds) == 1 else f"{len(one.seeds)} towns"
 
 
 def _privacy(one: Measured) -> str:
@@ -98,7 +107,9 @@ def _privacy(one: Measured) -> str:
 
 
 def _wins(one: Measured, prefix: str) -> bool:
-    """Surely better than all; of rows in place of personal data, than all that give as little away."""
+    """Surely better than all, on towns enough; of rows in place of personal data, than all that give as little away."""
+    if len(one.seeds) < TOWNS_MIN:
+        return False
     _, alike, worse = verdict(one, prefix)
     if one.use == PRIVATE:
         telling = {mean.model for mean in one.means if gives_away(mean)}
@@ -125,7 +136,8 @@ def _part(one: Measured) -> list[str]:
         return _private(one)
     words = (
         f"The default classifier, trained on {KNOWN} known frauds of the week, at its highest {ALERT_SHARE:.1%} of scores: the "
-        "recall that each source of frauds predicts for the test week under stress, and the actual one."
+        "recall that each source of frauds predicts for the test week under stress, and the actual one. The intervals hold the "
+        "chance of the test week's cards, not that of the frauds that are known."
     )
     names = (PREDICTED, FOUND, ERROR)
     head = ("frauds that are changed", "recall, predicted", "actual", "absolute error")
