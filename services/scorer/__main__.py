@@ -29,6 +29,7 @@ from services.scorer.model import Loader
 from services.scorer.policies import ScorerPolicies, policy_beside
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
+from services.scorer.score_texts import warm as warm_texts
 from services.scorer.scored import Shares
 from services.scorer.swap import Swapper
 from services.scorer.watch import Bands
@@ -62,6 +63,7 @@ async def start() -> None:
     warm(model.feature_spec)
     warm_duplicates()
     warm_batches()
+    warm_texts()
     source = scorer_input(model.source, model.feature_spec)
     await _check_log(kafka, topics, source, model.feature_spec.history_ms)
     limits = Limits.of(runtime, scorer)

@@ -39,7 +39,8 @@ from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.alert_attributes import AlertAttributes
 from services.scorer.answers import AnswerWriter, refusals, requests
 from services.scorer.decide import recorded
-from services.scorer.ruling import Ruled, ruled_scores
+from services.scorer.ruling import Ruled
+from services.scorer.score_texts import ScoreColumns
 from services.scorer.scored import ChallengerScores, Identity, Scored, Shares
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
@@ -93,12 +94,10 @@ class Emitter:
                 [*own, *self._origins.headers(record)] for own, record in zip(headers, batch.records, strict=True)
             ]
         subjects = batch.events.subjects
-        keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
-        records = self._scores(batch)
-        alert = batch.outcomes.alert.tolist()
-        scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
+        records, keys, values = self._scores(batch)
+        scores = Write(self._prefix + SCORES.name, keys, values, headers)
         alerts, decisions = Write(self._prefix + ALERTS.name), Write(self._prefix + DECISIONS.name)
-        recorded = self._recorded(batch, alert)
+        recorded = self._recorded(batch)
         sealing: Mapping[str, SubjectKey] = {}
         if self._subjects is not None:  # every alert is among the recorded
             sealing = await self._subjects.of(subjects[row] for row, _ in recorded)
@@ -122,43 +121,32 @@ class Emitter:
         numbers = np.array(offsets, np.int64), batch.timestamps_ms
         return NumberedHeaders((topic, partition), (offset, stamp), *numbers, tuple(behind))
 
-    def _scores(self, batch: Scored) -> list[Score]:
-        model = batch.identity.model
-        columns = (
-            batch.events.ids,
-            batch.event_time_ms.tolist(),
-            batch.events.subjects,
-            batch.scores.probability.tolist(),
-            batch.scores.reconstruction_error.tolist(),
-            batch.scores.anomaly_percentile.tolist(),
-            batch.outcomes.alert.tolist(),
-            batch.late.tolist(),
-            batch.outcomes.let_through.tolist(),
+    def _scores(self, batch: Scored) -> tuple[Sequence[Score], Sequence[bytes | None], Sequence[bytes | None]]:
+        """Of each row; and the keys and values of their records. The inputs' own keys may be anything."""
+        columns = ScoreColumns(
+            kind=self._score if batch.ruled is None else self._ruled_score,
+            model=batch.identity.model,
+            ids=batch.events.ids,
+            words=batch.events.words("id"),
+            time_ms=batch.event_time_ms,
+            subjects=batch.events.subjects,
+            subject_words=batch.subjects.words,
+            scores=batch.scores,
+            alert=batch.outcomes.alert,
+            late=batch.late,
+            let_through=batch.outcomes.let_through,
+            of_policy={} if batch.ruled is None else batch.ruled.columns(batch.thresholds),
         )
-        if batch.ruled is not None:
-            return ruled_scores(self._ruled_score, model, columns, batch.ruled, batch.thresholds)
-        make = self._score
-        return [
-            make(
-                transaction_id=event_id,
-                event_time_ms=time_ms,
-                card_id=subject,
-                probability=probability,
-                reconstruction_error=error,
-                anomaly_percentile=percentile,
-                alert=alert,
-                model=model,
-                late=late,
-                let_through=let_through,
-            )
-            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
-                *columns, strict=True
-            )
-        ]
+        written = columns.written()
+        if written is not None:
+            return columns, written.keys, written.values
+        records = columns.all()
+        return records, [record.card_id.encode() for record in records], list(map(codec.encode, records))
 
-    def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
+    def _recorded(self, batch: Scored) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        rows = recorded(alert, batch.events.ids, self._shares.decisions)
+        alert = batch.outcomes.alert
+        rows = recorded(alert, batch.events.ids, self._shares.decisions, batch.events.words("id"))
         return [(row, "alert" if alert[row] else "sample") for row in rows]
 
     def faults(self, faults: Sequence[Fault]) -> list[Write]:

@@ -398,7 +398,8 @@ def admit(
             good, events = [good[place] for place in places], events.take(places)
             faults = sorted([*faults, *lacking], key=_offset)
     arrived_ms = np.array([record.timestamp for record in good], np.int64)
-    repeated = duplicates.repeated(events.ids, arrived_ms) if good else []
+    words = events.words("id") if good and duplicates.limits.records_min else None
+    repeated = duplicates.repeated(events.ids, arrived_ms, words) if good else []
     if not repeated:
         return Admitted(good, events, faults, unselected, arrived_ms, entities)
     faults += [Fault(good[row], DeadLetterReason.DUPLICATE, duplicates.limits.detail) for row in repeated]
