@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from models.training.fraud.evaluation import error_unit
 from models.training.gan_uses.figures import UseFigures
 from models.training.gan_uses.page import read_uses, uses_section, uses_shortfalls
 from models.training.handbook.figures import HandbookFigures, read_figures
@@ -24,6 +25,8 @@ def results_page(
 ) -> str:
     """The page, in Markdown. What was measured beside: the handbook's payments, weeks of fresh ones, the GAN's uses."""
     run, metrics, thresholds = manifest.training, manifest.metrics, manifest.thresholds
+    unit = error_unit(metrics)
+    error = "MSE" if unit == "mse" else "nats a feature"
     lines = [
         "# Results",
         "",
@@ -52,8 +55,8 @@ def results_page(
         f"| card precision@100 | {metrics['card_precision_at_100']:.3f} | |",
         f"| Brier score | {metrics['brier']:.5f} | |",
         f"| cross-entropy | {metrics['cross_entropy']:.5f} | |",
-        f"| reconstruction MSE, legitimate | | {metrics['reconstruction_mse_legitimate']:.5f} |",
-        f"| reconstruction MSE, fraud | | {metrics['reconstruction_mse_fraud']:.5f} |",
+        f"| reconstruction {error}, legitimate | | {metrics[f'reconstruction_{unit}_legitimate']:.5f} |",
+        f"| reconstruction {error}, fraud | | {metrics[f'reconstruction_{unit}_fraud']:.5f} |",
         "",
         f"Share of fraud: {metrics['fraud_share']:.5f}, which is the average precision of a guess.",
         "",
