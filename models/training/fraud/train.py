@@ -26,10 +26,10 @@ from models.training.data import Cuts, Dataset, Split, TrainingError, check_enou
 from models.training.devices import deterministic_torch
 from models.training.export import check_agreement, export
 from models.training.fit_classifier import WIDE, ClassifierSettings, calibrate, fit_logit
-from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, reconstruction_errors
+from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, not_recorded, reconstruction_errors
 from models.training.floor import check_floor, logistic_precision
 from models.training.fraud.augmentation import AugmentationSettings, augmented
-from models.training.fraud.evaluation import evaluate
+from models.training.fraud.evaluation import ErrorUnit, evaluate
 from models.training.fraud.feature_choice import choose_features
 from models.training.fraud.held_out import carried
 from models.training.fraud.history import SIMULATED, History, simulated
@@ -238,7 +238,8 @@ def _metrics(
 ) -> dict[str, float]:
     """The bundle's figures, and the one that it is held against."""
     logistic = logistic_precision(cuts.train, cuts.test, model.inputs.chosen.tolist(), settings.spec.embedded)
-    return evaluate(cuts.test, on_test, thresholds) | {LOGISTIC: logistic}
+    unit: ErrorUnit = "mse" if model.vae.likelihood is None else "nats"
+    return evaluate(cuts.test, on_test, thresholds, error=unit) | {LOGISTIC: logistic}
 
 
 def _evaluation(
@@ -315,7 +316,10 @@ def recorded(settings: FraudSettings) -> dict[str, JsonValue]:
     flat: dict[str, JsonValue] = _SETTINGS.dump_python(
         settings,
         mode="json",
-        exclude={"spec", "seed", "version", "name", "source", *(() if settings.rings else ("rings",))},
+        exclude=dict.fromkeys(
+            ("spec", "seed", "version", "name", "source", *(() if settings.rings else ("rings",))), True
+        )
+        | {"vae": not_recorded(settings.vae)},
     )
     return flat
 
