@@ -39,7 +39,7 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.card)
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> "Dataset":
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Dataset":
         return Dataset(*(None if column is None else mapped.chosen(column, rows) for column in self._columns))  # type: ignore[arg-type]
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -59,7 +59,7 @@ class Dataset:
         """SHA-256 (hex) of all columns."""
         digest = hashlib.sha256()
         for column in (self.features, self.card, self.day, self.is_fraud, self.scenario):
-            digest.update(memoryview(np.ascontiguousarray(column)).cast("B") if len(column) else b"")
+            digest.update(np.ascontiguousarray(column).data.cast("B") if len(column) else b"")
         return digest.hexdigest()
 
 

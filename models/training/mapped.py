@@ -29,7 +29,7 @@ def write(path: Path, parts: Iterable[NDArray[Any]], dtype: DTypeLike, width: in
     kind, rows = np.dtype(dtype), 0
     with path.open("wb") as file:
         for part in parts:
-            file.write(memoryview(np.ascontiguousarray(part, kind)).cast("B"))
+            file.write(np.ascontiguousarray(part, kind).data.cast("B") if len(part) else b"")
             rows += len(part)
     return opened(path, kind, (rows,) if width is None else (rows, width))
 
@@ -41,8 +41,13 @@ def opened(path: Path, dtype: DTypeLike, shape: tuple[int, ...], offset: int = 0
     return np.memmap(path, dtype, "c", offset, shape)
 
 
-def chosen(array: NDArray[Any], rows: NDArray[np.bool_]) -> NDArray[Any]:
-    """The rows of a mask, bool[n]: a view where they follow each other, else a copy, in a file where the array lies in one."""
+def chosen(array: NDArray[Any], rows: NDArray[np.bool_] | NDArray[np.int64]) -> NDArray[Any]:
+    """The rows of a mask, bool[n]: a view where they follow each other, else a copy, in a file where the array lies in one.
+
+    Places, int64[k], are copied into memory.
+    """
+    if rows.dtype != np.bool_:
+        return array[rows]
     first, count = int(rows.argmax()) if len(rows) else 0, int(np.count_nonzero(rows))
     if count and rows[first : first + count].all():
         return array[first : first + count]

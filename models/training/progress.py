@@ -21,9 +21,12 @@ class Outlook:
         self._usual, self._clock, self._began = usual, clock, clock()
         self._kept: dict[str, float] = {}
         self._done: dict[str, float] = {}
+        self._spans: dict[str, tuple[float, float]] = {}
 
     def report(self, stage: str, done: int, most: int) -> None:
         """A `Progress`."""
+        now = self._clock()
+        self._spans[stage] = (self._spans.get(stage, (now, now))[0], now)
         if stage in self._usual:
             share = done / most if most else 1.0
             self._kept.setdefault(stage, share)
@@ -42,6 +45,11 @@ class Outlook:
         if worked < whole / 100.0:
             return None
         return (self._clock() - self._began) * (whole - self._weight(self._done)) / worked
+
+    @property
+    def took_s(self) -> dict[str, float]:
+        """Seconds from the first to the last report of each stage; those beside each other overlap."""
+        return {stage: last - first for stage, (first, last) in self._spans.items()}
 
     def _weight(self, shares: Mapping[str, float]) -> float:
         return sum(share * self._usual[stage] for stage, share in shares.items())

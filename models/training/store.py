@@ -43,7 +43,7 @@ def stored(parts: Iterable[Dataset], directory: Path) -> Dataset:
 
 
 def _bytes(column: NDArray[Any], kind: str) -> memoryview | bytes:
-    return memoryview(np.ascontiguousarray(column, kind)).cast("B") if len(column) else b""
+    return np.ascontiguousarray(column, kind).data.cast("B") if len(column) else b""
 
 
 def _file(directory: Path, name: str) -> Path:

@@ -114,7 +114,6 @@ _SETTINGS = TypeAdapter(FraudSettings)
 OF_SIMULATION = ("customers", "terminals", "days", "rings")
 """Settings that do not apply to a history read from a file."""
 
-
 OF_NO_FIT = ("accepted", "objective", "card", "compared")
 """Settings that a run may go on with other values of."""
 
@@ -170,18 +169,32 @@ def train_fraud(
     )
     check_floor(manifest, settings.accepted)
     progress("report", 0, 1)
-    legitimate = cuts.validation.legitimate
-    reference = build_reference(settings.spec, legitimate, _scores(model, legitimate))
-    held_out = carried((cuts.validation, on_validation), (cuts.test, on_test), history.first_day)
-    manifest = stated(manifest, graph, reference, held_out)
-    kinds = SCENARIOS if history.source == SIMULATED else {}  # those of other data are numbers to us
-    report = bundle_report(manifest, graph, reference, model, partial(_scores, model), cuts.test, FRAUD, kinds)
-    golden = golden_of(cuts.test.features, on_test, partial(feature_errors, model))
-    pack_bundle(out, manifest, graph, reference, report, golden, held_out)
+    manifest = _packed(out, manifest, graph, model, history, (cuts.validation, on_validation), (cuts.test, on_test))
     if results:
         write_results(results, manifest)
     progress("report", 1, 1)
     checkpoints.end()
+    return manifest
+
+
+def _packed(
+    out: Path,
+    manifest: Manifest,
+    graph: bytes,
+    model: Fused,
+    history: History,
+    validation: tuple[Dataset, Scores],
+    test: tuple[Dataset, Scores],
+) -> Manifest:
+    """Write the bundle with its reference, report, golden rows and held-out scores. Returns the manifest that names them."""
+    legitimate, (tested, on_test) = validation[0].legitimate, test
+    reference = build_reference(manifest.feature_spec, legitimate, _scores(model, legitimate))
+    held_out = carried(validation, test, history.first_day)
+    manifest = stated(manifest, graph, reference, held_out)
+    kinds = SCENARIOS if history.source == SIMULATED else {}  # those of other data are numbers to us
+    report = bundle_report(manifest, graph, reference, model, partial(_scores, model), tested, FRAUD, kinds)
+    golden = golden_of(tested.features, on_test, partial(feature_errors, model))
+    pack_bundle(out, manifest, graph, reference, report, golden, held_out)
     return manifest
 
 
@@ -300,7 +313,7 @@ def _compared(
     embedded, seed = settings.spec.embedded, settings.seed
     train = sampled(cuts.train, ROWS_MAX, seed)
     of_unseen = (cuts, model.inputs, on_test, settings.classifier, seed, budget, run.device, torch.get_rng_state())
-    scored = baseline_works(train, cuts.test, seed, embedded)
+    scored: dict[str, Work[Any]] = {**baseline_works(train, cuts.test, seed, embedded)}
     scored[ANOMALY_STAGE] = partial(unsupervised_scores, *_numbers(settings.spec, train, cuts.test), seed)
     works: dict[str, Work[Any]] = {
         UNSEEN: partial(unseen_scenarios, *of_unseen, run.checkpoints),

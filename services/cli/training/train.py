@@ -205,9 +205,8 @@ def fraud(
     ):
         history = None
         if data:
-            history = _history(
-                data, mapped or [], label, scenario, settings, report, options, described, kept.directory
-            )
+            files = Files(kept.directory, part_rows)
+            history = _history(data, mapped or [], label, scenario, settings, report, options, described, files)
         manifest = train.train_fraud(settings, out, report, results, history, processes, kept)
     train_view.show(manifest, out, json)
 

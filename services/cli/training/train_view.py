@@ -67,6 +67,9 @@ def run_shown(outlook: "Outlook", quiet: bool) -> Iterator[Report]:
             yield _with_bars(outlook, shown)
     else:
         yield _with_lines(outlook)
+    if not quiet:
+        took = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in outlook.took_s.items() if seconds >= 1.0)
+        notes.print(f"By stage, some beside each other: {took or 'less than a second each'}.")
 
 
 def _with_bars(outlook: "Outlook", shown: Progress) -> Report:
@@ -81,7 +84,7 @@ def _with_bars(outlook: "Outlook", shown: Progress) -> Report:
 
 
 def _with_lines(outlook: "Outlook", clock: Callable[[], float] = time.monotonic) -> Report:
-    said = -LINE_S
+    said = clock()
 
     def report(stage: str, done: int, most: int) -> None:
         nonlocal said

@@ -76,7 +76,9 @@ def test_scores_that_were_kept_are_not_computed_again(tmp_path: Path) -> None:
     assert len(asked) == 1
     named = Stage(tmp_path / "two")
     for work in (lambda _: {"a": np.ones(2, np.float32)}, lambda _: {}):
-        assert kept(named, "two", work, silent)["a"].tolist() == [1.0, 1.0]  # type: ignore[index]
+        found = kept(named, "two", work, silent)
+        assert isinstance(found, dict)
+        assert found["a"].tolist() == [1.0, 1.0]
 
 
 def test_a_damaged_checkpoint_is_said_and_never_used(tmp_path: Path) -> None:

@@ -56,10 +56,11 @@ def test_what_is_chosen_or_joined_of_mapped_rows_is_mapped_and_the_same(
     for of_disk, of_memory in (
         (part(on_disk, 10, 90), part(held, 10, 90)),
         (on_disk[on_disk.is_fraud], held[held.is_fraud]),
+        (on_disk[np.arange(450, 20, -1)], held[np.arange(450, 20, -1)]),
         (sampled(on_disk, 77, 1), sampled(held, 77, 1)),
         (joined((part(on_disk, 10, 90), data(1))), joined((part(held, 10, 90), data(1)))),
     ):
-        assert mapped.is_mapped(of_disk.features)
+        assert mapped.is_mapped(of_disk.features) == (len(of_disk) != 430)  # places are copied
         assert not mapped.is_mapped(of_memory.features)
         assert of_disk.digest() == of_memory.digest()
     assert mapped.is_mapped(on_disk.legitimate)

@@ -29,6 +29,7 @@ def test_a_run_takes_as_much_longer_as_its_stages_have_taken_so_far() -> None:
     outlook.report("strange", 1, 2)
     assert outlook.share == 0.5
     assert outlook.left_s == 30.0
+    assert outlook.took_s == {"features": 6.0, "fit": 0.0, "strange": 0.0}
 
 
 def test_what_an_earlier_process_kept_is_done_and_took_no_time() -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from models.training.data import TrainingError
-from models.training.progress import Progress
-from models.training.workers import beside, processes_of
+from models.training.progress import Progress, silent
+from models.training.workers import Work, beside, processes_of
 
 pytestmark = pytest.mark.train
 
@@ -44,10 +44,11 @@ def test_works_give_the_same_in_any_number_of_processes_and_report() -> None:
 
 def test_a_process_that_is_killed_and_a_work_that_refuses_are_one_sentence() -> None:
     """Nothing waits for ever."""
+    other: Work[list[float]] = partial(drawn, 1)
     with pytest.raises(TrainingError, match="was killed, most often for want of memory"):
-        beside([killed, partial(drawn, 1)], lambda *_: None, 2)
+        beside([killed, other], silent, 2)
     with pytest.raises(TrainingError, match=r"^No\.$"):
-        beside([refused, partial(drawn, 1)], lambda *_: None, 2)
+        beside([refused, other], silent, 2)
 
 
 def test_fits_on_a_gpu_come_one_after_the_other() -> None:
