@@ -1,6 +1,6 @@
 """Trains the fraud bundle, from nothing to a packed directory: read `train_fraud` from top to bottom."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from functools import partial
 from importlib.metadata import version
@@ -36,6 +36,7 @@ from models.training.fraud.feature_choice import choose_features
 from models.training.fraud.held_out import carried
 from models.training.fraud.history import SIMULATED, History, simulated
 from models.training.fraud.tables import build_evaluation
+from models.training.fraud.tuning import Budget, Tuning, tuned
 from models.training.fraud.unseen import unseen_scenarios
 from models.training.model_report.inputs import FRAUD
 from models.training.model_report.of_bundle import bundle_report
@@ -102,6 +103,8 @@ class FraudSettings:
     """Faults that the bundle is written in spite of: see `models.training.floor`."""
     rings: bool = False
     """Whether the simulated payments have frauds of many cards at once."""
+    tuning: tuple[Tuning, ...] = ()
+    """The trials that the classifier's settings were chosen by, if they were."""
 
     def __post_init__(self) -> None:
         """Raises TrainingError where the source lacks what the features read."""
@@ -113,6 +116,9 @@ _SETTINGS = TypeAdapter(FraudSettings)
 
 OF_SIMULATION = ("customers", "terminals", "days", "rings")
 """Settings that do not apply to a history read from a file."""
+
+WHERE_USED = ("rings", "tuning")
+"""Settings that are recorded only where they are not the default, as bundles before them have none."""
 
 OF_NO_FIT = ("accepted", "objective", "card", "compared")
 """Settings that a run may go on with other values of."""
@@ -126,23 +132,25 @@ def train_fraud(
     history: History | None = None,
     processes: int | None = 1,
     checkpoints: Checkpoints = NONE,
+    tune: Budget | None = None,
 ) -> Manifest:
     """Train, evaluate, export and pack the bundle into the directory `out`. Same settings, same machine: same bytes.
 
     results: where to write the table of results, if anywhere. history: labelled payments with the features of
     `settings.spec`; by default they are simulated. processes: for fits that do not need each other; None for one a core.
-    checkpoints: where features lie, and what a run that is killed goes on from; removed once the bundle is written.
+    checkpoints: where features lie, and what a run that is killed goes on from; removed once the bundle is written. tune: to
+    choose the classifier's settings in, on the training cut; the manifest has the trials, so without it the same bundle again.
     Raises ValueError's kinds, one sentence each.
     """
     device = deterministic_torch(settings.seed)
     run = Run(device, progress, processes_of(processes, device.type), checkpoints)
     card = settings.card or (SIMULATED_CARD if history is None else OWN_CARD)
     history, settings = _with_features(history or _simulated(settings, run), settings)
-    training = _run(settings, history)
-    checkpoints.begin(_identity(training))
+    checkpoints.begin(_identity(_run(settings, history), tune))
     cuts = split(history.data, history.days, cuts_from(settings, history.first_day, history.days))
     check_enough(cuts)
 
+    settings = _tuned(settings, cuts, tune, run)
     train, of_gan = _augmented(settings, cuts, run)
     model = _fit(settings, cuts, train, run)
     graph = export(model, "fraud")
@@ -162,7 +170,7 @@ def train_fraud(
         feature_spec=settings.spec,
         source=settings.source,
         thresholds=thresholds,
-        training=training.model_copy(update=_records(cuts)),
+        training=_run(settings, history).model_copy(update=_records(cuts)),
         metrics=_metrics(settings, cuts, model, on_test, thresholds) | of_gan,
         evaluation=_evaluation(settings, history, cuts, model, on_test, thresholds, run),
         files={},
@@ -229,6 +237,15 @@ def _simulated(settings: FraudSettings, run: Run) -> History:
         rings=settings.rings,
     )
     return simulated(simulation, settings.spec, run.progress, run.checkpoints.directory)
+
+
+def _tuned(settings: FraudSettings, cuts: Split, tune: Budget | None, run: Run) -> FraudSettings:
+    """The settings with the best classifier of a budget, and its trials."""
+    if tune is None:
+        return settings
+    days = (settings.cuts.validation_days, settings.cuts.delay_days)
+    best, trials = tuned(cuts.train, days, settings.spec, settings.classifier, settings.seed, tune, run)
+    return replace(settings, classifier=best, tuning=trials)
 
 
 def _augmented(settings: FraudSettings, cuts: Split, run: Run) -> tuple[Dataset, dict[str, float]]:
@@ -345,11 +362,11 @@ def _run(settings: FraudSettings, history: History) -> TrainingRun:
     )
 
 
-def _identity(training: TrainingRun) -> dict[str, Any]:
+def _identity(training: TrainingRun, tune: Budget | None) -> dict[str, Any]:
     """What the fits depend on."""
     fields = training.model_dump(mode="json")
     settings = {name: value for name, value in fields.pop("settings").items() if name not in OF_NO_FIT}
-    return fields | settings
+    return fields | settings | {"tune": None if tune is None else asdict(tune)}
 
 
 def _records(cuts: Split) -> dict[str, int]:
@@ -381,7 +398,14 @@ def recorded(settings: FraudSettings) -> dict[str, JsonValue]:
     flat: dict[str, JsonValue] = _SETTINGS.dump_python(
         settings,
         mode="json",
-        exclude={"spec", "seed", "version", "name", "source", *(() if settings.rings else ("rings",))},
+        exclude={
+            "spec",
+            "seed",
+            "version",
+            "name",
+            "source",
+            *(name for name in WHERE_USED if not getattr(settings, name)),
+        },
     )
     return flat
 

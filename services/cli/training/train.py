@@ -89,6 +89,13 @@ Accepted = Annotated[
         help="Write it in spite of: constant (no better), logistic (far below a logistic regression on the same inputs).",
     ),
 ]
+Tune = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BUDGET",
+        help="Choose the classifier's settings first, in 10m, 90s, 1h or so many trials (20), on days of the training cut.",
+    ),
+]
 PartRows = Annotated[
     int | None,
     typer.Option(
@@ -155,6 +162,7 @@ def fraud(
     version: Version = 1,
     name: LineName = None,
     accept: Accepted = None,
+    tune: Tune = None,
     part_rows: PartRows = None,
     processes: Processes = None,
     resume: Resume = False,
@@ -169,6 +177,7 @@ def fraud(
         from models.training.checkpoints import checkpoints
         from models.training.fraud import requests, train
         from models.training.fraud.outlook import usual_s
+        from models.training.fraud.tuning import parse_budget
         from models.training.progress import Outlook
     if part_rows and (source_file or not data):
         raise TrainError("--part-rows reads the payments of --data by their columns: leave it out here.")
@@ -198,16 +207,17 @@ def fraud(
     options = reading.options(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
     )
+    budget = parse_budget(tune) if tune else None
     label = label or (own.label if own is not None else None) or "is_fraud"
     with (
         checkpoints(out.with_name(f"{out.name}.training"), resume=resume) as kept,
-        train_view.run_shown(Outlook(usual_s(settings, processes)), quiet=json) as report,
+        train_view.run_shown(Outlook(usual_s(settings, processes, budget)), quiet=json) as report,
     ):
         history = None
         if data:
             files = Files(kept.directory, part_rows)
             history = _history(data, mapped or [], label, scenario, settings, report, options, described, files)
-        manifest = train.train_fraud(settings, out, report, results, history, processes, kept)
+        manifest = train.train_fraud(settings, out, report, results, history, processes, kept, budget)
     train_view.show(manifest, out, json)
 
 
