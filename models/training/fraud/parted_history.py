@@ -176,7 +176,7 @@ class _Days:
                 continue
             days = timed["event_time_ms"] // DAY_MS
             if last is not None and int(days[0]) < last:
-                line = timed.filter(days < last)["line"].min()
+                line = min(timed.filter(days < last)["line"].to_list())
                 raise TrainingError(
                     f"{self.file.path} is not in order of days: line {line} is of a day before those above it. Sort it by "
                     "time, or read it whole."

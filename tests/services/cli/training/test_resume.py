@@ -16,8 +16,8 @@ from tests.services.cli.test_app import run_main
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 
 WAIT_S = 300
-RUN = ["train", "fraud", "--customers=300", "--days=26", "--epochs=6", "--no-gan", "--json"]
-RUN += ["--validation-days=5", "--delay-days=3", "--test-days=4", "--accept=constant", "--accept=logistic"]
+RUN = ["train", "fraud", "--customers=200", "--days=20", "--epochs=4", "--no-gan", "--json"]
+RUN += ["--validation-days=4", "--delay-days=2", "--test-days=4", "--accept=constant", "--accept=logistic"]
 
 
 def killed_once_there_is(checkpoint: str, out: Path, *options: str) -> None:
