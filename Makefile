@@ -99,7 +99,7 @@ chaos: $(VENV)/.installed-all ## faults chosen by a seed against a running syste
 fuzz: $(VENV)/.installed-all ## malformed payments and specs: none stops a partition, none reaches a log (INPUTS=1000000 SEED=1)
 	@$(RUN)/python -m tests.chaos.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
 
-six-commands: $(VENV)/.installed-all ## from assay init to alerts by the words of its README, on two streams of other shapes
+six-commands: $(VENV)/.installed-all ## from assay init to alerts by the words of its README, on three streams of other shapes
 	@$(RUN)/python -m pytest -x tests/streams/test_six_commands.py
 
 side-kills: $(VENV)/.installed-all ## kills the monitor with -9 again and again: every successor makes progress (KILLS=100 SEED=1)

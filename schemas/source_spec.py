@@ -30,6 +30,13 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", max_length=64)]
 Dropped = Annotated[str, Field(pattern=r"^[^0-9.+\-eE]+$", max_length=8)]
 """Characters that are left out of numbers as text: no part of a number."""
 
+Decimals = Literal["point", "comma"]
+DECIMAL: Any = Field(
+    "point",
+    description="What is before the decimal places of a text: with comma 1.234,50 is 1234.5, points are between thousands.",
+)
+DROP: Any = Field(None, description='Characters that are left out of numbers as text: "$," of $1,234.50.')
+
 Characters = Annotated[int, Field(ge=0, le=1_000)]
 Words = Annotated[str, Field(min_length=1, max_length=200)]
 Scale = Annotated[int, Field(ge=0, le=SCALE_MAX)]
@@ -62,9 +69,8 @@ class AmountField(Part):
         description="Decimal places: 2 where 1234 means 12.34; currency: those of the event's currency by ISO 4217, 2 of EUR, "
         "0 of JPY, 3 of KWD; or the path of a field that says it for each event.",
     )
-    drop: Dropped | None = Field(
-        None, description='Characters that are left out of amounts as text: "$," of $1,234.50.'
-    )
+    decimal: Decimals = DECIMAL
+    drop: Dropped | None = DROP
     sign: Literal["as_given", "reversed"] = Field(
         "as_given", description="reversed: what is given as negative is a payment, as in a ledger."
     )
@@ -81,7 +87,7 @@ class AmountField(Part):
     @property
     def plain(self) -> bool:
         """Whether the amount is the number that is given."""
-        given = self.scale == 0 and self.sign == "as_given" and self.drop is None
+        given = self.scale == 0 and self.sign == "as_given" and self.drop is None and self.decimal == "point"
         return given and self.negative_where is None
 
 
@@ -163,6 +169,8 @@ class NumberAttribute(PathAttribute):
     type: Literal["number"] = Field(description="A number.")
     unit: Annotated[str, Field(max_length=16)] | None = Field(None, description="In which unit, for people.")
     scale: Scale = Field(0, description="Decimal places: 2 where 1234 means 12.34.")
+    decimal: Decimals = DECIMAL
+    drop: Dropped | None = DROP
     at_least: Number | None = Field(None, description="A smaller number is a dead letter.")
     at_most: Number | None = Field(None, description="A larger number is a dead letter.")
 
@@ -282,6 +290,12 @@ class SourceSpec(Part):
         event = self.event
         for inside, problem in self.format.problems():
             yield ("format", *inside), problem
+        written = {("event", "amount"): event.amount} | {
+            ("attributes", name): found for name, found in self.attributes.items() if isinstance(found, NumberAttribute)
+        }
+        for place, number in written.items():
+            if number.decimal == "comma" and "," in (number.drop or ""):
+                yield (*place, "drop"), "leaves out the decimal comma"
         for name in LOCATED:
             found = getattr(event, name)
             if found is not None and found.ways() != 1:

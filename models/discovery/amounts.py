@@ -12,6 +12,7 @@ from schemas.currency_decimals import DECIMALS
 from schemas.paths import parts
 
 CODE = re.compile(r"[A-Z]{3}")
+_WRITTEN = {"drop": "characters that are left out", "decimal": "decimal commas"}
 CURRENCY = "currency"
 """The answer that says that decimal places are those of the currency."""
 
@@ -23,8 +24,8 @@ def amount(seen: Seen) -> Guess | Question:
         column = named(seen.columns, answers.amount, "amount")
         if len(column.numbers) * 2 < len(column.held):
             raise DiscoveryError(
-                f"--amount {column.path} is no amount: {described(column)}. Amounts are numbers, or text such as 1234.50, with "
-                "a point and nothing between the thousands; name another field, or have the producer write it so."
+                f"--amount {column.path} is no amount: {described(column)}. Amounts are numbers, or text such as 1234.50, "
+                "$1,234.50 or 1.234,50; name another field, or have the producer write it so."
             )
         return _scaled(seen, column)
     numeric = [
@@ -55,6 +56,9 @@ def _scaled(seen: Seen, column: Column) -> Guess | Question:
     fields, evidence = scale
     fields = {"path": column.path, **fields}
     evidence = [described(column), *evidence]
+    if column.written:
+        fields |= column.written
+        evidence.append("texts with " + " and ".join(_WRITTEN[name] for name in column.written))
     negative = [number for number in column.numbers if number < 0]
     share = len(negative) / len(column.numbers) if column.numbers else 0.0
     sign = seen.answers.amount_sign
@@ -102,7 +106,7 @@ def _refunds(seen: Seen, column: Column, fields: Fields, evidence: list[str]) ->
             if not vocabulary.REFUND & set(re.split(r"[^a-z]+", str(value).lower())):
                 continue
             rows = [row for row, found in zip(kind.rows, kind.values, strict=True) if found == value]
-            given = [float(amounts[row]) for row in rows if amounts.get(row) not in (None, "")]
+            given = [number for row in rows if (number := column.number(amounts.get(row))) is not None]
             if given and min(given) >= 0:
                 where = {"at_least": -1e9, "negative_where": {"path": kind.path, "equals": value}}
                 return Question(

@@ -8,6 +8,7 @@ from models.discovery.columns import Column
 from models.discovery.draft import Fields, Guess, Question, described
 from models.discovery.seen import Seen
 from models.discovery.times import written_time
+from models.files.months import without_accents
 from schemas.paths import parts
 from schemas.source_spec import ATTRIBUTES_MAX, OWN_NAMES, EventFields
 
@@ -96,7 +97,7 @@ def _attribute(seen: Seen, column: Column) -> Guess | Question | str:
     if len(column.kinds) > 1 and not column.is_number and not column.is_text:
         return "values of several types: " + described(column)
     if column.is_number and not (column.is_whole and vocabulary.ID & set(column.words)):
-        return Guess({"type": "number", "path": column.path, **_private(column)}, evidence)
+        return Guess({"type": "number", "path": column.path, **column.written, **_private(column)}, evidence)
     if not column.is_text:
         return "values of several types: " + described(column)
     longest = max(map(len, column.as_text))
@@ -148,7 +149,7 @@ def _places(seen: Seen, taken: set[str]) -> Iterator[tuple[str, tuple[str, str]]
 
 
 def _within(column: Column, most: float) -> bool:
-    return column.is_number and all(abs(number) <= most for number in column.numbers)
+    return column.is_number and not column.written and all(abs(number) <= most for number in column.numbers)
 
 
 def _name(path: str, names: set[str]) -> str:
@@ -173,9 +174,9 @@ def _name(path: str, names: set[str]) -> str:
 def snake(text: str) -> str:
     """A name as specs have them.
 
-    >>> snake("createdAt"), snake("Use Chip"), snake("3ds")
-    ('created_at', 'use_chip', 'a_3ds')
+    >>> snake("createdAt"), snake("Use Chip"), snake("3ds"), snake("Empfänger")
+    ('created_at', 'use_chip', 'a_3ds', 'empfanger')
     """
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text)
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", without_accents(text))
     plain = re.sub(r"[^a-z0-9]+", "_", words.lower()).strip("_") or "field"
     return (plain if plain[0].isalpha() else f"a_{plain}")[:64]

@@ -3,6 +3,7 @@
 import ipaddress
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from models.discovery import vocabulary
+from models.files.months import without_accents
 from schemas.paths import PARTS_MAX, Parts, parts, shown
 from schemas.privacy import is_card_number
 
@@ -20,7 +22,20 @@ CARD_NUMBERS_SHARE = 0.5
 """From this share on a column is one of card numbers; 16 random digits have a right check digit in one of ten."""
 
 CATEGORY_VALUES_MAX = 50
+_OF_NUMBERS = frozenset("0123456789+-.,eE")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_SPACES = " \u00a0\u202f'"
+_FORMS = {
+    form: (re.compile(rf"[+-]?(\d{{1,3}}([{apart}]\d{{3}})+|\d+)(\{point}\d+)?"), re.compile(sure))
+    for form, apart, point, sure in (
+        ("$1,234.50", ",", ".", r".*,.*[.,].*"),
+        ("1.234,50", ".", ",", r".*,(\d{1,2}|\d{4,})|.*\..*[.,].*"),
+        ("1 234.50", _SPACES, ".", r".*\..*"),
+        ("1 234,50", _SPACES, ",", r".*,(\d{1,2}|\d{4,})"),
+    )
+}
+"""Numbers with thousands apart: what all are like, and one at least. The comma of 12,345 may be either; 030 123 456 is none."""
+_DROPPED_MAX = 4
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SHAPES = str.maketrans(
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "9" * 10 + "a" * 26 + "A" * 26
@@ -29,12 +44,12 @@ _SHAPE_MAX = 24
 
 
 def words_of(name: str) -> list[str]:
-    """The words of a name, in lower case.
+    """The words of a name, in lower case and without accents.
 
-    >>> words_of("merchantId"), words_of("TX_FRAUD"), words_of("Is Fraud?")
-    (['merchant', 'id'], ['tx', 'fraud'], ['is', 'fraud'])
+    >>> words_of("merchantId"), words_of("TX_FRAUD"), words_of("Is Fraud?"), words_of("Empfänger")
+    (['merchant', 'id'], ['tx', 'fraud'], ['is', 'fraud'], ['empfanger'])
     """
-    return [word.lower() for word in _WORD.findall(name)]
+    return [word.lower() for word in _WORD.findall(without_accents(name))]
 
 
 @dataclass(slots=True)
@@ -78,17 +93,37 @@ class Column:
         return [value if isinstance(value, str) else str(value) for value in self.held if type(value) in (str, int)]
 
     @cached_property
+    def written(self) -> Mapping[str, str]:
+        """How its texts write numbers, as a spec says it: `drop` and `decimal`. Empty where as JSON does, or not at all."""
+        others = "".join(sorted(set("".join(self.texts)) - _OF_NUMBERS))
+        if not self.texts or len(others) > _DROPPED_MAX or not all(map(_beside_a_number, others)):
+            return {}
+        drop = {"drop": others} if others else {}
+        signs = "".join(character for character in others if character not in _SPACES)
+        bare = [_without(text, signs).strip(_SPACES) for text in self.texts]
+        if all(map(_NUMBER.fullmatch, bare)):
+            return drop
+        for form, (every, some) in _FORMS.items():
+            if all(map(every.fullmatch, bare)) and any(map(some.fullmatch, bare)):
+                commas = {"decimal": "comma"} if form.endswith(",50") else {}
+                return {"drop": f"{others},"} if form == "$1,234.50" else {**commas, **drop}
+        return {}
+
+    @cached_property
     def numbers(self) -> list[float]:
         """Values that are numbers, or decimal numbers as text."""
-        found = []
-        for value in self.held:
-            if type(value) in (int, float) or (
-                isinstance(value, str) and len(value) <= 40 and _NUMBER.fullmatch(value)
-            ):
-                number = float(value)
-                if math.isfinite(number):
-                    found.append(number)
-        return found
+        return [number for number in map(self.number, self.held) if number is not None]
+
+    def number(self, value: Any) -> float | None:
+        """One of its values as a number; None where it is none."""
+        if isinstance(value, str) and self.written:
+            value = _without(value, self.written.get("drop", ""))
+            if "decimal" in self.written:
+                value = value.replace(".", "").replace(",", ".")
+        if type(value) in (int, float) or (isinstance(value, str) and len(value) <= 40 and _NUMBER.fullmatch(value)):
+            number = float(value)
+            return number if math.isfinite(number) else None
+        return None
 
     @cached_property
     def counts(self) -> Counter[Any]:
@@ -240,6 +275,15 @@ def _leaves(value: Any, found: Parts) -> Iterator[tuple[Parts, Any]]:
             yield from _leaves(value[0], (*found, 0))
     elif found:
         yield found, value
+
+
+def _beside_a_number(character: str) -> bool:
+    """Whether it may stand beside a number, or in it, and says nothing: a currency's sign, a space between thousands."""
+    return character in _SPACES or unicodedata.category(character) == "Sc"
+
+
+def _without(text: str, drop: str) -> str:
+    return text.translate(dict.fromkeys(map(ord, drop))) if drop else text
 
 
 def _kind(value: Any) -> str:

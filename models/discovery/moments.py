@@ -85,7 +85,7 @@ def moment_words(ms: int) -> str:
 
 def readings(column: Column, time_zone: str | None = None) -> list[Reading]:
     """Every way that fits nearly all values, the one that fits most first."""
-    if column.is_whole or column.is_number:
+    if column.is_whole or (column.is_number and not column.written):
         found = _of_numbers(column)
         if found or len(column.texts) < len(column.held):
             return found

@@ -1,10 +1,10 @@
 """A feature spec to begin with, made of a source spec: what each kind of field is commonly read for."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from models.discovery.write import flow
+from schemas.derived import Currencies
 from schemas.source_spec import (
     BaseAttribute,
     CategoryAttribute,
@@ -30,19 +30,13 @@ BETWEEN_S_MAX = 315_576_000
 """Ten years."""
 
 Seen = Mapping[str, Sequence[Any]]
-"""Values of the fields in a sample, by name; only those of categories and currency are looked at."""
+"""Values of the fields in a sample, by name; only those of categories are looked at."""
 
 
-def commonest_currency(codes: Sequence[Any]) -> str:
-    """In which amounts are added; euros where no event names one."""
-    counts = Counter(code for code in codes if code)
-    return str(counts.most_common(1)[0][0]) if counts else "EUR"
-
-
-def proposed_features(source: SourceSpec, seen: Seen, rates: Mapping[str, float]) -> str:
+def proposed_features(source: SourceSpec, seen: Seen, currencies: Currencies) -> str:
     """The spec's YAML. seen: a sample's values; the values of categories are learnt by training, not here.
 
-    rates: of further currencies, in the commonest one.
+    currencies: in which amounts are added; not written where events name none.
     """
     lines = [
         f"# Proposed for {source.topic} from its source spec: a beginning, not a choice. Remove what says nothing about fraud,",
@@ -51,7 +45,7 @@ def proposed_features(source: SourceSpec, seen: Seen, rates: Mapping[str, float]
         "time_zone: UTC  # of hour, night and weekend: write where your customers live, such as Europe/Paris",
         "allowed_lateness: 5m",
         f"keys: {{{KEY}: card_id}}  # card_id is the source spec's subject",
-        *_currencies(source, seen, rates),
+        *_currencies(source, currencies),
         *_networks(source),
         "",
         "windows:",
@@ -62,13 +56,12 @@ def proposed_features(source: SourceSpec, seen: Seen, rates: Mapping[str, float]
     return "\n".join([*lines, *(f"  - {flow(feature)}" for feature in _features(source, seen))]) + "\n"
 
 
-def _currencies(source: SourceSpec, seen: Seen, rates: Mapping[str, float]) -> Iterator[str]:
+def _currencies(source: SourceSpec, currencies: Currencies) -> Iterator[str]:
     currency = source.event.currency
     if currency is None or currency.path is None:
         return
-    fields: dict[str, Any] = {"only": commonest_currency(seen.get("currency", ()))}
-    fields |= {"rates": dict(rates)} if rates else {}
-    yield f"currencies: {flow(fields)}  # amounts are in this one; events in a further one become dead letters"
+    fields = flow(currencies.model_dump(exclude_defaults=True))
+    yield f"currencies: {fields}  # amounts are in this one; events in a further one become dead letters"
 
 
 def _networks(source: SourceSpec) -> list[str]:

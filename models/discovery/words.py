@@ -126,6 +126,8 @@ def _amount(amount: AmountField) -> str:
         words.append("in minor units of its currency, by ISO 4217: 1234 is EUR 12.34, JPY 1234, KWD 1.234")
     else:
         words.append("as it is" if not amount.scale else f"in minor units: 1234 is {1234 / 10**amount.scale:g}")
+    if amount.decimal == "comma":
+        words.append("with decimal commas")
     if amount.drop is not None:
         words.append(f"without any of {amount.drop}")
     if amount.sign == "reversed":
@@ -146,8 +148,10 @@ def _attribute(attribute: BaseAttribute) -> str:
         words += f" of {', '.join(attribute.values)}"
     if isinstance(attribute, FlagAttribute) and attribute.yes is not None and attribute.no is not None:
         words += f" ({', '.join(attribute.yes)} or {', '.join(attribute.no)})"
-    if isinstance(attribute, NumberAttribute) and attribute.unit:
-        words += f" in {attribute.unit}"
+    if isinstance(attribute, NumberAttribute):
+        words += f" in {attribute.unit}" if attribute.unit else ""
+        words += " with decimal commas" if attribute.decimal == "comma" else ""
+        words += f" without any of {attribute.drop}" if attribute.drop is not None else ""
     if isinstance(attribute, GeoAttribute):
         words += ", latitude and longitude"
     if isinstance(attribute, Moment):

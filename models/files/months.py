@@ -69,4 +69,9 @@ def months_as_numbers(text: pl.Series) -> pl.Series:
 
 def plain(word: str) -> str:
     """Lower case, without accents: `Février` and `fevrier` are one word."""
-    return re.sub(r"[\u0300-\u036f]", "", unicodedata.normalize("NFD", word.lower()))
+    return without_accents(word.lower())
+
+
+def without_accents(text: str) -> str:
+    """The letters alone: ä as a, é as e."""
+    return re.sub(r"[\u0300-\u036f]", "", unicodedata.normalize("NFD", text))

@@ -128,7 +128,7 @@ def _joined_time(field: TimeField) -> Field:
 def amount_field(field: AmountField, currency: CurrencyField | None) -> Field:
     """How much, before what the event itself says of its sign. float64[n]. currency: of the same source."""
     bounds = (field.at_least, field.at_most)
-    native = field.plain and field.written == "number" and not _in_list(field.path)
+    native, comma = field.plain and field.written == "number" and not _in_list(field.path), field.decimal == "comma"
     leaves = [Leaf(field.path, _number_kind(field.written, bounds if field.plain else None), True)]
     if isinstance(field.scale, ScaleField):
         leaves.append(Leaf(field.scale.path, SCALES, True))
@@ -139,7 +139,7 @@ def amount_field(field: AmountField, currency: CurrencyField | None) -> Field:
         if native:
             return np.array(found[field.path], np.float64)
         scale = field.scale if isinstance(field.scale, int) else 0
-        amounts = values.numbers(found[field.path], field.path, scale, (-np.inf, np.inf), field.drop)
+        amounts = values.numbers(found[field.path], field.path, scale, (-np.inf, np.inf), field.drop, comma=comma)
         if isinstance(field.scale, ScaleField):
             amounts = (
                 amounts
@@ -247,7 +247,9 @@ def _address(name: str, attribute: IpAttribute) -> Field:
 
 def _number(name: str, attribute: NumberAttribute) -> Field:
     low, high = attribute.low, attribute.high
-    native = attribute.written == "number" and not attribute.scale
+    comma = attribute.decimal == "comma"
+    as_given = not attribute.scale and not comma and attribute.drop is None
+    native = attribute.written == "number" and as_given
     leaf = Leaf(attribute.path, _number_kind(attribute.written, (low, high) if native else None), attribute.required)
 
     plain = native and not _in_list(attribute.path)
@@ -255,7 +257,9 @@ def _number(name: str, attribute: NumberAttribute) -> Field:
     def make(found: Values) -> Floats:
         if plain:
             return values.decoded(found[attribute.path])
-        column = values.numbers(found[attribute.path], attribute.path, attribute.scale, (low, high))
+        column = values.numbers(
+            found[attribute.path], attribute.path, attribute.scale, (low, high), attribute.drop, comma=comma
+        )
         return _there(column, attribute.path, attribute.required)
 
     return Field(name, (leaf,), make, plain, text=False)

@@ -70,7 +70,7 @@ def _flat(name: str, attribute: Attribute) -> Attribute:
         return attribute.model_copy(update={"latitude": latitude, "longitude": longitude, "written": "number"})
     changes: dict[str, Any] = {"path": name, "written": "string"}
     if isinstance(attribute, NumberAttribute):
-        changes |= {"written": "number", "scale": 0}
+        changes |= {"written": "number", "scale": 0, "decimal": "point", "drop": None}
     elif isinstance(attribute, FlagAttribute):
         changes |= {"written": "boolean", "yes": None, "no": None}
     elif isinstance(attribute, TimeAttribute):

@@ -116,15 +116,24 @@ def decoded_flags(values: Sequence[bool | None]) -> NDArray[np.float64]:
 
 
 def numbers(
-    values: Sequence[Any], path: str, scale: int, bounds: tuple[float, float], drop: str | None = None
+    values: Sequence[Any],
+    path: str,
+    scale: int,
+    bounds: tuple[float, float],
+    drop: str | None = None,
+    *,
+    comma: bool = False,
 ) -> NDArray[np.float64]:
     """float64[n], NaN where there is none. Texts are decimal numbers. scale: decimal places. bounds: at least, at most.
 
-    drop: characters of texts that are left out.
+    drop: characters of texts that are left out. comma: texts have one before their decimal places, and points between
+    thousands.
     """
     if drop is not None:
         without = dict.fromkeys(map(ord, drop))
         values = [value.translate(without) if type(value) is str else value for value in values]
+    if comma:
+        values = [with_point(value, path) if type(value) is str else value for value in values]
     held = [value for value in values if type(value) is str]
     if held:
         if not _OF_NUMBERS.issuperset("".join(held)) or max(map(len, held)) > NUMBER_CHARACTERS_MAX:
@@ -138,6 +147,15 @@ def numbers(
         column /= 10.0**scale  # both are exact, so the quotient is the double nearest to the decimal number
     check_bounds(column, path, bounds)
     return column
+
+
+def with_point(text: str, path: str) -> str:
+    """1.234,50 as 1234.50. Raises SchemaError where points do not stand between thousands."""
+    whole, comma, places = text.partition(",")
+    first, *thousands = whole.split(".")
+    if "." in places or (thousands and not (1 <= len(first.lstrip("+-")) <= 3 and set(map(len, thousands)) == {3})):
+        raise refused("Expected a decimal number such as 1.234,50", path)
+    return "".join([first, *thousands, "." if comma else "", places])
 
 
 def check_bounds(column: NDArray[np.float64], path: str, bounds: tuple[float, float]) -> None:

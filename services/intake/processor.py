@@ -17,7 +17,7 @@ from services.engine.decode import Decoded, Decoder
 from services.engine.faults import Fault, TimeLimits, count_faults
 from services.engine.placement import Subjects
 from services.formats import RecordReader
-from services.intake.documents import documents, of_records
+from services.formats.documents import documents, of_records
 from services.intake.route import Router
 from services.observability.metrics import Metrics
 from services.settings.processing import RuntimeSettings

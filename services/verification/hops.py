@@ -16,8 +16,6 @@ import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from models.sources.parser import EventParser
-from schemas import codec
 from schemas.source_spec import SourceSpec
 from schemas.topics import (
     ANSWERS,
@@ -37,6 +35,7 @@ from services.kafka.client import reader
 from services.kafka.topics_admin import describe_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.verification.answered import REQUEST
+from services.verification.meant import Meant
 from services.verification.positions import committed_offsets, settled_ends
 from services.verification.read import Progress, Span, VerificationError, read
 from services.verification.verdict import Verdict
@@ -113,7 +112,7 @@ class _Hops:
         self._topics = (source, ENTITY_EVENTS, ENTITY_FEATURES, DEAD_LETTERS, ANSWERS)
         names = [topic.full_name(topics.topic_prefix) for topic in self._topics]
         self._source, self._events, self._features, self._letters, self._answers = names
-        self._parser = EventParser(spec) if spec is not None and spec.select else None
+        self._meant = Meant(spec)
         self._partitions: dict[str, int] = {}
         self._inputs = _Found()
         self._passed_over: list[int] = []
@@ -161,7 +160,7 @@ class _Hops:
         if tp.topic == self._source:
             for record in records:
                 own = _position(tp.partition, record.offset)
-                if self._meant(record):
+                if self._meant.selects(record.value):
                     self._inputs.add(own, own, self._content(record, own))
                 else:
                     self._passed_over.append(own)
@@ -207,13 +206,6 @@ class _Hops:
         if tp.topic == self._features or key == f"{name}:".encode():
             return bool(tp.partition == stays)
         return key.startswith(f"{name}:".encode()) and bool(place(key, number) == tp.partition)
-
-    def _meant(self, record: Any) -> bool:
-        """Whether an input is due an event: not if the source spec passes it over."""
-        try:
-            return self._parser is None or not record.value or self._parser.meant(record.value)
-        except codec.RejectedError:
-            return True
 
     def _judged(
         self, committed: dict[str, dict[int, int]], begins: dict[TopicPartition, int], from_first_output: bool

@@ -27,6 +27,7 @@ from schemas.topics import (
     TRANSACTIONS,
     Topic,
 )
+from services.formats import RecordReader
 from services.verification.oracle import Mark
 
 
@@ -43,6 +44,8 @@ class Pipeline:
     every_decision: bool
     spec: SourceSpec | None = None
     """Of the records on it, where the source is the user's own."""
+    reader: RecordReader | None = None
+    """Of their format and envelope, where these are the user's own, too."""
     by_subject: frozenset[str] = frozenset()
     """Output topics that are keyed and placed by subject, not on their input's partition."""
     answers: Topic | None = None
@@ -76,8 +79,11 @@ PAYMENTS = Pipeline(
 )
 
 
-def routing(spec: SourceSpec) -> Pipeline:
-    """From the user's topic to `events`: each record that is meant is due one event or one dead letter."""
+def routing(spec: SourceSpec, reader: RecordReader) -> Pipeline:
+    """From the user's topic to `events`: each record that is meant is due one event or one dead letter.
+
+    reader: of the spec's format and envelope.
+    """
     marks = {EVENTS.name: Mark.SCORE, DEAD_LETTERS.name: Mark.DEAD_LETTER}
     return Pipeline(
         users_topic(spec),
@@ -85,6 +91,7 @@ def routing(spec: SourceSpec) -> Pipeline:
         marks,
         every_decision=False,
         spec=spec,
+        reader=reader,
         by_subject=frozenset({EVENTS.name}),
         judged=False,
     )

@@ -19,7 +19,6 @@ import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from models.sources.parser import EventParser
 from schemas import codec
 from schemas.base import Message
 from schemas.credit import CreditOutcome
@@ -39,6 +38,7 @@ from services.settings.kafka import KafkaSettings, TopicSettings
 from services.verification.actions import ActionRule, Policies, mark_of, no_policy
 from services.verification.answered import Answers
 from services.verification.keying import Placement
+from services.verification.meant import Meant
 from services.verification.oracle import METRIC_FIELDS, Ledger, Mark, Mask, total
 from services.verification.outcomes import OutcomeRule, mark_of_outcome
 from services.verification.pipeline import PAYMENTS, Pipeline
@@ -153,7 +153,7 @@ class _Verification:
     ) -> None:
         self._kafka, self._topics, self._group, self._pipeline = kafka, topics, group, pipeline
         self._input = pipeline.source.full_name(topics.topic_prefix)
-        self._parser = EventParser(pipeline.spec) if pipeline.spec is not None and pipeline.spec.select else None
+        self._meant = Meant(pipeline.spec, pipeline.reader)
         self._marks = {topics.topic_prefix + name: mark for name, mark in pipeline.marks.items()}
         self._by_subject = {topics.topic_prefix + name for name in pipeline.by_subject}
         self._seen = seen
@@ -193,7 +193,10 @@ class _Verification:
                     self._ledgers[tp.partition] = Ledger(f"{tp.topic}-{tp.partition}", span.begin, span.end)
             self._answers = self._answers_of(spans)
             async for tp, records in read(consumer, spans, progress):
-                self._take(tp, records)
+                if tp.topic == self._input:
+                    self._take_inputs(tp, await self._meant.of(records))
+                else:
+                    self._take_outputs(tp, records)
         finally:
             await consumer.stop()
         after = await self._committed_after()
@@ -260,14 +263,14 @@ class _Verification:
             return 0
         return self._first_sources.get((tp, number), spans[TopicPartition(self._input, number)].end)
 
-    def _take(self, tp: TopicPartition, records: list[Any]) -> None:
+    def _take_inputs(self, tp: TopicPartition, records: list[Any]) -> None:
+        """Enter a chunk of one partition's records that are due an answer."""
+        self._ledgers[tp.partition].add_inputs(np.fromiter((r.offset for r in records), np.int64, len(records)))
+        if self._answers is not None:
+            self._answers.add_inputs(tp.partition, records)
+
+    def _take_outputs(self, tp: TopicPartition, records: list[Any]) -> None:
         """Enter a chunk of one partition into the ledgers."""
-        if tp.topic == self._input:
-            meant = [record for record in records if self._meant(record)]
-            self._ledgers[tp.partition].add_inputs(np.fromiter((r.offset for r in meant), np.int64, len(meant)))
-            if self._answers is not None:
-                self._answers.add_inputs(tp.partition, meant)
-            return
         if tp in self._seen:
             seen = self._seen[tp]
             self._again[tp].add(r for r in records if seen.begin <= r.offset < seen.next_offset)
@@ -313,13 +316,6 @@ class _Verification:
             if place(record.key or b"", self._partitions[tp.topic]) != tp.partition:
                 where = f"{tp.topic}-{tp.partition}@{record.offset}"
                 self._loose.note("inconsistent", 1, f"{where}: its key belongs on another partition")
-
-    def _meant(self, record: Any) -> bool:
-        """Whether an input is due an answer: not if the source spec passes it over."""
-        try:
-            return self._parser is None or not record.value or self._parser.meant(record.value)
-        except codec.RejectedError:
-            return True
 
     def _enter(self, tp: TopicPartition, number: int, offsets: Any, flags: Mask | None) -> None:
         mark, ledger = self._marks[tp.topic], self._ledgers[number]

@@ -1,7 +1,7 @@
 """Latency of the answer to one event over HTTP, from when it was due: an open loop, its client in a process of its own.
 
 `python -m tests.benchmarks.answers [--json] [--record] [--rate N ...] [--seconds S] [--profile throughput|latency]
-[--environment NAME=VALUE,...]`
+[--environment NAME=VALUE,...] [--warm-up S]`
 
 For each delivery and rate: the gateway's answers (stand-ins are counted at their deadline); in the same run, by a reader of
 committed records, the stream's latency from the event's arrival at the gateway to its committed score; then, alone, a plain
@@ -37,8 +37,8 @@ from tests.services.harness import ROOT, SESSION, Scorer, Stream
 
 RATES = (200, 1_000, 2_000)
 WARM_S = 3.0
-COLD_RATE, COLD_S = 500, 10.0
-"""Before the first rate: a broker that has just started compiles itself, on the same cores."""
+COLD_RATE, COLD_S = 500, 40.0
+"""Before the first rate: a broker that has just started compiles itself for so long, on the same cores."""
 DEADLINE_MS = 1_000
 PROFILES = get_args(RuntimeSettings.model_fields["profile"].annotation)
 COLUMNS = ("p50_ms", "p99_ms", "p999_ms", "stream_p99_ms", "plain_p99_ms")
@@ -146,9 +146,13 @@ def means_ms(before: dict[str, tuple[float, float]], after: dict[str, tuple[floa
 
 
 def measure(
-    rate: tuple[int, ...] = RATES, seconds: float = 20.0, profile: str = "latency", environment: str = ""
+    rate: tuple[int, ...] = RATES,
+    seconds: float = 20.0,
+    profile: str = "latency",
+    environment: str = "",
+    warm_up: float = COLD_S,
 ) -> dict[str, Any]:
-    """A row for each delivery and rate. seconds: of each rate. profile: of the scorer."""
+    """A row for each delivery and rate. seconds: of each rate, and before the first (warm_up)."""
     if profile not in PROFILES:
         raise command.OptionError(f"--profile is one of {', '.join(PROFILES)}, and {profile!r} is none.")
     settings = command.settings(environment)
@@ -157,8 +161,8 @@ def measure(
         for delivery in ("exactly_once", "at_least_once"):
             with system(kafka, delivery, profile, settings) as (stream, gateway):
                 url = f"http://{gateway.address()}"
-                asked(url, COLD_RATE, COLD_S, 0)
-                first = int(COLD_RATE * COLD_S)
+                asked(url, COLD_RATE, warm_up, 0)
+                first = int(COLD_RATE * warm_up)
                 for each in rate:
                     asked(url, each, WARM_S, first)
                     first += int(each * WARM_S)
@@ -200,5 +204,5 @@ def good(result: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    options = {"rate": RATES, "seconds": 20.0, "profile": "latency", "environment": ""}
+    options = {"rate": RATES, "seconds": 20.0, "profile": "latency", "environment": "", "warm_up": COLD_S}
     command.run("answers", __doc__, measure, show, good, lambda result: result["rows"], **options)

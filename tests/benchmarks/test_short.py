@@ -234,7 +234,7 @@ def test_entities_are_measured_beside_kafka_streams() -> None:
 
 def test_answers_are_measured_beside_the_stream_and_a_plain_service() -> None:
     """50 a second, both deliveries, half a second: each request is answered."""
-    result = answers.measure((50,), 0.5)
+    result = answers.measure((50,), 0.5, warm_up=2.0)
     assert answers.good(result), result["rows"]
     assert [row["delivery"] for row in result["rows"]] == ["exactly_once", "at_least_once"]
     for row in result["rows"]:

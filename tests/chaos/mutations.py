@@ -11,32 +11,21 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tests.chaos.mutation import RUNTIME, Mutation
+from tests.chaos.mutations_shared import SHARED
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "guarantees.md"
 BEGIN, END = "<!-- mutations -->", "<!-- end of mutations -->"
 TIMEOUT_S = 600.0
-RUNTIME = "tests/services/engine"
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """`old` in the file becomes `new`; then `test` must fail. what: in words, for the table."""
-
-    rule: str
-    what: str
-    path: str
-    old: str
-    new: str
-    test: str
-
-
-MUTATIONS = (
+OWN = (
     Mutation(
         "A",
         "outputs are not awaited before the commit",
@@ -359,6 +348,7 @@ MUTATIONS = (
         "test_another_key_of_the_hash_moves_the_table_and_no_bit_of_a_feature_or_snapshot",
     ),
 )
+MUTATIONS = sorted((*OWN, *SHARED), key=lambda mutation: mutation.rule)
 
 
 def caught(mutation: Mutation, scratch: Path) -> bool:

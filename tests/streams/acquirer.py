@@ -49,3 +49,8 @@ def records(facts: list[Fact], *, labelled: bool) -> list[tuple[bytes, bytes]]:
             enquiry["event"] = {**enquiry["event"], "uuid": f"b{fact.number}"}
             found.append((key(fact), json.dumps({"messageType": "BALANCE", **enquiry}).encode()))
     return found
+
+
+def number_of(event_id: str) -> int:
+    """Of the payment with this id."""
+    return int(event_id.split("-")[1])

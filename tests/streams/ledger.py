@@ -76,3 +76,9 @@ def records(facts: list[Fact], *, labelled: bool) -> list[tuple[bytes, bytes]]:
         if fact.number % DELETED == 0:
             found.append((key, change("d", made, None, fact.time_ms + 12_000)))
     return found
+
+
+def number_of(event_id: str) -> int:
+    """Of the entry with this id."""
+    branch, entry = event_id.split("/")
+    return int(entry) * BRANCHES + int(branch)

@@ -106,10 +106,11 @@ def test_rates_that_lack_a_currency_or_are_none_are_refused_in_a_sentence(
     """Each says what to do."""
     monkeypatch.chdir(tmp_path)
     for rates, words in (
-        ("SEK=0.09", "lacks JPY, which the sample has: add each"),
+        ("SEK=0.09", "lacks EUR, JPY, which the sample has: add each but the one"),
         ("SEK:0.09,JPY=1", "SEK:0.09 is not CODE=NUMBER"),
         ("SEK=0.09,JPY=1e99", "JPY=1e99 is not CODE=NUMBER"),
-        ("EUR=1,SEK=0.09,JPY=1", "EUR is what the others are worth in; leave it out"),
+        ("EUR=1,SEK=0.09,JPY=1", "has all the sample's currencies: leave out the one that they are worth in"),
+        ("SEK=0.09,SEK=0.9,JPY=1", "has SEK twice"),
     ):
         assert run_main(monkeypatch, "init", "desk", "--from", str(changes), *ledger.ANSWERS[:-1], rates) == 2
         assert words in " ".join(capsys.readouterr().err.split())

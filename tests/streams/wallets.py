@@ -60,3 +60,8 @@ def key(fact: Fact) -> bytes:
 def records(facts: list[Fact], *, labelled: bool) -> list[tuple[bytes, bytes]]:
     """Key and value of each record, as JSON."""
     return [(key(fact), json.dumps(document(fact, labelled=labelled)).encode()) for fact in facts]
+
+
+def number_of(event_id: str) -> int:
+    """Of the transfer with this id."""
+    return int(event_id.split("-")[1])

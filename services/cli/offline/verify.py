@@ -186,11 +186,18 @@ def _before(
 
 async def _routed(spec: "SourceSpec", options: dict[str, Any]) -> "Verdict":
     """The first hop: from the user's topic to `events`."""
+    from services.formats import open_reader
     from services.settings.intake import IntakeSettings
     from services.settings.loading import load
+    from services.settings.processing import RuntimeSettings
+    from services.settings.schema_registry import SchemaRegistrySettings
     from services.verification.pipeline import routing
 
-    return await _judge(load(IntakeSettings).group, 0.0, {**options, "pipeline": routing(spec)})
+    reader = open_reader(spec, load(SchemaRegistrySettings), load(RuntimeSettings).message_bytes_max)
+    try:
+        return await _judge(load(IntakeSettings).group, 0.0, {**options, "pipeline": routing(spec, reader)})
+    finally:
+        await reader.close()
 
 
 def _hops(spec: "SourceSpec | None", options: dict[str, Any]) -> "HopsVerdict":

@@ -59,8 +59,8 @@ def init(
         str | None,
         typer.Option(
             metavar="CODE=NUMBER,...|none",
-            help="Where amounts are in several currencies: what one unit of each is worth in the commonest one; or none, "
-            "which refuses the others.",
+            help="Where amounts are in several currencies: what one unit of each is worth in the one that is left out; or "
+            "none, which refuses all but the commonest.",
         ),
     ] = None,
     records: commands.Records = 4_000,
@@ -179,7 +179,7 @@ def _make(
     from models.sources.fits import misfit
     from services.cli.sources import readme
     from services.cli.sources.checking import looked_at
-    from services.cli.sources.rates import rates_of
+    from services.cli.sources.rates import currencies_of
 
     with tempfile.TemporaryDirectory() as directory:
         content = {SOURCE: text.encode(), **_schema_file(text, beside)}
@@ -193,7 +193,7 @@ def _make(
             same = sample == str(labelled)
             past = looked if same else looked_at(Path(directory) / SOURCE, str(labelled), records, options)[1]
     seen = {name: [event[name] for event in events] for name in events[0]}
-    proposed = proposed_features(spec, seen, rates_of(spec, seen["currency"], rates))
+    proposed = proposed_features(spec, seen, currencies_of(spec, seen["currency"], rates))
     if problem := misfit(parse_spec(proposed, FEATURES), spec):
         raise AssayError(f"The proposed features do not fit: {problem}")
     data = LABELLED if labelled is None else os.path.relpath(labelled.resolve(), folder.resolve())

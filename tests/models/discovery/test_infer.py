@@ -53,6 +53,64 @@ def test_plain_records_give_a_spec_that_reads_them() -> None:
     assert read(found, events()) == 300
 
 
+def german(i: int) -> dict[str, str]:
+    """As a bank's table has it."""
+    amount = f"{(i * 7_919) % 200_000 / 100:,.2f}".translate(str.maketrans(",.", ".,"))
+    at = f"{1 + i % 28:02d}.03.2026 {i % 24:02d}:00"
+    return {
+        "Buchungs-ID": f"B{i}", "Datum": at, "Konto": f"K{i % 60:04d}", "Empfänger": f"E{i % 41:03d}", "Betrag": amount,
+        "Währung": "EUR", "Gebühr": f"{i % 9},5", "Betrug": str(int(i % 90 == 0)), "Telefon": f"0171 {i:03d} {i % 7:03d}",
+    }  # fmt: skip
+
+
+def test_decimal_commas_and_names_of_other_languages_are_read() -> None:
+    """Amounts and attributes; a label is none, and what is about a person is marked."""
+    records = [german(i) for i in range(300)]
+    found = draft(records, time_zone="Europe/Berlin")
+    assert asked(found) == {}
+    assert fields(found, "amount") == {"path": "Betrag", "decimal": "comma"}
+    assert [fields(found, name)["path"] for name in ("id", "subject", "counterparty", "currency")] == [
+        "Buchungs-ID", "Konto", "Empfänger", "Währung",
+    ]  # fmt: skip
+    assert fields(found, "gebuhr") == {"type": "number", "path": "Gebühr", "decimal": "comma"}
+    assert fields(found, "telefon") == {"type": "text", "path": "Telefon", "personal": True}
+    assert "betrug" not in found.attributes
+    assert read(found, records) == 300
+
+
+@pytest.mark.parametrize(
+    ("write", "fields_of"),
+    [
+        (lambda cents: f"${cents / 100:,.2f}", {"drop": "$,"}),
+        (lambda cents: f"$-{cents / 100:.2f}", {"drop": "$", "at_least": -1e9}),
+        (lambda cents: f"{cents / 100:,.2f}", {"drop": ","}),
+        (lambda cents: f"{cents / 100:,.2f} €".translate(str.maketrans(",.", "\u00a0,")), {"drop": " \u00a0€"}),
+        (lambda cents: f"{cents / 100:,.2f}".replace(",", "'"), {"drop": "'"}),
+        (lambda cents: f"CHF {cents / 100:.2f}", None),
+        (lambda cents: f"{cents // 100 % 900 + 100} {cents % 900 + 100}", None),
+    ],
+)
+def test_signs_of_currencies_and_what_is_between_thousands_are_left_out(write: Any, fields_of: Any) -> None:
+    """Letters are not: they may mean something."""
+    records = events(amount=lambda i: write(100 + (i * 7_919) % 400_000))
+    if fields_of is None:
+        assert asked(draft(records)) == {"amount": []}
+        return
+    answers = {"amount_sign": "as_given"} if "at_least" in fields_of else {}
+    found = fields(draft(records, **answers), "amount")
+    decimal = {"decimal": "comma"} if "€" in fields_of["drop"] else {}
+    assert found == {"path": "amount", **decimal, **fields_of}
+    assert read(draft(records, **answers), records) == 300
+
+
+def test_a_comma_that_may_be_one_of_thousands_is_not_taken_for_a_decimal_one() -> None:
+    """1,234 is asked about in a sentence."""
+    records = events(amount=lambda i: f"{1 + i % 9},{i % 1000:03d}")
+    assert asked(draft(records)) == {"amount": []}
+    with pytest.raises(DiscoveryError, match=r"amount is no amount: .* such as 1234.50, "):
+        draft(records, amount="amount")
+
+
 @pytest.mark.parametrize(
     ("given", "unit"),
     [(lambda ms: ms // 1000, "s"), (lambda ms: ms, "ms"), (lambda ms: ms * 1000, "us"), (lambda ms: str(ms), "ms")],
@@ -249,8 +307,8 @@ def test_answers_that_name_nothing_and_samples_of_nothing_are_sentences() -> Non
         DiscoveryError, match=r"--subject crad: no record of the sample has that field \(nearest is card\)"
     ):
         draft(events(), subject="crad")
-    with pytest.raises(DiscoveryError, match=r"--amount paid is no amount: text, .* shape 9,99.* such as 1234\.50"):
-        draft(events(paid=lambda i: f"{i % 9},{10 + i % 80}"), amount="paid")
+    with pytest.raises(DiscoveryError, match=r"--amount paid is no amount: text, .* shape 9\.99 AA.* such as 1234\.50"):
+        draft(events(paid=lambda i: f"{i % 9}.{10 + i % 80} EU"), amount="paid")
     with pytest.raises(DiscoveryError, match="holds no record"):
         draft([])
     with pytest.raises(DiscoveryError, match="are no objects of JSON"):

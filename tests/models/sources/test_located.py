@@ -24,10 +24,12 @@ event:
   currency: {path: currency, codes: {US Dollar: USD, Euro: EUR}}
 attributes:
   opened: {type: time, path: opened, unit: d, start: "2020-01-01T00:00:00+00:00"}
+  fee: {type: number, path: fee, decimal: comma}
 """
+COMMAS = SPEC.replace('drop: "$,"', 'drop: "€ ", decimal: comma')
 EVENT = {
     "id": "e1", "year": 2026, "month": "3", "day": 9, "at": "06:21", "bank": "010", "account": 77, "amount": "$-1,234.50",
-    "currency": "US Dollar", "to": {"bank": 1, "account": "x::y"}, "opened": 1.5,
+    "currency": "US Dollar", "to": {"bank": 1, "account": "x::y"}, "opened": 1.5, "fee": "0,25",
 }  # fmt: skip
 
 
@@ -46,6 +48,32 @@ def test_several_values_become_one_field() -> None:
     assert (events.amount.tolist(), events.currencies) == ([-1234.5], ["USD"])
     assert events.column("opened").tolist() == [1_577_836_800_000 + 129_600_000]
     assert read({"to": None}).counterparties == [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("1.234,50", 1234.5),
+        ("-1234,5 €", -1234.5),
+        ("+12", 12.0),
+        ("12.345.678", 12_345_678.0),
+        ("0,125", 0.125),
+        (7.5, 7.5),
+    ],
+)
+def test_an_amount_with_a_decimal_comma_is_the_nearest_double(text: str | float, amount: float) -> None:
+    """Points stand between thousands; a number is itself."""
+    events = read({"amount": text}, COMMAS)
+    assert (events.amount.tolist(), events.column("fee").tolist()) == ([amount], [0.25])
+
+
+@pytest.mark.parametrize(
+    "text", ["1.23,50", "1234.567,0", "1,2,3", "1,234.50", ".123", "12.34", "1.2345", "-.123", "1.234,5x"]
+)
+def test_what_is_no_number_with_a_decimal_comma_is_refused(text: str) -> None:
+    """12.34 is no 1234: a point that separates no thousands is not left out in silence."""
+    with pytest.raises(codec.RejectedError, match=r"Expected a decimal number.* at \$\.amount"):
+        read({"amount": text}, COMMAS)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +110,7 @@ def test_many_at_once_are_read_as_one_by_one_and_routed_to_the_same_bits() -> No
     assert batch.subjects == [f"010/{i}" for i in range(5)]
     routed = EventParser(events_spec(source)).batch(EventWriter(parser).encode(batch))
     assert routed is not None
-    for name in ("id", "time", "subject", "counterparty", "amount", "currency", "opened"):
+    for name in ("id", "time", "subject", "counterparty", "amount", "currency", "opened", "fee"):
         assert list(routed.column(name)) == list(batch.column(name))
 
 
@@ -97,6 +125,7 @@ def test_many_at_once_are_read_as_one_by_one_and_routed_to_the_same_bits() -> No
         (', start: "2020-01-01T00:00:00+00:00"', "", "add start"),
         ("2020-01-01T00:00:00+00:00", "2020-01-01", "no time with its zone"),
         ('drop: "$,"', 'drop: "$."', "amount.drop"),
+        ('drop: "$,"', 'drop: "$,", decimal: comma', "leaves out the decimal comma"),
         ("label: fraud", "label: amount", "no model may read"),
         ("path: currency, codes", "fixed: USD, codes", "has a code already"),
         ("US Dollar: USD", "US Dollar: dollar", "codes"),

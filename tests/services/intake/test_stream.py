@@ -15,7 +15,9 @@ from schemas.dead_letter import DeadLetter
 from schemas.source_spec import SourceSpec
 from schemas.topics import EVENTS, ORIGIN_HEADER, SOURCE_TIMESTAMP_HEADER
 from services.engine.placement import place
+from services.formats import open_reader
 from services.kafka.topics_admin import create_topics
+from services.settings.schema_registry import SchemaRegistrySettings
 from services.verification.pipeline import PAYMENTS, routing
 from services.verification.verify import verify
 from tests.services.cli.test_app import run_main
@@ -102,7 +104,8 @@ async def test_a_topic_of_foreign_keys_is_routed_exactly_once_through_kills_and_
     assert scorer.metric("assay_misplaced_records_total") == 0
     assert intakes[1].metric("assay_events_total") > 0
     assert scorer.terminate() == intakes[1].terminate() == 0
-    hop = await verify(stream.kafka, stream.topics, f"{stream.prefix}intake", routing(source))
+    reader = open_reader(source, SchemaRegistrySettings(url=None), 1 << 16)
+    hop = await verify(stream.kafka, stream.topics, f"{stream.prefix}intake", routing(source, reader))
     assert hop.clean, hop
     assert (hop.inputs, hop.scores, hop.dead_letters, hop.split_subjects) == (len(meant), len(events), len(refused), 0)
     verdict = await verify(stream.kafka, stream.topics, stream.group, PAYMENTS.reading(source))

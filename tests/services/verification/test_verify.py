@@ -13,10 +13,12 @@ from models.sources.spec_file import default_source
 from schemas import topics as declared
 from schemas.topics import source_headers
 from services.engine.placement import place
+from services.formats import open_reader
 from services.kafka.client import plain_producer, transactional_producer
 from services.kafka.topics_admin import create_topics
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.processing import RuntimeSettings
+from services.settings.schema_registry import SchemaRegistrySettings
 from services.verification.pipeline import routing
 from services.verification.read import VerificationError
 from services.verification.verdict import Verdict
@@ -256,7 +258,8 @@ async def test_what_intake_loses_repeats_exchanges_and_misplaces_is_found_at_its
     """The first hop, by hand: of six records one is missing, one is there twice, two are exchanged, one lies elsewhere."""
     kafka, topics = KafkaSettings(bootstrap=kafka_bootstrap), TopicSettings(topic_prefix=topic_prefix, partitions=2)
     spec = default_source().model_copy(update={"topic": f"{topic_prefix}own", "routed": True})
-    pipeline, group = routing(spec), f"{topic_prefix}intake"
+    reader = open_reader(spec, SchemaRegistrySettings(url=None), 1 << 16)
+    pipeline, group = routing(spec, reader), f"{topic_prefix}intake"
     await create_topics(kafka, topics, [pipeline.source, *pipeline.outputs])
     name = pipeline.source.name
     producer = plain_producer(kafka, RuntimeSettings())

@@ -95,6 +95,8 @@ def test_the_proposed_features_fit_the_source_and_read_what_models_may_read(
     assert not any("note" in name for name in kinds)
     assert spec.currencies is not None
     assert (spec.currencies.only, spec.currencies.rates) == ("EUR", {"USD": 0.9})
+    assert run_main(monkeypatch, *given, "--rates", "EUR=1.1", "--overwrite") == 0
+    assert "currencies: {only: USD, rates: {EUR: 1.1}}" in (folder / "features.yaml").read_text()
 
 
 def test_a_folder_that_is_worked_in_is_not_written_over(

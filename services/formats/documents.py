@@ -7,7 +7,7 @@ from typing import NamedTuple
 from schemas.source_spec import SourceSpec
 from services.engine.batches import Headers, Record
 from services.engine.faults import Fault
-from services.formats import PassedOver, RecordReader
+from services.formats.reader import PassedOver, RecordReader
 
 
 class Document(NamedTuple):
