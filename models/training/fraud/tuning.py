@@ -7,7 +7,7 @@ bundle's classifier is; its figure is the mean of the average precision over up 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -137,7 +137,8 @@ def _precision(fold: GateCuts, spec: FeatureSpec, settings: ClassifierSettings, 
     return float(average_precision_score(fold.judge.is_fraud, logits_of(logit, fold.judge.features)))
 
 
-SHAPES = {"64-32": (64, 32), "128-64": (128, 64), "32-16": (32, 16), "64": (64,), "128-64-32": (128, 64, 32)}
+SHAPES = ((64, 32), (128, 64), (32, 16), (64,), (128, 64, 32))
+BATCHES = (512, 1024, 2048)
 NETWORK = ("hidden", "learning_rate", "dropout", "weight_decay", "batch_rows")
 TREES = ("trees", "depth", "tree_learning_rate")
 
@@ -146,9 +147,12 @@ def _as_they_are(settings: ClassifierSettings) -> dict[str, Value]:
     """The settings in the terms of a trial."""
     values: dict[str, Value] = {}
     if settings.network:
-        shape = next((name for name, hidden in SHAPES.items() if hidden == settings.hidden), "64-32")
-        values |= {"hidden": shape, "learning_rate": settings.learning_rate, "dropout": settings.dropout}
-        values |= {"weight_decay": settings.weight_decay, "batch_rows": settings.batch_rows}
+        values |= {"hidden": _named(settings.hidden), "learning_rate": settings.learning_rate}
+        values |= {
+            "dropout": settings.dropout,
+            "weight_decay": settings.weight_decay,
+            "batch_rows": settings.batch_rows,
+        }
     if settings.trees:
         values |= {"trees": settings.trees.trees, "depth": settings.trees.depth}
         values["tree_learning_rate"] = settings.trees.learning_rate
@@ -156,25 +160,40 @@ def _as_they_are(settings: ClassifierSettings) -> dict[str, Value]:
 
 
 def _proposed(settings: ClassifierSettings, trial: Any) -> tuple[ClassifierSettings, dict[str, Value]]:
-    suggest: dict[str, Callable[[], Value]] = {
-        "hidden": lambda: trial.suggest_categorical("hidden", list(SHAPES)),
-        "learning_rate": lambda: trial.suggest_float("learning_rate", 5e-4, 8e-3, log=True),
-        "dropout": lambda: trial.suggest_float("dropout", 0.0, 0.5),
-        "weight_decay": lambda: trial.suggest_float("weight_decay", 0.0, 0.3),
-        "batch_rows": lambda: trial.suggest_categorical("batch_rows", [512, 1024, 2048]),
-        "trees": lambda: trial.suggest_int("trees", 25, 200),
-        "depth": lambda: trial.suggest_int("depth", 2, 6),
-        "tree_learning_rate": lambda: trial.suggest_float("tree_learning_rate", 0.03, 0.5, log=True),
+    """Within ranges that hold the settings as they are."""
+    own = _as_they_are(settings)
+
+    def of_range(name: str, low: float, high: float, *, log: bool = False) -> Value:
+        suggest = trial.suggest_int if isinstance(own[name], int) else trial.suggest_float
+        value: Value = suggest(name, min(low, float(own[name])), max(high, float(own[name])), log=log)
+        return value
+
+    def of_choice(name: str, choices: Iterable[Value]) -> Value:
+        value: Value = trial.suggest_categorical(name, list(dict.fromkeys([*choices, own[name]])))
+        return value
+
+    suggested: dict[str, Callable[[], Value]] = {
+        "hidden": lambda: of_choice("hidden", map(_named, SHAPES)),
+        "learning_rate": lambda: of_range("learning_rate", 5e-4, 8e-3, log=True),
+        "dropout": lambda: of_range("dropout", 0.0, 0.5),
+        "weight_decay": lambda: of_range("weight_decay", 0.0, 0.3),
+        "batch_rows": lambda: of_choice("batch_rows", BATCHES),
+        "trees": lambda: of_range("trees", 25, 200),
+        "depth": lambda: of_range("depth", 2, 6),
+        "tree_learning_rate": lambda: of_range("tree_learning_rate", 0.03, 0.5, log=True),
     }
-    names = (*(NETWORK if settings.network else ()), *(TREES if settings.trees else ()))
-    values = {name: suggest[name]() for name in names}
+    values = {name: suggested[name]() for name in own}
     return _with(settings, values), values
+
+
+def _named(hidden: tuple[int, ...]) -> str:
+    return "-".join(map(str, hidden))
 
 
 def _with(settings: ClassifierSettings, values: dict[str, Value]) -> ClassifierSettings:
     of_network: dict[str, Any] = {name: values[name] for name in NETWORK if name in values}
-    if "hidden" in of_network:
-        of_network["hidden"] = SHAPES[str(of_network["hidden"])]
+    if of_network:
+        of_network["hidden"] = tuple(map(int, str(values["hidden"]).split("-")))
     trees = settings.trees
     if trees is not None:
         of_trees: dict[str, Any] = {"trees": values["trees"], "depth": values["depth"]}

@@ -210,7 +210,7 @@ def fraud(
     budget = parse_budget(tune) if tune else None
     label = label or (own.label if own is not None else None) or "is_fraud"
     with (
-        checkpoints(out.with_name(f"{out.name}.training"), resume=resume) as kept,
+        checkpoints(Path(f"{out.absolute()}.training"), resume=resume) as kept,
         train_view.run_shown(Outlook(usual_s(settings, processes, budget)), quiet=json) as report,
     ):
         history = None

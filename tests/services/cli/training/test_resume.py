@@ -56,9 +56,9 @@ def test_a_training_killed_twice_ends_in_the_same_bytes(
     assert run_main(monkeypatch, *RUN, f"--out={tmp_path / 'whole'}", "--processes=1") == 0
     out = tmp_path / "bundle"
     killed_once_there_is("classifier", out)
-    assert run_main(monkeypatch, *RUN, f"--out={out}") == 1
+    assert run_main(monkeypatch, *RUN, f"--out={out}") == 2
     assert "did not end: --resume goes on with it" in capsys.readouterr().err
-    assert run_main(monkeypatch, *RUN, f"--out={out}", "--resume", "--seed=9") == 1
+    assert run_main(monkeypatch, *RUN, f"--out={out}", "--resume", "--seed=9") == 2
     assert "is of a run with other data_digest, seed" in capsys.readouterr().err
     killed_once_there_is("without-scenario-3", out, "--resume")
     assert run_main(monkeypatch, *RUN, f"--out={out}", "--resume") == 0
