@@ -177,19 +177,21 @@ async def command(
         await producer.stop()
 
 
-async def answers(group: str) -> list[Control]:
+async def answers(group: str, whom: Commanded = SCORERS) -> list[Control]:
     """The last answer of every partition and channel."""
     last = {
         (control.channel, control.source_partition): control
-        for control in await _whole(CONTROL_ANSWERS)
+        for control in await _whole(whom.answers)
         if control.group == group and control.source_partition is not None
     }
     return [last[key] for key in sorted(last)]
 
 
-async def last_command(group: str, channel: Channel) -> Control | None:
+async def last_command(group: str, channel: Channel, whom: Commanded = SCORERS) -> Control | None:
     """What a group was commanded last."""
-    commands = [c for c in await _whole(CONTROL) if c.kind == "command" and (c.group, c.channel) == (group, channel)]
+    commands = [
+        c for c in await _whole(whom.commands) if c.kind == "command" and (c.group, c.channel) == (group, channel)
+    ]
     return commands[-1] if commands else None
 
 

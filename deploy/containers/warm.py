@@ -15,6 +15,7 @@ from models.features.fold import warm
 from models.features.spec_file import load_spec
 from services.engine.duplicates import warm as warm_duplicates
 from services.kafka.batch_writer import warm as warm_batches
+from services.scorer.score_texts import warm as warm_texts
 
 OURS = (schemas, models, services)
 BY_NAME = ("uvicorn.lifespan.on", "uvicorn.loops.uvloop", "uvicorn.protocols.http.httptools_impl")
@@ -49,3 +50,4 @@ for path in sorted(Path("deploy/features").glob("*.yaml")):
     print(f"compiled for {path}")
 warm_duplicates()
 warm_batches()
+warm_texts()

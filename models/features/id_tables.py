@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.compiled import compiled
-from models.features.index import keys_of, sip_round
+from models.features.index import Keys, keys_of, sip_round
 
 Hashes = NDArray[np.uint64]
 """uint64[n, 2]."""
@@ -67,10 +67,10 @@ def random_key() -> NDArray[np.uint64]:
     return np.frombuffer(secrets.token_bytes(16), dtype=np.uint64).copy()  # writable, as all that compiled code takes
 
 
-def hashes_of(ids: Sequence[str], key: NDArray[np.uint64]) -> Hashes:
-    """The ids' bits."""
+def hashes_of(ids: Sequence[str], key: NDArray[np.uint64], words: Keys | None = None) -> Hashes:
+    """The ids' bits. words: the ids as `index.keys_of` has them, where somebody has asked for that already."""
     hashes = np.empty((len(ids), 2), dtype=np.uint64)
-    _hash_all(keys_of(ids).view(np.uint64), key, hashes)
+    _hash_all((keys_of(ids) if words is None else words).view(np.uint64), key, hashes)
     return hashes
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.features.columns import NO_VALUE, TransactionColumns
+from models.features.index import Keys, keys_of
 from models.sources.fields import Field
 from models.sources.shape import Values
 
@@ -17,12 +18,13 @@ ALIASES = {"card_id": "subject", "terminal_id": "counterparty", "transaction_id"
 class Events:
     """n events in the order of the log. A column is made when it is asked for, and kept."""
 
-    __slots__ = ("_fields", "_made", "_values", "rows")
+    __slots__ = ("_fields", "_made", "_values", "_words", "rows")
 
     def __init__(
         self, rows: Sequence[Any], fields: Mapping[str, Field], values: Values, made: dict[str, Any] | None = None
     ) -> None:
         self.rows, self._fields, self._values, self._made = rows, fields, values, made or {}
+        self._words: dict[str, Keys] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -36,6 +38,13 @@ class Events:
         if column is None:
             column = self._made[name] = self._fields[name].make(self._values)
         return column
+
+    def words(self, name: str) -> Keys:
+        """A column of ids of which none is missing, as `index.keys_of` has them: made once, and read by several stages."""
+        words = self._words.get(name)
+        if words is None:
+            words = self._words[name] = keys_of(self.column(name))
+        return words
 
     @property
     def ids(self) -> list[str]:
@@ -86,7 +95,9 @@ class Events:
             else [column[place] for place in places]
             for name, column in self._made.items()
         }
-        return Events(rows, self._fields, self._values.take(rows, places), made)
+        taken = Events(rows, self._fields, self._values.take(rows, places), made)
+        taken._words = {name: words[np.asarray(places, np.int64)] for name, words in self._words.items()}
+        return taken
 
     def columns(
         self,

@@ -29,8 +29,8 @@ class Write:
     """
 
     topic: str
-    keys: list[bytes | None] = field(default_factory=list)
-    values: list[bytes | None] = field(default_factory=list)
+    keys: Sequence[bytes | None] = field(default_factory=list)
+    values: Sequence[bytes | None] = field(default_factory=list)
     headers: Sequence[Headers] = field(default_factory=list)
     timestamps_ms: list[int] | None = None
     places: Callable[[int], NDArray[np.int64]] | None = None
@@ -38,8 +38,8 @@ class Write:
 
     def append(self, key: bytes | None, value: bytes | None, headers: Headers) -> None:
         """One record more, where the records are in lists. value: None ends what a compacted topic has of its key."""
-        self.keys.append(key)
-        self.values.append(value)
+        self.keys.append(key)  # type: ignore[attr-defined]
+        self.values.append(value)  # type: ignore[attr-defined]
         self.headers.append(headers)  # type: ignore[attr-defined]
 
     def by_partition(self, own: int, partitions: int) -> "list[tuple[int, Write]]":

@@ -143,10 +143,18 @@ def _columns(write: Write) -> tuple[Column, Column, NumberedHeaders] | None:
     headers, rows = write.headers, len(write.values)
     if not isinstance(headers, NumberedHeaders) or write.timestamps_ms is not None or rows < batch_writer.ROWS_MIN:
         return None
-    keys, values = ([text for text in texts if text is not None] for texts in (write.keys, write.values))
-    if not len(keys) == len(values) == rows == len(headers) == len(write.keys) or not headers.writable:
+    keys, values = (_column(texts) for texts in (write.keys, write.values))
+    if keys is None or values is None or not len(keys) == rows == len(headers) or not headers.writable:
         return None
-    return Column.of(keys), Column.of(values), headers
+    return keys, values, headers
+
+
+def _column(texts: Sequence[bytes | None]) -> Column | None:
+    """None where one of them is."""
+    if isinstance(texts, Column):
+        return texts
+    there = [text for text in texts if text is not None]
+    return Column.of(there) if len(there) == len(texts) else None
 
 
 class Transactional(_Producing):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from models.features import id_tables
 from models.features.capture import Arrays, Capture, Part
 from models.features.id_tables import Hashes, IdTable
+from models.features.index import Keys
 from services.settings.processing import RuntimeSettings
 
 GENERATIONS = 4
@@ -136,8 +137,8 @@ class DuplicateWindow:
     def __len__(self) -> int:
         return self._ids
 
-    def repeated(self, ids: Sequence[str], timestamps_ms: NDArray[np.int64]) -> list[int]:
-        """Take in ids, in order, with their records' timestamps.
+    def repeated(self, ids: Sequence[str], timestamps_ms: NDArray[np.int64], words: Keys | None = None) -> list[int]:
+        """Take in ids, in order, with their records' timestamps. words: the ids as `index.keys_of` has them, if at hand.
 
         Returns the places of those that were seen before, which are not taken in.
         """
@@ -146,7 +147,7 @@ class DuplicateWindow:
         clock_ms = np.maximum.accumulate(timestamps_ms)
         np.maximum(clock_ms, self._clock_ms, out=clock_ms)
         held = np.zeros(len(ids), np.bool_)
-        self._take_in(id_tables.hashes_of(ids, self._key), clock_ms, held)
+        self._take_in(id_tables.hashes_of(ids, self._key, words), clock_ms, held)
         places: list[int] = np.flatnonzero(held).tolist()
         return places
 

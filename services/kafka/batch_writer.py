@@ -17,6 +17,7 @@ from aiokafka.record.util import encode_varint
 from numpy.typing import NDArray
 
 from models.compiled import compiled
+from services.kafka import checksum  # noqa: F401  # for its effect
 
 RECORDS_AT = PlainBuilder.HEADER_STRUCT.size
 """Where a batch's records begin."""
@@ -31,16 +32,37 @@ Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Column:
+class Column(Sequence[bytes]):
     """n texts in one. ends: int64[n], where each ends in `joined`."""
 
-    joined: bytes
+    joined: bytes | memoryview
     ends: Integers
 
     @classmethod
     def of(cls, texts: Sequence[bytes]) -> "Column":
         """Of texts one by one."""
         return cls(b"".join(texts), np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))))
+
+    @classmethod
+    def filled(cls, room: NDArray[np.uint8], ends: Integers) -> "Column":
+        """Of an array that holds them, and is not written to again."""
+        return cls(room[: int(ends[-1])].data.toreadonly(), ends)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, row):  # type: ignore[no-untyped-def]
+        if isinstance(row, slice):
+            return [self[one] for one in range(*row.indices(len(self)))]
+        row = range(len(self))[row]
+        start = int(self.ends[row - 1]) if row else 0
+        return bytes(self.joined[start : int(self.ends[row])])
+
+    def __iter__(self) -> Iterator[bytes]:
+        start, joined = 0, bytes(self.joined)
+        for end in self.ends.tolist():
+            yield joined[start:end]
+            start = end
 
     def bytes_from(self, row: int) -> int:
         """Of that row and all behind it."""
@@ -158,12 +180,13 @@ def _written(limit: int, row: int, keys: Column, values: Column, headers: Number
         return keys.bytes_from(start) + values.bytes_from(start) + (len(headers) - start) * fixed_bytes
 
     first_bytes = left_bytes(row) - left_bytes(row + 1)
-    buffer = np.empty(RECORDS_AT + min(left_bytes(row), max(limit, first_bytes)), np.uint8)
-    buffer[:RECORDS_AT] = 0
+    buffer = bytearray(RECORDS_AT + min(left_bytes(row), max(limit, first_bytes)))
+    room = np.frombuffer(buffer, np.uint8)
     numbers = [np.require(one, np.int64, ["C", "W"]) for one in (headers.first, headers.second)]  # one kind is compiled
     texts = [(np.frombuffer(column.joined, np.uint8), column.ends) for column in (keys, values)]
-    taken, end = _write(buffer, RECORDS_AT, limit, row, *texts[0], *texts[1], *numbers, *pieces)
-    return bytearray(buffer[:end]), taken
+    taken, end = _write(room, RECORDS_AT, limit, row, *texts[0], *texts[1], *numbers, *pieces)
+    del room, buffer[end:]
+    return buffer, taken
 
 
 def warm() -> None:
@@ -206,14 +229,14 @@ def _write(  # type: ignore[no-untyped-def]
         out[at] = out[at + 1] = 0
         at = _put_varint(out, at + 2, offset)
         at = _put_varint(out, at, key_bytes)
-        at = _put(out, at, keys, key_start, key_bytes)
+        at = put(out, at, keys, key_start, key_bytes)
         at = _put_varint(out, at, value_bytes)
-        at = _put(out, at, values, value_start, value_bytes)
-        at = _put(out, at, head, 0, len(head))
+        at = put(out, at, values, value_start, value_bytes)
+        at = put(out, at, head, 0, len(head))
         at = _put_number(out, at, first[row], first_digits)
-        at = _put(out, at, middle, 0, len(middle))
+        at = put(out, at, middle, 0, len(middle))
         at = _put_number(out, at, second[row], second_digits)
-        at = _put(out, at, tail, 0, len(tail))
+        at = put(out, at, tail, 0, len(tail))
         row += 1
     return row - start, at
 
@@ -261,7 +284,8 @@ def _put_number(out, at, number, digits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _put(out, at, texts, start, length):  # type: ignore[no-untyped-def]
+def put(out, at, texts, start, length):  # type: ignore[no-untyped-def]
+    """Copy so many bytes of `texts`, from `start` on, to `at` of `out`; the place behind them."""
     # unsigned: a place that may be below 0 counts from the end, and to look costs more than to copy
     to, of = np.uint64(at), np.uint64(start)
     for place in range(np.uint64(length)):

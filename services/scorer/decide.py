@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.features.crc32 import crc32_all
+from models.features.index import Keys
 from models.scoring.scores import Scores, crossed
 from schemas.alert import Trigger
 from schemas.manifest import Thresholds
@@ -15,6 +17,9 @@ BoolArray = NDArray[np.bool_]
 
 SAMPLE, CONTROL = 0, 0x9E3779B9
 """Purposes of a random choice by id."""
+
+ROWS_MIN = 32
+"""Fewer ids cost less one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +76,27 @@ def let_through(alert: BoolArray, transaction_ids: Sequence[str], share: float) 
     return chosen
 
 
-def recorded(alert: Sequence[bool], transaction_ids: Sequence[str], share: float) -> list[int]:
-    """Places whose decision is recorded: every alert, and a random share of the rest, by id, so that every run agrees."""
-    chosen = _chosen(transaction_ids, share, SAMPLE) | np.asarray(alert, np.bool_)
+def recorded(alert: BoolArray, transaction_ids: Sequence[str], share: float, words: Keys | None = None) -> list[int]:
+    """Places whose decision is recorded: every alert, and a random share of the rest, by id, so that every run agrees.
+
+    words: the ids as `index.keys_of` has them, where they are at hand.
+    """
+    if share <= 0:
+        chosen = alert
+    elif words is None or len(transaction_ids) < ROWS_MIN:
+        chosen = _chosen(transaction_ids, share, SAMPLE) | alert
+    else:
+        chosen = _share(crc32_all(transaction_ids, words, SAMPLE), share, SAMPLE) | alert
     return [int(row) for row in np.flatnonzero(chosen)]
 
 
 def _chosen(transaction_ids: Sequence[str], share: float, purpose: int) -> BoolArray:
-    """A share of the ids, the same in every process; choices for different purposes do not depend on each other."""
     crcs = np.array([zlib.crc32(transaction_id.encode(), purpose) for transaction_id in transaction_ids], np.uint32)
+    return _share(crcs, share, purpose)
+
+
+def _share(crcs: NDArray[np.uint32], share: float, purpose: int) -> BoolArray:
+    """A share of the ids, the same in every process; choices for different purposes do not depend on each other."""
     return _mixed(crcs ^ np.uint32(purpose)) < share * 2**32
 
 

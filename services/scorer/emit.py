@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from aiokafka import TopicPartition
 
 from models.features.columns import NO_VALUE
 from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
-from schemas.control import acknowledgement_key, acknowledgement_of, command_key
 from schemas.decision import ChallengerScore, Decision, RecordedBecause, ShadowRuling
-from schemas.monitor import ModelReference
-from schemas.reference import Reference
 from schemas.score import OF_POLICIES, Score
 from schemas.source_spec import SourceSpec
 from schemas.terminal import SUMS_MAX, TerminalSums
@@ -31,16 +29,18 @@ from schemas.topics import (
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
+from services.engine.written_sums import CountedModel, SumTopics, WrittenSums
 from services.kafka.batch_writer import ROWS_MIN, NumberedHeaders
-from services.policy_commands import Acknowledgement
 from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
 from services.scorer.alert_attributes import AlertAttributes
 from services.scorer.answers import AnswerWriter, refusals, requests
 from services.scorer.decide import recorded
-from services.scorer.ruling import Ruled, ruled_scores
-from services.scorer.scored import ChallengerScores, Identity, Scored, Shares
+from services.scorer.ruling import Ruled
+from services.scorer.score_texts import ScoreColumns
+from services.scorer.scored import ChallengerScores, Scored, Shares
+from services.swapping.answers import Answers
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
@@ -93,12 +93,10 @@ class Emitter:
                 [*own, *self._origins.headers(record)] for own, record in zip(headers, batch.records, strict=True)
             ]
         subjects = batch.events.subjects
-        keys: list[bytes | None] = [subject.encode() for subject in subjects]  # the inputs' own keys may be anything
-        records = self._scores(batch)
-        alert = batch.outcomes.alert.tolist()
-        scores = Write(self._prefix + SCORES.name, keys, list(map(codec.encode, records)), headers)
+        records, keys, values = self._scores(batch)
+        scores = Write(self._prefix + SCORES.name, keys, values, headers)
         alerts, decisions = Write(self._prefix + ALERTS.name), Write(self._prefix + DECISIONS.name)
-        recorded = self._recorded(batch, alert)
+        recorded = self._recorded(batch)
         sealing: Mapping[str, SubjectKey] = {}
         if self._subjects is not None:  # every alert is among the recorded
             sealing = await self._subjects.of(subjects[row] for row, _ in recorded)
@@ -122,43 +120,32 @@ class Emitter:
         numbers = np.array(offsets, np.int64), batch.timestamps_ms
         return NumberedHeaders((topic, partition), (offset, stamp), *numbers, tuple(behind))
 
-    def _scores(self, batch: Scored) -> list[Score]:
-        model = batch.identity.model
-        columns = (
-            batch.events.ids,
-            batch.event_time_ms.tolist(),
-            batch.events.subjects,
-            batch.scores.probability.tolist(),
-            batch.scores.reconstruction_error.tolist(),
-            batch.scores.anomaly_percentile.tolist(),
-            batch.outcomes.alert.tolist(),
-            batch.late.tolist(),
-            batch.outcomes.let_through.tolist(),
+    def _scores(self, batch: Scored) -> tuple[Sequence[Score], Sequence[bytes | None], Sequence[bytes | None]]:
+        """Of each row; and the keys and values of their records. The inputs' own keys may be anything."""
+        columns = ScoreColumns(
+            kind=self._score if batch.ruled is None else self._ruled_score,
+            model=batch.identity.model,
+            ids=batch.events.ids,
+            words=batch.events.words("id"),
+            time_ms=batch.event_time_ms,
+            subjects=batch.events.subjects,
+            subject_words=batch.subjects.words,
+            scores=batch.scores,
+            alert=batch.outcomes.alert,
+            late=batch.late,
+            let_through=batch.outcomes.let_through,
+            of_policy={} if batch.ruled is None else batch.ruled.columns(batch.thresholds),
         )
-        if batch.ruled is not None:
-            return ruled_scores(self._ruled_score, model, columns, batch.ruled, batch.thresholds)
-        make = self._score
-        return [
-            make(
-                transaction_id=event_id,
-                event_time_ms=time_ms,
-                card_id=subject,
-                probability=probability,
-                reconstruction_error=error,
-                anomaly_percentile=percentile,
-                alert=alert,
-                model=model,
-                late=late,
-                let_through=let_through,
-            )
-            for event_id, time_ms, subject, probability, error, percentile, alert, late, let_through in zip(
-                *columns, strict=True
-            )
-        ]
+        written = columns.written()
+        if written is not None:
+            return columns, written.keys, written.values
+        records = columns.all()
+        return records, [record.card_id.encode() for record in records], list(map(codec.encode, records))
 
-    def _recorded(self, batch: Scored, alert: list[bool]) -> list[tuple[int, RecordedBecause]]:
+    def _recorded(self, batch: Scored) -> list[tuple[int, RecordedBecause]]:
         """Places of the decisions to record, and why."""
-        rows = recorded(alert, batch.events.ids, self._shares.decisions)
+        alert = batch.outcomes.alert
+        rows = recorded(alert, batch.events.ids, self._shares.decisions, batch.events.words("id"))
         return [(row, "alert" if alert[row] else "sample") for row in rows]
 
     def faults(self, faults: Sequence[Fault]) -> list[Write]:
@@ -178,40 +165,14 @@ class Emitter:
                 write.append(None, codec.encode(record), headers)
         return write
 
-    def metric(self, headers: Headers, value: bytes) -> Write:
-        """A record of partial sums, under the position of the last input that it counts."""
-        write = Write(self._prefix + SCORING_METRICS.name)
-        write.append(None, value, headers)
-        return write
+    def sums(self, source: TopicPartition, model: CountedModel) -> WrittenSums:
+        """What counts a partition's batches, and says which sums are written with them."""
+        topics = SumTopics(self._prefix, SCORING_METRICS, MODEL_REFERENCES)
+        return WrittenSums(source, topics, model, self._origins)
 
-    def reference(self, source: Record, identity: Identity, reference: Reference, weekly: tuple[str, ...]) -> Write:
-        """The reference that the sums are compared with: written by each partition once, and kept by its key once."""
-        write = Write(self._prefix + MODEL_REFERENCES.name)
-        told = ModelReference(
-            model=identity.model, bundle_digest=identity.bundle_digest, reference=reference, weekly=weekly
-        )
-        headers = headers_of(source, self._origins)
-        write.append(identity.model.encode(), codec.write(told), headers)
-        return write
-
-    def answer(self, answer: Acknowledgement, partition: int, from_offset: int | None, now_ms: int) -> list[Write]:
-        """A partition's acknowledgement; and the command itself, where this process made it."""
-        command = answer.command
-        write = Write(self._prefix + CONTROL_ANSWERS.name)
-        if answer.self_initiated:
-            write.append(command_key(command.group, command.channel), codec.write(command), [])
-        acknowledgement = acknowledgement_of(
-            command,
-            answer.current_bundle,
-            WHO,
-            now_ms,
-            why=answer.reason,
-            partition=partition,
-            from_offset=from_offset,
-        )
-        key = acknowledgement_key(command.group, command.channel, partition)
-        write.append(key, codec.write(acknowledgement), [])
-        return [write]
+    def acknowledging(self, partition: int) -> Answers:
+        """What acknowledges commands for a partition."""
+        return Answers(self._prefix + CONTROL_ANSWERS.name, WHO, partition)
 
     def _alert_of(self, batch: Scored, row: int, score: Score, subjects: Mapping[str, SubjectKey]) -> Alert:
         events, triggers = batch.events, batch.outcomes.triggers(row)

@@ -13,7 +13,6 @@ from models.sources.events import Events
 from schemas import codec
 from schemas.manifest import Thresholds
 from schemas.policy import Action
-from schemas.score import Score
 from services.scorer.decide import BoolArray, Outcomes, let_through
 from services.scorer.scored import Matrix
 
@@ -40,8 +39,8 @@ class Ruled:
         """The rules that hold, for people."""
         return words_of(self.program.policy, self.ruling.rules.get(row, ()))
 
-    def columns(self) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
-        """What scores say of it, row by row: action, what was withheld, the rules that hold, and those in shadow."""
+    def columns(self, thresholds: Thresholds) -> dict[str, list[Any]]:
+        """What scores say of it, row by row, by the names of their fields. thresholds: those that counted."""
         actions, rows = list(self.said), len(self.said)
         withheld: list[Any] = [codec.LEFT_OUT] * rows
         for row in np.flatnonzero(self.let_through).tolist():
@@ -51,41 +50,17 @@ class Ruled:
         for held, column in ((self.ruling.rules, rules), (self.ruling.shadow_rules, shadow_rules)):
             for row, names in held.items():
                 column[row] = names
-        return actions, withheld, rules, shadow_rules
-
-
-def ruled_scores(
-    make: type[Score], model: str, columns: Sequence[Sequence[Any]], ruled: Ruled, thresholds: Thresholds
-) -> list[Score]:
-    """Scores with what the policy says. columns: id, time, subject, the three scores, alert, late, let through."""
-    policy = ruled.program.name
-    moving: Any = codec.LEFT_OUT
-    if ruled.program.policy.budget is not None:
-        moving = (thresholds.probability, thresholds.anomaly_percentile)
-    return [
-        make(
-            transaction_id=event_id,
-            event_time_ms=time_ms,
-            card_id=subject,
-            probability=probability,
-            reconstruction_error=error,
-            anomaly_percentile=percentile,
-            alert=alert,
-            model=model,
-            late=late,
-            let_through=let_through,
-            policy=policy,
-            action=action,
-            withheld_action=withheld,
-            rules=rules,
-            shadow_rules=shadow_rules,
-            thresholds=moving,
-        )
-        for (
-            (event_id, time_ms, subject, probability, error, percentile, alert, late, let_through),
-            (action, withheld, rules, shadow_rules),
-        ) in zip(zip(*columns, strict=True), zip(*ruled.columns(), strict=True), strict=True)
-    ]
+        moving: Any = codec.LEFT_OUT
+        if self.program.policy.budget is not None:
+            moving = (thresholds.probability, thresholds.anomaly_percentile)
+        return {
+            "policy": [self.program.name] * rows,
+            "action": actions,
+            "withheld_action": withheld,
+            "rules": rules,
+            "shadow_rules": shadow_rules,
+            "thresholds": [moving] * rows,
+        }
 
 
 def rule(

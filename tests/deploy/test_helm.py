@@ -103,7 +103,7 @@ def test_the_services_answer_where_the_chart_asks_them() -> None:
         name: port for name, port in PORTS.items() if name in services
     }
     for name in services:
-        assert (ROOT / "services" / name / "__main__.py").is_file()
+        assert (ROOT / "services" / name.replace("-", "_") / "__main__.py").is_file()
 
 
 def production(*options: str, **values: Any) -> subprocess.CompletedProcess[str]:

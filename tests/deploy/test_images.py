@@ -22,7 +22,19 @@ pytestmark = [
 PAYMENTS = 20_000
 OURS = ("/opt/assay", "/opt/numba", "/assay")
 OURS_BYTES_MAX = 410_000_000
-STARTED = ("scorer", "intake", "entities", "profiler", "converter", "gateway", "credit", "cases", "monitor", "console")
+STARTED = (
+    "scorer",
+    "intake",
+    "entities",
+    "profiler",
+    "converter",
+    "gateway",
+    "credit",
+    "cases",
+    "monitor",
+    "credit_monitor",
+    "console",
+)
 
 
 @pytest.fixture(scope="module")

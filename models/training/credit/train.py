@@ -295,7 +295,10 @@ def credit_thresholds(scores: Scores, defaulted: NDArray[np.bool_], settings: Cr
 
 
 def _reference(settings: CreditSettings, cuts: Split, on_validation: Scores, thresholds: Thresholds) -> Reference:
-    """Distributions over those approved who repaid, on validation, and a drawn few of them for reasons to compare with."""
+    """Distributions over all who applied, on validation; medians, and a drawn few rows, of those approved who repaid.
+
+    Reasons compare with the latter. Drift is measured on all who apply, so its reference is no selection by the outcome.
+    """
     approved = (
         ~cuts.validation.is_fraud
         & (on_validation.probability < np.float32(thresholds.probability))
@@ -304,10 +307,15 @@ def _reference(settings: CreditSettings, cuts: Split, on_validation: Scores, thr
     if not approved.any():
         raise TrainingError("The thresholds approve no one on validation: choose another objective.")
     rows = cuts.validation.features[approved]
-    scores = Scores(*(column[approved] for column in on_validation))
     drawn = np.random.default_rng(settings.seed).permutation(len(rows))[:BACKGROUND_ROWS]
     background = tuple(tuple(row) for row in rows[np.sort(drawn)].tolist())
-    return build_reference(settings.spec, rows, scores).model_copy(update={"background": background})
+    everyone = build_reference(settings.spec, cuts.validation.features, on_validation)
+    medians = np.median(rows, axis=0).tolist()
+    features = tuple(
+        feature.model_copy(update={"median": median})
+        for feature, median in zip(everyone.features, medians, strict=True)
+    )
+    return everyone.model_copy(update={"features": features, "background": background, "of_everyone": True})
 
 
 def recorded(settings: CreditSettings) -> dict[str, JsonValue]:

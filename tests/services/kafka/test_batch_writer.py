@@ -13,7 +13,7 @@ from schemas.topics import position_headers
 from services.engine import delivery
 from services.engine.batches import Headers, Write
 from services.kafka import batch_writer
-from services.kafka.batch_writer import NumberedHeaders
+from services.kafka.batch_writer import Column, NumberedHeaders
 
 STAMP_MS = 1_790_000_000_000
 TRANSACTIONS = {"transactional_id": "t"}
@@ -135,6 +135,29 @@ def test_numbered_headers_are_position_headers() -> None:
     assert headers[-1] == wanted[-1]
     with pytest.raises(IndexError):
         headers[3]
+
+
+def test_a_column_is_its_texts() -> None:
+    """One by one, by place and in parts, of bytes and of an array."""
+    wanted = [b"", b"a", b"", b"bcd"]
+    column = Column.of(wanted)
+    filled = Column.filled(np.frombuffer(b"abcdefgh", np.uint8), np.array([0, 1, 1, 4]))
+    for same in (column, filled):
+        assert list(same) == wanted
+        assert [same[place] for place in range(-4, 4)] == wanted * 2
+        assert same[1:] == wanted[1:]
+        with pytest.raises(IndexError):
+            same[4]
+    assert len(Column.of([])) == 0
+
+
+async def test_columns_are_written_as_their_texts_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Joined already, they are not taken apart."""
+    texts = [b"%d" % place for place in range(40)]
+    headers = numbered([(1, 2)] * 40)
+    fast, slow = both_ways(Write("t", Column.of(texts), Column.of(texts[::-1]), headers), monkeypatch, **TRANSACTIONS)
+    again, _ = both_ways(Write("t", texts, texts[::-1], headers), monkeypatch, **TRANSACTIONS)
+    assert fast == slow == again
 
 
 def test_rows_of_a_write_are_taken_out_of_columns_as_out_of_lists() -> None:
