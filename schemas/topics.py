@@ -143,7 +143,13 @@ CONTROL_ANSWERS = Topic(
 )
 """Apart from the commands, so that who may answer cannot command, and who may command cannot answer."""
 CREDIT_CONTROL = Topic(
-    "credit-control", Control, "group, channel", "assay registry, assay policy", None, partitions="one", cleanup="compact"
+    "credit-control",
+    Control,
+    "group, channel",
+    "assay registry, assay policy",
+    None,
+    partitions="one",
+    cleanup="compact",
 )
 CREDIT_CONTROL_ANSWERS = Topic(
     "credit-control-answers", Control, "group, channel, partition", "credit", None, partitions="one", cleanup="compact"

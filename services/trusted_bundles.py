@@ -14,8 +14,6 @@ from models.bundle.load import Bundle, load_bundle, open_bundle
 from models.bundle.registry import Registry, UnreachableRegistryError, champions
 from models.bundle.trust import Trust
 from models.installation import DEPLOY
-from models.scoring.devices import Device, DeviceError
-from models.scoring.session import ModelSession
 from schemas.approval import Subject
 from schemas.control import BundleRef
 from schemas.manifest import Product
@@ -29,6 +27,8 @@ from services.storage import SHARED, open_storage
 from services.trusted_persons import step_check
 
 if TYPE_CHECKING:
+    from models.scoring.devices import Device
+    from models.scoring.session import ModelSession
     from services.observability.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -230,8 +230,11 @@ def published_bundle(registry: Registry, wanted: BundleRef, trust: Trust) -> Bun
     return bundle
 
 
-def session_of(bundle: Bundle, device: Device, product: Product, setting: str) -> ModelSession:
+def session_of(bundle: Bundle, device: "Device", product: Product, setting: str) -> "ModelSession":
     """A verified bundle on the chosen device, and nothing around it. setting: names the bundle. Raises AssayError."""
+    from models.scoring.devices import DeviceError  # here, since gateway and console read bundles and run none
+    from models.scoring.session import ModelSession
+
     try:
         check_product(bundle, product)
         return ModelSession(bundle, device)

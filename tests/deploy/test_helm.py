@@ -122,6 +122,15 @@ def made_of(*options: str, **values: Any) -> list[Manifest]:
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
 
 
+def test_what_computes_nothing_may_run_in_the_slim_image() -> None:
+    """By its tag; the others keep the whole one."""
+    found = pods(made_of(image={"slimTag": "0.1.0-slim"}))
+    slim = {name for name, pod in found.items() if pod["containers"][0]["image"] == "assay:0.1.0-slim"}
+    assert slim == {"gateway", "console", "cases", "monitor"} & set(found)
+    assert {"gateway", "scorer"} <= set(found)
+    assert not [pod for pod in pods(made_of()).values() if pod["containers"][0]["image"].endswith("slim")]
+
+
 def test_every_service_is_scraped_under_the_name_that_rules_and_dashboards_know() -> None:
     """The jobs are assay-NAME, each pod is of one monitor, and a key or TLS is asked for where the service asks for it."""
     manifests = rendered("strimzi-values.yaml")

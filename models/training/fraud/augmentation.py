@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation, present
+from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation, present, with_flags
 from models.training.checkpoints import Checkpoints
 from models.training.data import Dataset, Split
 from models.training.fit_classifier import ClassifierSettings, fit_logit, logits_of
@@ -55,8 +55,9 @@ def augmented(
     source = fit_synthesis(known, spec, settings.gan, seed, device, _named("gate's generator", progress))
     fits = _fits(gate, classifier, spec.embedded, run)
     found = judge(gate, fits, source.draw, settings.gate, seed)
-    drawn = source.draw(len(known), seed)
-    found |= {f"gan_{name}": value for name, value in quality(known, unseen, drawn, seed).items()}
+    values, drawn = present(known, spec.embedded), source.draw(len(known), seed)
+    learnt, other, synthetic = (with_flags(rows, values) for rows in (known, unseen, drawn))
+    found |= {f"gan_{name}": value for name, value in quality(learnt, other, synthetic, seed).items()}
     if not found["gan_shipped"]:
         return cuts.train, found
     frauds = cuts.train.features[cuts.train.is_fraud]

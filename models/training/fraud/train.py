@@ -28,10 +28,10 @@ from models.training.data import Cuts, Dataset, Split, TrainingError, check_enou
 from models.training.devices import deterministic_torch
 from models.training.export import check_agreement, export
 from models.training.fit_classifier import WIDE, ClassifierSettings, calibrate, fit_logit
-from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, reconstruction_errors
+from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, not_recorded, reconstruction_errors
 from models.training.floor import ROWS_MAX, check_floor, logistic_precision
 from models.training.fraud.augmentation import AugmentationSettings, augmented
-from models.training.fraud.evaluation import evaluate
+from models.training.fraud.evaluation import ErrorUnit, evaluate
 from models.training.fraud.feature_choice import choose_features
 from models.training.fraud.held_out import carried
 from models.training.fraud.history import SIMULATED, History, simulated
@@ -286,7 +286,8 @@ def _metrics(
 ) -> dict[str, float]:
     """The bundle's figures, and the one that it is held against."""
     logistic = logistic_precision(cuts.train, cuts.test, model.inputs.chosen.tolist(), settings.spec.embedded)
-    return evaluate(cuts.test, on_test, thresholds) | {LOGISTIC: logistic}
+    unit: ErrorUnit = "mse" if model.vae.likelihood is None else "nats"
+    return evaluate(cuts.test, on_test, thresholds, error=unit) | {LOGISTIC: logistic}
 
 
 def _evaluation(
@@ -398,14 +399,18 @@ def recorded(settings: FraudSettings) -> dict[str, JsonValue]:
     flat: dict[str, JsonValue] = _SETTINGS.dump_python(
         settings,
         mode="json",
-        exclude={
-            "spec",
-            "seed",
-            "version",
-            "name",
-            "source",
-            *(name for name in WHERE_USED if not getattr(settings, name)),
-        },
+        exclude=dict.fromkeys(
+            (
+                "spec",
+                "seed",
+                "version",
+                "name",
+                "source",
+                *(name for name in WHERE_USED if not getattr(settings, name)),
+            ),
+            True,
+        )
+        | {"vae": not_recorded(settings.vae)},
     )
     return flat
 

@@ -66,7 +66,13 @@ Classifier = Annotated[
         "xgboost, lightgbm: trees. blend: wide and xgboost."
     ),
 ]
-Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
+Vae = Annotated[
+    Literal["reference", "mixed"],
+    typer.Option(
+        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, squared errors. mixed: the same with a likelihood of each "
+        "feature's kind, where frauds show in categories."
+    ),
+]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
 Objective = Annotated[
     str,

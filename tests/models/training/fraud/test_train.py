@@ -30,7 +30,7 @@ from models.training.fit_vae import fit_percentiles
 from models.training.fraud.tables import ANOMALY, OURS
 from models.training.fraud.train import FraudSettings, restored, train_fraud, with_epochs
 from models.training.fraud.train import recorded as recorded_settings
-from models.training.results.page import HANDBOOK, WEEKS, results_page, write_results
+from models.training.results.page import HANDBOOK, USES, WEEKS, results_page, write_results
 from models.training.results.shortfalls import shortfalls
 from models.training.thresholds import AmountCosts, CostMatrix
 from schemas.evaluation import Estimate, ModelFigures
@@ -157,7 +157,7 @@ def test_the_committed_bundle_finds_what_its_features_can_show() -> None:
 
 def test_the_committed_results_page_is_the_committed_bundles(tmp_path: Path) -> None:
     """Generated, never typed, from the bundle and the figures beside the page."""
-    for figures in (page for name in (HANDBOOK, WEEKS) if (page := Path("docs") / name).exists()):
+    for figures in (page for name in (HANDBOOK, WEEKS, USES) if (page := Path("docs") / name).exists()):
         shutil.copy(figures, tmp_path)
     write_results(tmp_path / "results.md", COMMITTED.manifest)
     assert Path("docs/results.md").read_bytes() == (tmp_path / "results.md").read_bytes()
