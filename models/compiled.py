@@ -37,6 +37,12 @@ def compiled(function: Any) -> Any:
     return found
 
 
+def check_compiler() -> None:
+    """At the start of what computes with its first event only. Raises CompilerMissingError."""
+    if njit is None:
+        _missing()
+
+
 def _missing(*_: Any, **__: Any) -> NoReturn:
     raise CompilerMissingError(
         "This needs numba, which is not installed: a slim image computes neither features nor scores, so take the image "

@@ -25,6 +25,9 @@ from models.training.export_trees import attributes_of
 from models.training.onnx_graph import Graph
 
 OPSET = 18
+ROWS = 8192
+"""Compared at once."""
+
 IR_VERSION = 9
 TOLERANCE = 1e-5
 """PyTorch and ONNX Runtime agree to this in double: absolutely, and relative to values above 1 (percentiles: to their 100)."""
@@ -176,7 +179,7 @@ def check_agreement(model: Fused, content: bytes, features: NDArray[np.float32])
     In float32 both round, each in its own order, and how far that moves a score is the model's; it must stay within what
     golden rows are held to wherever the bundle is loaded.
     """
-    difference = _difference(copy.deepcopy(model).double(), in_double(content), torch.from_numpy(features).double())
+    difference = _difference(copy.deepcopy(model).double(), in_double(content), torch.from_numpy(features), double=True)
     if not difference <= TOLERANCE:
         raise ExportError(
             f"PyTorch and ONNX differ by {difference:.2e}, more than {TOLERANCE:.0e}: the export is wrong."
@@ -210,13 +213,15 @@ def in_double(content: bytes) -> bytes:
     return wide_content
 
 
-def _difference(model: Fused, content: bytes, features: Tensor) -> float:
+def _difference(model: Fused, content: bytes, features: Tensor, *, double: bool = False) -> float:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        expected = model(features)
-    actual = session.run(list(OUTPUTS), {INPUT: features.numpy()})
     differences = []
-    for name, e, a in zip(OUTPUTS, (tensor.numpy() for tensor in expected), actual, strict=True):
-        scale = 100.0 if name == "anomaly_percentile" else np.maximum(1.0, np.abs(e))
-        differences.append(float(np.max(np.abs(e - a) / scale)))
+    for part in features.split(ROWS):
+        rows = part.double() if double else part
+        with torch.no_grad():
+            expected = model(rows)
+        actual = session.run(list(OUTPUTS), {INPUT: rows.numpy()})
+        for name, e, a in zip(OUTPUTS, (tensor.numpy() for tensor in expected), actual, strict=True):
+            scale = 100.0 if name == "anomaly_percentile" else np.maximum(1.0, np.abs(e))
+            differences.append(float(np.max(np.abs(e - a) / scale)))
     return float(np.max(differences))  # NaN where one is
