@@ -45,8 +45,8 @@ class Reference(Message):
     background: Annotated[tuple[FeatureVector, ...], Field(min_length=1, max_length=64)] = Field(
         description="Typical legitimate feature rows: the point from which Shapley values count."
     )
-    of_everyone: bool = Field(
-        False,
-        description="Of credit: whether the distributions are of all who applied, as drift is measured on. False: of those "
-        "approved who repaid, which bundles of versions before have.",
+    of_everyone: bool | None = Field(
+        None,
+        description="Of credit: whether the distributions are of all who applied, as drift is measured on. Else they are of those "
+        "approved who repaid, as bundles of versions before have them.",
     )

@@ -166,5 +166,5 @@ class CreditProcessor:
 def _counted(model: Model) -> CountedModel:
     """As sums count it. A reference of those approved who repaid alone would make any traffic look drifted."""
     reference, identity = model.session.bundle.reference, model.identity
-    weekly, everyone = model.feature_spec.weekly, reference.of_everyone
+    weekly, everyone = model.feature_spec.weekly, bool(reference.of_everyone)
     return CountedModel(identity.model, identity.bundle_digest, reference, weekly, compared=everyone)
