@@ -47,6 +47,6 @@ class Reference(Message):
     )
     of_everyone: bool | None = Field(
         None,
-        description="Of credit: whether the distributions are of all who applied, as drift is measured on. Else they are of those "
+        description="Of credit: whether the distributions are of all who applied, as drift is measured on. Else of those "
         "approved who repaid, as bundles of versions before have them.",
     )
