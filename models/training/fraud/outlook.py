@@ -5,7 +5,8 @@ from models.training.fraud.train import FraudSettings
 from models.training.fraud.tuning import FOLDS_MAX, STAGE, Budget
 
 FIT_S = 50.0
-"""Of the default classifier on the rows of a default run; all figures are of one core, by docs/log.md."""
+"""Of the default classifier on the rows of a default run. All figures are rough, for one core, and none was measured by
+itself: a run scales them by what its own stages took."""
 
 COMPARED_S = {FOREST: 240.0, XGBOOST: 150.0, BOOK_XGBOOST: 40.0, LOGISTIC: 10.0, ANOMALY_STAGE: 5.0}
 GATE_SHARE = 0.65
