@@ -138,6 +138,7 @@ def area(data: Dataset, embedded: tuple[int, ...], settings: VaeSettings) -> flo
     return float(roc_auc_score(later.is_fraud, errors.numpy()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "without"), [("acquirer", ("new_device", "new_net")), ("wallets", ())])
 def test_frauds_that_show_in_categories_alone_rank_higher_by_mixed_likelihoods(
     streams: Streams, name: str, without: tuple[str, ...]
@@ -157,6 +158,7 @@ def test_frauds_that_show_in_categories_alone_rank_higher_by_mixed_likelihoods(
     assert found[1] > found[0] + 0.1
 
 
+@pytest.mark.slow
 def test_a_trained_bundle_says_in_words_which_category_is_unusual(streams: Streams, tmp_path: Path) -> None:
     """Its golden rows hold, its settings restore; a country that is rare is the anomaly's first reason, beside a usual one."""
     history, source = streams["acquirer"]
