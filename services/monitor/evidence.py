@@ -83,14 +83,7 @@ def of_decision(decision: RecordedDecision) -> list[Evidence]:
 
 def of_label(label: Label, partition: int, offset: int) -> Evidence:
     """What a payment turned out to be. partition, offset: on `labels`."""
-    told = LabelEvidence(
-        verdict=label.verdict,
-        labelled_at_ms=label.labelled_at_ms,
-        event_time_ms=label.event_time_ms,
-        partition=partition,
-        offset=offset,
-    )
-    return Evidence(transaction_id=label.transaction_id, told=told)
+    return _told(label.transaction_id, label, partition, offset)
 
 
 def of_application(decision: DecidedApplication) -> list[Evidence]:
@@ -108,6 +101,10 @@ def of_application(decision: DecidedApplication) -> list[Evidence]:
 
 def of_credit_label(label: CreditLabel, partition: int, offset: int) -> Evidence:
     """What became of an application's loan. partition, offset: on `credit-labels`."""
+    return _told(label.application_id, label, partition, offset)
+
+
+def _told(judged_id: str, label: Label | CreditLabel, partition: int, offset: int) -> Evidence:
     told = LabelEvidence(
         verdict=label.verdict,
         labelled_at_ms=label.labelled_at_ms,
@@ -115,7 +112,7 @@ def of_credit_label(label: CreditLabel, partition: int, offset: int) -> Evidence
         partition=partition,
         offset=offset,
     )
-    return Evidence(transaction_id=label.application_id, told=told)
+    return Evidence(transaction_id=judged_id, told=told)
 
 
 def _ruled(decision: RecordedDecision | DecidedApplication) -> dict[str, Any]:

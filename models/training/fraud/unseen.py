@@ -37,32 +37,18 @@ def unseen_scenarios(
     in the one fit and then in the other. Its frauds stay among the labels that the terminals' features are made of, as they
     would once they were noticed.
     """
+    groups = []
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(draws)
-        return _unseen(cuts, inputs, scores, settings, seed, budget, device, checkpoints, progress)
-
-
-def _unseen(
-    cuts: Split,
-    inputs: ClassifierInputs,
-    scores: Scores,
-    settings: ClassifierSettings,
-    seed: int,
-    budget: AlertBudget,
-    device: torch.device,
-    checkpoints: Checkpoints,
-    progress: Progress,
-) -> tuple[Group, ...]:
-    groups = []
-    for scenario in SCENARIOS_UNSEEN:
-        train, validation = (_without(part, scenario) for part in (cuts.train, cuts.validation))
-        if min(train.is_fraud.sum(), validation.is_fraud.sum(), (cuts.test.scenario == scenario).sum()) == 0:
-            continue
-        name = f"without scenario {scenario}"
-        named, stage = _renamed(progress, name), checkpoints.stage(name)
-        logit = fit_logit(inputs, train, validation, settings, seed, device, named, stage)
-        logits = logits_of(logit, cuts.test.features)
-        groups.append(by_scenario(cuts.test, scores._replace(probability=logits), budget, scenario))
+        for scenario in SCENARIOS_UNSEEN:
+            train, validation = (_without(part, scenario) for part in (cuts.train, cuts.validation))
+            if min(train.is_fraud.sum(), validation.is_fraud.sum(), (cuts.test.scenario == scenario).sum()) == 0:
+                continue
+            name = f"without scenario {scenario}"
+            named, stage = _renamed(progress, name), checkpoints.stage(name)
+            logit = fit_logit(inputs, train, validation, settings, seed, device, named, stage)
+            logits = logits_of(logit, cuts.test.features)
+            groups.append(by_scenario(cuts.test, scores._replace(probability=logits), budget, scenario))
     return tuple(groups)
 
 
