@@ -36,7 +36,8 @@ STAMP_AHEAD_MS_MAX = 3600 * 1000
 class Topic:
     """One topic's contract.
 
-    partitions: "input" means as many as the input topic has, so that a card's records stay together and in order.
+    partitions: "input" means as many as the input topic has, so that a card's records stay together and in order. "any": where
+    intake reads it and places its events anew.
     retention_ms: how long the broker keeps records; None keeps them until compaction.
     replayed: compacted, but replaced records stay for as long as `transactions` do, so that a replay finds them.
     stamped_by: whose clock a record's timestamp is. The producer's where latency counts from it, and then the broker bounds it.
@@ -48,7 +49,7 @@ class Topic:
     key: str
     written_by: str
     retention_ms: int | None
-    partitions: Literal["input", "one"] = "input"
+    partitions: Literal["input", "one", "any"] = "input"
     cleanup: Literal["delete", "compact"] = "delete"
     replayed: bool = False
     stamped_by: Literal["broker", "producer"] = "broker"

@@ -3,6 +3,7 @@
 import functools
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from models.yaml_specs import parse_yaml, read_text
 from schemas.feature_spec import FeatureSpec
@@ -69,7 +70,10 @@ def users_topic(source: SourceSpec | None) -> Topic:
             f"The source spec of {source.topic} takes the number of a row as an id, which only a file has: name a field of the "
             "records in place of `row: true`, or score files with `assay batch`."
         )
-    return TRANSACTIONS if source is None else replace(TRANSACTIONS, name=source.topic, users=True)
+    if source is None:
+        return TRANSACTIONS
+    partitions: Literal["input", "any"] = "any" if source.is_routed else "input"
+    return replace(TRANSACTIONS, name=source.topic, users=True, partitions=partitions)
 
 
 def scorer_input(source: SourceSpec | None, features: FeatureSpec) -> Topic:

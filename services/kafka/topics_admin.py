@@ -51,13 +51,17 @@ async def create_topics(kafka: KafkaSettings, topics: TopicSettings, names: Iter
     wanted = list(names)
     states = {state.name: state for state in await describe_topics(kafka, topics, wanted)}
     for topic in wanted:
-        _check_partitions(states[topic.full_name(topics.topic_prefix)], partitions(topic, topics), users=topic.users)
+        _check_partitions(states[topic.full_name(topics.topic_prefix)], topic, partitions(topic, topics))
     missing = [topic for topic in wanted if not states[topic.full_name(topics.topic_prefix)].partitions]
     created = await _create(kafka, topics, missing) if missing else set()
     if created:
         await _wait_until_visible(kafka, topics, missing)
     return [
-        CreatedTopic(name := topic.full_name(topics.topic_prefix), partitions(topic, topics), name in created)
+        CreatedTopic(
+            name := topic.full_name(topics.topic_prefix),
+            states[name].partitions or partitions(topic, topics),
+            name in created,
+        )
         for topic in wanted
     ]
 
@@ -136,16 +140,18 @@ def short_retention(topic: str, retention: Retention, needed_ms: int) -> str | N
 
 def partitions(topic: Topic, topics: TopicSettings) -> int:
     """How many a topic is created with."""
-    return topics.partitions if topic.partitions == "input" else 1
+    return 1 if topic.partitions == "one" else topics.partitions
 
 
-def _check_partitions(state: TopicState, wanted: int, *, users: bool = False) -> None:
-    if state.partitions not in (0, wanted):
-        other = "" if users else ", or choose another ASSAY_TOPIC_PREFIX"
-        raise TopicError(
-            f"Topic {state.name} has {state.partitions} partitions, not {wanted}: "
-            f"set ASSAY_PARTITIONS={state.partitions}{other}."
-        )
+def _check_partitions(state: TopicState, topic: Topic, wanted: int) -> None:
+    if topic.partitions == "any" or state.partitions in (0, wanted):
+        return
+    ways = [f"set ASSAY_PARTITIONS={state.partitions}"]
+    if not topic.users:
+        ways.append("choose another ASSAY_TOPIC_PREFIX")
+        if state.partitions < wanted:
+            ways.append("add what is missing with `assay topics create --add-partitions`")
+    raise TopicError(f"Topic {state.name} has {state.partitions} partitions, not {wanted}: {', or '.join(ways)}.")
 
 
 async def _create(kafka: KafkaSettings, topics: TopicSettings, missing: list[Topic]) -> set[str]:

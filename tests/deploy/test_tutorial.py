@@ -39,7 +39,6 @@ def test_a_first_rule_is_tried_promoted_judged_by_labels_and_taken_back(
     kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     """An analyst's morning: a deny-list, a rule in shadow, what it would have found, its precision, and the way back."""
-    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
     apart = {
         "ASSAY_TOPIC_PREFIX": topic_prefix,
         "ASSAY_GROUP": f"{topic_prefix}scorer",

@@ -101,9 +101,18 @@ def test_the_tutorials_stream_comes_with_a_wheel_and_replaces_no_file(installed:
     made = (tmp_path / "stream.py").read_text(encoding="utf-8")
     assert made == (ROOT / "docs/examples/tutorial/stream.py").read_text(encoding="utf-8")
     (tmp_path / "stream.py").write_text("mine", encoding="utf-8")
-    with pytest.raises(AssertionError, match=r"stream\.py is there already: name another file with --out\."):
+    with pytest.raises(AssertionError, match=r"stream\.py is there already: name another with --out\."):
         assay(installed, tmp_path, "example")
     assert (tmp_path / "stream.py").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_demos_bundle_comes_with_a_wheel_and_its_key_verifies_it(installed: Path, tmp_path: Path) -> None:
+    """So that pages which begin with a bundle can be typed without a checkout."""
+    assay(installed, tmp_path, "example", "bundle")
+    assert "digest" in assay(installed, tmp_path, "bundle", "verify", "demo/fraud", "--key", "demo/demo.pub")
+    assert "bytes" in assay(installed, tmp_path, "features", "explain", "demo/features.yaml")
+    with pytest.raises(AssertionError, match=r"demo is there already: name another with --out\."):
+        assay(installed, tmp_path, "example", "bundle")
 
 
 def shipped(installed: Path, folder: Path) -> Path:

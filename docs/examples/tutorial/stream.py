@@ -56,7 +56,9 @@ async def send(found: list[dict[str, Any]], topic: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=brokers)
     await admin.start()
     if topic not in await admin.list_topics():
-        await admin.create_topics([NewTopic(topic, num_partitions=4, replication_factor=1)])
+        # so that no record can be dated far ahead
+        bounded = {"message.timestamp.after.max.ms": "3600000"}
+        await admin.create_topics([NewTopic(topic, num_partitions=4, replication_factor=1, topic_configs=bounded)])
     await admin.close()
     producer = AIOKafkaProducer(bootstrap_servers=brokers)
     await producer.start()

@@ -17,13 +17,14 @@ from schemas.topics import APPLICATIONS
 from services.cli.operating.inputs import scoring_source
 from services.cli.operating.keying import keys
 from services.cli.operating.standing import former_logs, held_partitions, open_transactions
-from services.cli.operating.topics import wanted_topics
+from services.cli.operating.topics import wanted_topics, with_users
 from services.errors import AssayError
 from services.formats.schema_registry import SchemaRegistry
 from services.kafka.client import admin
 from services.kafka.topics_admin import (
     HOUR_MS,
     describe_topics,
+    partitions,
     read_retention,
     read_unbounded_stamps,
     short_retention,
@@ -117,20 +118,20 @@ async def _brokers() -> str:
 
 
 async def _topics() -> str:
-    topics = load(TopicSettings)
-    declared = wanted_topics()
+    topics, source = load(TopicSettings), scoring_source()
+    declared = with_users(wanted_topics(), source)
     states = await describe_topics(load(KafkaSettings), topics, declared)
     missing = [state.name for state in states if not state.partitions]
     if missing:
-        raise AssayError(
-            f"{', '.join(missing)} {'do' if missing[1:] else 'does'} not exist: run `assay topics create`."
-        )
+        command = "assay topics create" + ("" if source is None else " --source SPEC")
+        raise AssayError(f"{', '.join(missing)} {'do' if missing[1:] else 'does'} not exist: run `{command}`.")
     for topic, state in zip(declared, states, strict=True):
-        wanted = topics.partitions if topic.partitions == "input" else 1
-        if state.partitions != wanted:
+        wanted = partitions(topic, topics)
+        if topic.partitions != "any" and state.partitions != wanted:
             raise AssayError(
                 f"{state.name} has {state.partitions} partitions, not {wanted}: set ASSAY_PARTITIONS={state.partitions}, or "
-                "give all topics the input's number, so that a card's records stay in order."
+                "give all topics the input's number (`assay topics create --add-partitions`), so that a card's records stay "
+                "in order."
             )
     return f"{len(states)}, with {topics.partitions} partitions"
 

@@ -38,10 +38,10 @@ def strimzi(
 
     settings, product = load(TopicSettings), load(ProductSettings).product
     accesses: tuple[Access, ...] = ACCESS
-    if source is not None:
-        spec = load_source(source)
+    spec = None if source is None else load_source(source)
+    if spec is not None:
         accesses = tuple(access_reading(access, spec) for access in ACCESS)
-    topics = topic_manifests(with_users(wanted_topics(), source), settings, cluster)
+    topics = topic_manifests(with_users(wanted_topics(), spec), settings, cluster)
     users = [user_manifest(access, cluster, settings.topic_prefix, product) for access in accesses]
     typer.echo(
         text([*(topics if only is not Kind.USERS else ()), *(users if only is not Kind.TOPICS else ())]), nl=False

@@ -10,8 +10,10 @@ import typer
 from services.cli.output import print_json, results
 
 if TYPE_CHECKING:
+    from schemas.source_spec import SourceSpec
     from schemas.topics import Topic
     from services.kafka.topic_configs import Difference
+    from services.settings.kafka import KafkaSettings, TopicSettings
 
 app = typer.Typer(help="The topics that schemas/topics.py declares.", no_args_is_help=True)
 
@@ -42,20 +44,32 @@ def create(
             help="Source spec: its topic, named whole, in place of `transactions`. It is made, never altered."
         ),
     ] = None,
+    add: Annotated[
+        bool,
+        typer.Option(
+            "--add-partitions",
+            help="Give existing topics of Assay's as many as ASSAY_PARTITIONS says. Kafka cannot take them away again, and "
+            "most cards begin a new history: so it asks.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     product: ProductOption = None,
     json: Json = False,
 ) -> None:
     """Create the topics that do not exist yet, and say what differs on those that do.
 
-    Needs the right to create topics, and to alter their configuration; the services do not.
+    Needs the right to create topics, and to alter them; the services do not.
     """
+    from models.sources.spec_file import load_source
     from services.kafka import topic_configs
     from services.kafka.topics_admin import create_topics
     from services.settings.kafka import KafkaSettings, TopicSettings
     from services.settings.loading import load
 
     _choose(product)
-    kafka, topics, wanted = load(KafkaSettings), load(TopicSettings), with_users(wanted_topics(), source)
+    kafka, topics = load(KafkaSettings), load(TopicSettings)
+    wanted = with_users(wanted_topics(), None if source is None else load_source(source))
+    before = _with_partitions(kafka, topics, wanted, yes=yes) if add else {}
     done = asyncio.run(create_topics(kafka, topics, wanted))
     found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
     theirs = {topic.name for topic in wanted if topic.users}
@@ -68,6 +82,7 @@ def create(
                     "name": topic.name,
                     "partitions": topic.partitions,
                     "created": topic.created,
+                    "partitions_added": topic.partitions - before.get(topic.name, topic.partitions),
                     "differs": {d.setting: [d.found, d.wanted] for d in found if d.topic == topic.name},
                     "altered": [d.setting for d in found if alter and d.alterable and d.topic == topic.name],
                     "way_back": [command for command in back if f"--entity-name {topic.name} " in command],
@@ -78,6 +93,8 @@ def create(
         return
     for topic in done:
         what = "created" if topic.created else "exists"
+        if topic.name in before:
+            what = f"had {before[topic.name]} partition{'s' * (before[topic.name] != 1)}, has more"
         results.print(f"{topic.name}: {what}, {topic.partitions} partition{'s' * (topic.partitions != 1)}")
         for difference in found:
             if difference.topic == topic.name:
@@ -90,6 +107,25 @@ def create(
         results.print("`assay topics create --alter` sets them as declared, and prints the way back.")
 
 
+def _with_partitions(
+    kafka: "KafkaSettings", topics: "TopicSettings", wanted: "tuple[Topic, ...]", *, yes: bool
+) -> dict[str, int]:
+    """Add what existing topics lack, once a person has agreed. How many those had, by name."""
+    from services.kafka.added_partitions import add_partitions, short_of_partitions
+
+    short = asyncio.run(short_of_partitions(kafka, topics, wanted))
+    if short and not yes:
+        names = ", ".join(f"{one.name} ({one.partitions})" for one in short)
+        typer.confirm(
+            f"Give {names} {topics.partitions} partitions? Kafka cannot take them away again, and the histories of most cards "
+            "begin again on another partition.",
+            abort=True,
+            err=True,
+        )
+    asyncio.run(add_partitions(kafka, topics, short))
+    return {one.name: one.partitions for one in short}
+
+
 def wanted_topics() -> "tuple[Topic, ...]":
     """Every topic of ours; with ASSAY_OUTPUT_FORMAT the typed copies, too."""
     from schemas.topics import CONVERTED, TOPICS, typed_copy
@@ -100,13 +136,12 @@ def wanted_topics() -> "tuple[Topic, ...]":
     return TOPICS if form == "json" else (*TOPICS, *(typed_copy(topic, form) for topic in CONVERTED))
 
 
-def with_users(ours: "tuple[Topic, ...]", source: Path | None) -> "tuple[Topic, ...]":
+def with_users(ours: "tuple[Topic, ...]", source: "SourceSpec | None") -> "tuple[Topic, ...]":
     """The same with the topic of a source spec in place of `transactions`. Raises SourceSpecError."""
-    from models.sources.spec_file import load_source, users_topic
+    from models.sources.spec_file import users_topic
     from schemas.topics import TRANSACTIONS
 
-    users = TRANSACTIONS if source is None else users_topic(load_source(source))
-    return tuple(users if topic is TRANSACTIONS else topic for topic in ours)
+    return tuple(users_topic(source) if topic is TRANSACTIONS else topic for topic in ours)
 
 
 def _became(difference: "Difference", *, alter: bool) -> str:

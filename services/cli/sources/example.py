@@ -1,7 +1,8 @@
-"""`assay example`: the made-up stream of the tutorial, as a file to begin with."""
+"""`assay example`: what the documentation begins with, as files: the tutorial's made-up stream, the demo's bundle."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,21 +10,66 @@ import typer
 
 EXAMPLE = "Example: assay example && python stream.py history.jsonl --days 24"
 
+KEY = "demo.pub"
+
+
+class What(StrEnum):
+    """What is written."""
+
+    STREAM = "stream"
+    BUNDLE = "bundle"
+
+
+OUT = {What.STREAM: Path("stream.py"), What.BUNDLE: Path("demo")}
+
 
 def example(
-    out: Annotated[Path, typer.Option(help="Where it is written; a file that is there stays.")] = Path("stream.py"),
+    what: Annotated[
+        What,
+        typer.Argument(
+            help="stream: the program that makes the tutorial's stream, wallets that pay merchants, with frauds. bundle: a "
+            "folder with the bundle of `assay demo`, its feature spec, and the public half of the key that signed it."
+        ),
+    ] = What.STREAM,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where it is written; what is there stays.", show_default="stream.py, or demo"),
+    ] = None,
 ) -> None:
-    """Write the program that makes the tutorial's stream: wallets that pay merchants, with frauds (docs/tutorial.md)."""
-    from models.installation import SHIPPED
+    """Write what the documentation begins with: a stream to try with (docs/tutorial.md), or a bundle (docs/first-rule.md)."""
     from services.cli.output import notes
     from services.errors import AssayError
 
-    text = (SHIPPED / "docs" / "examples" / "tutorial" / "stream.py").read_text(encoding="utf-8")
+    target = out or OUT[what]
+    write = _bundle if what is What.BUNDLE else _stream
     try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(text)
+        hint = write(target)
     except FileExistsError:
-        raise AssayError(f"{out} is there already: name another file with --out.") from None
+        raise AssayError(f"{target} is there already: name another with --out.") from None
     except OSError as error:
-        raise AssayError(f"{out} cannot be written ({error.strerror}): name another file with --out.") from None
-    notes.print(f"{out}: `python {out} --help` says what it makes.", soft_wrap=True)
+        raise AssayError(f"{target} cannot be written ({error.strerror}): name another place with --out.") from None
+    notes.print(hint, soft_wrap=True)
+
+
+def _stream(target: Path) -> str:
+    from models.installation import SHIPPED
+
+    text = (SHIPPED / "docs" / "examples" / "tutorial" / "stream.py").read_text(encoding="utf-8")
+    with target.open("x", encoding="utf-8") as file:
+        file.write(text)
+    return f"{target}: `python {target} --help` says what it makes."
+
+
+def _bundle(target: Path) -> str:
+    import shutil
+
+    from models.installation import DEPLOY
+
+    target.mkdir(parents=True)
+    shutil.copytree(DEPLOY / "bundles" / "fraud", target / "fraud")
+    shutil.copyfile(DEPLOY / "features" / "fraud.yaml", target / "features.yaml")
+    shutil.copyfile(DEPLOY / "keys" / KEY, target / KEY)
+    return (
+        f"Anyone may have its key, so it is for trying: `export ASSAY_BUNDLE={target / 'fraud'} "
+        f"ASSAY_BUNDLE_PUBLIC_KEYS={target / KEY}`."
+    )

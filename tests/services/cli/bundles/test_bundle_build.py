@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import numpy as np
 import onnx
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from models.bundle.load import load_bundle
@@ -21,18 +21,15 @@ from models.foreign import operators
 from models.foreign.new_graph import Joining
 from models.scoring.session import ModelSession
 from models.scoring.shapley import explain
-from tests.models.foreign.making import held_out, model, payments, spec, write_reference
+from tests.deploy.typed import typed
+from tests.models.foreign.making import held_out, model, spec, write_reference
 from tests.services.cli.test_app import run_main
-from tests.services.harness import payment
 
 SPEC = Path("deploy/features/fraud.yaml").resolve()
 PAGE = Path("docs/models.md").resolve()
+STREAM = Path("docs/examples/tutorial/stream.py").resolve()
+PAGE_S_MAX, LIVE_PAYMENTS = 300.0, 2 * 1200
 COMMITTED = Path("deploy/bundles/fraud").resolve()
-
-
-def blocks(language: str) -> list[str]:
-    """The page's examples in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -62,42 +59,42 @@ def build(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
 def test_the_example_of_the_page_runs_and_its_bundle_scores_payments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """docs/models.md as it stands: trained, exported, built, signed and verified; then `assay batch` scores a file with it."""
+    """docs/models.md as it stands, in the tutorial's folder; then `assay batch` scores the tutorial's stream with it."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(SPEC, "fraud.yaml")
-    data = payments()
-    columns = {f"feature_{name}": data.features[:, at] for at, name in enumerate(spec().names)}
-    pl.DataFrame({**columns, "is_fraud": data.is_fraud}).write_parquet("data.parquet")
-    (program,) = blocks("python")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (commands,) = blocks("sh")
-    for line in commands.splitlines():
-        assert run_main(monkeypatch, *shlex.split(line)[1:]) == 0, (line, capsys.readouterr().err)
-    bundle = load_bundle(Path("bundle"))
+    for name, days, seed in (("history", 24, 1), ("live", 2, 2)):
+        options = [f"{name}.jsonl", "--days", str(days), "--seed", str(seed)]
+        subprocess.run([sys.executable, str(STREAM), *options], check=True)
+    given = ["--from", "history.jsonl", "--topic", "wallet.payments"]
+    assert run_main(monkeypatch, "init", "shop", *given) == 0, capsys.readouterr().err
+    (program,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    shop = tmp_path / "shop"
+    (shop / "own.py").write_text(program)
+    typed(PAGE, shop, "127.0.0.1:1", PAGE_S_MAX)
+    bundle = load_bundle(shop / "own")
     assert bundle.manifest.score_kinds == ("classifier",)
-    assert bundle.manifest.metrics["roc_auc"] > 0.7
+    assert bundle.manifest.metrics["roc_auc"] > 0.9
     assert not [name for name in bundle.manifest.metrics if "anomaly" in name or "reconstruction" in name]
     assert b"autoencoder" not in (bundle.report or b"")
-    pl.DataFrame([payment(i, card=str(i % 7)) for i in range(100)]).write_parquet("payments.parquet")
-    monkeypatch.setenv("ASSAY_BUNDLE_PUBLIC_KEYS", "release.pub")
-    assert run_main(monkeypatch, "batch", "payments.parquet", "scores.parquet", "--bundle", "bundle") == 0
+    monkeypatch.setenv("ASSAY_BUNDLE_PUBLIC_KEYS", str(shop / "own.pub"))
+    assert run_main(monkeypatch, "batch", "live.jsonl", "scores.parquet", "--bundle", "shop/own") == 0
     scores = pl.read_parquet("scores.parquet")
-    assert len(scores) == 100
+    assert len(scores) == LIVE_PAYMENTS
     assert scores["probability"].is_between(0.0, 1.0).all()
     assert (scores["anomaly_percentile"] == 0.0).all()
     monkeypatch.setenv("ASSAY_REGISTRY_URL", (tmp_path / "registry").as_uri())
-    assert run_main(monkeypatch, "registry", "publish", "bundle") == 0
-    _reasons_add_up(ModelSession(bundle, "cpu"))
+    assert run_main(monkeypatch, "registry", "publish", "shop/own") == 0
+    rows = pl.read_parquet(shop / "held-out.parquet")
+    names = bundle.manifest.feature_spec.names
+    features = rows.select(f"feature_{name}" for name in names).to_numpy().astype(np.float32)
+    _reasons_add_up(ModelSession(bundle, "cpu"), np.ascontiguousarray(features), set(names))
 
 
-def _reasons_add_up(session: ModelSession) -> None:
+def _reasons_add_up(session: ModelSession, rows: NDArray[np.float32], names: set[str]) -> None:
     """Shapley values of any model: named features, and never of a score that it has not."""
-    rows = held_out().features
     strongest = rows[np.argsort(-session.run(rows).probability)[:5]]
     for reasons in explain(session, np.ascontiguousarray(strongest), [("probability",)] * 5):
         assert {reason.score for reason in reasons} == {"probability"}
-        assert {reason.feature for reason in reasons} <= set(spec().names)
+        assert {reason.feature for reason in reasons} <= names
 
 
 def test_the_same_build_gives_the_same_bundle(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

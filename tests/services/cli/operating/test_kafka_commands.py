@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from models.sources.spec_file import load_source
 from schemas.alert import Alert, Reason
 from schemas.credit import CreditDecision, CreditScore
 from schemas.dead_letter import DeadLetter, DeadLetterReason
@@ -14,10 +16,12 @@ from schemas.decision import Decision
 from schemas.score import Score
 from schemas.topics import TOPICS, TRANSACTIONS, source_headers
 from services.cli.app import app
+from services.cli.operating import checks
 from services.cli.operating.tail import Output
 from services.errors import AssayError
 from services.kafka.client import plain_producer, reader
-from services.settings.kafka import KafkaSettings
+from services.kafka.topics_admin import create_topics
+from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.processing import RuntimeSettings
 
 CARD = "card-abcdefgh"
@@ -103,6 +107,62 @@ def test_a_source_specs_topic_is_made_by_its_whole_name_in_place_of_transactions
     }
     assert made.keys() == {name, *(topic_prefix + topic.name for topic in TOPICS if topic is not TRANSACTIONS)}
     assert made[name]
+
+
+def test_partitions_are_added_where_a_person_agrees_and_none_is_taken_away(
+    topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the topics that have as many as the input; each way out is in the sentence that refuses."""
+    assay("topics", "create")
+    monkeypatch.setenv("ASSAY_PARTITIONS", "3")
+    assert "topics create --add-partitions" in str(CliRunner().invoke(app, ["topics", "create"]).exception)
+    add = ["topics", "create", "--add-partitions"]
+    asked = CliRunner().invoke(app, add, input="n\n")
+    assert asked.exit_code == 1
+    assert "cannot take them away" in asked.output
+    assert f"{topic_prefix}scores" not in _partitions(3)
+    done = {topic["name"]: topic["partitions_added"] for topic in json.loads(assay(*add, "--yes", "--json"))}
+    assert done == {topic_prefix + topic.name: int(topic.partitions == "input") for topic in TOPICS}
+    assert _partitions(3) == {name for name, added in done.items() if added}
+    assert "exists, 3 partitions" in assay(*add)
+    monkeypatch.setenv("ASSAY_PARTITIONS", "2")
+    fewer = str(CliRunner().invoke(app, [*add, "--yes"]).exception)
+    assert "has 3 partitions, not 2: set ASSAY_PARTITIONS=3, or choose another ASSAY_TOPIC_PREFIX." in fewer
+
+
+def _partitions(number: int) -> set[str]:
+    """Topics with so many."""
+    return {topic["name"] for topic in json.loads(assay("topics", "list", "--json")) if topic["partitions"] == number}
+
+
+@pytest.mark.parametrize("routed", [True, False])
+def test_a_users_topic_that_intake_reads_has_any_number_of_partitions_and_the_doctor_looks_for_it(
+    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, routed: bool
+) -> None:
+    """In place of `transactions`, which is not there. One that a scorer reads has as many as its outputs."""
+    name, spec = f"theirs-{topic_prefix}payments", tmp_path / "source.yaml"
+    text = Path("docs/examples/source.yaml").read_text().replace("payments.authorised.v2", name)
+    spec.write_text(text.replace("\nrouted: true\n", "\n") + ("\nrouted: true\n" if routed else ""))
+    source = load_source(spec)
+    theirs = replace(TRANSACTIONS, name=name, users=True)
+    asyncio.run(create_topics(KafkaSettings(bootstrap=kafka_bootstrap), TopicSettings(partitions=3), [theirs]))
+    create = ["topics", "create", "--source", str(spec)]
+    monkeypatch.setattr(checks, "scoring_source", lambda: source)
+    if not routed:
+        refused = str(CliRunner().invoke(app, create).exception)
+        assert refused == f"Topic {name} has 3 partitions, not 2: set ASSAY_PARTITIONS=3."
+        monkeypatch.setenv("ASSAY_PARTITIONS", "4")
+        theirs_alone = str(CliRunner().invoke(app, [*create, "--add-partitions", "--yes"]).exception)
+        assert theirs_alone.startswith(
+            f"{name} is your own and has 3 partitions, not 4: give it as many by your Kafka's"
+        )
+        monkeypatch.setenv("ASSAY_PARTITIONS", "3")
+    made = {topic["name"]: topic["partitions"] for topic in json.loads(assay(*create, "--json"))}
+    assert made[name] == 3
+    assert made[f"{topic_prefix}scores"] == (2 if routed else 3)
+    assert f"{topic_prefix}transactions" not in made
+    found = {c["check"]: c for c in json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)}
+    assert found["topics"]["ok"], found["topics"]
 
 
 def test_tail_masks_card_ids_unless_told_otherwise(kafka_bootstrap: str, topic_prefix: str) -> None:

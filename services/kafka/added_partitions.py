@@ -1,0 +1,82 @@
+"""More partitions for existing topics, where a person asks for them: Kafka cannot take them away again."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from aiokafka.admin import NewPartitions
+from aiokafka.errors import BrokerResponseError, KafkaError
+
+from schemas.topics import APPLICATIONS, ENTITY_EVENTS, ENTITY_FEATURES, EVENTS, TRANSACTIONS, Topic
+from services.kafka.client import admin, retry_transient
+from services.kafka.preflight import why_unreachable
+from services.kafka.topics_admin import POLL_INTERVAL_S, VISIBLE_TIMEOUT_S, TopicError, describe_topics, partitions
+from services.settings.kafka import KafkaSettings, TopicSettings
+
+INPUTS = (TRANSACTIONS, APPLICATIONS, EVENTS, ENTITY_EVENTS, ENTITY_FEATURES)
+"""They come last, so that the first record of a new partition finds outputs with one of its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """An existing topic with fewer partitions than wanted."""
+
+    topic: Topic
+    name: str
+    partitions: int
+    wanted: int
+
+
+async def short_of_partitions(kafka: KafkaSettings, topics: TopicSettings, names: Iterable[Topic]) -> list[Short]:
+    """Those of ours that exist with fewer than wanted. Raises TopicError where the user's own topic is one of them."""
+    declared = list(names)
+    found = []
+    for topic, state in zip(declared, await describe_topics(kafka, topics, declared), strict=True):
+        wanted = partitions(topic, topics)
+        if topic.partitions == "any" or not 0 < state.partitions < wanted:
+            continue
+        if topic.users:
+            raise TopicError(
+                f"{state.name} is your own and has {state.partitions} partitions, not {wanted}: give it as many by your "
+                f"Kafka's own tools first, or set ASSAY_PARTITIONS={state.partitions}."
+            )
+        found.append(Short(topic, state.name, state.partitions, wanted))
+    return found
+
+
+async def add_partitions(kafka: KafkaSettings, topics: TopicSettings, wanted: Sequence[Short]) -> None:
+    """Give each what it lacks, outputs before inputs. Raises TopicError where the broker refuses."""
+    inputs = [short for short in wanted if short.topic in INPUTS]
+    for part in ([short for short in wanted if short not in inputs], inputs):
+        if part:
+            await _add(kafka, part)
+            await _wait_until_visible(kafka, topics, part)
+
+
+async def _add(kafka: KafkaSettings, wanted: Sequence[Short]) -> None:
+    client = admin(kafka)
+    numbers = {short.name: NewPartitions(short.wanted) for short in wanted}
+    try:
+        await client.start()
+        await retry_transient(lambda: client.create_partitions(numbers))
+    except BrokerResponseError as error:
+        raise TopicError(
+            f"Partitions could not be added ({str(error).rstrip('.')}): the same command again adds what is missing."
+        ) from None
+    except KafkaError as error:
+        raise TopicError(await why_unreachable(kafka, error)) from None
+    finally:
+        await client.close()
+
+
+async def _wait_until_visible(kafka: KafkaSettings, topics: TopicSettings, wanted: Sequence[Short]) -> None:
+    """Kafka answers before its brokers know."""
+    declared = [short.topic for short in wanted]
+    try:
+        async with asyncio.timeout(VISIBLE_TIMEOUT_S):
+            while await short_of_partitions(kafka, topics, declared):  # noqa: ASYNC110
+                await asyncio.sleep(POLL_INTERVAL_S)
+    except TimeoutError:
+        raise TopicError(
+            f"Kafka did not show the added partitions within {VISIBLE_TIMEOUT_S:.0f} s: check its brokers."
+        ) from None
