@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,12 @@ SHIPPED = _IN_WHEEL if _IN_WHEEL.is_dir() else _CHECKOUT
 
 DEPLOY = SHIPPED / "deploy"
 
+_CALLED_OTHERWISE = {
+    "argon2": "argon2-cffi", "faust": "faust-streaming", "google": "protobuf", "grpc": "grpcio", "jwt": "pyjwt",
+    "sklearn": "scikit-learn",
+}  # fmt: skip
+"""Modules whose distribution has another name."""
+
 
 @functools.cache
 def install_command(extra: str) -> str:
@@ -29,6 +36,32 @@ def install_command(extra: str) -> str:
         return f"pip install '{DISTRIBUTION}[{extra}]'"
     editable = "--editable " if came_from.get("dir_info", {}).get("editable") else ""
     return f"pip install {editable}'{unquote(url.path)}[{extra}]'"
+
+
+def missing(error: ModuleNotFoundError) -> str | None:
+    """The sentence about a library that an extra would bring, where no command has one of its own; None for anything else."""
+    module = (error.name or "").partition(".")[0]
+    if extra := _extra_with(module):
+        return f"This needs {module}, which is not installed: {install_command(extra)}."
+    return None
+
+
+def _extra_with(module: str) -> str | None:
+    """The first extra that brings a library, by what this installation says that it requires."""
+    wanted = _plain(_CALLED_OTHERWISE.get(module, module))
+    try:
+        requirements = distribution(DISTRIBUTION).requires or []
+    except PackageNotFoundError:
+        return None
+    for requirement in requirements:
+        name, extra = re.match(r"[\w.-]+", requirement), re.search(r"extra == ['\"]([\w-]+)", requirement)
+        if name and extra and extra[1] != "dev" and _plain(name[0]) == wanted:
+            return extra[1]
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def lacking(what: str, error: ImportError, extra: str) -> str:

@@ -55,7 +55,8 @@ def read_text(path: Path, what: str, error: type[ValueError]) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as found:
-        raise error(f"{path} cannot be read ({found}); give the path of {what} in YAML.") from None
+        why = getattr(found, "strerror", None) or found
+        raise error(f"{path} cannot be read ({why}): give the path of {what} in YAML.") from None
 
 
 def parse_yaml(

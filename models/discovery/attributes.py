@@ -8,7 +8,7 @@ from models.discovery.columns import Column
 from models.discovery.draft import Fields, Guess, Question, described
 from models.discovery.seen import Seen
 from models.discovery.times import written_time
-from models.files.months import without_accents
+from models.files.accents import without_accents
 from schemas.paths import parts
 from schemas.source_spec import ATTRIBUTES_MAX, OWN_NAMES, EventFields
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from models.discovery import vocabulary
-from models.files.months import without_accents
+from models.files.accents import without_accents
 from schemas.paths import PARTS_MAX, Parts, parts, shown
 from schemas.privacy import is_card_number
 

@@ -1,9 +1,8 @@
 """Months as words, in the languages of western Europe: each word here is one month in all of them."""
 
-import re
-import unicodedata
-
 import polars as pl
+
+from models.files.accents import without_accents
 
 _WORDS = (
     ("jan", "january", "januar", "janvier", "enero", "ene", "gennaio", "gen", "januari", "janeiro"),
@@ -70,8 +69,3 @@ def months_as_numbers(text: pl.Series) -> pl.Series:
 def plain(word: str) -> str:
     """Lower case, without accents: `Février` and `fevrier` are one word."""
     return without_accents(word.lower())
-
-
-def without_accents(text: str) -> str:
-    """The letters alone: ä as a, é as e."""
-    return re.sub(r"[\u0300-\u036f]", "", unicodedata.normalize("NFD", text))

@@ -155,6 +155,13 @@ def _status() -> int | str | None:
         if error.errno not in UNWRITABLE:
             raise
         return _unwritten(error)
+    except ModuleNotFoundError as error:
+        from models.installation import missing
+
+        if (sentence := missing(error)) is None:
+            raise
+        print(f"assay: {sentence}", file=sys.stderr)
+        return MISTAKE
     except Exception as error:
         if not _is_sentence(error):
             raise

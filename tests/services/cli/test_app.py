@@ -1,5 +1,6 @@
 """The command line's root: help, one sentence for a mistake, exit statuses."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Coroutine
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from services.cli import app as root
 from services.cli.app import app
 
+ROOT = Path(__file__).parents[3]
 COMMANDS = [
     ["demo"],
     ["broker", "start"],
@@ -99,6 +101,39 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+WITHOUT_FILES = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "polars":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+sys.argv[0] = "assay"
+from services.cli.app import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "sentence"),
+    [
+        ("init shop --from some.topic", "Kafka at 127.0.0.1:1 does not answer"),
+        ("source infer some.topic", "Kafka at 127.0.0.1:1 does not answer"),
+        ("init shop --from some.csv", "Files need polars, which is not installed: pip install "),
+        ("source check no.yaml", "no.yaml cannot be read (No such file or directory): give the path of a source spec"),
+    ],
+)
+def test_a_topic_is_looked_at_without_the_extra_for_files_and_a_file_asks_for_it(
+    tmp_path: Path, command: str, sentence: str
+) -> None:
+    """As the first page installs it."""
+    environment = {**os.environ, "ASSAY_KAFKA_BOOTSTRAP": "127.0.0.1:1", "PYTHONPATH": str(ROOT)}
+    program = [sys.executable, "-c", WITHOUT_FILES, *command.split()]
+    done = subprocess.run(program, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"assay: {sentence}"), done.stderr
 
 
 def test_a_wrong_setting_is_one_sentence_and_status_2(
