@@ -1,5 +1,6 @@
 """python -m services.entities: wiring only. Settings come from the environment (docs/settings.md)."""
 
+import structlog
 from aiokafka import TopicPartition
 
 from models.bundle.files import BundleError
@@ -31,6 +32,8 @@ from services.settings.profiler import ProfilerSettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_bundles import advice, check_product, scoring_bundle
 
+log = structlog.get_logger(__name__)
+
 
 async def start(*, only_stages: bool = False) -> None:
     """Read settings and the bundle's feature spec, work source, labels and `entity-events` until asked to stop.
@@ -45,6 +48,7 @@ async def start(*, only_stages: bool = False) -> None:
     limits = Limits.of(runtime, scorer)
     chain, source = scoring_chain(scorer, topics.topic_prefix, entities.ids_max)
     letters = DeadLetterWriter(privacy_key(runtime), Origins.of([source, ENTITY_EVENTS], topics.topic_prefix))
+    log.info("kernels.compiling")
     for name in chain.stages:
         warm(derived(chain.spec, name))
     warm_duplicates()

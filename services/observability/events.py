@@ -41,6 +41,7 @@ EVENTS = {
     "http.request_failed": "A request to /metrics or a probe ended in an error, most often the client's.",
     "kafka.may_forget_commits": "Brokers are Kafka 4.3 or later: 4.3.0 to 4.4.0 can lose a commit (docs/guarantees.md).",
     "topic.partitions_added": "The input has more partitions: cards that moved have an empty history where they are now.",
+    "kernels.compiling": "Features' code is compiled before the first record: a minute at a first start, else it is cached.",
     "log.accepted": "An input topic that was made again is scored from its first record, since ASSAY_ACCEPTED_LOGS names it.",
     "log.replaced": "An input topic was deleted and made again: nothing of the new log is scored until a person accepts it.",
     "model.challenger": "A bundle scores as challenger from the next batch on.",

@@ -61,6 +61,7 @@ async def start() -> None:
     warn_unsigned(bundles, metrics)
     loader = Loader(scorer, bundles, metrics)
     model = loader.first()
+    log.info("kernels.compiling")
     warm(model.feature_spec)
     warm_duplicates()
     warm_batches()
