@@ -27,7 +27,12 @@ ANSWER_S_MAX = 10.0
 
 
 @app.command(epilog="Example: assay held show")
-def show(at: At = None, ca: Ca = None, json: Json = False) -> None:
+def show(
+    at: At = None,
+    ca: Ca = None,
+    rows: Annotated[int, typer.Option(min=1, help="Records to show of each partition; --json has up to 1,000.")] = 10,
+    json: Json = False,
+) -> None:
     """Show which partitions are held, and what is wrong with the records: position and reason, never a payload."""
     from rich.table import Table
 
@@ -40,10 +45,14 @@ def show(at: At = None, ca: Ca = None, json: Json = False) -> None:
     for one in held:
         offsets = f"offsets {one['first_offset']} to {one['last_offset']}"
         results.print(shown(f"{one['partition']}, {offsets}: {one['cause']}"))
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in one["reasons"].items())
+        results.print(shown(f"of {one['records']:,} records {counts}"))
         table = Table("offset", "reason", "detail", box=None)
-        for fault in one["faults"]:
+        for fault in one["faults"][:rows]:
             table.add_row(*map(shown, (str(fault["offset"]), fault["reason"], fault["detail"])))
         results.print(table)
+        if (more := sum(one["reasons"].values()) - rows) > 0:
+            results.print(f"and {more:,} more: --rows, or --json")
 
 
 @app.command("let-through", epilog="Example: assay held let-through transactions-3")
@@ -113,4 +122,5 @@ def _ask(at: str | None, ca: Path | None, body: bytes | None = None) -> Any:
         raise AssayError(f"{url} refuses ({error.code}): {why}. See `assay held --help`.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
+        reason = getattr(reason, "strerror", None) or reason
         raise AssayError(f"{url} does not answer ({reason}): name the process with --at http://host:port.") from None

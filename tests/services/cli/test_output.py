@@ -110,6 +110,8 @@ def views(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
                 "first_offset": 1,
                 "last_offset": 2,
                 "cause": text,
+                "records": 2,
+                "reasons": {text: 1},
                 "faults": [{"offset": 1, "reason": text, "detail": text}],
             },
         ],
