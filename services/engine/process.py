@@ -216,16 +216,22 @@ def _dependencies(
         key = None if secret is None else partition_key(secret.get_secret_value().encode(), f"{runtime.group}/{name}")
         return SnapshotStore(open_storage(runtime.snapshot_url, runtime.group, name), state_key, log_id, key)
 
+    async def count_outputs() -> None:
+        found = await _partitions(kafka, environment.topics, service.outputs)
+        partitions.update(found)
+        outputs.update(found)
+
     prefix = environment.topics.topic_prefix
     inputs = [topic.full_name(prefix) for topic in service.sources]
     sources = {name: partitions[name] for name in inputs}
+    outputs = {prefix + topic.name: partitions[prefix + topic.name] for topic in service.outputs}
 
     return WorkerDependencies(
         consumer=consumer,
         make_delivery=make_delivery,
         make_processor=service.make_processor,
         make_snapshots=make_snapshots,
-        outputs={prefix + topic.name: partitions[prefix + topic.name] for topic in service.outputs},
+        outputs=outputs,
         logs=identities(consumer, sources, runtime.group, environment.metrics, runtime.request_timeout_s),
         pacer=Pacer(runtime.pace),
         metrics=environment.metrics,
@@ -233,6 +239,7 @@ def _dependencies(
         tracing=create(runtime, environment.metrics),
         waits_for=service.waits_for,
         shared=shared,
+        count_outputs=count_outputs,
     )
 
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
@@ -75,6 +75,10 @@ class MakeSnapshots(Protocol):
         """log_id: whose fold the states are."""
 
 
+async def _counted() -> None:
+    """For outputs whose number stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerDependencies:
     """What a worker is made of; the composition root chooses."""
@@ -96,6 +100,8 @@ class WorkerDependencies:
     """What outside of Kafka keeps the partitions from moving, in a sentence; the process then waits, and does not end."""
     shared: ProcessTransactions | None = None
     """Where the partitions share their transactions."""
+    count_outputs: Callable[[], Awaitable[None]] = _counted
+    """Ask again how many partitions the outputs have: they grow with the input, and an output lies on its input's number."""
 
 
 class PartitionWorker:
@@ -206,6 +212,8 @@ class PartitionWorker:
     async def _session(self) -> None:
         """From a fresh producer to the next fault, or to the end."""
         self.phase = "starting"
+        if self._dependencies.logs.added(self.source):
+            await self._dependencies.count_outputs()
         delivery = self._dependencies.make_delivery(self.source)
         try:
             self._dependencies.metrics.producers.labels("restart" if self._failures else "assignment").inc()

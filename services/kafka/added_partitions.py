@@ -4,17 +4,21 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions
 from aiokafka.errors import BrokerResponseError, KafkaError
 
 from schemas.topics import APPLICATIONS, ENTITY_EVENTS, ENTITY_FEATURES, EVENTS, TRANSACTIONS, Topic
-from services.kafka.client import admin, retry_transient
+from services.kafka.client import admin, reader, retry_transient
 from services.kafka.preflight import why_unreachable
 from services.kafka.topics_admin import POLL_INTERVAL_S, VISIBLE_TIMEOUT_S, TopicError, describe_topics, partitions
 from services.settings.kafka import KafkaSettings, TopicSettings
 
 INPUTS = (TRANSACTIONS, APPLICATIONS, EVENTS, ENTITY_EVENTS, ENTITY_FEATURES)
 """They come last, so that the first record of a new partition finds outputs with one of its number."""
+
+PLACED = (EVENTS, ENTITY_EVENTS)
+"""Our own services place ids on them by their number, and every hop is checked by it: once they have records it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,10 @@ class Short:
 
 
 async def short_of_partitions(kafka: KafkaSettings, topics: TopicSettings, names: Iterable[Topic]) -> list[Short]:
-    """Those of ours that exist with fewer than wanted. Raises TopicError where the user's own topic is one of them."""
+    """Those of ours that exist with fewer than wanted.
+
+    Raises TopicError where one of them is the user's own, or holds records by its number of partitions.
+    """
     declared = list(names)
     found = []
     for topic, state in zip(declared, await describe_topics(kafka, topics, declared), strict=True):
@@ -41,7 +48,29 @@ async def short_of_partitions(kafka: KafkaSettings, topics: TopicSettings, names
                 f"Kafka's own tools first, or set ASSAY_PARTITIONS={state.partitions}."
             )
         found.append(Short(topic, state.name, state.partitions, wanted))
+    await _check_unused(kafka, [short for short in found if short.topic in PLACED])
     return found
+
+
+async def _check_unused(kafka: KafkaSettings, wanted: Sequence[Short]) -> None:
+    sources = {TopicPartition(short.name, number): short for short in wanted for number in range(short.partitions)}
+    if not sources:
+        return
+    consumer = reader(kafka)
+    try:
+        await consumer.start()
+        consumer.assign(list(sources))
+        ends = await consumer.end_offsets(list(sources))
+    except KafkaError as error:
+        raise TopicError(await why_unreachable(kafka, error)) from None
+    finally:
+        await consumer.stop()
+    for source, short in sources.items():
+        if ends[source]:
+            raise TopicError(
+                f"{short.name} has records, whose ids lie where its {short.partitions} partitions put them, so it cannot have "
+                f"more: keep ASSAY_PARTITIONS={short.partitions}, or begin again under another ASSAY_TOPIC_PREFIX."
+            )
 
 
 async def add_partitions(kafka: KafkaSettings, topics: TopicSettings, wanted: Sequence[Short]) -> None:
@@ -74,9 +103,14 @@ async def _wait_until_visible(kafka: KafkaSettings, topics: TopicSettings, wante
     declared = [short.topic for short in wanted]
     try:
         async with asyncio.timeout(VISIBLE_TIMEOUT_S):
-            while await short_of_partitions(kafka, topics, declared):  # noqa: ASYNC110
+            while not await _all_there(kafka, topics, declared):  # noqa: ASYNC110
                 await asyncio.sleep(POLL_INTERVAL_S)
     except TimeoutError:
         raise TopicError(
             f"Kafka did not show the added partitions within {VISIBLE_TIMEOUT_S:.0f} s: check its brokers."
         ) from None
+
+
+async def _all_there(kafka: KafkaSettings, topics: TopicSettings, declared: Sequence[Topic]) -> bool:
+    states = await describe_topics(kafka, topics, declared)
+    return all(state.partitions >= partitions(topic, topics) for topic, state in zip(declared, states, strict=True))

@@ -93,9 +93,8 @@ def create(
         return
     for topic in done:
         what = "created" if topic.created else "exists"
-        if topic.name in before:
-            what = f"had {before[topic.name]} partition{'s' * (before[topic.name] != 1)}, has more"
-        results.print(f"{topic.name}: {what}, {topic.partitions} partition{'s' * (topic.partitions != 1)}")
+        more = f", {topic.partitions - before[topic.name]} of them added" if topic.name in before else ""
+        results.print(f"{topic.name}: {what}, {topic.partitions} partition{'s' * (topic.partitions != 1)}{more}")
         for difference in found:
             if difference.topic == topic.name:
                 results.print(f"  {difference}{_became(difference, alter=alter)}")

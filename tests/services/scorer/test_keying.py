@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.partitioner import DefaultPartitioner
 from typer.testing import CliRunner
 
@@ -112,16 +111,18 @@ async def test_records_keyed_by_card_through_kafkas_default_partitioner_are_not_
 
 
 @pytest.mark.slow
-async def test_where_partitions_are_added_a_card_belongs_where_the_new_number_puts_it(keyed: Stream) -> None:
-    """A producer that still counts four is counted; one that counts six is not; cards that moved are split."""
+async def test_where_partitions_are_added_a_card_belongs_where_the_new_number_puts_it(
+    keyed: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A producer that still counts four is counted; one that counts six is not; cards that moved are split. Outputs of a
+    new partition lie on the one of its number, which they gained while the scorer ran."""
     scorer = keyed.scorer(ASSAY_SESSION_TIMEOUT_S="6")
     before = await send(keyed, [murmur2])
     await keyed.caught_up([scorer])
     assert scorer.metric("assay_misplaced_records_total") == 0
-    client = AIOKafkaAdminClient(bootstrap_servers=keyed.bootstrap)
-    await client.start()
-    await client.create_partitions({f"{keyed.prefix}transactions": NewPartitions(6)})
-    await client.close()
+    monkeypatch.setenv("ASSAY_PARTITIONS", "6")
+    done = await asyncio.to_thread(CliRunner().invoke, app, ["topics", "create", "--add-partitions", "--yes"])
+    assert done.exit_code == 0, (done.output, done.exception)
     await until(lambda: "topic.partitions_added" in scorer.log(), scorer)
     stale = await send(keyed, [murmur2], first=10)
     keyed.partitions = 6
@@ -130,6 +131,7 @@ async def test_where_partitions_are_added_a_card_belongs_where_the_new_number_pu
     await until(lambda: scorer.metric("assay_records_total") == len(before + stale + moved), scorer)
     await until(lambda: scorer.metric("assay_misplaced_records_total") == astray, scorer)
     verdict = await keyed.verdict()
+    assert (verdict.missing, verdict.duplicate, verdict.out_of_order) == (0, 0, 0), verdict
     assert verdict.split_subjects == sum(murmur2(card.encode(), 4) != murmur2(card.encode(), 6) for card in CARDS)
 
 

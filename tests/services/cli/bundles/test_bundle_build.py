@@ -85,7 +85,7 @@ def test_the_example_of_the_page_runs_and_its_bundle_scores_payments(
     assert run_main(monkeypatch, "registry", "publish", "shop/own") == 0
     rows = pl.read_parquet(shop / "held-out.parquet")
     names = bundle.manifest.feature_spec.names
-    features = rows.select(f"feature_{name}" for name in names).to_numpy().astype(np.float32)
+    features = rows.select(names).to_numpy().astype(np.float32)
     _reasons_add_up(ModelSession(bundle, "cpu"), np.ascontiguousarray(features), set(names))
 
 
