@@ -60,6 +60,8 @@ async def keys() -> str:
 
 async def _misplaced(kafka: KafkaSettings, topic: Topic, name: str, partitions: int) -> tuple[int, int]:
     """Of the newest records of a topic that can be read: how many, and how many do not lie where they belong."""
+    if not partitions:  # of a source of the user's own
+        return 0, 0
     sources = [TopicPartition(name, number) for number in range(partitions)]
     looked = misplaced = 0
     consumer = reader(kafka)
