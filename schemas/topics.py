@@ -37,7 +37,7 @@ class Topic:
     """One topic's contract.
 
     partitions: "input" means as many as the input topic has, so that a card's records stay together and in order. "any": where
-    intake reads it and places its events anew.
+    intake reads it and places its events again.
     retention_ms: how long the broker keeps records; None keeps them until compaction.
     replayed: compacted, but replaced records stay for as long as `transactions` do, so that a replay finds them.
     stamped_by: whose clock a record's timestamp is. The producer's where latency counts from it, and then the broker bounds it.

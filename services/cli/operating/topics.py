@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from schemas.source_spec import SourceSpec
     from schemas.topics import Topic
     from services.kafka.topic_configs import Difference
+    from services.kafka.topics_admin import CreatedTopic
     from services.settings.kafka import KafkaSettings, TopicSettings
 
 app = typer.Typer(help="The topics that schemas/topics.py declares.", no_args_is_help=True)
@@ -71,9 +72,8 @@ def create(
     wanted = with_users(wanted_topics(), None if source is None else load_source(source))
     before = _with_partitions(kafka, topics, wanted, yes=yes) if add else {}
     done = asyncio.run(create_topics(kafka, topics, wanted))
-    found = asyncio.run(topic_configs.differences(kafka, topics, wanted))
-    theirs = {topic.name for topic in wanted if topic.users}
-    found = [difference for difference in found if difference.topic not in theirs]
+    ours = [topic for topic in wanted if not topic.users]
+    found = asyncio.run(topic_configs.differences(kafka, topics, ours))
     back = asyncio.run(topic_configs.alter(kafka, topics, wanted, found)) if alter else []
     if json:
         print_json(
@@ -91,6 +91,13 @@ def create(
             ]
         )
         return
+    _show(done, found, before, back, alter=alter)
+
+
+def _show(
+    done: "list[CreatedTopic]", found: "list[Difference]", before: dict[str, int], back: list[str], *, alter: bool
+) -> None:
+    """What became of each topic. found: what differs. before: how many partitions those had that were given more."""
     for topic in done:
         what = "created" if topic.created else "exists"
         more = f", {topic.partitions - before[topic.name]} of them added" if topic.name in before else ""
