@@ -72,8 +72,7 @@ def create(
     wanted = with_users(wanted_topics(), None if source is None else load_source(source))
     before = _with_partitions(kafka, topics, wanted, yes=yes) if add else {}
     done = asyncio.run(create_topics(kafka, topics, wanted))
-    ours = [topic for topic in wanted if not topic.users]
-    found = asyncio.run(topic_configs.differences(kafka, topics, ours))
+    found = asyncio.run(topic_configs.differences(kafka, topics, [topic for topic in wanted if not topic.users]))
     back = asyncio.run(topic_configs.alter(kafka, topics, wanted, found)) if alter else []
     if json:
         print_json(
