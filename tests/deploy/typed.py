@@ -29,7 +29,7 @@ def typed(page: Path, folder: Path, bootstrap: str, seconds_max: float, **enviro
     }
     script = folder / "typed.sh"
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))
-    script.write_text("set -ex\ntrap 'kill $(jobs -p) 2> /dev/null; wait' EXIT\n" + "".join(blocks))
+    script.write_text("set -ex\ntrap 'kill $(jobs -p) 2> /dev/null || :; wait' EXIT\n" + "".join(blocks))
     done = subprocess.run(
         ["bash", str(script)],
         cwd=folder, env=variables, capture_output=True, text=True, timeout=seconds_max, check=False,
