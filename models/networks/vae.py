@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.networks.likelihood import MixedLikelihood
+from models.networks.rarity import Rarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,11 @@ def _stack(widths: tuple[int, ...]) -> nn.ModuleList:
 class Vae(nn.Module):
     """Encoder, two heads and decoder, for inputs in [0, 1].
 
-    A sigmoid is behind it, or mixed likelihoods, whose outputs it then has.
+    A sigmoid is behind it, or mixed likelihoods, whose outputs it then has. rarity: the scale on which features' errors count,
+    once it is fitted on what the fit has left.
     """
+
+    rarity: Rarity | None = None
 
     def __init__(self, shape: VaeShape = REFERENCE, likelihood: MixedLikelihood | None = None) -> None:
         super().__init__()
@@ -74,6 +78,16 @@ class Vae(nn.Module):
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """The reconstruction from the latent's mean: no draw, so the same input always gives the same error."""
         return self.decode(self.encode(inputs)[0])
+
+    @property
+    def by_feature(self) -> bool:
+        """Whether `judged` is in nats of each feature, not squared errors of each bin."""
+        return self.likelihood is not None or self.rarity is not None
+
+    def judged(self, inputs: Tensor) -> Tensor:
+        """What a row's reconstruction error is the mean of: float32[n, inputs] squared errors, or float32[n, F] nats."""
+        found = (self.reconstruct(inputs) - inputs) ** 2 if self.likelihood is None else self.nats(inputs)
+        return found if self.rarity is None else self.rarity(found)
 
     def nats(self, inputs: Tensor) -> Tensor:
         """float32[n, F]: how unexpected each feature is, by the mixed likelihoods and the latent's mean."""

@@ -19,6 +19,7 @@ from models.bundle.graph_trees import DOMAIN, OPERATOR, VERSION
 from models.networks.classifier import Ensemble, Network
 from models.networks.encoding import DEVIATIONS_MAX
 from models.networks.fused import Calibration, Fused
+from models.networks.rarity import Rarity
 from models.scoring.golden import TOLERANCE as GOLDEN_TOLERANCE
 from models.training.export_likelihood import nats
 from models.training.export_trees import attributes_of
@@ -144,15 +145,8 @@ def _autoencoder(graph: Graph, model: Fused, encoded: str) -> None:
     hidden = graph.relu_stack(model.vae.encoder, encoded, "encoder")
     hidden = graph.relu_stack(model.vae.decoder, graph.linear(model.vae.mean, hidden, "latent"), "decoder")
     outputs = graph.linear(model.vae.output, hidden, "reconstruction.logit")
-    if model.vae.likelihood is not None:
-        errors = nats(graph, model.vae.likelihood, encoded, outputs, "feature_errors")
-        judged, count = errors, model.bin_share.shape[1]
-    else:
-        reconstruction = graph.node("Sigmoid", [outputs], "reconstruction")
-        residual = graph.node("Sub", [reconstruction, encoded], "residual")
-        judged = graph.node("Mul", [residual, residual], "squared_errors")
-        graph.node("MatMul", [judged, graph.weight("bin.share", model.bin_share)], "feature_errors")
-        count = len(model.inputs.encode.feature)
+    judged = _judged(graph, model, encoded, outputs)
+    count = model.bin_share.shape[1] if model.vae.by_feature else len(model.inputs.encode.feature)
     mean = graph.weight("bin.mean", np.full((count, 1), 1 / count, np.float32))
     error = graph.node("MatMul", [judged, mean], "error.column")
     graph.node("Squeeze", [error, "axis"], "reconstruction_error")
@@ -166,6 +160,28 @@ def _autoencoder(graph: Graph, model: Fused, encoded: str) -> None:
     graph.node(
         "Squeeze", [graph.node("Clip", [sums, "zero", hundred], "percentile.column"), "axis"], "anomaly_percentile"
     )
+
+
+def _judged(graph: Graph, model: Fused, encoded: str, outputs: str) -> str:
+    """What the row's error is the mean of, with the output `feature_errors` on the way."""
+    likelihood, rarity = model.vae.likelihood, model.vae.rarity
+    last = "feature_errors" if rarity is None else "feature_errors.before"
+    if likelihood is not None:
+        judged = errors = nats(graph, likelihood, encoded, outputs, last)
+    else:
+        reconstruction = graph.node("Sigmoid", [outputs], "reconstruction")
+        residual = graph.node("Sub", [reconstruction, encoded], "residual")
+        judged = graph.node("Mul", [residual, residual], "squared_errors")
+        errors = graph.node("MatMul", [judged, graph.weight("bin.share", model.bin_share)], last)
+    return judged if rarity is None else _rarity(graph, rarity, errors, "feature_errors")
+
+
+def _rarity(graph: Graph, rarity: Rarity, errors: str, output: str) -> str:
+    gathered = graph.node("Gather", [errors, graph.weight("rarity.feature", rarity.feature)], "rarity.error", axis=1)
+    above = graph.node("Sub", [gathered, graph.weight("rarity.knots", rarity.knots)], "rarity.above")
+    linear = graph.node("Mul", [above, graph.weight("rarity.inverse_step", rarity.inverse_step)], "rarity.linear")
+    passed = graph.node("Clip", [linear, "zero", "one"], "rarity.passed")
+    return graph.node("MatMul", [passed, graph.weight("rarity.nats", rarity.nats)], output)
 
 
 def largest_difference(model: Fused, content: bytes, features: NDArray[np.float32]) -> float:

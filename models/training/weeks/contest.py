@@ -33,7 +33,7 @@ from models.training.fit_classifier import (
     preset,
 )
 from models.training.fit_trees import TreeSettings, fit_trees
-from models.training.fit_vae import MIXED, VaeSettings, fit_vae, reconstruction_errors
+from models.training.fit_vae import MIXED, RARITY, VaeSettings, fit_vae, reconstruction_errors
 from models.training.fraud.feature_choice import choose_features
 from models.training.handbook.windows import Window
 from models.training.progress import silent
@@ -44,6 +44,8 @@ MEMBERS, MEMBERS_AVERAGED = "ensemble", "ensemble, averaged weights"
 REFERENCE, LOGISTIC_8 = "reference network 8-10-1", "logistic regression, the same 8"
 BLEND = "ensemble and trees"
 AUTOENCODER, MIXED_AUTOENCODER = f"autoencoder{UNSUPERVISED}", f"autoencoder, mixed likelihoods{UNSUPERVISED}"
+RARITY_AUTOENCODER = f"autoencoder, rarity of errors{UNSUPERVISED}"
+AUTOENCODERS = (AUTOENCODER, RARITY_AUTOENCODER, MIXED_AUTOENCODER)
 
 Score = NDArray[np.float32]
 
@@ -138,6 +140,7 @@ CONTESTANTS: Mapping[str, Callable[[Week], Score]] = {
     REFERENCE: _reference,
     LOGISTIC_8: lambda week: week.baseline(LOGISTIC, week.chosen),
     AUTOENCODER: partial(_autoencoder, settings=VaeSettings()),
+    RARITY_AUTOENCODER: partial(_autoencoder, settings=RARITY),
     MIXED_AUTOENCODER: partial(_autoencoder, settings=MIXED),
     ISOLATION_FOREST: partial(_unsupervised, name=ISOLATION_FOREST),
     ECOD: partial(_unsupervised, name=ECOD),

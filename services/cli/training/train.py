@@ -67,10 +67,11 @@ Classifier = Annotated[
     ),
 ]
 Vae = Annotated[
-    Literal["reference", "mixed"],
+    Literal["reference", "rarity", "mixed"],
     typer.Option(
-        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, squared errors. mixed: the same with a likelihood of each "
-        "feature's kind, where frauds show in categories."
+        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, squared errors. rarity: the same, each feature's error by how "
+        "rarely legitimate payments have one as large. mixed: with a likelihood of each feature's kind, where frauds show in "
+        "categories."
     ),
 ]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]

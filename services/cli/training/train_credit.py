@@ -43,8 +43,11 @@ Classifier = Annotated[
     typer.Option(help="reference: 8 inputs -> 10 -> 1. wide: any inputs -> 64 -> 32 -> 1."),
 ]
 Vae = Annotated[
-    Literal["reference", "mixed"],
-    typer.Option(help="reference: squared errors. mixed: a likelihood of each input's kind, categories among them."),
+    Literal["reference", "rarity", "mixed"],
+    typer.Option(
+        help="reference: squared errors. rarity: each input's error by how rarely those who repaid have one as large. "
+        "mixed: a likelihood of each input's kind, categories among them."
+    ),
 ]
 Objective = Annotated[
     str, typer.Option(help="From where on to decline: cost:FN=A,FP=B, precision:FLOOR or budget:SHARE.")
