@@ -38,8 +38,6 @@ class Vae(nn.Module):
     once it is fitted on what the fit has left.
     """
 
-    rarity: Rarity | None = None
-
     def __init__(self, shape: VaeShape = REFERENCE, likelihood: MixedLikelihood | None = None) -> None:
         super().__init__()
         self.shape = shape
@@ -49,6 +47,7 @@ class Vae(nn.Module):
         self.decoder = _stack((shape.latent, *reversed(shape.hidden)))
         self.output = nn.Linear(shape.hidden[0], likelihood.outputs if likelihood else shape.inputs)
         self.likelihood = likelihood
+        self.rarity: Rarity | None = None
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """float32[n, inputs] to mean and log-variance, float32[n, latent] each."""
