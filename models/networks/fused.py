@@ -107,8 +107,8 @@ class Fused(nn.Module):
 
     def _errors(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         """The row's, float32[n], and each feature's, float32[n, F]."""
-        judged = self.vae.judged(encoded)
-        return judged.mean(dim=1), judged if self.vae.by_feature else judged @ self.bin_share
+        error, judged = self.vae.errors(encoded)
+        return error, judged if self.vae.likelihood is not None else judged @ self.bin_share
 
     def _probability(self, logits: Tensor) -> Tensor:
         if isinstance(self.calibration, Curve):

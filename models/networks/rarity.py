@@ -1,8 +1,10 @@
-"""How rarely legitimate traffic has as large an error of a feature: in nats, whatever the size of the errors is.
+"""How rarely legitimate traffic is as far out, in nats: where its features are reconstructed to, and where its latent lies.
 
-A mean of errors is a mean of what the autoencoder reconstructs badly anyway. On the scale of rarity a feature's error counts by
-the share of legitimate rows that have one as large. ECOD asks that of the features themselves (Li et al., "ECOD: Unsupervised
-Outlier Detection Using Empirical Cumulative Distribution Functions", 2022).
+A mean of squared errors counts what the autoencoder reconstructs badly anyway, and an amount that it reconstructs well counts
+nothing, however rare it is. Here the reconstruction's displacement is measured by the covariance that it has on legitimate rows
+(Mahalanobis), and the latent's mean by its distance from the prior's, the part of the evidence lower bound that says how rare a
+row is which the decoder knows how to make. Either is put on the scale of how few legitimate rows are as far out, and the rarer
+one counts.
 """
 
 from dataclasses import dataclass
@@ -14,36 +16,46 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
-class RarityCurves:
-    """For each of F features its error to nats, linear between K knots.
+class RarityScale:
+    """What legitimate rows have. B bins of the encoding, D columns of displacement, K knots.
 
-    errors: float32[F, K], rising in each row; nats: float32[K], rising from 0, the same for all.
+    whiten: float32[B, D], residuals of bins to a displacement of unit covariance; centre: float32[D], its mean. distances:
+    float32[2, K], rising: squared distances of displacement and latent, and nats: float32[K], rising from 0, how rare each is;
+    linear between knots, and beyond the last one by `slope`, float32[2], nats for a unit of squared distance.
     """
 
-    errors: NDArray[np.float32]
+    whiten: NDArray[np.float32]
+    centre: NDArray[np.float32]
+    distances: NDArray[np.float32]
     nats: NDArray[np.float32]
+    slope: NDArray[np.float32]
 
 
 class Rarity(nn.Module):
-    """The curves as a layer without parameters, to float32[n, F] nats.
+    """The scale as a layer without parameters."""
 
-    share: float32[B, F], where errors are of bins: the matrix that takes them to their mean per feature.
-    """
-
-    def __init__(self, curves: RarityCurves, share: NDArray[np.float32] | None = None) -> None:
+    def __init__(self, scale: RarityScale) -> None:
         super().__init__()
-        features, knots = curves.errors.shape
-        errors = torch.from_numpy(curves.errors)
-        step = torch.from_numpy(np.diff(curves.nats)).repeat(features)
-        of = torch.arange(features).repeat_interleave(knots - 1)
-        self.register_buffer("share", None if share is None else torch.from_numpy(share))
-        self.register_buffer("feature", of)
-        self.register_buffer("knots", errors[:, :-1].reshape(-1))
-        self.register_buffer("inverse_step", (1.0 / (errors[:, 1:] - errors[:, :-1])).reshape(-1))
-        self.register_buffer("nats", nn.functional.one_hot(of, features).float() * step[:, None])
+        distances = torch.from_numpy(scale.distances)
+        measures, knots = distances.shape
+        self.register_buffer("whiten", torch.from_numpy(scale.whiten))
+        self.register_buffer("centre", torch.from_numpy(scale.centre))
+        self.register_buffer("measure", torch.arange(measures).repeat_interleave(knots - 1))
+        self.register_buffer("knots", distances[:, :-1].reshape(-1))
+        self.register_buffer("inverse_step", (1.0 / distances.diff(dim=1)).reshape(-1))
+        step = torch.from_numpy(np.diff(scale.nats)).repeat(measures)
+        self.register_buffer("step", nn.functional.one_hot(self.measure, measures).float() * step[:, None])
+        self.register_buffer("last", distances[:, -1].contiguous())
+        self.register_buffer("slope", torch.from_numpy(scale.slope))
 
-    def forward(self, errors: Tensor) -> Tensor:
-        """Of float32[n, B] or float32[n, F]: how far each knot is passed, times what it adds."""
-        errors = errors if self.share is None else errors @ self.share
-        passed = ((errors[:, self.feature] - self.knots) * self.inverse_step).clamp(0.0, 1.0)
-        return passed @ self.nats
+    def distances(self, residual: Tensor, latent: Tensor) -> Tensor:
+        """float32[n, 2]: squared distances of the displacement, from float32[n, B], and of the latent's mean."""
+        displacement = residual @ self.whiten - self.centre
+        return torch.stack([(displacement**2).sum(dim=1), (latent**2).sum(dim=1)], dim=1)
+
+    def forward(self, residual: Tensor, latent: Tensor) -> Tensor:
+        """float32[n], 0 or more: the rarer of both."""
+        distances = self.distances(residual, latent)
+        passed = ((distances[:, self.measure] - self.knots) * self.inverse_step).clamp(0.0, 1.0)
+        nats = passed @ self.step + torch.relu(distances - self.last) * self.slope
+        return nats[:, 1] + torch.relu(nats[:, 0] - nats[:, 1])

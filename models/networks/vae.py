@@ -34,8 +34,8 @@ def _stack(widths: tuple[int, ...]) -> nn.ModuleList:
 class Vae(nn.Module):
     """Encoder, two heads and decoder, for inputs in [0, 1].
 
-    A sigmoid is behind it, or mixed likelihoods, whose outputs it then has. rarity: the scale on which features' errors count,
-    once it is fitted on what the fit has left.
+    A sigmoid is behind it, or mixed likelihoods, whose outputs it then has. rarity: the scale of a row's error, once it is
+    fitted on what the fit has left; None has the mean as it is.
     """
 
     def __init__(self, shape: VaeShape = REFERENCE, likelihood: MixedLikelihood | None = None) -> None:
@@ -79,14 +79,19 @@ class Vae(nn.Module):
         return self.decode(self.encode(inputs)[0])
 
     @property
-    def by_feature(self) -> bool:
-        """Whether `judged` is in nats of each feature, not squared errors of each bin."""
+    def in_nats(self) -> bool:
+        """Whether a row's error is in nats, not a mean squared error."""
         return self.likelihood is not None or self.rarity is not None
 
-    def judged(self, inputs: Tensor) -> Tensor:
-        """What a row's reconstruction error is the mean of: float32[n, inputs] squared errors, or float32[n, F] nats."""
-        found = (self.reconstruct(inputs) - inputs) ** 2 if self.likelihood is None else self.nats(inputs)
-        return found if self.rarity is None else self.rarity(found)
+    def errors(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows' errors, float32[n], and squared errors of their inputs, float32[n, inputs], or nats of their features."""
+        if self.likelihood is not None:
+            nats = self.nats(inputs)
+            return nats.mean(dim=1), nats
+        latent = self.encode(inputs)[0]
+        residual = self.decode(latent) - inputs
+        squared = residual**2
+        return squared.mean(dim=1) if self.rarity is None else self.rarity(residual, latent), squared
 
     def nats(self, inputs: Tensor) -> Tensor:
         """float32[n, F]: how unexpected each feature is, by the mixed likelihoods and the latent's mean."""

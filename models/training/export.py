@@ -145,10 +145,7 @@ def _autoencoder(graph: Graph, model: Fused, encoded: str) -> None:
     hidden = graph.relu_stack(model.vae.encoder, encoded, "encoder")
     hidden = graph.relu_stack(model.vae.decoder, graph.linear(model.vae.mean, hidden, "latent"), "decoder")
     outputs = graph.linear(model.vae.output, hidden, "reconstruction.logit")
-    judged = _judged(graph, model, encoded, outputs)
-    count = model.bin_share.shape[1] if model.vae.by_feature else len(model.inputs.encode.feature)
-    mean = graph.weight("bin.mean", np.full((count, 1), 1 / count, np.float32))
-    error = graph.node("MatMul", [judged, mean], "error.column")
+    error = _row_error(graph, model, encoded, outputs)
     graph.node("Squeeze", [error, "axis"], "reconstruction_error")
     above = graph.node("Sub", [error, graph.weight("error.knots", model.error_knots)], "error.above")
     linear = graph.node("Mul", [above, graph.weight("error.inverse_step", model.inverse_error_step)], "error.linear")
@@ -162,26 +159,45 @@ def _autoencoder(graph: Graph, model: Fused, encoded: str) -> None:
     )
 
 
-def _judged(graph: Graph, model: Fused, encoded: str, outputs: str) -> str:
-    """What the row's error is the mean of, with the output `feature_errors` on the way."""
-    likelihood, rarity = model.vae.likelihood, model.vae.rarity
-    last = "feature_errors" if rarity is None else "feature_errors.before"
-    if likelihood is not None:
-        judged = errors = nats(graph, likelihood, encoded, outputs, last)
+def _row_error(graph: Graph, model: Fused, encoded: str, outputs: str) -> str:
+    """The row's error as a column, with the output `feature_errors` on the way."""
+    if model.vae.likelihood is not None:
+        judged, count = nats(graph, model.vae.likelihood, encoded, outputs, "feature_errors"), model.bin_share.shape[1]
     else:
         reconstruction = graph.node("Sigmoid", [outputs], "reconstruction")
         residual = graph.node("Sub", [reconstruction, encoded], "residual")
         judged = graph.node("Mul", [residual, residual], "squared_errors")
-        errors = graph.node("MatMul", [judged, graph.weight("bin.share", model.bin_share)], last)
-    return judged if rarity is None else _rarity(graph, rarity, errors, "feature_errors")
+        graph.node("MatMul", [judged, graph.weight("bin.share", model.bin_share)], "feature_errors")
+        count = len(model.inputs.encode.feature)
+        if model.vae.rarity is not None:
+            return _rarity(graph, model.vae.rarity, residual, model.vae.shape.latent)
+    mean = graph.weight("bin.mean", np.full((count, 1), 1 / count, np.float32))
+    return graph.node("MatMul", [judged, mean], "error.column")
 
 
-def _rarity(graph: Graph, rarity: Rarity, errors: str, output: str) -> str:
-    gathered = graph.node("Gather", [errors, graph.weight("rarity.feature", rarity.feature)], "rarity.error", axis=1)
+def _rarity(graph: Graph, rarity: Rarity, residual: str, latent: int) -> str:
+    """Both squared distances side by side, each by its curve, and the larger of the two as a column. latent: its width."""
+    white = graph.node("MatMul", [residual, graph.weight("rarity.whiten", rarity.whiten)], "rarity.white")
+    displacement = graph.node("Sub", [white, graph.weight("rarity.centre", rarity.centre)], "rarity.displacement")
+    both = graph.node("Concat", [displacement, "latent"], "rarity.both", axis=1)
+    squared = graph.node("Mul", [both, both], "rarity.squared")
+    widths = len(rarity.centre), latent
+    of_each = graph.weight("rarity.of_each", np.repeat(np.eye(2, dtype=np.float32), widths, axis=0))
+    distances = graph.node("MatMul", [squared, of_each], "rarity.distances")
+    gathered = graph.node("Gather", [distances, graph.weight("rarity.measure", rarity.measure)], "rarity.each", axis=1)
     above = graph.node("Sub", [gathered, graph.weight("rarity.knots", rarity.knots)], "rarity.above")
-    linear = graph.node("Mul", [above, graph.weight("rarity.inverse_step", rarity.inverse_step)], "rarity.linear")
+    inverse_step = graph.weight("rarity.inverse_step", rarity.inverse_step)
+    linear = graph.node("Mul", [above, inverse_step], "rarity.linear")
     passed = graph.node("Clip", [linear, "zero", "one"], "rarity.passed")
-    return graph.node("MatMul", [passed, graph.weight("rarity.nats", rarity.nats)], output)
+    inside = graph.node("MatMul", [passed, graph.weight("rarity.step", rarity.step)], "rarity.inside")
+    outside = graph.node("Sub", [distances, graph.weight("rarity.last", rarity.last)], "rarity.outside")
+    beyond = graph.node("Relu", [outside], "rarity.beyond")
+    added = graph.node("Mul", [beyond, graph.weight("rarity.slope", rarity.slope)], "rarity.added")
+    rare = graph.node("Add", [inside, added], "rarity.nats")
+    second = graph.weight("rarity.second", np.array([[0.0], [1.0]], np.float32))
+    difference = graph.weight("rarity.difference", np.array([[1.0], [-1.0]], np.float32))
+    more = graph.node("Relu", [graph.node("MatMul", [rare, difference], "rarity.less")], "rarity.more")
+    return graph.node("Add", [graph.node("MatMul", [rare, second], "rarity.of_latent"), more], "error.column")
 
 
 def largest_difference(model: Fused, content: bytes, features: NDArray[np.float32]) -> float:

@@ -27,8 +27,8 @@ class VaeSettings:
 
     beta: weight of the KL divergence, reached after `warmup_epochs`, from zero. rows_max: legitimate rows drawn to fit on.
     likelihood: squared, the reference's error of every input alike; mixed, of each feature by its kind
-    (`models.networks.likelihood`). scale: what a row's score is the mean of, errors as they are, or of each feature how rarely
-    legitimate traffic has one as large (`models.networks.rarity`).
+    (`models.networks.likelihood`). score: what a row's error is, the mean of these, or how rarely legitimate traffic is as
+    far out (`models.networks.rarity`, of squared errors alone).
     """
 
     shape: VaeShape = REFERENCE
@@ -40,19 +40,19 @@ class VaeSettings:
     patience_epochs: int = 4
     rows_max: int = 50_000
     likelihood: Literal["squared", "mixed"] = "squared"
-    scale: Literal["error", "rarity"] = "error"
+    score: Literal["mean", "rarity"] = "mean"
 
 
 MIXED = VaeSettings(likelihood="mixed", beta=1.0)
 """With a likelihood's own scale, the evidence lower bound has no other weight than 1."""
 
-RARITY = VaeSettings(scale="rarity")
-"""The reference network, fitted as ever, with another scale for its errors."""
+RARITY = VaeSettings(score="rarity")
+"""The reference network, fitted as ever, with another score."""
 
 
 def not_recorded(settings: VaeSettings) -> set[str]:
     """Fields that a manifest does not name, so that bundles of the reference keep their bytes."""
-    return {name for name in ("likelihood", "scale") if getattr(settings, name) == getattr(VaeSettings(), name)}
+    return {name for name in ("likelihood", "score") if getattr(settings, name) == getattr(VaeSettings(), name)}
 
 
 def fit_vae(
@@ -89,20 +89,20 @@ def fit_vae(
         elif epoch - best_epoch >= settings.patience_epochs:
             break
     vae.load_state_dict(best)
-    if settings.scale == "rarity":
+    if settings.score == "rarity":
         vae.rarity = _rarity(vae, held_out, encoding)
     return vae.cpu()
 
 
 def _rarity(vae: Vae, held_out: torch.Tensor, encoding: Encoding) -> Rarity:
-    """The scale that the held-out rows' errors have."""
-    share = None if vae.likelihood else encoding.bin_share
-    parts = []
+    """The scale of the held-out rows."""
+    residuals, latents = [], []
     with torch.no_grad():
         for rows in held_out.split(ROWS):
-            judged = vae.judged(rows).cpu().numpy()
-            parts.append(judged if share is None else judged @ share)
-    return Rarity(fit_rarity(np.concatenate(parts)), share)
+            latent = vae.encode(rows)[0]
+            residuals.append((vae.decode(latent) - rows).cpu().numpy())
+            latents.append(latent.cpu().numpy())
+    return Rarity(fit_rarity(encoding, np.concatenate(residuals), np.concatenate(latents)))
 
 
 def _loss(
@@ -130,9 +130,9 @@ def _held_out_error(vae: Vae, inputs: torch.Tensor) -> float:
 
 
 def reconstruction_errors(vae: Vae, inputs: torch.Tensor) -> torch.Tensor:
-    """float32[n], from encoded inputs: mean squared error of each row's reconstruction; else mean nats of its features."""
+    """float32[n], from encoded inputs: each row's mean squared error, or nats."""
     with torch.no_grad():
-        return torch.cat([vae.judged(part).mean(dim=1) for part in inputs.split(ROWS)])
+        return torch.cat([vae.errors(part)[0] for part in inputs.split(ROWS)])
 
 
 CURVE_PERCENTILES = (

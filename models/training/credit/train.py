@@ -76,7 +76,7 @@ WIDE_CLASSIFIER = ClassifierSettings(
 CREDIT_VAE = VaeSettings(epochs=40, batch_rows=256)
 CREDIT_VAES = {
     "reference": CREDIT_VAE,
-    "rarity": replace(CREDIT_VAE, scale="rarity"),
+    "rarity": replace(CREDIT_VAE, score="rarity"),
     "mixed": replace(MIXED, epochs=40, batch_rows=256),
 }
 
@@ -186,7 +186,7 @@ def train_credit(
         training=_run(
             settings, f"{source.words} {refused:,} applications were refused by the feature spec.", data, cuts
         ),
-        metrics=credit_metrics(cuts.test.is_fraud, on_test, thresholds, "nats" if model.vae.by_feature else "mse")
+        metrics=credit_metrics(cuts.test.is_fraud, on_test, thresholds, "nats" if model.vae.in_nats else "mse")
         | {LOGISTIC: logistic_precision(cuts.train, cuts.test, embedded=settings.spec.embedded)},
         files={},
     )
