@@ -19,7 +19,7 @@ from models.bundle.graph_trees import DOMAIN, OPERATOR, VERSION
 from models.networks.classifier import Ensemble, Network
 from models.networks.encoding import DEVIATIONS_MAX
 from models.networks.fused import Calibration, Fused
-from models.networks.rarity import Rarity
+from models.networks.rarity import LATENT_LESS, Rarity
 from models.scoring.golden import TOLERANCE as GOLDEN_TOLERANCE
 from models.training.export_likelihood import nats
 from models.training.export_trees import attributes_of
@@ -176,7 +176,7 @@ def _row_error(graph: Graph, model: Fused, encoded: str, outputs: str) -> str:
 
 
 def _rarity(graph: Graph, rarity: Rarity, residual: str, latent: int) -> str:
-    """Both squared distances side by side, each by its curve, and the larger of the two as a column. latent: its width."""
+    """Both squared distances side by side, each by its curve, and the rarer of the two as a column. latent: its width."""
     white = graph.node("MatMul", [residual, graph.weight("rarity.whiten", rarity.whiten)], "rarity.white")
     displacement = graph.node("Sub", [white, graph.weight("rarity.centre", rarity.centre)], "rarity.displacement")
     both = graph.node("Concat", [displacement, "latent"], "rarity.both", axis=1)
@@ -194,10 +194,12 @@ def _rarity(graph: Graph, rarity: Rarity, residual: str, latent: int) -> str:
     beyond = graph.node("Relu", [outside], "rarity.beyond")
     added = graph.node("Mul", [beyond, graph.weight("rarity.slope", rarity.slope)], "rarity.added")
     rare = graph.node("Add", [inside, added], "rarity.nats")
-    second = graph.weight("rarity.second", np.array([[0.0], [1.0]], np.float32))
-    difference = graph.weight("rarity.difference", np.array([[1.0], [-1.0]], np.float32))
-    more = graph.node("Relu", [graph.node("MatMul", [rare, difference], "rarity.less")], "rarity.more")
-    return graph.node("Add", [graph.node("MatMul", [rare, second], "rarity.of_latent"), more], "error.column")
+    first = graph.weight("rarity.first", np.array([[1.0], [0.0]], np.float32))
+    difference = graph.weight("rarity.difference", np.array([[-1.0], [1.0]], np.float32))
+    less = graph.weight("rarity.latent_less", np.float32(LATENT_LESS))
+    rarer = graph.node("Sub", [graph.node("MatMul", [rare, difference], "rarity.compared"), less], "rarity.rarer")
+    of_displacement = graph.node("MatMul", [rare, first], "rarity.of_displacement")
+    return graph.node("Add", [of_displacement, graph.node("Relu", [rarer], "rarity.more")], "error.column")
 
 
 def largest_difference(model: Fused, content: bytes, features: NDArray[np.float32]) -> float:

@@ -26,7 +26,7 @@ def columns_of(encoding: Encoding) -> NDArray[np.float64]:
 def fit_rarity(encoding: Encoding, residual: NDArray[np.float32], latent: NDArray[np.float32]) -> RarityScale:
     """The scale of legitimate rows: residuals of their encoding, float32[n, B], and their latents' means, float32[n, Z].
 
-    A row that is farther out than half of them has 0 nats, and log 2 more for each half of those.
+    The nearest of them has 0 nats, one that is farther out than half of them log 2, and so on for each half of the others.
     """
     columns = columns_of(encoding)
     displacement = residual.astype(np.float64) @ columns
@@ -36,8 +36,8 @@ def fit_rarity(encoding: Encoding, residual: NDArray[np.float32], latent: NDArra
     root = np.linalg.cholesky(np.linalg.inv(covariance + ridge * np.eye(len(covariance))))
     of_displacement = (((displacement - centre) @ root) ** 2).sum(axis=1)
     of_latent = (latent.astype(np.float64) ** 2).sum(axis=1)
-    halvings = max(2, int(np.log2(max(2.0, len(residual) / TAIL_ROWS_MIN))))
-    shares = 0.5 ** np.arange(1, halvings + 1)
+    halvings = max(1, int(np.log2(max(2.0, len(residual) / TAIL_ROWS_MIN))))
+    shares = 0.5 ** np.arange(halvings + 1)
     distances, slopes = [], []
     for measured in (of_displacement, of_latent):
         knots = np.quantile(measured, 1.0 - shares)
@@ -50,6 +50,6 @@ def fit_rarity(encoding: Encoding, residual: NDArray[np.float32], latent: NDArra
         whiten=(columns @ root).astype(np.float32),
         centre=(centre @ root).astype(np.float32),
         distances=np.array(distances, np.float32),
-        nats=(-np.log(2.0 * shares)).astype(np.float32),
+        nats=np.abs(np.log(shares)).astype(np.float32),
         slope=np.array(slopes, np.float32),
     )
