@@ -42,7 +42,8 @@ def reference() -> Reference:
 def version_of(path: Path, version: int, manifest: Manifest | None = None, *, of_everyone: bool = True) -> Bundle:
     """Write version `version` to `path`, signed with the tests' key; what was written.
 
-    manifest: this one in place of the committed bundle's. of_everyone: else the reference does not say of whom it is, as in earlier versions.
+    manifest: this one in place of the committed bundle's. of_everyone: else the reference does not
+    say of whom it is, as in earlier versions.
     """
     old, known = committed(), reference().model_copy(update={"of_everyone": of_everyone or None})
     manifest = (manifest or old.manifest).model_copy(update={"version": version})
