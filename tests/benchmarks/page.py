@@ -12,6 +12,7 @@ SECTIONS: dict[str, Section] = {
     "throughput": ("Throughput", sections_streams.throughput),
     "full-state": ("A full state", sections_streams.full_state),
     "latency": ("Latency", sections_streams.latency),
+    "latency-slowest": ("The slowest payments", sections_streams.slowest),
     "answers": ("Answers", sections_streams.answers),
     "intake": ("The routed way", sections_streams.intake),
     "scale": ("Scale", capacity_page.scale),
@@ -39,10 +40,10 @@ the machine that each section names, broker, scorer and everything else sharing 
 in the same run, in alternating rounds: the median, with the lowest and the highest round. The bound is a *baseline loop*, the leanest
 program that could do the work, or the most that the device computes.
 
-Peers: Faust, Kafka Streams (where a JDK is installed: the Java runtime that comes with the broker has no compiler), pandas, Polars and
-river run here, each as its own documentation shows it; those that score use the same graph in ONNX Runtime. Flink is left out: it needs a
-cluster, and figures from another machine could not be compared. Quix Streams is left out: it requires versions of the Kafka client
-that exclude ours.
+Peers: Faust, Kafka Streams (where a JDK is installed: the Java runtime that comes with the broker has no compiler), Quix Streams (with
+`--quix`, in an environment of its own: its Kafka client excludes ours), pandas, Polars and river run here, each as its own documentation
+shows it; those that score use the same graph in ONNX Runtime. Flink is left out: it needs a cluster, and figures from another machine
+could not be compared.
 """
 
 

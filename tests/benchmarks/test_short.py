@@ -22,6 +22,7 @@ from tests.benchmarks import (
     monitor,
     observability,
     page,
+    peer_quix,
     peer_streams,
     policy,
     reasons,
@@ -78,10 +79,11 @@ def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.Mon
     monkeypatch.setattr(throughput, "FAUST_RECORDS", 1_000)
     monkeypatch.setattr(peer_streams, "java", lambda: None)  # it has a test of its own
     monkeypatch.setattr(throughput, "LIMIT_BATCHES", (2000,))
-    result = throughput.measure(40_000, 2)
+    result = throughput.measure(40_000, 2, core_hour_price=0.05)
     for name in ("assay", "limit", "faust"):
         assert result[f"{name}_records_per_s"] > 0
     assert result["assay_to_faust"] > 1
+    assert result["cost_per_million"] > 0
     ours, limit = (max(result["rounds"][name]) for name in ("assay", "limit_batch_2000"))
     assert ours >= OF_LIMIT_MIN * limit, result["rounds"]
     fit_to_print("throughput", result, throughput.show)
@@ -117,6 +119,44 @@ def test_latency_measures_every_contender_and_loses_nothing(monkeypatch: pytest.
         assert 0 < result[f"{prefix}cores"] < 4
     assert result["overload"]["lag_records"] > 0
     fit_to_print("latency", result, latency.show)
+
+
+def test_the_ways_of_the_slowest_payments_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second of 500 payments a second: each of the slowest ten is found in a fetch and a batch."""
+    monkeypatch.setattr(latency, "WARM_S", 0.3)
+    monkeypatch.setattr(latency, "BROKER_WARM_S", 0.3)
+    result = latency.measure((500,), 0.5, 1, 0.3, slowest=10)
+    assert latency.good(result)
+    parts = result["parts_ms"]
+    assert all(part["slowest"] >= 0 and part["all"] >= 0 for part in parts.values()), parts
+    mean_ms = sum(result["slowest_ms"]) / 10
+    assert sum(part["slowest"] for part in parts.values()) == pytest.approx(mean_ms, abs=0.2)
+    assert sum(moment["payments"] for moment in result["moments"]) == 10
+    fit_to_print("latency-slowest", result, latency.show)
+
+
+@pytest.mark.skipif(not peer_quix.python().exists(), reason="`assay bench throughput --quix` builds its environment")
+def test_quix_streams_does_the_same_work(kafka_bootstrap: str) -> None:
+    """It scores what the others score: 3,000 payments, each a score of this graph in the lean form."""
+    with place(kafka_bootstrap) as stream:
+        asyncio.run(throughput.fill(stream, 3_000))
+        source, out = stream.prefix + TRANSACTIONS.name, f"{stream.prefix}bench-limit"
+        command = peer_quix.scoring(stream.bootstrap, source, out, 3_000)
+        assert throughput.printed(command, **peer_quix.environment()) > 0
+        scores = [json.loads(record.value) for record in asyncio.run(stream.read("bench-limit"))]
+    assert len({score["transaction_id"] for score in scores}) == len(scores) == 3_000
+    assert set(scores[0]) == set(LeanScore.__struct_fields__)
+    assert all(0 < score["probability"] < 1 and score["reconstruction_error"] >= 0 for score in scores)
+
+
+def test_a_million_payments_cost_what_their_seconds_cost() -> None:
+    """10 us a record are 10 s a million, of the 3,600 that the price is for; without a price nothing is said of it."""
+    assert throughput.costs([9.0, 10.0, 30.0], 0.36) == {
+        "cpu_us_per_record": 10.0,
+        "core_hour_price": 0.36,
+        "cost_per_million": 0.001,
+    }
+    assert throughput.costs([10.0], 0.0) == {"cpu_us_per_record": 10.0}
 
 
 def test_scale_measures_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
