@@ -156,7 +156,7 @@ clean: ## remove the virtual environment, caches and local data
 	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-ALL_EXTRAS := cpu files formats store gateway grpc console side train trees bench trace dev
+ALL_EXTRAS := cpu broker files formats store gateway grpc console side train trees bench trace dev
 IMAGE_EXTRAS := formats store gateway grpc console side trace
 COMPILE = .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --constraint $(LOCK) $(if $(INDEX),--default-index $(INDEX))
@@ -165,7 +165,7 @@ extras = $(foreach extra,$(1),--extra $(extra))
 
 lock: ## resolve every dependency again into deploy/locks
 	@rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	@.venv-lock/bin/$(PIP_INSTALL) --editable '.[cpu,files,formats,store,gateway,grpc,console,side,train,trees,bench,trace,dev]' >&2
+	@.venv-lock/bin/$(PIP_INSTALL) --editable '.[cpu,broker,files,formats,store,gateway,grpc,console,side,train,trees,bench,trace,dev]' >&2
 	@{ sed '/^[^#]/,$$d' $(LOCK); .venv-lock/bin/python -m pip freeze --exclude-editable \
 		| grep -v -E '^(cuda|nvidia|triton)[a-z0-9-]*=='; } > $(LOCK).new && mv $(LOCK).new $(LOCK)
 	@rm -rf .venv-lock
@@ -176,7 +176,7 @@ hashes: ## the versions of deploy/locks/constraints.txt with the SHA-256 of each
 	@.venv-lock/bin/$(PIP_INSTALL) --require-hashes --no-deps --requirement $(LOCKS)/tools.txt >&2
 	@printf 'hatchling\neditables\n' | $(COMPILE) - --output-file $(LOCKS)/build.txt > /dev/null
 	@printf 'pip-audit\ncyclonedx-bom\nuv\n' | $(COMPILE) - --output-file $(LOCKS)/tools.txt > /dev/null
-	@$(COMPILE) pyproject.toml $(call extras,cpu console side) --output-file $(LOCKS)/demo.txt > /dev/null
+	@$(COMPILE) pyproject.toml $(call extras,cpu broker console side) --output-file $(LOCKS)/demo.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,cpu $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,cuda $(IMAGE_EXTRAS)) --output-file $(LOCKS)/image-gpu.txt > /dev/null
 	@$(COMPILE) pyproject.toml $(call extras,$(ALL_EXTRAS)) --output-file $(LOCKS)/all.txt > /dev/null

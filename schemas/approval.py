@@ -9,8 +9,8 @@ from schemas.control import REGISTRY_STEPS_MAX, BundleRef, RegistryChannel
 from schemas.lists import ListEntry
 from schemas.person import PersonName, PersonSignature, Text
 
-Subject = Literal["bundle", "policy", "credit_policy", "list"]
-"""Of policies, apart by what they judge: a signature about one product is none about the other."""
+Subject = Literal["bundle", "credit_bundle", "policy", "credit_policy", "list"]
+"""Of bundles and policies, apart by what they judge: a signature about one product is none about the other."""
 
 StepAction = Literal["promote", "rollback", "withdraw", "enter"]
 
@@ -25,7 +25,7 @@ class StepStatement(Message):
     """What is to be done: what persons approve and sign. It allows the step, and to take it back before it is recorded."""
 
     subject: Subject = Field(
-        description="Of which history: of bundles, of policies of payments or of credit; or lists."
+        description="Of which history: of bundles or policies, of payments or of credit; or lists."
     )
     action: StepAction = Field(description="What is to be done.")
     bundle: BundleRef | None = Field(

@@ -41,7 +41,8 @@ class CreditScore(Message):
     applicant_id: Identifier = Field(description="Keyed pseudonym of the applicant.")
     probability: Probability = Field(description="Calibrated probability of default, from the classifier.")
     reconstruction_error: Positive = Field(
-        description="Mean squared error of the VAE's reconstruction of the scaled features."
+        description="Mean squared error of the VAE's reconstruction of the scaled features; of one with mixed likelihoods, "
+        "mean nats a feature."
     )
     anomaly_percentile: Percentile = Field(
         description="Share of applications repaid in full with a smaller reconstruction error, in percent."

@@ -22,6 +22,7 @@ from schemas.base import (
     Share,
     grow,
 )
+from schemas.credit_label import Repayment
 from schemas.label import Verdict
 from schemas.metric import FeatureCounts
 from schemas.policy import Name
@@ -61,7 +62,7 @@ class Judged(Message):
 class LabelEvidence(Message):
     """A label as far as the monitor needs it."""
 
-    verdict: Verdict = Field(description="What the payment was.")
+    verdict: Verdict | Repayment = Field(description="What the payment was, or what became of the application's loan.")
     labelled_at_ms: EventTimeMs = Field(description="When it was said.")
     event_time_ms: EventTimeMs | None = Field(None, description="When the payment happened, where known.")
     partition: Partition = Field(description="Its partition of `labels`.")
@@ -174,12 +175,13 @@ RULES_REPORTED_MAX = 1_000
 class QualityReport(Message):
     """What labels say of a model's payments of an age. Weighted: each recorded payment counts for those it stands for.
 
+    Of applications too: a fraud is then a default, an alert what was not approved, and figures are of those with a label alone.
     Figures are None where there is nothing to take them of.
     """
 
     age_days_min: Count = Field(description="Payments at least so old, by the newest event or label seen.")
     age_days_max: Count | None = Field(description="And younger than this.")
-    mature: bool = Field(description="Whether labels had their time: only then no label means legitimate.")
+    mature: bool = Field(description="Whether labels had their time: only then no label of a payment means legitimate.")
     payments: Positive = Field(description="Payments, weighted.")
     frauds: Positive = Field(description="Of them frauds, weighted.")
     alerts: Positive = Field(description="Alerts, weighted.")
@@ -188,6 +190,10 @@ class QualityReport(Message):
     precision: Share | None = Field(None, description="Frauds among the alerts.")
     recall: Share | None = Field(None, description="Alerts among the frauds.")
     average_precision: Share | None = Field(None, description="Of the probability.")
+    roc_auc: Share | None = Field(None, description="Of the probability: area under the ROC curve.")
+    passed_bad_rate: Share | None = Field(
+        None, description="Frauds among what was not alerted; of applications, defaults among those approved."
+    )
     brier: Share | None = Field(None, description="Mean squared error of the probability.")
     calibration_error: Share | None = Field(
         None, description="Mean distance of predicted and observed fraud share over ten bins of probability."

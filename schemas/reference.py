@@ -32,7 +32,10 @@ class FeatureHistogram(Message):
 
 
 class Reference(Message):
-    """Distributions over legitimate validation traffic, and the payments that alert reasons compare with."""
+    """Distributions over validation traffic, and the payments that alert reasons compare with.
+
+    Of payments, the legitimate ones; of applications, all (medians are of those approved who repaid).
+    """
 
     features: Annotated[tuple[FeatureHistogram, ...], Field(max_length=512)] = Field(
         description="One per feature, in order."
@@ -41,4 +44,9 @@ class Reference(Message):
     anomaly_percentile_counts: ScoreCounts = Field(description="Counts in 20 equal bins over 0 to 100.")
     background: Annotated[tuple[FeatureVector, ...], Field(min_length=1, max_length=64)] = Field(
         description="Typical legitimate feature rows: the point from which Shapley values count."
+    )
+    of_everyone: bool | None = Field(
+        None,
+        description="Of credit: whether the distributions are of all who applied, as drift is measured on. Else of those "
+        "approved who repaid, as bundles of versions before have them.",
     )

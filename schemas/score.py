@@ -21,7 +21,8 @@ class Score(Message):
     card_id: Identifier = Field(description="Keyed pseudonym of the card.")
     probability: Probability = Field(description="Calibrated probability of fraud, from the classifier.")
     reconstruction_error: Positive = Field(
-        description="Mean squared error of the VAE's reconstruction of the scaled features."
+        description="Mean squared error of the VAE's reconstruction of the scaled features; of one with mixed likelihoods, "
+        "mean nats a feature."
     )
     anomaly_percentile: Percentile = Field(
         description="Share of legitimate traffic with a smaller reconstruction error, in percent."

@@ -14,6 +14,7 @@ from schemas.budget import BudgetState
 from schemas.case import Case, CaseAction, Mute
 from schemas.control import Control
 from schemas.credit import CreditDecision, CreditScore
+from schemas.credit_label import CreditLabel
 from schemas.dead_letter import DeadLetter
 from schemas.decision import Decision
 from schemas.event import Event
@@ -114,13 +115,41 @@ APPLICATIONS = Topic(
 CREDIT_SCORES = Topic("credit-scores", CreditScore, "applicant_id", "credit", 7 * DAY_MS)
 CREDIT_DECISIONS = Topic("credit-decisions", CreditDecision, "applicant_id", "credit", 800 * DAY_MS)
 """Kept for 25 months and more: 12 CFR 1002.12(b), records of applications."""
+CREDIT_SCORING_METRICS = Topic("credit-scoring-metrics", ScoringMetric, "none", "credit", 7 * DAY_MS, partitions="one")
+CREDIT_MODEL_REFERENCES = Topic(
+    "credit-model-references", ModelReference, "model", "credit", None, partitions="one", cleanup="compact"
+)
+CREDIT_LABELS = Topic("credit-labels", CreditLabel, "application_id", "the user's systems", 800 * DAY_MS)
+CREDIT_MONITOR_EVIDENCE = Topic(
+    "credit-monitor-evidence", Evidence, "application_id", "credit monitor", 7 * DAY_MS, partitions="one"
+)
+CREDIT_MONITOR_LEDGER = Topic(
+    "credit-monitor-ledger",
+    LedgerEntry,
+    "application_id",
+    "credit monitor",
+    None,
+    partitions="one",
+    cleanup="compact",
+)
+CREDIT_MONITOR_WINDOWS = Topic(
+    "credit-monitor-windows", DriftWindow, "model", "credit monitor", None, partitions="one", cleanup="compact"
+)
+CREDIT_MONITOR = Topic("credit-monitor", MonitorReport, "model", "credit monitor", 800 * DAY_MS, partitions="one")
+"""Kept as long as the decisions that it is about."""
 CONTROL = Topic("control", Control, "group, channel", "assay registry", None, partitions="one", cleanup="compact")
 CONTROL_ANSWERS = Topic(
     "control-answers", Control, "group, channel, partition", "scorer", None, partitions="one", cleanup="compact"
 )
 """Apart from the commands, so that who may answer cannot command, and who may command cannot answer."""
 CREDIT_CONTROL = Topic(
-    "credit-control", Control, "group, channel", "assay policy", None, partitions="one", cleanup="compact"
+    "credit-control",
+    Control,
+    "group, channel",
+    "assay registry, assay policy",
+    None,
+    partitions="one",
+    cleanup="compact",
 )
 CREDIT_CONTROL_ANSWERS = Topic(
     "credit-control-answers", Control, "group, channel, partition", "credit", None, partitions="one", cleanup="compact"
@@ -162,6 +191,13 @@ TOPICS = (
     APPLICATIONS,
     CREDIT_SCORES,
     CREDIT_DECISIONS,
+    CREDIT_SCORING_METRICS,
+    CREDIT_MODEL_REFERENCES,
+    CREDIT_LABELS,
+    CREDIT_MONITOR_EVIDENCE,
+    CREDIT_MONITOR_LEDGER,
+    CREDIT_MONITOR_WINDOWS,
+    CREDIT_MONITOR,
     CONTROL,
     CONTROL_ANSWERS,
     CREDIT_CONTROL,
@@ -194,7 +230,14 @@ def typed_copy(topic: Topic, form: Literal["avro", "protobuf"]) -> Topic:
 
 
 TYPED_COPIES = tuple(typed_copy(topic, form) for form in ("avro", "protobuf") for topic in CONVERTED)
-CREDIT_OUTPUTS = (CREDIT_SCORES, CREDIT_DECISIONS, DEAD_LETTERS, CREDIT_CONTROL_ANSWERS)
+CREDIT_OUTPUTS = (
+    CREDIT_SCORES,
+    CREDIT_DECISIONS,
+    DEAD_LETTERS,
+    CREDIT_SCORING_METRICS,
+    CREDIT_MODEL_REFERENCES,
+    CREDIT_CONTROL_ANSWERS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +282,13 @@ ACCESS = (
     Access("intake", grouped=(TRANSACTIONS,), writes=INTAKE_OUTPUTS, transactional=True),
     Access("converter", grouped=CONVERTED, writes=(*TYPED_COPIES, DEAD_LETTERS), transactional=True),
     Access("profiler", grouped=(LABELS, TERMINAL_SUMS), writes=PROFILER_OUTPUTS, transactional=True),
-    Access("credit", reads=(CREDIT_CONTROL,), grouped=(APPLICATIONS,), writes=CREDIT_OUTPUTS, transactional=True),
+    Access(
+        "credit",
+        reads=(CREDIT_CONTROL, CREDIT_CONTROL_ANSWERS),
+        grouped=(APPLICATIONS,),
+        writes=CREDIT_OUTPUTS,
+        transactional=True,
+    ),
     Access(
         "cases",
         reads=(CASE_MUTES,),
@@ -252,6 +301,12 @@ ACCESS = (
         reads=(MODEL_REFERENCES, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS),
         grouped=(SCORING_METRICS, DECISIONS, LABELS, MONITOR_EVIDENCE),
         writes=(MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL),
+    ),
+    Access(
+        "credit-monitor",
+        reads=(CREDIT_MODEL_REFERENCES, CREDIT_MONITOR_LEDGER, CREDIT_MONITOR_WINDOWS),
+        grouped=(CREDIT_SCORING_METRICS, CREDIT_DECISIONS, CREDIT_LABELS, CREDIT_MONITOR_EVIDENCE),
+        writes=(CREDIT_MONITOR_EVIDENCE, CREDIT_MONITOR_LEDGER, CREDIT_MONITOR_WINDOWS, CREDIT_MONITOR),
     ),
     Access("gateway", reads=(ANSWERS,), writes=(TRANSACTIONS,)),
     Access(
@@ -288,6 +343,7 @@ ACCESS = (
     Access("payment-producer", writes=(TRANSACTIONS,)),
     Access("label-producer", writes=(LABELS,)),
     Access("application-producer", writes=(APPLICATIONS,)),
+    Access("credit-label-producer", writes=(CREDIT_LABELS,)),
     Access(
         "consumer",
         reads=(
@@ -298,6 +354,8 @@ ACCESS = (
             SCORING_METRICS,
             CREDIT_SCORES,
             CREDIT_DECISIONS,
+            CREDIT_SCORING_METRICS,
+            CREDIT_MONITOR,
             CASES,
             MONITOR,
         ),
@@ -305,8 +363,8 @@ ACCESS = (
 )
 """analyst: who decides cases. promotions: beside the console's, where it is to activate bundles and policies. operator: who
 does that by commands. unmasking: beside another, who may use --unmasked
-and --open. auditor: who checks what people did. autoscaler: KEDA. The producers: your systems that send payments, labels and
-applications, a login each. consumer: those that read what was found."""
+and --open. auditor: who checks what people did. autoscaler: KEDA. The producers: your systems that send payments, labels,
+applications and what became of loans, a login each. consumer: those that read what was found."""
 
 SOURCE_TOPIC_HEADER = "assay-source-topic"
 SOURCE_PARTITION_HEADER = "assay-source-partition"

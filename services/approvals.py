@@ -110,14 +110,15 @@ def digest_of(statement: str) -> str:
 def command_words(said: StepStatement) -> str:
     """The command that does a step which was approved, without its request."""
     beside, promotes = said.channel == "challenger", said.action == "promote"
-    if said.subject == "bundle":
+    of_credit = ["--product credit"] if said.subject in ("credit_bundle", "credit_policy") else []
+    if said.subject in ("bundle", "credit_bundle"):
         words = ["assay registry", said.action, str(said.bundle) if promotes else said.line]
-        return " ".join([*words, "--challenger"] if promotes and beside else words)
+        return " ".join([*words, *(["--challenger"] if promotes and beside else []), *of_credit])
     if beside:
         words = ["assay policy shadow", str(said.bundle) if promotes else "--off"]
     else:
         words = ["assay policy", f"promote {said.bundle}" if promotes else f"rollback {said.line}"]
-    return " ".join([*words, "--product credit"] if said.subject == "credit_policy" else words)
+    return " ".join([*words, *of_credit])
 
 
 def entering(entries: Sequence[ListEntry]) -> dict[str, str]:

@@ -15,6 +15,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from models.bundle.files import BundleError
+from models.sources.spec_file import scorer_input
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control, command_key
 from schemas.person import SignedStep
@@ -28,19 +30,22 @@ from schemas.topics import (
     Topic,
 )
 from services.clock import monotonic_s, wall_ms
-from services.errors import AssayError
+from services.errors import AssayError, SettingsError
 from services.kafka.client import plain_producer, reader, records_before
 from services.kafka.topics_admin import describe_topics
+from services.settings.bundles import BundleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
+from services.settings.scorer import ScorerSettings
+from services.trusted_bundles import scoring_bundle
 
 POLL_MS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Commanded:
-    """Whom commands reach: the topic that they work, whose partitions answer, and the two of commands and answers."""
+    """Whom commands reach: the topic that they work unless a bundle names another, and the two of commands and answers."""
 
     inputs: Topic
     commands: Topic
@@ -155,7 +160,8 @@ async def command(
     )
     # to the champion without a bundle: there is nothing to go back to, so the command is deleted
     value = codec.write(control) if order.bundle or order.channel != "champion" else None
-    states = await describe_topics(kafka, topics, [whom.inputs, whom.commands, whom.answers])
+    read = await asyncio.to_thread(_inputs_of, whom)
+    states = await describe_topics(kafka, topics, [read, whom.commands, whom.answers])
     if missing := [state.name for state in states if not state.partitions]:
         raise AssayError(f"Topic {missing[0]} does not exist: run `assay topics create`.")
     inputs, controls, told = states
@@ -177,19 +183,32 @@ async def command(
         await producer.stop()
 
 
-async def answers(group: str) -> list[Control]:
+def _inputs_of(whom: Commanded) -> Topic:
+    """The topic whose partitions answer: for scorers, the one that the bundle that scores makes them read."""
+    if whom is not SCORERS:
+        return whom.inputs
+    try:
+        manifest = scoring_bundle(load(ScorerSettings), load(BundleSettings)).bundle.manifest
+    except (BundleError, SettingsError):  # whoever reads a topic of their own has a bundle that says so
+        return whom.inputs
+    return scorer_input(manifest.source, manifest.feature_spec)
+
+
+async def answers(group: str, whom: Commanded = SCORERS) -> list[Control]:
     """The last answer of every partition and channel."""
     last = {
         (control.channel, control.source_partition): control
-        for control in await _whole(CONTROL_ANSWERS)
+        for control in await _whole(whom.answers)
         if control.group == group and control.source_partition is not None
     }
     return [last[key] for key in sorted(last)]
 
 
-async def last_command(group: str, channel: Channel) -> Control | None:
+async def last_command(group: str, channel: Channel, whom: Commanded = SCORERS) -> Control | None:
     """What a group was commanded last."""
-    commands = [c for c in await _whole(CONTROL) if c.kind == "command" and (c.group, c.channel) == (group, channel)]
+    commands = [
+        c for c in await _whole(whom.commands) if c.kind == "command" and (c.group, c.channel) == (group, channel)
+    ]
     return commands[-1] if commands else None
 
 

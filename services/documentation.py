@@ -7,7 +7,13 @@ from schemas.topics import DAY_MS, TOPICS
 from services.observability.console_metrics import ConsoleMetrics
 from services.observability.events import EVENTS
 from services.observability.gateway_metrics import GatewayMetrics
-from services.observability.low_rate_metrics import CaseMetrics, MonitorMetrics
+from services.observability.low_rate_metrics import (
+    APPLICATIONS,
+    BudgetMetrics,
+    CaseMetrics,
+    ComparedMetrics,
+    MonitorMetrics,
+)
 from services.observability.metrics import Metrics, catalogue
 from services.observability.renamed import RENAMED
 from services.settings.names import OTHERS, settings_classes
@@ -59,6 +65,9 @@ def metrics_page() -> str:
             *catalogue(metrics.risk),
             *catalogue(CaseMetrics(metrics.registry)),
             *catalogue(MonitorMetrics(metrics.registry)),
+            *catalogue(MonitorMetrics(metrics.registry, APPLICATIONS)),
+            *catalogue(ComparedMetrics(metrics.registry)),
+            *catalogue(BudgetMetrics(metrics.registry)),
             *catalogue(GatewayMetrics(metrics.registry)),
             *catalogue(ConsoleMetrics(metrics.registry)),
         ]

@@ -105,6 +105,9 @@ class PolicySwapper(Generic[P]):
         """The next command."""
         self._commands[channel] = command
 
+    def take_thresholds(self, command: Control) -> None:
+        """The next command of a budget: passed over where policies have none."""
+
     async def begin(self, executor: Executor) -> None:
         """The last commands; where the registry has taken a step since, what it says. Raises AssayError."""
         try:

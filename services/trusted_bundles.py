@@ -14,20 +14,21 @@ from models.bundle.load import Bundle, load_bundle, open_bundle
 from models.bundle.registry import Registry, UnreachableRegistryError, champions
 from models.bundle.trust import Trust
 from models.installation import DEPLOY
-from models.scoring.devices import Device, DeviceError
-from models.scoring.session import ModelSession
 from schemas.approval import Subject
 from schemas.control import BundleRef
 from schemas.manifest import Product
 from services.errors import AssayError, SettingsError
 from services.settings.bundles import BundleSettings
-from services.settings.policy import PolicySettings
+from services.settings.credit import CreditSettings
+from services.settings.policy import CreditPolicySettings, PolicySettings
 from services.settings.scorer import ScorerSettings
 from services.settings.secrets import SecretError, find_secret, shown_url
 from services.storage import SHARED, open_storage
 from services.trusted_persons import step_check
 
 if TYPE_CHECKING:
+    from models.scoring.devices import Device
+    from models.scoring.session import ModelSession
     from services.observability.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -139,37 +140,63 @@ class Resolved:
         return f"{self.ref} ({self.ref.digest[:12]}), {self.why}"
 
 
-def scoring_bundle(scorer: ScorerSettings, settings: BundleSettings, option: Path | None = None) -> Resolved:
-    """The bundle that scores payments, verified: the same for the scorer and for every command.
+ScoringSettings = ScorerSettings | CreditSettings
+"""Of what scores: payments, or applications."""
 
-    `option`, where a command was given one; the champion of the registry, where one is set; ASSAY_BUNDLE; the demo's, where
-    ASSAY_DEMO_BUNDLE allows it. Raises SettingsError where none of them is set, BundleError.
+
+def line_of(scoring: ScoringSettings, settings: BundleSettings) -> str:
+    """The line of the registry whose champion scores."""
+    return scoring.registry_line if isinstance(scoring, CreditSettings) else settings.registry_line
+
+
+def scoring_bundle(scoring: ScoringSettings, settings: BundleSettings, option: Path | None = None) -> Resolved:
+    """The bundle that scores payments, or applications, verified: the same for the service and for every command.
+
+    `option`, where a command was given one; the champion of the registry, where one is set; ASSAY_BUNDLE (ASSAY_CREDIT_BUNDLE);
+    the demo's, where ASSAY_DEMO_BUNDLE allows it. Raises SettingsError where none of them is set, BundleError.
     """
-    trust = trust_of(settings)
+    trust, name = trust_of(settings), bundle_setting(scoring)
     if option is not None:
         return Resolved(load_bundle(option, trust), f"as --bundle={option} has it")
     instead = ""
     if settings.registry_url is not None:
-        registry, url = registry_of(settings), f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}"
-        history = registry.history()
-        if not history and not registry_part(settings, *PolicySettings.folders, PolicySettings.signed_as).history():
+        registry, url = registry_of(settings, type(scoring)), f"ASSAY_REGISTRY_URL={shown_url(settings.registry_url)}"
+        history, line = registry.history(), line_of(scoring, settings)
+        if not history and _is_empty(scoring, settings):
             raise BundleError(
                 f"{url} holds no registry: correct it, or publish a bundle there with `assay registry publish`, or a policy.",
                 "unreadable",
             )
-        held = champions(history, settings.registry_line)
+        held = champions(history, line)
         if held:
             opened = functools.partial(published_bundle, registry, trust=trust)
-            return Resolved(*soundest(held, opened, f"champion of {settings.registry_line} in {url}"))
-        instead = f", since {url} has no champion of {settings.registry_line}"
-    if scorer.bundle is not None:
-        return Resolved(load_bundle(scorer.bundle, trust), f"as ASSAY_BUNDLE={scorer.bundle} has it{instead}")
+            return Resolved(*soundest(held, opened, f"champion of {line} in {url}"))
+        instead = f", since {url} has no champion of {line}"
+    if scoring.bundle is not None:
+        return Resolved(load_bundle(scoring.bundle, trust), f"as {name}={scoring.bundle} has it{instead}")
     if settings.demo_bundle:
-        return Resolved(load_bundle(DEPLOY / "bundles" / "fraud", trust), f"the demo's (ASSAY_DEMO_BUNDLE){instead}")
+        demo = DEPLOY / "bundles" / scoring.product
+        return Resolved(load_bundle(demo, trust), f"the demo's (ASSAY_DEMO_BUNDLE){instead}")
     raise SettingsError(
-        f"No bundle is set{instead}: set ASSAY_BUNDLE, or ASSAY_REGISTRY_URL and promote one, and ASSAY_BUNDLE_PUBLIC_KEYS; "
+        f"No bundle is set{instead}: set {name}, or ASSAY_REGISTRY_URL and promote one, and ASSAY_BUNDLE_PUBLIC_KEYS; "
         "ASSAY_DEMO_BUNDLE=true takes the demo's."
     )
+
+
+def bundle_setting(scoring: ScoringSettings) -> str:
+    """Which setting names its bundle."""
+    return f"{scoring.model_config.get('env_prefix')}BUNDLE"
+
+
+def _is_empty(scoring: ScoringSettings, settings: BundleSettings) -> bool:
+    """Whether the registry has no history at all, so that its address is most likely wrong.
+
+    A credit service whose bundle a setting names may wait for its first policy.
+    """
+    if isinstance(scoring, CreditSettings) and scoring.bundle is not None:
+        return False
+    policies = CreditPolicySettings if isinstance(scoring, CreditSettings) else PolicySettings
+    return not registry_part(settings, *policies.folders, policies.signed_as).history()
 
 
 def soundest(
@@ -203,8 +230,11 @@ def published_bundle(registry: Registry, wanted: BundleRef, trust: Trust) -> Bun
     return bundle
 
 
-def session_of(bundle: Bundle, device: Device, product: Product, setting: str) -> ModelSession:
+def session_of(bundle: Bundle, device: "Device", product: Product, setting: str) -> "ModelSession":
     """A verified bundle on the chosen device, and nothing around it. setting: names the bundle. Raises AssayError."""
+    from models.scoring.devices import DeviceError  # here, since gateway and console read bundles and run none
+    from models.scoring.session import ModelSession
+
     try:
         check_product(bundle, product)
         return ModelSession(bundle, device)
@@ -221,9 +251,9 @@ def check_product(bundle: Bundle, product: Product) -> None:
         raise BundleError(f"Bundle {bundle.manifest.name}/{bundle.manifest.version} is for {found}, not for {product}.")
 
 
-def registry_of(settings: BundleSettings) -> Registry:
-    """The registry of the settings. Raises AssayError where none is set."""
-    return registry_part(settings, "bundles", "events", "bundle")
+def registry_of(settings: BundleSettings, scoring: type[ScoringSettings] = ScorerSettings) -> Registry:
+    """The registry's part for bundles; those that judge applications lie apart. Raises AssayError where none is set."""
+    return registry_part(settings, *scoring.folders, scoring.signed_as)
 
 
 def registry_part(settings: BundleSettings, content: str, history: str, subject: Subject) -> Registry:

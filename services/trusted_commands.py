@@ -10,7 +10,7 @@ from schemas.control import Control
 from services.errors import AssayError
 from services.settings.bundles import BundleSettings
 from services.settings.policy import PolicySettings
-from services.trusted_bundles import registry_of
+from services.trusted_bundles import ScoringSettings, line_of, registry_of
 from services.trusted_persons import step_rule
 from services.trusted_policies import policy_registry_of
 
@@ -26,13 +26,15 @@ class CommandGuard:
         policies: Subject,
         lines: Mapping[Subject, str],
         registry_of: Callable[[Subject], Registry | None],
+        bundles: Subject = "bundle",
     ) -> None:
         """rule: who has to have signed, as it is now: that someone left must not wait for a restart.
 
-        policies: as what persons sign the commands about policies. lines: what each kind of signature has to be about.
+        policies, bundles: as what persons sign the commands about them. lines: what each kind of signature has to be about.
         registry_of: the history of bundles or of policies; None where there is none.
         """
         self._rule, self._policies, self._lines, self._registry_of = rule, policies, lines, registry_of
+        self._bundles: Subject = bundles
         self._written: dict[str, int] = {}
 
     def saw(self, command: Control, written_at_ms: int) -> None:
@@ -49,7 +51,7 @@ class CommandGuard:
         rule = self._rule()
         if rule is None:
             raise BundleError("It is no longer set who has to sign: start again.", "signature")
-        said = rule.check_command(command, written_ms, self._policies)
+        said = rule.check_command(command, written_ms, self._policies, self._bundles)
         wanted = self._lines[said.subject]
         if said.line != wanted:
             raise BundleError(f"Persons signed a step of line {said.line}, and {wanted} is worked here.", "signature")
@@ -64,10 +66,10 @@ class CommandGuard:
             )
 
 
-def command_guard(bundles: BundleSettings, policies: PolicySettings) -> CommandGuard | None:
+def command_guard(bundles: BundleSettings, policies: PolicySettings, scoring: ScoringSettings) -> CommandGuard | None:
     """What judges a service's commands by the signatures of persons; None where none are needed. Raises AssayError.
 
-    policies: the service's.
+    policies, scoring: the service's.
     """
     try:
         asked = step_rule()
@@ -79,7 +81,12 @@ def command_guard(bundles: BundleSettings, policies: PolicySettings) -> CommandG
     def registry(subject: Subject) -> Registry | None:
         if bundles.registry_url is None:
             return None
-        return registry_of(bundles) if subject == "bundle" else policy_registry_of(bundles, type(policies))
+        if subject == scoring.signed_as:
+            return registry_of(bundles, type(scoring))
+        return policy_registry_of(bundles, type(policies))
 
-    lines: dict[Subject, str] = {"bundle": bundles.registry_line, policies.signed_as: policies.policy_line}
-    return CommandGuard(step_rule, policies.signed_as, lines, registry)
+    lines: dict[Subject, str] = {
+        scoring.signed_as: line_of(scoring, bundles),
+        policies.signed_as: policies.policy_line,
+    }
+    return CommandGuard(step_rule, policies.signed_as, lines, registry, scoring.signed_as)

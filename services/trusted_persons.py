@@ -13,7 +13,7 @@ from services.settings.loading import load
 from services.settings.persons import PersonsSettings
 
 FOUR_EYES: dict[str, tuple[Subject, ...]] = {
-    "bundles": ("bundle",),
+    "bundles": ("bundle", "credit_bundle"),
     "policies": ("policy", "credit_policy"),
     "lists": ("list",),
 }

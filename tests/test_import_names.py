@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from services.engine.placement import place
+
 ROOT = Path(__file__).parents[1]
 
 IMPORT_ALL = """
@@ -57,6 +59,31 @@ def test_no_service_calls_compiled_code_or_loads_a_trainer_while_it_is_imported(
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     heavy = {"scipy.linalg", "numba.np.arraymath", "torch", "pandas", "sklearn", "matplotlib", "onnx", "xgboost", "ray"}
     assert set(done.stdout.split()) & heavy == set()
+
+
+WITHOUT = """
+import sys
+sys.modules |= dict.fromkeys(("numba", "llvmlite", "onnxruntime"))
+import services.cases.__main__, services.console.__main__, services.gateway.__main__, services.monitor.__main__
+from models.compiled import CompilerMissingError
+from models.scoring.devices import DeviceError, create_session
+from services.engine.placement import Subjects, place
+print(place(b"k1:4vnmq2x7tdz3cgl5", 12))
+for call in (lambda: Subjects.of(["a"]).partitions(12), lambda: create_session(b"", "cpu")):
+    try:
+        call()
+    except (CompilerMissingError, DeviceError) as error:
+        print(error)
+"""
+
+
+def test_what_computes_nothing_starts_without_a_compiler_and_a_runtime_of_models() -> None:
+    """The slim image has neither; what would need them says so, and a partition is the one that compiled code finds."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT], cwd=ROOT, capture_output=True, text=True, check=True)
+    partition, compiler, runtime = done.stdout.splitlines()
+    assert int(partition) == place(b"k1:4vnmq2x7tdz3cgl5", 12)
+    assert compiler.startswith("This needs numba, which is not installed: a slim image")
+    assert runtime.startswith("Scoring needs onnxruntime, which is not installed: pip install ")
 
 
 def test_the_console_script_resolves() -> None:

@@ -32,7 +32,7 @@ ALLOWED = {
     "services/commanding.py": "refold: a field on a topic",
     "services/console/promotions.py": "refold: a field on a topic",
     "services/cli/bundles/registry.py": "refold: an option's old name",
-    "services/scorer/swap.py": "refold: a field on a topic",
+    "services/swapping/swap.py": "refold: a field on a topic",
     "services/cli/offline/verify.py": "torn: a key's old name",
     "services/cli/demo/outcome.py": "torn: a key's old name",
     "docs/decisions/0085-the-registry-is-the-truth-a-command-its-trigger.md": "refold: an option's old name",

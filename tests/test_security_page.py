@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from schemas.credit_label import CREDIT_LABEL_AGE_DAYS_MAX
 from schemas.label import LABEL_AGE_DAYS_MAX
 from schemas.topics import ACCESS, DAY_MS, TOPICS
 
@@ -27,9 +28,10 @@ def test_what_remains_is_there_for_as_long_as_the_topics_keep_it() -> None:
     rows = dict(re.findall(r"^\| `([a-z-]+)` \| .+ \| (\d+) days \|$", text, re.MULTILINE))
     kept = {topic.name: topic.retention_ms for topic in TOPICS}
     assert len(rows) >= 7
-    ledger = int(rows.pop("monitor-ledger"))
+    ledger, of_credit = (int(rows.pop(name)) for name in ("monitor-ledger", "credit-monitor-ledger"))
     assert {name: int(days) * DAY_MS for name, days in rows.items()} == {name: kept[name] for name in rows}
     assert (kept["monitor-ledger"], ledger) == (None, LABEL_AGE_DAYS_MAX)
+    assert (kept["credit-monitor-ledger"], of_credit) == (None, CREDIT_LABEL_AGE_DAYS_MAX)
 
 
 def test_what_remains_after_an_erasure_names_every_topic_about_a_card() -> None:

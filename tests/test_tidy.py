@@ -21,6 +21,7 @@ LONGER_FOR_A_REASON: dict[str, str] = {
     "services/cli/sources/init.py::init": _OPTIONS,
     "services/cli/training/features.py::build": _OPTIONS,
     "services/cli/training/train.py::fraud": _OPTIONS,
+    "services/cli/training/train_credit.py::credit": _OPTIONS,
 }
 """`path` or `path::function` -> why it may be longer."""
 

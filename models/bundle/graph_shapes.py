@@ -206,6 +206,7 @@ _RULES = {
     "Gather": _Rule(_gather, range(2, 3), frozenset({"axis"}), frozenset({1})),
     "Gemm": _Rule(_gemm, range(2, 4), frozenset(_GEMM)),
     "LeakyRelu": _Rule(_same, range(1, 2), frozenset({"alpha"})),
+    "Log": _Rule(_same, range(1, 2)),
     "MatMul": _Rule(_matmul, range(2, 3)),
     "Mul": _Rule(_broadcast, range(2, 3)),
     "Relu": _Rule(_same, range(1, 2)),

@@ -193,13 +193,15 @@ class StepRule:
         if said.registry_steps > index or any(_same(one, event) for one in later):
             raise BundleError("It was signed before another step of the channel: it is repeated.", "signature")
 
-    def check_command(self, command: Control, written_at_ms: int, policies: Subject = "policy") -> StepStatement:
+    def check_command(
+        self, command: Control, written_at_ms: int, policies: Subject = "policy", bundles: Subject = "bundle"
+    ) -> StepStatement:
         """What persons signed for a command. Raises BundleError.
 
-        written_at_ms: by the broker's clock. policies: as what persons sign those of the service that is commanded.
+        written_at_ms: by the broker's clock. policies, bundles: as what persons sign those of the service that is commanded.
         """
         said = self.statement(command.signed, written_at_ms)
-        subject, channel = _of_channel(command, policies)
+        subject, channel = _of_channel(command, policies, bundles)
         if (said.subject, said.channel) != (subject, channel) or said.registry_steps != command.registry_steps:
             raise BundleError("Persons signed another step than this command.", "signature")
         done = command.bundle == said.bundle and command.rollback == _goes_back(said)
@@ -225,8 +227,8 @@ def _goes_back(said: StepStatement) -> bool:
     return said.action == "rollback" or (said.action == "withdraw" and said.channel == "champion")
 
 
-def _of_channel(command: Control, policies: Subject) -> tuple[Subject, str]:
+def _of_channel(command: Control, policies: Subject, bundles: Subject) -> tuple[Subject, str]:
     for registry, policy in POLICY_CHANNELS.items():
         if command.channel == policy:
             return policies, registry
-    return "bundle", command.channel
+    return bundles, command.channel

@@ -29,7 +29,8 @@ class ReadOptions:
     """Answers to what a file leaves open; None: the file must say it.
 
     time_start: where bare numbers of a time count from, where that is not 1970; in seconds, or in `time_unit`. without: fields
-    that the file is known not to have. yes, no: words of flags beside those that are known.
+    that the file is known not to have. yes, no: words of flags beside those that are known. part: of a Parquet file, from this
+    row on and so many; by default all.
     """
 
     encoding: str | None = None
@@ -42,6 +43,7 @@ class ReadOptions:
     without: tuple[str, ...] = ()
     yes: tuple[str, ...] = ()
     no: tuple[str, ...] = ()
+    part: tuple[int, int] | None = None
 
 
 def shown(names: Sequence[str]) -> str:

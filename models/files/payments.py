@@ -77,7 +77,7 @@ def read(
     if notes is not None:
         unread = [column for column in table.header if column and column not in table.frame.columns]
         notes += [*table.notes, *([f"not read: {shown(unread)}"] if unread else [])]
-    fields = fields.with_row_index("row")
+    fields = fields.with_row_index("row", options.part[0] if options.part else 0)
     times = fields["event_time_ms"]
     if not times.null_count() and times.is_sorted():
         return fields

@@ -98,15 +98,20 @@ def read_table(path: Path, options: ReadOptions, choose: Choose) -> Table:
 def _parquet(path: Path, options: ReadOptions, choose: Choose) -> Table:
     try:
         header = list(pl.read_parquet_schema(path))
-        frame = pl.read_parquet(path, columns=list(dict.fromkeys(choose(header))))
+        frame = _parquet_rows(path, list(dict.fromkeys(choose(header))), options.part)
     except (PolarsError, OSError) as error:
         why = "is not there" if isinstance(error, FileNotFoundError) else "cannot be read as its suffix says"
         raise TableError(f"{path} {why}: check the path and the format.") from None
     frame = frame.with_columns(pl.col(pl.Categorical, pl.Enum, pl.Null).cast(pl.String))
-    rows = len(frame)
-    return Table(
-        path, frame, header, pl.int_range(1, rows + 1, eager=True), pl.repeat(False, rows, eager=True), options
-    )
+    rows, before = len(frame), options.part[0] if options.part else 0
+    lines = pl.int_range(before + 1, before + rows + 1, eager=True)
+    return Table(path, frame, header, lines, pl.repeat(False, rows, eager=True), options)
+
+
+def _parquet_rows(path: Path, columns: list[str], part: tuple[int, int] | None) -> pl.DataFrame:
+    if part is None:
+        return pl.read_parquet(path, columns=columns)
+    return pl.scan_parquet(path).select(columns).slice(*part).collect()
 
 
 def _text(table: TextTable, options: ReadOptions, wanted: Sequence[str]) -> Table:

@@ -26,7 +26,7 @@ from models.scoring.scores import Scores
 from models.scoring.tree_reasons import boxes_of
 from models.sources.fits import misfit
 from models.training.code_version import code_version
-from models.training.fraud.evaluation import evaluate
+from models.training.fraud.evaluation import error_unit, evaluate
 from models.training.fraud.held_out import carried
 from models.training.fraud.tables import ANOMALY, build_evaluation
 from models.training.model_report.inputs import FRAUD, ReportInput, Tested
@@ -215,7 +215,13 @@ def _manifest(
         source=settings.source,
         thresholds=thresholds,
         training=origin,
-        metrics=evaluate(rows.measured_on, scores, thresholds, has_anomaly=settings.anomaly is not None),
+        metrics=evaluate(
+            rows.measured_on,
+            scores,
+            thresholds,
+            has_anomaly=settings.anomaly is not None,
+            error=error_unit(settings.anomaly.manifest.metrics) if settings.anomaly else "mse",
+        ),
         evaluation=_evaluation(rows, scores, thresholds, settings),
         files={},
     )

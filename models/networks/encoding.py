@@ -4,7 +4,7 @@ Gorishniy, Rubachev, Babenko, "On Embeddings for Numerical Features in Tabular D
 bin is clipped, the outer ones too, so that an extreme value cannot push an input out of [0, 1].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,9 @@ TAIL_QUANTILES = (0.99, 0.9995)
 
 WIDTH_MIN = 1e-30
 """Narrower bins become steps: their inverse would not fit a float32."""
+
+ROWS = 8192
+"""In double at once."""
 
 DEVIATIONS_MAX = 10.0
 """Standardised values are cut off here, so that one absurd amount cannot drive the classifier anywhere."""
@@ -154,12 +157,23 @@ def fit_standardisation(features: NDArray[np.float32], codes: Sequence[int] = ()
 
     codes: columns that are none as numbers, and become 0.
     """
-    deviation = features.std(axis=0, dtype=np.float64)
+    mean = _sums(features, lambda rows: rows) / len(features)
+    deviation = np.sqrt(_sums(features, lambda rows: (rows - mean) ** 2) / len(features))
     deviation[deviation == 0.0] = 1.0
-    mean = features.mean(axis=0, dtype=np.float64)
     inverse = 1.0 / deviation
     mean[list(codes)], inverse[list(codes)] = 0.0, 0.0
     return Standardisation(mean.astype(np.float32), inverse.astype(np.float32))
+
+
+def _sums(
+    features: NDArray[np.float32], of: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """float64[F]: the sum over the rows, in their order, of a function of each; some of them in double at a time."""
+    total = np.zeros((1, features.shape[1]))
+    for start in range(0, len(features), ROWS):
+        part = of(features[start : start + ROWS].astype(np.float64))
+        total = np.add.reduce(np.concatenate([total, part]), axis=0, keepdims=True)
+    return np.asarray(total[0])
 
 
 class Standardise(nn.Module):

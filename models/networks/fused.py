@@ -95,16 +95,23 @@ class Fused(nn.Module):
     def forward(self, features: Tensor) -> Outputs:
         """float32[n, F], in the feature spec's order and units."""
         encoded = self.inputs.encode(features)
-        squared_errors = (self.vae.reconstruct(encoded) - encoded) ** 2
-        error = squared_errors.mean(dim=1)
+        error, feature_errors = self._errors(encoded)
         passed = ((error[:, None] - self.error_knots) * self.inverse_error_step).clamp(0.0, 1.0)
         percentile = (passed @ self.percentile_step).clamp(0.0, 100.0)
         return Outputs(
             self._probability(self.logit(features)),
             error,
             percentile,
-            squared_errors @ self.bin_share,
+            feature_errors,
         )
+
+    def _errors(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """The row's, float32[n], and each feature's, float32[n, F]."""
+        if self.vae.likelihood is not None:
+            nats = self.vae.nats(encoded)
+            return nats.mean(dim=1), nats
+        squared_errors = (self.vae.reconstruct(encoded) - encoded) ** 2
+        return squared_errors.mean(dim=1), squared_errors @ self.bin_share
 
     def _probability(self, logits: Tensor) -> Tensor:
         if isinstance(self.calibration, Curve):

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.networks.likelihood import MixedLikelihood
+
 
 @dataclass(frozen=True, slots=True)
 class VaeShape:
@@ -29,16 +31,20 @@ def _stack(widths: tuple[int, ...]) -> nn.ModuleList:
 
 
 class Vae(nn.Module):
-    """Encoder, two heads, decoder with a sigmoid, for inputs in [0, 1]."""
+    """Encoder, two heads and decoder, for inputs in [0, 1].
 
-    def __init__(self, shape: VaeShape = REFERENCE) -> None:
+    A sigmoid is behind it, or mixed likelihoods, whose outputs it then has.
+    """
+
+    def __init__(self, shape: VaeShape = REFERENCE, likelihood: MixedLikelihood | None = None) -> None:
         super().__init__()
         self.shape = shape
         self.encoder = _stack((shape.inputs, *shape.hidden))
         self.mean = nn.Linear(shape.hidden[-1], shape.latent)
         self.log_variance = nn.Linear(shape.hidden[-1], shape.latent)
         self.decoder = _stack((shape.latent, *reversed(shape.hidden)))
-        self.output = nn.Linear(shape.hidden[0], shape.inputs)
+        self.output = nn.Linear(shape.hidden[0], likelihood.outputs if likelihood else shape.inputs)
+        self.likelihood = likelihood
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """float32[n, inputs] to mean and log-variance, float32[n, latent] each."""
@@ -46,11 +52,16 @@ class Vae(nn.Module):
             inputs = torch.relu(layer(inputs))
         return self.mean(inputs), self.log_variance(inputs)
 
-    def decode(self, latent: Tensor) -> Tensor:
-        """float32[n, latent] to float32[n, inputs] in [0, 1]."""
+    def outputs(self, latent: Tensor) -> Tensor:
+        """float32[n, latent] to float32[n, outputs], before any sigmoid."""
         for layer in self.decoder:
             latent = torch.relu(layer(latent))
-        return torch.sigmoid(self.output(latent))
+        found: Tensor = self.output(latent)
+        return found
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """float32[n, latent] to float32[n, inputs] in [0, 1]."""
+        return torch.sigmoid(self.outputs(latent))
 
     def forward(self, inputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reconstruction, mean and log-variance, with the latent drawn by the reparameterisation trick.
@@ -63,6 +74,12 @@ class Vae(nn.Module):
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """The reconstruction from the latent's mean: no draw, so the same input always gives the same error."""
         return self.decode(self.encode(inputs)[0])
+
+    def nats(self, inputs: Tensor) -> Tensor:
+        """float32[n, F]: how unexpected each feature is, by the mixed likelihoods and the latent's mean."""
+        assert self.likelihood is not None, "fitted with mixed likelihoods"
+        found: Tensor = self.likelihood(inputs, self.outputs(self.encode(inputs)[0]))
+        return found
 
 
 def negative_elbo(
@@ -84,5 +101,9 @@ def negative_elbo(
         of_flags = functional.binary_cross_entropy(reconstruction, inputs, reduction="none")
         errors = torch.where(binary > 0.0, 0.5 * of_flags, errors)
     squared_error = errors.sum(dim=1)
-    divergence = 0.5 * (mean**2 + log_variance.exp() - log_variance - 1.0).sum(dim=1)
-    return (squared_error + beta * divergence).mean()
+    return (squared_error + beta * divergence(mean, log_variance)).mean()
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """float32[n]: of the latent's normal distributions from the standard one, in nats (Kullback and Leibler's)."""
+    return 0.5 * (mean**2 + log_variance.exp() - log_variance - 1.0).sum(dim=1)

@@ -7,12 +7,15 @@ operator. See "I/O Binding" and "Using CUDA Graphs" of https://onnxruntime.ai/do
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from models.scoring.page_lock import page_lock
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 BUCKETS = (16, 64, 256, 1024, 4096, 16_384)
 """Sizes of batches; a batch is padded to the next one."""
@@ -25,12 +28,14 @@ class _Bucket:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: "onnxruntime.InferenceSession",
         entry: str,
         outputs: Sequence[str],
         shape: tuple[int, int],
         device: str,
     ) -> None:
+        import onnxruntime  # here, since a session is made of it already
+
         self.host = np.zeros(shape, np.float32)
         self.input = onnxruntime.OrtValue.ortvalue_from_numpy(self.host.copy(), device, 0)
         self.binding = session.io_binding()
@@ -51,7 +56,7 @@ class BoundGraph:
 
     def __init__(
         self,
-        session: onnxruntime.InferenceSession,
+        session: "onnxruntime.InferenceSession",
         entry: str,
         outputs: Sequence[str],
         width: int,

@@ -4,9 +4,12 @@ import contextlib
 import functools
 import re
 import sys
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import onnxruntime
+from models.installation import lacking
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Device = Literal["auto", "cpu", "cuda"]
 Provider = Literal["cpu", "cuda"]
@@ -23,14 +26,14 @@ class DeviceError(OSError, ValueError):
     """The device asked for is not usable here: one sentence that says what to do."""
 
 
-def create_session(model: bytes | str, device: Device) -> tuple[onnxruntime.InferenceSession, Provider]:
+def create_session(model: bytes | str, device: Device) -> "tuple[onnxruntime.InferenceSession, Provider]":
     """An ONNX Runtime session on `device`; auto takes CUDA where it works, else the CPU. Raises DeviceError.
 
     model: a graph's bytes, or (benchmarks only) its path.
     A CUDA that does not start shows in two ways: an error where its libraries are there and the card is not, and a session on
     the CPU, without a warning, where the libraries are not. So the session is asked what it runs on.
     """
-    offered = _CUDA in onnxruntime.get_available_providers()
+    offered = _CUDA in _runtime().get_available_providers()
     why = "this ONNX Runtime is built without CUDA (install assay-scoring[gpu] in place of [cpu])"
     if device != "cpu" and offered:
         why = "ONNX Runtime could not start CUDA (is there a GPU with its driver?)"
@@ -50,7 +53,7 @@ def create_session(model: bytes | str, device: Device) -> tuple[onnxruntime.Infe
 def _load_libraries() -> None:
     """Libraries of CUDA that pip installed are found by this only; what it does not find, the session says."""
     with contextlib.redirect_stdout(sys.stderr):
-        onnxruntime.preload_dlls()
+        _runtime().preload_dlls()
 
 
 def reason_of(error: Exception) -> str:
@@ -60,8 +63,11 @@ def reason_of(error: Exception) -> str:
     return (found.group() if found else text.splitlines()[0])[:200].strip()
 
 
-def open_session(model: bytes | str, providers: list[str | tuple[str, dict[str, str]]]) -> onnxruntime.InferenceSession:
+def open_session(
+    model: bytes | str, providers: list[str | tuple[str, dict[str, str]]]
+) -> "onnxruntime.InferenceSession":
     """A session as every scorer has it."""
+    onnxruntime = _runtime()
     options = onnxruntime.SessionOptions()
     # One core a session: partitions are what runs in parallel. Spinning threads would take the cores from them.
     options.intra_op_num_threads = 1
@@ -70,3 +76,12 @@ def open_session(model: bytes | str, providers: list[str | tuple[str, dict[str, 
     options.log_severity_level = 3
     # Its own fallback prints to the standard output, which belongs to what a command answers.
     return onnxruntime.InferenceSession(model, options, providers=providers, enable_fallback=0)
+
+
+def _runtime() -> Any:
+    """The module onnxruntime. Raises DeviceError where it is not installed."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise DeviceError(lacking("Scoring needs", error, "cpu")) from None
+    return onnxruntime

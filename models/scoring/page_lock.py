@@ -9,7 +9,6 @@ import weakref
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 
@@ -32,6 +31,8 @@ def _unlock(runtime: Any, buffer: NDArray[np.float32]) -> None:
 
 def _runtime() -> Any:
     """The CUDA runtime that ONNX Runtime was built for; None where there is none."""
+    import onnxruntime  # here, since a session is made of it already
+
     version = getattr(onnxruntime, "cuda_version", "")
     try:
         return ctypes.CDLL(f"libcudart.so.{version.split('.')[0]}") if version else None

@@ -2,9 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from models.bundle.graph import FEATURE_ERRORS, INPUT, has_trees
@@ -13,6 +13,9 @@ from models.scoring.bound import BUCKETS, BoundGraph, crossover, seconds
 from models.scoring.devices import Device, DeviceError, create_session, reason_of
 from models.scoring.scores import Scores
 from models.scoring.tree_reasons import boxes_of
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 ROWS_STEP = 16
 """Batches are padded to a multiple of this: whole vectors for every kernel, so a row's bits never depend on its neighbours."""
@@ -49,7 +52,7 @@ class ModelSession:
             self._gpu, self._cpu_rows_max = self._calibrated(session)
             self.quick_rows_max = min(self.quick_rows_max, self._cpu_rows_max)
 
-    def _calibrated(self, session: onnxruntime.InferenceSession) -> "tuple[OnGpu, int]":
+    def _calibrated(self, session: "onnxruntime.InferenceSession") -> "tuple[OnGpu, int]":
         """The GPU, and up to how many rows the CPU was at least as fast, on this machine, just now. Raises DeviceError."""
         width = len(self.bundle.manifest.feature_spec.names)
         batches = [np.zeros((rows, width), np.float32) for rows in BUCKETS]

@@ -1,6 +1,7 @@
 """What a bank would try first, on the same rows and features: with labels, and without any."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,14 @@ from sklearn.preprocessing import StandardScaler
 from models.networks.encoding import present, with_flags
 from models.training.data import Dataset
 from models.training.progress import Progress, silent
+from models.training.workers import Work
 from schemas.evaluation import UNSUPERVISED
 
 LOGISTIC, FOREST, XGBOOST = "logistic regression", "random forest", "XGBoost"
 BOOK_XGBOOST = "XGBoost, the book's grid"
 ISOLATION_FOREST, ECOD = f"isolation forest{UNSUPERVISED}", f"ECOD{UNSUPERVISED}"
 JOBS = 2
+ANOMALY_STAGE = "anomaly baselines"
 
 
 def baselines(seed: int) -> dict[str, object]:
@@ -43,33 +46,45 @@ def baselines(seed: int) -> dict[str, object]:
     }
 
 
-def baseline_scores(
-    train: Dataset, test: Dataset, seed: int, progress: Progress = silent, embedded: Sequence[int] = ()
-) -> dict[str, NDArray[np.float32]]:
-    """Probabilities of the rows of `test`, float32[n], by each baseline fitted on `train`.
+SLOWEST_FIRST = (FOREST, XGBOOST, BOOK_XGBOOST, LOGISTIC)
+
+
+def baseline_works(
+    train: Dataset, test: Dataset, seed: int, embedded: Sequence[int] = ()
+) -> dict[str, Work[NDArray[np.float32]]]:
+    """For each baseline its fit on `train`, to probabilities of the rows of `test`, float32[n]; the slowest first.
 
     embedded: columns of codes, which the baselines read as a flag for each value.
     """
-    scores: dict[str, NDArray[np.float32]] = {}
-    models, values = baselines(seed), present(train.features, embedded)
-    of_train, of_test = with_flags(train.features, values), with_flags(test.features, values)
-    for done, (name, model) in enumerate(models.items(), 1):
-        model.fit(of_train, train.is_fraud)  # type: ignore[attr-defined]
-        scores[name] = model.predict_proba(of_test)[:, 1].astype(np.float32)  # type: ignore[attr-defined]
-        progress("baselines", done, len(models))
-    return scores
+    known = baselines(seed)
+    return {name: partial(_baseline, train, test, seed, embedded, name) for name in SLOWEST_FIRST if name in known}
+
+
+def _baseline(
+    train: Dataset, test: Dataset, seed: int, embedded: Sequence[int], name: str, progress: Progress
+) -> NDArray[np.float32]:
+    """One core: so a sum of trees is in their order, and other fits have the other cores."""
+    progress(name, 0, 1)
+    values, model = present(train.features, embedded), baselines(seed)[name]
+    if name == FOREST:
+        model.set_params(n_jobs=1)  # type: ignore[attr-defined]
+    model.fit(with_flags(train.features, values), train.is_fraud)  # type: ignore[attr-defined]
+    scores = model.predict_proba(with_flags(test.features, values))[:, 1].astype(np.float32)  # type: ignore[attr-defined]
+    progress(name, 1, 1)
+    return np.asarray(scores)
 
 
 def unsupervised_scores(
     train: NDArray[np.float32], test: NDArray[np.float32], seed: int, progress: Progress = silent
 ) -> dict[str, NDArray[np.float32]]:
     """How odd each row of `test` is, float32[n], to what knows no label. train, test: float32[n, F]."""
+    progress(ANOMALY_STAGE, 0, 2)
     scale = StandardScaler().fit(train)
-    forest = IsolationForest(n_estimators=100, random_state=seed, n_jobs=JOBS).fit(scale.transform(train))
+    forest = IsolationForest(n_estimators=100, random_state=seed, n_jobs=1).fit(scale.transform(train))
     scores = {ISOLATION_FOREST: -forest.score_samples(scale.transform(test))}
-    progress("anomaly baselines", 1, 2)
+    progress(ANOMALY_STAGE, 1, 2)
     scores[ECOD] = ecod(train, test)
-    progress("anomaly baselines", 2, 2)
+    progress(ANOMALY_STAGE, 2, 2)
     return {name: score.astype(np.float32) for name, score in scores.items()}
 
 

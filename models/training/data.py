@@ -6,9 +6,12 @@ Order of the cuts, as at a release: train, validation, a delay whose labels are 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.training import mapped
 
 FRAUDS_MIN, OTHERS_MIN = 5, 50
 """Of each cut: fewer fit no calibration and no threshold, and no figure on them says anything."""
@@ -36,32 +39,50 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.card)
 
-    def __getitem__(self, rows: NDArray[np.bool_]) -> "Dataset":
-        amount = None if self.amount is None else self.amount[rows]
-        return Dataset(
-            self.features[rows], self.card[rows], self.day[rows], self.is_fraud[rows], self.scenario[rows], amount
-        )
+    def __getitem__(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "Dataset":
+        return Dataset(*(None if column is None else mapped.chosen(column, rows) for column in self._columns))  # type: ignore[arg-type]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Columns in files go to another process by their names."""
+        return _again, tuple(None if column is None else mapped.handle(column) for column in self._columns)
+
+    @property
+    def _columns(self) -> tuple[NDArray[Any] | None, ...]:
+        return (self.features, self.card, self.day, self.is_fraud, self.scenario, self.amount)
 
     @property
     def legitimate(self) -> NDArray[np.float32]:
         """Features of the legitimate rows."""
-        return self.features[~self.is_fraud]
+        return mapped.chosen(self.features, ~self.is_fraud)
 
     def digest(self) -> str:
         """SHA-256 (hex) of all columns."""
         digest = hashlib.sha256()
         for column in (self.features, self.card, self.day, self.is_fraud, self.scenario):
-            digest.update(np.ascontiguousarray(column).tobytes())
+            digest.update(np.ascontiguousarray(column).data.cast("B") if len(column) else b"")
         return digest.hexdigest()
+
+
+def _again(*columns: Any) -> Dataset:
+    return Dataset(*(None if column is None else mapped.unhandled(column) for column in columns))  # type: ignore[arg-type]
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
     """All rows of at least one part, one after the other."""
     columns = ("features", "card", "day", "is_fraud", "scenario")
     amounts = [part.amount for part in parts if part.amount is not None]
-    amount = np.concatenate(amounts) if amounts and len(amounts) == len(parts) else None
-    whole = {column: np.concatenate([getattr(part, column) for part in parts]) for column in columns}
+    amount = mapped.joined(amounts) if amounts and len(amounts) == len(parts) else None
+    whole = {column: mapped.joined([getattr(part, column) for part in parts]) for column in columns}
     return Dataset(**whole, amount=amount)
+
+
+def sampled(data: Dataset, rows_max: int, seed: int) -> Dataset:
+    """As many rows at most, drawn at random, in their order; `data` itself where it has no more."""
+    if len(data) <= rows_max:
+        return data
+    rows = np.zeros(len(data), np.bool_)
+    rows[np.random.default_rng(seed).choice(len(data), rows_max, replace=False, shuffle=False)] = True
+    return data[rows]
 
 
 @dataclass(frozen=True, slots=True)

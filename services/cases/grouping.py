@@ -222,14 +222,15 @@ RULE_CONTRIBUTION = 1.0
 
 
 def _named(alert: Alert) -> tuple[CaseReason, ...]:
-    """The rules that hold, in words, and the features behind the scores."""
+    """The rules that hold, in words, and the features behind the scores: each once, though both scores may name it."""
     rules = zip(alert.rules, alert.rule_words, strict=False)  # of another version there may be no words
     of_rules = [(name, words, RULE_CONTRIBUTION) for name, words in rules]
     of_scores = [(reason.feature, reason.text, reason.contribution) for reason in alert.reasons]
-    return tuple(
-        CaseReason(feature=feature, text=text, contribution=contribution, alerts=1)
-        for feature, text, contribution in (*of_rules, *of_scores)
-    )
+    once: dict[str, CaseReason] = {}
+    for feature, text, contribution in (*of_rules, *of_scores):
+        if feature not in once or contribution > once[feature].contribution:
+            once[feature] = CaseReason(feature=feature, text=text, contribution=contribution, alerts=1)
+    return tuple(once.values())
 
 
 def _reasons(known: tuple[CaseReason, ...], new: tuple[CaseReason, ...]) -> tuple[CaseReason, ...]:

@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -49,12 +50,30 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 
 app = typer.Typer(
     name="assay",
-    help="Score card payments on Kafka while they happen, exactly once. Settings: ASSAY_* variables (docs/settings.md).",
     epilog="Example: assay demo --duration 30",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        from models.installation import DISTRIBUTION
+
+        print(f"assay {version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Score card payments on Kafka while they happen, exactly once. Settings: ASSAY_* variables (docs/settings.md)."""
+
+
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.command(epilog=registry_server.EXAMPLE)(registry_server.registry_server)

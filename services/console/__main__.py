@@ -143,9 +143,12 @@ def _promotions(runtime: RuntimeSettings) -> Promotions | None:
     if bundles.registry_url is None:
         return None
     groups: dict[Subject, str] = {"bundle": runtime.group, "policy": runtime.group}
-    groups["credit_policy"] = load(CreditSettings).group
+    credit = load(CreditSettings)
+    groups |= {"credit_bundle": credit.group, "credit_policy": credit.group}
     request_h = load(PersonsSettings).request_h
-    return Promotions(bundles, load(PolicySettings), load(CreditPolicySettings), groups, request_h, needs_second)
+    return Promotions(
+        bundles, load(PolicySettings), load(CreditPolicySettings), credit, groups, request_h, needs_second
+    )
 
 
 def _take_persons(desk: Desk) -> None:

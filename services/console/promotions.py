@@ -17,13 +17,21 @@ from schemas.registry import RegistryEvent
 from services.clock import wall_ms
 from services.commanding import CREDIT, SCORERS, Commanded, ControlCommand
 from services.settings.bundles import BundleSettings
+from services.settings.credit import CreditSettings
 from services.settings.policy import CreditPolicySettings, PolicySettings
-from services.trusted_bundles import published_bundle, registry_part, trust_of
+from services.settings.scorer import ScorerSettings
+from services.trusted_bundles import published_bundle, registry_of, registry_part, trust_of
 from services.trusted_policies import published_policy
 
 SHOWN_MAX = 30
-SUBJECTS: dict[str, str] = {"bundle": "model", "policy": "policy", "credit_policy": "credit policy"}
+SUBJECTS: dict[str, str] = {
+    "bundle": "model",
+    "credit_bundle": "credit model",
+    "policy": "policy",
+    "credit_policy": "credit policy",
+}
 """What is promoted, in words."""
+BUNDLES = ("bundle", "credit_bundle")
 
 Standing = Literal["fresh", "done"]
 
@@ -56,7 +64,7 @@ class Line:
 
     def may_challenge(self, ref: BundleRef) -> bool:
         """Whether it could be tried beside the champion."""
-        return ref not in (self.champion, self.challenger)
+        return self.of != "credit_bundle" and ref not in (self.champion, self.challenger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,7 @@ class Promotions:
     bundles: BundleSettings
     policies: PolicySettings
     credit_policies: CreditPolicySettings
+    credit: CreditSettings
     groups: Mapping[Subject, str]
     """Consumer groups of those that are commanded."""
     request_h: float
@@ -93,8 +102,8 @@ class Promotions:
 
     def registry(self, subject: Subject) -> Registry:
         """Read from the beginning each time. Raises AssayError where none is set."""
-        if subject == "bundle":
-            return registry_part(self.bundles, "bundles", "events", "bundle")
+        if subject in BUNDLES:
+            return registry_of(self.bundles, CreditSettings if subject == "credit_bundle" else ScorerSettings)
         return registry_part(self.bundles, *self._settings(subject).folders, subject)
 
     def _settings(self, subject: Subject) -> PolicySettings:
@@ -102,11 +111,13 @@ class Promotions:
 
     def line_of(self, subject: Subject) -> str:
         """The line that services work."""
+        if subject == "credit_bundle":
+            return self.credit.registry_line
         return self.bundles.registry_line if subject == "bundle" else self._settings(subject).policy_line
 
     def lines(self) -> list[Line]:
         """Those that have something published, and that of the models in any case. Raises AssayError, BundleError."""
-        found = [self._line(subject) for subject in ("bundle", "policy", "credit_policy")]
+        found = [self._line(subject) for subject in ("bundle", "policy", "credit_bundle", "credit_policy")]
         return [one for one in found if one.versions or one.of == "bundle"]
 
     def _line(self, subject: Subject) -> Line:
@@ -150,7 +161,7 @@ class Promotions:
         self, registry: Registry, said: dict[str, Any], now: BundleRef | None, wanted: BundleRef | None
     ) -> Step:
         try:
-            if said["subject"] == "bundle":
+            if said["subject"] in BUNDLES:
                 return self._bundles_compared(registry, said, now, wanted)
             one, two = (published_policy(registry, ref, self.bundles) if ref else None for ref in (now, wanted))
             found = policy_differences(one.policy if one else None, two.policy if two else None)
@@ -200,11 +211,11 @@ class Promotions:
         goes_back = said.action == "rollback" or (said.action == "withdraw" and said.channel == "champion")
         channel: Channel = said.channel
         refold = goes_back
-        if said.subject != "bundle":
+        if said.subject not in BUNDLES:
             channel, refold = POLICY_CHANNELS[said.channel], False
         elif said.action == "promote" and said.channel == "champion":
             registry = self.registry(said.subject)
-            refold = self._compared(registry, {"subject": "bundle"}, said.before, said.bundle).rebuilds
+            refold = self._compared(registry, {"subject": said.subject}, said.before, said.bundle).rebuilds
         order = ControlCommand(
             uuid.uuid4().hex,
             channel,
@@ -217,7 +228,8 @@ class Promotions:
             signed=signed,
             before=said.before,
         )
-        return order, CREDIT if said.subject == "credit_policy" else SCORERS, self.groups[said.subject]
+        whom = CREDIT if said.subject in ("credit_bundle", "credit_policy") else SCORERS
+        return order, whom, self.groups[said.subject]
 
     def record(self, said: StepStatement, signed: SignedStep, by: str) -> None:
         """Take the step in the registry. Raises AssayError, BundleError."""
@@ -255,12 +267,14 @@ def _wanted(
         if channel == "champion" and not line.may_promote(wanted):
             raise BundleError(f"{wanted} is not newer than {line.champion}, which decides: go back by a rollback.")
         if channel == "challenger" and not line.may_challenge(wanted):
+            if line.of == "credit_bundle":
+                raise BundleError("Credit scores no bundle beside its champion.")
             raise BundleError(f"{wanted} is {'champion' if wanted == line.champion else 'challenger'} already.")
         return wanted
     if action == "rollback" and channel == "champion":
         if line.champion is None:
             raise BundleError(f"Nothing of {line.name} decides by the registry: there is nothing to take back.")
-        if line.back_to is None and line.of == "bundle":
+        if line.back_to is None and line.of in BUNDLES:
             raise BundleError(f"No other bundle of {line.name} was champion before: there is nothing to go back to.")
         return line.back_to
     if action == "withdraw" and channel == "challenger":

@@ -8,14 +8,13 @@ from typing import Any
 from models.scoring.scores import Scores
 from schemas import codec
 from schemas.alert import Reason
-from schemas.control import acknowledgement_key, acknowledgement_of
 from schemas.credit import ADVERSE_ACTIONS_MAX, OF_CREDIT_POLICIES, CreditDecision, CreditScore, ShadowOutcome
-from schemas.manifest import Thresholds
 from schemas.topics import CREDIT_CONTROL_ANSWERS, CREDIT_DECISIONS, CREDIT_SCORES, position_headers
 from services.credit.admit import Admitted
 from services.credit.ruling import Decided
 from services.engine.batches import Write
-from services.policy_commands import Acknowledgement
+from services.swapping.answers import Answers
+from services.swapping.live import Model
 
 WHO = f"credit {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
@@ -24,30 +23,25 @@ OF_DECISIONS = OF_CREDIT_POLICIES | {"adverse_actions", "policy_digest", "shadow
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """What decided: written on records."""
-
-    model: str
-    bundle_digest: str
-    thresholds: Thresholds
-
-
-@dataclass(frozen=True, slots=True)
 class Judged:
-    """Scored applications with outcomes, in parallel. reasons: by row, of those that have some. shadow: without effect."""
+    """Scored applications with outcomes, in parallel. reasons: by row, of those that have some. model: what scored.
+
+    shadow: without effect.
+    """
 
     admitted: Admitted
     scores: Scores
     decided: Decided
     reasons: dict[int, tuple[Reason, ...]]
+    model: Model
     shadow: Decided | None = None
 
 
 class Emitter:
     """Encodes scores and decisions of one partition."""
 
-    def __init__(self, prefix: str, identity: Identity) -> None:
-        self._prefix, self._identity = prefix, identity
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
         self._score = codec.record_type(CreditScore, OF_CREDIT_POLICIES)
         self._decision = codec.record_type(CreditDecision, OF_DECISIONS)
         self._shadow = codec.record_type(ShadowOutcome)
@@ -69,14 +63,9 @@ class Emitter:
             Write(self._prefix + CREDIT_DECISIONS.name, keys, decisions, headers),
         ]
 
-    def answer(self, answer: Acknowledgement, partition: int, from_offset: int | None, now_ms: int) -> Write:
-        """A partition's acknowledgement of a command."""
-        write, command = Write(self._prefix + CREDIT_CONTROL_ANSWERS.name), answer.command
-        control = acknowledgement_of(
-            command, answer.current_bundle, WHO, now_ms, why=answer.reason, partition=partition, from_offset=from_offset
-        )
-        write.append(acknowledgement_key(command.group, command.channel, partition), codec.write(control), [])
-        return write
+    def acknowledging(self, partition: int) -> Answers:
+        """What acknowledges commands for a partition."""
+        return Answers(self._prefix + CREDIT_CONTROL_ANSWERS.name, WHO, partition)
 
     def _fields(self, judged: Judged) -> list[dict[str, Any]]:
         """What score and decision share."""
@@ -93,7 +82,7 @@ class Emitter:
                 "reconstruction_error": error,
                 "anomaly_percentile": percentile,
                 "outcome": outcome,
-                "model": self._identity.model,
+                "model": judged.model.identity.model,
                 "policy": policy,
                 "rules": decided.rules.get(row, codec.LEFT_OUT),
                 "shadow_rules": decided.shadow_rules.get(row, codec.LEFT_OUT),
@@ -110,7 +99,7 @@ class Emitter:
         return {
             "decision_id": f"{source.topic}-{source.partition}-{source.offset}",
             "decided_at_ms": decided_at_ms,
-            "bundle_digest": self._identity.bundle_digest,
+            "bundle_digest": judged.model.identity.bundle_digest,
             "features": tuple(judged.admitted.features[row].tolist()),
             "probability_threshold": decided.thresholds.probability,
             "anomaly_percentile_threshold": decided.thresholds.anomaly_percentile,

@@ -1,51 +1,33 @@
 """The credit service's part of one partition: admit, score, decide, give reasons, emit. Its state is the ids seen."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import get_args
+
+from aiokafka import TopicPartition
 
 from models.features.attributes import AttributeMapping
 from models.features.capture import Arrays, Capture
-from models.policy.program import Program
-from models.scoring.adverse_action import adverse_reasons
-from models.scoring.session import ModelSession
-from schemas.control import Channel
-from schemas.topics import DEAD_LETTERS
-from services.clock import monotonic_s, wall_ms
+from schemas.credit import CreditOutcome
+from schemas.topics import CREDIT_MODEL_REFERENCES, CREDIT_SCORING_METRICS, DEAD_LETTERS
+from services.clock import wall_ms
 from services.credit.admit import Admission, Admitted
-from services.credit.emit import Emitter, Identity, Judged
-from services.credit.policies import Policies
-from services.credit.ruling import decide
+from services.credit.emit import Emitter, Judged
+from services.credit.judge import Judge, refused
 from services.engine.batches import Record, Result, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import DuplicateWindow, WindowLimits
 from services.engine.faults import Fault, TimeLimits, count_faults
 from services.engine.placement import Subjects
+from services.engine.written_sums import CountedModel, SumTopics, WrittenSums
+from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.observability.policy_metrics import count_rule_hits
-from services.policy_commands import Acknowledgement
 from services.settings.processing import RuntimeSettings
-
-T = TypeVar("T")
+from services.swapping.live import Model, Models
 
 STATE_VERSION = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A loaded bundle, shared by the partitions of a process. executor: where it runs, outside the event loop's thread."""
-
-    session: ModelSession
-    executor: Executor
-
-    @property
-    def identity(self) -> Identity:
-        """As decisions carry it."""
-        bundle = self.session.bundle
-        return Identity(self.session.model_name, bundle.digest, bundle.manifest.thresholds)
 
 
 class CreditProcessor:
@@ -53,22 +35,26 @@ class CreditProcessor:
 
     def __init__(
         self,
-        partition: int,
+        source: TopicPartition,
         prefix: str,
-        model: Model,
+        models: Models,
         runtime: RuntimeSettings,
         letters: DeadLetterWriter,
         metrics: Metrics,
-        policies: Policies | None = None,
     ) -> None:
-        """policies: what decides behind the scores; without, the bundle's thresholds alone do."""
-        self._policies = policies or Policies(metrics)
-        self._partition, self._answered = partition, dict[Channel, Acknowledgement]()
-        self._next_offset: int | None = None
-        self._prefix, self._model, self._runtime = prefix, model, runtime
-        self._letters, self._metrics, self._label = letters, metrics, str(partition)
-        self._emitter = Emitter(prefix, model.identity)
-        self._spec = model.session.bundle.manifest.feature_spec
+        """The state is of the champion's features; with one of other features the partition must start again."""
+        model = models.champion
+        self._models, self._judge = models, Judge(models, metrics)
+        self._prefix, self._runtime = prefix, runtime
+        self._letters, self._metrics, self._label = letters, metrics, str(source.partition)
+        for outcome in get_args(CreditOutcome):
+            metrics.credit_outcomes.labels(self._label, outcome)  # from zero on
+        topics = SumTopics(prefix, CREDIT_SCORING_METRICS, CREDIT_MODEL_REFERENCES)
+        self._sums, self._clock_ms = WrittenSums(source, topics, _counted(model)), 0
+        self._emitter = Emitter(prefix)
+        self._answers = self._emitter.acknowledging(source.partition)
+        self._spec_digest = model.spec_digest
+        self._spec = model.feature_spec
         self._mapping = AttributeMapping(self._spec)
         self._times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
         self._window = WindowLimits.of(runtime)
@@ -93,36 +79,62 @@ class CreditProcessor:
         duplicates.load(arrays)
         self._remember(duplicates)
 
+    def carry_on(self, carried: str) -> None:
+        """Sums that a former owner committed and did not write: they are in the first result."""
+        self._sums.carry_on(carried)
+
     def absorb(self, records: Sequence[Record]) -> None:
         """Remember the ids exactly as `process` does, without output."""
-        self._admission.admit(records)
+        self._admit(records)
+
+    def _admit(self, records: Sequence[Record]) -> Admitted:
+        admitted = self._admission.admit(records)
+        times = (application.event_time_ms for application in admitted.applications)
+        self._clock_ms = max(self._clock_ms, *times, 0)
+        return admitted
 
     async def process(self, records: Sequence[Record]) -> Result:
-        """Judge applications, by one policy."""
-        deciding, shadow, answers = self._policies.deciding, self._policies.shadow, dict(self._policies.answers)
-        admitted = self._admission.admit(records)
+        """Judge applications, by one model and one policy. Raises StateOutdatedError where other features are active."""
+        champion, answers = self._models.champion, dict(self._models.answers)
+        deciding, shadow = (
+            active.program if active else None for active in (self._models.policy, self._models.shadow_policy)
+        )
+        self._check_state(champion)
+        admitted = self._admit(records)
         writes: list[Write] = []
         judged: Judged | None = None
         if admitted.records:
-            judged = await self._judge(admitted, deciding, shadow)
+            judged = await self._judge.judge(admitted, champion, deciding, shadow)
+            if judged.model is not champion:
+                answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
+            if not self._sums.now.of(judged.model.identity.model, None):
+                writes += self._sums.begin(_counted(judged.model))
+            self._sums.now.count_scores(admitted.features, judged.scores, refused(judged.decided), self._clock_ms)
             writes += self._emitter.writes(judged, wall_ms())
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
-        writes += self._due_answers(answers, records[0].offset)
-        self._next_offset = records[-1].offset + 1
+        self._sums.count(records, wall_ms(), len(records), len(admitted.faults))
+        due, carried = self._sums.due(force=False)
+        writes += due + self._answers.due(answers, records[0].offset)
         subjects = Subjects.of([a.applicant_id for a in admitted.applications]) if admitted.records else None
-        return Result(writes, len(records), len(admitted.faults), admitted.faults, subjects=subjects, judged=judged)
+        return Result(writes, len(records), len(admitted.faults), admitted.faults, carried, subjects, judged)
 
     def flush(self, *, force: bool = False) -> Result | None:
-        """The acknowledgements that are due although no application came."""
-        writes = self._due_answers(self._policies.answers, self._next_offset)
-        return Result(writes, 0, 0) if writes else None
+        """The sums and acknowledgements that are due although no application came. Raises StateOutdatedError as `process`."""
+        if not force:
+            self._check_state(self._models.champion)
+        due, carried = self._sums.due(force=force)
+        writes = due + self._answers.due(self._models.answers, self._sums.next_offset)
+        return Result(writes, 0, 0, carried=carried) if writes else None
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
         """A dead letter for one record on which a stage raises."""
         if folded:
             self.absorb([fault.record])
-        return self._letters.refusal(self._prefix + DEAD_LETTERS.name, fault)
+        self._sums.count([fault.record], wall_ms(), 1, 1)
+        due, carried = self._sums.due(force=False)
+        refusal = self._letters.refusal(self._prefix + DEAD_LETTERS.name, fault)
+        return replace(refusal, writes=[*refusal.writes, *due], carried=carried)
 
     def committed(self, result: Result) -> None:
         """Count what is committed."""
@@ -133,7 +145,6 @@ class CreditProcessor:
         judged: Judged | None = result.judged
         if judged is None:
             return
-        metrics.scores.labels(label).inc(len(judged.decided.outcomes))
         for outcome, count in Counter(judged.decided.outcomes).items():
             metrics.credit_outcomes.labels(label, outcome).inc(count)
         for record in judged.admitted.records:
@@ -147,31 +158,13 @@ class CreditProcessor:
             risk.shadow_changes.inc(sum(one != other for one, other in pairs))
         count_rule_hits(risk, decided.rules, decided.shadow_rules)
 
-    def _due_answers(self, answers: Mapping[Channel, Acknowledgement], from_offset: int | None) -> list[Write]:
-        """Acknowledgements that this partition has not written yet, in the transaction from which on they hold."""
-        writes: list[Write] = []
-        for channel, answer in answers.items():
-            if answer is not self._answered.get(channel):
-                self._answered[channel] = answer
-                writes.append(self._emitter.answer(answer, self._partition, from_offset, wall_ms()))
-        return writes
+    def _check_state(self, model: Model) -> None:
+        if model.spec_digest != self._spec_digest:
+            raise StateOutdatedError
 
-    async def _judge(self, admitted: Admitted, deciding: Program | None, shadow: Program | None) -> Judged:
-        session, features, started_s = self._model.session, admitted.features, monotonic_s()
-        scores = await self._in_executor(session.run, features)
-        self._metrics.stage.observe(monotonic_s() - started_s, "model")
-        bounds, applications = session.bundle.manifest.thresholds, admitted.applications
-        decided, beside = decide(deciding, applications, features, scores, bounds), None
-        if shadow is not None:
-            try:
-                beside = decide(shadow, applications, features, scores, bounds)
-            except Exception as error:  # whatever it is, it affects nothing else
-                self._policies.drop_shadow(shadow, error)
-        rows, triggers = list(decided.triggers), list(decided.triggers.values())
-        started_s = monotonic_s()
-        reasons = await self._in_executor(adverse_reasons, session, features[rows], triggers) if rows else []
-        self._metrics.stage.observe(monotonic_s() - started_s, "reasons")
-        return Judged(admitted, scores, decided, dict(zip(rows, reasons, strict=True)), beside)
 
-    async def _in_executor(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._model.executor, function, *arguments)
+def _counted(model: Model) -> CountedModel:
+    """As sums count it. A reference of those approved who repaid alone would make any traffic look drifted."""
+    reference, identity = model.session.bundle.reference, model.identity
+    weekly, everyone = model.feature_spec.weekly, bool(reference.of_everyone)
+    return CountedModel(identity.model, identity.bundle_digest, reference, weekly, compared=everyone)

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from aiokafka.partitioner import murmur2
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import HAS_COMPILER, compiled
 from models.features.index import PADDING, Keys, keys_of
 
 ELSEWHERE = -1
@@ -44,6 +45,8 @@ class Subjects:
 
 def place(key: bytes, number: int) -> int:
     """On which of `number` partitions a key belongs."""
+    if not HAS_COMPILER:
+        return int((murmur2(key) & 0x7FFFFFFF) % number)
     padded = np.frombuffer(key.ljust(-(-len(key) // 4) * 4, b"\0"), np.uint32)
     return int(_murmur2(padded, len(key)) % number)
 

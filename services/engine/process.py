@@ -13,6 +13,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from models.compiled import CompilerMissingError
 from models.sources.spec_file import SourceSpecError
 from schemas.topics import Topic
 from services.engine.batches import Processor
@@ -49,7 +50,7 @@ def main(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
     gc.set_threshold(100_000, 20, 50)
     try:
         uvloop.run(start())
-    except (AssayError, SourceSpecError) as error:
+    except (AssayError, SourceSpecError, CompilerMissingError) as error:
         print(f"assay: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

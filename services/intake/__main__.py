@@ -4,6 +4,7 @@ import structlog
 from aiokafka import TopicPartition
 
 from models.bundle.files import BundleError
+from models.compiled import check_compiler
 from models.sources.spec_file import load_source, users_topic
 from schemas.source_spec import SourceSpec
 from schemas.topics import EVENTS, INTAKE_OUTPUTS
@@ -41,6 +42,7 @@ async def start() -> None:
         )
     metrics = Metrics()
     logs.configure(runtime, metrics)
+    check_compiler()
     log.info("source.loaded", topic=full_name, digest=spec.digest())
     letters, prefix = DeadLetterWriter(privacy_key(runtime)), topics.topic_prefix
     (events,) = await describe_topics(kafka, topics, [EVENTS])

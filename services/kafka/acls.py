@@ -23,6 +23,7 @@ GROUPS = {
     "credit": "assay-credit",
     "cases": "assay-cases",
     "monitor": "assay-monitor",
+    "credit-monitor": "assay-credit-monitor",
 }
 """The consumer groups by default: ASSAY_GROUP, and ASSAY_PROFILER_GROUP and so on."""
 

@@ -12,7 +12,7 @@ from schemas.metric import ScoringMetric
 from schemas.topics import CONTROL, MONITOR_BUDGETS
 from services.faust_runtime.app import SideApp
 from services.monitor.budget import Budgets, state_problem, used_today
-from services.observability.low_rate_metrics import MonitorMetrics
+from services.observability.low_rate_metrics import BudgetMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ PARTITIONS_MAX = 10_000
 class BudgetControl:
     """Moves thresholds. What it commands follows from the records that it read, so a repetition commands the same."""
 
-    def __init__(self, app: SideApp, metrics: MonitorMetrics) -> None:
+    def __init__(self, app: SideApp, metrics: BudgetMetrics) -> None:
         self._app, self._metrics = app, metrics
         table = app.table(MONITOR_BUDGETS, 1, state_problem)
         self._budgets = Budgets(table)

@@ -1,8 +1,10 @@
-"""Decisions and labels as evidence: what the ledger keeps of them, and how much each counts. Pure."""
+"""Decisions and labels, of payments and of applications, as evidence: what the ledger keeps, and how much each counts. Pure."""
 
 from typing import Any
 
 from schemas.base import EventTimeMs, Identifier, Message, Number, Probability, Share
+from schemas.credit import CreditOutcome
+from schemas.credit_label import CreditLabel
 from schemas.decision import ChallengerScore
 from schemas.label import Label
 from schemas.monitor import Evidence, Judged, LabelEvidence
@@ -27,6 +29,19 @@ class RecordedDecision(Message):
     amount: Number | None = None
 
 
+class DecidedApplication(Message):
+    """All that is decoded of a decision on credit."""
+
+    application_id: Identifier
+    event_time_ms: EventTimeMs
+    probability: Probability
+    outcome: CreditOutcome
+    model: str
+    policy: PolicyName | None = None
+    rules: RuleNames = ()
+    shadow_rules: RuleNames = ()
+
+
 def weight(decision: RecordedDecision) -> float:
     """How many payments a recorded one represents: 1 / its chance to be recorded and seen to its end (Horvitz-Thompson).
 
@@ -45,10 +60,7 @@ def of_decision(decision: RecordedDecision) -> list[Evidence]:
     Both weigh the same: whether a decision is recorded and seen to its end does not depend on the challenger.
     """
     said = [(decision.model, decision.probability, decision.alert)]
-    rules, shadow_rules = decision.rules, decision.shadow_rules
-    ruled: dict[str, Any] = (
-        {"policy": decision.policy, "rules": rules, "shadow_rules": shadow_rules} if rules or shadow_rules else {}
-    )
+    ruled = _ruled(decision)
     if decision.challenger is not None:
         challenger = decision.challenger
         said.append((challenger.model, challenger.probability, challenger.alert))
@@ -71,6 +83,28 @@ def of_decision(decision: RecordedDecision) -> list[Evidence]:
 
 def of_label(label: Label, partition: int, offset: int) -> Evidence:
     """What a payment turned out to be. partition, offset: on `labels`."""
+    return _told(label.transaction_id, label, partition, offset)
+
+
+def of_application(decision: DecidedApplication) -> list[Evidence]:
+    """How an application was scored. Each is recorded, so each stands for itself."""
+    judged = Judged(
+        model=decision.model,
+        event_time_ms=decision.event_time_ms,
+        probability=decision.probability,
+        alert=decision.outcome != "approve",
+        weight=1.0,
+        **_ruled(decision),
+    )
+    return [Evidence(transaction_id=decision.application_id, judged=judged)]
+
+
+def of_credit_label(label: CreditLabel, partition: int, offset: int) -> Evidence:
+    """What became of an application's loan. partition, offset: on `credit-labels`."""
+    return _told(label.application_id, label, partition, offset)
+
+
+def _told(judged_id: str, label: Label | CreditLabel, partition: int, offset: int) -> Evidence:
     told = LabelEvidence(
         verdict=label.verdict,
         labelled_at_ms=label.labelled_at_ms,
@@ -78,4 +112,11 @@ def of_label(label: Label, partition: int, offset: int) -> Evidence:
         partition=partition,
         offset=offset,
     )
-    return Evidence(transaction_id=label.transaction_id, told=told)
+    return Evidence(transaction_id=judged_id, told=told)
+
+
+def _ruled(decision: RecordedDecision | DecidedApplication) -> dict[str, Any]:
+    rules, shadow_rules = decision.rules, decision.shadow_rules
+    if not (rules or shadow_rules):
+        return {}
+    return {"policy": decision.policy, "rules": rules, "shadow_rules": shadow_rules}

@@ -15,6 +15,9 @@ from services.engine.faults import timestamp_ms
 DAY_MS = 86_400_000
 KEPT_MS = LABEL_AGE_DAYS_MAX * DAY_MS
 
+BAD = ("fraud", "default")
+"""Verdicts that a model is to foresee."""
+
 MODELS_MAX = 16
 """Models whose score of one payment is kept, the newest: a payment is scored by a champion and a challenger, seldom by more."""
 
@@ -38,8 +41,8 @@ def entry_problem(ahead_ms_max: int, message: Any) -> str | None:
 class Columns:
     """n scores of payments, parallel arrays: event_time_ms int64; probability, weight and amount float64; the others bool.
 
-    amount: NaN where it is not known. labelled: a label is known. fraud: it says fraud. ruled: of which rules hold, or None:
-    objects, policy and both names.
+    amount: NaN where it is not known. labelled: a label is known. fraud: it says fraud, or default. ruled: of
+    which rules hold, or None: objects, policy and both names.
     """
 
     event_time_ms: NDArray[np.int64]
@@ -60,13 +63,15 @@ class Columns:
 
 @dataclass(slots=True)
 class Ledger:
-    """What is known of each payment. table: by transaction; a Faust table, or a dict in tests.
+    """What is known of each payment, or application. table: by its id; a Faust table, or a dict in tests.
 
-    now_ms: the newest event or label seen, the ledger's only clock. forgotten: payments that made room too early.
+    kept_ms: how long one waits for its label. now_ms: the newest event or label seen, the ledger's only clock. forgotten:
+    those that made room too early.
     """
 
     table: Table
     payments_max: int
+    kept_ms: int = KEPT_MS
     now_ms: int = 0
     forgotten: int = 0
     _event_ms: dict[str, int] = field(default_factory=dict)
@@ -108,7 +113,7 @@ class Ledger:
         """Forget what labels no longer reach, and beyond the bound what came first."""
         while self._event_ms:
             oldest, event_ms = next(iter(self._event_ms.items()))
-            stale = event_ms < self.now_ms - KEPT_MS
+            stale = event_ms < self.now_ms - self.kept_ms
             if not stale and len(self) <= self.payments_max:
                 return
             self.forgotten += not stale
@@ -123,7 +128,7 @@ def _columns(rows: Sequence[tuple[Judged, LabelEvidence | None]]) -> Columns:
         weight=np.array([judged.weight for judged, _ in rows], np.float64),
         alert=np.array([judged.alert for judged, _ in rows], np.bool_),
         labelled=np.array([told is not None for _, told in rows], np.bool_),
-        fraud=np.array([told is not None and told.verdict == "fraud" for _, told in rows], np.bool_),
+        fraud=np.array([told is not None and told.verdict in BAD for _, told in rows], np.bool_),
         ruled=_ruled([judged for judged, _ in rows]),
         amount=np.array([np.nan if judged.amount is None else judged.amount for judged, _ in rows], np.float64),
     )

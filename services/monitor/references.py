@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from schemas import codec
 from schemas.monitor import ModelReference
-from schemas.topics import MODEL_REFERENCES
+from schemas.topics import MODEL_REFERENCES, Topic
 from services.engine.batches import Record
 from services.engine.tables import each
 from services.observability.metrics import Metrics
@@ -13,13 +13,13 @@ from services.observability.metrics import Metrics
 class References:
     """By model, as on scores. A model without one is not compared."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, topic: Topic = MODEL_REFERENCES) -> None:
+        self._metrics, self._topic = metrics, topic
         self._known: dict[str, ModelReference] = {}
 
     def apply(self, records: Sequence[Record]) -> None:
         """Take in the next records. An invalid one is skipped and logged."""
-        each(MODEL_REFERENCES, records, self._take, self._metrics)
+        each(self._topic, records, self._take, self._metrics)
 
     def _take(self, record: Record) -> None:
         known = codec.read(ModelReference, record.value or b"")

@@ -7,66 +7,56 @@ from typing import Any
 import structlog
 
 from schemas import codec
-from schemas.label import Label, card_number_problem
 from schemas.metric import ScoringMetric
 from schemas.monitor import DriftReport, Evidence, MonitorReport, QualityReport
-from schemas.topics import (
-    CONTROL,
-    DECISIONS,
-    LABELS,
-    MODEL_REFERENCES,
-    MONITOR,
-    MONITOR_BUDGETS,
-    MONITOR_EVIDENCE,
-    MONITOR_LEDGER,
-    MONITOR_WINDOWS,
-    SCORING_METRICS,
-)
 from services.engine.faults import Fault, TimeLimits, timestamp_ms
 from services.engine.process import Environment
 from services.engine.tables import FollowedTable
 from services.faust_runtime.app import SideApp
 from services.faust_runtime.run import SideService
 from services.monitor.budget_control import BudgetControl
-from services.monitor.evidence import RecordedDecision, of_decision, of_label
 from services.monitor.ledger import Columns, Ledger, entry_problem, latest_ms
 from services.monitor.quality import by_age
 from services.monitor.references import References
+from services.monitor.watched import OF_FRAUD, Watched
 from services.monitor.windows import Windows, report, window_problem
-from services.observability.low_rate_metrics import MonitorMetrics
+from services.observability.low_rate_metrics import BudgetMetrics, ComparedMetrics, MonitorMetrics
 from services.settings.monitor import MonitorSettings
 
 log = structlog.get_logger(__name__)
 
 HOUR_MS = 3_600_000
-
-READS = (
-    SCORING_METRICS,
-    MODEL_REFERENCES,
-    DECISIONS,
-    LABELS,
-    MONITOR_EVIDENCE,
-    MONITOR_LEDGER,
-    MONITOR_WINDOWS,
-    MONITOR_BUDGETS,
+FIGURES = (
+    "precision",
+    "recall",
+    "average_precision",
+    "roc_auc",
+    "passed_bad_rate",
+    "brier",
+    "calibration_error",
 )
-WRITES = (MONITOR_EVIDENCE, MONITOR_LEDGER, MONITOR_WINDOWS, MONITOR_BUDGETS, MONITOR, CONTROL)
 
 
-def monitor_service(settings: MonitorSettings, environment: Environment, *, scan_ids: bool = False) -> SideService:
+def monitor_service(
+    settings: MonitorSettings, environment: Environment, watched: Watched = OF_FRAUD, *, scan_ids: bool = False
+) -> SideService:
     """One app, and the table of references that it looks up. scan_ids: of labels for card numbers, as of payments."""
-    references = References(environment.metrics)
-    metrics = MonitorMetrics(environment.metrics.registry)
+    references, registry = References(environment.metrics, watched.references), environment.metrics.registry
+    metrics = MonitorMetrics(registry, watched.words)
+    compared = ComparedMetrics(registry) if watched.budgets else None
+    of_budgets = BudgetMetrics(registry) if watched.budgets else None
     prefix = environment.topics.topic_prefix
-    table = FollowedTable(MODEL_REFERENCES, environment.kafka, prefix, references.apply, environment.metrics)
+    table = FollowedTable(watched.references, environment.kafka, prefix, references.apply, environment.metrics)
 
     def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
         app = SideApp(settings.group, environment, directory)
-        _Drift(app, settings, references, metrics, BudgetControl(app, metrics))
-        _Quality(app, settings, TimeLimits(environment.runtime.event_ahead_ms_max, 0), metrics, scan_ids=scan_ids)
+        budgets = None if of_budgets is None else BudgetControl(app, of_budgets)
+        _Drift(app, settings, watched, references, metrics, compared, budgets)
+        times = TimeLimits(environment.runtime.event_ahead_ms_max, 0)
+        _Quality(app, settings, watched, times, metrics, scan_ids=scan_ids)
         return [app]
 
-    return SideService([settings.group], READS, WRITES, build, [table])
+    return SideService([settings.group], watched.reads, watched.writes, build, [table])
 
 
 class _Drift:
@@ -76,23 +66,27 @@ class _Drift:
         self,
         app: SideApp,
         settings: MonitorSettings,
+        watched: Watched,
         references: References,
         metrics: MonitorMetrics,
-        budgets: BudgetControl,
+        compared: ComparedMetrics | None,
+        budgets: BudgetControl | None,
     ) -> None:
         self._app, self._references, self._metrics, self._budgets = app, references, metrics, budgets
-        table = app.table(MONITOR_WINDOWS, 1, window_problem)
+        self._reports, self._compared = watched.reports, compared
+        table = app.table(watched.windows, 1, window_problem)
         self._windows = Windows(table, settings.window_records, int(settings.window_h * HOUR_MS))
         self._psi_max = settings.psi_max
         app.recovered(table, self._windows.recover)
-        app.agent(SCORING_METRICS, self._sums)
+        app.agent(watched.sums, self._sums)
 
     async def _sums(self, event: Any) -> None:
         message = event.message
         sums = self._app.read(ScoringMetric, message)
         if sums is not None:
             await self._drift(sums, message)
-            await self._budgets.take(sums, message)
+            if self._budgets is not None:
+                await self._budgets.take(sums, message)
 
     async def _drift(self, sums: ScoringMetric, message: Any) -> None:
         window = self._windows.add(sums, message.offset)
@@ -107,7 +101,7 @@ class _Drift:
             found = report(window, known, self._psi_max)
             said = MonitorReport(kind="drift", model=sums.model, at_ms=timestamp_ms(message), drift=found)
             # written first: a crash in between writes it twice, under the same position
-            await self._app.send(MONITOR, sums.model.encode(), codec.write(said), source=message)
+            await self._app.send(self._reports, sums.model.encode(), codec.write(said), source=message)
             self._windows.start_over(sums.model)
             self._show(sums.model, found)
 
@@ -121,8 +115,8 @@ class _Drift:
         self._metrics.alert_rate.labels(model).set(found.alert_rate)
         if found.challenger is not None:
             self._metrics.alert_rate.labels(found.challenger.challenger).set(found.challenger.alert_rate)
-            if found.challenger.agreement is not None:
-                self._metrics.agreement.labels(model, found.challenger.challenger).set(found.challenger.agreement)
+            if found.challenger.agreement is not None and self._compared is not None:
+                self._compared.agreement.labels(model, found.challenger.challenger).set(found.challenger.agreement)
         if drifted:
             log.warning("drift.found", model=model, distributions=drifted, scored=found.scored)
 
@@ -134,41 +128,41 @@ class _Quality:
         self,
         app: SideApp,
         settings: MonitorSettings,
+        watched: Watched,
         times: TimeLimits,
         metrics: MonitorMetrics,
         *,
         scan_ids: bool = False,
     ) -> None:
-        self._times, self._scan_ids = times, scan_ids
+        self._watched, self._times, self._scan_ids = watched, times, scan_ids
         self._app, self._metrics, self._maturity_days = app, metrics, settings.maturity_days
-        table = app.table(MONITOR_LEDGER, 1, partial(entry_problem, times.ahead_ms_max))
-        self._ledger = Ledger(table, settings.ledger_max)
+        table = app.table(watched.ledger, 1, partial(entry_problem, times.ahead_ms_max))
+        self._ledger = Ledger(table, settings.ledger_max, watched.kept_ms)
         self._newest: Any = None
         app.recovered(table, self._ledger.recover)
-        app.agent(DECISIONS, self._decision)
-        app.agent(LABELS, self._label)
-        app.agent(MONITOR_EVIDENCE, self._evidence)
+        app.agent(watched.decisions, self._decision)
+        app.agent(watched.labels, self._label)
+        app.agent(watched.evidence, self._evidence)
         app.timer(settings.quality_interval_s, "quality", self._report)
 
     async def _decision(self, event: Any) -> None:
-        decision = self._app.read(RecordedDecision, event.message)
-        for evidence in of_decision(decision) if decision is not None else ():
+        decision = self._app.read(self._watched.decision, event.message)
+        for evidence in self._watched.of_decision(decision) if decision is not None else ():
             await self._forward(evidence, event.message)
 
     async def _label(self, event: Any) -> None:
         message = event.message
-        label = self._app.read(Label, message)
+        label = self._app.read(self._watched.label, message)
         if label is None:
             return
-        if problem := card_number_problem(label, scan_ids=self._scan_ids):
+        if problem := self._watched.label_problem(label, self._scan_ids):
             self._app.skipped.record(message, problem)
             return
-        await self._forward(of_label(label, message.partition, message.offset), message)
+        await self._forward(self._watched.of_label(label, message.partition, message.offset), message)
 
     async def _forward(self, evidence: Evidence, message: Any) -> None:
-        await self._app.send(
-            MONITOR_EVIDENCE, evidence.transaction_id.encode(), codec.write(evidence), source=message, wait=False
-        )
+        key = evidence.transaction_id.encode()
+        await self._app.send(self._watched.evidence, key, codec.write(evidence), source=message, wait=False)
 
     async def _evidence(self, event: Any) -> None:
         evidence = self._app.read(Evidence, event.message)
@@ -201,20 +195,21 @@ class _Quality:
                 self._app.skipped.work("quality", error)
 
     async def _report_model(self, model: str, columns: Columns, message: Any) -> None:
-        for quality in by_age(columns, self._ledger.now_ms, self._maturity_days):
+        for quality in by_age(columns, self._ledger.now_ms, self._maturity_days, self._watched.reading):
             said = MonitorReport(kind="quality", model=model, at_ms=timestamp_ms(message), quality=quality)
-            await self._app.send(MONITOR, model.encode(), codec.write(said), source=message)
+            await self._app.send(self._watched.reports, model.encode(), codec.write(said), source=message)
             self._show(model, quality)
 
     def _show(self, model: str, quality: QualityReport) -> None:
-        for figure in ("precision", "recall", "average_precision", "brier", "calibration_error"):
+        age = f"{quality.age_days_min}-{quality.age_days_max or ''}"
+        for figure in FIGURES:
             value = getattr(quality, figure)
             if value is not None:
-                age = f"{quality.age_days_min}-{quality.age_days_max or ''}"
                 self._metrics.quality.labels(model, age, figure).set(value)
+        self._metrics.labelled.labels(model, age).set(quality.labelled)
         if not quality.rules:
             return
-        age, newest = f"{quality.age_days_min}-{quality.age_days_max or ''}", quality.rules[0].policy
+        newest = quality.rules[0].policy
         for rule in quality.rules:
             if rule.policy == newest and rule.precision is not None:
                 self._metrics.rule_precision.labels(rule.rule, rule.state, age).set(rule.precision)

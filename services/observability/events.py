@@ -22,6 +22,7 @@ EVENTS = {
     "console.started": "The console serves; where.",
     "console.users_unread": "The file of users cannot be read: those of before stay.",
     "control.answer_disbelieved": "What was active before a start cannot be had, or is unsigned: the start goes on.",
+    "drift.not_compared": "The bundle's reference is not of all who applied: the drift of applicants is not measured by it.",
     "drift.found": "Features or scores of a model no longer look as in its reference.",
     "gateway.decision_read": "A client was given a decision from memory: which, by its event's place in the log, and who.",
     "gateway.keys_read": "The file of API keys has changed: so many keys open something now.",

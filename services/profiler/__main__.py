@@ -2,6 +2,7 @@
 
 from aiokafka import TopicPartition
 
+from models.compiled import check_compiler
 from schemas.topics import LABELS, PROFILER_OUTPUTS, TERMINAL_SUMS
 from services.engine.batches import Processor
 from services.engine.dead_letters import DeadLetterWriter, privacy_key
@@ -25,6 +26,7 @@ async def start() -> None:
     runtime = load(RuntimeSettings).model_copy(update={"group": profiler.group, "http_port": profiler.http_port})
     metrics = Metrics(by_topic=True)
     logs.configure(runtime, metrics)
+    check_compiler()
     scorer = load(ScorerSettings)
     times = TimeLimits(runtime.event_ahead_ms_max, runtime.event_time_ms_min)
     scan_ids = scorer.card_numbers_refused_in == "ids"

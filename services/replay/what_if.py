@@ -30,7 +30,6 @@ from services.replay.log import Spans
 from services.replay.replay import Replaying
 from services.scorer.decide import decide
 from services.scorer.lists import ListTable
-from services.scorer.model import load_session
 from services.scorer.offline import OfflinePartition
 from services.scorer.processor import Limits
 from services.scorer.ruling import rule
@@ -38,6 +37,7 @@ from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
 from services.signed_entries import entry_guard
+from services.swapping.loader import load_session
 from services.trusted_policies import known_to
 
 BATCH_ROWS = 2000

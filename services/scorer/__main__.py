@@ -24,15 +24,11 @@ from services.policy_commands import PolicyLoader
 from services.privacy.subject_keys import subject_keys
 from services.scorer.emit import Emitter
 from services.scorer.lists import ListTable
-from services.scorer.live import Models
-from services.scorer.model import Loader
-from services.scorer.policies import ScorerPolicies, policy_beside
+from services.scorer.policies import ScorerPolicies
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.profiles import ProfileTable
 from services.scorer.score_texts import warm as warm_texts
 from services.scorer.scored import Shares
-from services.scorer.swap import Swapper
-from services.scorer.watch import Bands
 from services.settings.bundles import BundleSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
@@ -41,6 +37,11 @@ from services.settings.privacy import SubjectSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
 from services.signed_entries import entry_guard
+from services.swapping.live import Models
+from services.swapping.loader import Loader
+from services.swapping.policies import policy_beside
+from services.swapping.swap import Swapper
+from services.swapping.watch import Bands
 from services.trusted_bundles import warn_unsigned
 from services.trusted_commands import command_guard
 
@@ -95,7 +96,7 @@ async def start() -> None:
     table = FollowedTable(TERMINAL_PROFILES, kafka, topics.topic_prefix, profiles.apply, metrics)
     followed = ConditionalTable(table, profiled)
     list_table, follow_lists = _following_lists(kafka, topics, models, lists, metrics)
-    guard = command_guard(bundles, policy_loader.settings)
+    guard = command_guard(bundles, policy_loader.settings, scorer)
     policies = ScorerPolicies(models, policy_loader, metrics, follow_lists, guard)
     swapper = Swapper(models, loader, runtime.group, metrics, followed.follow, policies, guard)
     swapper.follow(

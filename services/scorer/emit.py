@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from aiokafka import TopicPartition
 
 from models.features.columns import NO_VALUE
 from models.features.terminal_days import DaySums
 from schemas import codec
 from schemas.alert import Alert, Reason
-from schemas.control import acknowledgement_key, acknowledgement_of, command_key
 from schemas.decision import ChallengerScore, Decision, RecordedBecause, ShadowRuling
-from schemas.monitor import ModelReference
-from schemas.reference import Reference
 from schemas.score import OF_POLICIES, Score
 from schemas.source_spec import SourceSpec
 from schemas.terminal import SUMS_MAX, TerminalSums
@@ -31,8 +29,8 @@ from schemas.topics import (
 from services.engine.batches import Headers, Record, Write
 from services.engine.dead_letters import DeadLetterWriter
 from services.engine.faults import Fault, headers_of
+from services.engine.written_sums import CountedModel, SumTopics, WrittenSums
 from services.kafka.batch_writer import ROWS_MIN, NumberedHeaders
-from services.policy_commands import Acknowledgement
 from services.privacy.sealed_attributes import SealedFor
 from services.privacy.sealed_decisions import sealed
 from services.privacy.subject_keys import SubjectKey, SubjectKeys
@@ -41,7 +39,8 @@ from services.scorer.answers import AnswerWriter, refusals, requests
 from services.scorer.decide import recorded
 from services.scorer.ruling import Ruled
 from services.scorer.score_texts import ScoreColumns
-from services.scorer.scored import ChallengerScores, Identity, Scored, Shares
+from services.scorer.scored import ChallengerScores, Scored, Shares
+from services.swapping.answers import Answers
 
 WHO = f"scorer {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
@@ -166,40 +165,14 @@ class Emitter:
                 write.append(None, codec.encode(record), headers)
         return write
 
-    def metric(self, headers: Headers, value: bytes) -> Write:
-        """A record of partial sums, under the position of the last input that it counts."""
-        write = Write(self._prefix + SCORING_METRICS.name)
-        write.append(None, value, headers)
-        return write
+    def sums(self, source: TopicPartition, model: CountedModel) -> WrittenSums:
+        """What counts a partition's batches, and says which sums are written with them."""
+        topics = SumTopics(self._prefix, SCORING_METRICS, MODEL_REFERENCES)
+        return WrittenSums(source, topics, model, self._origins)
 
-    def reference(self, source: Record, identity: Identity, reference: Reference, weekly: tuple[str, ...]) -> Write:
-        """The reference that the sums are compared with: written by each partition once, and kept by its key once."""
-        write = Write(self._prefix + MODEL_REFERENCES.name)
-        told = ModelReference(
-            model=identity.model, bundle_digest=identity.bundle_digest, reference=reference, weekly=weekly
-        )
-        headers = headers_of(source, self._origins)
-        write.append(identity.model.encode(), codec.write(told), headers)
-        return write
-
-    def answer(self, answer: Acknowledgement, partition: int, from_offset: int | None, now_ms: int) -> list[Write]:
-        """A partition's acknowledgement; and the command itself, where this process made it."""
-        command = answer.command
-        write = Write(self._prefix + CONTROL_ANSWERS.name)
-        if answer.self_initiated:
-            write.append(command_key(command.group, command.channel), codec.write(command), [])
-        acknowledgement = acknowledgement_of(
-            command,
-            answer.current_bundle,
-            WHO,
-            now_ms,
-            why=answer.reason,
-            partition=partition,
-            from_offset=from_offset,
-        )
-        key = acknowledgement_key(command.group, command.channel, partition)
-        write.append(key, codec.write(acknowledgement), [])
-        return [write]
+    def acknowledging(self, partition: int) -> Answers:
+        """What acknowledges commands for a partition."""
+        return Answers(self._prefix + CONTROL_ANSWERS.name, WHO, partition)
 
     def _alert_of(self, batch: Scored, row: int, score: Score, subjects: Mapping[str, SubjectKey]) -> Alert:
         events, triggers = batch.events, batch.outcomes.triggers(row)

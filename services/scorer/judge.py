@@ -1,10 +1,7 @@
 """Stage 3: features to scores, outcomes and reasons by the champion, and beside it, without effect, by the challenger."""
 
-import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +16,11 @@ from schemas.control import MovedThresholds
 from schemas.manifest import Thresholds
 from services.scorer.decide import Outcomes, decide
 from services.scorer.lists import ListTable
-from services.scorer.live import Model, Models
 from services.scorer.reason_limit import NOTHING_GIVEN, ReasonWindow, choose, severity
 from services.scorer.ruling import PolicyFailedError, Ruled, rule
 from services.scorer.scored import ChallengerScores, Matrix
-
-T = TypeVar("T")
+from services.swapping.live import Model, Models
+from services.swapping.running import run, scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ async def judge(
     except PolicyFailedError:
         raise
     except Exception as error:  # ONNX Runtime's errors have no common base
-        before = models.roll_back(model, f"it fails with {type(error).__name__}")
+        before = models.back_from(model, error)
         if before is None:
             raise
         judged, model_s = await _judged(models, before, features, control, deciding, breaker)
@@ -117,7 +113,7 @@ async def judge(
 async def judge_challenger(models: Models, challenger: Model, features: Matrix) -> ChallengerScores | None:
     """The challenger's scores; None where it fails, which affects nothing else."""
     try:
-        scores, _ = await _run(challenger, len(features), _timed, challenger, features)
+        scores, _ = await scored(challenger, features)
         return ChallengerScores(challenger.identity.model, scores, decide(scores, challenger.identity.thresholds).alert)
     except Exception as error:
         models.drop_challenger(challenger, f"it fails with {type(error).__name__}")
@@ -145,7 +141,7 @@ async def _judged(
     breaker: Breaker | None,
 ) -> tuple[Judgement, float]:
     """The judgement, and the seconds that the scores took."""
-    scores, model_s = await _run(model, len(features), _timed, model, features)
+    scores, model_s = await scored(model, features)
     thresholds, ruled, shadow, lists_offset = model.identity.thresholds, None, None, None
     program = deciding.program if deciding is not None else None
     if deciding is None or program is None:
@@ -163,7 +159,7 @@ async def _judged(
     if alerts:
         triggers = [outcomes.triggers(row) for row in alerts]
         rows = rows_max(model.session.bundle, len(alerts))
-        found = await _run(model, rows, explain, model.session, features[alerts], triggers)
+        found = await run(model, rows, explain, model.session, features[alerts], triggers)
         reasons = dict(zip(alerts, found, strict=True))
     found_all = Judgement(
         model, scores, outcomes, reasons, thresholds, ruled, shadow, lists_offset, window, frozenset(left_out)
@@ -181,20 +177,3 @@ def _with_reasons(
     how_severe = severity(Scores(*(column[rows] for column in scores)))
     chosen, window = choose(breaker.window, breaker.limit, breaker.timestamps_ms[rows], how_severe)
     return rows[chosen].tolist(), rows[~chosen].tolist(), window
-
-
-def _timed(model: Model, features: Matrix) -> tuple[Scores, float]:
-    # the thread's own time, so that a busy machine makes no model look slow; a GPU's work is not in it
-    clock = time.thread_time if model.session.provider == "cpu" else time.perf_counter
-    started_s = clock()
-    scores = model.session.run(features)
-    if not all(np.isfinite(column).all() for column in scores):
-        raise FloatingPointError("a score is no number")
-    return scores, clock() - started_s
-
-
-async def _run(model: Model, rows: int, function: Callable[..., T], *arguments: Any) -> T:
-    """Run what takes the model about so many rows: in a thread, unless that is over sooner than a thread is reached."""
-    if rows <= model.session.quick_rows_max:
-        return function(*arguments)
-    return await asyncio.get_running_loop().run_in_executor(model.executor, function, *arguments)

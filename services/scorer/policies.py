@@ -2,28 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from functools import partial
 
 import structlog
 
-from models.policy.budget import warm
-from models.policy.signed import SignedPolicy
 from schemas.control import Control
 from services.observability.metrics import Metrics
 from services.policy_commands import Acknowledgement, PolicyLoader, PolicySwapper
-from services.scorer.live import ActivePolicy, Model, Models
+from services.swapping.live import ActivePolicy, Models
 from services.trusted_commands import CommandGuard
-from services.trusted_policies import compiled, known_of
 
 log = structlog.get_logger(__name__)
-
-
-def policy_beside(signed: SignedPolicy, model: Model) -> ActivePolicy:
-    """The policy as it reads what this model has. Raises BundleError where it reads what is not there."""
-    program = compiled(signed, known_of(model.feature_spec, model.source))
-    if signed.policy.budget is not None:
-        warm(signed.policy.budget)
-    return ActivePolicy(signed.ref, program, model.spec_digest, partial(policy_beside, signed))
 
 
 class ScorerPolicies(PolicySwapper[ActivePolicy]):

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,37 +17,34 @@ from models.features.layout import number_fields, stream_fields
 from models.features.state import FeatureState
 from models.features.terminal_days import DaySums
 from models.sources.events import Events
-from schemas.control import Channel, MovedThresholds
+from schemas.control import MovedThresholds
 from schemas.dead_letter import DeadLetterReason
 from schemas.derived import Currencies
 from schemas.source_spec import SourceSpec
 from schemas.times import TIME_MS_MIN
-from schemas.topics import source_headers
 from services.clock import monotonic_s, wall_ms
 from services.engine.batches import Record, Result, Write
+from services.engine.carried_sums import reasons_of
 from services.engine.decode import Decoder
 from services.engine.duplicates import DuplicateWindow, WindowLimits
-from services.engine.faults import Fault, TimeLimits, count_faults, headers_of
-from services.engine.offset_notes import CARRIED_MAX
+from services.engine.faults import Fault, TimeLimits, count_faults
 from services.engine.origin import origin_timestamps_ms
 from services.engine.placement import Subjects
+from services.engine.written_sums import CountedModel
 from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
-from services.policy_commands import Acknowledgement
 from services.scorer.budget_sums import BudgetCounter
-from services.scorer.carried_sums import has_sums, metric_of, reasons_of
 from services.scorer.emit import Emitter
 from services.scorer.entity_headers import EntityHeaders
 from services.scorer.judge import Breaker, ControlGroup, Deciding, Judgement, judge, judge_challenger
 from services.scorer.lists import ListTable
-from services.scorer.live import ActivePolicy, Model, Models
 from services.scorer.profiles import ProfileTable
 from services.scorer.reason_limit import REASONS_PER_MINUTE_MAX, ReasonWindow
 from services.scorer.scored import ChallengerScores, Scored
 from services.scorer.seen import show
-from services.scorer.sums import PartialSums
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
+from services.swapping.live import ActivePolicy, Model, Models
 
 log = structlog.get_logger(__name__)
 
@@ -111,7 +108,7 @@ class ScoringProcessor:
         self._models = models
         self._spec, self._spec_digest = model.feature_spec, model.spec_digest
         self._source = source
-        self._answered: dict[Channel, Acknowledgement] = {}
+        self._answers = emitter.acknowledging(source.partition)
         self._profiles, self._lists = profiles, lists
         self._fields, self._numbers = stream_fields(model.feature_spec), number_fields(model.feature_spec)
         self._limits = limits
@@ -122,10 +119,9 @@ class ScoringProcessor:
         self._entities = EntityHeaders.of(model.feature_spec)
         self._duplicates = DuplicateWindow(limits.duplicates)
         self._features = FeatureState(model.feature_spec, limits.cards_max)
-        self._sums = self._fresh_sums(model)
-        self._carried: Write | None = None
+        self._sums = emitter.sums(source, _counted(model))
+        self._budget: BudgetCounter | None = None
         self._reasons = ReasonWindow()
-        self._last: Record | None = None
         self.state_key = (
             f"scorer-{STATE_VERSION}:{model.spec_digest}:{limits.cards_max}:{limits.duplicates.key}"
             f":{limits.message_bytes_max}:{limits.event_ahead_ms_max}:{limits.event_time_ms_min}"
@@ -145,18 +141,10 @@ class ScoringProcessor:
 
     def carry_on(self, carried: str) -> None:
         """Sums that a former owner committed and did not write: they are in the first result."""
-        topic, partition = self._source
         with contextlib.suppress(ValueError, TypeError, IndexError):  # by a later version, or by hand
             if (packed := reasons_of(carried)) is not None:
                 self._reasons = ReasonWindow.unpacked(packed)
-        if not has_sums(carried):
-            return
-        found = metric_of(carried, topic, partition)
-        if found is None:
-            log.warning("sums.unreadable", topic=topic, partition=partition)
-            return
-        last_offset, value = found
-        self._carried = self._emitter.metric(source_headers(topic, partition, last_offset, None), value)
+        self._sums.carry_on(carried)
 
     def absorb(self, records: Sequence[Record]) -> None:
         """Fold records into the state exactly as `process` does, without output."""
@@ -185,19 +173,20 @@ class ScoringProcessor:
         if good:
             judged, beside, batch = await self._score(admitted, model, challenger, policies)
             writes += self._sums_of_others(judged, beside.model if beside else None)
-            self._sums.count_scores(
+            self._sums.now.count_scores(
                 batch.features,
                 judged.scores,
-                judged.outcomes,
-                batch.late,
-                batch.amount,
+                judged.outcomes.alert,
                 self._features.clock_ms,
+                let_through=judged.outcomes.let_through,
+                late=batch.late,
+                amount=batch.amount,
             )
-            if self._sums.budget is not None and judged.ruled is not None:
+            if self._budget is not None and judged.ruled is not None:
                 counted = batch.event_time_ms, batch.amount, judged.scores, judged.outcomes, judged.ruled
-                self._sums.budget.count(*counted, moved=policies[2])
+                self._budget.count(*counted, moved=policies[2])
             if beside is not None:
-                self._sums.count_challenger(beside.scores, beside.alert, judged.outcomes.alert)
+                self._sums.now.count_challenger(beside.scores, beside.alert, judged.outcomes.alert)
             started_s = monotonic_s()
             writes += await self._emitter.judged(batch, now_ms)
             self._metrics.observe_stage("emit", started_s)
@@ -209,10 +198,9 @@ class ScoringProcessor:
                 answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
         if faults:  # last, so that the answer to a repetition lies behind the decision that it repeats
             writes += self._emitter.faults(faults)
-        self._sums.count(records[0].offset, records[-1].offset, now_ms, len(records) - unselected, len(faults))
-        self._last = records[-1]
+        self._sums.count(records, now_ms, len(records) - unselected, len(faults))
         due, carried = self._due_and_carried(force=False)
-        writes += due + self._due_answers(answers, records[0].offset)
+        writes += due + self._answers.due(answers, records[0].offset)
         subjects = batch.subjects if batch is not None else None
         return Result(writes, len(records), len(faults), faults, carried, subjects, Judged(batch, unselected))
 
@@ -220,9 +208,8 @@ class ScoringProcessor:
         """The partial sums and answers that are due although no record came. Raises StateOutdatedError as `process`."""
         if not force:
             self._check_state(self._models.champion)
-        next_offset = self._last.offset + 1 if self._last is not None else None
         due, carried = self._due_and_carried(force=force)
-        writes = due + self._due_answers(self._models.answers, next_offset)
+        writes = due + self._answers.due(self._models.answers, self._sums.next_offset)
         return Result(writes, 0, 0, carried=carried) if writes else None
 
     def refuse(self, fault: Fault, *, folded: bool) -> Result:
@@ -230,8 +217,7 @@ class ScoringProcessor:
         writes = self._emitter.faults([fault])
         if folded and (closed := self._take_in([fault.record])):
             writes.append(self._emitter.closed_days(fault.record, closed))
-        self._last = fault.record
-        self._sums.count(fault.record.offset, fault.record.offset, wall_ms(), 1, 1)
+        self._sums.count([fault.record], wall_ms(), 1, 1)
         due, carried = self._due_and_carried(force=False)
         return Result([*writes, *due], 1, 1, (fault,), carried)
 
@@ -313,53 +299,24 @@ class ScoringProcessor:
         if model.spec_digest != self._spec_digest:
             raise StateOutdatedError
 
-    def _fresh_sums(
-        self, model: Model, challenger: str | None = None, budget: BudgetCounter | None = None
-    ) -> PartialSums:
-        (topic, partition), reference = self._source, model.session.bundle.reference
-        self._reference = model.identity, reference, model.feature_spec.weekly
-        name, now_s = model.identity.model, monotonic_s()
-        return PartialSums(topic, partition, name, reference.features, now_s, challenger, budget)
-
     def _sums_of_others(self, judged: Judgement, challenger: str | None) -> list[Write]:
         """What was counted of the models before: sums are of one champion, one challenger, and one policy with a budget."""
         policy = judged.ruled.program.policy if judged.ruled is not None else None
         budget = policy.budget if policy is not None else None
         ref = judged.ruled.program.ref if judged.ruled is not None and budget is not None else None
-        if self._sums.of(judged.model.identity.model, challenger, ref):
+        if self._sums.now.of(judged.model.identity.model, challenger, ref):
             return []
-        writes = self._due_sums(force=True)
-        counter = None if ref is None or budget is None else BudgetCounter(self._models.group, ref, budget)
-        self._sums = self._fresh_sums(judged.model, challenger, counter)
-        return writes
-
-    def _due_answers(self, answers: Mapping[Channel, Acknowledgement], from_offset: int | None) -> list[Write]:
-        """Acknowledgements that this partition has not written yet, in the transaction from which on they hold."""
-        writes: list[Write] = []
-        for channel, answer in answers.items():
-            if answer is not self._answered.get(channel):
-                self._answered[channel] = answer
-                writes += self._emitter.answer(answer, self._source.partition, from_offset, wall_ms())
-        return writes
+        self._budget = None if ref is None or budget is None else BudgetCounter(self._models.group, ref, budget)
+        return self._sums.begin(_counted(judged.model), challenger, self._budget)
 
     def _due_and_carried(self, *, force: bool) -> tuple[list[Write], str]:
         """Sums that are written now, and those that the offset's note carries until they are."""
-        writes = self._due_sums(force=force)
-        if self._carried is not None:
-            writes, self._carried = [self._carried, *writes], None
-        reasons = self._reasons.packed() if self._reasons.minute >= 0 else None
-        carried = self._sums.carried(reasons)
-        if len(carried) > CARRIED_MAX:  # a bundle of some hundred features
-            writes += self._due_sums(force=True)
-            carried = self._sums.carried(reasons)
-        return writes, carried
+        return self._sums.due(force=force, reasons=self._reasons.packed() if self._reasons.minute >= 0 else None)
 
-    def _due_sums(self, *, force: bool) -> list[Write]:
-        now_s = monotonic_s()
-        if self._last is None or self._sums.empty or not (force or self._sums.due(now_s)):
-            return []
-        references = [] if self._sums.reference_sent else [self._emitter.reference(self._last, *self._reference)]
-        return [*references, self._emitter.metric(headers_of(self._last), self._sums.take(now_s))]
+
+def _counted(model: Model) -> CountedModel:
+    name, digest = model.identity.model, model.identity.bundle_digest
+    return CountedModel(name, digest, model.session.bundle.reference, model.feature_spec.weekly)
 
 
 class Judged(NamedTuple):

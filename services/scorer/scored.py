@@ -14,20 +14,12 @@ from schemas.manifest import Thresholds
 from services.engine.batches import Record
 from services.engine.placement import Subjects
 from services.scorer.decide import Outcomes
+from services.swapping.live import Identity
 
 if TYPE_CHECKING:
     from services.scorer.ruling import Ruled
 
 Matrix = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What scored: written on records."""
-
-    model: str
-    bundle_digest: str
-    thresholds: Thresholds
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
         audit.AuditSettings,
         persons.PersonsSettings,
         monitor.MonitorSettings,
+        monitor.CreditMonitorSettings,
         privacy.PseudonymSettings,
         privacy.SubjectSettings,
     )

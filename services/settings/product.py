@@ -57,15 +57,18 @@ def of_product(settings: BaseSettings, product: str) -> dict[str, Any]:
 
     if isinstance(settings, kafka.TopicSettings):
         return {"topic_prefix": f"{settings.topic_prefix}{product}."}
+    if isinstance(settings, credit.CreditSettings):
+        names = {"group": group_of(product, "credit"), "registry_line": product}
+        return {name: value for name, value in names.items() if name not in settings.model_fields_set}
     derived: dict[type[BaseSettings], tuple[str, str]] = {
         processing.RuntimeSettings: ("group", group_of(product, "scorer")),
         intake.IntakeSettings: ("group", group_of(product, "intake")),
         converter.ConverterSettings: ("group", group_of(product, "converter")),
         entities.EntitiesSettings: ("group", group_of(product, "entities")),
         profiler.ProfilerSettings: ("group", group_of(product, "profiler")),
-        credit.CreditSettings: ("group", group_of(product, "credit")),
         cases.CasesSettings: ("group", group_of(product, "cases")),
         monitor.MonitorSettings: ("group", group_of(product, "monitor")),
+        monitor.CreditMonitorSettings: ("group", group_of(product, "credit-monitor")),
         bundles.BundleSettings: ("registry_line", product),
         policy.PolicySettings: ("policy_line", product),
         policy.CreditPolicySettings: ("policy_line", product),

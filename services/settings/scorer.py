@@ -1,16 +1,24 @@
 """Settings: the scorer."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.approval import Subject
+from schemas.manifest import Product
 
 
 class ScorerSettings(BaseSettings):
     """Scorer."""
 
     model_config = SettingsConfigDict(env_prefix="ASSAY_", extra="ignore", frozen=True)
+    product: ClassVar[Product] = "fraud"
+    folders: ClassVar[tuple[str, str]] = ("bundles", "events")
+    """Of the registry: what is published, and its history."""
+    signed_as: ClassVar[Subject] = "bundle"
+    """What persons sign when they sign its steps."""
 
     bundle: Path | None = Field(
         None,

@@ -28,7 +28,7 @@ class Mark(IntFlag):
     ALERT = 8
     DECISION = 16
     SAYS_ALERT = 32
-    """Its score says that it raised an alert."""
+    """Its score says that it raised an alert; of an application, that it is not approved."""
     ALERT_DECISION = 64
     """Its decision says that it was recorded because of an alert."""
 
@@ -141,7 +141,8 @@ class Ledger:
         self._note("missing", _at(is_input & ~scored & ~dead, low), "no score and no dead letter")
         self._note("duplicate", _at(scored & dead, low), "a score and a dead letter")
         says_alert, for_alert = _has(marks, Mark.SAYS_ALERT), _has(marks, Mark.ALERT_DECISION)
-        self._note("inconsistent", _at(says_alert & ~alert, low), "the score says alert, but there is none")
+        if not every_decision:
+            self._note("inconsistent", _at(says_alert & ~alert, low), "the score says alert, but there is none")
         self._note("inconsistent", _at(alert & ~says_alert, low), "an alert, but no score that says so")
         self._note("inconsistent", _at(alert & ~for_alert, low), "an alert without its decision")
         self._note("inconsistent", _at(for_alert & ~alert, low), "a decision for an alert that is not there")
@@ -153,7 +154,7 @@ class Ledger:
         early = _has(self._marks[max(ahead - self._base, 0) :], OUTPUTS)
         self._note("inconsistent", _at(early, ahead), "output, but its offset was not committed")
         self._judge_said(low, high)
-        self._judge_metrics(marks, low, high)
+        self._judge_metrics(marks, low, high, Mark.SAYS_ALERT if every_decision else Mark.ALERT)
         return verdict
 
     def _judge_said(self, low: int, high: int) -> None:
@@ -166,8 +167,8 @@ class Ledger:
             differs = sources[judged][scored & (of_score != found)]
             self._note("inconsistent", differs, f"{_word(kind)}: another action or other rules than its score's")
 
-    def _judge_metrics(self, marks: Marks, low: int, high: int) -> None:
-        """Each metric must equal the records that it counts, and no record be counted twice."""
+    def _judge_metrics(self, marks: Marks, low: int, high: int, alerted: Mark) -> None:
+        """Each metric must equal the records that it counts, and no record be counted twice. alerted: what is an alert."""
         rows = np.frombuffer(self._metrics, np.int64).reshape(-1, len(METRIC_FIELDS))
         rows = rows[np.argsort(rows[:, 0], kind="stable")]
         rows = rows[(rows[:, 0] >= low) & (rows[:, 1] < high)]
@@ -177,7 +178,7 @@ class Ledger:
         overlap = np.zeros(len(rows), np.bool_)
         overlap[1:] = first[1:] <= np.maximum.accumulate(last)[:-1]
         self._note("inconsistent", first[overlap], "counted twice on scoring-metrics")
-        for column, kind in enumerate((Mark.INPUT, Mark.SCORE, Mark.ALERT, Mark.DEAD_LETTER), start=2):
+        for column, kind in enumerate((Mark.INPUT, Mark.SCORE, alerted, Mark.DEAD_LETTER), start=2):
             sums = np.concatenate(([0], np.cumsum(_has(marks, kind), dtype=np.int64)))
             differs = rows[:, column] != sums[last - low + 1] - sums[first - low]
             self._note(

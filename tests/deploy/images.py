@@ -130,22 +130,31 @@ class Image:
 
 
 def build(dockerfile: Path, tag: str, folder: Path) -> Path:
-    """Build it, on the base that it names. folder: for what is written on the way. Where the storage lies."""
-    text = dockerfile.read_text(encoding="utf-8")
-    text = re.sub(r"^(FROM [^\s@]+)@sha256:[0-9a-f]{64}", r"\1", text, flags=re.MULTILINE)
-    bases = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE))
-    assert len(bases) == 1
-    (folder / dockerfile.name).write_text(text, encoding="utf-8")
-    done = subprocess.run(
-        [BUILD_IMAGE, str(folder / dockerfile.name), tag, *bases], cwd=ROOT, capture_output=True, text=True,
-        timeout=BUILD_S_MAX, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
-    return Path(done.stdout.splitlines()[-1])
+    """Build each stage of it once; those before the last are images TAG-STAGE. Where the storage lies.
+
+    folder: for what is written on the way.
+    """
+    text = re.sub(
+        r"^(FROM [^\s@]+)@sha256:[0-9a-f]{64}", r"\1", dockerfile.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE)
+    (base,) = set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) - {*stages}
+    for stage in stages:
+        text = re.sub(rf"(^FROM |--from=){stage}\b", rf"\1localhost/{tag}-{stage}", text, flags=re.MULTILINE)
+    said = ""
+    for name, content in zip([*stages, ""], re.split(r"^(?=FROM )", text, flags=re.MULTILINE)[1:], strict=True):
+        (folder / dockerfile.name).write_text(content, encoding="utf-8")
+        done = subprocess.run(
+            [BUILD_IMAGE, str(folder / dockerfile.name), f"{tag}-{name}" if name else tag, base], cwd=ROOT,
+            capture_output=True, text=True, timeout=BUILD_S_MAX, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
+        said = done.stdout
+    return Path(said.splitlines()[-1])
 
 
 @contextmanager
-def built(dockerfile: str, tag: str, bootstrap: str, folder: Path) -> Iterator[Image]:
+def built(dockerfile: str, tag: str, bootstrap: str, folder: Path, target: str | None = None) -> Iterator[Image]:
     """An image of deploy/containers with the demo's bundle and key, and topics of its own. folder: empty, pytest's."""
     state = folder / "state"
     state.mkdir()

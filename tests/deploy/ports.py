@@ -7,7 +7,7 @@ from services.settings.credit import CreditSettings
 from services.settings.entities import EntitiesSettings
 from services.settings.gateway import GatewaySettings
 from services.settings.intake import IntakeSettings
-from services.settings.monitor import MonitorSettings
+from services.settings.monitor import CreditMonitorSettings, MonitorSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.profiler import ProfilerSettings
 
@@ -22,4 +22,5 @@ PORTS = {
     "gateway": GatewaySettings.model_fields["port"].default,
     "console": ConsoleSettings.model_fields["port"].default,
     "credit": CreditSettings.model_fields["http_port"].default,
+    "credit-monitor": CreditMonitorSettings.model_fields["http_port"].default,
 }

@@ -34,7 +34,8 @@ def test_a_dockerfile_has_nothing_that_hadolint_minds(path: Path) -> None:
 def test_an_image_runs_as_nobody_and_takes_only_what_is_there(path: Path) -> None:
     """A user of its own by number, and sources that exist and that .dockerignore lets through."""
     text = path.read_text(encoding="utf-8")
-    assert re.findall(r"^USER (\w+)", text, re.MULTILINE) == ["10001"]
+    stages = re.split(r"^FROM ", text, flags=re.MULTILINE)[2:]
+    assert [re.findall(r"^USER (\w+)", stage, re.MULTILINE)[-1] for stage in stages] == ["10001"] * len(stages)
     let_through = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
         for source in line.split()[:-1]:
@@ -47,8 +48,9 @@ def test_an_image_runs_as_nobody_and_takes_only_what_is_there(path: Path) -> Non
 def test_what_an_image_is_made_of_is_named_by_its_hash(path: Path) -> None:
     """Base images by digest; packages from a lock with hashes, or from what was just built of our own sources."""
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
-    bases = re.findall(r"^FROM (\S+)", text, re.MULTILINE)
-    assert bases
+    stages = re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE)
+    bases = [base for base in re.findall(r"^FROM (\S+)", text, re.MULTILINE) if base not in stages]
+    assert len(bases) == 2
     assert all(re.fullmatch(r"[a-z/]+:\S+@sha256:[0-9a-f]{64}", base) for base in bases)
     calls = re.findall(r"pip (?:--python \S+ )?(?:install|wheel) [^&\n]+", text)
     assert len(calls) == 4
@@ -71,6 +73,18 @@ def test_what_no_service_loads_is_taken_out_of_an_image(device: str, tmp_path: P
         "a-1.0.dist-info/RECORD",
     ]
     gone = ["numba/tests/a/b.py", "numpy/linalg/tests/c.py", "uvloop/loop.pyx", "numpy/a/x.h", "onnxruntime/tools/t.py"]
+    kept += [
+        "pygments/lexers/python.py",
+        "numpy/_core/multiarray.py",
+        "sqlalchemy/dialects/sqlite/base.py",
+        "botocore/data/s3/a",
+    ]
+    gone += [
+        "pygments/lexers/php.py",
+        "numpy/_core/_umath_tests.x.so",
+        "sqlalchemy/orm/session.py",
+        "botocore/data/ec2/a",
+    ]
     (kept if device == "cuda" else gone).append(f"{capi}/libonnxruntime.so.1.32.0")
     if device == "cuda":
         kept.append(f"{capi}/libonnxruntime_providers_cuda.so.there")
@@ -81,6 +95,22 @@ def test_what_no_service_loads_is_taken_out_of_an_image(device: str, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert "were taken out" in done.stdout
     assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(kept)
+
+
+def test_what_only_models_and_features_need_is_a_layer_apart(tmp_path: Path) -> None:
+    """With its licences; what every service needs stays."""
+    packages = tmp_path / "root/lib/python3.11/site-packages"
+    apart = {f"{name}/{file}" for name in ("llvmlite", "numba", "onnxruntime") for file in ("__init__.py", "a/b.py")}
+    apart |= {f"{name}-1.0.dist-info/LICENSE" for name in ("llvmlite", "numba", "onnxruntime")}
+    stays = {"numpy/__init__.py", "numpy-2.0.dist-info/LICENSE"}
+    for name in apart | stays:
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).write_text("a byte and more")
+    command = [sys.executable, FOLDER / "trim.py", packages, "--apart", tmp_path / "root", tmp_path / "other"]
+    subprocess.run(command, capture_output=True, check=True)
+    other = tmp_path / "other/lib/python3.11/site-packages"
+    assert {str(path.relative_to(other)) for path in other.rglob("*") if path.is_file()} == apart
+    assert {str(path.relative_to(packages)) for path in packages.rglob("*") if path.is_file()} == stays
 
 
 def test_images_of_others_are_named_by_digest() -> None:

@@ -103,7 +103,7 @@ def test_the_services_answer_where_the_chart_asks_them() -> None:
         name: port for name, port in PORTS.items() if name in services
     }
     for name in services:
-        assert (ROOT / "services" / name / "__main__.py").is_file()
+        assert (ROOT / "services" / name.replace("-", "_") / "__main__.py").is_file()
 
 
 def production(*options: str, **values: Any) -> subprocess.CompletedProcess[str]:
@@ -120,6 +120,15 @@ def made_of(*options: str, **values: Any) -> list[Manifest]:
     done = production(*options, **values)
     assert done.returncode == 0, done.stderr
     return [manifest for manifest in yaml.safe_load_all(done.stdout) if manifest]
+
+
+def test_what_computes_nothing_may_run_in_the_slim_image() -> None:
+    """By its tag; the others keep the whole one."""
+    found = pods(made_of(image={"slimTag": "0.1.0-slim"}))
+    slim = {name for name, pod in found.items() if pod["containers"][0]["image"] == "assay:0.1.0-slim"}
+    assert slim == {"gateway", "console", "cases", "monitor"} & set(found)
+    assert {"gateway", "scorer"} <= set(found)
+    assert not [pod for pod in pods(made_of()).values() if pod["containers"][0]["image"].endswith("slim")]
 
 
 def test_every_service_is_scraped_under_the_name_that_rules_and_dashboards_know() -> None:

@@ -13,7 +13,7 @@ HASHED = sorted(path.name for path in FOLDER.glob("*.txt") if path.name != "cons
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 IMAGE = ("formats", "store", "side", "trace")
 EXTRAS = {
-    "demo.txt": ("cpu", "console", "side"),
+    "demo.txt": ("cpu", "broker", "console", "side"),
     "image.txt": ("cpu", *IMAGE),
     "image-gpu.txt": ("cuda", *IMAGE),
     "all.txt": tuple(extra for extra in PROJECT["project"]["optional-dependencies"] if extra not in ("gpu", "cuda")),
@@ -74,5 +74,5 @@ def test_the_makefile_installs_by_hash_alone() -> None:
     loose = [call for call in calls if "--require-hashes" not in call and "--no-index" not in call]
     assert len(calls) >= 6
     assert [call.split()[1:3] for call in loose] == [
-        ["--editable", "'.[cpu,files,formats,store,gateway,grpc,console,side,train,trees,bench,trace,dev]'"]
+        ["--editable", "'.[cpu,broker,files,formats,store,gateway,grpc,console,side,train,trees,bench,trace,dev]'"]
     ]

@@ -1,5 +1,6 @@
 """docs/tutorial.md and docs/first-rule.md, typed as they stand, in an empty folder, on a real Kafka."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,23 @@ TUTORIAL_S_MAX, FIRST_RULE_S_MAX = 1200.0, 900.0
 @pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.train
-def test_the_tutorial_goes_from_an_unknown_topic_to_alerts(kafka_bootstrap: str, tmp_path: Path) -> None:
+def test_the_tutorial_goes_from_an_unknown_topic_to_alerts_a_case_and_the_next_version(
+    kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+) -> None:
     """One shell, as a reader has it; whatever ends with another status than 0 ends it."""
     # topics and groups apart from those of other tests
-    apart = {"ASSAY_PRODUCT": tmp_path.name.replace("_", "-"), "ASSAY_INTAKE_HTTP_PORT": "0"}
+    groups = {"ASSAY_GROUP": "scorer", "ASSAY_INTAKE_GROUP": "intake", "ASSAY_CASES_GROUP": "cases"}
+    apart = {name: f"{topic_prefix}{group}" for name, group in groups.items()}
+    apart |= {"ASSAY_TOPIC_PREFIX": topic_prefix, "ASSAY_INTAKE_HTTP_PORT": "0", "ASSAY_CASES_HTTP_PORT": "0"}
     said = typed(ROOT / "docs" / "tutorial.md", tmp_path, kafka_bootstrap, TUTORIAL_S_MAX, **apart)
     assert (tmp_path / "shop" / "bundle" / "report.html").is_file()
     assert "routed" in said
-    assert "Exactly once: nothing missing" in said
+    assert said.count("Exactly once: nothing missing") == 2
+    found = re.search(r"(\d+) frauds, (\d+) labelled", said)
+    assert found is not None, said[-3000:]
+    assert int(found[1]) == int(found[2]) >= 2, "the case's and the charge-back"
+    assert "record.skipped" not in (tmp_path / "shop" / "cases.log").read_text()
+    assert said.count("4 of 4 partitions have it active.") == 2
 
 
 @pytest.mark.slow

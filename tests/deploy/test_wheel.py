@@ -1,7 +1,8 @@
-"""The built wheel, in an empty virtual environment and an empty folder."""
+"""The built wheel: its bytes, what is in it, and its commands in an empty folder."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,9 +16,13 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built without a network, by the build system that is installed."""
-    out = tmp_path_factory.mktemp("wheel")
+    return built(ROOT, tmp_path_factory.mktemp("wheel"))
+
+
+def built(sources: Path, out: Path) -> Path:
+    """The wheel of a folder of sources."""
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
-    subprocess.run([*command, "--wheel-dir", str(out), str(ROOT)], check=True, timeout=120)
+    subprocess.run([*command, "--wheel-dir", str(out), str(sources)], check=True, timeout=120)
     (found,) = out.glob("*.whl")
     return found
 
@@ -55,6 +60,32 @@ def test_a_wheel_holds_what_the_commands_read_and_nothing_of_the_tests(wheel: Pa
     assert "services/installed/deploy/bundles/fraud/manifest.json" in names
     assert "services/installed/deploy/grafana/dashboards/assay-operations.json" in names
     assert not [name for name in names if name.startswith(("tests/", "deploy/", "docs/")) or ".key" in name]
+
+
+def test_an_index_would_take_a_wheel_and_show_its_page(wheel: Path) -> None:
+    """Nothing in it that should not be, and a README that renders."""
+    for command in (["check-wheel-contents"], ["twine", "check", "--strict"]):
+        program = Path(sys.executable).with_name(command[0])
+        done = subprocess.run(
+            [program, *command[1:], wheel], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_wheel_has_the_same_bytes_wherever_and_whenever_it_is_built(wheel: Path, tmp_path: Path) -> None:
+    """Of a copy in another folder, with other times and other rights of its files."""
+    needed = ("pyproject.toml", "README.md", "LICENSE", "models", "schemas", "services", "deploy", "docs")
+    (tmp_path / "copy").mkdir()
+    for name in needed:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / "copy" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(ROOT / name, tmp_path / "copy" / name)
+    for path in tmp_path.rglob("*"):
+        if path.is_file():
+            path.chmod(0o600 | path.stat().st_mode & 0o100)
+            os.utime(path, (1, 1_000_000_000))
+    assert built(tmp_path / "copy", tmp_path / "out").read_bytes() == wheel.read_bytes()
 
 
 def test_what_a_wheel_installs_is_found_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:

@@ -20,19 +20,27 @@ from models.bundle.keys import public_pem
 from models.policy.policy_file import parse_policy
 from models.policy.signed import signed as signed_policy
 from models.policy.signed import write_policy
+from schemas import codec
+from schemas.credit_label import CreditLabel
+from schemas.topics import CREDIT_LABELS
 from services.clock import wall_ms
 from services.console.users import make_user, write_users
 from tests.models.bundle.making import signed, signing_key, version_of
 from tests.observability.prometheus import WAIT_S_MAX, Prometheus
 from tests.services.console.conftest import PASSWORD, Client
+from tests.services.credit.making import version_of as credit_version_of
 from tests.services.entities.making import bundle_of_entities, environment_of
 from tests.services.harness import ROOT, Scorer, Stream, payment
 
-RATE = 200
+PAYMENTS = ("--rate", "200", "--bad-share", "0.002", "--label-delay-days", "1", "--customers", "200")
+"""Some of them bad, and labels."""
+APPLICATIONS_SEED, LABELLED = 7, 2_000
+APPLICATIONS = ("--rate", "20", "--bad-share", "0.01", "--seed", str(APPLICATIONS_SEED))
 MARK = "do-not-show-me"
 """In payloads that cannot be scored: it must turn up nowhere."""
 
 
+CREDIT_POLICY = ROOT / "docs/examples/credit_policy.yaml"
 POLICY = """
 name: fraud
 version: 1
@@ -139,7 +147,7 @@ class Live:
     prometheus: Prometheus
     collector: Collector
     services: dict[str, list[Scorer]]
-    load: "subprocess.Popen[bytes]"
+    loads: "list[subprocess.Popen[bytes]]"
     caller: "Caller"
     clerk: "Clerk"
     answered: dict[str, int] = field(default_factory=dict)
@@ -171,8 +179,9 @@ class Live:
         """End everything."""
         self.caller.close()
         self.clerk.close()
-        self.load.kill()
-        self.load.wait()
+        for load in self.loads:
+            load.kill()
+            load.wait()
         self.stream.close()
         self.prometheus.close()
         self.collector.close()
@@ -193,9 +202,16 @@ def start(bootstrap: str, prefix: str, directory: Path, ca_file: Path) -> Live:
         prometheus = Prometheus(directory, addresses)
         stack.callback(prometheus.close)
         release(stream, bundles, 2, "--challenger")
+        asyncio.run(label_loans(stream))
+        loads = [simulator(stream, "simulate", *PAYMENTS), simulator(stream, "credit", "simulate", *APPLICATIONS)]
+        for load in loads:
+            stack.callback(load.kill)
+        scorer = services["assay-scorer"][0]
+        # what the caller asks about is years later than the simulated payments: before them it would stop the log's clock
+        prometheus.until(lambda: scorer.metric("assay_scores_total") > 100, "nothing is scored")
         clerk = Clerk(services["assay-console"][0])
         caller = Caller(services["assay-gateway"][0])
-        running = Live(stream, prometheus, collector, services, simulator(stream), caller, clerk)
+        running = Live(stream, prometheus, collector, services, loads, caller, clerk)
         stack.pop_all()
     return running
 
@@ -208,6 +224,11 @@ def started(stream: Stream, collector: Collector, environment: dict[str, str]) -
         "OTEL_BSP_SCHEDULE_DELAY": "200",
     }
     watching = {"ASSAY_MONITOR_WINDOW_RECORDS": "500", "ASSAY_MONITOR_QUALITY_INTERVAL_S": "1"}
+    lending = {
+        "ASSAY_CREDIT_MONITOR_WINDOW_RECORDS": "100",
+        "ASSAY_CREDIT_MONITOR_WINDOW_H": "0",
+        "ASSAY_CREDIT_MONITOR_QUALITY_INTERVAL_S": "1",
+    }
     webhook = {
         "ASSAY_CASES_WEBHOOK_URL": f"{collector.endpoint}/cases",
         "ASSAY_CASES_WEBHOOK_SECRET": "a webhook secret",
@@ -223,6 +244,14 @@ def started(stream: Stream, collector: Collector, environment: dict[str, str]) -
     deciding = {"ASSAY_REASONS_PER_MINUTE_MAX": "2"}  # so that any load is a storm
     policy = stream.directory / "fraud-1.policy"
     write_policy(policy, signed_policy(parse_policy(POLICY), signing_key()))
+    credit_version_of(stream.directory / "credit-1", 1)
+    credit_policy = stream.directory / "credit-1.policy"
+    write_policy(credit_policy, signed_policy(parse_policy(CREDIT_POLICY.read_text()), signing_key()))
+    judging = {
+        "ASSAY_CREDIT_BUNDLE": str(stream.directory / "credit-1"),
+        "ASSAY_CREDIT_POLICY": str(credit_policy),
+        "ASSAY_BUNDLE_PUBLIC_KEYS": environment["ASSAY_BUNDLE_PUBLIC_KEYS"],
+    }
     return {
         "assay-scorer": [stream.scorer(**environment, **tracing, **deciding, ASSAY_POLICY=str(policy))],
         "assay-entities": [
@@ -233,6 +262,8 @@ def started(stream: Stream, collector: Collector, environment: dict[str, str]) -
         "assay-gateway": [stream.service("services.gateway", **environment, ASSAY_GATEWAY_PORT="0")],
         "assay-monitor": [stream.service("services.monitor", **watching)],
         "assay-console": [stream.service("services.console", **console)],
+        "assay-credit": [stream.credit(**judging)],
+        "assay-credit-monitor": [stream.service("services.credit_monitor", **lending)],
     }
 
 
@@ -273,14 +304,26 @@ def addressed(stream: Stream) -> dict[str, str]:
     }
 
 
-def simulator(stream: Stream) -> "subprocess.Popen[bytes]":
-    """Payments, some of them bad, and labels."""
-    options = ["--rate", str(RATE), "--duration", "600", "--bad-share", "0.002"]
-    options += ["--label-delay-days", "1", "--customers", "200", "--json"]
+async def label_loans(stream: Stream) -> None:
+    """What becomes of the first applications that the simulator is going to send."""
+    labels = [
+        CreditLabel(
+            application_id=f"application-{APPLICATIONS_SEED}-{number:09d}",
+            verdict="default" if number % 3 == 0 else "repaid",
+            labelled_at_ms=wall_ms(),
+        )
+        for number in range(LABELLED)
+    ]
+    keys = [label.application_id.encode() for label in labels]
+    await stream.send([codec.write(label) for label in labels], keys, CREDIT_LABELS.name)
+
+
+def simulator(stream: Stream, *words: str) -> "subprocess.Popen[bytes]":
+    """A command that sends something for as long as the tests take."""
     environment = {**os.environ, **addressed(stream)}
-    with (stream.directory / "simulator.log").open("wb") as log:
+    with (stream.directory / f"{'-'.join(words[:2])}.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "services.cli", "simulate", *options],
+            [sys.executable, "-m", "services.cli", *words, "--duration", "600", "--json"],
             cwd=ROOT,
             env=environment,
             stdout=log,

@@ -247,6 +247,8 @@ class Scorer:
             "ASSAY_CASES_HTTP_PORT": "0",
             "ASSAY_MONITOR_GROUP": f"{stream.prefix}monitor",
             "ASSAY_MONITOR_HTTP_PORT": "0",
+            "ASSAY_CREDIT_MONITOR_GROUP": f"{stream.prefix}credit-monitor",
+            "ASSAY_CREDIT_MONITOR_HTTP_PORT": "0",
             "ASSAY_CREDIT_GROUP": f"{stream.prefix}credit",
             "ASSAY_CREDIT_HTTP_PORT": "0",
             "ASSAY_SESSION_TIMEOUT_S": str(SESSION_TIMEOUT_S),

@@ -22,7 +22,7 @@ from services.settings.entities import EntitiesSettings
 from services.settings.intake import IntakeSettings
 from services.settings.kafka import KafkaSettings, TopicSettings
 from services.settings.loading import load
-from services.settings.monitor import MonitorSettings
+from services.settings.monitor import CreditMonitorSettings, MonitorSettings
 from services.settings.names import settings_classes
 from services.settings.policy import CreditPolicySettings, PolicySettings
 from services.settings.processing import RuntimeSettings
@@ -37,6 +37,7 @@ GROUPED: tuple[Any, ...] = (
     CreditSettings,
     CasesSettings,
     MonitorSettings,
+    CreditMonitorSettings,
     ConverterSettings,
     EntitiesSettings,
 )
@@ -61,6 +62,7 @@ def test_without_a_product_every_name_is_as_it_always_was(no_settings: pytest.Mo
         "assay-credit",
         "assay-cases",
         "assay-monitor",
+        "assay-credit-monitor",
         "assay-converter",
         "assay-entities",
     ]
@@ -81,6 +83,7 @@ def test_all_names_come_of_the_products_and_what_a_setting_names_stays(no_settin
         "transfers.credit",
         "our-cases",
         "transfers.monitor",
+        "transfers.credit-monitor",
         "transfers.converter",
         "transfers.entities",
     ]
@@ -178,4 +181,4 @@ def test_every_group_of_a_setting_is_the_products(no_settings: pytest.MonkeyPatc
     grouped = {settings for settings in settings_classes() if "group" in settings.model_fields}
     assert grouped == set(GROUPED)
     lined = {s for s in settings_classes() if any(name.endswith("_line") for name in s.model_fields)}
-    assert lined == {BundleSettings, PolicySettings, CreditPolicySettings}
+    assert lined == {BundleSettings, CreditSettings, PolicySettings, CreditPolicySettings}

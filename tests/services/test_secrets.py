@@ -22,7 +22,6 @@ from services.errors import AssayError, SettingsError
 from services.kafka.oauth import ClientCredentials
 from services.observability.metrics import Metrics
 from services.privacy.subject_keys import SubjectKey
-from services.scorer.model import Loader
 from services.settings.bundles import BundleSettings
 from services.settings.console import ConsoleSettings
 from services.settings.loading import load
@@ -30,6 +29,7 @@ from services.settings.names import settings_classes
 from services.settings.scorer import ScorerSettings
 from services.settings.secrets import Found, shown_url, without_secrets
 from services.storage import open_storage
+from services.swapping.loader import Loader
 from tests.models.bundle.making import COMMITTED, read_raw
 from tests.services.harness import Scorer, Stream, payment
 from tests.services.secured import Authority

@@ -15,11 +15,11 @@ from schemas.registry import RegistryEvent
 from services.cli.app import app
 from services.errors import AssayError, SettingsError
 from services.observability.metrics import Metrics
-from services.scorer import model
-from services.scorer.model import Loader
 from services.settings.bundles import BundleSettings
 from services.settings.credit import CreditSettings
 from services.settings.scorer import ScorerSettings
+from services.swapping import loader as model
+from services.swapping.loader import Loader
 from services.trusted_bundles import registry_of, scoring_bundle, trust_of
 from tests.models.bundle.making import packed, signing_key, version_of
 

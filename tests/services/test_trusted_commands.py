@@ -11,7 +11,9 @@ from schemas.person import SignedStep
 from schemas.registry import RegistryEvent
 from services.errors import AssayError
 from services.settings.bundles import BundleSettings
+from services.settings.credit import CreditSettings
 from services.settings.policy import CreditPolicySettings, PolicySettings
+from services.settings.scorer import ScorerSettings
 from services.trusted_commands import CommandGuard, command_guard
 from services.trusted_policies import outdated, policy_registry_of
 from tests.models.bundle.test_persons import NEW, OLD, persons_file, signed
@@ -31,7 +33,8 @@ def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BundleSettings:
 
 def guard_of(bundles: BundleSettings, policies: PolicySettings) -> CommandGuard:
     """A service's."""
-    found = command_guard(bundles, policies)
+    scoring = CreditSettings() if isinstance(policies, CreditPolicySettings) else ScorerSettings()
+    found = command_guard(bundles, policies, scoring)
     assert found is not None
     return found
 
@@ -114,6 +117,21 @@ def test_a_service_needs_no_signatures_unless_asked_and_says_what_is_missing(
     """A file of persons that cannot be read ends the start with one sentence."""
     monkeypatch.setenv("ASSAY_PERSONS_FILE", str(tmp_path / "none.yaml"))
     with pytest.raises(AssayError, match=r"none\.yaml cannot be read"):
-        command_guard(bundles, CreditPolicySettings())
+        command_guard(bundles, CreditPolicySettings(), CreditSettings())
     monkeypatch.setenv("ASSAY_PERSONS_SIGNATURES_MIN", "0")
-    assert command_guard(bundles, CreditPolicySettings()) is None
+    assert command_guard(bundles, CreditPolicySettings(), CreditSettings()) is None
+
+
+@pytest.mark.parametrize("of_credit", [False, True], ids=("payments", "credit"))
+def test_a_signature_about_a_bundle_of_one_product_is_none_about_one_of_the_other(
+    bundles: BundleSettings, of_credit: bool
+) -> None:
+    """Both lines may have the same name: what was signed says of which history it is."""
+    policies: PolicySettings = CreditPolicySettings() if of_credit else PolicySettings()
+    scoring = CreditSettings(registry_line="fraud") if of_credit else ScorerSettings()
+    guard = command_guard(bundles, policies, scoring)
+    assert guard is not None
+    own, other = ("credit_bundle", "bundle") if of_credit else ("bundle", "credit_bundle")
+    guard.check(seen(guard, step(policies, subject=own), channel="champion"))
+    with pytest.raises(BundleError, match="another step"):
+        guard.check(seen(guard, step(policies, subject=other), channel="champion"))

@@ -8,11 +8,12 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from deploy.grafana.source import runbooks
 from deploy.grafana.source.business import BUSINESS
 from deploy.grafana.source.chart import Board, build
+from deploy.grafana.source.credit import CREDIT
 from deploy.grafana.source.models import MODELS
 from deploy.grafana.source.operations import OPERATIONS
 from deploy.grafana.source.risk import RISK
 
-BOARDS: tuple[Board, ...] = (OPERATIONS, RISK, MODELS, BUSINESS)
+BOARDS: tuple[Board, ...] = (OPERATIONS, RISK, MODELS, BUSINESS, CREDIT)
 ROOT = Path(__file__).parents[3]
 OUT = ROOT / "deploy" / "grafana" / "dashboards"
 

@@ -200,6 +200,45 @@ CALIBRATION = Section(
             "quality",
         ),
         Chart(
+            "Area under the ROC curve",
+            "percentunit",
+            "Of the probability, by age of the payments.",
+            [
+                Query(
+                    'max by (model, age_days) (assay_quality{figure="roc_auc"})',
+                    "{{model}} {{age_days}} days",
+                    quiet="labels arrive",
+                )
+            ],
+            "quality",
+        ),
+        Chart(
+            "Fraud among what was passed",
+            "percentunit",
+            "Frauds among the payments that raised no alert, by age.",
+            [
+                Query(
+                    'max by (model, age_days) (assay_quality{figure="passed_bad_rate"})',
+                    "{{model}} {{age_days}} days",
+                    quiet="labels arrive",
+                )
+            ],
+            "quality",
+        ),
+        Chart(
+            "Payments with a label",
+            "short",
+            "Recorded payments of each age whose label is known: figures of few say little.",
+            [
+                Query(
+                    "max by (model, age_days) (assay_labelled_payments)",
+                    "{{model}} {{age_days}} days",
+                    quiet="labels arrive",
+                )
+            ],
+            "quality",
+        ),
+        Chart(
             "Payments remembered for their labels",
             "short",
             "And those that made room for newer ones before their label could come: raise ASSAY_MONITOR_LEDGER_MAX.",

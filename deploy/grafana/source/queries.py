@@ -17,3 +17,13 @@ def quantiles(histogram: str, matcher: str = JOBS) -> list[Query]:
     """The three that are looked at."""
     named = ((0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"))
     return [Query(quantile(share, histogram, matcher), name) for share, name in named]
+
+
+def of_credit(vector: str) -> str:
+    """Those series that processes of the credit service show, whatever their jobs are called."""
+    return f"({vector} and on (job, instance) assay_credit_outcomes_total)"
+
+
+def not_of_credit(vector: str) -> str:
+    """Those of every other process."""
+    return f"({vector} unless on (job, instance) assay_credit_outcomes_total)"

@@ -1,6 +1,7 @@
 """Risk: how much is alerted, why, and whether it was right."""
 
 from deploy.grafana.source.chart import Board, Chart, Query, Section
+from deploy.grafana.source.queries import not_of_credit
 
 ALERTS = Section(
     "Alerts",
@@ -86,7 +87,7 @@ POLICY = Section(
             "Payments of which each rule holds, within the time shown; those in shadow have no effect.",
             [
                 Query(
-                    "sort_desc(sum by (rule, state) (increase(assay_rule_hits_total[$__range])))",
+                    f"sort_desc(sum by (rule, state) {not_of_credit('increase(assay_rule_hits_total[$__range])')})",
                     "{{rule}} ({{state}})",
                     quiet="a rule holds",
                 )
@@ -153,7 +154,13 @@ POLICY = Section(
             "Policies",
             "none",
             "Processes by the policy that decides in them, and by the one in shadow.",
-            [Query("count by (policy, channel) (assay_policy)", "{{policy}} {{channel}}", quiet="there is a policy")],
+            [
+                Query(
+                    f"count by (policy, channel) {not_of_credit('assay_policy')}",
+                    "{{policy}} {{channel}}",
+                    quiet="there is a policy",
+                )
+            ],
             "policy",
         ),
         Chart(
@@ -169,7 +176,7 @@ POLICY = Section(
             "Payments a second of which it says another action.",
             [
                 Query(
-                    "sum(rate(assay_shadow_policy_changes_total[$__rate_interval]))",
+                    f"sum{not_of_credit('rate(assay_shadow_policy_changes_total[$__rate_interval])')}",
                     "other action",
                     quiet="a policy is in shadow",
                 )

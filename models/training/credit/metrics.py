@@ -1,5 +1,7 @@
 """What a credit model is worth on its test part: the figures of the manifest."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
@@ -8,8 +10,13 @@ from models.scoring.scores import Scores
 from schemas.manifest import Thresholds
 
 
-def credit_metrics(defaulted: NDArray[np.bool_], scores: Scores, thresholds: Thresholds) -> dict[str, float]:
-    """Every figure by name. Declined: at or above the probability threshold; referred: of the others, by the anomaly."""
+def credit_metrics(
+    defaulted: NDArray[np.bool_], scores: Scores, thresholds: Thresholds, error_unit: Literal["mse", "nats"] = "mse"
+) -> dict[str, float]:
+    """Every figure by name. Declined: at or above the probability threshold; referred: of the others, by the anomaly.
+
+    error_unit: what the reconstruction error is, a mean squared error or mean nats a feature.
+    """
     probability, error = scores.probability, scores.reconstruction_error
     declined = probability >= np.float32(thresholds.probability)
     referred = ~declined & (scores.anomaly_percentile >= np.float32(thresholds.anomaly_percentile))
@@ -25,8 +32,8 @@ def credit_metrics(defaulted: NDArray[np.bool_], scores: Scores, thresholds: Thr
         "cross_entropy": log_loss(defaulted, probability.astype(np.float64)),
         "calibration_error": calibration_error(defaulted, probability),
         "anomaly_roc_auc": roc_auc_score(defaulted, error),
-        "reconstruction_mse_repaid": error[~defaulted].mean(dtype=np.float64),
-        "reconstruction_mse_default": error[defaulted].mean(dtype=np.float64),
+        f"reconstruction_{error_unit}_repaid": error[~defaulted].mean(dtype=np.float64),
+        f"reconstruction_{error_unit}_default": error[defaulted].mean(dtype=np.float64),
         "default_share": defaulted.mean(),
         "declined_share": declined.mean(),
         "referred_share": referred.mean(),

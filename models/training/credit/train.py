@@ -31,12 +31,12 @@ from models.training.data import Dataset, Split, TrainingError
 from models.training.devices import deterministic_torch
 from models.training.export import check_agreement, export
 from models.training.fit_classifier import ClassifierSettings, calibrate, fit_classifier
-from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, reconstruction_errors
+from models.training.fit_vae import MIXED, VaeSettings, fit_percentiles, fit_vae, not_recorded, reconstruction_errors
 from models.training.floor import check_floor, logistic_precision
 from models.training.model_report.inputs import CREDIT
 from models.training.model_report.of_bundle import bundle_report
 from models.training.progress import Progress, silent
-from models.training.reference import build_reference
+from models.training.reference import build_reference, medians
 from models.training.thresholds import (
     AlertBudget,
     AlertsPerDay,
@@ -74,6 +74,7 @@ WIDE_CLASSIFIER = ClassifierSettings(
 """Every input, encoded and standardised."""
 
 CREDIT_VAE = VaeSettings(epochs=40, batch_rows=256)
+CREDIT_VAES = {"reference": CREDIT_VAE, "mixed": replace(MIXED, epochs=40, batch_rows=256)}
 
 
 PUBLIC_CARD = ModelCard(
@@ -124,6 +125,7 @@ class CreditSettings:
 _SETTINGS = TypeAdapter(CreditSettings)
 
 Network = Literal["reference", "wide"]
+Autoencoder = Literal["reference", "mixed"]
 
 
 def sized(settings: ClassifierSettings, rows: int) -> ClassifierSettings:
@@ -138,9 +140,9 @@ class Networks(TypedDict):
     vae: VaeSettings
 
 
-def network(name: Network, epochs: int | None = None) -> Networks:
-    """The classifier by name, and the VAE; epochs: passes over the data, at most, for each."""
-    classifier, vae = (REFERENCE_CLASSIFIER if name == "reference" else WIDE_CLASSIFIER), CREDIT_VAE
+def network(name: Network, epochs: int | None = None, autoencoder: Autoencoder = "reference") -> Networks:
+    """The classifier and the VAE by name; epochs: passes over the data, at most, for each."""
+    classifier, vae = (REFERENCE_CLASSIFIER if name == "reference" else WIDE_CLASSIFIER), CREDIT_VAES[autoencoder]
     if epochs is not None:
         classifier, vae = replace(classifier, epochs=epochs), replace(vae, epochs=epochs)
     return {"classifier": classifier, "vae": vae}
@@ -180,7 +182,9 @@ def train_credit(
         training=_run(
             settings, f"{source.words} {refused:,} applications were refused by the feature spec.", data, cuts
         ),
-        metrics=credit_metrics(cuts.test.is_fraud, on_test, thresholds)
+        metrics=credit_metrics(
+            cuts.test.is_fraud, on_test, thresholds, "mse" if model.vae.likelihood is None else "nats"
+        )
         | {LOGISTIC: logistic_precision(cuts.train, cuts.test, embedded=settings.spec.embedded)},
         files={},
     )
@@ -295,7 +299,10 @@ def credit_thresholds(scores: Scores, defaulted: NDArray[np.bool_], settings: Cr
 
 
 def _reference(settings: CreditSettings, cuts: Split, on_validation: Scores, thresholds: Thresholds) -> Reference:
-    """Distributions over those approved who repaid, on validation, and a drawn few of them for reasons to compare with."""
+    """Distributions over all who applied, on validation; medians, and a drawn few rows, of those approved who repaid.
+
+    Reasons compare with the latter. Drift is measured on all who apply, so its reference is no selection by the outcome.
+    """
     approved = (
         ~cuts.validation.is_fraud
         & (on_validation.probability < np.float32(thresholds.probability))
@@ -304,15 +311,21 @@ def _reference(settings: CreditSettings, cuts: Split, on_validation: Scores, thr
     if not approved.any():
         raise TrainingError("The thresholds approve no one on validation: choose another objective.")
     rows = cuts.validation.features[approved]
-    scores = Scores(*(column[approved] for column in on_validation))
     drawn = np.random.default_rng(settings.seed).permutation(len(rows))[:BACKGROUND_ROWS]
     background = tuple(tuple(row) for row in rows[np.sort(drawn)].tolist())
-    return build_reference(settings.spec, rows, scores).model_copy(update={"background": background})
+    everyone = build_reference(settings.spec, cuts.validation.features, on_validation)
+    features = tuple(
+        feature.model_copy(update={"median": median})
+        for feature, median in zip(everyone.features, medians(settings.spec, rows), strict=True)
+    )
+    return everyone.model_copy(update={"features": features, "background": background, "of_everyone": True})
 
 
 def recorded(settings: CreditSettings) -> dict[str, JsonValue]:
     """The settings as the manifest records them, beside what it has fields for. `restored` takes them back."""
-    flat: dict[str, JsonValue] = _SETTINGS.dump_python(settings, mode="json", exclude={"spec", "seed", "version"})
+    flat: dict[str, JsonValue] = _SETTINGS.dump_python(
+        settings, mode="json", exclude={"spec": True, "seed": True, "version": True, "vae": not_recorded(settings.vae)}
+    )
     return flat
 
 

@@ -1,5 +1,8 @@
 """What a model is worth on a cut: the figures of the manifest and of docs/results.md."""
 
+from collections.abc import Mapping
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import (
@@ -21,9 +24,18 @@ from schemas.manifest import Thresholds
 OF_ANOMALY = ("anomaly", "reconstruction")
 """Words in the names of figures that are of the anomaly score."""
 
+ErrorUnit = Literal["mse", "nats"]
 
-def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds, *, has_anomaly: bool = True) -> dict[str, float]:
-    """Every figure by name; none of the anomaly score where there is none.
+
+def error_unit(figures: Mapping[str, float]) -> ErrorUnit:
+    """What the reconstruction error of a bundle with these figures is: a mean squared error, or mean nats a feature."""
+    return "nats" if "reconstruction_nats_legitimate" in figures else "mse"
+
+
+def evaluate(
+    data: Dataset, scores: Scores, thresholds: Thresholds, *, has_anomaly: bool = True, error: ErrorUnit = "mse"
+) -> dict[str, float]:
+    """Every figure by name; none of the anomaly score where there is none. error: what the reconstruction error is.
 
     `_combined` is the decision as taken: an alert by either score. `_scenario_k`: frauds of that scenario alone.
     """
@@ -40,8 +52,8 @@ def evaluate(data: Dataset, scores: Scores, thresholds: Thresholds, *, has_anoma
         "cross_entropy": log_loss(truth, probability.astype(np.float64)),
         "anomaly_roc_auc": roc_auc_score(truth, reconstruction_error),
         "anomaly_average_precision": average_precision_score(truth, reconstruction_error),
-        "reconstruction_mse_legitimate": reconstruction_error[~truth].mean(dtype=np.float64),
-        "reconstruction_mse_fraud": reconstruction_error[truth].mean(dtype=np.float64),
+        f"reconstruction_{error}_legitimate": reconstruction_error[~truth].mean(dtype=np.float64),
+        f"reconstruction_{error}_fraud": reconstruction_error[truth].mean(dtype=np.float64),
         "fraud_share": truth.mean(),
     }
     kinds = [kind for kind in np.unique(data.scenario[truth]) if kind]  # 0: of no known kind

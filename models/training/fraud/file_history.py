@@ -1,6 +1,6 @@
 """A file of labelled payments as training history: what the stream would refuse is left out, with a note."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,13 +42,15 @@ def read_history(
     notes: list[str] | None = None,
     source: SourceSpec | None = None,
     train_days: TrainDays = lambda first_day, days: range(days),
+    directory: Path | None = None,
 ) -> History:
     """The labelled payments of a CSV or Parquet file with their features.
 
     train_days: the values of open categories are learnt from these, by default from all.
 
     names: field -> column, where it has another name. label, scenario: columns as in `models.files.payments.read`, options and
-    notes too. source: what the file holds, in place of names. Raises TableError, or TrainingError where nothing usable is left.
+    notes too. source: what the file holds, in place of names. directory: the features lie in files of it, though the payments
+    are all in memory: `parted_history` reads them by parts. Raises TableError, or TrainingError where nothing usable is left.
     """
     if source is None:
         fields = read(path, names, label, scenario, options, id_fields(spec), notes)
@@ -58,7 +60,7 @@ def read_history(
     good = _left(good, currency_problems(good, spec.currencies), notes)
     if good.is_empty():
         raise TrainingError(f"{path} holds no payment that could be scored: look at its times, ids and amounts.")
-    return fold_payments(good, spec, _words(path, len(fields) - len(good)), progress, train_days)
+    return fold_payments(good, spec, file_words(path, len(fields) - len(good)), progress, train_days, directory)
 
 
 def fold_payments(
@@ -67,6 +69,7 @@ def fold_payments(
     source: str,
     progress: Progress = silent,
     train_days: TrainDays = lambda first_day, days: range(days),
+    directory: Path | None = None,
 ) -> History:
     """Usable payments, in order of time, with their features. source: the data in words."""
     first_day, last_day = (int(fields["event_time_ms"][row]) // DAY_MS for row in (0, -1))
@@ -76,7 +79,16 @@ def fold_payments(
     entities_max = max([ids, *(fields.select(named).n_unique() for named in together if named)])
 
     def folded(by: FeatureSpec) -> Dataset:
-        return fold_history(_days(fields, by), first_day, days, by, ids, progress, entities_max=entities_max)
+        return fold_history(
+            labelled_days(fields, by),
+            first_day,
+            days,
+            by,
+            ids,
+            progress,
+            entities_max=entities_max,
+            directory=directory,
+        )
 
     if not spec.open_categories:
         return History(folded(spec), first_day, days, source)
@@ -98,37 +110,49 @@ def usable(fields: pl.DataFrame, notes: list[str] | None = None) -> pl.DataFrame
 
     notes: how many were left out for which reason, and the first one's line, are added to it.
     """
+    return _left(fields, refusals(fields), notes)
+
+
+def refusals(fields: pl.DataFrame, seen: pl.Series | None = None) -> pl.Series:
+    """Why each payment is left out, null where it is not. seen: bool[n], whether an earlier one had its id, of other parts."""
     if "payload" in fields.columns:
-        return _left(fields, usable_events(fields), notes)
+        return usable_events(fields)
     parse = codec.decoder(Transaction)
     numbers = [card for card in fields["card_id"].unique().drop_nulls() if is_card_number(card)]
     said = pl.Series([_refusal(parse, payload) for payload in payloads(fields)], dtype=pl.String)
-    why = pl.select(
+    again = ~fields["transaction_id"].is_first_distinct()
+    return pl.select(
         pl.when(said.is_not_null())
         .then(pl.coalesce(fields["problem"], said))
         .when(fields["card_id"].is_in(numbers).fill_null(False))
         .then(pl.lit("card_id is a card number: give the pseudonym, see `assay privacy pseudonyms`"))
-        .when(~fields["transaction_id"].is_first_distinct())
+        .when(again if seen is None else again | seen)
         .then(pl.lit("an earlier payment has the same transaction_id: give each one its own"))
         .alias("why")
     )["why"]
-    return _left(fields, why, notes)
 
 
 def _left(fields: pl.DataFrame, why: pl.Series, notes: list[str] | None) -> pl.DataFrame:
     """The payments that nothing speaks against; the others are counted in the notes."""
     if notes is not None:
-        left_out = pl.DataFrame({"why": why, "line": fields["line"]}).drop_nulls("why")
-        counts = (
-            left_out.group_by("why")
-            .agg(pl.len().alias("rows"), pl.col("line").min())
-            .sort("rows", "line", descending=[True, False])
-        )
-        notes += [
-            f"left out: {rows:,} rows, the first in line {line}: {reason}"
-            for reason, rows, line in counts.head(REASONS_MAX).rows()
-        ]
+        notes += left_out_notes([left_out(fields, why)])
     return fields.filter(why.is_null())
+
+
+def left_out(fields: pl.DataFrame, why: pl.Series) -> pl.DataFrame:
+    """The reasons, how many rows each leaves out, and the first one's line."""
+    refused = pl.DataFrame({"why": why, "line": fields["line"]}).drop_nulls("why")
+    return refused.group_by("why").agg(pl.len().alias("rows"), pl.col("line").min())
+
+
+def left_out_notes(counts: Sequence[pl.DataFrame]) -> list[str]:
+    """Those of one or more parts of a file as notes, the most frequent first."""
+    whole = pl.concat(counts).group_by("why").agg(pl.col("rows").sum(), pl.col("line").min())
+    whole = whole.sort("rows", "line", descending=[True, False])
+    return [
+        f"left out: {rows:,} rows, the first in line {line}: {reason}"
+        for reason, rows, line in whole.head(REASONS_MAX).rows()
+    ]
 
 
 def _refusal(parse: Callable[[bytes], Transaction], payload: bytes) -> str | None:
@@ -139,7 +163,8 @@ def _refusal(parse: Callable[[bytes], Transaction], payload: bytes) -> str | Non
     return None
 
 
-def _days(fields: pl.DataFrame, spec: FeatureSpec) -> Iterator[LabelledDay]:
+def labelled_days(fields: pl.DataFrame, spec: FeatureSpec) -> Iterator[LabelledDay]:
+    """Payments in order of time, day by day."""
     for (day,), rows in fields.group_by(pl.col("event_time_ms") // DAY_MS, maintain_order=True):
         scenario = rows["scenario"].to_numpy() if "scenario" in rows else np.zeros(len(rows))
         columns = _columns(rows, spec)
@@ -160,6 +185,7 @@ def _texts(rows: pl.DataFrame, field: str) -> list[str]:
     return [text or NO_VALUE for text in rows[field].to_list()] if field in rows else [NO_VALUE] * len(rows)
 
 
-def _words(path: Path, left_out: int) -> str:
+def file_words(path: Path, left_out: int) -> str:
+    """The data of a file in words."""
     refused = f" {left_out:,} rows that the stream would refuse were left out." if left_out else ""
     return f"Payments of the file {path.name}.{refused}"

@@ -1,7 +1,8 @@
 """Where training data come from: days of labelled payments, simulated or read, folded by the scorer's own fold."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from models.training.data import Dataset, TrainingError, joined
 from models.training.progress import Progress, silent
+from models.training.store import stored
 from schemas.feature_spec import FeatureSpec
 
 SIMULATED = "Simulated payments: the project's own generator, after the Fraud Detection Handbook's description."
@@ -46,8 +48,13 @@ class History:
     spec: FeatureSpec | None = None
 
 
-def simulated(settings: SimulationSettings, spec: FeatureSpec, progress: Progress = silent) -> History:
-    """Every transaction of the simulation with its features. Raises TrainingError for none, or where a field is lacking."""
+def simulated(
+    settings: SimulationSettings, spec: FeatureSpec, progress: Progress = silent, directory: Path | None = None
+) -> History:
+    """Every transaction of the simulation with its features. Raises TrainingError for none, or where a field is lacking.
+
+    directory: the columns lie in files of it, one day in memory at a time.
+    """
     if found := spec.open_categories:
         raise TrainingError(
             f"The simulation has no attributes to learn the values of {', '.join(found)} from: give payments with --data."
@@ -65,7 +72,14 @@ def simulated(settings: SimulationSettings, spec: FeatureSpec, progress: Progres
     # no day brings more new ids of an entity than it has customers
     entities_max = settings.terminals + settings.customers * (1 + (settings.days or 0))
     data = fold_history(
-        days, settings.start_day, settings.days or 0, spec, settings.customers, progress, entities_max=entities_max
+        days,
+        settings.start_day,
+        settings.days or 0,
+        spec,
+        settings.customers,
+        progress,
+        entities_max=entities_max,
+        directory=directory,
     )
     return History(data, settings.start_day, settings.days or 0, SIMULATED)
 
@@ -79,17 +93,37 @@ def fold_history(
     progress: Progress = silent,
     *,
     entities_max: int | None = None,
+    directory: Path | None = None,
 ) -> Dataset:
     """Days in order of time with their features. The history starts empty, as a new scorer's does.
 
-    cards_max: ids remembered of each key; entities_max: of each entity, terminals included, by default as many.
+    cards_max: ids remembered of each key; entities_max: of each entity, terminals included, by default as many. directory: the
+    columns lie in files of it, one day in memory at a time. Raises TrainingError where there is no day.
     """
-    ids_max = max(1, entities_max or cards_max)
+    parts = _folded(history, first_day, days, spec, cards_max, entities_max or cards_max, progress)
+    if directory is not None:
+        return stored(parts, directory)
+    held = list(parts)
+    if not held:
+        raise TrainingError("There are no days to train on; give a history or a simulation that holds some.")
+    return joined(held)
+
+
+def _folded(
+    history: Iterable[LabelledDay],
+    first_day: int,
+    days: int,
+    spec: FeatureSpec,
+    cards_max: int,
+    entities_max: int,
+    progress: Progress,
+) -> Iterator[Dataset]:
+    """Each day's payments with their features."""
     state = FeatureState(spec, cards_max=max(1, cards_max))
-    entities = EntityFolds(spec, ids_max) if spec.stages else None
-    terminals = TerminalFold(spec, ids_max) if spec.profiled else None
+    entities = EntityFolds(spec, max(1, entities_max)) if spec.stages else None
+    terminals = TerminalFold(spec, max(1, entities_max)) if spec.profiled else None
     numbers: dict[str, int] = {}
-    parts = []
+    progress("features", 0, days)
     for day in history:
         known = None if entities is None else entities.values(day.columns, day.is_fraud)
         features, _ = fold(state, replace(day.columns, entities=known))
@@ -100,8 +134,5 @@ def fold_history(
         card = np.array([numbers.setdefault(card_id, len(numbers)) for card_id in cards], dtype=np.int64)
         ordinal = np.full(len(card), day.day - first_day)
         amount = np.asarray(day.columns.amount, np.float64)
-        parts.append(Dataset(features, card, ordinal, day.is_fraud, day.scenario, amount))
+        yield Dataset(features, card, ordinal, day.is_fraud, day.scenario, amount)
         progress("features", day.day - first_day + 1, days)
-    if not parts:
-        raise TrainingError("There are no days to train on; give a history or a simulation that holds some.")
-    return joined(parts)

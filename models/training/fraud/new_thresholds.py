@@ -14,7 +14,7 @@ from models.bundle.pack import pack_bundle, stated
 from models.bundle.verdict import statement
 from models.scoring.scores import Scores
 from models.training.data import Dataset
-from models.training.fraud.evaluation import evaluate
+from models.training.fraud.evaluation import error_unit, evaluate
 from models.training.fraud.held_out import restored
 from models.training.fraud.history import SIMULATED
 from models.training.fraud.tables import day_groups
@@ -59,7 +59,8 @@ def with_thresholds(bundle: Bundle, version: int, asked: Objective | Thresholds,
         update={
             "version": version,
             "thresholds": thresholds,
-            "metrics": old.metrics | evaluate(test, on_test, thresholds, has_anomaly=old.has_anomaly),
+            "metrics": old.metrics
+            | evaluate(test, on_test, thresholds, has_anomaly=old.has_anomaly, error=error_unit(old.metrics)),
             "evaluation": evaluation,
             "accepted": None,
             "statement": None,

@@ -34,15 +34,16 @@ def build_evaluation(
     day_name: DayName,
     unseen: tuple[Group, ...] = (),
     draws: int = DRAWS,
+    drawn: str = "",
 ) -> Evaluation:
     """Every table. others: scores of the same rows by other models, those of UNSUPERVISED beside the anomaly score.
 
-    day_name: names the days of `test`.
+    day_name: names the days of `test`. drawn: which rows the others were fitted on, if not on all.
     """
     ranked = {OURS: scores.probability, ANOMALY: scores.reconstruction_error, **others}
     figures = bootstrap(test, ranked, seed, draws)
     return Evaluation(
-        intervals=WORDS,
+        intervals=WORDS + drawn,
         models=tuple(
             ModelFigures(
                 model=name,

@@ -8,7 +8,8 @@ from onnx import TensorProto, helper
 
 from models.generation.artefact import INPUT, OUTPUT
 from models.networks.gan import Generator
-from models.training.export import IR_VERSION, OPSET, TOLERANCE, ExportError, Graph
+from models.training.export import IR_VERSION, OPSET, TOLERANCE, ExportError
+from models.training.onnx_graph import Graph
 
 
 def export_generator(generator: Generator, name: str) -> bytes:

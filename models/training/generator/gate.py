@@ -5,7 +5,7 @@ validation days that follow a label delay later. They ship only if average preci
 with a 95 % bootstrap interval above 0. Whatever comes out is recorded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,21 @@ from numpy.typing import NDArray
 from models.training.bootstrap import bootstrap
 from models.training.data import Dataset, joined, known_compromised
 
-Score = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""float32[n, F] to float32[n], the higher the more fraudulent."""
 
-Fit = Callable[[Dataset, Dataset, int], Score]
-"""(training rows, rows to stop early on, seed) to a scorer."""
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A fit on the gate's rows with these synthetic frauds, float32[n, F], or without any; decided by its seed."""
+
+    seed: int
+    frauds: NDArray[np.float32] | None = None
+
+    def train(self, data: Dataset) -> Dataset:
+        """The rows to fit on."""
+        return data if self.frauds is None else with_frauds(data, self.frauds)
+
+
+Fits = Callable[[Sequence[Trial]], Sequence[NDArray[np.float32]]]
+"""The scores of each trial on the rows that judge it, float32[n], the higher the more fraudulent."""
 
 Draw = Callable[[int, int], NDArray[np.float32]]
 """(count, seed) to that many synthetic frauds, float32[count, F]."""
@@ -81,15 +91,14 @@ def with_frauds(data: Dataset, frauds: NDArray[np.float32]) -> Dataset:
     return joined((data, added))
 
 
-def judge(cuts: GateCuts, fit: Fit, draw: Draw, settings: GateSettings, seed: int) -> dict[str, float]:
+def judge(cuts: GateCuts, fits: Fits, draw: Draw, settings: GateSettings, seed: int) -> dict[str, float]:
     """The verdict, as the manifest records it: see `verdict`."""
     count = round(settings.share * int(cuts.fit.is_fraud.sum()))
-    scores: dict[str, NDArray[np.float32]] = {}
+    trials: dict[str, Trial] = {}
     for number in range(settings.seeds):
-        without = fit(cuts.fit, cuts.stop, seed + number)
-        with_them = fit(with_frauds(cuts.fit, draw(count, seed + number)), cuts.stop, seed + number)
-        scores[f"without {number}"] = without(cuts.judge.features)
-        scores[f"with {number}"] = with_them(cuts.judge.features)
+        trials[f"without {number}"] = Trial(seed + number)
+        trials[f"with {number}"] = Trial(seed + number, draw(count, seed + number))
+    scores = dict(zip(trials, fits(tuple(trials.values())), strict=True))
     return verdict(cuts.judge, scores, settings, seed)
 
 

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from models.training.fraud.evaluation import error_unit
+from models.training.gan_uses.figures import UseFigures
+from models.training.gan_uses.page import read_uses, uses_section, uses_shortfalls
 from models.training.handbook.figures import HandbookFigures, read_figures
 from models.training.handbook.page import handbook_section
 from models.training.results.gan import gan_section
@@ -11,12 +14,19 @@ from models.training.weeks.figures import WeekFigures
 from models.training.weeks.page import read_weeks, weeks_section, weeks_shortfalls
 from schemas.manifest import Manifest
 
-HANDBOOK, WEEKS = "handbook.json", "weeks.json"
+HANDBOOK, WEEKS, USES = "handbook.json", "weeks.json", "gan-uses.json"
 
 
-def results_page(manifest: Manifest, handbook: HandbookFigures | None = None, weeks: WeekFigures | None = None) -> str:
-    """The page, in Markdown. handbook, weeks: what was measured on the handbook's payments, and on weeks of fresh ones."""
+def results_page(
+    manifest: Manifest,
+    handbook: HandbookFigures | None = None,
+    weeks: WeekFigures | None = None,
+    uses: UseFigures | None = None,
+) -> str:
+    """The page, in Markdown. What was measured beside: the handbook's payments, weeks of fresh ones, the GAN's uses."""
     run, metrics, thresholds = manifest.training, manifest.metrics, manifest.thresholds
+    unit = error_unit(metrics)
+    error = "MSE" if unit == "mse" else "nats a feature"
     lines = [
         "# Results",
         "",
@@ -30,7 +40,7 @@ def results_page(manifest: Manifest, handbook: HandbookFigures | None = None, we
         f"{thresholds.objective}.",
         f"- Libraries: {', '.join(f'{name} {version}' for name, version in sorted(run.libraries.items()))}.",
         "",
-        *shortfalls(manifest, weeks_shortfalls(weeks) if weeks else []),
+        *shortfalls(manifest, [*(weeks_shortfalls(weeks) if weeks else []), *(uses_shortfalls(uses) if uses else [])]),
         "## Ranking and calibration",
         "",
         "| | classifier | reconstruction error |",
@@ -45,8 +55,8 @@ def results_page(manifest: Manifest, handbook: HandbookFigures | None = None, we
         f"| card precision@100 | {metrics['card_precision_at_100']:.3f} | |",
         f"| Brier score | {metrics['brier']:.5f} | |",
         f"| cross-entropy | {metrics['cross_entropy']:.5f} | |",
-        f"| reconstruction MSE, legitimate | | {metrics['reconstruction_mse_legitimate']:.5f} |",
-        f"| reconstruction MSE, fraud | | {metrics['reconstruction_mse_fraud']:.5f} |",
+        f"| reconstruction {error}, legitimate | | {metrics[f'reconstruction_{unit}_legitimate']:.5f} |",
+        f"| reconstruction {error}, fraud | | {metrics[f'reconstruction_{unit}_fraud']:.5f} |",
         "",
         f"Share of fraud: {metrics['fraud_share']:.5f}, which is the average precision of a guess.",
         "",
@@ -62,6 +72,7 @@ def results_page(manifest: Manifest, handbook: HandbookFigures | None = None, we
         "",
         *(evaluation_sections(manifest.evaluation) if manifest.evaluation else []),
         *gan_section(manifest),
+        *(uses_section(uses) if uses else []),
         *(weeks_section(weeks) if weeks else []),
         *(handbook_section(handbook) if handbook else []),
     ]
@@ -88,9 +99,10 @@ def _row(metrics: dict[str, float], label: str, name: str, suffix: str = "") -> 
 
 
 def write_results(path: Path, manifest: Manifest) -> None:
-    """Write the page to `path`, with the sections of handbook and weeks where their figures are in the same folder."""
+    """Write the page to `path`, with the sections of those figures that are in the same folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    of_handbook, of_weeks = path.with_name(HANDBOOK), path.with_name(WEEKS)
+    of_handbook, of_weeks, of_uses = (path.with_name(name) for name in (HANDBOOK, WEEKS, USES))
     handbook = read_figures(of_handbook) if of_handbook.exists() else None
     weeks = read_weeks(of_weeks) if of_weeks.exists() else None
-    path.write_text(results_page(manifest, handbook, weeks), encoding="utf-8")
+    uses = read_uses(of_uses) if of_uses.exists() else None
+    path.write_text(results_page(manifest, handbook, weeks, uses), encoding="utf-8")

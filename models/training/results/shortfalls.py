@@ -6,14 +6,14 @@ from schemas.evaluation import ModelFigures
 from schemas.manifest import Manifest
 
 
-def shortfalls(manifest: Manifest, of_weeks: list[str]) -> list[str]:
+def shortfalls(manifest: Manifest, elsewhere: list[str]) -> list[str]:
     """Lines of the section; none where nothing falls short: surely, or in the average precision as measured.
 
-    of_weeks: what falls short on other weeks.
+    elsewhere: what falls short of what was measured beside the bundle.
     """
     models = manifest.evaluation.models if manifest.evaluation else ()
     lines = [line for model in models for line in _below(model, models[1 if model.unsupervised else 0])]
-    if not lines and not of_weeks:
+    if not lines and not elsewhere:
         return []
     head = ["## What falls short", ""]
     if lines:
@@ -21,7 +21,7 @@ def shortfalls(manifest: Manifest, of_weeks: list[str]) -> list[str]:
             "The bundle's scores are below these models on the test cut: surely, where the whole interval is below 0."
         )
         head += [words, "", *lines, "", _why(manifest), ""]
-    return [*head, *of_weeks, *([""] if of_weeks else [])]
+    return [*head, *elsewhere, *([""] if elsewhere else [])]
 
 
 def _below(model: ModelFigures, ours: ModelFigures) -> list[str]:

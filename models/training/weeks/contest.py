@@ -33,7 +33,7 @@ from models.training.fit_classifier import (
     preset,
 )
 from models.training.fit_trees import TreeSettings, fit_trees
-from models.training.fit_vae import VaeSettings, fit_vae, reconstruction_errors
+from models.training.fit_vae import MIXED, VaeSettings, fit_vae, reconstruction_errors
 from models.training.fraud.feature_choice import choose_features
 from models.training.handbook.windows import Window
 from models.training.progress import silent
@@ -43,7 +43,7 @@ NETWORK, NETWORK_AVERAGED = "wide network", "wide network, averaged weights"
 MEMBERS, MEMBERS_AVERAGED = "ensemble", "ensemble, averaged weights"
 REFERENCE, LOGISTIC_8 = "reference network 8-10-1", "logistic regression, the same 8"
 BLEND = "ensemble and trees"
-AUTOENCODER = f"autoencoder{UNSUPERVISED}"
+AUTOENCODER, MIXED_AUTOENCODER = f"autoencoder{UNSUPERVISED}", f"autoencoder, mixed likelihoods{UNSUPERVISED}"
 
 Score = NDArray[np.float32]
 
@@ -109,14 +109,14 @@ def _blend(week: Week) -> Score:
     return total.astype(np.float32)
 
 
-def _autoencoder(week: Week) -> Score:
+def _autoencoder(week: Week, settings: VaeSettings) -> Score:
     part, device = week.part, deterministic_torch(week.seed)
     encode = week.inputs.encode
     vae = fit_vae(
         fit_encoding(part.train.legitimate),
         part.train.legitimate,
         part.week_before.legitimate,
-        VaeSettings(),
+        settings,
         device,
         silent,
     )
@@ -137,7 +137,8 @@ CONTESTANTS: Mapping[str, Callable[[Week], Score]] = {
     BLEND: _blend,
     REFERENCE: _reference,
     LOGISTIC_8: lambda week: week.baseline(LOGISTIC, week.chosen),
-    AUTOENCODER: _autoencoder,
+    AUTOENCODER: partial(_autoencoder, settings=VaeSettings()),
+    MIXED_AUTOENCODER: partial(_autoencoder, settings=MIXED),
     ISOLATION_FOREST: partial(_unsupervised, name=ISOLATION_FOREST),
     ECOD: partial(_unsupervised, name=ECOD),
 }

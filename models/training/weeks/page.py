@@ -32,8 +32,8 @@ def weeks_section(figures: WeekFigures) -> list[str]:
         f"{len(weeks)} weeks of payments simulated with {len({seed for seed, _ in weeks})} seeds that no setting was chosen "
         f"on, {figures.customers:,} customers: a week to train, a week of label delay, a week to test, without cards whose "
         "fraud was known. Our networks also stop, and are calibrated, on the labelled week before. Means over the weeks; 95 % "
-        "intervals by drawing the weeks and in each its cards. Measured by `python -m models.training.weeks.run --out "
-        "docs/weeks.json`; libraries: "
+        "intervals by drawing the weeks and in each its cards. Measured by `python -m models.training.weeks.run "
+        f"{_asked(figures)} --out docs/weeks.json`; libraries: "
         + ", ".join(f"{name} {number}" for name, number in sorted(figures.libraries.items()))
         + ".",
         "",
@@ -61,6 +61,13 @@ def weeks_shortfalls(figures: WeekFigures) -> list[str]:
             f"{mean.figures[PRECISION].value:.3f}, to be {least} that of {figures.rival}: difference {signed(less)}."
         )
     return lines
+
+
+def _asked(figures: WeekFigures) -> str:
+    """The options that it was measured with."""
+    seeds, days = (" ".join(map(str, dict.fromkeys(of))) for of in zip(*sorted(_weeks(figures)), strict=True))
+    fits = 1 + max(row.fit for row in figures.rows)
+    return f"--seeds {seeds} --first-days {days} --customers {figures.customers} --fits {fits}"
 
 
 def _weeks(figures: WeekFigures) -> set[tuple[int, int]]:

@@ -152,11 +152,11 @@ def known_beside(option: Path | None, product: Product = Product.FRAUD, policy: 
 def bundle_beside(option: Path | None, product: Product = Product.FRAUD) -> "Bundle":
     """The bundle of an option, or the one that scores."""
     if product is Product.CREDIT:
-        from services.credit.model import load_verified
         from services.settings.credit import CreditSettings
         from services.settings.loading import load
+        from services.swapping.loader import load_verified
 
-        return load_verified(load(CreditSettings), option)
+        return load_verified(load(CreditSettings), option).bundle
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
     from services.settings.scorer import ScorerSettings

@@ -24,8 +24,10 @@ from services.cli.bundles.steps import (
     usable,
 )
 from services.cli.output import notes, print_json, results, shown
+from services.cli.products import BundlesOf, Product, scoring_settings
 
 if TYPE_CHECKING:
+    from models.bundle.load import Bundle
     from models.bundle.registry import Registry
     from schemas.control import BundleRef, RegistryChannel
     from schemas.registry import RegistryEvent
@@ -36,7 +38,9 @@ app = typer.Typer(
 )
 
 Model = Annotated[str, typer.Argument(help="NAME/VERSION, as scores have it: fraud/3, or fraud/3@cpu.")]
-Line = Annotated[str | None, typer.Argument(help="Model line. Default: ASSAY_REGISTRY_LINE.")]
+Line = Annotated[
+    str | None, typer.Argument(help="Model line. Default: ASSAY_REGISTRY_LINE, or ASSAY_CREDIT_REGISTRY_LINE.")
+]
 
 
 @app.command(epilog="Example: ASSAY_REGISTRY_URL=s3://bank/models assay registry publish bundles/fraud")
@@ -45,6 +49,7 @@ def publish(
     sealed: Annotated[bool, typer.Option("--sealed", help="Seal it with ASSAY_BUNDLE_SEAL_KEY and its like.")] = False,
     accept: Accepted = None,
     why: Why = None,
+    product: BundlesOf = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Verify a bundle as a scorer would, and add it. Versions of a line only grow; the same bundle again changes nothing."""
@@ -60,12 +65,13 @@ def publish(
     files = read_files(bundle, trust)
     checked = parse_bundle(files, f"Bundle {bundle}", trust)
     signers = checked.manifest.accepted if checked.signed_by else None  # an unsigned manifest can say anything
+    _check_product(checked, product)
     accepted = check_release(checked, (*faults_of(accept), *(signers or ()))) or None
     content = container.pack(files)
     if sealed:
         content = container.seal(content, find_seal_key(settings))
     ref = checked.ref
-    registry = registry_of(settings)
+    registry = registry_of(settings, scoring_settings(product))
 
     counts = usable(
         lambda published: open_bundle(registry.content(published), str(published), trust), "no one can score with it"
@@ -92,6 +98,7 @@ def promote(
     offline: Offline = False,
     group: Group = None,
     request: RequestOption = None,
+    product: BundlesOf = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Ask the running scorers to take a published bundle for a channel, and record it once every partition has.
@@ -99,11 +106,14 @@ def promote(
     Exits with 1 where one refuses or does not answer: then it is withdrawn, and nothing has changed.
     """
     from models.bundle.registry import holder, promotion
+    from services.errors import AssayError
 
     channel: RegistryChannel = "challenger" if challenger else "champion"
+    if challenger and product is Product.CREDIT:
+        raise AssayError("Credit scores no bundle beside its champion: replay the past with the new bundle instead.")
     if refold:
         notes.print("--refold is the old name of --rebuild-state, and goes with 0.3.")
-    registry = _registry()
+    registry = _registry(product)
     wanted, history = registry.published(*parsed(model)), registry.history()
     if promotion(history, step("promote", wanted, channel, why)) is None:
         notes.print(f"{wanted} is {channel} already; the command is sent to the scorers again.")
@@ -116,10 +126,10 @@ def promote(
         "before": before,
         "why": why,
     }
-    by = allowed("bundle", request, len(history), **said)
+    by = allowed(scoring_settings(product).signed_as, request, len(history), **said)
     asked = order(channel, wanted, why, by, before, refold=rebuild_state or refold)
     promoted = step("promote", wanted, channel, why, by.signed)
-    change(asked, lambda: registry.promote(promoted), wait, offline, group, json, by)
+    change(asked, lambda: registry.promote(promoted), wait, offline, group, json, by, product)
 
 
 @app.command(epilog="Example: assay registry rollback fraud --why 'alerts doubled'")
@@ -130,6 +140,7 @@ def rollback(
     offline: Offline = False,
     group: Group = None,
     request: RequestOption = None,
+    product: BundlesOf = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Go back to the previous champion, whatever its features, and record it once every partition has.
@@ -138,9 +149,9 @@ def rollback(
     """
     from models.bundle.registry import holder, rolled_back_to
 
-    registry, name = _registry(), line or _line()
+    registry, name = _registry(product), line or _line(product)
     history = registry.history()
-    now, replaced = holder(history, name, "champion"), None if offline else _unrecorded(history, name, group)
+    now, replaced = holder(history, name, "champion"), None if offline else _unrecorded(history, name, group, product)
     record: Callable[[], object]
     if replaced is not None and now is not None:
         notes.print(f"{replaced} was commanded and never recorded: back to {now}, which is champion.")
@@ -149,9 +160,9 @@ def rollback(
         target, replaced = rolled_back_to(history, name), now
         record = lambda: registry.rollback(name, lambda before: step("rollback", before, "champion", why, by.signed))  # noqa: E731
     said = {"action": "rollback", "line": name, "channel": "champion", "bundle": target, "before": now, "why": why}
-    by = allowed("bundle", request, len(history), **said)
+    by = allowed(scoring_settings(product).signed_as, request, len(history), **said)
     asked = order("champion", target, why, by, now, replaces=replaced, rollback=True, refold=True)
-    change(asked, record, wait, offline, group, json, by)
+    change(asked, record, wait, offline, group, json, by, product)
 
 
 @app.command(epilog="Example: assay registry withdraw fraud")
@@ -162,14 +173,15 @@ def withdraw(
     offline: Offline = False,
     group: Group = None,
     request: RequestOption = None,
+    product: BundlesOf = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Remove the challenger: it stops scoring."""
 
-    registry, name = _registry(), line or _line()
+    registry, name = _registry(product), line or _line(product)
     before, steps = registry.holds(name, "challenger"), len(registry.history())
     said = {"action": "withdraw", "line": name, "channel": "challenger", "bundle": None, "before": before, "why": why}
-    by = allowed("bundle", request, steps, **said)
+    by = allowed(scoring_settings(product).signed_as, request, steps, **said)
     change(
         order("challenger", None, why, by, before),
         lambda: registry.withdraw(name, lambda now: step("withdraw", now, "challenger", why, by.signed)),
@@ -178,17 +190,18 @@ def withdraw(
         group,
         json,
         by,
+        product,
     )
 
 
 @app.command(epilog="Example: assay registry history fraud --json")
-def history(line: Line = None, json: Json = False) -> None:
+def history(line: Line = None, product: BundlesOf = Product.FRAUD, json: Json = False) -> None:
     """Show every step, and what the channels hold now."""
     from datetime import UTC, datetime
 
     from rich.table import Table
 
-    registry, name = _registry(), line or _line()
+    registry, name = _registry(product), line or _line(product)
     steps = [event for event in registry.history() if event.bundle.name == name]
     champion, challenger = registry.holds(name, "champion"), registry.holds(name, "challenger")
     if json:
@@ -205,7 +218,7 @@ def history(line: Line = None, json: Json = False) -> None:
 
 
 @app.command(epilog="Example: assay registry lineage fraud/3@cpu --json")
-def lineage(model: Model, json: Json = False) -> None:
+def lineage(model: Model, product: BundlesOf = Product.FRAUD, json: Json = False) -> None:
     """Follow a score back: from its `model` to the bundle, who signed it, its data's digest, its code and its training run."""
     from models.bundle.inspect import origin
     from models.bundle.load import open_bundle
@@ -213,7 +226,7 @@ def lineage(model: Model, json: Json = False) -> None:
     from services.settings.loading import load
     from services.trusted_bundles import trust_of
 
-    registry = _registry()
+    registry = _registry(product)
     wanted = registry.published(*parsed(model))
     bundle = open_bundle(registry.content(wanted), f"Bundle {wanted} of the registry", trust_of(load(BundleSettings)))
     steps = [event.model_dump(exclude_none=True) for event in registry.history() if event.bundle == wanted]
@@ -230,6 +243,7 @@ def lineage(model: Model, json: Json = False) -> None:
 def fetch(
     model: Model,
     out: Annotated[Path, typer.Argument(help="Bundle directory; a bundle there is replaced.")],
+    product: BundlesOf = Product.FRAUD,
     json: Json = False,
 ) -> None:
     """Write a published bundle to a directory, verified: for `assay replay` and `assay batch`."""
@@ -239,7 +253,7 @@ def fetch(
     from services.settings.loading import load
     from services.trusted_bundles import trust_of
 
-    registry, trust = _registry(), trust_of(load(BundleSettings))
+    registry, trust = _registry(product), trust_of(load(BundleSettings))
     wanted = registry.published(*parsed(model))
     files = trust.opened(registry.content(wanted))
     parse_bundle(files, f"Bundle {wanted} of the registry", trust)
@@ -248,40 +262,51 @@ def fetch(
 
 
 @app.command(epilog="Example: assay registry status --json")
-def status(group: Group = None, json: Json = False) -> None:
+def status(group: Group = None, product: BundlesOf = Product.FRAUD, json: Json = False) -> None:
     """Show what each partition of the running scorers has active, as they acknowledged it."""
-    from services.cli.bundles.commanding import show_answers
+    from services.cli.bundles.commanding import PRODUCTS, show_answers
     from services.commanding import answers
 
-    found = asyncio.run(answers(group or default_group()))
+    found = asyncio.run(answers(group or default_group(product), PRODUCTS[product]))
     if json:
         print_json([answer.model_dump(exclude_none=True) for answer in found])
     else:
         show_answers(found)
 
 
-def _unrecorded(history: "list[RegistryEvent]", name: str, group: str | None) -> "BundleRef | None":
+def _unrecorded(history: "list[RegistryEvent]", name: str, group: str | None, product: Product) -> "BundleRef | None":
     """Commands to the scorers since the registry's last step about the champion, that were never recorded in it."""
     from models.bundle.registry import holder, stepped
+    from services.cli.bundles.commanding import PRODUCTS
     from services.commanding import last_command
 
-    last = asyncio.run(last_command(group or default_group(), "champion"))
+    last = asyncio.run(last_command(group or default_group(product), "champion", PRODUCTS[product]))
     if last is None or last.bundle is None or last.registry_steps is None or last.bundle.name != name:
         return None
     recorded = stepped(history, name, "champion", last.registry_steps)
     return None if recorded or last.bundle == holder(history, name, "champion") else last.bundle
 
 
-def _registry() -> "Registry":
+def _registry(product: Product) -> "Registry":
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
     from services.trusted_bundles import registry_of
 
-    return registry_of(load(BundleSettings))
+    return registry_of(load(BundleSettings), scoring_settings(product))
 
 
-def _line() -> str:
+def _line(product: Product) -> str:
     from services.settings.bundles import BundleSettings
     from services.settings.loading import load
+    from services.trusted_bundles import line_of
 
-    return load(BundleSettings).registry_line
+    return line_of(load(scoring_settings(product)), load(BundleSettings))
+
+
+def _check_product(bundle: "Bundle", product: Product) -> None:
+    """A bundle lies where its own service looks. Raises BundleError."""
+    from models.bundle.files import BundleError
+
+    found = bundle.manifest.product
+    if found != product:
+        raise BundleError(f"{bundle.ref} is for {found}: publish it with --product {found}.", "features")

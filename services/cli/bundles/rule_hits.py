@@ -40,7 +40,7 @@ def show(
         named = "No score names a policy" if policy is None else f"No score of these names {policy}"
         raise AssayError(f"{named}: set {name} or promote one, and let events come; or look at more --records.")
     rows = counted.rows(_content(counted.policy, product))
-    judged = asyncio.run(precision_of_rules()) if product is Product.FRAUD else {}  # the monitor is of payments
+    judged = asyncio.run(precision_of_rules(product))
     for row in rows:
         row.update(found_of(judged, counted.policy, row["rule"], row["state"]))
     if json:
@@ -116,15 +116,15 @@ def found_of(judged: "dict[tuple[str, str, str], RuleQuality]", policy: str, rul
     }
 
 
-async def precision_of_rules() -> "dict[tuple[str, str, str], RuleQuality]":
+async def precision_of_rules(product: Product = Product.FRAUD) -> "dict[tuple[str, str, str], RuleQuality]":
     """What the monitor's newest reports say, by policy, rule and state, over all ages; the newest policy first."""
     from schemas import codec
     from schemas.monitor import MonitorReport
-    from schemas.topics import MONITOR
+    from schemas.topics import CREDIT_MONITOR, MONITOR
     from services.cli.sending import records, usable
 
     newest: dict[str, list[MonitorReport]] = {}
-    async for record in records(MONITOR):
+    async for record in records(CREDIT_MONITOR if product is Product.CREDIT else MONITOR):
         report = usable(record, lambda record: codec.read(MonitorReport, record.value or b""))
         if report is None or report.quality is None:
             continue

@@ -49,11 +49,11 @@ def batch(
     """
     from rich.progress import Progress
 
-    from services.scorer.model import load_session
     from services.scorer.offline import judge
     from services.settings.loading import load
     from services.settings.processing import RuntimeSettings
     from services.settings.scorer import ScorerSettings
+    from services.swapping.loader import load_session
 
     with needing_files():
         from models.files import payments

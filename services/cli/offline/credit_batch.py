@@ -50,10 +50,10 @@ def batch(
     """
     from rich.progress import Progress
 
-    from services.credit.model import load_session
     from services.credit.offline import judge
     from services.settings.credit import CreditSettings
     from services.settings.loading import load
+    from services.swapping.loader import load_session
 
     with needing_files():
         from models.files.applications import mapping, read
@@ -64,7 +64,7 @@ def batch(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
     )
     settings = load(CreditSettings)
-    session = load_session(settings, bundle)
+    session, _ = load_session(settings, bundle)
     program = None if policy is None else _program(policy, session.bundle)
     spec, more = session.bundle.manifest.feature_spec, {} if program is None else _attributes(program)
     applications = read(source, mapping(mapped or []), spec, options=options, more=more)

@@ -45,11 +45,11 @@ def build(
     from services.clock import wall_ms
     from services.errors import AssayError
     from services.replay.dataset import Cut
-    from services.scorer.model import load_session
     from services.scorer.processor import Limits
     from services.settings.loading import load
     from services.settings.processing import RuntimeSettings
     from services.settings.scorer import ScorerSettings
+    from services.swapping.loader import load_session
 
     if out.suffix != ".parquet":
         raise AssayError(f"{out} does not end in .parquet: name it so.")

@@ -74,11 +74,11 @@ def replayed_with(
     """The replay as the environment's settings have it, the name of the model that ran, and why it is that."""
     logs_to_stderr()
     from services.replay.replay import Period
-    from services.scorer.model import load_session
     from services.scorer.processor import Limits
     from services.settings.loading import load
     from services.settings.processing import RuntimeSettings
     from services.settings.scorer import ScorerSettings
+    from services.swapping.loader import load_session
 
     runtime, scorer = load(RuntimeSettings), load(ScorerSettings)
     everything = Period()
@@ -93,7 +93,6 @@ def credit_replayed_with(
 ) -> "tuple[Replayed, str, str]":
     """The same of credit's applications."""
     from schemas.topics import APPLICATIONS, CREDIT_SCORES
-    from services.credit.model import load_session
     from services.replay.credit import replay_credit
     from services.replay.log import KafkaLog
     from services.replay.replay import Period
@@ -102,9 +101,10 @@ def credit_replayed_with(
     from services.settings.loading import load
     from services.settings.policy import CreditPolicySettings
     from services.settings.processing import RuntimeSettings
+    from services.swapping.loader import load_session
 
     settings, everything = load(CreditSettings), Period()
-    session = load_session(settings)
+    session, found = load_session(settings)
     period = Period(_ms(since, everything.since_ms), _ms(until, everything.until_ms))
     programs = _programs(session, CreditPolicySettings)
 
@@ -115,7 +115,7 @@ def credit_replayed_with(
             log = KafkaLog(kafka, topics, group or settings.group, consumer, APPLICATIONS, CREDIT_SCORES, **whose)
             return await replay_credit(log, session, load(RuntimeSettings), period, progress, programs)
 
-    return asyncio.run(run()), session.model_name, "the credit service's bundle"
+    return asyncio.run(run()), session.model_name, found.why
 
 
 def keep(

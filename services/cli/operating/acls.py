@@ -29,6 +29,7 @@ class Program(StrEnum):
     CREDIT = "credit"
     CASES = "cases"
     MONITOR = "monitor"
+    CREDIT_MONITOR = "credit-monitor"
     GATEWAY = "gateway"
     CONSOLE = "console"
     ANALYST = "analyst"
@@ -41,6 +42,7 @@ class Program(StrEnum):
     PAYMENT_PRODUCER = "payment-producer"
     LABEL_PRODUCER = "label-producer"
     APPLICATION_PRODUCER = "application-producer"
+    CREDIT_LABEL_PRODUCER = "credit-label-producer"
     CONSUMER = "consumer"
 
 

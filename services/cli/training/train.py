@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -66,7 +66,13 @@ Classifier = Annotated[
         "xgboost, lightgbm: trees. blend: wide and xgboost."
     ),
 ]
-Vae = Annotated[Literal["reference"], typer.Option(help="100 -> 256 -> 128 -> 64 -> 32 and back.")]
+Vae = Annotated[
+    Literal["reference", "mixed"],
+    typer.Option(
+        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, squared errors. mixed: the same with a likelihood of each "
+        "feature's kind, where frauds show in categories."
+    ),
+]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
 Objective = Annotated[
     str,
@@ -88,6 +94,30 @@ Accepted = Annotated[
         metavar="FAULT",
         help="Write it in spite of: constant (no better), logistic (far below a logistic regression on the same inputs).",
     ),
+]
+Tune = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BUDGET",
+        help="Choose the classifier's settings first, in 10m, 90s, 1h or so many trials (20), on days of the training cut.",
+    ),
+]
+PartRows = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Read a Parquet file so many rows at a time, for payments that do not fit into memory: in order of days, typed.",
+    ),
+]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Fits at once, where one needs none of the others; any number gives the same bundle. Default: one a core.",
+    ),
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on with a training that did not end: its folder is OUT.training.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")]
 
@@ -138,6 +168,10 @@ def fraud(
     version: Version = 1,
     name: LineName = None,
     accept: Accepted = None,
+    tune: Tune = None,
+    part_rows: PartRows = None,
+    processes: Processes = None,
+    resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Train the fraud bundle on labelled payments of a file, or on simulated ones.
@@ -146,7 +180,13 @@ def fraud(
     default everything, less 10, 7 and 7 days. Payments before the training cut still fill the histories.
     """
     with needing_trainer():
+        from models.training.checkpoints import checkpoints
         from models.training.fraud import requests, train
+        from models.training.fraud.outlook import usual_s
+        from models.training.fraud.tuning import parse_budget
+        from models.training.progress import Outlook
+    if part_rows and (source_file or not data):
+        raise TrainError("--part-rows reads the payments of --data by their columns: leave it out here.")
     if rings and data:
         raise TrainError("--rings is of simulated payments, and --data gives others: leave one out.")
     own = reading.source_spec(source_file or (DEPLOY / "sources" / "rings.yaml" if rings else None), mapped)
@@ -173,12 +213,25 @@ def fraud(
     options = reading.options(
         encoding, delimiter, decimal, date_order, time_unit, time_zone, time_start, without, words
     )
-    with train_view.bars(quiet=json) as shown:
-        report = train_view.reporter(shown)
-        label = label or (own.label if own is not None else None) or "is_fraud"
-        history = _history(data, mapped or [], label, scenario, settings, report, options, described) if data else None
-        manifest = train.train_fraud(settings, out, report, results, history)
+    budget = parse_budget(tune) if tune else None
+    label = label or (own.label if own is not None else None) or "is_fraud"
+    with (
+        checkpoints(Path(f"{out.absolute()}.training"), resume=resume) as kept,
+        train_view.run_shown(Outlook(usual_s(settings, processes, budget)), quiet=json) as report,
+    ):
+        history = None
+        if data:
+            files = Files(kept.directory, part_rows)
+            history = _history(data, mapped or [], label, scenario, settings, report, options, described, files)
+        manifest = train.train_fraud(settings, out, report, results, history, processes, kept, budget)
     train_view.show(manifest, out, json)
+
+
+class Files(NamedTuple):
+    """Where features lie, and how many rows of payments are in memory at once; None for all."""
+
+    directory: Path | None
+    part_rows: int | None
 
 
 @contextmanager
@@ -199,25 +252,32 @@ def _history(
     report: "Progress",
     options: "ReadOptions",
     source: str | None,
+    files: Files,
 ) -> "History":
     with needing_files():
         from models.files.payments import mapping
         from models.training.data import train_days
         from models.training.fraud.file_history import read_history
+        from models.training.fraud.parted_history import PartedFile, parted_history
         from models.training.fraud.train import cuts_from
     told: list[str] = []
-    history = read_history(
-        path,
-        mapping(mapped),
-        label,
-        settings.spec,
-        scenario,
-        report,
-        options,
-        told,
-        settings.source,
-        lambda first_day, days: train_days(days, cuts_from(settings, first_day, days)),
-    )
+    if files.part_rows:
+        file = PartedFile(path, mapping(mapped), label, scenario, options, settings.spec, files.part_rows)
+        history = parted_history(file, files.directory, report, told)
+    else:
+        history = read_history(
+            path,
+            mapping(mapped),
+            label,
+            settings.spec,
+            scenario,
+            report,
+            options,
+            told,
+            settings.source,
+            lambda first_day, days: train_days(days, cuts_from(settings, first_day, days)),
+            files.directory,
+        )
     reading.show([], told)
     return replace(history, source=f"{source} {history.source}") if source else history
 

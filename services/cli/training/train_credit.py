@@ -42,6 +42,10 @@ Classifier = Annotated[
     Literal["reference", "wide"],
     typer.Option(help="reference: 8 inputs -> 10 -> 1. wide: any inputs -> 64 -> 32 -> 1."),
 ]
+Vae = Annotated[
+    Literal["reference", "mixed"],
+    typer.Option(help="reference: squared errors. mixed: a likelihood of each input's kind, categories among them."),
+]
 Objective = Annotated[
     str, typer.Option(help="From where on to decline: cost:FN=A,FP=B, precision:FLOOR or budget:SHARE.")
 ]
@@ -68,6 +72,7 @@ def credit(
     features: Spec = DEPLOY / "features" / "credit-taiwan.yaml",
     out: Annotated[Path, typer.Option(help="Bundle directory.")] = Path("bundles/credit"),
     classifier: Classifier = "reference",
+    vae: Vae = "reference",
     objective: Objective = "cost:FN=5,FP=1",
     refer_share: Refer = 0.01,
     choose: Choose = None,
@@ -102,7 +107,7 @@ def credit(
         spec=spec,
         seed=seed,
         version=version,
-        **network(classifier, epochs),
+        **network(classifier, epochs, vae),
         objective=parse_objective(objective),
         refer_share=refer_share,
         accepted=faults_of(accept),

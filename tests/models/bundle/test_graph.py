@@ -17,8 +17,8 @@ from tests.models.bundle.graphs import disagreement, small, spoiled, varint
 from tests.models.bundle.graphs import edited as edited_small
 
 GOOD = Path("deploy/bundles/fraud/model.onnx").read_bytes()
-JOINED = {"Add", "LeakyRelu", "Softmax", "Tanh", "TreeEnsembleRegressor"}
-"""Operators that only models from other libraries need."""
+JOINED = {"Add", "LeakyRelu", "Log", "Softmax", "Tanh", "TreeEnsembleRegressor"}
+"""Operators that only models from other libraries and mixed likelihoods need."""
 
 FEATURES = len(load_spec(Path("deploy/features/fraud.yaml")).names)
 

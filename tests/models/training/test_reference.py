@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.training.reference import FEATURE_BINS, _histogram
+from models.training.reference import FEATURE_BINS, _histogram, _typical
 
 
 def test_a_continuous_feature_has_bins_of_equal_shares() -> None:
@@ -36,3 +36,14 @@ def test_a_constant_feature_is_one_bin() -> None:
     """Of width 1."""
     histogram = _histogram("f", np.full(10, 3.0, np.float32))
     assert (histogram.edges, histogram.counts) == ((3.0, 4.0), (10,))
+
+
+def test_what_is_typical_of_a_category_is_its_commonest_value() -> None:
+    """Codes have no middle: the median of these is a value of one row in ten."""
+    codes = np.repeat([2.0, 3.0, 4.0], [45, 10, 45]).astype(np.float32)
+    codes[-1] = 2.0
+    assert _histogram("f", codes, is_code=True).median == 2.0
+    assert _histogram("f", codes).median == 3.0
+    rows = np.stack([codes, np.full(100, 7.0, np.float32)], axis=1)
+    assert _typical(rows, (0,)) == (2.0, 7.0)
+    assert _typical(rows, ()) == (3.0, 7.0)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from jgo.maven import MavenContext
 
-from services.broker import jars
 from services.broker.jars import Jar, JarError, class_path, fetched, locked_jars
 from services.broker.registry import locked_archive
 
@@ -41,7 +40,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def use_remote(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr(jars, "MavenContext", functools.partial(MavenContext, remote_repos={"test": url}))
+    monkeypatch.setattr("jgo.maven.MavenContext", functools.partial(MavenContext, remote_repos={"test": url}))
 
 
 def publish(remote: Path, content: bytes) -> None:

@@ -100,6 +100,20 @@ def test_reasons_are_ranked_by_how_many_alerts_name_them() -> None:
     assert [(r.feature, r.alerts, r.text) for r in case.reasons] == [("y", 2, "y 0.3"), ("x", 1, "x 0.9")]
 
 
+def test_a_feature_that_moved_both_scores_is_one_reason_of_the_alert() -> None:
+    """By its stronger part; the alert has its case, the first of a card as a later one."""
+    one = desk()
+    parts = (("probability", 0.2, "new"), ("anomaly_percentile", 0.7, "newer"))
+    reasons = tuple(
+        Reason(feature="new_device", value=1.0, contribution=part, score=score, text=text)  # type: ignore[arg-type]
+        for score, part, text in parts
+    )
+    for offset in (0, 1):
+        found = one.alert(alert(offset, "a", reasons=reasons), at(offset))
+        assert found is not None
+        assert [(r.feature, r.alerts, r.text) for r in found.reasons] == [("new_device", offset + 1, "newer")]
+
+
 def decide(one: Desk, action: str, offset: int, case_id: str = "0-0") -> Case | None:
     """An analyst's action."""
     return one.act(CaseAction(action=action, case_id=case_id, by="ana"), at(offset))  # type: ignore[arg-type]

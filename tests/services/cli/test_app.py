@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Coroutine
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,12 @@ def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     result = CliRunner().invoke(app, [*command, "--help"])
     assert result.exit_code == 0
     assert f"assay {' '.join(command)}" in " ".join(result.output.split())
+
+
+def test_it_says_which_version_it_is() -> None:
+    """As any program does, and as a report of a fault needs it."""
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"assay {version('assay-scoring')}\n")
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -42,6 +42,7 @@ from services.console.writer import Result, UnwrittenError
 from services.observability.console_metrics import ConsoleMetrics
 from services.settings.bundles import BundleSettings
 from services.settings.console import ConsoleSettings
+from services.settings.credit import CreditSettings
 from services.settings.policy import CreditPolicySettings, PolicySettings
 from services.settings.scorer import ScorerSettings
 from services.trusted_persons import needs_second
@@ -188,8 +189,8 @@ def running(
     commanded = Commanded()
     if bundles is not None and bundles.registry_url is not None:
         credit = CreditPolicySettings()
-        groups: dict[Subject, str] = {"bundle": "g", "policy": "g", "credit_policy": "c"}
-        desk.promotions = Promotions(bundles, PolicySettings(), credit, groups, 1.0, needs_second)
+        groups: dict[Subject, str] = {"bundle": "g", "policy": "g", "credit_bundle": "c", "credit_policy": "c"}
+        desk.promotions = Promotions(bundles, PolicySettings(), credit, CreditSettings(), groups, 1.0, needs_second)
         desk.sender = Sender(desk.promotions, commanded, writer.request, gate.trail.noted)
     provider = Provider(chosen) if chosen.oidc_issuer else None
     app = application(desk, gate, TABLE, registry, lambda: True, provider)

@@ -7,14 +7,14 @@ from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import WindowLimits
 from services.observability.metrics import Metrics
 from services.scorer.emit import Emitter
-from services.scorer.live import Model, Models
-from services.scorer.model import Loader
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.scored import Shares
-from services.scorer.watch import Bands
 from services.settings.bundles import BundleSettings
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
+from services.swapping.live import Model, Models
+from services.swapping.loader import Loader
+from services.swapping.watch import Bands
 from tests.services.engine.fakes import SOURCE
 from tests.services.harness import ROOT
 

@@ -18,7 +18,7 @@ from schemas.control import BundleRef, Control, MovedThresholds
 from schemas.metric import ScoringMetric
 from services.monitor.budget import Budgets, used_today
 from services.monitor.budget_control import BudgetControl
-from services.observability.low_rate_metrics import MonitorMetrics
+from services.observability.low_rate_metrics import BudgetMetrics
 from services.scorer.budget_sums import BudgetCounter
 from services.scorer.decide import Outcomes
 
@@ -341,7 +341,7 @@ class Side:
 async def test_figures_of_a_budget_end_with_the_last_partition_that_counts_it() -> None:
     """Else its alarms would stay for as long as the monitor runs."""
     registry = CollectorRegistry()
-    control = BudgetControl(Side(), MonitorMetrics(registry))  # type: ignore[arg-type]
+    control = BudgetControl(Side(), BudgetMetrics(registry))  # type: ignore[arg-type]
     with_budget = metric_of(0, POLICY)
     without = with_budget.model_copy(update={"budget": None})
     shown = []

@@ -19,6 +19,7 @@ from services.monitor.evidence import RecordedDecision, of_decision, of_label, w
 from services.monitor.ledger import DAY_MS, KEPT_MS, Ledger
 from services.monitor.quality import by_age, figures
 from services.monitor.service import _Quality
+from services.monitor.watched import OF_FRAUD
 from services.settings.monitor import MonitorSettings
 
 NOW_MS = 400 * DAY_MS
@@ -165,7 +166,7 @@ async def test_a_label_with_a_card_number_becomes_no_evidence() -> None:
         sent.append(key)
 
     app.send = send
-    _Quality(app, MonitorSettings(), TimeLimits(DAY_MS, 0), MagicMock(), scan_ids=True)
+    _Quality(app, MonitorSettings(), OF_FRAUD, TimeLimits(DAY_MS, 0), MagicMock(), scan_ids=True)
     (handle,) = (call.args[1] for call in app.agent.call_args_list if call.args[0] is LABELS)
     for transaction_id in ("a", "4111 1111 1111 1111", "b"):
         label = Label(
@@ -185,7 +186,7 @@ async def test_evidence_of_a_far_time_moves_no_clock_and_an_implausible_record_i
     app, table = MagicMock(), dict[bytes, bytes]()
     app.table.return_value = table
     app.read = lambda schema, message: SideApp.read(app, schema, message)
-    _Quality(app, MonitorSettings(), TimeLimits(DAY_MS, 0), MagicMock())
+    _Quality(app, MonitorSettings(), OF_FRAUD, TimeLimits(DAY_MS, 0), MagicMock())
     (handle,) = (call.args[1] for call in app.agent.call_args_list if call.args[0] is MONITOR_EVIDENCE)
     now_ms, far_ms = 1_780_000_000_000, 3_786_000_000_000
 

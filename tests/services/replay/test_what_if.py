@@ -17,12 +17,12 @@ from services.replay.archive import ArchivedRecord, write_archive
 from services.replay.dataset import FEATURE_PREFIX
 from services.replay.figures import Costs, by_rule, by_segment, changed, figures
 from services.replay.log import EmittedScore, Spans
-from services.scorer.model import load_session
 from services.scorer.offline import OfflinePartition, Part
 from services.scorer.processor import Limits
 from services.settings.loading import load
 from services.settings.processing import RuntimeSettings
 from services.settings.scorer import ScorerSettings
+from services.swapping.loader import load_session
 from services.verification.read import Progress, Span
 from tests.services.cli.test_app import run_main
 from tests.services.harness import BASE_TIME_MS, payment

@@ -16,8 +16,8 @@ from models.bundle.pack import pack_bundle
 from models.bundle.registry import Registry
 from schemas.control import BundleRef
 from services.observability.metrics import Metrics
-from services.scorer.live import Models
-from services.scorer.swap import Swapper
+from services.swapping.live import Models
+from services.swapping.swap import Swapper
 from tests.models.bundle.making import (
     custom_operator,
     drop_golden,

@@ -16,12 +16,12 @@ from models.bundle import container
 from schemas.control import Control
 from schemas.registry import RegistryEvent
 from services.observability.metrics import Metrics
-from services.scorer.live import Models
-from services.scorer.model import Loader
-from services.scorer.swap import Swapper
-from services.scorer.watch import Bands
 from services.settings.bundles import BundleSettings
 from services.settings.scorer import ScorerSettings
+from services.swapping.live import Models
+from services.swapping.loader import Loader
+from services.swapping.swap import Swapper
+from services.swapping.watch import Bands
 from services.trusted_bundles import registry_of
 from tests.models.bundle.making import read_raw, version_of
 

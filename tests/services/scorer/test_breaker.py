@@ -15,10 +15,10 @@ from services.engine.dead_letters import DeadLetterWriter
 from services.engine.duplicates import WindowLimits
 from services.observability.metrics import Metrics
 from services.scorer.emit import Emitter
-from services.scorer.live import Models
 from services.scorer.processor import Limits, ScoringProcessor
 from services.scorer.scored import Shares
-from services.scorer.watch import Bands
+from services.swapping.live import Models
+from services.swapping.watch import Bands
 from tests.services.engine.fakes import SOURCE, CrashError, FakeKafka, worker
 from tests.services.engine.model import model
 from tests.services.harness import payment

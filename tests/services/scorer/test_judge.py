@@ -16,9 +16,9 @@ from models.scoring.session import ModelSession
 from schemas.control import Control
 from services.observability.metrics import Metrics
 from services.scorer.judge import ControlGroup, judge, judge_challenger
-from services.scorer.live import Model, Models
 from services.scorer.scored import Identity
-from services.scorer.watch import Bands
+from services.swapping.live import Model, Models
+from services.swapping.watch import Bands
 from tests.models.bundle.making import COMMITTED
 
 BUNDLE = load_bundle(Path(COMMITTED))

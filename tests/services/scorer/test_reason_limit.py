@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.scoring.scores import Scores
-from services.scorer.carried_sums import has_sums, reasons_of, without_sums
+from services.engine.carried_sums import has_sums, reasons_of, without_sums
 from services.scorer.reason_limit import BINS, GIVEN_MAX, NOTHING_GIVEN, ReasonWindow, choose, severity
 
 LIMIT = 20

@@ -9,9 +9,9 @@ import pytest
 from models.bundle.files import BundleError
 from schemas.control import BundleRef, Control
 from services.observability.metrics import Metrics
-from services.scorer import live
-from services.scorer.live import ActivePolicy, Models
-from services.scorer.watch import Bands
+from services.swapping import live
+from services.swapping.live import ActivePolicy, Models
+from services.swapping.watch import Bands
 
 
 def model(version: int, features: str) -> Any:

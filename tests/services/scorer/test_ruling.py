@@ -12,9 +12,9 @@ from models.policy.program import Batch, Program, Ruling
 from models.policy.signed import SignedPolicy, ref_of
 from schemas.policy import Policy, PolicyThresholds, Rule
 from services.scorer.judge import Deciding, judge
-from services.scorer.live import ActivePolicy, Model, Models
-from services.scorer.policies import policy_beside
 from services.scorer.ruling import PolicyFailedError
+from services.swapping.live import ActivePolicy, Model, Models
+from services.swapping.policies import policy_beside
 from services.trusted_policies import known_of
 from tests.models.policy.columns import Given
 from tests.services.scorer.test_judge import COMMAND, NO_CONTROL_GROUP, ROWS, ModelSession, model, models

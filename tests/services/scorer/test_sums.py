@@ -13,15 +13,15 @@ from models.scoring.scores import Scores
 from schemas import codec
 from schemas.metric import ScoringMetric
 from schemas.topics import DEAD_LETTERS, SCORES, SCORING_METRICS
+from services.engine import partial_sums as scorer_sums
 from services.engine import worker as runtime_worker
+from services.engine import written_sums
+from services.engine.carried_sums import has_sums, metric_of
 from services.engine.duplicates import WindowLimits
 from services.engine.offset_notes import CARRIED_MAX, OffsetNote
-from services.scorer import processor as scorer_processor
-from services.scorer import sums as scorer_sums
-from services.scorer.carried_sums import has_sums, metric_of
+from services.engine.partial_sums import PartialSums
 from services.scorer.decide import decide
 from services.scorer.processor import ScoringProcessor
-from services.scorer.sums import PartialSums
 from tests.services.engine.fakes import CrashError, FakeKafka, Fate, worker
 from tests.services.engine.model import model, processor
 from tests.services.harness import payment
@@ -91,7 +91,7 @@ async def test_sums_too_large_for_a_note_are_written_in_the_transaction_that_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As of a bundle with hundreds of features."""
-    monkeypatch.setattr(scorer_processor, "CARRIED_MAX", 100)
+    monkeypatch.setattr(written_sums, "CARRIED_MAX", 100)
     kafka = kafka_of_payments()
     kafka.fates = ["commit", "crash_after_commit"] * 3
     await to_the_end(kafka, tmp_path)
@@ -122,7 +122,8 @@ def test_a_note_holds_the_sums_as_they_would_be_written(challenger: str | None, 
     scores = Scores(zeros, zeros, zeros)
     outcomes = decide(scores, model().identity.thresholds)
     features = np.zeros((records, len(reference.features)), np.float32)
-    sums.count_scores(features, scores, outcomes, zeros.astype(bool), np.full(records, 1.5), 7)
+    amount = np.full(records, 1.5)
+    sums.count_scores(features, scores, outcomes.alert, 7, let_through=outcomes.let_through, amount=amount)
     if challenger:
         sums.count_challenger(scores, zeros == 0, outcomes.alert)
     sums.count(10, 10 + records - 1, 1_700_000_000_000, records, 0)

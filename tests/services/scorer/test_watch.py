@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.scorer.watch import BASELINE_RECORDS_MAX, Bands, Tally, Watch
+from services.swapping.watch import BASELINE_RECORDS_MAX, Bands, Tally, Watch
 
 BANDS = Bands(records=20_000, alert_ratio_max=3.0, latency_ratio_max=5.0)
 BATCH = 100
@@ -51,7 +51,7 @@ def test_a_slow_model_is_faulted_and_larger_or_smaller_batches_are_not() -> None
     baseline = tally(0.003, 20_000, random)
     fault = watched(baseline, 0.003, random, SECONDS * 6)
     assert fault is not None
-    assert "us a payment" in fault
+    assert "us a record" in fault
     larger, smaller = Watch(baseline, BANDS), Watch(baseline, BANDS)
     for _ in range(100):
         larger.fresh.add(Tally(1, BATCH * 20, 6, SECONDS * 10))

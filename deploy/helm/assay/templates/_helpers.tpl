@@ -1,6 +1,8 @@
 {{- define "assay.image" -}}
 {{- $flavour := ternary "cuda" "cpu" (default false .service.gpu) -}}
-{{ .root.Values.image.repository }}:{{ default (printf "%s-%s" .root.Chart.AppVersion $flavour) .root.Values.image.tag }}
+{{- $tag := default (printf "%s-%s" .root.Chart.AppVersion $flavour) .root.Values.image.tag -}}
+{{- if has .name (list "gateway" "console" "cases" "monitor") }}{{ $tag = default $tag .root.Values.image.slimTag }}{{ end -}}
+{{ .root.Values.image.repository }}:{{ $tag }}
 {{- end }}
 
 {{- define "assay.labels" -}}

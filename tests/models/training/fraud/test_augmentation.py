@@ -13,8 +13,8 @@ from models.training.fraud import augmentation
 from models.training.fraud.augmentation import AugmentationSettings, augmented
 from models.training.generator.fit_gan import GanSettings
 from models.training.generator.gate import NO_CARD, GateSettings
-from models.training.progress import silent
 from models.training.results.gan import QUALITY
+from models.training.running import Run
 
 pytestmark = pytest.mark.train
 
@@ -37,8 +37,7 @@ def cuts(train_days: int = 20) -> Split:
 def run(split: Split) -> tuple[Dataset, dict[str, float]]:
     """With the smallest fits."""
     torch.manual_seed(3)
-    device = torch.device("cpu")
-    return augmented(split, 7, SPEC, SETTINGS, ClassifierSettings(hidden=(4,), epochs=1), 1, device, silent)
+    return augmented(split, 7, SPEC, SETTINGS, ClassifierSettings(hidden=(4,), epochs=1), 1, Run(torch.device("cpu")))
 
 
 def test_frauds_that_do_not_ship_change_nothing_but_the_record() -> None:

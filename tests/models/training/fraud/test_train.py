@@ -20,7 +20,9 @@ from models.networks.fused import Calibration, CalibrationCurve, Fused
 from models.networks.vae import Vae
 from models.scoring.golden import check_golden
 from models.scoring.session import ModelSession
+from models.training import fit_classifier
 from models.training.baselines import BOOK_XGBOOST, ECOD, FOREST, ISOLATION_FOREST, LOGISTIC, XGBOOST
+from models.training.checkpoints import checkpoints
 from models.training.data import Cuts, TrainingError
 from models.training.export import TOLERANCE, ExportError, check_agreement, export, largest_difference
 from models.training.fit_classifier import Preset, preset
@@ -28,7 +30,7 @@ from models.training.fit_vae import fit_percentiles
 from models.training.fraud.tables import ANOMALY, OURS
 from models.training.fraud.train import FraudSettings, restored, train_fraud, with_epochs
 from models.training.fraud.train import recorded as recorded_settings
-from models.training.results.page import HANDBOOK, WEEKS, results_page, write_results
+from models.training.results.page import HANDBOOK, USES, WEEKS, results_page, write_results
 from models.training.results.shortfalls import shortfalls
 from models.training.thresholds import AmountCosts, CostMatrix
 from schemas.evaluation import Estimate, ModelFigures
@@ -69,6 +71,17 @@ def test_the_same_settings_give_the_same_digest_and_another_seed_another(small: 
     """Nothing in a bundle comes from a clock, a thread or an unseeded draw."""
     assert train(SMALL, tmp_path / "again").digest == small.digest
     assert train(replace(SMALL, seed=6), tmp_path / "other").digest != small.digest
+
+
+def test_features_on_the_disk_and_inputs_made_batch_by_batch_give_the_same_digest(
+    small: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A history that need not fit into memory trains the bundle of one that does, and leaves nothing on the disk."""
+    monkeypatch.setattr(fit_classifier, "ENCODED_BYTES_MAX", 0)
+    with checkpoints(tmp_path / "work", resume=False) as found:
+        train_fraud(SMALL, tmp_path / "bundle", checkpoints=found)
+    assert load_bundle(tmp_path / "bundle").digest == small.digest
+    assert not (tmp_path / "work").exists()
 
 
 def test_the_manifest_records_the_settings_so_that_they_can_be_restored(small: Bundle) -> None:
@@ -144,7 +157,7 @@ def test_the_committed_bundle_finds_what_its_features_can_show() -> None:
 
 def test_the_committed_results_page_is_the_committed_bundles(tmp_path: Path) -> None:
     """Generated, never typed, from the bundle and the figures beside the page."""
-    for figures in (page for name in (HANDBOOK, WEEKS) if (page := Path("docs") / name).exists()):
+    for figures in (page for name in (HANDBOOK, WEEKS, USES) if (page := Path("docs") / name).exists()):
         shutil.copy(figures, tmp_path)
     write_results(tmp_path / "results.md", COMMITTED.manifest)
     assert Path("docs/results.md").read_bytes() == (tmp_path / "results.md").read_bytes()

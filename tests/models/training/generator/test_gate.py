@@ -8,9 +8,10 @@ from models.training.data import Dataset
 from models.training.fraud.evaluation import card_precision
 from models.training.generator.gate import (
     NO_CARD,
+    Fits,
     GateCuts,
     GateSettings,
-    Score,
+    Trial,
     gate_cuts,
     judge,
     with_frauds,
@@ -38,21 +39,18 @@ def cut(data: Dataset) -> GateCuts:
     return cuts
 
 
-def noisy_by_frauds(noise: dict[bool, float]) -> tuple[list[tuple[int, int]], object]:
-    """A fit whose score is feature 0 with noise: `noise[True]` after synthetic frauds, `noise[False]` without. And its log."""
+def noisy_by_frauds(noise: dict[bool, float], cuts: GateCuts) -> tuple[list[tuple[int, int]], Fits]:
+    """Fits whose score is feature 0 with noise: `noise[True]` after synthetic frauds, `noise[False]` without. And their log."""
     log: list[tuple[int, int]] = []
 
-    def fit(train: Dataset, stop: Dataset, seed: int) -> Score:
-        synthetic = int((train.card == NO_CARD).sum())
-        log.append((seed, synthetic))
+    def score(trial: Trial) -> NDArray[np.float32]:
+        features = cuts.judge.features
+        synthetic = int((trial.train(cuts.fit).card == NO_CARD).sum())
+        log.append((trial.seed, synthetic))
+        random = np.random.default_rng([trial.seed, synthetic])
+        return (features[:, 0] + noise[synthetic > 0] * random.normal(size=len(features))).astype(np.float32)
 
-        def score(features: NDArray[np.float32]) -> NDArray[np.float32]:
-            random = np.random.default_rng([seed, synthetic])
-            return (features[:, 0] + noise[synthetic > 0] * random.normal(size=len(features))).astype(np.float32)
-
-        return score
-
-    return log, fit
+    return log, lambda trials: [score(trial) for trial in trials]
 
 
 def draw(count: int, seed: int) -> NDArray[np.float32]:
@@ -82,19 +80,21 @@ def test_a_history_too_short_is_not_judged() -> None:
 
 def test_frauds_that_help_ship() -> None:
     """Both intervals lie above 0, and hold the observed rise."""
-    log, fit = noisy_by_frauds({True: 0.0, False: 1.5})
-    found = judge(cut(history()), fit, draw, SETTINGS, 5)  # type: ignore[arg-type]
+    cuts = cut(history())
+    log, fits = noisy_by_frauds({True: 0.0, False: 1.5}, cuts)
+    found = judge(cuts, fits, draw, SETTINGS, 5)
     assert found["gan_shipped"] == 1.0
     for name in ("gan_ap_delta", "gan_cp100_delta"):
         assert 0.0 < found[f"{name}_low"] <= found[name] <= found[f"{name}_high"]
-    frauds = int(cut(history()).fit.is_fraud.sum())
+    frauds = int(cuts.fit.is_fraud.sum())
     assert log == [(seed, count) for seed in (5, 6, 7) for count in (0, frauds)]
 
 
 def test_frauds_that_harm_do_not_ship_and_the_fall_is_recorded() -> None:
     """As a negative number with its interval."""
-    _, fit = noisy_by_frauds({True: 1.5, False: 0.0})
-    found = judge(cut(history()), fit, draw, SETTINGS, 5)  # type: ignore[arg-type]
+    cuts = cut(history())
+    _, fits = noisy_by_frauds({True: 1.5, False: 0.0}, cuts)
+    found = judge(cuts, fits, draw, SETTINGS, 5)
     assert found["gan_shipped"] == 0.0
     assert found["gan_ap_delta_high"] < 0.0
     assert found["gan_cp100_delta"] < 0.0
@@ -102,8 +102,9 @@ def test_frauds_that_harm_do_not_ship_and_the_fall_is_recorded() -> None:
 
 def test_a_rise_within_its_own_uncertainty_does_not_ship() -> None:
     """The same noise with and without: whatever the sign, 0 lies in the interval."""
-    _, fit = noisy_by_frauds({True: 1.0, False: 1.0})
-    found = judge(cut(history()), fit, draw, SETTINGS, 5)  # type: ignore[arg-type]
+    cuts = cut(history())
+    _, fits = noisy_by_frauds({True: 1.0, False: 1.0}, cuts)
+    found = judge(cuts, fits, draw, SETTINGS, 5)
     assert found["gan_shipped"] == 0.0
     assert found["gan_ap_delta_low"] < 0.0 < found["gan_ap_delta_high"]
 
@@ -112,13 +113,12 @@ def test_the_deltas_are_the_mean_over_the_seeds_of_what_the_evaluation_computes(
     """Against scikit-learn and the evaluation's own card precision."""
     from sklearn.metrics import average_precision_score
 
-    _, fit = noisy_by_frauds({True: 0.5, False: 1.0})
     cuts = cut(history())
-    found = judge(cuts, fit, draw, SETTINGS, 5)  # type: ignore[arg-type]
+    _, fits = noisy_by_frauds({True: 0.5, False: 1.0}, cuts)
+    found = judge(cuts, fits, draw, SETTINGS, 5)
     rises = []
     for seed in (5, 6, 7):
-        augmented = with_frauds(cuts.fit, draw(int(cuts.fit.is_fraud.sum()), seed))
-        scores = [fit(train, cuts.stop, seed)(cuts.judge.features) for train in (augmented, cuts.fit)]  # type: ignore[operator]
+        scores = fits([Trial(seed, draw(int(cuts.fit.is_fraud.sum()), seed)), Trial(seed)])
         precisions = [average_precision_score(cuts.judge.is_fraud, score) for score in scores]
         cards = [card_precision(cuts.judge, score, 100) for score in scores]
         rises.append((precisions[0] - precisions[1], cards[0] - cards[1]))

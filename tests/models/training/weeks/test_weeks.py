@@ -61,6 +61,7 @@ def test_missed_aims_of_the_weeks_are_lines_and_met_ones_are_not(tmp_path: Path)
     assert f"{BLEND}: average precision 0.806, to be at least 0.01 above" in lines
     assert f"{MEMBERS}:" not in lines
     page = "\n".join(weeks_section(read))
+    assert "weeks.run --seeds 1 --first-days 0 7 14 --customers 5000 --fits 2 --out" in page
     assert f"| {REFERENCE} | 6 | 0.600 | 0.600 | 0.600 | 0.030 ({LOGISTIC_8}) |" in page
     assert f"| {AUTOENCODER} | 6 | 0.250 | 0.250 | 0.250 |  |" in page
 

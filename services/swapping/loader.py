@@ -18,15 +18,16 @@ from models.sources.routed import in_log
 from schemas.control import BundleRef
 from services.errors import AssayError
 from services.observability.metrics import Metrics
-from services.scorer.live import Model
-from services.scorer.scored import Identity
 from services.settings.bundles import BundleSettings
 from services.settings.loading import load
-from services.settings.scorer import ScorerSettings
+from services.swapping.live import Identity, Model
 from services.trusted_bundles import (
     Resolved,
+    ScoringSettings,
     advice,
+    bundle_setting,
     check_product,
+    line_of,
     published_bundle,
     registry_of,
     scoring_bundle,
@@ -40,11 +41,12 @@ log = structlog.get_logger(__name__)
 class Loader:
     """Makes models of bundles that are trusted."""
 
-    def __init__(self, scorer: ScorerSettings, bundles: BundleSettings, metrics: Metrics) -> None:
-        """Raises AssayError where the settings cannot be used."""
-        self._scorer, self._bundles, self._metrics = scorer, bundles, metrics
+    def __init__(self, scoring: ScoringSettings, bundles: BundleSettings, metrics: Metrics) -> None:
+        """scoring: of payments, or of applications. Raises AssayError where the settings cannot be used."""
+        self._scoring, self._bundles, self._metrics = scoring, bundles, metrics
+        self._line = line_of(scoring, bundles)
         self.trust: Trust = trust_of(bundles)
-        self._registry: Registry | None = registry_of(bundles) if bundles.registry_url else None
+        self._registry: Registry | None = registry_of(bundles, type(scoring)) if bundles.registry_url else None
         self._tried: set[str] = set()
         """Digests of the bundles that a child has loaded and run: the same bytes need no other."""
         self._executor: Executor = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model")
@@ -52,7 +54,8 @@ class Loader:
     def first(self) -> Model:
         """The bundle that scores, as every command finds it. Raises AssayError."""
         try:
-            found = scoring_bundle(self._scorer, self._bundles)
+            found = scoring_bundle(self._scoring, self._bundles)
+            check_for(found.bundle, self._scoring)
             model = self._model(found.bundle)
         except BundleError as error:
             raise AssayError(f"{error}{advice(error)}") from error
@@ -93,32 +96,32 @@ class Loader:
         """The registry's champion, if one of the steps behind the first `steps` is about it. Raises BundleError."""
         if self._registry is None:
             return None
-        history, line = self._registry.history(), self._bundles.registry_line
+        history, line = self._registry.history(), self._line
         return holder(history, line, "champion") if stepped(history, line, "champion", steps) else None
 
     def _check_line(self, wanted: BundleRef) -> None:
         """Raises BundleError where the next start would not find it."""
-        line = self._bundles.registry_line
-        if wanted.name == line or ((own := self._own()) is not None and own.digest == wanted.digest):
+        if wanted.name == self._line or ((own := self._own()) is not None and own.digest == wanted.digest):
             return
+        named = f"{self._scoring.model_config.get('env_prefix')}REGISTRY_LINE"
         raise BundleError(
-            f"{wanted} is of another line than {line}, which ASSAY_REGISTRY_LINE names: a start would not find it.",
+            f"{wanted} is of another line than {self._line}, which {named} names: a start would not find it.",
             "features",
         )
 
     def _own(self) -> Bundle | None:
         """ASSAY_BUNDLE, if it is sound."""
         try:
-            return load_bundle(self._scorer.bundle, self.trust) if self._scorer.bundle else None
+            return load_bundle(self._scoring.bundle, self.trust) if self._scoring.bundle else None
         except BundleError:
             return None
 
     def _model(self, bundle: Bundle) -> Model:
-        check_product(bundle, "fraud")
+        check_product(bundle, self._scoring.product)
         if bundle.digest not in self._tried:  # before its graph is loaded beside the one that scores
             check_in_child(bundle)
             self._tried.add(bundle.digest)
-        session, manifest = ModelSession(bundle, self._scorer.device), bundle.manifest
+        session, manifest = ModelSession(bundle, self._scoring.device), bundle.manifest
         identity = Identity(
             model=session.model_name,
             bundle_digest=bundle.digest,
@@ -135,10 +138,25 @@ def _checked(model: Model) -> None:
         raise AssayError(str(error)) from error
 
 
-def load_session(settings: ScorerSettings, option: Path | None = None) -> tuple[ModelSession, Resolved]:
+def check_for(bundle: Bundle, scoring: ScoringSettings) -> None:
+    """Raises AssayError where a service of these settings cannot score with it, whatever else is right with it."""
+    try:
+        check_product(bundle, scoring.product)
+    except BundleError as error:
+        raise AssayError(f"{error} The setting is {bundle_setting(scoring)}.") from error
+
+
+def load_session(settings: ScoringSettings, option: Path | None = None) -> tuple[ModelSession, Resolved]:
     """The bundle that scores, or that of a command's option, on the chosen device; and why it is that. Raises AssayError."""
+    found = load_verified(settings, option)
+    return session_of(found.bundle, settings.device, settings.product, bundle_setting(settings)), found
+
+
+def load_verified(settings: ScoringSettings, option: Path | None = None) -> Resolved:
+    """The same bundle, not run. Raises AssayError."""
     try:
         found = scoring_bundle(settings, load(BundleSettings), option)
     except BundleError as error:
         raise AssayError(f"{error}{advice(error)}") from error
-    return session_of(found.bundle, settings.device, "fraud", "ASSAY_BUNDLE"), found
+    check_for(found.bundle, settings)
+    return found

@@ -1,4 +1,4 @@
-"""Changes the models while they score: commands on `control` in, checked bundles into `Models`, one at a time.
+"""Changes the models while they score: commands on `control` or `credit-control` in, checked bundles into `Models`, each alone.
 
 Load new before dropping old. Whatever is wrong with a bundle leaves the active model as it is: one log line, one count, and
 an acknowledgement from every partition that says why. At a start the registry says what scores; a command counts only while
@@ -20,13 +20,13 @@ from models.scoring.session import SLICE_ROWS
 from models.sources.spec_file import scorer_input, topic_of
 from schemas import codec
 from schemas.control import BundleRef, Channel, Control, command_key, own_rollback_id
-from schemas.topics import CONTROL, CONTROL_ANSWERS
+from services.commanding import SCORERS, Commanded
 from services.engine.batches import Record
 from services.engine.tables import FollowedTable, each, why_ended
 from services.errors import AssayError
 from services.observability.metrics import Metrics
-from services.scorer.live import Model, Models
-from services.scorer.policies import ScorerPolicies
+from services.policy_commands import PolicySwapper
+from services.swapping.live import ActivePolicy, Model, Models
 from services.trusted_commands import CommandGuard
 
 log = structlog.get_logger(__name__)
@@ -58,14 +58,16 @@ class Swapper:
         group: str,
         metrics: Metrics,
         follow_profiles: Callable[[], Awaitable[None]],
-        policies: ScorerPolicies | None = None,
+        policies: PolicySwapper[ActivePolicy] | None = None,
         guard: CommandGuard | None = None,
+        whom: Commanded = SCORERS,
     ) -> None:
         """follow_profiles: reads the terminals' profiles from now on; called before a model that needs them is taken.
 
         policies: obeys the commands about policies; without, they are skipped. guard: judges commands by their signatures.
+        whom: who is commanded, and on which topics.
         """
-        self._policies, self._guard = policies, guard
+        self._policies, self._guard, self._whom = policies, guard, whom
         self._models, self._loader, self._group, self._metrics = models, loader, group, metrics
         self._follow_profiles = follow_profiles
         self._tables: tuple[FollowedTable, ...] = ()
@@ -118,11 +120,11 @@ class Swapper:
 
     def take(self, records: Sequence[Record]) -> None:
         """The next records of `control`. An invalid command, or one for others, is skipped."""
-        each(CONTROL, records, self._take_command, self._metrics)
+        each(self._whom.commands, records, self._take_command, self._metrics)
 
     def take_answers(self, records: Sequence[Record]) -> None:
         """The next records of `control-answers`."""
-        each(CONTROL_ANSWERS, records, self._take_answer, self._metrics)
+        each(self._whom.answers, records, self._take_answer, self._metrics)
 
     def _take_command(self, record: Record) -> None:
         if not record.value:
@@ -245,6 +247,11 @@ class Swapper:
         try:
             if self._guard is not None and not own:
                 await self._in_loader(self._guard.check, command)
+            if command.channel == "challenger" and not self._models.challengers:
+                raise BundleError(
+                    "Nothing is scored beside the champion here: replay the past with the new bundle instead.",
+                    "content",
+                )
             if command.bundle is None and command.channel == "challenger":
                 self._models.set_challenger(None, command)
                 return True

@@ -15,16 +15,26 @@ from models.policy.program import Program
 from models.scoring.session import ModelSession
 from schemas.control import BundleRef, Channel, Control, MovedThresholds, PolicyChannel, own_rollback_id
 from schemas.feature_spec import FeatureSpec
+from schemas.manifest import Thresholds
 from schemas.source_spec import SourceSpec
 from services.clock import wall_ms
+from services.errors import StateOutdatedError
 from services.observability.metrics import Metrics
 from services.observability.policy_metrics import ShownPolicies
 from services.policy_commands import Acknowledgement
-from services.scorer.budget import show_budget
-from services.scorer.scored import Identity
-from services.scorer.watch import Bands, Tally, Watch
+from services.swapping.alert_budget import show_budget
+from services.swapping.watch import Bands, Tally, Watch
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What scored: written on records."""
+
+    model: str
+    bundle_digest: str
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +77,18 @@ class ActivePolicy:
 class Models:
     """What scores in this process."""
 
-    def __init__(self, champion: Model, bands: Bands, metrics: Metrics, group: str) -> None:
-        self.champion = champion
+    def __init__(
+        self,
+        champion: Model,
+        bands: Bands,
+        metrics: Metrics,
+        group: str,
+        service: str = "scorer",
+        *,
+        challengers: bool = True,
+    ) -> None:
+        """service: who commands the way back, where a new model has to go. challengers: whether one may score beside it."""
+        self.champion, self._service, self.challengers = champion, service, challengers
         self.challenger: Model | None = None
         self.previous: Model | None = None
         self.answers: dict[Channel, Acknowledgement] = {}
@@ -192,6 +212,16 @@ class Models:
             log.info("model.kept", bundle=str(model.bundle), records=self._watch.fresh.records)
             self._tally, self._watch, self.previous = self._watch.fresh, None, None
 
+    def back_from(self, model: Model, error: Exception) -> Model | None:
+        """What scores the batch on which `model` failed; None where there is nothing to go back to.
+
+        Raises StateOutdatedError where that has other features than the batch: the partition starts again with it.
+        """
+        before = self.roll_back(model, f"it fails with {type(error).__name__}")
+        if before is not None and before.spec_digest != model.spec_digest:
+            raise StateOutdatedError from error
+        return before
+
     def roll_back(self, model: Model, why: str) -> Model | None:
         """Deactivate `model`; the one now active, None where there is none to go back to."""
         if model is not self.champion:
@@ -204,7 +234,7 @@ class Models:
             channel="champion",
             command_id=own_rollback_id(self._command.command_id),
             at_ms=wall_ms(),
-            by="scorer",
+            by=self._service,
             bundle=self.previous.bundle,
             replaces=model.bundle,
             rollback=True,

@@ -4,7 +4,7 @@ What is committed before they are written travels in the note of the committed o
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from msgspec import Raw
@@ -17,12 +17,24 @@ from schemas.budget import BudgetSums
 from schemas.control import BundleRef
 from schemas.metric import ScoringMetric
 from schemas.reference import FeatureHistogram
-from services.scorer.budget_sums import BudgetCounter
-from services.scorer.carried_sums import carried, without_sums
-from services.scorer.decide import Outcomes
+from services.engine.carried_sums import carried, without_sums
 
 BINS = 20
 INTERVAL_S = 1.0
+
+Mask = NDArray[np.bool_]
+
+
+class Budgeted(Protocol):
+    """What counts for a policy's budget beside the sums."""
+
+    policy: BundleRef
+
+    def reset(self) -> None:
+        """After a record was written."""
+
+    def sums(self) -> BudgetSums:
+        """What it counted since."""
 
 
 class PartialSums:
@@ -39,7 +51,7 @@ class PartialSums:
         features: Sequence[FeatureHistogram],
         now_s: float,
         challenger: str | None = None,
-        budget: BudgetCounter | None = None,
+        budget: Budgeted | None = None,
     ) -> None:
         """features: the reference's, in the spec's order. challenger: what scores the same payments as challenger.
 
@@ -82,25 +94,32 @@ class PartialSums:
         self,
         features: NDArray[np.float32],
         scores: Scores,
-        outcomes: Outcomes,
-        late: NDArray[np.bool_],
-        amount: NDArray[np.float64],
+        alert: Mask,
         clock_ms: int,
+        *,
+        let_through: Mask | None = None,
+        late: Mask | None = None,
+        amount: NDArray[np.float64] | None = None,
     ) -> None:
-        """Count a batch's scores, and the features float32[n, F] behind them. clock_ms: newest event time seen."""
-        alert = outcomes.alert
-        self._let_through += int(np.count_nonzero(outcomes.let_through))
+        """Count a batch's scores, and the features float32[n, F] behind them. clock_ms: newest event time seen.
+
+        let_through, late, amount: of payments.
+        """
         self._bins.count(features, self._features)
         self._clock_ms = max(0, clock_ms)
-        self._scored += len(amount)
+        self._scored += len(alert)
         self._alerts += int(np.count_nonzero(alert))
-        self._late += int(np.count_nonzero(late))
-        self._amount += float(amount.sum())
-        self._alert_amount += float(amount[alert].sum())
+        if let_through is not None:
+            self._let_through += int(np.count_nonzero(let_through))
+        if late is not None:
+            self._late += int(np.count_nonzero(late))
+        if amount is not None:
+            self._amount += float(amount.sum())
+            self._alert_amount += float(amount[alert].sum())
         self._probability += _histogram(scores.probability, 1.0)
         self._percentile += _histogram(scores.anomaly_percentile, 100.0)
 
-    def count_challenger(self, scores: Scores, alert: NDArray[np.bool_], champion: NDArray[np.bool_]) -> None:
+    def count_challenger(self, scores: Scores, alert: Mask, champion: Mask) -> None:
         """Count the challenger's scores of the same batch; `champion` is which of it the champion alerted."""
         self._challenger_counts += np.count_nonzero([np.ones_like(alert), alert, alert & champion], axis=1)
         self._challenger_probability += _histogram(scores.probability, 1.0)

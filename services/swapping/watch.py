@@ -71,7 +71,7 @@ class Watch:
         most, least = ratio * (expected + unsure), (expected - unsure) / ratio
         if most + CHANCE * sqrt(most) < new.alerts or new.alerts < least - CHANCE * sqrt(max(0.0, least)):
             return (
-                f"it alerts {new.alerts / new.records:.3%} of {new.records} payments, "
+                f"it alerts {new.alerts / new.records:.3%} of {new.records} records, "
                 f"the model before alerted {old.alerts / old.records:.3%}"
             )
         return None
@@ -83,7 +83,7 @@ class Watch:
         slower_batch = new.model_s / new.batches > ratio * old.model_s / old.batches
         if slower_each and slower_batch:
             return (
-                f"it takes {new.model_s / new.records * 1e6:.0f} us a payment, "
+                f"it takes {new.model_s / new.records * 1e6:.0f} us a record, "
                 f"the model before took {old.model_s / old.records * 1e6:.0f}"
             )
         return None
