@@ -193,7 +193,10 @@ def measure(
     """All contenders at all rates, in turn, `rounds` times. slowest: instead where so many payments of one run were."""
     settings = command.settings(environment)
     if slowest:
-        return {**trace(max(rate), seconds, settings, slowest), "record_as": "latency-slowest"}
+        if settings.get("ASSAY_TRANSACTIONS") == "process":
+            raise command.OptionError("--slowest traces the transactions of a partition: leave ASSAY_TRANSACTIONS out.")
+        kept_as = "latency-slowest-other" if environment else "latency-slowest"
+        return {**trace(max(rate), seconds, settings, slowest), "record_as": kept_as}
     with broker() as bootstrap, place(bootstrap) as stream:
         stream.environment |= settings
         asyncio.run(prepare(stream))

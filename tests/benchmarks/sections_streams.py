@@ -58,6 +58,25 @@ def _cost(figures: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def throughput_attributes(record: Record) -> list[str]:
+    """Attributes that the model reads, beside none."""
+    figures = record.figures
+    names = {
+        "assay": "payments as they are",
+        "attributes": f"with {figures['attributes']} attributes, each read by the model",
+    }
+    return [
+        f"`assay bench throughput --attributes {figures['attributes']}`: {figures['records']:,} payments, the scorer alone, exactly once.",
+        "",
+        *table(
+            ("source", "minimum, records/s", "median", "maximum"),
+            [(words, *three(figures["rounds"][name])) for name, words in names.items()],
+        ),
+        "",
+        f"{figures['attributes_to_assay']:.2f} of the throughput without (target 0.80).",
+    ]
+
+
 def full_state(record: Record) -> list[str]:
     """A large state beside a small one."""
     figures, names = record.figures, ("p50_ms", "p99_ms", "p999_ms")

@@ -29,6 +29,7 @@ from tests.services.harness import Stream
 OTHERS = 2_000
 """Payments of the whole run that the slowest are shown beside."""
 
+READ_S_MAX = 10.0
 TOGETHER_S = 0.05
 """Payments that were due within it of each other were slow for one reason."""
 
@@ -108,7 +109,10 @@ def sources(stream: Stream, seen: Seen, places: Iterable[int]) -> dict[int, tupl
         consumer.assign([TopicPartition(stream.prefix + SCORES.name, partition, min(by_offset))])
         left = set(by_offset)
         while left:
-            for record in consumer.consume(5_000, 10.0):
+            records = consumer.consume(5_000, READ_S_MAX)
+            if not records:
+                raise SystemExit(f"{len(left)} scores of partition {partition} cannot be read again")
+            for record in records:
                 if record.error() is None and record.offset() in left:
                     left.remove(record.offset())
                     headers = dict(record.headers() or ())

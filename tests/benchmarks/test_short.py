@@ -77,7 +77,8 @@ def fit_to_print(name: str, result: Result, show: Callable[[Result], None]) -> N
 def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """40,000 payments, two rounds, every contender: the best round against the best of the baseline loop."""
     monkeypatch.setattr(throughput, "FAUST_RECORDS", 1_000)
-    monkeypatch.setattr(peer_streams, "java", lambda: None)  # it has a test of its own
+    monkeypatch.setattr(peer_streams, "java", lambda: None)  # it has a test of its own, and so has the next
+    monkeypatch.setattr(peer_quix, "built", lambda: False)
     monkeypatch.setattr(throughput, "LIMIT_BATCHES", (2000,))
     result = throughput.measure(40_000, 2, core_hour_price=0.05)
     for name in ("assay", "limit", "faust"):
@@ -135,7 +136,7 @@ def test_the_ways_of_the_slowest_payments_add_up(monkeypatch: pytest.MonkeyPatch
     fit_to_print("latency-slowest", result, latency.show)
 
 
-@pytest.mark.skipif(not peer_quix.python().exists(), reason="`assay bench throughput --quix` builds its environment")
+@pytest.mark.skipif(not peer_quix.built(), reason="`assay bench throughput --quix` builds its environment")
 def test_quix_streams_does_the_same_work(kafka_bootstrap: str) -> None:
     """It scores what the others score: 3,000 payments, each a score of this graph in the lean form."""
     with place(kafka_bootstrap) as stream:

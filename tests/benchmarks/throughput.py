@@ -6,9 +6,9 @@ One run, one topic, three rounds.
 [--core-hour-price P]`
 
 With --attributes: the scorer alone, beside itself on the same payments with so many attributes, each of which its model reads.
-With --cards: the scorer alone, with so many cards known in each partition, beside itself with few. With --quix: Quix Streams
-as a peer, too, in an environment that is built of packages from the registry. With --core-hour-price: what the scorer's
-processor time for a million payments costs, in the currency of that price.
+With --cards: the scorer alone, with so many cards known in each partition, beside itself with few. With --quix: an
+environment for Quix Streams is built of packages from the registry; it is a peer wherever that is. With --core-hour-price:
+what the scorer's processor time for a million payments costs, in the currency of that price.
 """
 
 import asyncio
@@ -138,9 +138,7 @@ def printed(command: list[str], **environment: str) -> float:
     return float(done.stdout.split()[-1])
 
 
-def contenders(
-    stream: Stream, records: int, cpu_us: list[float] | None = None, *, quix: bool = False
-) -> dict[str, Callable[[], float]]:
+def contenders(stream: Stream, records: int, cpu_us: list[float] | None = None) -> dict[str, Callable[[], float]]:
     """Each by the stem of its key in the result. cpu_us: takes the scorer's processor time a record, of each of its rounds."""
     source, place = stream.prefix + TRANSACTIONS.name, {"BENCH_BOOTSTRAP": stream.bootstrap}
     faust_place = {**place, "SOURCE": source, "OUT": f"{stream.prefix}bench-faust", "COUNT": str(FAUST_RECORDS)}
@@ -158,7 +156,7 @@ def contenders(
             stream.bootstrap, source, f"{stream.prefix}bench-limit", "earliest", min(records, STREAMS_RECORDS)
         )
         peers["streams"] = lambda: printed(of_streams)
-    if quix:
+    if peer_quix.built():
         of_quix = peer_quix.scoring(stream.bootstrap, source, f"{stream.prefix}bench-limit", min(records, QUIX_RECORDS))
         peers["quix"] = lambda: printed(of_quix, **peer_quix.environment())
 
@@ -181,7 +179,8 @@ def measure(
 ) -> dict[str, Any]:
     """All contenders in turn, `rounds` times. attributes, cards: instead the scorer beside itself with these.
 
-    quix: with Quix Streams. core_hour_price: of one core for an hour; 0: no cost is said.
+    quix: builds the environment of Quix Streams, which is a peer where it has one. core_hour_price: of one core for an hour;
+    0: no cost is said.
     """
     if attributes and cards:
         raise command.OptionError("--attributes and --cards are two benchmarks: leave one out.")
@@ -191,6 +190,8 @@ def measure(
         )
     if quix:
         peer_quix.build()
+    elif not (attributes or cards or peer_quix.built()):
+        notes.print(peer_quix.MISSING)
     if cards:
         with broker() as bootstrap:
             return {**full_state.measured(bootstrap, cards, records, rounds), **surroundings(LIBRARIES)}
@@ -203,9 +204,9 @@ def measure(
             figures = interleaved(two, rounds)
             return {**throughput_attributes.summary(figures, records, attributes), **surroundings(LIBRARIES)}
         cpu_us: list[float] = []
-        figures = interleaved(contenders(stream, records, cpu_us, quix=quix), rounds)
+        figures = interleaved(contenders(stream, records, cpu_us), rounds)
     result = {**summary(figures, records), **costs(cpu_us, core_hour_price)}
-    if quix:
+    if "quix" in figures:
         result["versions"] |= {"quixstreams": peer_quix.VERSION}
     return result
 
