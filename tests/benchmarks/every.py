@@ -32,7 +32,7 @@ FILL_PER_S = 25_000.0
 
 SCORER_PER_S = 55_000.0
 ENTITIES_PER_S = 15_000.0
-FAUST_S, STREAMS_S, QUIX_S = 6.0, 9.0, 20.0
+FAUST_S, STREAMS_S, FLINK_S, QUIX_S = 6.0, 9.0, 12.0, 20.0
 """Of the peers' rounds in `throughput`, whose records are fixed."""
 
 LOAD_S = 4.0
@@ -63,19 +63,19 @@ PLAN = {
     "latency": Planned("latency", {"seconds": 8, "rounds": 3, "overload_seconds": 5}),
     "latency-slowest": Planned("latency", {"slowest": 100, "rate": 20_000, "seconds": 10}),
     "policy": Planned("policy", {"entries_each": 20_000, "seconds": 8, "records": 200_000, "rounds": 2}),
-    "entities": Planned("entities", {"records": 50_000, "seconds": 8, "rounds": 2}),
+    "entities": Planned("entities", {"records": 50_000, "seconds": 6, "rounds": 2}),
     "entities-memory": Planned("entities", {"ids": 2_000_000}),
     "throughput-attributes": Planned("throughput", {"attributes": 30, "records": 200_000, "rounds": 2}),
-    "full-state": Planned("throughput", {"cards": 250_000, "records": 200_000, "rounds": 2}),
-    "intake": Planned("intake", {"seconds": 8, "records": 200_000, "rounds": 2}),
-    "answers": Planned("answers", {"seconds": 10, "warm_up": 40}),
+    "full-state": Planned("throughput", {"cards": 250_000, "records": 200_000, "rounds": 1}),
+    "intake": Planned("intake", {"seconds": 6, "records": 200_000, "rounds": 2}),
+    "answers": Planned("answers", {"seconds": 10, "warm_up": 30}),
     "observability": Planned("observability", {"records": 300_000, "rounds": 2}),
-    "models": Planned("models", {"rounds": 3}),
-    "features": Planned("features", {"records": 400_000, "rounds": 3}),
+    "models": Planned("models", {"rounds": 2}),
+    "features": Planned("features", {"records": 400_000, "rounds": 2}),
     "attributes": Planned("attributes", {"events": 100_000, "rounds": 2}),
     "reasons": Planned("reasons", {"records": 200_000, "rounds": 1}),
     "startup": Planned("startup", {"rounds": 3}),
-    "monitor": Planned("monitor", {"seconds": 15, "rounds": 2}),
+    "monitor": Planned("monitor", {"seconds": 15, "rounds": 1}),
     "restart": Planned("restart", {"records": 1_000_000, "rounds": 1}),
     "scale": Planned("scale", {"records": 100_000, "rounds": 1}),
 }
@@ -89,7 +89,9 @@ def seconds(name: str, given: Options) -> float:
     loads_s = PROCESS_S + RATES.get(name, 1) * load_s
     match name:
         case "throughput":
-            return BROKER_S + fill_s + o["rounds"] * (3 * drain_s + FAUST_S + STREAMS_S + QUIX_S + 3 * PROCESS_S)
+            return (
+                BROKER_S + fill_s + o["rounds"] * (3 * drain_s + FAUST_S + STREAMS_S + FLINK_S + QUIX_S + 4 * PROCESS_S)
+            )
         case "throughput-attributes":  # made with more values, and a bundle is trained
             return BROKER_S + 3 * fill_s + 20 + o["rounds"] * 2.5 * drain_s
         case "full-state":

@@ -30,7 +30,7 @@ from rich.table import Table
 
 from schemas.topics import SCORES, TRANSACTIONS, Topic
 from services.kafka.topics_admin import create_topics
-from tests.benchmarks import command, peer_streams
+from tests.benchmarks import command, peer_java, peer_streams
 from tests.benchmarks import slowest as slow
 from tests.benchmarks.generator import CARDS, Load
 from tests.benchmarks.place import broker, place
@@ -215,7 +215,7 @@ def measure(
             ),
             "limit_": lambda: of_limit(stream, loads, rate, seconds),
         }
-        if peer_streams.java() is not None:
+        if peer_java.java() is not None:
             contenders["streams_"] = lambda: of_streams(stream, loads, rate, seconds)
         found = interleaved(contenders, rounds)
     overloads = [over for _, over in found[""]]

@@ -42,10 +42,10 @@ the machine that each section names, broker, scorer and everything else sharing 
 in the same run, in alternating rounds: the median, with the lowest and the highest round. The bound is a *baseline loop*, the leanest
 program that could do the work, or the most that the device computes.
 
-Peers: Faust, Kafka Streams (where a JDK is installed: the Java runtime that comes with the broker has no compiler), Quix Streams (in an
-environment of its own, which `assay bench throughput --quix` makes: its Kafka client excludes ours), pandas, Polars and river run here, each as its own documentation
-shows it; those that score use the same graph in ONNX Runtime. Flink is left out: it needs a cluster, and figures from another machine
-could not be compared.
+Peers: Faust, Kafka Streams and Flink (where a JDK is installed: the Java runtime that comes with the broker has no compiler; Flink in a
+cluster inside its process), Quix Streams (in an environment of its own, which `assay bench throughput --quix` makes: its Kafka client
+excludes ours), pandas, Polars and river run here, each as its own documentation shows it; those that score use the same graph in ONNX
+Runtime.
 """
 
 

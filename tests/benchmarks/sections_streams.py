@@ -16,9 +16,11 @@ NAMES = {
     "at_least_once_": "Assay, at least once",
     "limit_": "baseline loop, exactly once",
     "streams": "Kafka Streams, record by record, exactly once",
+    "flink": "Flink, record by record, exactly once",
     "quix": "Quix Streams, record by record, exactly once",
     "streams_": "Kafka Streams, exactly once",
 }
+PEERS = {"streams": "Kafka Streams", "flink": "Flink", "quix": "Quix Streams"}
 
 
 def three(values: list[float], form: str = ",.0f") -> list[str]:
@@ -38,8 +40,12 @@ def throughput(record: Record) -> list[str]:
         "",
         f"{figures['assay_to_limit']:.2f} of the baseline loop (target 0.60), {figures['assay_to_faust']:.0f} times Faust (target 40; "
         f"the baseline loop is {limit_to_faust:.0f} times Faust)"
-        + (f", {figures['assay_to_streams']:.1f} times Kafka Streams" if "assay_to_streams" in figures else "")
-        + (f", {figures['assay_to_quix']:.0f} times Quix Streams." if "assay_to_quix" in figures else "."),
+        + "".join(
+            f", {figures[f'assay_to_{peer}']:.1f} times {name}"
+            for peer, name in PEERS.items()
+            if f"assay_to_{peer}" in figures
+        )
+        + ".",
         "The first round is the slowest for all: the broker warms up. The *baseline loop* is the leanest exactly-once scorer that we",
         "could write (`tests/benchmarks/limit.py`): no validation, no real features, no decisions, no dead letters, no recovery.",
         *_cost(figures),

@@ -32,11 +32,13 @@ from rich.table import Table
 from models.simulation.settings import SimulationSettings
 from models.simulation.stream import generate
 from schemas.topics import SCORES, TRANSACTIONS, Topic
+from services.broker.jars import JarError
 from services.kafka.topics_admin import create_topics
-from tests.benchmarks import command, full_state, peer_quix, peer_streams, throughput_attributes
+from tests.benchmarks import command, full_state, peer_flink, peer_java, peer_quix, peer_streams, throughput_attributes
 from tests.benchmarks.common import Payment
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
+from tests.benchmarks.sections_streams import PEERS
 from tests.services.harness import ROOT, Stream
 
 LIMIT_BATCHES = (500, 2000)
@@ -151,11 +153,22 @@ def contenders(stream: Stream, records: int, cpu_us: list[float] | None = None) 
     peers: dict[str, Callable[[], float]] = {
         "faust": lambda: child("peer_faust", "worker", "-l", "error", **faust_place)
     }
-    if peer_streams.java() is not None:
+    if peer_java.java() is not None:
         of_streams = peer_streams.command(
             stream.bootstrap, source, f"{stream.prefix}bench-limit", "earliest", min(records, STREAMS_RECORDS)
         )
         peers["streams"] = lambda: printed(of_streams)
+        try:
+            of_flink = peer_flink.scoring(
+                stream.bootstrap,
+                source,
+                f"{stream.prefix}bench-limit",
+                min(records, STREAMS_RECORDS),
+                stream.partitions,
+            )
+            peers["flink"] = lambda: printed(of_flink)
+        except JarError as error:
+            notes.print(f"Flink is left out: {error}")
     if peer_quix.built():
         of_quix = peer_quix.scoring(stream.bootstrap, source, f"{stream.prefix}bench-limit", min(records, QUIX_RECORDS))
         peers["quix"] = lambda: printed(of_quix, **peer_quix.environment())
@@ -224,7 +237,7 @@ def costs(cpu_us: list[float], core_hour_price: float) -> dict[str, float]:
 def summary(figures: dict[str, list[float]], records: int) -> dict[str, Any]:
     """Medians and ranges, ratios, versions, machine. The baseline loop counts with the better of its batch sizes."""
     medians = {name: statistics.median(values) for name, values in figures.items()}
-    peers = [peer for peer in ("faust", "streams", "quix") if peer in medians]
+    peers = [peer for peer in ("faust", *PEERS) if peer in medians]
     limit = max((f"limit_batch_{size}" for size in LIMIT_BATCHES), key=medians.__getitem__)
     return {
         "assay_records_per_s": round(medians["assay"]),
@@ -259,7 +272,11 @@ def show(result: dict[str, Any]) -> None:
         return
     console.print(
         f"of the limit: {result['assay_to_limit']:.2f} (target 0.60)   of Faust: {result['assay_to_faust']:.0f}x (target 40x)"
-        + (f"   of Quix Streams: {result['assay_to_quix']:.0f}x" if "assay_to_quix" in result else "")
+        + "".join(
+            f"   of {name}: {result[f'assay_to_{peer}']:.1f}x"
+            for peer, name in PEERS.items()
+            if peer in result["rounds"]
+        )
     )
     console.print(f"a record takes {result['cpu_us_per_record']:.1f} us of one core" + cost_in_words(result))
 
