@@ -2,28 +2,36 @@
 
 `python -m tests.benchmarks.every [--estimate] [NAME ...]`
 
-NAME: those alone, by the names of `PLAN`. --estimate: only how long each would take. What fails is said at the end, and the
-others run all the same. Not in it: `console` (a million cases take a quarter of an hour), `rings` (no figure of the machine),
-`swaps` (`make swaps`) and `models --device cuda`, which is for a machine with a card.
+All that need a broker share one, which is kept busy first: one that has just started compiles itself on the same cores
+(`warm.py`). NAME: those alone, by the names of `PLAN`. --estimate: only how long each would take. What fails is said at the
+end, and the others run all the same. Not in it: `console` (a million cases take a quarter of an hour), `rings` (no figure of
+the machine), `swaps` (`make swaps`) and `models --device cuda`, which is for a machine with a card.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from services.broker.jars import kafka_version
+from tests.benchmarks.warm import warm_broker
 from tests.services.harness import ROOT
 
 notes = Console(stderr=True, highlight=False)
 
 Options = Mapping[str, float]
 
-BROKER_S = 8.0
+WARM_S = 60.0
+"""The first benchmark keeps it busy for minutes more before one looks at latencies."""
+
+BROKER_S = 8.0 + WARM_S
 PROCESS_S = 6.0
 """From a process's start to its first record, and from its last to its end."""
 
@@ -68,7 +76,7 @@ PLAN = {
     "throughput-attributes": Planned("throughput", {"attributes": 30, "records": 200_000, "rounds": 2}),
     "full-state": Planned("throughput", {"cards": 250_000, "records": 200_000, "rounds": 1}),
     "intake": Planned("intake", {"seconds": 6, "records": 200_000, "rounds": 2}),
-    "answers": Planned("answers", {"seconds": 10, "warm_up": 30}),
+    "answers": Planned("answers", {"seconds": 10}),
     "observability": Planned("observability", {"records": 300_000, "rounds": 2}),
     "models": Planned("models", {"rounds": 2}),
     "features": Planned("features", {"records": 400_000, "rounds": 2}),
@@ -82,6 +90,10 @@ PLAN = {
 """By the names of the pages' sections, in the order of what README claims: what is stopped early has those."""
 
 
+ALONE = frozenset({"entities-memory", "models", "features", "attributes", "reasons"})
+"""Those that need no broker."""
+
+
 def seconds(name: str, given: Options) -> float:
     """How long a benchmark takes on two cores that do nothing else, about, by what it does one after another."""
     o = {"rounds": 1.0, "records": 0.0, "seconds": 0.0, **given}
@@ -93,35 +105,35 @@ def seconds(name: str, given: Options) -> float:
                 BROKER_S + fill_s + o["rounds"] * (3 * drain_s + FAUST_S + STREAMS_S + FLINK_S + QUIX_S + 4 * PROCESS_S)
             )
         case "throughput-attributes":  # made with more values, and a bundle is trained
-            return BROKER_S + 3 * fill_s + 20 + o["rounds"] * 2.5 * drain_s
+            return 3 * fill_s + 20 + o["rounds"] * 2.5 * drain_s
         case "full-state":
             cards_s = 4 * o["cards"] * (1 / SCORER_PER_S + 1 / FILL_PER_S / 4)
-            return BROKER_S + o["rounds"] * (cards_s + 2 * (fill_s / 4 + drain_s + 20 + LOAD_S))
+            return o["rounds"] * (cards_s + 2 * (fill_s / 4 + drain_s + 20 + LOAD_S))
         case "latency":
-            return BROKER_S + WARM_BROKER_S + o["rounds"] * (4 * loads_s + o["overload_seconds"] + 20)
+            return WARM_BROKER_S + o["rounds"] * (4 * loads_s + o["overload_seconds"] + 20)
         case "latency-slowest":
-            return BROKER_S + WARM_BROKER_S + loads_s + 10
+            return WARM_BROKER_S + loads_s + 10
         case "policy":
             lists_s = 10 * o["entries_each"] / FILL_PER_S
-            return 20 + BROKER_S + WARM_BROKER_S + 2 * lists_s + fill_s + o["rounds"] * 2 * (loads_s + drain_s)
+            return 20 + WARM_BROKER_S + 2 * lists_s + fill_s + o["rounds"] * 2 * (loads_s + drain_s)
         case "entities":  # 0, 1 and 3, ours and Kafka Streams
-            return BROKER_S + o["rounds"] * 3 * 2 * (2 * PROCESS_S + o["records"] / ENTITIES_PER_S + load_s)
+            return o["rounds"] * 3 * 2 * (2 * PROCESS_S + o["records"] / ENTITIES_PER_S + load_s)
         case "entities-memory":
             return 5 + o["ids"] / 200_000
         case "intake":
-            return BROKER_S + WARM_BROKER_S + o["rounds"] * 2 * (loads_s + 2) + fill_s + o["rounds"] * 3 * drain_s
+            return WARM_BROKER_S + o["rounds"] * 2 * (loads_s + 2) + fill_s + o["rounds"] * 3 * drain_s
         case "answers":
-            return BROKER_S + 2 * (PROCESS_S + o["warm_up"] + 3 * (load_s + 3)) + 3 * load_s
+            return 2 * (2 * PROCESS_S + 10 + 3 * (load_s + 3)) + 3 * load_s
         case "observability":
-            return BROKER_S + fill_s + o["rounds"] * 3 * drain_s
+            return fill_s + o["rounds"] * 3 * drain_s
         case "monitor":
-            return BROKER_S + o["rounds"] * 2 * (load_s + 1.5 * PROCESS_S)
+            return o["rounds"] * 2 * (load_s + 1.5 * PROCESS_S)
         case "restart":
-            return BROKER_S + fill_s + 3 * drain_s + o["rounds"] * 12
+            return fill_s + 3 * drain_s + o["rounds"] * 12
         case "scale":
-            return BROKER_S + o["rounds"] * POINTS * (PROCESS_S + 2 + fill_s)
+            return o["rounds"] * POINTS * (PROCESS_S + 2 + fill_s)
         case "startup":
-            return BROKER_S + o["rounds"] * 4
+            return o["rounds"] * 4
         case "models":
             return 10 + o["rounds"] * 25
         case "features" | "attributes" | "reasons":
@@ -135,15 +147,16 @@ def words(seconds_: float) -> str:
 
 
 def estimates(names: list[str]) -> dict[str, float]:
-    """Seconds of each."""
-    return {name: seconds(name, PLAN[name].options) for name in names}
+    """Seconds of each, and of what comes before them."""
+    broker_s = {} if ALONE.issuperset(names) else {"broker": BROKER_S}
+    return broker_s | {name: seconds(name, PLAN[name].options) for name in names}
 
 
 def show(found: Mapping[str, float]) -> None:
     """How long each takes, about, and all of them."""
     table = Table("benchmark", "about, min:s", "as", title="One after another, recorded in docs/benchmarks.jsonl")
     for name, about_s in found.items():
-        table.add_row(name, words(about_s), " ".join(PLAN[name].command[3:]))
+        table.add_row(name, words(about_s), " ".join(PLAN[name].command[3:]) if name in PLAN else "started, kept busy")
     table.add_row("all", words(sum(found.values())), "")
     notes.print(table)
 
@@ -152,14 +165,27 @@ def run(names: list[str]) -> list[str]:
     """Run them; the names of those that failed."""
     failed, about = [], estimates(names)
     show(about)
-    for place, name in enumerate(names, 1):
-        begun_s = time.monotonic()
-        notes.print(f"{place} of {len(names)}: {name}, about {words(about[name])}")
-        done = subprocess.run(PLAN[name].command, cwd=ROOT, check=False).returncode
-        notes.print(f"{name} took {words(time.monotonic() - begun_s)}" + ("" if done == 0 else f", exit status {done}"))
-        if done != 0:
-            failed.append(name)
+    with brokered(names) as environment:
+        for place, name in enumerate(names, 1):
+            begun_s = time.monotonic()
+            notes.print(f"{place} of {len(names)}: {name}, about {words(about[name])}")
+            done = subprocess.run(PLAN[name].command, cwd=ROOT, env=environment, check=False).returncode
+            said = "" if done == 0 else f", exit status {done}"
+            notes.print(f"{name} took {words(time.monotonic() - begun_s)}{said}")
+            if done != 0:
+                failed.append(name)
     return failed
+
+
+@contextmanager
+def brokered(names: list[str]) -> Iterator[dict[str, str]]:
+    """The environment of benchmarks that share a broker which is warm, where they need one and none is given."""
+    if ALONE.issuperset(names) or os.environ.get("BENCH_BOOTSTRAP"):
+        yield dict(os.environ)
+        return
+    notes.print(f"A broker is started for all of them, and kept busy for {words(WARM_S)}.")
+    with warm_broker(WARM_S) as bootstrap:
+        yield {**os.environ, "BENCH_BOOTSTRAP": bootstrap, "BENCH_KAFKA": kafka_version()}
 
 
 def main(arguments: list[str]) -> int:
