@@ -6,7 +6,8 @@
 For each delivery and rate: the gateway's answers (stand-ins are counted at their deadline); in the same run, by a reader of
 committed records, the stream's latency from the event's arrival at the gateway to its committed score; then, alone, a plain
 FastAPI and ONNX Runtime service without a log. All on the same cores, the broker included. --environment: settings of scorer
-and gateway, to compare with the defaults; such a run is recorded apart.
+and gateway, to compare with the defaults; such a run is recorded apart. --warm-up: seconds at full rate for a broker that this
+starts, since one that has just started compiles itself on the same cores for minutes.
 """
 
 import asyncio
@@ -27,18 +28,18 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.topics import SCORES, source_timestamp_ms
-from services.broker import EmbeddedKafka
 from services.kafka.client import reader
 from services.observability.gateway_metrics import STAGES
 from services.settings.processing import RuntimeSettings
 from tests.benchmarks import command
 from tests.benchmarks.record import surroundings
+from tests.benchmarks.warm import BROKER_WARM_S, warm_broker
 from tests.services.harness import ROOT, SESSION, Scorer, Stream
 
 RATES = (200, 1_000, 2_000)
 WARM_S = 3.0
-COLD_RATE, COLD_S = 500, 40.0
-"""Before the first rate: a broker that has just started compiles itself for so long, on the same cores."""
+COLD_RATE, COLD_S = 500, 10.0
+"""Before the first rate: what scorer and gateway load at their first events."""
 DEADLINE_MS = 1_000
 PROFILES = get_args(RuntimeSettings.model_fields["profile"].annotation)
 COLUMNS = ("p50_ms", "p99_ms", "p999_ms", "stream_p99_ms", "plain_p99_ms")
@@ -107,12 +108,10 @@ def plain_service() -> Iterator[str]:
 
 
 @contextmanager
-def system(
-    kafka: EmbeddedKafka, delivery: str, profile: str, settings: dict[str, str]
-) -> Iterator[tuple[Stream, Scorer]]:
+def system(bootstrap: str, delivery: str, profile: str, settings: dict[str, str]) -> Iterator[tuple[Stream, Scorer]]:
     """A scorer and a gateway on topics of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        stream = Stream(kafka.bootstrap, f"b-{uuid.uuid4().hex[:8]}.", Path(folder), environment=SESSION | settings)
+        stream = Stream(bootstrap, f"b-{uuid.uuid4().hex[:8]}.", Path(folder), environment=SESSION | settings)
         asyncio.run(stream.create())
         try:
             scorer = stream.scorer(ASSAY_DELIVERY=delivery, ASSAY_PROFILE=profile, ASSAY_SNAPSHOT_INTERVAL_S="10")
@@ -150,19 +149,19 @@ def measure(
     seconds: float = 20.0,
     profile: str = "latency",
     environment: str = "",
-    warm_up: float = COLD_S,
+    warm_up: float = BROKER_WARM_S,
 ) -> dict[str, Any]:
-    """A row for each delivery and rate. seconds: of each rate, and before the first (warm_up)."""
+    """A row for each delivery and rate. seconds: of each rate, and of a broker that this starts, before all (warm_up)."""
     if profile not in PROFILES:
         raise command.OptionError(f"--profile is one of {', '.join(PROFILES)}, and {profile!r} is none.")
     settings = command.settings(environment)
     rows: list[dict[str, Any]] = []
-    with EmbeddedKafka() as kafka:
+    with warm_broker(warm_up) as bootstrap:
         for delivery in ("exactly_once", "at_least_once"):
-            with system(kafka, delivery, profile, settings) as (stream, gateway):
+            with system(bootstrap, delivery, profile, settings) as (stream, gateway):
                 url = f"http://{gateway.address()}"
-                asked(url, COLD_RATE, warm_up, 0)
-                first = int(COLD_RATE * warm_up)
+                asked(url, COLD_RATE, COLD_S, 0)
+                first = int(COLD_RATE * COLD_S)
                 for each in rate:
                     asked(url, each, WARM_S, first)
                     first += int(each * WARM_S)
@@ -204,5 +203,5 @@ def good(result: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    options = {"rate": RATES, "seconds": 20.0, "profile": "latency", "environment": "", "warm_up": COLD_S}
+    options = {"rate": RATES, "seconds": 20.0, "profile": "latency", "environment": "", "warm_up": BROKER_WARM_S}
     command.run("answers", __doc__, measure, show, good, lambda result: result["rows"], **options)

@@ -20,7 +20,7 @@ from models.scoring.golden import golden_of
 from models.scoring.scores import Scores
 from models.simulation.settings import SimulationSettings
 from models.sources.fits import misfit
-from models.training.baselines import ANOMALY_STAGE, baseline_works, baselines, unsupervised_scores
+from models.training.baselines import ANOMALY_STAGE, baseline_works, baselines, of_parts, unsupervised_scores
 from models.training.card import ModelCard
 from models.training.checkpoints import NONE, Checkpoints, kept
 from models.training.code_version import code_version
@@ -338,7 +338,8 @@ def _compared(
         **{name: partial(kept, run.checkpoints.stage(name), name, work) for name, work in scored.items()},
     }
     found = dict(zip(works, beside(tuple(works.values()), run.progress, run.processes), strict=True))
-    return {name: found[name] for name in baselines(seed)} | found[ANOMALY_STAGE], found[UNSEEN]
+    known = of_parts({name: found[name] for name in scored if name != ANOMALY_STAGE})
+    return {name: known[name] for name in baselines(seed)} | found[ANOMALY_STAGE], found[UNSEEN]
 
 
 def _numbers(spec: FeatureSpec, train: Dataset, test: Dataset) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
