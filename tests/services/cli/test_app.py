@@ -36,6 +36,7 @@ COMMANDS = [
     ["dataset", "build"],
     ["monitor", "run"],
     ["monitor", "show"],
+    ["bench", "all"],
     ["bench", "throughput"],
     ["bench", "features"],
     ["bench", "reasons"],
