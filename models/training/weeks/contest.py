@@ -45,7 +45,7 @@ MEMBERS, MEMBERS_AVERAGED = "ensemble", "ensemble, averaged weights"
 REFERENCE, LOGISTIC_8 = "reference network 8-10-1", "logistic regression, the same 8"
 BLEND = "ensemble and trees"
 AUTOENCODER, MIXED_AUTOENCODER = f"autoencoder{UNSUPERVISED}", f"autoencoder, mixed likelihoods{UNSUPERVISED}"
-RARITY_AUTOENCODER = f"autoencoder, rarity of errors{UNSUPERVISED}"
+RARITY_AUTOENCODER = f"autoencoder, rarity{UNSUPERVISED}"
 AUTOENCODERS = (AUTOENCODER, RARITY_AUTOENCODER, MIXED_AUTOENCODER)
 
 Score = NDArray[np.float32]

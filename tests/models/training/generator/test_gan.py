@@ -155,7 +155,7 @@ def test_rows_of_categories_alone_can_be_drawn() -> None:
 
 @pytest.mark.slow
 def test_categories_are_drawn_with_what_goes_with_them() -> None:
-    """In more rows than half of those in which the real ones do."""
+    """In four rows of five of those in which the real ones do."""
     deterministic_torch(0)
     real = with_categories(1500)
     settings = GanSettings(shape=GanShape(16, (64, 64), (64, 64)), steps=1_500)
@@ -163,4 +163,4 @@ def test_categories_are_drawn_with_what_goes_with_them() -> None:
     for column in (0, 1):
         assert away(real, drawn, column) < 0.05
     again = np.searchsorted(LANDS, drawn[:, :2])
-    assert (again[:, 1] == FOLLOWS[again[:, 0]]).mean() > 0.6
+    assert (again[:, 1] == FOLLOWS[again[:, 0]]).mean() > 0.7
