@@ -88,7 +88,7 @@ dashboards: $(VENV)/.installed-all ## write deploy/grafana/dashboards from their
 	@$(RUN)/python -m deploy.grafana.source.build
 
 BENCHMARKS ?=
-bench: $(VENV)/.installed-all ## every benchmark with its baseline or peer, recorded in docs: 50 minutes, each told before (BENCHMARKS="latency ...")
+bench: $(VENV)/.installed-all ## every benchmark with its baseline or peer, recorded in docs: 45 minutes, each told before (BENCHMARKS="latency ...")
 	@$(RUN)/assay bench all $(BENCHMARKS)
 
 GIVEN_RATE = $(if $(filter command environment,$(firstword $(origin RATE))),--rate $(RATE))

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.broker.jars import kafka_version
+from tests.benchmarks.latency import BROKER_WARM_S
 from tests.benchmarks.warm import warm_broker
 from tests.services.harness import ROOT
 
@@ -28,10 +29,7 @@ notes = Console(stderr=True, highlight=False)
 
 Options = Mapping[str, float]
 
-WARM_S = 60.0
-"""The first benchmark keeps it busy for minutes more before one looks at latencies."""
-
-BROKER_S = 8.0 + WARM_S
+BROKER_S = 8.0
 PROCESS_S = 6.0
 """From a process's start to its first record, and from its last to its end."""
 
@@ -46,7 +44,7 @@ FAUST_S, STREAMS_S, FLINK_S, QUIX_S = 6.0, 9.0, 12.0, 20.0
 LOAD_S = 4.0
 """What an open loop takes beside its seconds: the generator's start, the warm seconds, the last scores."""
 
-WARM_BROKER_S = 14.0
+WARM_BROKER_S = 9.0
 RATES = {"latency": 3, "answers": 3, "intake": 2, "monitor": 2}
 POINTS = 22
 """Of `scale`."""
@@ -146,9 +144,14 @@ def words(seconds_: float) -> str:
     return f"{int(seconds_) // 60}:{int(seconds_) % 60:02d}"
 
 
+def warm_s(names: list[str]) -> float:
+    """Of the broker's work before the first: `throughput` keeps it busy for minutes before one looks at latencies."""
+    return BROKER_WARM_S / 4 if names[0] == "throughput" else BROKER_WARM_S
+
+
 def estimates(names: list[str]) -> dict[str, float]:
     """Seconds of each, and of what comes before them."""
-    broker_s = {} if ALONE.issuperset(names) else {"broker": BROKER_S}
+    broker_s = {} if ALONE.issuperset(names) else {"broker": BROKER_S + warm_s(names)}
     return broker_s | {name: seconds(name, PLAN[name].options) for name in names}
 
 
@@ -183,8 +186,8 @@ def brokered(names: list[str]) -> Iterator[dict[str, str]]:
     if ALONE.issuperset(names) or os.environ.get("BENCH_BOOTSTRAP"):
         yield dict(os.environ)
         return
-    notes.print(f"A broker is started for all of them, and kept busy for {words(WARM_S)}.")
-    with warm_broker(WARM_S) as bootstrap:
+    notes.print(f"A broker is started for all of them, and kept busy for {words(warm_s(names))}.")
+    with warm_broker(warm_s(names)) as bootstrap:
         yield {**os.environ, "BENCH_BOOTSTRAP": bootstrap, "BENCH_KAFKA": kafka_version()}
 
 
