@@ -42,7 +42,7 @@ class CreditScore(Message):
     probability: Probability = Field(description="Calibrated probability of default, from the classifier.")
     reconstruction_error: Positive = Field(
         description="Mean squared error of the VAE's reconstruction of the scaled features; of one with mixed likelihoods, "
-        "mean nats a feature."
+        "mean nats a feature; of one that scores rarity, nats."
     )
     anomaly_percentile: Percentile = Field(
         description="Share of applications repaid in full with a smaller reconstruction error, in percent."

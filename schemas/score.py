@@ -22,7 +22,7 @@ class Score(Message):
     probability: Probability = Field(description="Calibrated probability of fraud, from the classifier.")
     reconstruction_error: Positive = Field(
         description="Mean squared error of the VAE's reconstruction of the scaled features; of one with mixed likelihoods, "
-        "mean nats a feature."
+        "mean nats a feature; of one that scores rarity, nats."
     )
     anomaly_percentile: Percentile = Field(
         description="Share of legitimate traffic with a smaller reconstruction error, in percent."

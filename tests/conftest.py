@@ -30,6 +30,7 @@ SKIPS = {
     "linux": "Linux",
     "previous": "set PREVIOUS_ASSAY",
     "images": "set BUILD_IMAGE",
+    "peers": "`assay bench throughput",
 }
 """Why a test may be skipped, by what is missing where it runs: a part of the skip's reason."""
 

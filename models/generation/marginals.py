@@ -87,9 +87,13 @@ def to_uniform(
     marginals: Sequence[Marginal], rows: NDArray[np.float32], random: np.random.Generator
 ) -> NDArray[np.float32]:
     """float32[n, F] in the columns' units to float32[n, F] in [0, 1]."""
+    if not marginals:
+        return np.zeros((len(rows), 0), np.float32)
     return np.stack([m.uniform(column, random) for m, column in zip(marginals, rows.T, strict=True)], axis=1)
 
 
 def from_uniform(marginals: Sequence[Marginal], uniform: NDArray[np.float32]) -> NDArray[np.float32]:
     """float32[n, F] in [0, 1] to float32[n, F] in the columns' units."""
+    if not marginals:
+        return np.zeros((len(uniform), 0), np.float32)
     return np.stack([m.quantile(column) for m, column in zip(marginals, uniform.T, strict=True)], axis=1)

@@ -107,11 +107,8 @@ class Fused(nn.Module):
 
     def _errors(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
         """The row's, float32[n], and each feature's, float32[n, F]."""
-        if self.vae.likelihood is not None:
-            nats = self.vae.nats(encoded)
-            return nats.mean(dim=1), nats
-        squared_errors = (self.vae.reconstruct(encoded) - encoded) ** 2
-        return squared_errors.mean(dim=1), squared_errors @ self.bin_share
+        error, judged = self.vae.errors(encoded)
+        return error, judged if self.vae.likelihood is not None else judged @ self.bin_share
 
     def _probability(self, logits: Tensor) -> Tensor:
         if isinstance(self.calibration, Curve):

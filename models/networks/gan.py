@@ -1,6 +1,7 @@
 """The generative adversarial network: a generator that turns noise into rows, and a critic that separates them from real ones.
 
-Goodfellow et al., "Generative Adversarial Nets", 2014.
+Goodfellow et al., "Generative Adversarial Nets", 2014. Categories by a softmax with Gumbel noise: Jang, Gu, Poole, "Categorical
+Reparameterization with Gumbel-Softmax", 2017.
 """
 
 from dataclasses import dataclass
@@ -28,22 +29,59 @@ REFERENCE = GanShape(noise=100, generator=(256, 512, 1000), critic=(512, 256))
 
 PRESETS = {"reference": REFERENCE}
 
+TEMPERATURE = 0.5
+"""Of the softmax over a category's values: low enough that one of them has nearly all, high enough for a gradient."""
+
 
 class Generator(nn.Module):
-    """Noise to rows of `features` numbers in (0, 1): levels of each column (models/generation/marginals.py)."""
+    """Noise to rows: `features` numbers in (0, 1), then a flag for each value of each category.
 
-    def __init__(self, features: int, shape: GanShape = REFERENCE) -> None:
+    The numbers are levels of their columns (models/generation/marginals.py). values: how many values each category has.
+    """
+
+    def __init__(self, features: int, shape: GanShape = REFERENCE, values: tuple[int, ...] = ()) -> None:
         super().__init__()
-        self.shape = shape
+        self.shape, self.sizes = shape, (features, *values)
         widths = (shape.noise, *shape.generator)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.output = nn.Linear(widths[-1], features)
+        self.output = nn.Linear(widths[-1], sum(self.sizes))
 
-    def forward(self, noise: Tensor) -> Tensor:
-        """float32[n, noise], standard normal, to float32[n, features]."""
+    @property
+    def flags(self) -> int:
+        """How many values all categories have together."""
+        return sum(self.sizes[1:])
+
+    def parts(self, noise: Tensor) -> tuple[Tensor, ...]:
+        """float32[n, noise], standard normal, to the numbers, float32[n, features], and each category's logits."""
         for layer in self.hidden:
             noise = torch.relu(layer(noise))
-        return torch.sigmoid(self.output(noise))
+        numbers, *logits = self.output(noise).split(self.sizes, dim=1)
+        return torch.sigmoid(numbers), *logits
+
+    def forward(self, noise: Tensor, gumbel: Tensor) -> Tensor:
+        """Rows of float32[n, features + flags], from standard normal and Gumbel noise, float32[n, noise] and float32[n, flags].
+
+        A category's flags are nearly one 1 among 0s, and differentiable.
+        """
+        numbers, *logits = self.parts(noise)
+        noises = gumbel.split(self.sizes[1:], dim=1)
+        drawn = [torch.softmax((a + b) / TEMPERATURE, dim=1) for a, b in zip(logits, noises, strict=True)]
+        return torch.cat([numbers, *drawn], dim=1)
+
+    def draw(self, noise: Tensor, gumbel: Tensor) -> Tensor:
+        """The same with one value of each category: its flag is 1, the others are 0."""
+        numbers, *logits = self.parts(noise)
+        noises = gumbel.split(self.sizes[1:], dim=1)
+        drawn = [
+            functional.one_hot((a + b).argmax(dim=1), a.shape[1]).float() for a, b in zip(logits, noises, strict=True)
+        ]
+        return torch.cat([numbers, *drawn], dim=1)
+
+
+def gumbel_noise(rows: int, flags: int, random: torch.Generator | None = None, device: str = "cpu") -> Tensor:
+    """float32[rows, flags] of the standard Gumbel distribution; where there is no flag, nothing is drawn."""
+    uniform = torch.rand(rows, flags, generator=random, device=device) if flags else torch.zeros(rows, 0, device=device)
+    return -(-uniform.clamp(min=1e-20).log()).clamp(min=1e-7).log()
 
 
 class Critic(nn.Module):

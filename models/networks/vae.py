@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.networks.likelihood import MixedLikelihood
+from models.networks.rarity import Rarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ def _stack(widths: tuple[int, ...]) -> nn.ModuleList:
 class Vae(nn.Module):
     """Encoder, two heads and decoder, for inputs in [0, 1].
 
-    A sigmoid is behind it, or mixed likelihoods, whose outputs it then has.
+    A sigmoid is behind it, or mixed likelihoods, whose outputs it then has. rarity: the scale of a row's error, once it is
+    fitted on what the fit has left; None has the mean as it is.
     """
 
     def __init__(self, shape: VaeShape = REFERENCE, likelihood: MixedLikelihood | None = None) -> None:
@@ -45,6 +47,7 @@ class Vae(nn.Module):
         self.decoder = _stack((shape.latent, *reversed(shape.hidden)))
         self.output = nn.Linear(shape.hidden[0], likelihood.outputs if likelihood else shape.inputs)
         self.likelihood = likelihood
+        self.rarity: Rarity | None = None
 
     def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """float32[n, inputs] to mean and log-variance, float32[n, latent] each."""
@@ -74,6 +77,21 @@ class Vae(nn.Module):
     def reconstruct(self, inputs: Tensor) -> Tensor:
         """The reconstruction from the latent's mean: no draw, so the same input always gives the same error."""
         return self.decode(self.encode(inputs)[0])
+
+    @property
+    def in_nats(self) -> bool:
+        """Whether a row's error is in nats, not a mean squared error."""
+        return self.likelihood is not None or self.rarity is not None
+
+    def errors(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows' errors, float32[n], and squared errors of their inputs, float32[n, inputs], or nats of their features."""
+        if self.likelihood is not None:
+            nats = self.nats(inputs)
+            return nats.mean(dim=1), nats
+        latent = self.encode(inputs)[0]
+        residual = self.decode(latent) - inputs
+        squared = residual**2
+        return squared.mean(dim=1) if self.rarity is None else self.rarity(residual, latent), squared
 
     def nats(self, inputs: Tensor) -> Tensor:
         """float32[n, F]: how unexpected each feature is, by the mixed likelihoods and the latent's mean."""

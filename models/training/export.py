@@ -19,6 +19,7 @@ from models.bundle.graph_trees import DOMAIN, OPERATOR, VERSION
 from models.networks.classifier import Ensemble, Network
 from models.networks.encoding import DEVIATIONS_MAX
 from models.networks.fused import Calibration, Fused
+from models.networks.rarity import LATENT_LESS, Rarity
 from models.scoring.golden import TOLERANCE as GOLDEN_TOLERANCE
 from models.training.export_likelihood import nats
 from models.training.export_trees import attributes_of
@@ -144,17 +145,7 @@ def _autoencoder(graph: Graph, model: Fused, encoded: str) -> None:
     hidden = graph.relu_stack(model.vae.encoder, encoded, "encoder")
     hidden = graph.relu_stack(model.vae.decoder, graph.linear(model.vae.mean, hidden, "latent"), "decoder")
     outputs = graph.linear(model.vae.output, hidden, "reconstruction.logit")
-    if model.vae.likelihood is not None:
-        errors = nats(graph, model.vae.likelihood, encoded, outputs, "feature_errors")
-        judged, count = errors, model.bin_share.shape[1]
-    else:
-        reconstruction = graph.node("Sigmoid", [outputs], "reconstruction")
-        residual = graph.node("Sub", [reconstruction, encoded], "residual")
-        judged = graph.node("Mul", [residual, residual], "squared_errors")
-        graph.node("MatMul", [judged, graph.weight("bin.share", model.bin_share)], "feature_errors")
-        count = len(model.inputs.encode.feature)
-    mean = graph.weight("bin.mean", np.full((count, 1), 1 / count, np.float32))
-    error = graph.node("MatMul", [judged, mean], "error.column")
+    error = _row_error(graph, model, encoded, outputs)
     graph.node("Squeeze", [error, "axis"], "reconstruction_error")
     above = graph.node("Sub", [error, graph.weight("error.knots", model.error_knots)], "error.above")
     linear = graph.node("Mul", [above, graph.weight("error.inverse_step", model.inverse_error_step)], "error.linear")
@@ -166,6 +157,49 @@ def _autoencoder(graph: Graph, model: Fused, encoded: str) -> None:
     graph.node(
         "Squeeze", [graph.node("Clip", [sums, "zero", hundred], "percentile.column"), "axis"], "anomaly_percentile"
     )
+
+
+def _row_error(graph: Graph, model: Fused, encoded: str, outputs: str) -> str:
+    """The row's error as a column, with the output `feature_errors` on the way."""
+    if model.vae.likelihood is not None:
+        judged, count = nats(graph, model.vae.likelihood, encoded, outputs, "feature_errors"), model.bin_share.shape[1]
+    else:
+        reconstruction = graph.node("Sigmoid", [outputs], "reconstruction")
+        residual = graph.node("Sub", [reconstruction, encoded], "residual")
+        judged = graph.node("Mul", [residual, residual], "squared_errors")
+        graph.node("MatMul", [judged, graph.weight("bin.share", model.bin_share)], "feature_errors")
+        count = len(model.inputs.encode.feature)
+        if model.vae.rarity is not None:
+            return _rarity(graph, model.vae.rarity, residual, model.vae.shape.latent)
+    mean = graph.weight("bin.mean", np.full((count, 1), 1 / count, np.float32))
+    return graph.node("MatMul", [judged, mean], "error.column")
+
+
+def _rarity(graph: Graph, rarity: Rarity, residual: str, latent: int) -> str:
+    """Both squared distances side by side, each by its curve, and the rarer of the two as a column. latent: its width."""
+    white = graph.node("MatMul", [residual, graph.weight("rarity.whiten", rarity.whiten)], "rarity.white")
+    displacement = graph.node("Sub", [white, graph.weight("rarity.centre", rarity.centre)], "rarity.displacement")
+    both = graph.node("Concat", [displacement, "latent"], "rarity.both", axis=1)
+    squared = graph.node("Mul", [both, both], "rarity.squared")
+    widths = len(rarity.centre), latent
+    of_each = graph.weight("rarity.of_each", np.repeat(np.eye(2, dtype=np.float32), widths, axis=0))
+    distances = graph.node("MatMul", [squared, of_each], "rarity.distances")
+    gathered = graph.node("Gather", [distances, graph.weight("rarity.measure", rarity.measure)], "rarity.each", axis=1)
+    above = graph.node("Sub", [gathered, graph.weight("rarity.knots", rarity.knots)], "rarity.above")
+    inverse_step = graph.weight("rarity.inverse_step", rarity.inverse_step)
+    linear = graph.node("Mul", [above, inverse_step], "rarity.linear")
+    passed = graph.node("Clip", [linear, "zero", "one"], "rarity.passed")
+    inside = graph.node("MatMul", [passed, graph.weight("rarity.step", rarity.step)], "rarity.inside")
+    outside = graph.node("Sub", [distances, graph.weight("rarity.last", rarity.last)], "rarity.outside")
+    beyond = graph.node("Relu", [outside], "rarity.beyond")
+    added = graph.node("Mul", [beyond, graph.weight("rarity.slope", rarity.slope)], "rarity.added")
+    rare = graph.node("Add", [inside, added], "rarity.nats")
+    first = graph.weight("rarity.first", np.array([[1.0], [0.0]], np.float32))
+    difference = graph.weight("rarity.difference", np.array([[-1.0], [1.0]], np.float32))
+    less = graph.weight("rarity.latent_less", np.float32(LATENT_LESS))
+    rarer = graph.node("Sub", [graph.node("MatMul", [rare, difference], "rarity.compared"), less], "rarity.rarer")
+    of_displacement = graph.node("MatMul", [rare, first], "rarity.of_displacement")
+    return graph.node("Add", [of_displacement, graph.node("Relu", [rarer], "rarity.more")], "error.column")
 
 
 def largest_difference(model: Fused, content: bytes, features: NDArray[np.float32]) -> float:

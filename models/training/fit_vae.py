@@ -11,9 +11,14 @@ from numpy.typing import NDArray
 from models.networks.encoding import Encoding, PiecewiseLinear
 from models.networks.fused import PercentileCurve
 from models.networks.likelihood import MixedLikelihood, kinds_of
+from models.networks.rarity import Rarity
 from models.networks.vae import REFERENCE, Vae, VaeShape, divergence, negative_elbo
 from models.training.devices import mixed_precision
+from models.training.fit_rarity import fit_rarity
 from models.training.progress import Progress
+
+ROWS = 8192
+"""Judged at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +27,8 @@ class VaeSettings:
 
     beta: weight of the KL divergence, reached after `warmup_epochs`, from zero. rows_max: legitimate rows drawn to fit on.
     likelihood: squared, the reference's error of every input alike; mixed, of each feature by its kind
-    (`models.networks.likelihood`).
+    (`models.networks.likelihood`). score: what a row's error is, the mean of these, or how rarely legitimate traffic is as
+    far out (`models.networks.rarity`, of squared errors alone).
     """
 
     shape: VaeShape = REFERENCE
@@ -34,15 +40,19 @@ class VaeSettings:
     patience_epochs: int = 4
     rows_max: int = 50_000
     likelihood: Literal["squared", "mixed"] = "squared"
+    score: Literal["mean", "rarity"] = "mean"
 
 
 MIXED = VaeSettings(likelihood="mixed", beta=1.0)
 """With a likelihood's own scale, the evidence lower bound has no other weight than 1."""
 
+RARITY = VaeSettings(score="rarity")
+"""The reference network, fitted as ever, with another score."""
+
 
 def not_recorded(settings: VaeSettings) -> set[str]:
     """Fields that a manifest does not name, so that bundles of the reference keep their bytes."""
-    return {"likelihood"} if settings.likelihood == "squared" else set()
+    return {name for name in ("likelihood", "score") if getattr(settings, name) == getattr(VaeSettings(), name)}
 
 
 def fit_vae(
@@ -79,7 +89,20 @@ def fit_vae(
         elif epoch - best_epoch >= settings.patience_epochs:
             break
     vae.load_state_dict(best)
+    if settings.score == "rarity":
+        vae.rarity = _rarity(vae, held_out, encoding)
     return vae.cpu()
+
+
+def _rarity(vae: Vae, held_out: torch.Tensor, encoding: Encoding) -> Rarity:
+    """The scale of the held-out rows."""
+    residuals, latents = [], []
+    with torch.no_grad():
+        for rows in held_out.split(ROWS):
+            latent = vae.encode(rows)[0]
+            residuals.append((vae.decode(latent) - rows).cpu().numpy())
+            latents.append(latent.cpu().numpy())
+    return Rarity(fit_rarity(encoding, np.concatenate(residuals), np.concatenate(latents)))
 
 
 def _loss(
@@ -102,16 +125,14 @@ def _held_out_error(vae: Vae, inputs: torch.Tensor) -> float:
     if likelihood is None:
         return float(reconstruction_errors(vae, inputs).mean())
     with torch.no_grad():
-        parts = [likelihood.loss(part, vae.outputs(vae.encode(part)[0])) for part in inputs.split(8192)]
+        parts = [likelihood.loss(part, vae.outputs(vae.encode(part)[0])) for part in inputs.split(ROWS)]
         return float(torch.cat(parts).mean())
 
 
 def reconstruction_errors(vae: Vae, inputs: torch.Tensor) -> torch.Tensor:
-    """float32[n], from encoded inputs: mean squared error of each row's reconstruction; with mixed likelihoods, mean nats."""
+    """float32[n], from encoded inputs: each row's mean squared error, or nats."""
     with torch.no_grad():
-        if vae.likelihood is not None:
-            return torch.cat([vae.nats(part).mean(dim=1) for part in inputs.split(8192)])
-        return torch.cat([((vae.reconstruct(part) - part) ** 2).mean(dim=1) for part in inputs.split(8192)])
+        return torch.cat([vae.errors(part)[0] for part in inputs.split(ROWS)])
 
 
 CURVE_PERCENTILES = (

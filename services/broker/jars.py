@@ -93,6 +93,12 @@ def fetched(jar: Jar, repository: Path | None = None, console: Console | None = 
     return path
 
 
+def present(jars: tuple[Jar, ...]) -> bool:
+    """Whether each was fetched before."""
+    repository = _maven_context().repo_cache
+    return all((repository / jar.path_in_repository).exists() for jar in jars)
+
+
 def _maven_context(**settings: Any) -> "MavenContext":
     """Raises JarError where the extra `broker` is not installed."""
     try:

@@ -32,8 +32,9 @@ from services.kafka.client import reader
 from services.observability.gateway_metrics import STAGES
 from services.settings.processing import RuntimeSettings
 from tests.benchmarks import command
+from tests.benchmarks.latency import BROKER_WARM_S
 from tests.benchmarks.record import surroundings
-from tests.benchmarks.warm import BROKER_WARM_S, warm_broker
+from tests.benchmarks.warm import warm_broker
 from tests.services.harness import ROOT, SESSION, Scorer, Stream
 
 RATES = (200, 1_000, 2_000)

@@ -30,7 +30,7 @@ from models.bundle.load import load_bundle
 from models.features.spec_file import parse_spec
 from schemas.feature_spec import FeatureSpec
 from schemas.topics import SCORES, TRANSACTIONS
-from tests.benchmarks import command, entities_memory, peer_streams, throughput
+from tests.benchmarks import command, entities_memory, peer_java, peer_streams, throughput
 from tests.benchmarks.intake import ended
 from tests.benchmarks.latency import LIMIT_OUT, WARM_S, Loads, prepare
 from tests.benchmarks.place import broker, place
@@ -168,7 +168,7 @@ def measure(
         contenders: dict[str, Callable[[], Run]] = {}
         for number in numbers:
             contenders[f"assay_{number}"] = lambda n=number: ours(bootstrap, n, rate, seconds, records)  # type: ignore[misc]
-            if peer_streams.java() is not None:
+            if peer_java.java() is not None:
                 contenders[f"streams_{number}"] = lambda n=number: streams(bootstrap, n, rate, seconds, records)  # type: ignore[misc]
         found = interleaved(contenders, rounds)
     rows = [row_of(number, found) for number in numbers]

@@ -23,7 +23,7 @@ from models.sources.spec_file import default_source
 from schemas.source_spec import SourceSpec
 from schemas.topics import SCORES, TRANSACTIONS
 from tests.benchmarks import command, throughput
-from tests.benchmarks.latency import BROKER_WARM_S, Loads, Runs, of_limit, prepare, rated
+from tests.benchmarks.latency import Loads, Runs, of_limit, prepare, rated, warm_up_s
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
 from tests.benchmarks.watch import PERCENTILES
@@ -107,7 +107,7 @@ def measure(
             bundle = bundle_settings(stream, Path(directory) / "timed")
             asyncio.run(prepare(stream))
             loads = Loads(stream)
-            of_limit(stream, loads, rate[-1:], BROKER_WARM_S)
+            of_limit(stream, loads, rate[-1:], warm_up_s())
             ways: dict[str, Callable[[], Any]] = {
                 "direct": lambda: direct(stream, loads, rate, seconds),
                 "routed": lambda: routed(stream, loads, rate, seconds, bundle),

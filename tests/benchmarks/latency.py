@@ -1,13 +1,15 @@
 """Latency from the moment a payment was due to its committed score, beside the baseline loop's: an open loop.
 
 `python -m tests.benchmarks.latency [--json] [--record] [--rate N ...] [--seconds S] [--rounds N] [--overload-seconds S]
-[--environment NAME=VALUE,...]`
+[--environment NAME=VALUE,...] [--slowest N]`
 
 A generator in a process of its own sends payments when they are due, whatever happened to earlier ones. A read_committed
 reader takes the time from due to committed. In each round every contender is started again and takes all the rates in turn:
 the scorer exactly once, the scorer at least once, the baseline loop exactly once and, with a JDK, Kafka Streams exactly once
 with its default commit interval (100 ms); the scorers save a snapshot every 10 s. Then the scorer, exactly once, is offered
 twice what it can do. --environment: settings of the scorers, to compare with the defaults; such a run is recorded apart.
+
+With --slowest: the scorer alone, exactly once, at the highest rate, once; and where its slowest N payments were (`slowest.py`).
 """
 
 import asyncio
@@ -28,7 +30,8 @@ from rich.table import Table
 
 from schemas.topics import SCORES, TRANSACTIONS, Topic
 from services.kafka.topics_admin import create_topics
-from tests.benchmarks import command, peer_streams
+from tests.benchmarks import command, peer_java, peer_streams
+from tests.benchmarks import slowest as slow
 from tests.benchmarks.generator import CARDS, Load
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
@@ -39,7 +42,9 @@ RATES = (2_000, 10_000, 20_000)
 WARM_S = 2.0
 """At the beginning of each rate: not counted."""
 
-BROKER_WARM_S = 10.0
+BROKER_WARM_S = 240.0
+"""Of work before anything is measured: a broker that has just started compiles itself on the same cores for minutes."""
+
 SETTLE_S_MAX = 5.0
 OVERLOAD = 2.0
 BURST_RECORDS = 150_000
@@ -116,6 +121,11 @@ def assay(stream: Stream, delivery: str, work: Callable[[int], Any]) -> Any:
     return found
 
 
+def warm_up_s() -> float:
+    """Of the broker at hand: one that BENCH_BOOTSTRAP names has worked before, and only the topics are new to it."""
+    return min(BROKER_WARM_S, 5.0) if os.environ.get("BENCH_BOOTSTRAP") else BROKER_WARM_S
+
+
 @contextmanager
 def limit(stream: Stream) -> Iterator[int]:
     """The baseline loop's process id while it runs, from the topic's end on."""
@@ -185,16 +195,20 @@ def measure(
     rounds: int = 3,
     overload_seconds: float = 5.0,
     environment: str = "",
+    slowest: int = 0,
 ) -> dict[str, Any]:
-    """All contenders at all rates, in turn, `rounds` times."""
+    """All contenders at all rates, in turn, `rounds` times. slowest: instead where so many payments of one run were."""
     settings = command.settings(environment)
+    if slowest:
+        if settings.get("ASSAY_TRANSACTIONS") == "process":
+            raise command.OptionError("--slowest traces the transactions of a partition: leave ASSAY_TRANSACTIONS out.")
+        kept_as = "latency-slowest-other" if environment else "latency-slowest"
+        return {**trace(max(rate), seconds, settings, slowest), "record_as": kept_as}
     with broker() as bootstrap, place(bootstrap) as stream:
         stream.environment |= settings
         asyncio.run(prepare(stream))
         loads = Loads(stream)
-        of_limit(
-            stream, loads, rate[-1:], BROKER_WARM_S
-        )  # else the first contender pays for a broker that is not compiled yet
+        of_limit(stream, loads, rate[-1:], warm_up_s())
 
         def exactly_once(pid: int) -> tuple[Runs, dict[str, float]]:
             return rated(stream, loads, SCORES.name, rate, seconds, pid), overload(stream, loads, overload_seconds)
@@ -206,12 +220,29 @@ def measure(
             ),
             "limit_": lambda: of_limit(stream, loads, rate, seconds),
         }
-        if peer_streams.java() is not None:
+        if peer_java.java() is not None:
             contenders["streams_"] = lambda: of_streams(stream, loads, rate, seconds)
         found = interleaved(contenders, rounds)
     overloads = [over for _, over in found[""]]
     runs = {**found, "": [runs for runs, _ in found[""]]}
     return {**summary(rate, runs, overloads), "record_as": "latency-other" if environment else "latency"}
+
+
+def trace(rate: int, seconds: float, settings: dict[str, str], slowest: int) -> dict[str, Any]:
+    """One scorer at one rate, and where its slowest payments were."""
+    with broker() as bootstrap, place(bootstrap) as stream:
+        stream.environment |= settings
+        asyncio.run(prepare(stream))
+        loads = Loads(stream)
+        of_limit(stream, loads, (rate,), warm_up_s())
+        watch = Watch(stream.bootstrap, stream.prefix + SCORES.name, stream.partitions)
+        count = int(rate * (WARM_S + seconds))
+        try:
+            offered, times = slow.offered_to(stream, lambda pid: offer(watch, loads.next(rate, count), SETTLE_S_MAX))
+        finally:
+            watch.close()
+        found = slow.traced(stream, offered, times, WARM_S, slowest)
+    return {"rate": rate, **figures(offered), **found, **surroundings(LIBRARIES)}
 
 
 def summary(rates: tuple[int, ...], runs: dict[str, list[Runs]], overloads: list[dict[str, float]]) -> dict[str, Any]:
@@ -240,6 +271,9 @@ def summary(rates: tuple[int, ...], runs: dict[str, list[Runs]], overloads: list
 
 def show(result: dict[str, Any]) -> None:
     """The tables for people."""
+    if "slowest" in result:
+        slow.show(result)
+        return
     table = Table(title="Due to committed score, ms: median of the rounds (lowest to highest)")
     for column in ("rate", "contender", "p50", "p99", "p99.9", "cores"):
         table.add_column(column, justify="left" if column == "contender" else "right")
@@ -262,10 +296,12 @@ def show(result: dict[str, Any]) -> None:
 
 def good(result: dict[str, Any]) -> bool:
     """Whether nothing of ours was lost or repeated."""
+    if "slowest" in result:
+        return not result["lost"]
     lost = [row[f"{prefix}lost"] for row in result["rates"] for prefix in ("", "at_least_once_")]
     return not any(lost) and not any(over["lost"] or over["repeated"] for over in result["overload_rounds"])
 
 
 if __name__ == "__main__":
-    options = {"rate": RATES, "seconds": 10.0, "rounds": 3, "overload_seconds": 5.0, "environment": ""}
+    options = {"rate": RATES, "seconds": 10.0, "rounds": 3, "overload_seconds": 5.0, "environment": "", "slowest": 0}
     command.run("latency", __doc__, measure, show, good, **options)

@@ -10,8 +10,10 @@ Section = tuple[str, Callable[[Record], list[str]]]
 
 SECTIONS: dict[str, Section] = {
     "throughput": ("Throughput", sections_streams.throughput),
+    "throughput-attributes": ("Throughput with attributes", sections_streams.throughput_attributes),
     "full-state": ("A full state", sections_streams.full_state),
     "latency": ("Latency", sections_streams.latency),
+    "latency-slowest": ("The slowest payments", sections_streams.slowest),
     "answers": ("Answers", sections_streams.answers),
     "intake": ("The routed way", sections_streams.intake),
     "scale": ("Scale", capacity_page.scale),
@@ -22,6 +24,7 @@ SECTIONS: dict[str, Section] = {
     "monitor": ("Monitor overhead", sections_streams.monitor),
     "observability": ("Observability overhead", sections_streams.observability),
     "features": ("Features", sections_models.features),
+    "attributes": ("Features of attributes", sections_models.attributes),
     "models": ("Models on the CPU", sections_models.models),
     "models-cuda": ("Models on a GPU", sections_models.models),
     "entities": ("Entities", sections_entities.entities),
@@ -39,10 +42,10 @@ the machine that each section names, broker, scorer and everything else sharing 
 in the same run, in alternating rounds: the median, with the lowest and the highest round. The bound is a *baseline loop*, the leanest
 program that could do the work, or the most that the device computes.
 
-Peers: Faust, Kafka Streams (where a JDK is installed: the Java runtime that comes with the broker has no compiler), pandas, Polars and
-river run here, each as its own documentation shows it; those that score use the same graph in ONNX Runtime. Flink is left out: it needs a
-cluster, and figures from another machine could not be compared. Quix Streams is left out: it requires versions of the Kafka client
-that exclude ours.
+Peers: Faust, Kafka Streams and Flink (where a JDK is installed: the Java runtime that comes with the broker has no compiler; Flink in a
+cluster inside its process), Quix Streams (in an environment of its own, which `assay bench throughput --quix` makes: its Kafka client
+excludes ours), pandas, Polars and river run here, each as its own documentation shows it; those that score use the same graph in ONNX
+Runtime.
 """
 
 

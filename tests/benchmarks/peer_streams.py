@@ -1,39 +1,27 @@
-"""A peer: Kafka Streams with ONNX Runtime, where a Java compiler is: its program is compiled as it starts."""
+"""A peer: Kafka Streams with ONNX Runtime, where a Java compiler is."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from services.broker.jars import class_path, locked_jars
-from tests.benchmarks.common import BUNDLE
-from tests.services.harness import ROOT
+from services.broker.jars import locked_jars
+from tests.benchmarks import peer_java
 
-HERE = Path(__file__).parent / "streams"
+HERE = peer_java.HERE / "streams"
 SETTLED_S = 3.0
 """From "running" until every partition's position is known: Kafka Streams does not say when."""
-
-
-def java() -> Path | None:
-    """The `java` beside a compiler; None where there is none: a JDK's, of version 17 or newer."""
-    compiler = shutil.which("javac")
-    return Path(compiler).resolve().with_name("java") if compiler else None
 
 
 def command(bootstrap: str, source: str, out: str, start: str, count: int, entities: Sequence[str] = ()) -> list[str]:
     """Scores `source` to `out`, from "earliest" or "latest"; after `count` records it prints how many a second, and ends.
 
-    entities: over whose partitions the payments go first, each the fields that name it, joined by +.
+    entities: over whose partitions the payments go first, each the fields that name it, joined by +. Raises JarError and
+    OptionError.
     """
-    runtime = java()
-    assert runtime is not None, "ask `java` first"
-    jars = class_path(locked_jars() + locked_jars(HERE / "streams.lock.toml"))
-    graph = ROOT / BUNDLE / "model.onnx"
-    arguments = [bootstrap, source, out, str(graph), start, str(count)]
-    arguments += [",".join(entities)] if entities else []
-    return [str(runtime), "-Xmx1g", "-cp", jars, str(HERE / "Peer.java"), *arguments]
+    program = peer_java.program(HERE / "Streams.java", locked_jars() + locked_jars(HERE / "streams.lock.toml"))
+    arguments = [bootstrap, source, out, str(peer_java.GRAPH), start, str(count)]
+    return [*program, *arguments, *([",".join(entities)] if entities else [])]
 
 
 @contextmanager

@@ -37,7 +37,7 @@ from services.kafka.client import plain_producer
 from services.settings.processing import RuntimeSettings
 from services.trusted_policies import known_to
 from tests.benchmarks import command, throughput
-from tests.benchmarks.latency import BROKER_WARM_S, Loads, assay, of_limit, prepare, rated
+from tests.benchmarks.latency import Loads, assay, of_limit, prepare, rated, warm_up_s
 from tests.benchmarks.place import broker, place
 from tests.benchmarks.record import interleaved, surroundings
 from tests.services.harness import ROOT, SESSION, Stream
@@ -178,7 +178,7 @@ def latencies(
         asyncio.run(prepare(stream))
         asyncio.run(fill_lists(stream, wanted))
         loads = Loads(stream)
-        of_limit(stream, loads, (rate,), BROKER_WARM_S)
+        of_limit(stream, loads, (rate,), warm_up_s())
 
         def run(environment: dict[str, str]) -> float:
             stream.environment = SESSION | environment

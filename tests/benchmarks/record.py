@@ -73,7 +73,8 @@ def surroundings(libraries: Iterable[str]) -> dict[str, Any]:
     """`versions` and `machine`, which every result holds; with aiokafka among the libraries, Kafka's own version, too."""
     versions = {"python": platform.python_version(), **{name: _version(name) for name in libraries}}
     if "aiokafka" in versions:
-        versions["kafka"] = "that of BENCH_BOOTSTRAP" if os.environ.get("BENCH_BOOTSTRAP") else kafka_version()
+        given = "that of BENCH_BOOTSTRAP" if os.environ.get("BENCH_BOOTSTRAP") else kafka_version()
+        versions["kafka"] = os.environ.get("BENCH_KAFKA") or given  # by `every`, which starts the broker
     return {
         "versions": versions,
         "machine": {

@@ -36,6 +36,30 @@ def features(record: Record) -> list[str]:
     ]
 
 
+FURTHER = {
+    "default": "the default ones; the record has no attributes",
+    "attributes": "and 26 attributes as they are",
+    "windows": "and three windows over attributes",
+    "novelty": "and three of novelty",
+    "all": "and all of these",
+}
+
+
+def attributes(record: Record) -> list[str]:
+    """Decoding and folding, by the kinds of features."""
+    figures = record.figures
+    rows = [
+        (words, *(f"{figures[f'{name}_{part}_ns']:,}" for part in ("decode", "fold")))
+        for name, words in FURTHER.items()
+    ]
+    return [
+        f"`assay bench attributes`: {figures['events']:,} events, 30 attributes in each but the first row's, batches of 256, processor time",
+        "of one core.",
+        "",
+        *table(("features", "decode, ns an event", "fold"), rows),
+    ]
+
+
 def models(record: Record) -> list[str]:
     """Rows a second by width and batch."""
     figures = record.figures

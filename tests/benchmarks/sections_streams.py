@@ -1,8 +1,11 @@
 """Sections of docs/benchmarks.md on what runs against a broker: the words that belong to the figures stand beside them."""
 
 import statistics
+from collections.abc import Mapping
+from typing import Any
 
 from tests.benchmarks.record import Record, table
+from tests.benchmarks.slowest import PARTS
 
 NAMES = {
     "limit_batch_500": "baseline loop, batches of 500",
@@ -13,8 +16,11 @@ NAMES = {
     "at_least_once_": "Assay, at least once",
     "limit_": "baseline loop, exactly once",
     "streams": "Kafka Streams, record by record, exactly once",
+    "flink": "Flink, record by record, exactly once",
+    "quix": "Quix Streams, record by record, exactly once",
     "streams_": "Kafka Streams, exactly once",
 }
+PEERS = {"streams": "Kafka Streams", "flink": "Flink", "quix": "Quix Streams"}
 
 
 def three(values: list[float], form: str = ",.0f") -> list[str]:
@@ -34,9 +40,46 @@ def throughput(record: Record) -> list[str]:
         "",
         f"{figures['assay_to_limit']:.2f} of the baseline loop (target 0.60), {figures['assay_to_faust']:.0f} times Faust (target 40; "
         f"the baseline loop is {limit_to_faust:.0f} times Faust)"
-        + (f", {figures['assay_to_streams']:.1f} times Kafka Streams." if "assay_to_streams" in figures else "."),
+        + "".join(
+            f", {figures[f'assay_to_{peer}']:.1f} times {name}"
+            for peer, name in PEERS.items()
+            if f"assay_to_{peer}" in figures
+        )
+        + ".",
         "The first round is the slowest for all: the broker warms up. The *baseline loop* is the leanest exactly-once scorer that we",
         "could write (`tests/benchmarks/limit.py`): no validation, no real features, no decisions, no dead letters, no recovery.",
+        *_cost(figures),
+    ]
+
+
+def _cost(figures: Mapping[str, Any]) -> list[str]:
+    """What a record takes of a core, and a million of its price, where they were measured."""
+    if "cpu_us_per_record" not in figures:
+        return []
+    lines = ["", f"A record takes {figures['cpu_us_per_record']:.1f} us of one core, the broker's work not counted."]
+    if "cost_per_million" in figures:
+        lines[-1] += (
+            f" Where a core costs {figures['core_hour_price']:g} an hour, a million payments cost {figures['cost_per_million']:.6f}."
+        )
+    return lines
+
+
+def throughput_attributes(record: Record) -> list[str]:
+    """Attributes that the model reads, beside none."""
+    figures = record.figures
+    names = {
+        "assay": "payments as they are",
+        "attributes": f"with {figures['attributes']} attributes, each read by the model",
+    }
+    return [
+        f"`assay bench throughput --attributes {figures['attributes']}`: {figures['records']:,} payments, the scorer alone, exactly once.",
+        "",
+        *table(
+            ("source", "minimum, records/s", "median", "maximum"),
+            [(words, *three(figures["rounds"][name])) for name, words in names.items()],
+        ),
+        "",
+        f"{figures['attributes_to_assay']:.2f} of the throughput without (target 0.80).",
     ]
 
 
@@ -133,6 +176,34 @@ def latency(record: Record) -> list[str]:
         f"scorer that does {over['capacity_per_s']:,.0f}/s. The lag grew to {over['lag_records']:,.0f} records, p50 to "
         f"{over['p50_ms'] / 1000:.1f} s and p99 to {over['p99_ms'] / 1000:.1f} s;",
         f"it was drained in {over['drained_s']:.1f} s. {over['lost']:.0f} lost, {over['repeated']:.0f} repeated.",
+    ]
+
+
+def slowest(record: Record) -> list[str]:
+    """Where the slowest payments were."""
+    figures = record.figures
+    rows = [
+        (words, *(f"{figures['parts_ms'][name][key]:.2f}" for key in ("slowest", "slowest_max", "all")))
+        for name, words in PARTS.items()
+    ]
+    moments = [
+        (
+            f"{moment['at_s']:.2f}",
+            moment["payments"],
+            f"{moment['ms_max']:.1f}",
+            ", ".join(f"{PARTS[name]} {ms:.1f}" for name, ms in moment["longest"].items()),
+        )
+        for moment in figures["moments"]
+    ]
+    return [
+        f"`assay bench latency --slowest {figures['slowest']}`: one run of a scorer, exactly once, at {figures['rate']:,}/s (p50 "
+        f"{figures['p50_ms']:.1f},",
+        f"p99 {figures['p99_ms']:.1f}, p99.9 {figures['p999_ms']:.1f} ms). The parts of a payment's way from due to read, ms; all: payments",
+        "taken evenly out of the run.",
+        "",
+        *table(("part of the way", "slowest, mean", "slowest, most", "all, mean"), rows),
+        "",
+        *table(("second of the run", "payments", "slowest, ms", "most of it, ms"), moments, left=0),
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from schemas.topics import TRANSACTIONS
+from services.broker.jars import present
 from tests.benchmarks import (
     answers,
     capacity_page,
@@ -22,6 +23,9 @@ from tests.benchmarks import (
     monitor,
     observability,
     page,
+    peer_flink,
+    peer_java,
+    peer_quix,
     peer_streams,
     policy,
     reasons,
@@ -48,9 +52,10 @@ def one_broker(kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_BOOTSTRAP", kafka_bootstrap)
 
 
-@pytest.mark.skipif(
-    peer_streams.java() is None, reason="Kafka Streams' program is compiled as it starts: install a JDK"
-)
+WITH_A_COMPILER = pytest.mark.skipif(peer_java.java() is None, reason="the peers in Java are compiled: install a JDK")
+
+
+@WITH_A_COMPILER
 def test_kafka_streams_does_the_same_work(kafka_bootstrap: str) -> None:
     """It scores what the others score: 3,000 payments, each a score of this graph in the lean form."""
     with place(kafka_bootstrap) as stream:
@@ -58,6 +63,23 @@ def test_kafka_streams_does_the_same_work(kafka_bootstrap: str) -> None:
         source, out = stream.prefix + TRANSACTIONS.name, f"{stream.prefix}bench-limit"
         assert throughput.printed(peer_streams.command(stream.bootstrap, source, out, "earliest", 3_000)) > 0
         scores = [json.loads(record.value) for record in asyncio.run(stream.read("bench-limit"))]
+    assert set(scores[0]) == set(LeanScore.__struct_fields__)
+    assert all(0 < score["probability"] < 1 and score["reconstruction_error"] >= 0 for score in scores)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    peer_java.java() is None or not present(peer_flink.jars()), reason="`assay bench throughput` fetches Flink"
+)
+def test_flink_does_the_same_work(kafka_bootstrap: str) -> None:
+    """It scores 2,000 of 3,000 payments, as many of each partition, each once, committed."""
+    with place(kafka_bootstrap) as stream:
+        asyncio.run(throughput.fill(stream, 3_000))
+        source, out = stream.prefix + TRANSACTIONS.name, f"{stream.prefix}bench-limit"
+        command = peer_flink.scoring(stream.bootstrap, source, out, 2_000, stream.partitions)
+        assert throughput.printed(command) > 0
+        scores = [json.loads(record.value) for record in asyncio.run(stream.read("bench-limit"))]
+    assert len({score["transaction_id"] for score in scores}) == len(scores) == 2_000
     assert set(scores[0]) == set(LeanScore.__struct_fields__)
     assert all(0 < score["probability"] < 1 and score["reconstruction_error"] >= 0 for score in scores)
 
@@ -76,12 +98,14 @@ def fit_to_print(name: str, result: Result, show: Callable[[Result], None]) -> N
 def test_throughput_stays_near_the_limit_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """40,000 payments, two rounds, every contender: the best round against the best of the baseline loop."""
     monkeypatch.setattr(throughput, "FAUST_RECORDS", 1_000)
-    monkeypatch.setattr(peer_streams, "java", lambda: None)  # it has a test of its own
+    monkeypatch.setattr(peer_java, "java", lambda: None)  # it has a test of its own, and so has the next
+    monkeypatch.setattr(peer_quix, "built", lambda: False)
     monkeypatch.setattr(throughput, "LIMIT_BATCHES", (2000,))
-    result = throughput.measure(40_000, 2)
+    result = throughput.measure(40_000, 2, core_hour_price=0.05)
     for name in ("assay", "limit", "faust"):
         assert result[f"{name}_records_per_s"] > 0
     assert result["assay_to_faust"] > 1
+    assert result["cost_per_million"] > 0
     ours, limit = (max(result["rounds"][name]) for name in ("assay", "limit_batch_2000"))
     assert ours >= OF_LIMIT_MIN * limit, result["rounds"]
     fit_to_print("throughput", result, throughput.show)
@@ -106,7 +130,7 @@ def test_throughput_with_a_full_state_loses_nothing(monkeypatch: pytest.MonkeyPa
 def test_latency_measures_every_contender_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a second of 2,000 payments a second, one round, and an overload that short."""
     monkeypatch.setattr(latency, "WARM_S", 0.3)
-    monkeypatch.setattr(peer_streams, "java", lambda: None)
+    monkeypatch.setattr(peer_java, "java", lambda: None)
     monkeypatch.setattr(latency, "BROKER_WARM_S", 0.3)
     monkeypatch.setattr(latency, "BURST_RECORDS", 5_000)
     result = latency.measure((2_000,), 0.5, 1, 0.3)
@@ -117,6 +141,45 @@ def test_latency_measures_every_contender_and_loses_nothing(monkeypatch: pytest.
         assert 0 < result[f"{prefix}cores"] < 4
     assert result["overload"]["lag_records"] > 0
     fit_to_print("latency", result, latency.show)
+
+
+def test_the_ways_of_the_slowest_payments_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a second of 500 payments a second: each of the slowest ten is found in a fetch and a batch."""
+    monkeypatch.setattr(latency, "WARM_S", 0.3)
+    monkeypatch.setattr(latency, "BROKER_WARM_S", 0.3)
+    result = latency.measure((500,), 0.5, 1, 0.3, slowest=10)
+    assert latency.good(result)
+    parts = result["parts_ms"]
+    assert all(part["slowest"] >= 0 and part["all"] >= 0 for part in parts.values()), parts
+    mean_ms = sum(result["slowest_ms"]) / 10
+    assert sum(part["slowest"] for part in parts.values()) == pytest.approx(mean_ms, abs=0.2)
+    assert sum(moment["payments"] for moment in result["moments"]) == 10
+    fit_to_print("latency-slowest", result, latency.show)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not peer_quix.built(), reason="`assay bench throughput --quix` builds its environment")
+def test_quix_streams_does_the_same_work(kafka_bootstrap: str) -> None:
+    """It scores what the others score: 3,000 payments, each a score of this graph in the lean form."""
+    with place(kafka_bootstrap) as stream:
+        asyncio.run(throughput.fill(stream, 3_000))
+        source, out = stream.prefix + TRANSACTIONS.name, f"{stream.prefix}bench-limit"
+        command = peer_quix.scoring(stream.bootstrap, source, out, 3_000)
+        assert throughput.printed(command, **peer_quix.environment()) > 0
+        scores = [json.loads(record.value) for record in asyncio.run(stream.read("bench-limit"))]
+    assert len({score["transaction_id"] for score in scores}) == len(scores) == 3_000
+    assert set(scores[0]) == set(LeanScore.__struct_fields__)
+    assert all(0 < score["probability"] < 1 and score["reconstruction_error"] >= 0 for score in scores)
+
+
+def test_a_million_payments_cost_what_their_seconds_cost() -> None:
+    """10 us a record are 10 s a million, of the 3,600 that the price is for; without a price nothing is said of it."""
+    assert throughput.costs([9.0, 10.0, 30.0], 0.36) == {
+        "cpu_us_per_record": 10.0,
+        "core_hour_price": 0.36,
+        "cost_per_million": 0.001,
+    }
+    assert throughput.costs([10.0], 0.0) == {"cpu_us_per_record": 10.0}
 
 
 def test_scale_measures_a_point(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +288,7 @@ def test_entities_are_measured_beside_kafka_streams() -> None:
     for row in result["rows"]:
         assert row["records_per_s"] > 0
         assert row["p99_ms"] > 0
-        if peer_streams.java() is not None:
+        if peer_java.java() is not None:
             assert row["streams_records_per_s"] > 0
             assert row["streams_p99_ms"] > 0
     assert result["rows"][0]["entities_cpu_us"] == 0 < result["rows"][1]["entities_cpu_us"]

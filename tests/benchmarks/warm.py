@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from tests.benchmarks.latency import Loads, of_limit, prepare
 from tests.benchmarks.place import broker, place
 
-BROKER_WARM_S = 240.0
 RATE = 20_000
 
 

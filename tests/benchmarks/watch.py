@@ -36,6 +36,8 @@ class Seen:
     due_us: "array[int]" = field(default_factory=lambda: array("q"))
     seen_us: "array[int]" = field(default_factory=lambda: array("q"))
     numbers: "array[int]" = field(default_factory=lambda: array("q"))
+    partitions: "array[int]" = field(default_factory=lambda: array("q"))
+    offsets: "array[int]" = field(default_factory=lambda: array("q"))
 
     def latencies_ms(self, from_us: int = 0) -> NDArray[np.float64]:
         """From due to seen, of what was due at `from_us` or later."""
@@ -85,6 +87,8 @@ class Watch:
                 seen.due_us.append(int(name[:ID_DIGITS]))
                 seen.numbers.append(int(name[ID_DIGITS + 1 :]))
                 seen.seen_us.append(now_us)
+                seen.partitions.append(record.partition())
+                seen.offsets.append(record.offset())
 
     def close(self) -> None:
         """Read no more."""

@@ -2,7 +2,7 @@
  "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
  "verificationMaterial": {
   "publicKey": {
-   "hint": "3d2727937066141b8407727c2f2179176a7feb50e133a414ae135db7bc8be701"
+   "hint": "0dde66f6cf496dcb7afb77c0348405b4a80e24e065187973037fd05f7c110783"
   },
   "tlogEntries": []
  },
@@ -11,7 +11,7 @@
   "payloadType": "application/vnd.in-toto+json",
   "signatures": [
    {
-    "sig": "MEUCIFp6NVQJWN5KJ0fogfi/v70sodZFCmbxSsa3z8YKvgkzAiEAwYRMJZsurccacfTfOuma91MT/ENBtbfZ6/ENeV8/iIw=",
+    "sig": "MEUCIQDPfJeRypdbmomAfF75tBYw2JM//O3c5Yusv+kxv+i0GAIgXGODdf+WLqI5okfZJKlV5CwZH7Z+de39IihscrsIppA=",
     "keyid": ""
    }
   ]

@@ -15,7 +15,7 @@ def credit_metrics(
 ) -> dict[str, float]:
     """Every figure by name. Declined: at or above the probability threshold; referred: of the others, by the anomaly.
 
-    error_unit: what the reconstruction error is, a mean squared error or mean nats a feature.
+    error_unit: what the reconstruction error is, a mean squared error or nats.
     """
     probability, error = scores.probability, scores.reconstruction_error
     declined = probability >= np.float32(thresholds.probability)

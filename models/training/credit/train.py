@@ -74,7 +74,11 @@ WIDE_CLASSIFIER = ClassifierSettings(
 """Every input, encoded and standardised."""
 
 CREDIT_VAE = VaeSettings(epochs=40, batch_rows=256)
-CREDIT_VAES = {"reference": CREDIT_VAE, "mixed": replace(MIXED, epochs=40, batch_rows=256)}
+CREDIT_VAES = {
+    "reference": CREDIT_VAE,
+    "rarity": replace(CREDIT_VAE, score="rarity"),
+    "mixed": replace(MIXED, epochs=40, batch_rows=256),
+}
 
 
 PUBLIC_CARD = ModelCard(
@@ -125,7 +129,7 @@ class CreditSettings:
 _SETTINGS = TypeAdapter(CreditSettings)
 
 Network = Literal["reference", "wide"]
-Autoencoder = Literal["reference", "mixed"]
+Autoencoder = Literal["reference", "rarity", "mixed"]
 
 
 def sized(settings: ClassifierSettings, rows: int) -> ClassifierSettings:
@@ -182,9 +186,7 @@ def train_credit(
         training=_run(
             settings, f"{source.words} {refused:,} applications were refused by the feature spec.", data, cuts
         ),
-        metrics=credit_metrics(
-            cuts.test.is_fraud, on_test, thresholds, "mse" if model.vae.likelihood is None else "nats"
-        )
+        metrics=credit_metrics(cuts.test.is_fraud, on_test, thresholds, "nats" if model.vae.in_nats else "mse")
         | {LOGISTIC: logistic_precision(cuts.train, cuts.test, embedded=settings.spec.embedded)},
         files={},
     )

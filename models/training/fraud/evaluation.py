@@ -28,7 +28,7 @@ ErrorUnit = Literal["mse", "nats"]
 
 
 def error_unit(figures: Mapping[str, float]) -> ErrorUnit:
-    """What the reconstruction error of a bundle with these figures is: a mean squared error, or mean nats a feature."""
+    """What the reconstruction error of a bundle with these figures is: a mean squared error, or nats."""
     return "nats" if "reconstruction_nats_legitimate" in figures else "mse"
 
 

@@ -10,19 +10,19 @@ from models.networks.vae import REFERENCE
 from models.training.calibration import Method
 from models.training.data import Cuts
 from models.training.fit_classifier import Preset, preset
-from models.training.fit_vae import MIXED, VaeSettings
+from models.training.fit_vae import MIXED, RARITY, VaeSettings
 from models.training.fraud.augmentation import AugmentationSettings
 from models.training.fraud.train import FraudSettings, with_epochs
 from models.training.thresholds import parse_objective
 
-VAES = {"reference": VaeSettings(shape=REFERENCE), "mixed": MIXED}
+VAES = {"reference": VaeSettings(shape=REFERENCE), "rarity": RARITY, "mixed": MIXED}
 
 
 class Names(NamedTuple):
     """Requested by name."""
 
     classifier: Preset
-    vae: Literal["reference", "mixed"]
+    vae: Literal["reference", "rarity", "mixed"]
     calibration: Method
     objective: str
 

@@ -286,7 +286,7 @@ def _metrics(
 ) -> dict[str, float]:
     """The bundle's figures, and the one that it is held against."""
     logistic = logistic_precision(cuts.train, cuts.test, model.inputs.chosen.tolist(), settings.spec.embedded)
-    unit: ErrorUnit = "mse" if model.vae.likelihood is None else "nats"
+    unit: ErrorUnit = "nats" if model.vae.in_nats else "mse"
     return evaluate(cuts.test, on_test, thresholds, error=unit) | {LOGISTIC: logistic}
 
 

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.generation.marginals import Marginal, fit_marginals, from_uniform, to_uniform
+from models.networks.encoding import Values, present
 from models.networks.gan import Generator
 from models.training.generator.fit_gan import GanSettings, draw_levels, fit_gan
 from models.training.progress import Progress
@@ -69,22 +70,31 @@ def _meaning(feature: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Synthesis:
-    """A fitted source of rows, float32[n, F] in the spec's order and units."""
+    """A fitted source of rows, float32[n, F] in the spec's order and units.
+
+    free: columns that are drawn as levels of their `marginals`. values: the codes of each column that is drawn as one of them.
+    """
 
     features: int
     free: NDArray[np.int64]
+    values: Values
     derived: tuple[Night | Mean, ...]
     marginals: Sequence[Marginal]
     generator: Generator
 
     def draw(self, count: int, seed: int) -> NDArray[np.float32]:
         """`count` new rows; the same seed draws the same."""
-        return self.complete(from_uniform(self.marginals, draw_levels(self.generator, count, seed)))
+        drawn = draw_levels(self.generator, count, seed)
+        rows = np.zeros((count, self.features), np.float32)
+        rows[:, self.free] = from_uniform(self.marginals, drawn[:, : len(self.free)])
+        first = len(self.free)
+        for column, codes in self.values.items():
+            rows[:, column] = drawn[:, first : first + len(codes)] @ np.array(codes, np.float32)
+            first += len(codes)
+        return self.complete(rows)
 
-    def complete(self, free: NDArray[np.float32]) -> NDArray[np.float32]:
-        """All columns from the free ones, float32[n, len(self.free)]."""
-        rows = np.zeros((len(free), self.features), np.float32)
-        rows[:, self.free] = free
+    def complete(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """float32[n, F] with the columns that follow from others."""
         for derived in self.derived:
             if isinstance(derived, Night):
                 rows[:, derived.column] = rows[:, derived.hour] < NIGHT_ENDS_HOUR
@@ -107,7 +117,12 @@ def fit_synthesis(
 ) -> Synthesis:
     """Learn to draw rows like float32[n, F], in the spec's order. Raises ValueError's kinds where there are too few."""
     derived = derived_columns(spec)
-    free = np.setdiff1d(np.arange(rows.shape[1]), [d.column for d in derived])
+    values = present(rows, spec.embedded)
+    free = np.setdiff1d(np.arange(rows.shape[1]), [*(d.column for d in derived), *values])
     marginals = fit_marginals(rows[:, free])
     levels = to_uniform(marginals, rows[:, free], np.random.default_rng([seed, 1]))
-    return Synthesis(rows.shape[1], free, derived, marginals, fit_gan(levels, settings, seed, device, progress))
+    flags = [rows[:, [column]] == np.array(codes, np.float32) for column, codes in values.items()]
+    learnt = np.concatenate([levels, *flags], axis=1).astype(np.float32)
+    sizes = tuple(len(codes) for codes in values.values())
+    generator = fit_gan(learnt, settings, seed, device, progress, sizes)
+    return Synthesis(rows.shape[1], free, values, derived, marginals, generator)

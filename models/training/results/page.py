@@ -26,7 +26,7 @@ def results_page(
     """The page, in Markdown. What was measured beside: the handbook's payments, weeks of fresh ones, the GAN's uses."""
     run, metrics, thresholds = manifest.training, manifest.metrics, manifest.thresholds
     unit = error_unit(metrics)
-    error = "MSE" if unit == "mse" else "nats a feature"
+    error = "MSE" if unit == "mse" else "error in nats"
     lines = [
         "# Results",
         "",

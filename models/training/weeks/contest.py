@@ -12,6 +12,7 @@ from models.networks.classifier import Network
 from models.networks.encoding import ClassifierInputs, fit_encoding, fit_standardisation
 from models.networks.fused import Calibration
 from models.networks.logit import Logit
+from models.networks.vae import Vae
 from models.training.baselines import (
     BOOK_XGBOOST,
     ECOD,
@@ -33,7 +34,7 @@ from models.training.fit_classifier import (
     preset,
 )
 from models.training.fit_trees import TreeSettings, fit_trees
-from models.training.fit_vae import MIXED, VaeSettings, fit_vae, reconstruction_errors
+from models.training.fit_vae import MIXED, RARITY, ROWS, VaeSettings, fit_vae
 from models.training.fraud.feature_choice import choose_features
 from models.training.handbook.windows import Window
 from models.training.progress import silent
@@ -44,6 +45,8 @@ MEMBERS, MEMBERS_AVERAGED = "ensemble", "ensemble, averaged weights"
 REFERENCE, LOGISTIC_8 = "reference network 8-10-1", "logistic regression, the same 8"
 BLEND = "ensemble and trees"
 AUTOENCODER, MIXED_AUTOENCODER = f"autoencoder{UNSUPERVISED}", f"autoencoder, mixed likelihoods{UNSUPERVISED}"
+RARITY_AUTOENCODER = f"autoencoder, rarity{UNSUPERVISED}"
+AUTOENCODERS = (AUTOENCODER, RARITY_AUTOENCODER, MIXED_AUTOENCODER)
 
 Score = NDArray[np.float32]
 
@@ -70,6 +73,21 @@ class Week:
     def ensemble(self) -> Network:
         """Fitted once, for itself and the blend."""
         return self.network(self.inputs, ENSEMBLE)
+
+    @cached_property
+    def autoencoder(self) -> Vae:
+        """The reference, with the scale of rarity."""
+        return self._fitted(RARITY)
+
+    @cached_property
+    def mixed(self) -> Vae:
+        """The autoencoder with mixed likelihoods."""
+        return self._fitted(MIXED)
+
+    def _fitted(self, settings: VaeSettings) -> Vae:
+        train, held_out = self.part.train.legitimate, self.part.week_before.legitimate
+        device = deterministic_torch(self.seed)
+        return fit_vae(fit_encoding(train), train, held_out, settings, device, silent)
 
     def network(self, inputs: ClassifierInputs, settings: ClassifierSettings) -> Network:
         """A fit from its seed alone, whatever was fitted before it."""
@@ -110,18 +128,15 @@ def _blend(week: Week) -> Score:
 
 
 def _autoencoder(week: Week, settings: VaeSettings) -> Score:
-    part, device = week.part, deterministic_torch(week.seed)
-    encode = week.inputs.encode
-    vae = fit_vae(
-        fit_encoding(part.train.legitimate),
-        part.train.legitimate,
-        part.week_before.legitimate,
-        settings,
-        device,
-        silent,
-    )
-    errors: Score = reconstruction_errors(vae, encode(torch.from_numpy(part.test.features))).numpy()
-    return errors
+    """The plain score and rarity are of one fit."""
+    vae = week.mixed if settings.likelihood == "mixed" else week.autoencoder
+    scores = []
+    with torch.no_grad():
+        for rows in week.inputs.encode(torch.from_numpy(week.part.test.features)).split(ROWS):
+            error, judged = vae.errors(rows)
+            scores.append(error if settings.score == "rarity" else judged.mean(dim=1))
+    found: Score = torch.cat(scores).numpy()
+    return found
 
 
 def _unsupervised(week: Week, name: str) -> Score:
@@ -138,6 +153,7 @@ CONTESTANTS: Mapping[str, Callable[[Week], Score]] = {
     REFERENCE: _reference,
     LOGISTIC_8: lambda week: week.baseline(LOGISTIC, week.chosen),
     AUTOENCODER: partial(_autoencoder, settings=VaeSettings()),
+    RARITY_AUTOENCODER: partial(_autoencoder, settings=RARITY),
     MIXED_AUTOENCODER: partial(_autoencoder, settings=MIXED),
     ISOLATION_FOREST: partial(_unsupervised, name=ISOLATION_FOREST),
     ECOD: partial(_unsupervised, name=ECOD),

@@ -18,19 +18,33 @@ def bench() -> None:
     """Benchmarks, run from a source checkout; --record keeps a result in docs/benchmarks.jsonl and makes docs/*.md of it."""
 
 
+@app.command(name="all", context_settings=PASSED_ON, epilog="Example: assay bench all --estimate")
+def every(context: typer.Context) -> None:
+    """Every benchmark of this machine, one after another and recorded, as `make bench` does; or those that are named.
+
+    With --estimate: only how long each would take.
+    """
+    _run("every", context.args)
+
+
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench throughput --json")
 def throughput(context: typer.Context) -> None:
     """Records a second against a lean baseline loop and a Faust peer, side by side. Options go to the benchmark (--json).
 
     With --attributes 30: against itself on the same payments with 30 attributes, each read by its model. With --cards 250000:
-    against itself with so many cards known in each partition, and snapshots; throughput, latency and memory.
+    against itself with so many cards known in each partition, and snapshots; throughput, latency and memory. With --quix:
+    an environment for Quix Streams is made, if there is none; with one, it is a peer. With --core-hour-price 0.05: what a
+    million payments cost.
     """
     _run("throughput", context.args)
 
 
 @app.command(context_settings=PASSED_ON, epilog="Example: assay bench latency --rate 20000 --seconds 10 --json")
 def latency(context: typer.Context) -> None:
-    """From due to committed score at steady rates and in overload, beside a baseline. Options go to the benchmark (--rate)."""
+    """From due to committed score at steady rates and in overload, beside a baseline. Options go to the benchmark (--rate).
+
+    With --slowest 100: where the slowest hundred payments of one run at one rate were, part by part of their way.
+    """
     _run("latency", context.args)
 
 

@@ -12,7 +12,7 @@ from models.installation import DEPLOY, lacking
 from services.cli import reading
 from services.cli.bundles.bundle import faults_of
 from services.cli.files import needing_files
-from services.cli.training import train_view
+from services.cli.training import card, train_view
 from services.errors import AssayError
 
 if TYPE_CHECKING:
@@ -67,10 +67,11 @@ Classifier = Annotated[
     ),
 ]
 Vae = Annotated[
-    Literal["reference", "mixed"],
+    Literal["reference", "rarity", "mixed"],
     typer.Option(
-        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, squared errors. mixed: the same with a likelihood of each "
-        "feature's kind, where frauds show in categories."
+        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, squared errors. rarity: the same, each feature's error by how "
+        "rarely legitimate payments have one as large. mixed: with a likelihood of each feature's kind, where frauds show in "
+        "categories."
     ),
 ]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
@@ -85,8 +86,6 @@ Gan = Annotated[bool, typer.Option(help="Try synthetic frauds; they ship only if
 Described = Annotated[
     str | None, typer.Option("--described-as", help="The data of --data in words, for manifest and report.")
 ]
-Owner = Annotated[str | None, typer.Option(help="Who answers for the bundle.")]
-Licence = Annotated[str | None, typer.Option(help="Of the bundle.")]
 Accepted = Annotated[
     list[str] | None,
     typer.Option(
@@ -163,8 +162,9 @@ def fraud(
     compared: Compared = True,
     gan: Gan = True,
     described: Described = None,
-    owner: Owner = None,
-    licence: Licence = None,
+    owner: card.Owner = None,
+    licence: card.Licence = None,
+    permitted_use: card.PermittedUse = None,
     version: Version = 1,
     name: LineName = None,
     accept: Accepted = None,
@@ -196,7 +196,7 @@ def fraud(
         cuts=requests.cuts_of(train_days, validation_days, delay_days, test_days),
         epochs=epochs,
         numbers=dict(
-            _card(data, owner, licence),
+            _card(data, owner, licence, permitted_use),
             source=own,
             seed=seed,
             days=days,
@@ -282,11 +282,8 @@ def _history(
     return replace(history, source=f"{source} {history.source}") if source else history
 
 
-def _card(data: Path | None, owner: str | None, licence: str | None) -> dict[str, Any]:
-    """The bundle's owner and licence, where given."""
+def _card(data: Path | None, *words: str | None) -> dict[str, Any]:
+    """The bundle's owner, licence and permitted use, where one is given."""
     from models.training.fraud.train import OWN_CARD, SIMULATED_CARD
 
-    if owner is None and licence is None:
-        return {}
-    card = OWN_CARD if data else SIMULATED_CARD
-    return {"card": replace(card, owner=owner or card.owner, licence=licence or card.licence)}
+    return {"card": card.told(OWN_CARD if data else SIMULATED_CARD, *words)} if any(words) else {}

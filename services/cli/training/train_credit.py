@@ -1,6 +1,5 @@
 """`assay train credit`: train the credit bundle."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,14 +10,13 @@ from services.cli import reading
 from services.cli.bundles.bundle import faults_of
 from services.cli.files import needing_files
 from services.cli.output import print_json, results
-from services.cli.training import train_view
+from services.cli.training import card, train_view
 from services.cli.training.train import Accepted, needing_trainer
 from services.errors import AssayError
 
 if TYPE_CHECKING:
     from models.files.applications import Applications
     from models.files.options import ReadOptions
-    from models.training.credit.train import CreditSource
     from schemas.feature_spec import FeatureSpec
 
 EXAMPLE = "Example: assay train credit --data applications.csv --label default --features spec.yaml --out bundle"
@@ -43,8 +41,11 @@ Classifier = Annotated[
     typer.Option(help="reference: 8 inputs -> 10 -> 1. wide: any inputs -> 64 -> 32 -> 1."),
 ]
 Vae = Annotated[
-    Literal["reference", "mixed"],
-    typer.Option(help="reference: squared errors. mixed: a likelihood of each input's kind, categories among them."),
+    Literal["reference", "rarity", "mixed"],
+    typer.Option(
+        help="reference: squared errors. rarity: each input's error by how rarely those who repaid have one as large. "
+        "mixed: a likelihood of each input's kind, categories among them."
+    ),
 ]
 Objective = Annotated[
     str, typer.Option(help="From where on to decline: cost:FN=A,FP=B, precision:FLOOR or budget:SHARE.")
@@ -80,8 +81,9 @@ def credit(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the data, at most, for each network.")] = None,
     version: Annotated[int, typer.Option(min=1, help="Version of the bundle; grows with each release.")] = 1,
     source: Annotated[str | None, typer.Option(help="The data in words, with their licence, for the manifest.")] = None,
-    owner: Annotated[str | None, typer.Option(help="Who answers for the bundle.")] = None,
-    licence: Annotated[str | None, typer.Option(help="Of the bundle.")] = None,
+    owner: card.Owner = None,
+    licence: card.Licence = None,
+    permitted_use: card.PermittedUse = None,
     accept: Accepted = None,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as one line of JSON, nothing else.")] = False,
 ) -> None:
@@ -93,7 +95,14 @@ def credit(
     from models.features.spec_file import load_spec
 
     with needing_trainer():
-        from models.training.credit.train import CreditSettings, network, train_credit
+        from models.training.credit.train import (
+            OWN_CARD,
+            PUBLIC_CARD,
+            CreditSettings,
+            CreditSource,
+            network,
+            train_credit,
+        )
         from models.training.thresholds import parse_objective
     spec = load_spec(features, may_learn=True)
     options = reading.options(
@@ -113,7 +122,8 @@ def credit(
         accepted=faults_of(accept),
     )
     with train_view.bars(quiet=json) as shown:
-        about = _source(source or in_words, owner, licence, own=data is not None)
+        answers = card.told(OWN_CARD if data else PUBLIC_CARD, owner, licence, permitted_use)
+        about = CreditSource(source or in_words, answers, SIMULATED_FROM_MS)
         manifest = train_credit(settings, applications, about, out, train_view.reporter(shown))
     train_view.show(manifest, out, json)
 
@@ -144,14 +154,6 @@ def _applications(
 
     batch = drawn(SIMULATED, seed=1, start_ms=SIMULATED_FROM_MS)
     return Applications(batch.rows(), batch.defaulted), "Simulated applications: the project's own generator."
-
-
-def _source(words: str, owner: str | None, licence: str | None, *, own: bool) -> "CreditSource":
-    from models.training.credit.train import OWN_CARD, PUBLIC_CARD, CreditSource
-
-    card = OWN_CARD if own else PUBLIC_CARD
-    card = replace(card, owner=owner or card.owner, licence=licence or card.licence)
-    return CreditSource(words, card, SIMULATED_FROM_MS)
 
 
 def _show_choice(spec: "FeatureSpec", applications: "Applications", count: int, seed: int, json: bool) -> None:

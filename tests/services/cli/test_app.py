@@ -38,6 +38,7 @@ COMMANDS = [
     ["dataset", "build"],
     ["monitor", "run"],
     ["monitor", "show"],
+    ["bench", "all"],
     ["bench", "throughput"],
     ["bench", "features"],
     ["bench", "reasons"],

@@ -42,9 +42,10 @@ def reference() -> Reference:
 def version_of(path: Path, version: int, manifest: Manifest | None = None, *, of_everyone: bool = True) -> Bundle:
     """Write version `version` to `path`, signed with the tests' key; what was written.
 
-    manifest: this one in place of the committed bundle's. of_everyone: else with the committed bundle's own reference.
+    manifest: this one in place of the committed bundle's. of_everyone: else the reference does not
+    say of whom it is, as in earlier versions.
     """
-    old, known = committed(), reference() if of_everyone else committed().reference
+    old, known = committed(), reference().model_copy(update={"of_everyone": of_everyone or None})
     manifest = (manifest or old.manifest).model_copy(update={"version": version})
     named = zip(known.features, manifest.feature_spec.names, strict=True)
     features = tuple(histogram.model_copy(update={"name": name}) for histogram, name in named)

@@ -51,7 +51,13 @@ def test_a_file_trains_a_bundle_and_the_same_seed_the_same_one(
     payments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Reference network, isotonic calibration, least cost: recorded, cut by the dates, byte for byte the same again."""
-    chosen = ["--classifier=reference", "--calibration=isotonic", "--objective=cost:FN=50,FP=1", "--seed=3"]
+    chosen = [
+        "--classifier=reference",
+        "--calibration=isotonic",
+        "--objective=cost:FN=50,FP=1",
+        "--seed=3",
+        "--permitted-use=Tests.",
+    ]
     assert train(monkeypatch, payments, tmp_path / "one", *chosen) == 0
     manifest = json.loads(capsys.readouterr().out)
     assert train(monkeypatch, payments, tmp_path / "two", *chosen) == 0
@@ -63,6 +69,7 @@ def test_a_file_trains_a_bundle_and_the_same_seed_the_same_one(
     days = [group["name"] for group in manifest["evaluation"]["by_day"]]
     assert days == ["2026-01-22", "2026-01-23", "2026-01-24", "2026-01-25"]
     assert bundle.manifest.owner == "The user who trained it on their own payments"
+    assert bundle.manifest.permitted_use == "Tests."
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,10 @@
-import ai.onnxruntime.OnnxTensor;
-import ai.onnxruntime.OrtEnvironment;
-import ai.onnxruntime.OrtException;
-import ai.onnxruntime.OrtSession;
-import ai.onnxruntime.TensorInfo;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.util.Arrays;
-import java.util.Map;
 import java.util.Properties;
 import java.util.UUID;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.common.header.Header;
@@ -39,32 +30,25 @@ import org.apache.kafka.streams.state.Stores;
  * <p>ENTITY: the fields that name it, joined by +. For each one the payments are repartitioned by it, its count and sum are kept in
  * a store with a changelog, and both go on in a header; behind the last one the payments are repartitioned by card and scored.
  */
-public final class Peer {
+public final class Streams {
+  private static final int ENTITIES_MAX = 8;
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final Map<String, double[]> CARDS = new ConcurrentHashMap<>();
   private static final AtomicLong done = new AtomicLong();
   private static volatile long startedNs;
 
   public static void main(String[] arguments) throws Exception {
-    OrtSession.SessionOptions options = new OrtSession.SessionOptions();
-    options.setIntraOpNumThreads(1);
-    options.setInterOpNumThreads(1);
-    options.addConfigEntry("session.intra_op.allow_spinning", "0");
-    OrtEnvironment environment = OrtEnvironment.getEnvironment();
-    OrtSession session = environment.createSession(arguments[3], options);
-    TensorInfo entry = (TensorInfo) session.getInputInfo().get("features").getInfo();
-    int width = (int) entry.getShape()[1];
+    Scoring scoring = new Scoring(arguments[3]);
     long count = Long.parseLong(arguments[5]);
 
     StreamsBuilder builder = new StreamsBuilder();
     KStream<byte[], byte[]> payments = builder.stream(arguments[1]);
     if (arguments.length < 7) {
       payments
-          .mapValues(value -> scored(environment, session, width, value, new RecordHeaders(), count))
+          .mapValues(value -> scored(scoring, value, new RecordHeaders(), count))
           .to(arguments[2]);
     } else {
       chained(builder, payments, arguments[6].split(","))
-          .<byte[], byte[]>process(() -> new Scoring(environment, session, width, count))
+          .<byte[], byte[]>process(() -> new Scored(scoring, count))
           .to(arguments[2]);
     }
 
@@ -151,17 +135,13 @@ public final class Peer {
   }
 
   /** The last step, behind the entities. */
-  private static final class Scoring implements Processor<byte[], byte[], byte[], byte[]> {
-    private final OrtEnvironment environment;
-    private final OrtSession session;
-    private final int width;
+  private static final class Scored implements Processor<byte[], byte[], byte[], byte[]> {
+    private final Scoring scoring;
     private final long count;
     private ProcessorContext<byte[], byte[]> context;
 
-    Scoring(OrtEnvironment environment, OrtSession session, int width, long count) {
-      this.environment = environment;
-      this.session = session;
-      this.width = width;
+    Scored(Scoring scoring, long count) {
+      this.scoring = scoring;
       this.count = count;
     }
 
@@ -172,56 +152,28 @@ public final class Peer {
 
     @Override
     public void process(Record<byte[], byte[]> record) {
-      byte[] score = scored(environment, session, width, record.value(), record.headers(), count);
+      byte[] score = scored(scoring, record.value(), record.headers(), count);
       context.forward(record.withValue(score).withHeaders(new RecordHeaders()));
     }
   }
 
-  /** One payment: parsed, the lean contenders' features of its card, the graph, the score as JSON. */
-  private static byte[] scored(
-      OrtEnvironment environment, OrtSession session, int width, byte[] value, Headers known, long count) {
-    try {
-      if (startedNs == 0) {
-        startedNs = System.nanoTime();
-      }
-      JsonNode payment = JSON.readTree(value);
-      double amount = payment.get("amount").doubleValue();
-      String card = payment.get("card_id").textValue();
-      double[] seen = CARDS.computeIfAbsent(card, key -> new double[2]);
-      float[] row = new float[width];
-      Arrays.fill(row, 0.5f);
-      seen[0] += 1;
-      seen[1] += amount;
-      row[0] = (float) amount;
-      row[1] = (float) seen[0];
-      row[2] = (float) (seen[1] / seen[0]);
-      int column = 3;
-      for (Header header : known.headers("values")) {
-        row[column++] = ByteBuffer.wrap(header.value()).getFloat(0);
-        row[column++] = ByteBuffer.wrap(header.value()).getFloat(4);
-      }
-      ObjectNode score = JSON.createObjectNode();
-      try (OnnxTensor features = OnnxTensor.createTensor(environment, new float[][] {row});
-          OrtSession.Result result = session.run(Map.of("features", features))) {
-        float probability = ((float[]) result.get("probability").orElseThrow().getValue())[0];
-        float error = ((float[]) result.get("reconstruction_error").orElseThrow().getValue())[0];
-        score.set("transaction_id", payment.get("transaction_id"));
-        score.set("event_time_ms", payment.get("event_time_ms"));
-        score.put("card_id", card);
-        score.put("probability", probability);
-        score.put("reconstruction_error", error);
-        score.put("alert", probability > 0.5);
-        score.put("model", "m1");
-      }
-      byte[] written = JSON.writeValueAsBytes(score);
-      if (done.incrementAndGet() == count) {
-        System.out.println(count / ((System.nanoTime() - startedNs) / 1e9));
-        System.out.flush();
-        Runtime.getRuntime().halt(0); // nothing of it is worth a clean end
-      }
-      return written;
-    } catch (java.io.IOException | OrtException error) {
-      throw new IllegalStateException(error);
+  /** One payment, with what the entities' headers say; the last one says how long all took. */
+  private static byte[] scored(Scoring scoring, byte[] value, Headers known, long count) {
+    if (startedNs == 0) {
+      startedNs = System.nanoTime();
     }
+    ByteBuffer values = ByteBuffer.allocate(8 * ENTITIES_MAX);
+    for (Header header : known.headers("values")) {
+      values.put(header.value());
+    }
+    float[] further = new float[values.flip().remaining() / Float.BYTES];
+    values.asFloatBuffer().get(further);
+    byte[] written = scoring.scored(value, further);
+    if (done.incrementAndGet() == count) {
+      System.out.println(count / ((System.nanoTime() - startedNs) / 1e9));
+      System.out.flush();
+      Runtime.getRuntime().halt(0); // nothing of it is worth a clean end
+    }
+    return written;
   }
 }

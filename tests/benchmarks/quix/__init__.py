@@ -1,0 +1,1 @@
+"""The program of the peer Quix Streams."""
