@@ -199,7 +199,7 @@ def warm() -> None:
 def _write(  # type: ignore[no-untyped-def]
     out, at, limit, start, keys, key_ends, values, value_ends, first, second, head, middle, tail
 ):
-    """Write records from `start` on, at `at` of `out`, until one would end beyond `limit`; how many, and where they end."""
+    """Write records from `start` on, at `at` of `out`, until one would end at `limit` or beyond; how many, and where they end."""
     rows = len(value_ends)
     row = start
     while row < rows:
@@ -223,7 +223,7 @@ def _write(  # type: ignore[no-untyped-def]
             + second_digits
             + len(tail)
         )
-        if offset > 0 and at + _varint_bytes(length) + length > limit:
+        if offset > 0 and at + _varint_bytes(length) + length >= limit:  # as the library's compiled builder has it
             break
         at = _put_varint(out, at, length)
         out[at] = out[at + 1] = 0

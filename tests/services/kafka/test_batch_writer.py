@@ -81,6 +81,19 @@ async def test_the_bytes_are_the_librarys(options: dict[str, Any], monkeypatch: 
     check()
 
 
+async def test_a_record_that_would_fill_a_batch_begins_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every size around that of four records, which are of one length."""
+    monkeypatch.setattr(batch_writer, "ROWS_MIN", 1)
+    write = Write("t", [b"k"] * 9, [b"v" * 40] * 9, numbered([(1, 2)] * 9))
+    (whole,) = delivery._pack(producer(**TRANSACTIONS), write)
+    record_bytes = (whole.size() - batch_writer.RECORDS_AT) // 9
+    assert batch_writer.RECORDS_AT + 9 * record_bytes == whole.size()
+    four_bytes = batch_writer.RECORDS_AT + 4 * record_bytes
+    for size in range(four_bytes - 2, four_bytes + 3):
+        fast, slow = both_ways(write, monkeypatch, max_batch_size=size, **TRANSACTIONS)
+        assert fast == slow, size
+
+
 async def test_lengths_around_each_step_of_a_varint_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """63 and 64, 8,191 and 8,192, and records enough that their own numbers take three bytes."""
     monkeypatch.setattr(batch_writer, "ROWS_MIN", 1)
