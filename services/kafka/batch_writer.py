@@ -199,7 +199,7 @@ def warm() -> None:
 def _write(  # type: ignore[no-untyped-def]
     out, at, limit, start, keys, key_ends, values, value_ends, first, second, head, middle, tail
 ):
-    """Write records from `start` on, at `at` of `out`, until one would end at `limit` or beyond; how many, and where they end."""
+    """Write records from `start` on at `at` of `out`, until one would end at `limit` or beyond; how many, where they end."""
     rows = len(value_ends)
     row = start
     while row < rows:
