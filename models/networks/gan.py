@@ -4,6 +4,7 @@ Goodfellow et al., "Generative Adversarial Nets", 2014. Categories by a softmax 
 Reparameterization with Gumbel-Softmax", 2017.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -63,19 +64,16 @@ class Generator(nn.Module):
 
         A category's flags are nearly one 1 among 0s, and differentiable.
         """
-        numbers, *logits = self.parts(noise)
-        noises = gumbel.split(self.sizes[1:], dim=1)
-        drawn = [torch.softmax((a + b) / TEMPERATURE, dim=1) for a, b in zip(logits, noises, strict=True)]
-        return torch.cat([numbers, *drawn], dim=1)
+        return self._rows(noise, gumbel, lambda sums: torch.softmax(sums / TEMPERATURE, dim=1))
 
     def draw(self, noise: Tensor, gumbel: Tensor) -> Tensor:
         """The same with one value of each category: its flag is 1, the others are 0."""
+        return self._rows(noise, gumbel, lambda sums: functional.one_hot(sums.argmax(dim=1), sums.shape[1]).float())
+
+    def _rows(self, noise: Tensor, gumbel: Tensor, flags: Callable[[Tensor], Tensor]) -> Tensor:
         numbers, *logits = self.parts(noise)
         noises = gumbel.split(self.sizes[1:], dim=1)
-        drawn = [
-            functional.one_hot((a + b).argmax(dim=1), a.shape[1]).float() for a, b in zip(logits, noises, strict=True)
-        ]
-        return torch.cat([numbers, *drawn], dim=1)
+        return torch.cat([numbers, *(flags(a + b) for a, b in zip(logits, noises, strict=True))], dim=1)
 
 
 def gumbel_noise(rows: int, flags: int, random: torch.Generator | None = None, device: str = "cpu") -> Tensor:

@@ -1,8 +1,8 @@
 """More partitions for existing topics, where a person asks for them: Kafka cannot take them away again."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aiokafka import TopicPartition
 from aiokafka.admin import NewPartitions
@@ -11,7 +11,7 @@ from aiokafka.errors import BrokerResponseError, KafkaError
 from schemas.topics import APPLICATIONS, ENTITY_EVENTS, ENTITY_FEATURES, EVENTS, TRANSACTIONS, Topic
 from services.kafka.client import admin, reader, retry_transient
 from services.kafka.preflight import why_unreachable
-from services.kafka.topics_admin import POLL_INTERVAL_S, VISIBLE_TIMEOUT_S, TopicError, describe_topics, partitions
+from services.kafka.topics_admin import TopicError, describe_topics, have_partitions, partitions, wait_until_visible
 from services.settings.kafka import KafkaSettings, TopicSettings
 
 INPUTS = (TRANSACTIONS, APPLICATIONS, EVENTS, ENTITY_EVENTS, ENTITY_FEATURES)
@@ -79,7 +79,8 @@ async def add_partitions(kafka: KafkaSettings, topics: TopicSettings, wanted: Se
     for part in ([short for short in wanted if short not in inputs], inputs):
         if part:
             await _add(kafka, part)
-            await _wait_until_visible(kafka, topics, part)
+            declared = [short.topic for short in part]
+            await wait_until_visible(partial(have_partitions, kafka, topics, declared), "added partitions")
 
 
 async def _add(kafka: KafkaSettings, wanted: Sequence[Short]) -> None:
@@ -96,21 +97,3 @@ async def _add(kafka: KafkaSettings, wanted: Sequence[Short]) -> None:
         raise TopicError(await why_unreachable(kafka, error)) from None
     finally:
         await client.close()
-
-
-async def _wait_until_visible(kafka: KafkaSettings, topics: TopicSettings, wanted: Sequence[Short]) -> None:
-    """Kafka answers before its brokers know."""
-    declared = [short.topic for short in wanted]
-    try:
-        async with asyncio.timeout(VISIBLE_TIMEOUT_S):
-            while not await _all_there(kafka, topics, declared):  # noqa: ASYNC110
-                await asyncio.sleep(POLL_INTERVAL_S)
-    except TimeoutError:
-        raise TopicError(
-            f"Kafka did not show the added partitions within {VISIBLE_TIMEOUT_S:.0f} s: check its brokers."
-        ) from None
-
-
-async def _all_there(kafka: KafkaSettings, topics: TopicSettings, declared: Sequence[Topic]) -> bool:
-    states = await describe_topics(kafka, topics, declared)
-    return all(state.partitions >= partitions(topic, topics) for topic, state in zip(declared, states, strict=True))

@@ -4,7 +4,6 @@ What keeps more than we would is no difference: nothing here shortens a retentio
 records, is only shown. Altered one setting at a time (KIP-339), so that others are left alone.
 """
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +20,10 @@ from services.kafka.one_version import OneVersion
 from services.kafka.preflight import why_unreachable
 from services.kafka.topics_admin import (
     OK,
-    POLL_INTERVAL_S,
-    VISIBLE_TIMEOUT_S,
     TopicError,
     configuration,
     describe_topics,
+    wait_until_visible,
 )
 from services.settings.kafka import KafkaSettings, TopicSettings
 
@@ -90,22 +88,13 @@ async def alter(
         if code != OK:
             detail = (message or for_code(code).__name__).rstrip(".")
             raise TopicError(f"The configuration of {name} could not be altered: {detail}.")
-    await _wait_until_visible(kafka, topics, names, {(d.topic, d.setting) for d in chosen})
+    altered = {(d.topic, d.setting) for d in chosen}
+
+    async def shown() -> bool:
+        return not altered & {(d.topic, d.setting) for d in await differences(kafka, topics, names)}
+
+    await wait_until_visible(shown, "altered settings")
     return [_way_back(kafka, difference) for difference in chosen]
-
-
-async def _wait_until_visible(
-    kafka: KafkaSettings, topics: TopicSettings, names: Sequence[Topic], altered: set[tuple[str, str]]
-) -> None:
-    """Kafka answers before its brokers know."""
-    try:
-        async with asyncio.timeout(VISIBLE_TIMEOUT_S):
-            while altered & {(d.topic, d.setting) for d in await differences(kafka, topics, names)}:  # noqa: ASYNC110
-                await asyncio.sleep(POLL_INTERVAL_S)
-    except TimeoutError:
-        raise TopicError(
-            f"Kafka did not show the altered settings within {VISIBLE_TIMEOUT_S:.0f} s: check its brokers."
-        ) from None
 
 
 def _differing(name: str, declared: dict[str, str], found: dict[str, tuple[str, bool]]) -> list[Difference]:

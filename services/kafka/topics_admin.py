@@ -1,7 +1,7 @@
 """Creates and describes topics as `schemas/topics.py` declares them."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ async def create_topics(kafka: KafkaSettings, topics: TopicSettings, names: Iter
     missing = [topic for topic in wanted if not states[topic.full_name(topics.topic_prefix)].partitions]
     created = await _create(kafka, topics, missing) if missing else set()
     if created:
-        await _wait_until_visible(kafka, topics, missing)
+        await wait_until_visible(lambda: have_partitions(kafka, topics, missing), "new topics")
     return [
         CreatedTopic(
             name := topic.full_name(topics.topic_prefix),
@@ -176,16 +176,25 @@ async def _create(kafka: KafkaSettings, topics: TopicSettings, missing: list[Top
     return created
 
 
-async def _wait_until_visible(kafka: KafkaSettings, topics: TopicSettings, created: list[Topic]) -> None:
-    """Kafka answers a creation before every broker knows of it; a client that comes too soon finds no topic."""
+async def wait_until_visible(shown: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Kafka answers a change before every broker knows of it; a client that comes too soon finds the topics of before.
+
+    what: was changed, in the plural. Raises TopicError where it is not shown in time.
+    """
     try:
         async with asyncio.timeout(VISIBLE_TIMEOUT_S):
-            while not all(state.partitions for state in await describe_topics(kafka, topics, created)):  # noqa: ASYNC110
+            while not await shown():  # noqa: ASYNC110
                 await asyncio.sleep(POLL_INTERVAL_S)
     except TimeoutError:
         raise TopicError(
-            f"Kafka did not show the new topics within {VISIBLE_TIMEOUT_S:.0f} s: check its brokers."
+            f"Kafka did not show the {what} within {VISIBLE_TIMEOUT_S:.0f} s: check its brokers."
         ) from None
+
+
+async def have_partitions(kafka: KafkaSettings, topics: TopicSettings, declared: list[Topic]) -> bool:
+    """Whether the broker shows as many of each as it is created with."""
+    states = await describe_topics(kafka, topics, declared)
+    return all(state.partitions >= partitions(topic, topics) for topic, state in zip(declared, states, strict=True))
 
 
 def configuration(topic: Topic, topics: TopicSettings) -> dict[str, str]:
