@@ -124,7 +124,7 @@ def _pack(producer: AIOKafkaProducer, write: Write) -> list[Any]:
     """Record batches of at most the producer's batch size, stamped with the time of writing, from which retention counts,
     unless the records have a time of their own.
     """
-    if not producer._message_accumulator._compression_type and (columns := _columns(write)) is not None:
+    if (columns := _columns(write)) is not None:
         return list(batch_writer.batches(producer, wall_ms(), *columns))
     stamps = [wall_ms()] * len(write.values) if write.timestamps_ms is None else write.timestamps_ms
     batches = [producer.create_batch()]

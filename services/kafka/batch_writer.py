@@ -148,7 +148,8 @@ def batches(
 ) -> Iterator[FullBatch]:
     """Batches of at most the producer's batch size, each of at least one record, as `create_batch` and `append` cut them.
 
-    stamp_ms: of every record. For a producer that does not compress: the library's two builders differ in what they do then.
+    stamp_ms: of every record. Of a producer that compresses, one that cannot be made smaller is sent as it is; the library's
+    compiled builder sends it packed.
     """
     accumulator = producer._message_accumulator
     manager = accumulator._txn_manager
@@ -157,7 +158,7 @@ def batches(
     while row < len(headers):
         builder = PlainBuilder(
             magic=2,
-            compression_type=0,
+            compression_type=accumulator._compression_type,
             is_transactional=transactional,
             producer_id=-1,
             producer_epoch=-1,

@@ -152,6 +152,7 @@ def _producer_arguments(runtime: RuntimeSettings, linger_ms: int = 0) -> dict[st
         "acks": "all",
         "linger_ms": linger_ms,
         "max_batch_size": 1 << 20,
+        "compression_type": None if runtime.compression == "none" else runtime.compression,
         "request_timeout_ms": int(runtime.request_timeout_s * 1000),
         "retry_backoff_ms": RETRY_BACKOFF_MS,
     }

@@ -2,7 +2,7 @@
  "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
  "verificationMaterial": {
   "publicKey": {
-   "hint": "0dde66f6cf496dcb7afb77c0348405b4a80e24e065187973037fd05f7c110783"
+   "hint": "c3bec295a1c36ee028417b56e751089e7dc93cc3779d71ec43c039ede0842b7f"
   },
   "tlogEntries": []
  },
@@ -11,7 +11,7 @@
   "payloadType": "application/vnd.in-toto+json",
   "signatures": [
    {
-    "sig": "MEQCIEfPJFNuX36k/DbVF/+woCSOEt7ZyniBt49x+/Eq1sINAiApGc8nlEx3zPDRr2mpdQ4+8G5DpL9IbjwAjWobsTvs7g==",
+    "sig": "MEUCIQCdMqnGiiGs7LEXrqDtjsYFg6uKN4C5bYNFElJfGlgXrgIgbmZvFJxSG5+7jawrf0JKAldyabzLnSyJm7ST5E9z/z0=",
     "keyid": ""
    }
   ]

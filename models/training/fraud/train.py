@@ -28,7 +28,7 @@ from models.training.data import Cuts, Dataset, Split, TrainingError, check_enou
 from models.training.devices import deterministic_torch
 from models.training.export import check_agreement, export
 from models.training.fit_classifier import WIDE, ClassifierSettings, calibrate, fit_logit
-from models.training.fit_vae import VaeSettings, fit_percentiles, fit_vae, not_recorded, reconstruction_errors
+from models.training.fit_vae import RARITY, VaeSettings, fit_percentiles, fit_vae, not_recorded, reconstruction_errors
 from models.training.floor import ROWS_MAX, check_floor, logistic_precision
 from models.training.fraud.augmentation import AugmentationSettings, augmented
 from models.training.fraud.evaluation import ErrorUnit, evaluate
@@ -92,7 +92,7 @@ class FraudSettings:
     """The first 30 fill the longest windows: of 60, too few payments to train on had full ones (docs/decisions)."""
     cuts: Cuts = field(default_factory=Cuts)
     classifier: ClassifierSettings = WIDE
-    vae: VaeSettings = field(default_factory=VaeSettings)
+    vae: VaeSettings = RARITY
     objective: Objective = field(default_factory=AlertBudget)
     compared: bool = True
     gan: AugmentationSettings | None = field(default_factory=AugmentationSettings)

@@ -69,9 +69,8 @@ Classifier = Annotated[
 Vae = Annotated[
     Literal["reference", "rarity", "mixed"],
     typer.Option(
-        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, squared errors. rarity: the same, each feature's error by how "
-        "rarely legitimate payments have one as large. mixed: with a likelihood of each feature's kind, where frauds show in "
-        "categories."
+        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, mean squared error. rarity: the same network, scored by how few "
+        "legitimate rows are as far out. mixed: with a likelihood of each feature's kind, where frauds show in categories."
     ),
 ]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]
@@ -151,7 +150,7 @@ def fraud(
     delay_days: Cut = None,
     test_days: Cut = None,
     classifier: Classifier = "wide",
-    vae: Vae = "reference",
+    vae: Vae = "rarity",
     calibration: Calibration = "platt",
     objective: Objective = "budget:0.005",
     seed: Seed = None,

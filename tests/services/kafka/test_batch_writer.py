@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,15 @@ def built(batches: Sequence[Any]) -> list[bytes]:
         batch._set_producer_state(5, 6, 7)
         made.append((batch.record_count(), bytes(batch._build())))
     return made  # type: ignore[return-value]
+
+
+def records(batch: Any) -> list[Any]:
+    """What a reader finds in one of `built`."""
+    count, data = batch
+    found = MemoryRecords(data).next_batch()
+    read = [(record.offset, record.timestamp, record.key, record.value, record.headers) for record in found]
+    assert len(read) == count
+    return read
 
 
 def both_ways(write: Write, monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[list[bytes], list[bytes]]:
@@ -127,12 +137,29 @@ async def test_what_the_writer_is_not_made_for_goes_record_by_record(change: dic
     assert batch.record_count() == 40
 
 
-async def test_a_producer_that_compresses_goes_record_by_record() -> None:
-    """What cannot be made smaller, the library's compiled builder sends compressed, and its other one does not."""
-    write = Write("t", [b"k"] * 40, [b"v"] * 40, numbered([(1, 2)] * 40))
-    assert isinstance(delivery._pack(producer(**TRANSACTIONS), write)[0], batch_writer.FullBatch)
-    (batch,) = delivery._pack(producer(compression_type="lz4", **TRANSACTIONS), write)
-    assert not isinstance(batch, batch_writer.FullBatch)
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_a_producer_that_compresses_packs_the_librarys_bytes(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every codec, in one batch and in several; what comes out of them are the records that went in."""
+    values: list[bytes | None] = [b'{"score": %d, "card_id": "c%d"}' % (place, place % 7) for place in range(400)]
+    write = Write("t", [b"c%d" % (place % 7) for place in range(400)], values, numbered([(1, 2)] * 400))
+    monkeypatch.setattr("gzip.time.time", lambda: 0.0)  # gzip writes it
+    for size in (4_000, 1 << 20):
+        plain, _ = both_ways(write, monkeypatch, max_batch_size=size, **TRANSACTIONS)
+        fast, slow = both_ways(write, monkeypatch, max_batch_size=size, compression_type=codec, **TRANSACTIONS)
+        assert fast == slow
+        assert [records(packed) for packed in fast] == [records(whole) for whole in plain]
+        assert all(len(packed[1]) < len(whole[1]) for packed, whole in zip(fast, plain, strict=True))
+
+
+async def test_what_cannot_be_made_smaller_is_sent_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's compiled builder sends it packed all the same: other bytes, the same records."""
+    random = np.random.default_rng(1)
+    values: list[bytes | None] = [random.bytes(300) for _ in range(40)]
+    write = Write("t", [random.bytes(8) for _ in range(40)], values, numbered([(1, 2)] * 40))
+    (plain,), _ = both_ways(write, monkeypatch, **TRANSACTIONS)
+    (fast,), (slow,) = both_ways(write, monkeypatch, compression_type="lz4", **TRANSACTIONS)
+    assert fast == plain
+    assert records(fast) == records(slow)
 
 
 def test_numbered_headers_are_position_headers() -> None:
