@@ -77,6 +77,17 @@ class ShadowOutcome(Message):
     rules: RuleNames = Field((), description="Its rules that hold.")
 
 
+class ChallengerOutcome(Message):
+    """What the challenger said of the same application."""
+
+    model: ModelName = Field(description="Bundle name, version and execution provider.")
+    probability: Probability = Field(description="Its calibrated probability of default.")
+    anomaly_percentile: Percentile = Field(description="Its anomaly percentile.")
+    outcome: CreditOutcome = Field(
+        description="What would have been decided by its scores and its thresholds, under the policy that decides."
+    )
+
+
 class CreditDecision(CreditScore):
     """The record of one decision, kept for every application (EU AI Act art. 12 and annex III 5(b); ECOA, 12 CFR 1002.9).
 
@@ -103,3 +114,4 @@ class CreditDecision(CreditScore):
         None, description="SHA-256 of the policy's canonical form, where there is one."
     )
     shadow_policy: ShadowOutcome | None = Field(None, description="What the policy in shadow said, where there is one.")
+    challenger: ChallengerOutcome | None = Field(None, description="What the challenger said, where there is one.")

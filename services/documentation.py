@@ -11,7 +11,6 @@ from services.observability.low_rate_metrics import (
     APPLICATIONS,
     BudgetMetrics,
     CaseMetrics,
-    ComparedMetrics,
     MonitorMetrics,
 )
 from services.observability.metrics import Metrics, catalogue
@@ -66,7 +65,6 @@ def metrics_page() -> str:
             *catalogue(CaseMetrics(metrics.registry)),
             *catalogue(MonitorMetrics(metrics.registry)),
             *catalogue(MonitorMetrics(metrics.registry, APPLICATIONS)),
-            *catalogue(ComparedMetrics(metrics.registry)),
             *catalogue(BudgetMetrics(metrics.registry)),
             *catalogue(GatewayMetrics(metrics.registry)),
             *catalogue(ConsoleMetrics(metrics.registry)),

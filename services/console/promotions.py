@@ -64,7 +64,7 @@ class Line:
 
     def may_challenge(self, ref: BundleRef) -> bool:
         """Whether it could be tried beside the champion."""
-        return self.of != "credit_bundle" and ref not in (self.champion, self.challenger)
+        return ref not in (self.champion, self.challenger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +267,6 @@ def _wanted(
         if channel == "champion" and not line.may_promote(wanted):
             raise BundleError(f"{wanted} is not newer than {line.champion}, which decides: go back by a rollback.")
         if channel == "challenger" and not line.may_challenge(wanted):
-            if line.of == "credit_bundle":
-                raise BundleError("Credit scores no bundle beside its champion.")
             raise BundleError(f"{wanted} is {'champion' if wanted == line.champion else 'challenger'} already.")
         return wanted
     if action == "rollback" and channel == "champion":

@@ -61,7 +61,7 @@ async def start() -> None:
         )
     warm()
     bands = Bands(credit.swap_watch_records, credit.swap_alert_ratio_max, credit.swap_latency_ratio_max)
-    models = Models(model, bands, metrics, runtime.group, "credit", challengers=False)
+    models = Models(model, bands, metrics, runtime.group, "credit")
     policy_loader = PolicyLoader(
         load(CreditPolicySettings), bundles, lambda signed: policy_beside(signed, models.champion)
     )

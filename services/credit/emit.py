@@ -8,7 +8,14 @@ from typing import Any
 from models.scoring.scores import Scores
 from schemas import codec
 from schemas.alert import Reason
-from schemas.credit import ADVERSE_ACTIONS_MAX, OF_CREDIT_POLICIES, CreditDecision, CreditScore, ShadowOutcome
+from schemas.credit import (
+    ADVERSE_ACTIONS_MAX,
+    OF_CREDIT_POLICIES,
+    ChallengerOutcome,
+    CreditDecision,
+    CreditScore,
+    ShadowOutcome,
+)
 from schemas.topics import CREDIT_CONTROL_ANSWERS, CREDIT_DECISIONS, CREDIT_SCORES, position_headers
 from services.credit.admit import Admitted
 from services.credit.ruling import Decided
@@ -19,14 +26,23 @@ from services.swapping.live import Model
 WHO = f"credit {socket.gethostname()}:{os.getpid()}"[:200]
 """Who writes an acknowledgement."""
 
-OF_DECISIONS = OF_CREDIT_POLICIES | {"adverse_actions", "policy_digest", "shadow_policy"}
+OF_DECISIONS = OF_CREDIT_POLICIES | {"adverse_actions", "policy_digest", "shadow_policy", "challenger"}
+
+
+@dataclass(frozen=True, slots=True)
+class Challenged:
+    """What the challenger says of applications, in parallel, without effect."""
+
+    model: str
+    scores: Scores
+    decided: Decided
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """Scored applications with outcomes, in parallel. reasons: by row, of those that have some. model: what scored.
 
-    shadow: without effect.
+    shadow, challenged: without effect.
     """
 
     admitted: Admitted
@@ -35,6 +51,7 @@ class Judged:
     reasons: dict[int, tuple[Reason, ...]]
     model: Model
     shadow: Decided | None = None
+    challenged: Challenged | None = None
 
 
 class Emitter:
@@ -45,6 +62,7 @@ class Emitter:
         self._score = codec.record_type(CreditScore, OF_CREDIT_POLICIES)
         self._decision = codec.record_type(CreditDecision, OF_DECISIONS)
         self._shadow = codec.record_type(ShadowOutcome)
+        self._challenger = codec.record_type(ChallengerOutcome)
 
     def writes(self, judged: Judged, decided_at_ms: int) -> list[Write]:
         """A score and a decision of each application."""
@@ -107,8 +125,17 @@ class Emitter:
             "adverse_actions": adverse or codec.LEFT_OUT,
             "policy_digest": codec.LEFT_OUT if decided.program is None else decided.program.digest,
             "shadow_policy": codec.LEFT_OUT if judged.shadow is None else self._shadow_of(judged.shadow, row),
+            "challenger": codec.LEFT_OUT if judged.challenged is None else self._challenger_of(judged.challenged, row),
         }
 
     def _shadow_of(self, shadow: Decided, row: int) -> Any:
         assert shadow.program is not None
         return self._shadow(policy=shadow.program.name, outcome=shadow.outcomes[row], rules=shadow.rules.get(row, ()))
+
+    def _challenger_of(self, challenged: Challenged, row: int) -> Any:
+        return self._challenger(
+            model=challenged.model,
+            probability=float(challenged.scores.probability[row]),
+            anomaly_percentile=float(challenged.scores.anomaly_percentile[row]),
+            outcome=challenged.decided.outcomes[row],
+        )

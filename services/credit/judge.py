@@ -1,5 +1,7 @@
 """Applications to outcomes, by one model and one policy; a new model that fails is rolled back, and the one before judges."""
 
+import asyncio
+
 import numpy as np
 
 from models.policy.program import Program
@@ -8,7 +10,7 @@ from models.scoring.scores import Scores, crossed
 from schemas.alert import Reason
 from services.clock import monotonic_s
 from services.credit.admit import Admitted
-from services.credit.emit import Judged
+from services.credit.emit import Challenged, Judged
 from services.credit.ruling import Decided, decide
 from services.observability.metrics import Metrics
 from services.swapping.live import Model, Models
@@ -22,11 +24,18 @@ class Judge:
         self._models, self._metrics = models, metrics
 
     async def judge(
-        self, admitted: Admitted, champion: Model, deciding: Program | None, shadow: Program | None
+        self,
+        admitted: Admitted,
+        champion: Model,
+        deciding: Program | None,
+        shadow: Program | None,
+        challenger: Model | None = None,
     ) -> Judged:
-        """The champion's judgement of applications, of which there are some."""
+        """The champion's judgement of applications, of which there are some; and what the challenger says of them."""
         features, started_s = admitted.features, monotonic_s()
-        model, scores = await self._scored(champion, admitted)
+        (model, scores), challenged = await asyncio.gather(
+            self._scored(champion, admitted), self._challenged(challenger, admitted, deciding)
+        )
         started_s = self._metrics.observe_stage("model", started_s)
         bounds, applications = model.identity.thresholds, admitted.applications
         decided, beside = decide(deciding, applications, features, scores, bounds), None
@@ -40,7 +49,22 @@ class Judge:
         if rows:
             reasons = await in_thread(model, adverse_reasons, model.session, features[rows], triggers)
         self._metrics.observe_stage("reasons", started_s)
-        return Judged(admitted, scores, decided, dict(zip(rows, reasons, strict=True)), model, beside)
+        return Judged(admitted, scores, decided, dict(zip(rows, reasons, strict=True)), model, beside, challenged)
+
+    async def _challenged(
+        self, challenger: Model | None, admitted: Admitted, deciding: Program | None
+    ) -> Challenged | None:
+        """None where there is none, or where it fails, which affects nothing else."""
+        if challenger is None:
+            return None
+        bounds = challenger.identity.thresholds
+        try:
+            scores, _ = await scored(challenger, admitted.features)
+            decided = decide(deciding, admitted.applications, admitted.features, scores, bounds)
+        except Exception as error:  # ONNX Runtime's errors have no common base
+            self._models.drop_challenger(challenger, f"it fails with {type(error).__name__}")
+            return None
+        return Challenged(challenger.identity.model, scores, decided)
 
     async def _scored(self, champion: Model, admitted: Admitted) -> tuple[Model, Scores]:
         """The model that scored, and what it says."""

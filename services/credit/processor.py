@@ -95,7 +95,7 @@ class CreditProcessor:
 
     async def process(self, records: Sequence[Record]) -> Result:
         """Judge applications, by one model and one policy. Raises StateOutdatedError where other features are active."""
-        champion, answers = self._models.champion, dict(self._models.answers)
+        champion, challenger, answers = self._models.champion, self._models.challenger, dict(self._models.answers)
         deciding, shadow = (
             active.program if active else None for active in (self._models.policy, self._models.shadow_policy)
         )
@@ -104,12 +104,10 @@ class CreditProcessor:
         writes: list[Write] = []
         judged: Judged | None = None
         if admitted.records:
-            judged = await self._judge.judge(admitted, champion, deciding, shadow)
+            judged = await self._judge.judge(admitted, champion, deciding, shadow, challenger)
             if judged.model is not champion:
                 answers.pop("champion", None)  # it was rolled back while it judged: nothing was scored by it
-            if not self._sums.now.of(judged.model.identity.model, None):
-                writes += self._sums.begin(_counted(judged.model))
-            self._sums.now.count_scores(admitted.features, judged.scores, refused(judged.decided), self._clock_ms)
+            writes += self._count(judged)
             writes += self._emitter.writes(judged, wall_ms())
         if admitted.faults:
             writes.append(self._letters.write(self._prefix + DEAD_LETTERS.name, admitted.faults))
@@ -118,6 +116,17 @@ class CreditProcessor:
         writes += due + self._answers.due(answers, records[0].offset)
         subjects = Subjects.of([a.applicant_id for a in admitted.applications]) if admitted.records else None
         return Result(writes, len(records), len(admitted.faults), admitted.faults, carried, subjects, judged)
+
+    def _count(self, judged: Judged) -> list[Write]:
+        """Into the sums of this champion and challenger; those of others, which are written first."""
+        beside, against = judged.challenged, refused(judged.decided)
+        challenger, writes = beside.model if beside is not None else None, []
+        if not self._sums.now.of(judged.model.identity.model, challenger):
+            writes = self._sums.begin(_counted(judged.model), challenger)
+        self._sums.now.count_scores(judged.admitted.features, judged.scores, against, self._clock_ms)
+        if beside is not None:
+            self._sums.now.count_challenger(beside.scores, refused(beside.decided), against)
+        return writes
 
     def flush(self, *, force: bool = False) -> Result | None:
         """The sums and acknowledgements that are due although no application came. Raises StateOutdatedError as `process`."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from schemas.base import EventTimeMs, Identifier, Message, Number, Probability, Share
-from schemas.credit import CreditOutcome
+from schemas.credit import ChallengerOutcome, CreditOutcome
 from schemas.credit_label import CreditLabel
 from schemas.decision import ChallengerScore
 from schemas.label import Label
@@ -37,6 +37,7 @@ class DecidedApplication(Message):
     probability: Probability
     outcome: CreditOutcome
     model: str
+    challenger: ChallengerOutcome | None = None
     policy: PolicyName | None = None
     rules: RuleNames = ()
     shadow_rules: RuleNames = ()
@@ -87,16 +88,24 @@ def of_label(label: Label, partition: int, offset: int) -> Evidence:
 
 
 def of_application(decision: DecidedApplication) -> list[Evidence]:
-    """How an application was scored. Each is recorded, so each stands for itself."""
-    judged = Judged(
-        model=decision.model,
-        event_time_ms=decision.event_time_ms,
-        probability=decision.probability,
-        alert=decision.outcome != "approve",
-        weight=1.0,
-        **_ruled(decision),
-    )
-    return [Evidence(transaction_id=decision.application_id, judged=judged)]
+    """How an application was scored, by the champion and by the challenger. Each is recorded, so each stands for itself."""
+    said: list[DecidedApplication | ChallengerOutcome] = [decision]
+    if decision.challenger is not None:
+        said.append(decision.challenger)
+    return [
+        Evidence(
+            transaction_id=decision.application_id,
+            judged=Judged(
+                model=one.model,
+                event_time_ms=decision.event_time_ms,
+                probability=one.probability,
+                alert=one.outcome != "approve",
+                weight=1.0,
+                **(_ruled(decision) if one is decision else {}),  # once an application, not for the challenger again
+            ),
+        )
+        for one in said
+    ]
 
 
 def of_credit_label(label: CreditLabel, partition: int, offset: int) -> Evidence:

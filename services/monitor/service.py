@@ -20,7 +20,7 @@ from services.monitor.quality import by_age
 from services.monitor.references import References
 from services.monitor.watched import OF_FRAUD, Watched
 from services.monitor.windows import Windows, report, window_problem
-from services.observability.low_rate_metrics import BudgetMetrics, ComparedMetrics, MonitorMetrics
+from services.observability.low_rate_metrics import BudgetMetrics, MonitorMetrics
 from services.settings.monitor import MonitorSettings
 
 log = structlog.get_logger(__name__)
@@ -43,7 +43,6 @@ def monitor_service(
     """One app, and the table of references that it looks up. scan_ids: of labels for card numbers, as of payments."""
     references, registry = References(environment.metrics, watched.references), environment.metrics.registry
     metrics = MonitorMetrics(registry, watched.words)
-    compared = ComparedMetrics(registry) if watched.budgets else None
     of_budgets = BudgetMetrics(registry) if watched.budgets else None
     prefix = environment.topics.topic_prefix
     table = FollowedTable(watched.references, environment.kafka, prefix, references.apply, environment.metrics)
@@ -51,7 +50,7 @@ def monitor_service(
     def build(partitions: dict[str, int], directory: str) -> Sequence[SideApp]:
         app = SideApp(settings.group, environment, directory)
         budgets = None if of_budgets is None else BudgetControl(app, of_budgets)
-        _Drift(app, settings, watched, references, metrics, compared, budgets)
+        _Drift(app, settings, watched, references, metrics, budgets)
         times = TimeLimits(environment.runtime.event_ahead_ms_max, 0)
         _Quality(app, settings, watched, times, metrics, scan_ids=scan_ids)
         return [app]
@@ -69,11 +68,10 @@ class _Drift:
         watched: Watched,
         references: References,
         metrics: MonitorMetrics,
-        compared: ComparedMetrics | None,
         budgets: BudgetControl | None,
     ) -> None:
         self._app, self._references, self._metrics, self._budgets = app, references, metrics, budgets
-        self._reports, self._compared = watched.reports, compared
+        self._reports = watched.reports
         table = app.table(watched.windows, 1, window_problem)
         self._windows = Windows(table, settings.window_records, int(settings.window_h * HOUR_MS))
         self._psi_max = settings.psi_max
@@ -115,8 +113,8 @@ class _Drift:
         self._metrics.alert_rate.labels(model).set(found.alert_rate)
         if found.challenger is not None:
             self._metrics.alert_rate.labels(found.challenger.challenger).set(found.challenger.alert_rate)
-            if found.challenger.agreement is not None and self._compared is not None:
-                self._compared.agreement.labels(model, found.challenger.challenger).set(found.challenger.agreement)
+            if found.challenger.agreement is not None:
+                self._metrics.agreement.labels(model, found.challenger.challenger).set(found.challenger.agreement)
         if drifted:
             log.warning("drift.found", model=model, distributions=drifted, scored=found.scored)
 

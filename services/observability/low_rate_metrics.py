@@ -35,11 +35,22 @@ class Words:
     many: str
     bad: str
     alert_rate: str
+    agreement: str
 
 
-PAYMENTS = Words("", "payments", "fraud", "Alerts a score in the newest window.")
+PAYMENTS = Words(
+    "",
+    "payments",
+    "fraud",
+    "Alerts a score in the newest window.",
+    "Of the payments that champion or challenger alerted, those that both did.",
+)
 APPLICATIONS = Words(
-    "credit_", "applications", "default", "Applications not approved, of those scored in the newest window."
+    "credit_",
+    "applications",
+    "default",
+    "Applications not approved, of those scored in the newest window.",
+    "Of the applications that champion or challenger did not approve, those that neither approved.",
 )
 
 
@@ -59,6 +70,7 @@ class MonitorMetrics:
         self.drifted = gauge("drifted_distributions", "How many are above the limit in the newest window.", "model")
         self.windows = counter("drift_windows", "Windows reported, by whether anything drifted.", "model", "drifted")
         self.alert_rate = gauge("alert_rate", words.alert_rate, "model")
+        self.agreement = gauge("challenger_agreement", words.agreement, "model", "challenger")
         self.sums = counter("partial_sums", "Records of partial sums added up.")
         self.unreferenced = counter("unreferenced_sums", "Sums of a model whose reference is not known, not compared.")
         self.quality = gauge(
@@ -82,18 +94,6 @@ class MonitorMetrics:
             "rule",
             "state",
             "age_days",
-        )
-
-
-class ComparedMetrics:
-    """What the monitor of payments shows of champion and challenger."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.agreement = Gauge(
-            "assay_challenger_agreement",
-            "Of the payments that champion or challenger alerted, those that both did.",
-            ["model", "challenger"],
-            registry=registry,
         )
 
 

@@ -84,11 +84,9 @@ class Models:
         metrics: Metrics,
         group: str,
         service: str = "scorer",
-        *,
-        challengers: bool = True,
     ) -> None:
-        """service: who commands the way back, where a new model has to go. challengers: whether one may score beside it."""
-        self.champion, self._service, self.challengers = champion, service, challengers
+        """service: who commands the way back, where a new model has to go."""
+        self.champion, self._service = champion, service
         self.challenger: Model | None = None
         self.previous: Model | None = None
         self.answers: dict[Channel, Acknowledgement] = {}

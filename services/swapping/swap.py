@@ -247,11 +247,6 @@ class Swapper:
         try:
             if self._guard is not None and not own:
                 await self._in_loader(self._guard.check, command)
-            if command.channel == "challenger" and not self._models.challengers:
-                raise BundleError(
-                    "Nothing is scored beside the champion here: replay the past with the new bundle instead.",
-                    "content",
-                )
             if command.bundle is None and command.channel == "challenger":
                 self._models.set_challenger(None, command)
                 return True

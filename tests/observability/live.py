@@ -196,12 +196,13 @@ def start(bootstrap: str, prefix: str, directory: Path, ca_file: Path) -> Live:
         collector = Collector()
         stack.callback(collector.close)
         bundles = made(stream)
-        release(stream, bundles, 1)
+        release(stream, bundles, "v1", "fraud/1")
         services = started(stream, collector, {**bundles, "ASSAY_KAFKA_SSL_CA_FILE": str(ca_file)})
         addresses = {job: [process.address() for process in processes] for job, processes in services.items()}
         prometheus = Prometheus(directory, addresses)
         stack.callback(prometheus.close)
-        release(stream, bundles, 2, "--challenger")
+        release(stream, bundles, "v2", "fraud/2", "--challenger")
+        release(stream, bundles, "credit-2", "credit/2", "--challenger", product="credit")
         asyncio.run(label_loans(stream))
         loads = [simulator(stream, "simulate", *PAYMENTS), simulator(stream, "credit", "simulate", *APPLICATIONS)]
         for load in loads:
@@ -244,13 +245,14 @@ def started(stream: Stream, collector: Collector, environment: dict[str, str]) -
     deciding = {"ASSAY_REASONS_PER_MINUTE_MAX": "2"}  # so that any load is a storm
     policy = stream.directory / "fraud-1.policy"
     write_policy(policy, signed_policy(parse_policy(POLICY), signing_key()))
-    credit_version_of(stream.directory / "credit-1", 1)
+    for version in (1, 2):
+        credit_version_of(stream.directory / f"credit-{version}", version)
     credit_policy = stream.directory / "credit-1.policy"
     write_policy(credit_policy, signed_policy(parse_policy(CREDIT_POLICY.read_text()), signing_key()))
     judging = {
         "ASSAY_CREDIT_BUNDLE": str(stream.directory / "credit-1"),
         "ASSAY_CREDIT_POLICY": str(credit_policy),
-        "ASSAY_BUNDLE_PUBLIC_KEYS": environment["ASSAY_BUNDLE_PUBLIC_KEYS"],
+        **environment,
     }
     return {
         "assay-scorer": [stream.scorer(**environment, **tracing, **deciding, ASSAY_POLICY=str(policy))],
@@ -280,14 +282,13 @@ def made(stream: Stream) -> dict[str, str]:
     }
 
 
-def release(stream: Stream, bundles: dict[str, str], version: int, *how: str) -> None:
-    """Publish a bundle and put it in a channel, asking no scorer."""
-    for arguments in (
-        ("publish", str(stream.directory / f"v{version}")),
-        ("promote", f"fraud/{version}", *how, "--wait", "0"),
-    ):
+def release(
+    stream: Stream, bundles: dict[str, str], folder: str, model: str, *how: str, product: str = "fraud"
+) -> None:
+    """Publish a bundle and put it in a channel, asking no service."""
+    for arguments in (("publish", str(stream.directory / folder)), ("promote", model, *how, "--wait", "0")):
         subprocess.run(
-            [sys.executable, "-m", "services.cli", "registry", *arguments, "--json"],
+            [sys.executable, "-m", "services.cli", "registry", *arguments, "--product", product, "--json"],
             cwd=ROOT,
             env={**os.environ, **addressed(stream), **bundles},
             check=True,
@@ -301,6 +302,7 @@ def addressed(stream: Stream) -> dict[str, str]:
         "ASSAY_KAFKA_BOOTSTRAP": stream.bootstrap,
         "ASSAY_TOPIC_PREFIX": stream.prefix,
         "ASSAY_GROUP": stream.group,
+        "ASSAY_CREDIT_GROUP": f"{stream.prefix}credit",
     }
 
 

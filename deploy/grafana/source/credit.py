@@ -6,6 +6,7 @@ from deploy.grafana.source.queries import of_credit
 OUTCOMES = "rate(assay_credit_outcomes_total[$__rate_interval])"
 WINDOW = "a drift window of credit is full"
 LABELS = "loans have labels"
+CHALLENGED = "a challenger of credit scores"
 
 
 def latency(share: float) -> str:
@@ -87,9 +88,23 @@ ACTIVE = Section(
             "states",
         ),
         Chart(
+            "Challenger",
+            "none",
+            "What scores beside it without effect, in each process.",
+            [
+                Query(
+                    f"max by (bundle, provider, instance) {of_credit('assay_challenger_info == 1')}",
+                    "{{instance}}: {{bundle}} on {{provider}}",
+                    quiet=CHALLENGED,
+                )
+            ],
+            "model-versions-differ",
+            "states",
+        ),
+        Chart(
             "Changes of model",
             "short",
-            "Swapped and rolled back, within the time shown.",
+            "Swapped, rolled back, challengers that came and went, within the time shown.",
             [Query(f"sum by (kind) {of_credit('increase(assay_swaps_total[$__range])')}", "{{kind}}")],
             "model-versions-differ",
             "bars",
@@ -190,6 +205,19 @@ DRIFT = Section(
             "Applications declined or referred, of those of the newest window.",
             [Query("max by (model) (assay_credit_alert_rate)", "{{model}}", quiet=WINDOW)],
             "credit-outcomes",
+        ),
+        Chart(
+            "Agreement with the challenger",
+            "percentunit",
+            "Of the applications that champion or challenger did not approve, those that neither approved.",
+            [
+                Query(
+                    "max by (model, challenger) (assay_credit_challenger_agreement)",
+                    "{{model}} and {{challenger}}",
+                    quiet=CHALLENGED,
+                )
+            ],
+            "model-versions-differ",
         ),
         Chart(
             "Windows looked at",

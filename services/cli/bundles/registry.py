@@ -106,11 +106,8 @@ def promote(
     Exits with 1 where one refuses or does not answer: then it is withdrawn, and nothing has changed.
     """
     from models.bundle.registry import holder, promotion
-    from services.errors import AssayError
 
     channel: RegistryChannel = "challenger" if challenger else "champion"
-    if challenger and product is Product.CREDIT:
-        raise AssayError("Credit scores no bundle beside its champion: replay the past with the new bundle instead.")
     if refold:
         notes.print("--refold is the old name of --rebuild-state, and goes with 0.3.")
     registry = _registry(product)

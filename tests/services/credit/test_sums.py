@@ -65,7 +65,7 @@ async def run(kafka: FakeKafka, model: Model, folder: Path) -> None:
 
     def fresh() -> CreditProcessor:
         letters, metrics = DeadLetterWriter(PrivacyKey("test", b"k")), Metrics()
-        models = Models(model, Bands(100, 2.0, 5.0), metrics, "test", "credit", challengers=False)
+        models = Models(model, Bands(100, 2.0, 5.0), metrics, "test", "credit")
         return CreditProcessor(SOURCE, "", models, RuntimeSettings(), letters, metrics)
 
     while True:

@@ -224,12 +224,53 @@ async def test_a_bundle_that_declines_too_many_is_rolled_back_by_the_services_th
     await stream.send([p.value for p in again], [p.key for p in again], APPLICATIONS.name)
     await bank.done([service])
     assert service.metric("assay_dead_letters_total", reason="duplicate") == 50, "ids are remembered across it"
-    beside = await bank.assay("registry", "promote", "credit/2", "--challenger", status=2)
-    assert "scores no bundle beside its champion" in beside
+    beside = await bank.assay("registry", "promote", "credit/2", "--challenger", status=1)
+    assert "has other features than credit/3 and cannot score beside it" in beside["why"]
     assert service.terminate() == 0
     verdict = await stream.credit_verdict()
     assert verdict.clean, verdict.as_dict()
     assert (verdict.scores, verdict.dead_letters) == (bank.sent, 50)
+
+
+async def test_a_challenger_scores_the_same_applications_without_effect_until_it_is_withdrawn(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its outcomes are on decisions and in the sums of just these applications; a replay finds what the champion said."""
+    bank = Bank(stream, monkeypatch, capsys)
+    for version, changes in ((1, {}), (2, {"probability": 0.15})):
+        await bank.assay("registry", "publish", str(bank.make(version, **changes)))
+    await bank.assay("registry", "promote", "credit/1", "--offline")
+    service = stream.credit()
+    await bank.send(applications(300, seed=1))
+    await bank.done([service])
+    asked = await bank.assay("registry", "promote", "credit/2", "--challenger")
+    assert (asked["recorded"], asked["answered"], asked["refused"]) == (True, stream.partitions, 0)
+    await bank.send(applications(600, seed=2))
+    await bank.done([service])
+    assert service.metric("assay_challenger_info", bundle="credit/2") == 1
+    assert service.metric("assay_model_info", bundle="credit/1") == 1
+    assert (await bank.assay("registry", "withdraw", "credit"))["recorded"]
+    await bank.send(applications(300, seed=3))
+    await bank.done([service])
+    assert service.terminate() == 0
+    await bank.clean()
+
+    decisions = [codec.read(CreditDecision, r.value) for r in await stream.read(CREDIT_DECISIONS.name)]
+    beside = [(d, d.challenger) for d in decisions if d.challenger is not None]
+    assert {d.application_id for d, _ in beside} == set(drawn(600, 2, BASE_TIME_MS).application_id)
+    assert {(d.model, said.model) for d, said in beside} == {("credit/1@cpu", "credit/2@cpu")}
+    assert all(said.probability == d.probability for d, said in beside), "one network under two thresholds"
+    assert all((said.outcome == "decline") == (said.probability >= 0.15) for _, said in beside)
+    refused = sum(said.outcome != "approve" for _, said in beside)
+    both = sum("approve" not in (said.outcome, d.outcome) for d, said in beside)
+    assert both < refused
+    sums = [codec.read(ScoringMetric, r.value) for r in await stream.read(CREDIT_SCORING_METRICS.name)]
+    counted = [one for one in sums if one.challenger is not None]
+    assert {one.challenger for one in counted} == {"credit/2@cpu"}
+    assert sum(one.scored for one in counted) == sum(one.challenger_scored for one in counted) == 600
+    assert (sum(one.challenger_alerts for one in counted), sum(one.both_alerts for one in counted)) == (refused, both)
+    replayed = await bank.assay("replay")
+    assert (replayed["compared"], replayed["differing"]) == (bank.sent, 0)
 
 
 async def test_a_bundle_of_the_other_product_is_published_to_its_own_registry_alone(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from schemas.credit import CreditOutcome
+from schemas.credit import ChallengerOutcome, CreditOutcome
 from schemas.credit_label import CreditLabel, Repayment
 from schemas.monitor import Evidence, QualityReport
 from services.monitor.evidence import DecidedApplication, of_application, of_credit_label
@@ -21,6 +21,17 @@ def decision(i: int, day: int, probability: float, outcome: CreditOutcome = "app
     fields = {"application_id": f"a-{i}", "event_time_ms": day * DAY_MS, "model": MODEL, "outcome": outcome}
     (evidence,) = of_application(DecidedApplication(**fields, probability=probability, **more))  # type: ignore[arg-type]
     return evidence
+
+
+def test_a_challengers_outcome_is_evidence_of_its_own_and_rules_count_once() -> None:
+    """Under its own name, weighing as much: each application is recorded whatever it says."""
+    said = ChallengerOutcome(model="credit/2@cpu", probability=0.7, anomaly_percentile=3.0, outcome="refer")
+    fields = {"application_id": "a-1", "event_time_ms": DAY_MS, "model": MODEL, "outcome": "approve", "probability": 0.2}
+    decided = DecidedApplication(**fields, challenger=said, policy="p/1@0123456789ab", rules=("r",))  # type: ignore[arg-type]
+    judged = [one.judged for one in of_application(decided)]
+    assert all(one is not None for one in judged)
+    found = [(one.model, one.probability, one.alert, one.weight, one.rules) for one in judged if one is not None]
+    assert found == [(MODEL, 0.2, False, 1.0, ("r",)), ("credit/2@cpu", 0.7, True, 1.0, ())]
 
 
 def label(i: int, verdict: Repayment, day: int, offset: int = 0) -> Evidence:
