@@ -69,8 +69,8 @@ Classifier = Annotated[
 Vae = Annotated[
     Literal["reference", "rarity", "mixed"],
     typer.Option(
-        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, mean squared error. rarity: the same network, scored by how few "
-        "legitimate rows are as far out. mixed: with a likelihood of each feature's kind, where frauds show in categories."
+        help="reference: 100 -> 256 -> 128 -> 64 -> 32 and back, mean squared error. rarity: the same network, scored by how "
+        "few legitimate rows are as far out. mixed: with a likelihood of each feature's kind, where frauds show in categories."
     ),
 ]
 Calibration = Annotated[Literal["platt", "temperature", "isotonic"], typer.Option(help="Of the probability.")]

@@ -26,7 +26,13 @@ def decision(i: int, day: int, probability: float, outcome: CreditOutcome = "app
 def test_a_challengers_outcome_is_evidence_of_its_own_and_rules_count_once() -> None:
     """Under its own name, weighing as much: each application is recorded whatever it says."""
     said = ChallengerOutcome(model="credit/2@cpu", probability=0.7, anomaly_percentile=3.0, outcome="refer")
-    fields = {"application_id": "a-1", "event_time_ms": DAY_MS, "model": MODEL, "outcome": "approve", "probability": 0.2}
+    fields = {
+        "application_id": "a-1",
+        "event_time_ms": DAY_MS,
+        "model": MODEL,
+        "outcome": "approve",
+        "probability": 0.2,
+    }
     decided = DecidedApplication(**fields, challenger=said, policy="p/1@0123456789ab", rules=("r",))  # type: ignore[arg-type]
     judged = [one.judged for one in of_application(decided)]
     assert all(one is not None for one in judged)
