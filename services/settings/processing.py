@@ -43,8 +43,8 @@ class RuntimeSettings(BaseSettings):
     )
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] = Field(
         "none",
-        description="Of outputs. Packed ones are a quarter (lz4, snappy) to a sixth (zstd) as large on the network and on disk, and "
-        "take more of the processor, zstd 1 us a score and lz4 five.",
+        description="Of outputs. Packed ones are a quarter (lz4, snappy) to a sixth (zstd) as large on network and disk, "
+        "and take more of the processor, zstd 1 us a score and lz4 five.",
     )
     start_from: Literal["earliest", "latest"] = Field(
         "earliest", description="Where a group without committed offsets begins."

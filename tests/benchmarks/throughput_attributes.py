@@ -1,7 +1,8 @@
 """A source of many attributes read directly, beside today's payments: `assay bench throughput --attributes 30`.
 
 Both topics hold the same simulated payments; the other one's records have the attributes too, and the model reads each. Its
-bundle is trained here, for one epoch: what a row costs does not depend on how well it is fitted. Both raise alerts by a budget.
+bundle is trained here, for one epoch: what a row costs does not depend on how well it is fitted. It scores the mean of squared
+errors: by rarity, after one epoch, every twentieth payment of a town that is not the fit's is an alert, and alerts cost.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from models.simulation.settings import SimulationSettings
 from models.simulation.stream import TransactionDay, generate
 from models.sources.spec_file import parse_source, topic_of
 from models.training.data import Cuts
+from models.training.fit_vae import VaeSettings
 from models.training.fraud.history import History, LabelledDay, fold_history
 from models.training.fraud.train import FraudSettings, train_fraud, with_epochs
 from schemas.feature_spec import FeatureSpec
@@ -88,6 +90,7 @@ def bundle(stream: Stream, attributes: int) -> Path:
         cuts=CUTS,
         compared=False,
         gan=None,
+        vae=VaeSettings(),
         seed=1,
         accepted=("logistic",),
     )
