@@ -35,6 +35,21 @@ async def test_a_ready_scorer_says_so_and_shows_its_metrics(stream: Stream) -> N
     assert scorer.terminate() == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_packed_outputs_are_read_as_any_others(stream: Stream, codec: str) -> None:
+    """Large batches and small ones, by every codec: nothing is lost, repeated or different."""
+    await stream.send(json.dumps(payment(i)).encode() for i in range(2_000))
+    scorer = stream.scorer(ASSAY_COMPRESSION=codec)
+    await stream.caught_up([scorer])
+    await stream.send(json.dumps(payment(i)).encode() for i in range(2_000, 2_005))
+    await stream.caught_up([scorer])
+    assert scorer.terminate() == 0
+    verdict = await stream.verdict()
+    assert verdict.clean, verdict.as_dict()
+    assert verdict.scores == 2_005
+
+
 async def test_a_terminal_that_closes_drains_a_scorer_and_a_side_service_as_a_termination_does(stream: Stream) -> None:
     """SIGHUP: what was taken is committed, and the status is that of an orderly end."""
     scorer, cases = stream.scorer(), stream.service("services.cases")
