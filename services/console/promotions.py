@@ -58,6 +58,11 @@ class Line:
         """What it is of."""
         return SUBJECTS[self.of]
 
+    @property
+    def scores(self) -> bool:
+        """Whether its versions score; those of other lines decide by rules."""
+        return self.of in BUNDLES
+
     def may_promote(self, ref: BundleRef) -> bool:
         """Whether it could be the champion: an older one comes back by a rollback alone."""
         return self.champion is None or ref.version > self.champion.version

@@ -14,7 +14,7 @@ from services.credit.emit import Challenged, Judged
 from services.credit.ruling import Decided, decide
 from services.observability.metrics import Metrics
 from services.swapping.live import Model, Models
-from services.swapping.running import in_thread, scored
+from services.swapping.running import in_thread, scored, unseen
 
 
 class Judge:
@@ -57,14 +57,13 @@ class Judge:
         """None where there is none, or where it fails, which affects nothing else."""
         if challenger is None:
             return None
-        bounds = challenger.identity.thresholds
-        try:
-            scores, _ = await scored(challenger, admitted.features)
-            decided = decide(deciding, admitted.applications, admitted.features, scores, bounds)
-        except Exception as error:  # ONNX Runtime's errors have no common base
-            self._models.drop_challenger(challenger, f"it fails with {type(error).__name__}")
-            return None
-        return Challenged(challenger.identity.model, scores, decided)
+        identity, applications, features = challenger.identity, admitted.applications, admitted.features
+
+        def said(scores: Scores) -> Challenged:
+            decided = decide(deciding, applications, features, scores, identity.thresholds)
+            return Challenged(identity.model, scores, decided)
+
+        return await unseen(self._models, challenger, features, said)
 
     async def _scored(self, champion: Model, admitted: Admitted) -> tuple[Model, Scores]:
         """The model that scored, and what it says."""

@@ -61,25 +61,10 @@ def of_decision(decision: RecordedDecision) -> list[Evidence]:
     Both weigh the same: whether a decision is recorded and seen to its end does not depend on the challenger.
     """
     said = [(decision.model, decision.probability, decision.alert)]
-    ruled = _ruled(decision)
     if decision.challenger is not None:
         challenger = decision.challenger
         said.append((challenger.model, challenger.probability, challenger.alert))
-    return [
-        Evidence(
-            transaction_id=decision.transaction_id,
-            judged=Judged(
-                model=model,
-                event_time_ms=decision.event_time_ms,
-                probability=probability,
-                alert=alert,
-                weight=weight(decision),
-                amount=decision.amount,
-                **(ruled if model == decision.model else {}),  # once a payment, not for the challenger again
-            ),
-        )
-        for model, probability, alert in said
-    ]
+    return _judged(decision.transaction_id, decision, said, weight(decision), decision.amount)
 
 
 def of_label(label: Label, partition: int, offset: int) -> Evidence:
@@ -89,28 +74,39 @@ def of_label(label: Label, partition: int, offset: int) -> Evidence:
 
 def of_application(decision: DecidedApplication) -> list[Evidence]:
     """How an application was scored, by the champion and by the challenger. Each is recorded, so each stands for itself."""
-    said: list[DecidedApplication | ChallengerOutcome] = [decision]
-    if decision.challenger is not None:
-        said.append(decision.challenger)
-    return [
-        Evidence(
-            transaction_id=decision.application_id,
-            judged=Judged(
-                model=one.model,
-                event_time_ms=decision.event_time_ms,
-                probability=one.probability,
-                alert=one.outcome != "approve",
-                weight=1.0,
-                **(_ruled(decision) if one is decision else {}),  # once an application, not for the challenger again
-            ),
-        )
-        for one in said
-    ]
+    said = [(one.model, one.probability, one.outcome != "approve") for one in (decision, decision.challenger) if one]
+    return _judged(decision.application_id, decision, said, 1.0)
 
 
 def of_credit_label(label: CreditLabel, partition: int, offset: int) -> Evidence:
     """What became of an application's loan. partition, offset: on `credit-labels`."""
     return _told(label.application_id, label, partition, offset)
+
+
+def _judged(
+    judged_id: str,
+    decision: RecordedDecision | DecidedApplication,
+    said: list[tuple[str, float, bool]],
+    counts: float,
+    amount: float | None = None,
+) -> list[Evidence]:
+    """said: of each model its name, its probability, and whether it is against it. counts: how many the decision stands for."""
+    ruled = _ruled(decision)
+    return [
+        Evidence(
+            transaction_id=judged_id,
+            judged=Judged(
+                model=model,
+                event_time_ms=decision.event_time_ms,
+                probability=probability,
+                alert=alert,
+                weight=counts,
+                amount=amount,
+                **(ruled if model == decision.model else {}),  # once a decision, not for the challenger again
+            ),
+        )
+        for model, probability, alert in said
+    ]
 
 
 def _told(judged_id: str, label: Label | CreditLabel, partition: int, offset: int) -> Evidence:

@@ -20,7 +20,7 @@ from services.scorer.reason_limit import NOTHING_GIVEN, ReasonWindow, choose, se
 from services.scorer.ruling import PolicyFailedError, Ruled, rule
 from services.scorer.scored import ChallengerScores, Matrix
 from services.swapping.live import Model, Models
-from services.swapping.running import run, scored
+from services.swapping.running import run, scored, unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +112,12 @@ async def judge(
 
 async def judge_challenger(models: Models, challenger: Model, features: Matrix) -> ChallengerScores | None:
     """The challenger's scores; None where it fails, which affects nothing else."""
-    try:
-        scores, _ = await scored(challenger, features)
-        return ChallengerScores(challenger.identity.model, scores, decide(scores, challenger.identity.thresholds).alert)
-    except Exception as error:
-        models.drop_challenger(challenger, f"it fails with {type(error).__name__}")
-        return None
+    identity = challenger.identity
+
+    def said(scores: Scores) -> ChallengerScores:
+        return ChallengerScores(identity.model, scores, decide(scores, identity.thresholds).alert)
+
+    return await unseen(models, challenger, features, said)
 
 
 def _shadow(models: Models, deciding: Deciding, model: Model, features: Matrix, scores: Scores) -> Ruled | None:

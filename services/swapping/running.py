@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.scoring.scores import Scores
-from services.swapping.live import Model
+from services.swapping.live import Model, Models
 
 T = TypeVar("T")
 
@@ -17,6 +17,18 @@ T = TypeVar("T")
 async def scored(model: Model, features: NDArray[np.float32]) -> tuple[Scores, float]:
     """The scores of float32[n, F], and the processor's seconds that they took. Raises whatever the model does."""
     return await run(model, len(features), _timed, model, features)
+
+
+async def unseen(
+    models: Models, challenger: Model, features: NDArray[np.float32], said: Callable[[Scores], T]
+) -> T | None:
+    """What a challenger says by its scores; None where it fails, which drops it and affects nothing else."""
+    try:
+        scores, _ = await scored(challenger, features)
+        return said(scores)
+    except Exception as error:  # ONNX Runtime's errors have no common base
+        models.drop_challenger(challenger, f"it fails with {type(error).__name__}")
+        return None
 
 
 async def run(model: Model, rows: int, function: Callable[..., T], *arguments: Any) -> T:
