@@ -1,5 +1,6 @@
 """A bundle ready to score."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bundle.graph import FEATURE_ERRORS, INPUT, has_trees
+from models.bundle.graph import FEATURE_ERRORS, INPUT, has_trees, probability_alone
 from models.bundle.load import Bundle
 from models.scoring.bound import BUCKETS, BoundGraph, crossover, seconds
 from models.scoring.devices import Device, DeviceError, create_session, reason_of
@@ -43,6 +44,7 @@ class ModelSession:
         """Of which reasons are exact, where trees alone make the probability."""
         session, self.provider = create_session(bundle.model, device)
         self._session = session if self.provider == "cpu" else create_session(bundle.model, "cpu")[0]
+        self._classifier, _ = create_session(probability_alone(bundle.model), "cpu")
         trial = np.zeros((QUICK_TRIAL_ROWS, len(bundle.manifest.feature_spec.names)), np.float32)
         self.quick_rows_max = int(QUICK_TRIAL_ROWS * QUICK_S / seconds(partial(self._on_cpu, trial)))
         """Rows that take at most QUICK_S on the CPU, about what the way to another thread and back costs a busy event loop."""
@@ -76,6 +78,15 @@ class ModelSession:
             return self._on_cpu(matrix)
         return self._gpu.run(matrix)
 
+    def probability(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """That of `run` alone, to the bit, float32[n] of float32[n, F], without what the anomaly score costs."""
+        if self._gpu is not None and len(matrix) > self._cpu_rows_max:
+            return self._gpu.run(matrix).probability
+        parts = [
+            _on_steps(self._classifier, Scores._fields[:1], part)[0] for part in _slices(matrix, SLICE_ROWS["cpu"])
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
     def feature_errors(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """The error of each feature, float32[n, F], on the CPU: the graph's output that no score is made of."""
         (errors,) = self._session.run([FEATURE_ERRORS], {INPUT: matrix})
@@ -85,11 +96,7 @@ class ModelSession:
         return _joined([self._run_slice(part) for part in _slices(matrix, SLICE_ROWS["cpu"])])
 
     def _run_slice(self, matrix: NDArray[np.float32]) -> Scores:
-        rows = len(matrix)
-        padded = np.zeros((max(1, -(-rows // ROWS_STEP)) * ROWS_STEP, matrix.shape[1]), np.float32)
-        padded[:rows] = matrix
-        columns = self._session.run(Scores._fields, {INPUT: padded})
-        return Scores(*(column[:rows] for column in columns))
+        return Scores(*_on_steps(self._session, Scores._fields, matrix))
 
 
 class OnGpu:
@@ -108,6 +115,16 @@ class OnGpu:
 
     def _all(self, matrix: NDArray[np.float32]) -> Scores:
         return _joined([Scores(*self._graph.run(part)) for part in _slices(matrix, SLICE_ROWS["cuda"])])
+
+
+def _on_steps(
+    session: "onnxruntime.InferenceSession", outputs: Sequence[str], matrix: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """The outputs of float32[n, F], the rows padded to whole steps meanwhile."""
+    rows = len(matrix)
+    padded = np.zeros((max(1, -(-rows // ROWS_STEP)) * ROWS_STEP, matrix.shape[1]), np.float32)
+    padded[:rows] = matrix
+    return [column[:rows] for column in session.run(outputs, {INPUT: padded})]
 
 
 def _slices(matrix: NDArray[np.float32], size: int) -> list[NDArray[np.float32]]:

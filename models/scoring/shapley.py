@@ -1,4 +1,5 @@
-"""Reasons for alerts: Shapley values of a score, estimated for all alerts of a batch in one extra run of the model.
+"""Reasons for alerts: Shapley values of a score, estimated for all alerts of a batch in one extra run of the model; for those
+that the probability alone raised, of the part of the graph that makes it.
 
 KernelSHAP (Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", 2017) with paired coalitions (Covert,
 Lee, "Improving KernelSHAP", 2021). The coalitions depend only on the number of features, so the least-squares problem is
@@ -50,6 +51,14 @@ class Session(Protocol):
         """Score float32[n, F]."""
         ...
 
+    def probability(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """That of `run` alone, float32[n]."""
+        ...
+
+
+Answer = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]
+"""The columns of `Scores`, or the first of them alone, float32[n] each, of float32[n, F]."""
+
 
 @dataclass(frozen=True, slots=True)
 class Design:
@@ -70,10 +79,16 @@ def coalitions_max(features: int) -> int:
     return max(COALITIONS, COALITIONS_PER_FEATURE * features)
 
 
+def rows_like(bundle: Bundle, triggers: Sequence[Sequence[Trigger]]) -> int:
+    """Rows of the whole graph that take as long as `explain` of these alerts: one by the probability alone counts half."""
+    alone = sum("anomaly_percentile" not in crossed for crossed in triggers)
+    return rows_max(bundle, len(triggers)) - rows_max(bundle, alone) // 2
+
+
 def rows_max(bundle: Bundle, alerts: int) -> int:
     """Rows of the model that `explain` takes for so many alerts, at most."""
     background = len(bundle.reference.background)
-    return alerts * (coalitions_max(len(bundle.manifest.feature_spec.names)) * background + 1) + background
+    return alerts * (coalitions_max(len(bundle.manifest.feature_spec.names)) * background + 1) + 2 * background
 
 
 @functools.cache
@@ -134,13 +149,13 @@ def explain(
     """The strongest reasons behind each alert, four at most, strongest first; ties go to the earlier feature.
 
     rows: float32[k, F], the alerts' features; triggers: which scores each crossed, whose contributions are given. Per score
-    the contributions of all F features sum to score(row) - mean score(background). One call of `session.run`.
+    the contributions of all F features sum to score(row) - mean score(background).
     coalitions: a limit instead of `coalitions_max`.
     """
     if not len(rows):
         return []
     background = np.array(session.bundle.reference.background, np.float32)
-    values = contributions(session.run, rows, background, coalitions, session.trees, triggers)
+    values = contributions(session.run, rows, background, coalitions, session.trees, triggers, session.probability)
     return [
         _strongest(session.bundle, row, ranked({t: values[t][alert] for t in triggers[alert]}))
         for alert, row in enumerate(rows)
@@ -154,39 +169,64 @@ def contributions(
     coalitions: int | None = None,
     trees: LeafBoxes | None = None,
     triggers: Sequence[Sequence[Trigger]] | None = None,
+    probability: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None,
 ) -> dict[Trigger, NDArray[np.float64]]:
     """Shapley values of both scores, float64[k, F] each, of rows float32[k, F] against background float32[B, F].
 
     A feature with the background's own value counts 0, exactly, and takes no part in the coalitions: so the fewer features
-    differ, the better the rest is known. `run` is called once, with at most k * (coalitions_max(F) * B + 1) + B rows.
-    coalitions: a limit instead of `coalitions_max`. trees: those that alone make the probability. triggers: the scores that
-    are asked for, per row; by default both. What is not asked for is 0 where it would have to be estimated.
+    differ, the better the rest is known. `run` and `probability` are called once each, at most, with k * (coalitions_max(F) *
+    B + 1) + 2 * B rows between them. coalitions: a limit instead of `coalitions_max`. trees: those that alone make the
+    probability. triggers: the scores that are asked for, per row; by default both. What is not asked for is 0 where it would
+    cost more. probability: that of `run` alone, which costs less: for the rows of which the percentile is not asked.
+    """
+    asked = [tuple(UNIT) if triggers is None else triggers[row] for row in range(len(rows))]
+    anomalies = np.array(["anomaly_percentile" in scores for scores in asked], np.bool_)
+    values: dict[Trigger, NDArray[np.float64]] = {t: np.zeros(rows.shape, np.float64) for t in UNIT}
+    parts: list[tuple[Answer, NDArray[np.bool_]]] = [(run, np.ones_like(anomalies))]
+    if probability is not None:
+        parts = [(lambda matrix: (probability(matrix),), ~anomalies), (run, anomalies)]
+    for answer, part in parts:
+        if (chosen := np.flatnonzero(part)).size:
+            found = _contributions(answer, rows[chosen], background, coalitions, trees, anomalies[chosen])
+            for trigger, column in zip(UNIT, found, strict=False):
+                values[trigger][chosen] = column
+    return values
+
+
+def _contributions(
+    answer: Answer,
+    rows: NDArray[np.float32],
+    background: NDArray[np.float32],
+    coalitions: int | None,
+    trees: LeafBoxes | None,
+    anomalies: NDArray[np.bool_],
+) -> tuple[NDArray[np.float64], ...]:
+    """Those to the probability, float64[k, F], and to the percentile where the answer has it, by one call of `answer`.
+
+    anomalies: bool[k], of which rows the percentile is asked: with trees the others are not estimated.
     """
     different = [np.flatnonzero((row != background).any(axis=0)) for row in rows]
-    estimated = [trees is None or triggers is None or "anomaly_percentile" in triggers[row] for row in range(len(rows))]
+    estimated = anomalies | (trees is None)
     plans = [design(len(features), coalitions) for features in different]
     blocks = [
         _coalition_rows(row, features, plan, background)
         for row, features, plan, wanted in zip(rows, different, plans, estimated, strict=True)
         if wanted
     ]
-    scores = run(np.concatenate([*blocks, rows, background]))
-    values: dict[Trigger, NDArray[np.float64]] = {t: np.zeros(rows.shape, np.float64) for t in UNIT}
+    columns = answer(np.concatenate([*blocks, rows, background]))
+    values = tuple(np.zeros(rows.shape, np.float64) for _ in columns[:2])
     whole, level, start = sum(len(block) for block in blocks), slice(-len(background), None), 0
     for alert, (features, plan) in enumerate(zip(different, plans, strict=True)):
         here = slice(start, start + len(plan.masks) * len(background) if estimated[alert] else start)
         start = here.stop
+        of_probability, *of_anomaly = (gains(column[here], column[whole + alert], column[level]) for column in columns)
         if trees is not None:
-            gain = gains(scores.probability[:0], scores.probability[whole + alert], scores.probability[level])[-1]
-            values["probability"][alert] = _of_trees(trees, rows[alert], background, float(gain))
-        if not estimated[alert]:
-            continue
-        of_probability, of_error, of_percentile = (
-            gains(column[here], column[whole + alert], column[level]) for column in scores
-        )
-        if trees is None:
-            values["probability"][alert, features] = shapley_values(plan, of_probability)
-        values["anomaly_percentile"][alert, features] = _percentile_values(plan, of_error, float(of_percentile[-1]))
+            values[0][alert] = _of_trees(trees, rows[alert], background, float(of_probability[-1]))
+        else:
+            values[0][alert, features] = shapley_values(plan, of_probability)
+        if of_anomaly and estimated[alert]:
+            of_error, of_percentile = of_anomaly
+            values[1][alert, features] = _percentile_values(plan, of_error, float(of_percentile[-1]))
     return values
 
 

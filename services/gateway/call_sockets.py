@@ -1,5 +1,6 @@
 """Connections of gRPC by client. Its server accepts by itself and counts none by address: so its sockets are looked at once a
-second, and a client's newest beyond its share are shut down. The server's own bound on all of them holds at once.
+second, and a client's newest beyond its share are shut down; of those that one look finds first, any: when each was accepted
+is not known. The server's own bound on all of them holds at once.
 """
 
 import contextlib

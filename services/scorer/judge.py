@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.policy.lists import Lists
 from models.policy.program import Program, thresholds_of
 from models.scoring.scores import Scores, crossed
-from models.scoring.shapley import explain, rows_max
+from models.scoring.shapley import explain, rows_like
 from models.sources.events import Events
 from schemas.alert import Reason
 from schemas.control import MovedThresholds
@@ -158,7 +158,7 @@ async def _judged(
     reasons: dict[int, tuple[Reason, ...]] = {}
     if alerts:
         triggers = [outcomes.triggers(row) for row in alerts]
-        rows = rows_max(model.session.bundle, len(alerts))
+        rows = rows_like(model.session.bundle, triggers)
         found = await run(model, rows, explain, model.session, features[alerts], triggers)
         reasons = dict(zip(alerts, found, strict=True))
     found_all = Judgement(

@@ -50,6 +50,11 @@ class Counting:
         self.rows += len(matrix)
         return self._session.run(matrix)
 
+    def probability(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same."""
+        self.rows += len(matrix)
+        return self._session.probability(matrix)
+
 
 def alerts(session: Counting, records: int) -> tuple[NDArray[np.float32], Triggers]:
     """Features of the newest alerts of a simulation of about `records` payments, and what each crossed."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from models.bundle.graph import OPERATORS, GraphError, check_graph
+from models.bundle.graph import OPERATORS, GraphError, check_graph, probability_alone
 from models.features.spec_file import load_spec
 from tests.models.bundle.graphs import disagreement, small, spoiled, varint
 from tests.models.bundle.graphs import edited as edited_small
@@ -49,6 +49,21 @@ def test_the_committed_graph_and_the_joined_ones_use_every_allowed_operator() ->
     fused = {node.op_type for node in onnx.load_from_string(GOOD).graph.node}
     assert fused | JOINED == OPERATORS
     assert {node.op_type for node in onnx.load_from_string(small()).graph.node} == OPERATORS
+
+
+@pytest.mark.parametrize("content", [GOOD, small()], ids=["committed", "every operator"])
+def test_what_makes_the_probability_alone_is_a_graph_of_the_same_nodes(content: bytes) -> None:
+    """Fewer of them, in their order, nothing that is not needed, and the onnx package finds nothing wrong with it."""
+    part, whole = onnx.load_from_string(probability_alone(content)), onnx.load_from_string(content)
+    onnx.checker.check_model(part, full_check=True)
+    assert [output.name for output in part.graph.output] == ["probability"]
+    names = [node.SerializeToString() for node in whole.graph.node]
+    places = [names.index(node.SerializeToString()) for node in part.graph.node]
+    assert places == sorted(places)
+    assert 0 < len(places) < len(names)
+    used = {name for node in part.graph.node for name in node.input}
+    assert {weight.name for weight in part.graph.initializer} <= used
+    assert {node.output[0] for node in part.graph.node} - used == {"probability"}
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,13 @@ def test_padding_and_slices_change_nothing(session: ModelSession) -> None:
     assert [a.tobytes() for a in session.run(matrix)] == [e.tobytes() for e in expected]
 
 
+@pytest.mark.parametrize("count", [0, 1, 17, 500, SLICE_ROWS["cpu"] + 16])
+def test_the_probability_alone_is_that_of_the_whole_graph(session: ModelSession, count: int) -> None:
+    """To the bit, of as many rows."""
+    matrix = rows(count)
+    assert session.probability(matrix).tobytes() == session.run(matrix).probability.tobytes()
+
+
 def test_threads_may_share_a_session(session: ModelSession) -> None:
     """Partitions' workers run at the same time."""
     matrix = rows(500)

@@ -24,6 +24,7 @@ from models.scoring.shapley import (
     rows_max,
     shapley_values,
 )
+from schemas.alert import Trigger
 
 BUNDLE = load_bundle(Path("deploy/bundles/fraud"))
 FEATURES = len(BUNDLE.manifest.feature_spec.names)
@@ -161,6 +162,12 @@ class Counting:
         self.rows += len(matrix)
         return self._session.run(matrix)
 
+    def probability(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same."""
+        self.runs += 1
+        self.rows += len(matrix)
+        return self._session.probability(matrix)
+
 
 def alerts(count: int) -> NDArray[np.float32]:
     """Rows that differ from the background in every feature."""
@@ -168,12 +175,12 @@ def alerts(count: int) -> NDArray[np.float32]:
     return (background * np.random.default_rng(4).uniform(1.0, 9.0, (count, FEATURES)) + 1.0).astype(np.float32)
 
 
-def test_all_alerts_of_a_batch_are_explained_in_one_run_with_the_same_bits_as_alone() -> None:
+def test_all_alerts_of_a_batch_are_explained_in_one_run_each_way_with_the_same_bits_as_alone() -> None:
     """A replay in other batches must write the same alerts."""
     session, rows = Counting(), alerts(9)
     triggers = [("probability",), ("anomaly_percentile",), ("probability", "anomaly_percentile")] * 3
     together = explain(session, rows, triggers)
-    assert session.runs == 1
+    assert session.runs == 2
     assert session.rows == rows_max(BUNDLE, 9)
     assert together == [explain(session, rows[i : i + 1], triggers[i : i + 1])[0] for i in range(9)]
 
@@ -215,6 +222,21 @@ class Tied:
         """How many features are not the background's."""
         changed = (matrix != np.array(BUNDLE.reference.background[0], np.float32)).sum(axis=1).astype(np.float32)
         return Scores(changed / FEATURES, changed, changed)
+
+    def probability(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of these."""
+        return self.run(matrix).probability
+
+
+def test_reasons_of_the_probability_are_those_of_the_whole_graph() -> None:
+    """To the bit: what the part for it leaves out has no part in them."""
+    session, rows = Counting(), alerts(9)
+    background = np.array(BUNDLE.reference.background, np.float32)
+    asked: list[tuple[Trigger, ...]] = [("probability",)] * 9
+    whole = contributions(session.run, rows, background)["probability"]
+    part = contributions(session.run, rows, background, triggers=asked, probability=session.probability)
+    assert part["probability"].tobytes() == whole.tobytes()
+    assert not part["anomaly_percentile"].any()
 
 
 def test_ties_go_to_the_earlier_feature() -> None:

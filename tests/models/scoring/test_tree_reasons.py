@@ -146,6 +146,11 @@ class Counting(ModelSession):
         self.rows += len(matrix)
         return super().run(matrix)
 
+    def probability(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same."""
+        self.rows += len(matrix)
+        return super().probability(matrix)
+
 
 def test_an_alert_of_trees_takes_no_rows_but_its_own_and_has_the_same_reasons_in_any_batch() -> None:
     """The sum is the probability's difference; a reason names the model's score alone."""
