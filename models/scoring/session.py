@@ -44,7 +44,9 @@ class ModelSession:
         """Of which reasons are exact, where trees alone make the probability."""
         session, self.provider = create_session(bundle.model, device)
         self._session = session if self.provider == "cpu" else create_session(bundle.model, "cpu")[0]
-        self._classifier, _ = create_session(probability_alone(bundle.model), "cpu")
+        self._classifier = self._session
+        if self.trees is None:  # reasons of trees alone take no rows, and they may be large
+            self._classifier, _ = create_session(probability_alone(bundle.model), "cpu")
         trial = np.zeros((QUICK_TRIAL_ROWS, len(bundle.manifest.feature_spec.names)), np.float32)
         self.quick_rows_max = int(QUICK_TRIAL_ROWS * QUICK_S / seconds(partial(self._on_cpu, trial)))
         """Rows that take at most QUICK_S on the CPU, about what the way to another thread and back costs a busy event loop."""
@@ -82,10 +84,7 @@ class ModelSession:
         """That of `run` alone, to the bit, float32[n] of float32[n, F], without what the anomaly score costs."""
         if self._gpu is not None and len(matrix) > self._cpu_rows_max:
             return self._gpu.run(matrix).probability
-        parts = [
-            _on_steps(self._classifier, Scores._fields[:1], part)[0] for part in _slices(matrix, SLICE_ROWS["cpu"])
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return _in_slices(self._classifier, Scores._fields[:1], matrix)[0]
 
     def feature_errors(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """The error of each feature, float32[n, F], on the CPU: the graph's output that no score is made of."""
@@ -93,10 +92,7 @@ class ModelSession:
         return np.asarray(errors)
 
     def _on_cpu(self, matrix: NDArray[np.float32]) -> Scores:
-        return _joined([self._run_slice(part) for part in _slices(matrix, SLICE_ROWS["cpu"])])
-
-    def _run_slice(self, matrix: NDArray[np.float32]) -> Scores:
-        return Scores(*_on_steps(self._session, Scores._fields, matrix))
+        return Scores(*_in_slices(self._session, Scores._fields, matrix))
 
 
 class OnGpu:
@@ -114,7 +110,14 @@ class OnGpu:
             raise DeviceError(f"The GPU failed: {reason_of(error)}. Look at its driver's log.") from error
 
     def _all(self, matrix: NDArray[np.float32]) -> Scores:
-        return _joined([Scores(*self._graph.run(part)) for part in _slices(matrix, SLICE_ROWS["cuda"])])
+        return Scores(*_joined([self._graph.run(part) for part in _slices(matrix, SLICE_ROWS["cuda"])]))
+
+
+def _in_slices(
+    session: "onnxruntime.InferenceSession", outputs: Sequence[str], matrix: NDArray[np.float32]
+) -> list[NDArray[np.float32]]:
+    """The outputs of float32[n, F] on the CPU."""
+    return _joined([_on_steps(session, outputs, part) for part in _slices(matrix, SLICE_ROWS["cpu"])])
 
 
 def _on_steps(
@@ -131,5 +134,6 @@ def _slices(matrix: NDArray[np.float32], size: int) -> list[NDArray[np.float32]]
     return [matrix[start : start + size] for start in range(0, max(1, len(matrix)), size)]
 
 
-def _joined(parts: list[Scores]) -> Scores:
-    return parts[0] if len(parts) == 1 else Scores(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+def _joined(parts: list[list[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
+    """Columns of all rows, of the columns of each part."""
+    return parts[0] if len(parts) == 1 else [np.concatenate(columns) for columns in zip(*parts, strict=True)]
